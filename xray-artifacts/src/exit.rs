@@ -1,0 +1,47 @@
+//! The exit codes of every program here. They are documented in README.md and part of the contract with
+//! HTCondor's policies, so a number never changes its meaning.
+
+use std::process::{ExitCode, Termination};
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Something that no other code names.
+    Unexpected = 1,
+    /// A command line or a configuration that cannot be run.
+    Usage = 2,
+    /// Nothing matches: no machine, no record, no run.
+    NothingMatches = 3,
+    /// A sweep with cells that failed or never ran.
+    SweepIncomplete = 4,
+    /// Records, images or labels that cannot be used.
+    BadData = 5,
+    /// The loss became infinite or not a number.
+    Diverged = 6,
+    /// A model, checkpoint or weights file of another shape or version.
+    ModelMismatch = 7,
+    /// This processor or this configuration cannot run the program.
+    CannotRunHere = 78,
+    /// A checkpoint was written on purpose; the same command continues from it.
+    Checkpointed = 85,
+    /// Stopped by SIGINT (128 + 2).
+    Interrupted = 130,
+    /// Stopped by SIGTERM (128 + 15).
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The number the operating system sees.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}

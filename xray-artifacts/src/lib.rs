@@ -1,0 +1,28 @@
+//! The files that one program of this project writes and another reads, and nothing else: no tensors, no
+//! images, no command line. Every JSON file carries `"format": N`; a reader refuses a number it does not know.
+//!
+//! ```
+//! use xray_artifacts::{Preprocessing, read_json, write_json};
+//! # fn main() -> Result<(), xray_artifacts::FileError> {
+//! # let dir = tempfile::tempdir().expect("a temporary folder");
+//! let path = dir.path().join("preprocessing.json");
+//! let settings = Preprocessing { size: 128, ..Preprocessing::default() };
+//! write_json(&path, &settings)?;
+//! assert_eq!(read_json::<Preprocessing>(&path)?, settings);
+//! # Ok(())
+//! # }
+//! ```
+
+mod dataset;
+mod exit;
+mod failure;
+mod files;
+mod preprocessing;
+
+pub use dataset::{
+    DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, records_of_fraction,
+};
+pub use exit::Exit;
+pub use failure::{Failure, one_line};
+pub use files::{FileError, Versioned, read_json, write_bytes, write_json};
+pub use preprocessing::{Crop, Preprocessing, ResizeFilter};

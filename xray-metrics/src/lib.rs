@@ -1,0 +1,1 @@
+//! Scores of a multi-label classifier on plain slices.
