@@ -1,1 +1,38 @@
-//! Chest X-ray networks on burn.
+//! Chest X-ray networks, their losses and their optimizer on burn, behind plain slices: nothing outside this
+//! crate names the tensor engine.
+//!
+//! ```
+//! use xray_model::{Batch, Learner, LearnerConfig};
+//! # fn main() -> Result<(), xray_model::Error> {
+//! let mut learner = Learner::new(&LearnerConfig::new(14), 0)?;
+//! let images = vec![0.0; 2 * 32 * 32];
+//! let labels = vec![0.0; 2 * 14];
+//! let pass = learner.forward(&Batch { images: &images, labels: &labels, size: 32 });
+//! assert!(pass.loss().is_finite());
+//! let gradients = learner.backward(pass);
+//! learner.step(gradients, 1e-3);
+//! let logits = learner.predict(&images, 32);
+//! assert_eq!(logits.len(), 2 * 14);
+//! # Ok(())
+//! # }
+//! ```
+
+mod architectures;
+mod average;
+mod backend;
+mod error;
+mod initialise;
+mod layers;
+mod learner;
+mod losses;
+mod optimizer;
+mod state_dict;
+mod weights;
+
+pub use architectures::{Architecture, ModelConfig};
+pub use backend::{Backend, DeviceInfo, set_threads};
+pub use error::{Error, Result};
+pub use learner::{Batch, Gradients, Learner, LearnerConfig, Pass, Predictor};
+pub use losses::Loss;
+pub use optimizer::{Algorithm, OptimizerConfig};
+pub use state_dict::{HostTensor, StateDict};

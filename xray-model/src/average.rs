@@ -1,0 +1,53 @@
+//! An exponential moving average of the weights (Polyak & Juditsky 1992; the decay warms up as in
+//! TensorFlow's `ExponentialMovingAverage`), which often scores better than the last weights.
+
+use crate::StateDict;
+
+/// The average so far, on the host.
+pub(crate) struct Average {
+    decay: f32,
+    pub(crate) weights: StateDict,
+}
+
+impl Average {
+    pub(crate) fn new(decay: f32, weights: StateDict) -> Self {
+        Average { decay, weights }
+    }
+
+    /// Takes in the weights after `steps` steps. Early on the average follows quickly: decay is at most
+    /// (1 + steps) / (10 + steps).
+    pub(crate) fn update(&mut self, current: &StateDict, steps: u64) {
+        let warm = (1.0 + steps as f32) / (10.0 + steps as f32);
+        let kept = self.decay.min(warm);
+        for (name, average) in &mut self.weights.tensors {
+            let Some(now) = current.tensors.get(name) else { continue };
+            for (average, now) in average.values.iter_mut().zip(&now.values) {
+                *average = kept * *average + (1.0 - kept) * now;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostTensor;
+
+    #[test]
+    fn the_average_follows_quickly_at_first_and_slowly_later() {
+        let of = |value| {
+            let mut dict = StateDict::default();
+            dict.tensors.insert("w".into(), HostTensor { shape: vec![1], values: vec![value] });
+            dict
+        };
+        let check = |steps, expected: f32| {
+            let mut average = Average::new(0.99, of(0.0));
+            average.update(&of(1.0), steps);
+            let found = average.weights.tensors["w"].values[0];
+            assert!((found - expected).abs() < 1e-6, "after {steps}: {found}");
+        };
+        check(0, 0.9);
+        check(10, 9.0 / 20.0);
+        check(100_000, 0.01);
+    }
+}

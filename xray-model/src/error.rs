@@ -1,0 +1,118 @@
+//! What can go wrong with a model, a weights file or a device.
+
+use std::path::PathBuf;
+use xray_artifacts::{Exit, Failure, FileError, one_line};
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A backend that this build was compiled without.
+    #[error("backend `{name}` is not part of this build")]
+    BackendAbsent {
+        /// The name asked for.
+        name: &'static str,
+    },
+    /// A backend without a device on this machine.
+    #[error("backend `{name}` finds no device: {reason}")]
+    NoDevice {
+        /// The name asked for.
+        name: &'static str,
+        /// What the driver said.
+        reason: String,
+    },
+    /// A configuration that describes no network.
+    #[error("model.{key} is {value}, it must be {expected}")]
+    Config {
+        /// The key below `model`.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// Weights without a tensor that the network has.
+    #[error("tensor `{name}` is missing from the weights")]
+    MissingTensor {
+        /// The tensor.
+        name: String,
+    },
+    /// Weights with a tensor that the network does not have.
+    #[error("tensor `{name}` of the weights has no place in this network")]
+    UnknownTensor {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of another shape.
+    #[error("tensor `{name}` has shape {found:?}, this network needs {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// In the file.
+        found: Vec<usize>,
+        /// In the network.
+        expected: Vec<usize>,
+    },
+    /// A file that is no safetensors file, or is cut off.
+    #[error("{path} is not a readable safetensors file", path = path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor of a type that is not read here.
+    #[error("{path}: tensor `{name}` is {dtype}, only F32 is read", path = path.display())]
+    Dtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The type found.
+        dtype: String,
+    },
+    /// Reading or writing failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// What to do about it, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::BackendAbsent { name } => {
+                Some(format!("build with `--features {name}`, or use --backend cpu"))
+            }
+            Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
+            Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::Shape { .. } => {
+                Some("the weights belong to another architecture, width or label set".into())
+            }
+            Error::Safetensors { .. } => {
+                Some("the file was cut off or is of another kind; copy it again".into())
+            }
+            Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
+            Error::File(error) => error.hint().map(str::to_owned),
+            Error::Config { .. } => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Error::BackendAbsent { .. } | Error::NoDevice { .. } => Exit::CannotRunHere,
+            Error::Config { .. } => Exit::Usage,
+            Error::File(_) => Exit::Unexpected,
+            _ => Exit::ModelMismatch,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut failure = Failure::new(error.exit(), one_line(&error));
+        failure.hint = error.hint();
+        failure
+    }
+}

@@ -1,0 +1,56 @@
+//! Batch normalisation (Ioffe & Szegedy 2015) with PyTorch's running statistics: the running variance takes
+//! the unbiased batch variance. burn's own layer takes the biased one, which would make a network trained
+//! here score differently from the same one trained in PyTorch.
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::module::{batch_norm, batch_norm_train};
+use burn::tensor::{Device, Tensor};
+
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Per-channel normalisation of `[batch, channels, height, width]`: by the batch's statistics on a device
+/// that records gradients, by the running ones elsewhere.
+#[derive(Module, Debug)]
+pub(crate) struct BatchNorm {
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
+    pub(crate) running_mean: RunningState<Tensor<1>>,
+    pub(crate) running_var: RunningState<Tensor<1>>,
+}
+
+impl BatchNorm {
+    pub(crate) fn new(channels: usize, device: &Device) -> Self {
+        BatchNorm {
+            weight: Param::from_tensor(Tensor::ones([channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            running_mean: RunningState::new(Tensor::zeros([channels], device)),
+            running_var: RunningState::new(Tensor::ones([channels], device)),
+        }
+    }
+
+    /// Same shape in and out.
+    pub(crate) fn forward(&self, input_nchw: Tensor<4>) -> Tensor<4> {
+        if input_nchw.device().is_autodiff() {
+            self.normalise_by_batch(input_nchw)
+        } else {
+            let (mean, variance) = (self.running_mean.value(), self.running_var.value());
+            batch_norm(input_nchw, self.weight.val(), self.bias.val(), mean, variance, EPSILON)
+        }
+    }
+
+    fn normalise_by_batch(&self, input_nchw: Tensor<4>) -> Tensor<4> {
+        let [n, _, h, w] = input_nchw.dims();
+        let samples = (n * h * w) as f64;
+        let batch = batch_norm_train(input_nchw, self.weight.val(), self.bias.val(), EPSILON);
+        let unbiased = batch.variance.detach().mul_scalar(samples / (samples - 1.0).max(1.0));
+        blend(&self.running_mean, batch.mean.detach());
+        blend(&self.running_var, unbiased);
+        batch.output
+    }
+}
+
+fn blend(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {
+    let kept = running.value_sync().mul_scalar(1.0 - MOMENTUM);
+    running.update(kept.add(batch.mul_scalar(MOMENTUM)).detach());
+}

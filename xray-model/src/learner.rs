@@ -1,0 +1,239 @@
+//! A network with its loss, optimizer and device, behind slices: forward, backward, step, predict, and the
+//! state that a checkpoint needs.
+
+use crate::architectures::Network;
+use crate::average::Average;
+use crate::backend::{Backend, DeviceInfo};
+use crate::initialise::initialise;
+use crate::losses::Targets;
+use crate::optimizer::Optimizer;
+use crate::weights::{weights_of, with_weights};
+use crate::{Loss, ModelConfig, OptimizerConfig, Result, StateDict};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Everything that makes a learner besides its seed.
+#[derive(Clone, Debug)]
+pub struct LearnerConfig {
+    /// The network.
+    pub model: ModelConfig,
+    /// What to minimise.
+    pub loss: Loss,
+    /// How to step.
+    pub optimizer: OptimizerConfig,
+    /// Where to run.
+    pub backend: Backend,
+    /// Decay of the weights' moving average; 0 keeps none.
+    pub average_decay: f32,
+    /// Share of positives among the known training labels, one per output. It sets the output bias to the
+    /// log-odds, so that training starts from the base rates, and the weights of [`Loss::WeightedBce`].
+    pub prevalence: Vec<f64>,
+}
+
+impl LearnerConfig {
+    /// Defaults for that many outputs, with no knowledge of their prevalence.
+    pub fn new(classes: usize) -> Self {
+        LearnerConfig {
+            model: ModelConfig::default(),
+            loss: Loss::Bce,
+            optimizer: OptimizerConfig::default(),
+            backend: Backend::Cpu,
+            average_decay: 0.0,
+            prevalence: vec![0.5; classes],
+        }
+    }
+}
+
+/// Images and labels of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Normalised pixels, `[n, 1, size, size]`.
+    pub images: &'a [f32],
+    /// 0, 1 or NaN for unknown, `[n, classes]`.
+    pub labels: &'a [f32],
+    /// Width and height.
+    pub size: u32,
+}
+
+/// A forward pass that awaits its backward pass.
+pub struct Pass {
+    loss: Tensor<1>,
+    value: f32,
+}
+
+impl Pass {
+    /// The batch's mean loss.
+    pub fn loss(&self) -> f32 {
+        self.value
+    }
+}
+
+/// What a backward pass found.
+pub struct Gradients(burn::tensor::Gradients);
+
+/// A network in training.
+pub struct Learner {
+    network: Network,
+    optimizer: Optimizer,
+    average: Option<Average>,
+    loss: Loss,
+    positive_weights: Vec<f32>,
+    device: Device,
+    info: DeviceInfo,
+    steps: u64,
+}
+
+impl Learner {
+    /// A fresh network. The same seed gives the same weights on every device.
+    pub fn new(config: &LearnerConfig, seed: u64) -> Result<Self> {
+        let (device, info) = config.backend.open()?;
+        let device = device.autodiff();
+        let network = Network::new(&config.model, config.prevalence.len(), &device)?;
+        let mut weights = weights_of(&network);
+        initialise(&mut weights, seed);
+        if let Some(bias) = weights.tensors.get_mut(network.output_bias()) {
+            bias.values = config.prevalence.iter().map(|&share| log_odds(share)).collect();
+        }
+        let network = with_weights(network, &weights)?;
+        let average = (config.average_decay > 0.0).then(|| Average::new(config.average_decay, weights));
+        Ok(Learner {
+            network,
+            optimizer: Optimizer::new(config.optimizer.clone()),
+            average,
+            loss: config.loss.clone(),
+            positive_weights: config.prevalence.iter().map(|&p| config.loss.positive_weight(p)).collect(),
+            device,
+            info,
+            steps: 0,
+        })
+    }
+
+    /// The device that was opened.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// How many weights training adjusts.
+    pub fn num_parameters(&self) -> usize {
+        let weights = weights_of(&self.network);
+        let trained = weights.tensors.iter().filter(|(name, _)| !name.contains(".running_"));
+        trained.map(|(_, tensor)| tensor.values.len()).sum()
+    }
+
+    /// Logits and loss of a batch, in training mode.
+    pub fn forward(&self, batch: &Batch<'_>) -> Pass {
+        let logits = self.network.forward(images(batch.images, batch.size, &self.device));
+        let targets = Targets::new(batch.labels, &self.positive_weights, &self.device);
+        let loss = self.loss.mean(logits, &targets);
+        let value = loss.clone().into_scalar::<f32>();
+        Pass { loss, value }
+    }
+
+    /// Gradients of the loss by every parameter.
+    pub fn backward(&self, pass: Pass) -> Gradients {
+        let gradients = pass.loss.backward();
+        // A device that runs behind catches up here, so that a caller's clock tells backward from step. A
+        // lost device shows at the next read, with its reason.
+        let _ = self.device.sync();
+        Gradients(gradients)
+    }
+
+    /// One optimizer step; returns the gradients' global norm before clipping.
+    pub fn step(&mut self, gradients: Gradients, learning_rate: f64) -> f32 {
+        let network = self.network.clone();
+        let (network, norm) = self.optimizer.step(network, gradients.0, learning_rate);
+        self.network = network;
+        self.steps += 1;
+        if let Some(average) = &mut self.average {
+            average.update(&weights_of(&self.network.valid()), self.steps);
+        }
+        norm
+    }
+
+    /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`, in inference mode, with the averaged
+    /// weights where an average is kept.
+    pub fn predict(&self, images: &[f32], size: u32) -> Vec<f32> {
+        self.predictor().predict(images, size)
+    }
+
+    /// A copy for evaluation, with the averaged weights where an average is kept.
+    pub fn predictor(&self) -> Predictor {
+        let network = self.network.valid();
+        let network = match &self.average {
+            Some(average) => {
+                with_weights(network, &average.weights).expect("the average holds this network's tensors")
+            }
+            None => network,
+        };
+        Predictor { network, device: self.device.clone().inner() }
+    }
+
+    /// The weights to keep: the averaged ones where an average is kept.
+    pub fn weights(&self) -> StateDict {
+        match &self.average {
+            Some(average) => average.weights.clone(),
+            None => weights_of(&self.network.valid()),
+        }
+    }
+
+    /// All that training needs to go on: weights, optimizer, average.
+    pub fn state(&self) -> StateDict {
+        let mut state = StateDict::default();
+        state.extend_prefixed(NETWORK, weights_of(&self.network.valid()));
+        state.extend_prefixed(OPTIMIZER, self.optimizer.state());
+        if let Some(average) = &self.average {
+            state.extend_prefixed(AVERAGE, average.weights.clone());
+        }
+        state
+    }
+
+    /// Takes up what [`Learner::state`] gave after `steps` steps.
+    pub fn restore(&mut self, state: &StateDict, steps: u64) -> Result<()> {
+        self.network = with_weights(self.network.clone(), &state.with_prefix(NETWORK))?;
+        self.optimizer.restore(&state.with_prefix(OPTIMIZER), &self.device.clone().inner())?;
+        self.steps = steps;
+        if let Some(average) = &mut self.average {
+            let weights = state.with_prefix(AVERAGE);
+            with_weights(self.network.clone(), &weights)?;
+            average.weights = weights;
+        }
+        Ok(())
+    }
+}
+
+/// A network that only predicts.
+pub struct Predictor {
+    network: Network,
+    device: Device,
+}
+
+impl Predictor {
+    /// From the weights that [`Learner::weights`] gave.
+    pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
+        let (device, _) = backend.open()?;
+        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
+        Ok(Predictor { network, device })
+    }
+
+    /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
+    pub fn predict(&self, pixels: &[f32], size: u32) -> Vec<f32> {
+        let logits = self.network.forward(images(pixels, size, &self.device));
+        logits.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
+    }
+}
+
+const NETWORK: &str = "network.";
+const OPTIMIZER: &str = "optimizer.";
+const AVERAGE: &str = "average.";
+
+fn images(pixels: &[f32], size: u32, device: &Device) -> Tensor<4> {
+    let size = size as usize;
+    let n = pixels.len() / (size * size);
+    Tensor::from_data(TensorData::new(pixels.to_vec(), [n, 1, size, size]), device)
+}
+
+/// ln(p / (1 − p)), held within ±log-odds of 1 in 10,000 for labels that never or always occur.
+fn log_odds(prevalence: f64) -> f32 {
+    let p = prevalence.clamp(1e-4, 1.0 - 1e-4);
+    (p / (1.0 - p)).ln() as f32
+}

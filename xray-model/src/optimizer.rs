@@ -1,0 +1,244 @@
+//! Adam, AdamW and SGD with the clipping of the gradients' global norm. Own code, because a checkpoint must
+//! name each parameter's state (burn keys it by an id drawn anew in every process) and because burn clips
+//! each tensor by itself.
+
+use crate::architectures::Network;
+use crate::weights::{Place, to_data, to_host};
+use crate::{Error, HostTensor, Result, StateDict};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How gradients become steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which rule.
+    pub algorithm: Algorithm,
+    /// Decay of the mean of the gradients (Adam's β₁), or SGD's momentum.
+    pub momentum: f32,
+    /// Decay of the mean of their squares (Adam's β₂).
+    pub beta2: f32,
+    /// Added to the root of the mean square.
+    pub epsilon: f32,
+    /// AdamW: the weights shrink by this times the learning rate. Adam and SGD: added to the gradient.
+    /// Biases and batch norm are left out.
+    pub weight_decay: f32,
+    /// The gradients are scaled down to this global norm; 0 leaves them.
+    pub clip_norm: f32,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig {
+            algorithm: Algorithm::Adam,
+            momentum: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+        }
+    }
+}
+
+/// The update rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Kingma & Ba 2015.
+    #[default]
+    Adam,
+    /// Loshchilov & Hutter 2019: decay apart from the gradient.
+    AdamW,
+    /// With momentum, as PyTorch defines it.
+    Sgd,
+}
+
+/// The rule and what it remembers of each parameter.
+pub(crate) struct Optimizer {
+    config: OptimizerConfig,
+    /// Steps taken.
+    steps: u64,
+    /// Flattened, by parameter name.
+    moments: BTreeMap<String, Moments>,
+}
+
+#[derive(Clone)]
+struct Moments {
+    mean: Tensor<1>,
+    mean_square: Option<Tensor<1>>,
+}
+
+impl Optimizer {
+    pub(crate) fn new(config: OptimizerConfig) -> Self {
+        Optimizer { config, steps: 0, moments: BTreeMap::new() }
+    }
+
+    /// One step; also the gradients' global norm before clipping.
+    pub(crate) fn step(
+        &mut self,
+        network: Network,
+        mut gradients: Gradients,
+        learning_rate: f64,
+    ) -> (Network, f32) {
+        let norm = global_norm(&network, &gradients);
+        let clip = self.config.clip_norm;
+        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+        self.steps += 1;
+        let stepped = network.map(&mut Step {
+            optimizer: self,
+            gradients: &mut gradients,
+            learning_rate,
+            scale,
+            place: Place::default(),
+        });
+        (stepped, norm)
+    }
+
+    /// What a checkpoint keeps.
+    pub(crate) fn state(&self) -> StateDict {
+        let mut dict = StateDict::default();
+        // Two halves that float32 holds exactly.
+        let steps = vec![(self.steps >> 20) as f32, (self.steps & 0xf_ffff) as f32];
+        dict.tensors.insert(STEPS.into(), HostTensor { shape: vec![2], values: steps });
+        for (name, moments) in &self.moments {
+            dict.tensors.insert(format!("mean.{name}"), to_host(moments.mean.clone()));
+            if let Some(mean_square) = &moments.mean_square {
+                dict.tensors.insert(format!("mean_square.{name}"), to_host(mean_square.clone()));
+            }
+        }
+        dict
+    }
+
+    /// Takes up what [`Optimizer::state`] gave.
+    pub(crate) fn restore(&mut self, dict: &StateDict, device: &Device) -> Result<()> {
+        let missing = |name: &str| Error::MissingTensor { name: name.to_owned() };
+        let steps = dict.tensors.get(STEPS).filter(|t| t.values.len() == 2).ok_or_else(|| missing(STEPS))?;
+        self.steps = ((steps.values[0] as u64) << 20) | steps.values[1] as u64;
+        let tensor = |host: &HostTensor| Tensor::from_data(to_data(host), device);
+        self.moments = dict
+            .with_prefix("mean.")
+            .tensors
+            .iter()
+            .map(|(name, mean)| {
+                let mean_square = dict.tensors.get(&format!("mean_square.{name}")).map(tensor);
+                (name.clone(), Moments { mean: tensor(mean), mean_square })
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// The new value of one flattened parameter.
+    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+        let OptimizerConfig { algorithm, weight_decay, .. } = self.config;
+        let decay = if is_decayed(name) { f64::from(weight_decay) } else { 0.0 };
+        match algorithm {
+            Algorithm::AdamW => {
+                let kept = value.mul_scalar(1.0 - learning_rate * decay);
+                kept - self.adam(name, gradient, learning_rate)
+            }
+            Algorithm::Adam => {
+                value.clone() - self.adam(name, decayed(gradient, value, decay), learning_rate)
+            }
+            Algorithm::Sgd => {
+                let direction = self.accumulate(name, decayed(gradient, value.clone(), decay));
+                value - direction.mul_scalar(learning_rate)
+            }
+        }
+    }
+
+    fn adam(&mut self, name: &str, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+        let OptimizerConfig { momentum, beta2, epsilon, .. } = self.config;
+        let (beta1, beta2) = (f64::from(momentum), f64::from(beta2));
+        let old = self.moments.remove(name);
+        let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
+        let mean = blend(mean, gradient.clone(), beta1);
+        let mean_square = blend(mean_square, gradient.clone() * gradient, beta2);
+        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let (correction1, correction2) = (1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps));
+        let root = mean_square.clone().sqrt().mul_scalar(1.0 / correction2.sqrt()).add_scalar(epsilon);
+        let step = mean.clone().mul_scalar(learning_rate / correction1) / root;
+        self.moments.insert(name.to_owned(), Moments { mean, mean_square: Some(mean_square) });
+        step
+    }
+
+    fn accumulate(&mut self, name: &str, gradient: Tensor<1>) -> Tensor<1> {
+        let momentum = self.config.momentum;
+        let direction = match self.moments.remove(name) {
+            Some(old) => old.mean.mul_scalar(momentum) + gradient,
+            None => gradient,
+        };
+        if momentum > 0.0 {
+            self.moments.insert(name.to_owned(), Moments { mean: direction.clone(), mean_square: None });
+        }
+        direction
+    }
+}
+
+const STEPS: &str = "steps";
+
+/// Kernels and matrices decay; biases and batch norm do not.
+fn is_decayed(name: &str) -> bool {
+    name.ends_with("weight") && !name.contains("norm")
+}
+
+fn decayed(gradient: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
+    if decay == 0.0 { gradient } else { gradient + value.mul_scalar(decay) }
+}
+
+fn blend(old: Option<Tensor<1>>, new: Tensor<1>, kept: f64) -> Tensor<1> {
+    let fresh = new.mul_scalar(1.0 - kept);
+    match old {
+        Some(old) => old.mul_scalar(kept) + fresh,
+        None => fresh,
+    }
+}
+
+struct Step<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: &'a mut Gradients,
+    learning_rate: f64,
+    scale: f32,
+    place: Place,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
+        let scaled = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
+        param.map(|old| {
+            let shape = old.dims();
+            let value = old.inner().reshape([-1]);
+            let updated =
+                self.optimizer.update(&self.place.name(), value, scaled.reshape([-1]), self.learning_rate);
+            Tensor::from_inner(updated.reshape(shape)).require_grad()
+        })
+    }
+}
+
+/// Root of the sum of squares over all gradients.
+fn global_norm(network: &Network, gradients: &Gradients) -> f32 {
+    struct Squares<'a> {
+        gradients: &'a Gradients,
+        sum: Option<Tensor<1>>,
+    }
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = param.val().grad(self.gradients) else { return };
+            let squares = (gradient.clone() * gradient).sum();
+            self.sum = Some(self.sum.take().map_or(squares.clone(), |sum| sum + squares));
+        }
+    }
+    let mut squares = Squares { gradients, sum: None };
+    network.visit(&mut squares);
+    squares.sum.map_or(0.0, |sum| sum.into_scalar::<f32>().sqrt())
+}

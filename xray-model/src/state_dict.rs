@@ -1,0 +1,103 @@
+//! Named tensors on the host, and the safetensors file that holds them: what weights and checkpoints are.
+
+use crate::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use xray_artifacts::{FileError, write_bytes};
+
+/// A dense array of float32, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// Length of each dimension; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the shape's product.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name, in the names' order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StateDict {
+    /// The tensors.
+    pub tensors: BTreeMap<String, HostTensor>,
+}
+
+impl StateDict {
+    /// Adds the tensors of `other` with `prefix` before their names.
+    pub fn extend_prefixed(&mut self, prefix: &str, other: StateDict) {
+        self.tensors
+            .extend(other.tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+    }
+
+    /// The tensors whose names begin with `prefix`, under the rest of their names.
+    pub fn with_prefix(&self, prefix: &str) -> StateDict {
+        let tensors = self.tensors.iter();
+        let tensors =
+            tensors.filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())));
+        StateDict { tensors: tensors.collect() }
+    }
+
+    /// Writes a safetensors file with `metadata` in its header, under a temporary name first.
+    pub fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<()> {
+        let bytes: Vec<_> = self.tensors.values().map(|tensor| little_endian(&tensor.values)).collect();
+        let views = self.tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
+            (name, view.expect("a tensor holds its shape's product of values"))
+        });
+        let metadata: HashMap<_, _> =
+            metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let error = |source| Error::Safetensors { path: path.to_owned(), source };
+        write_bytes(path, &serialize(views, Some(metadata)).map_err(error)?)?;
+        Ok(())
+    }
+
+    /// Reads a safetensors file of float32 tensors.
+    pub fn load(path: &Path) -> Result<StateDict> {
+        let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
+        let bytes = std::fs::read(path).map_err(io)?;
+        let error = |source| Error::Safetensors { path: path.to_owned(), source };
+        let file = SafeTensors::deserialize(&bytes).map_err(error)?;
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(Error::Dtype {
+                    path: path.to_owned(),
+                    name,
+                    dtype: format!("{:?}", view.dtype()),
+                });
+            }
+            let (values, _) = view.data().as_chunks();
+            let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            Ok((name, HostTensor { shape: view.shape().to_vec(), values }))
+        });
+        Ok(StateDict { tensors: tensors.collect::<Result<_>>()? })
+    }
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gives_back_the_same_bits_and_a_cut_one_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("weights.safetensors");
+        let odd = [1.0e-40, -0.0, f32::MAX, 0.1, f32::MIN_POSITIVE, 3.0];
+        let mut dict = StateDict::default();
+        dict.tensors.insert("b".into(), HostTensor { shape: vec![2, 3], values: odd.to_vec() });
+        dict.tensors.insert("a".into(), HostTensor { shape: vec![], values: vec![7.0] });
+        dict.save(&path, &[("format", "1".into())]).expect("a writable folder");
+        let back = StateDict::load(&path).expect("just written");
+        let bits = |d: &StateDict| -> Vec<_> { d.tensors["b"].values.iter().map(|v| v.to_bits()).collect() };
+        assert_eq!(bits(&back), bits(&dict));
+        assert_eq!(back.tensors["a"], dict.tensors["a"]);
+
+        let bytes = std::fs::read(&path).expect("readable");
+        std::fs::write(&path, &bytes[..bytes.len() - 3]).expect("a writable folder");
+        let message = StateDict::load(&path).expect_err("cut off").to_string();
+        assert!(message.ends_with("weights.safetensors is not a readable safetensors file"), "{message}");
+    }
+}
