@@ -171,3 +171,74 @@ fn evaluate_label(name: &str, scores: Scores<'_>, at: usize, counts: LabelCounts
         logit_spread: logit_spread(scores, at),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    const NAN: f32 = f32::NAN;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// Two labels on 20 records of 10 patients: one ranked well, one constant and never positive.
+    fn example() -> Evaluation {
+        let logits: Vec<_> = (0..20_u8).flat_map(|i| [f32::from(i) - 10.0, -5.0]).collect();
+        let truth: Vec<_> =
+            (0..20_u8).flat_map(|i| [f32::from(i % 4 >= 2), if i < 2 { NAN } else { 0.0 }]).collect();
+        let patients: Vec<_> = (0..20).map(|i| i / 2).collect();
+        let scores = Scores::new(&logits, &truth, 2).expect("valid");
+        let names = names(&["Mass", "Hernia"]);
+        evaluate(&names, scores, &[0.5, f64::NAN], Some(&patients), 100, 7).expect("valid")
+    }
+
+    #[test]
+    fn what_is_undefined_is_named_and_left_out_of_the_means() {
+        let evaluation = example();
+        let [mass, hernia] = &evaluation.labels[..] else { panic!("two labels") };
+        assert_eq!((hernia.auc, hernia.auc_interval, hernia.average_precision), (None, None, None));
+        assert_eq!((hernia.positives, hernia.negatives, hernia.unknown), (0, 18, 2));
+        assert_eq!((hernia.prevalence, hernia.train_prevalence), (Some(0.0), None));
+        assert_eq!(evaluation.macro_auc, mass.auc);
+        assert_eq!(evaluation.macro_auc_interval, mass.auc_interval);
+        assert_eq!(evaluation.macro_average_precision_baseline, Some(0.5));
+        assert_eq!((evaluation.undefined_labels, evaluation.records), (1, 20));
+        assert_eq!(evaluation.collapsed_labels, ["Hernia"]);
+        let expected =
+            IntervalMethod { level: 0.95, resamples: 100, seed: 7, unit: Unit::Patient, units: 10 };
+        assert_eq!(evaluation.intervals, Some(expected));
+    }
+
+    #[test]
+    fn json_keeps_everything_and_says_null_where_nothing_is_defined() {
+        let text = serde_json::to_string(&example()).expect("figures are finite");
+        assert!(text.contains(r#""label":"Hernia","positives":0,"negatives":18,"unknown":2"#), "{text}");
+        assert!(text.contains(r#""unit":"patient""#), "{text}");
+        let read: Evaluation = serde_json::from_str(&text).expect("its own shape");
+        assert_eq!(serde_json::to_string(&read).expect("figures are finite"), text);
+    }
+
+    #[test]
+    fn companions_of_another_shape_are_refused() {
+        let scores = Scores::new(&[0.0; 4], &[1.0; 4], 2).expect("valid");
+        let check = |given: &[&str], prevalences: &[f64], patients: Option<&[u32]>, expected| {
+            assert_eq!(evaluate(&names(given), scores, prevalences, patients, 10, 0), Err(expected));
+        };
+        check(&["a"], &[0.1; 2], None, Error::PerLabel { what: "names", found: 1, expected: 2 });
+        let prevalences = Error::PerLabel { what: "training prevalences", found: 3, expected: 2 };
+        check(&["a", "b"], &[0.1; 3], None, prevalences);
+        check(&["a", "b"], &[0.1; 2], Some(&[1]), Error::PerRecord { found: 1, expected: 2 });
+        check(&["a", "b"], &[0.1, 2.0], None, Error::Prevalence { label: 1, value: 2.0 });
+    }
+
+    #[test]
+    fn no_records_make_no_figures() {
+        let scores = Scores::new(&[], &[], 1).expect("valid");
+        let evaluation = evaluate(&names(&["a"]), scores, &[0.1], Some(&[]), 100, 0).expect("valid");
+        assert_eq!((evaluation.macro_auc, evaluation.macro_auc_interval), (None, None));
+        assert_eq!((evaluation.macro_brier, evaluation.macro_log_loss_baseline), (None, None));
+        assert!(evaluation.collapsed_labels.is_empty());
+    }
+}

@@ -22,8 +22,8 @@
 //!
 //! | module | figure |
 //! |---|---|
-//! | [`auc`] | area under the ROC curve |
-//! | [`average_precision`] | area under the precision-recall steps |
+//! | [`mod@auc`] | area under the ROC curve |
+//! | [`mod@average_precision`] | area under the precision-recall steps |
 //! | [`probability`] | Brier score and log loss |
 //! | [`baseline`] | what a predictor gets that looks at no image |
 //! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
