@@ -1,1 +1,51 @@
-//! Scores of a multi-label classifier on plain slices.
+//! How good a multi-label classifier is, on plain slices: no tensors, no files.
+//!
+//! Scores are logits, labels are 0, 1 or NaN for unknown, both row-major `[records, labels]`. A figure that
+//! the data do not define is `None`, never 0.5. [`evaluate`] makes all figures at once:
+//!
+//! ```
+//! use xray_metrics::{Scores, evaluate};
+//!
+//! let labels = ["Mass".to_string(), "Hernia".to_string()];
+//! // Four records of three patients; nobody knows of a hernia in the last record, and nobody has one.
+//! let logits = [2.0, -3.0, -1.0, -3.5, 0.5, -2.0, 1.0, -4.0];
+//! let truth = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, f32::NAN];
+//! let scores = Scores::new(&logits, &truth, 2)?;
+//!
+//! let evaluation = evaluate(&labels, scores, &[0.05, 0.002], Some(&[7, 7, 8, 9]), 1000, 0)?;
+//! assert_eq!(evaluation.labels[0].auc, Some(0.75));
+//! assert_eq!(evaluation.labels[1].auc, None); // no positives
+//! assert_eq!(evaluation.macro_auc, Some(0.75)); // over the one label that has an AUC
+//! assert_eq!(evaluation.undefined_labels, 1);
+//! # Ok::<(), xray_metrics::Error>(())
+//! ```
+//!
+//! | module | figure |
+//! |---|---|
+//! | [`mod@auc`] | area under the ROC curve |
+//! | [`mod@average_precision`] | area under the precision-recall steps |
+//! | [`probability`] | Brier score and log loss |
+//! | [`baseline`] | what a predictor gets that looks at no image |
+//! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
+//! | [`collapse`] | labels that get the same score whatever the image |
+//! | [`evaluation`] | all of it, as it stands in `result.json` |
+
+pub mod auc;
+pub mod average_precision;
+pub mod baseline;
+pub mod bootstrap;
+pub mod collapse;
+mod error;
+pub mod evaluation;
+mod mean;
+pub mod probability;
+mod random;
+mod scores;
+
+pub use auc::auc;
+pub use average_precision::average_precision;
+pub use bootstrap::{AucIntervals, auc_intervals};
+pub use error::{Error, Result};
+pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
+pub use probability::{brier, log_loss};
+pub use scores::{Column, LabelCounts, Scores};

@@ -1,0 +1,255 @@
+//! How far AUCs could differ on other patients: percentile intervals from a bootstrap that draws patients
+//! with replacement, each with all of their records (Davison and Hinkley, Bootstrap Methods, 1997, 3.8).
+//!
+//! Records of one patient resemble each other. Drawing records as if they were independent makes intervals
+//! too narrow, so that is done only where nobody says whose record it is, and [`Unit`] says so.
+//!
+//! Each label is sorted once; a resample is then a weight per patient and one walk over the sorted records.
+//! A resample depends on the seed and its number only, so the intervals do not depend on the threads.
+
+use crate::auc::Pairs;
+use crate::mean::mean_of_defined;
+use crate::random::SplitMix64;
+use crate::{Error, Result, Scores};
+use serde::{Deserialize, Serialize};
+use std::num::NonZero;
+use std::thread;
+
+/// The share of resamples that an interval holds, the rest being halved between its two sides.
+pub const LEVEL: f64 = 0.95;
+
+/// A label gets an interval only if this many units have a positive record and this many a negative one.
+/// With fewer the bootstrap sees next to none of the variation and its interval would look far too sure.
+pub const MIN_UNITS: usize = 5;
+
+/// What a resample draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Patients with all their records.
+    Patient,
+    /// Single records, because nobody says whose they are: intervals are too narrow if patients recur.
+    Record,
+}
+
+/// Intervals as `[low, high]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AucIntervals {
+    /// What was drawn.
+    pub unit: Unit,
+    /// How many distinct units there are.
+    pub units: usize,
+    /// Of each label's AUC, over the resamples that define it; none below [`MIN_UNITS`].
+    pub labels: Vec<Option<[f64; 2]>>,
+    /// Of the macro-AUC, which in a resample is the mean over the labels that the resample defines; none
+    /// if no label has an interval.
+    pub macro_auc: Option<[f64; 2]>,
+}
+
+/// Intervals of level [`LEVEL`] of the per-label and macro AUCs from `resamples` draws (0: no intervals).
+/// `patients` holds one number per record, equal for records of one patient.
+///
+/// # Errors
+/// If there is not one patient per record.
+pub fn auc_intervals(
+    scores: Scores<'_>,
+    patients: Option<&[u32]>,
+    resamples: u32,
+    seed: u64,
+) -> Result<AucIntervals> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let units = Units::new(scores.num_records(), patients)?;
+    let labels: Vec<_> =
+        (0..scores.num_labels()).map(|label| SortedLabel::new(scores, label, &units)).collect();
+    let drawn = draw_all(&labels, units.count, resamples, seed, threads);
+
+    let of_label = |(at, label): (usize, &SortedLabel)| {
+        label
+            .enough_units(units.count)
+            .then(|| interval(drawn.iter().filter_map(|aucs| aucs[at]).collect()))?
+    };
+    let of_labels: Vec<_> = labels.iter().enumerate().map(of_label).collect();
+    let macro_auc = if of_labels.iter().any(Option::is_some) {
+        interval(drawn.iter().filter_map(|aucs| mean_of_defined(aucs)).collect())
+    } else {
+        None
+    };
+    Ok(AucIntervals { unit: units.unit, units: units.count, labels: of_labels, macro_auc })
+}
+
+/// Who the records belong to, numbered from 0 without gaps.
+struct Units {
+    unit: Unit,
+    of_record: Vec<usize>,
+    count: usize,
+}
+
+impl Units {
+    fn new(records: usize, patients: Option<&[u32]>) -> Result<Self> {
+        let Some(patients) = patients else {
+            return Ok(Units { unit: Unit::Record, of_record: (0..records).collect(), count: records });
+        };
+        if patients.len() != records {
+            return Err(Error::PerRecord { found: patients.len(), expected: records });
+        }
+        let mut distinct = patients.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        // Each patient's place among those below it.
+        let place = |patient: &u32| distinct.partition_point(|other| other < patient);
+        Ok(Units {
+            unit: Unit::Patient,
+            of_record: patients.iter().map(place).collect(),
+            count: distinct.len(),
+        })
+    }
+}
+
+/// The known records of one label in ascending order of score.
+struct SortedLabel(Vec<SortedRecord>);
+
+struct SortedRecord {
+    unit: usize,
+    positive: bool,
+    /// The next record's score is higher.
+    ends_tie: bool,
+}
+
+impl SortedLabel {
+    fn new(scores: Scores<'_>, label: usize, units: &Units) -> Self {
+        let known = |((score, truth), &unit): ((f64, Option<bool>), &usize)| Some((score, truth?, unit));
+        let mut rows: Vec<_> = scores.rows_of(label).zip(&units.of_record).filter_map(known).collect();
+        rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let ends = |at: usize| rows.get(at + 1).is_none_or(|next| next.0 != rows[at].0);
+        let sorted = |(at, &(_, positive, unit))| SortedRecord { unit, positive, ends_tie: ends(at) };
+        SortedLabel(rows.iter().enumerate().map(sorted).collect())
+    }
+
+    fn enough_units(&self, units: usize) -> bool {
+        [true, false].iter().all(|&class| {
+            let mut seen = vec![false; units];
+            self.0
+                .iter()
+                .filter(|record| record.positive == class)
+                .for_each(|record| seen[record.unit] = true);
+            seen.iter().filter(|&&seen| seen).count() >= MIN_UNITS
+        })
+    }
+
+    /// The AUC if each unit's records were there as often as its weight says.
+    fn weighted_auc(&self, weights: &[u32]) -> Option<f64> {
+        let mut pairs = Pairs::default();
+        let mut tied = [0_u64; 2];
+        for record in &self.0 {
+            tied[usize::from(record.positive)] += u64::from(weights[record.unit]);
+            if record.ends_tie {
+                pairs.add(tied[1], tied[0]);
+                tied = [0; 2];
+            }
+        }
+        pairs.auc()
+    }
+}
+
+/// The AUCs of all labels, by resample.
+fn draw_all(
+    labels: &[SortedLabel],
+    units: usize,
+    resamples: u32,
+    seed: u64,
+    threads: usize,
+) -> Vec<Vec<Option<f64>>> {
+    let mut drawn = vec![Vec::new(); resamples as usize];
+    let share = drawn.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        for (part, aucs) in drawn.chunks_mut(share).enumerate() {
+            scope.spawn(move || {
+                let mut weights = vec![0; units];
+                for (at, aucs) in aucs.iter_mut().enumerate() {
+                    draw_weights(&mut weights, &mut SplitMix64::of_task(seed, (part * share + at) as u64));
+                    *aucs = labels.iter().map(|label| label.weighted_auc(&weights)).collect();
+                }
+            });
+        }
+    });
+    drawn
+}
+
+/// Draws as many units as there are, with replacement, and counts how often each came.
+fn draw_weights(weights: &mut [u32], random: &mut SplitMix64) {
+    weights.fill(0);
+    (0..weights.len()).for_each(|_| weights[random.below(weights.len())] += 1);
+}
+
+fn interval(mut aucs: Vec<f64>) -> Option<[f64; 2]> {
+    aucs.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - LEVEL) / 2.0;
+    Some([quantile(&aucs, tail)?, quantile(&aucs, 1.0 - tail)?])
+}
+
+/// Linear between the two nearest of the sorted values, as numpy's `percentile` does; none of nothing.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share * sorted.len().checked_sub(1)? as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    Some(below + (above - below) * place.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auc;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quantiles_are_linear_between_values() {
+        let check = |sorted: &[f64], share, expected| assert_eq!(quantile(sorted, share), expected);
+        check(&[], 0.5, None);
+        check(&[3.0], 0.975, Some(3.0));
+        check(&[1.0, 2.0, 4.0], 0.0, Some(1.0));
+        check(&[1.0, 2.0, 4.0], 0.75, Some(3.0));
+        check(&[1.0, 2.0, 4.0], 1.0, Some(4.0));
+    }
+
+    #[test]
+    fn patients_get_numbers_without_gaps() {
+        let units = Units::new(4, Some(&[900, 3, 900, 50])).expect("one per record");
+        assert_eq!((units.of_record, units.count), (vec![2, 0, 2, 1], 3));
+        let error = Units::new(4, Some(&[1, 2])).err();
+        assert_eq!(error, Some(Error::PerRecord { found: 2, expected: 4 }));
+    }
+
+    proptest! {
+        /// A weight is the same as that many copies of the record.
+        #[test]
+        fn weights_stand_for_copies(
+            rows in prop::collection::vec(((-3_i8..3).prop_map(f32::from), 0_u8..3, 0_u32..5), 1..40),
+            weights in prop::collection::vec(0_u32..4, 5),
+        ) {
+            let scores: Vec<_> = rows.iter().map(|row| row.0).collect();
+            let labels: Vec<_> = rows.iter().map(|row| [0.0, 1.0, f32::NAN][row.1 as usize]).collect();
+            let scores = Scores::new(&scores, &labels, 1).expect("valid");
+            let of_record = rows.iter().map(|row| row.2 as usize).collect();
+            let units = Units { unit: Unit::Patient, of_record, count: 5 };
+
+            let copies: Vec<_> =
+                rows.iter().flat_map(|row| vec![row; weights[row.2 as usize] as usize]).collect();
+            let copied_scores: Vec<_> = copies.iter().map(|row| row.0).collect();
+            let copied_labels: Vec<_> = copies.iter().map(|row| [0.0, 1.0, f32::NAN][row.1 as usize]).collect();
+            let copied = Scores::new(&copied_scores, &copied_labels, 1).expect("valid");
+            prop_assert_eq!(SortedLabel::new(scores, 0, &units).weighted_auc(&weights), auc(&copied.column(0)));
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_what_is_drawn() {
+        let values: Vec<_> = (0..300_u16).map(|i| f32::from(i * 37 % 101)).collect();
+        let truth: Vec<_> = (0..300_u16).map(|i| f32::from(i % 3 == 0)).collect();
+        let scores = Scores::new(&values, &truth, 1).expect("valid");
+        let units = Units::new(300, None).expect("valid");
+        let labels = [SortedLabel::new(scores, 0, &units)];
+        let drawn = |threads| draw_all(&labels, 300, 10, 42, threads);
+        let alone = drawn(1);
+        assert!([2, 3, 4, 64].iter().all(|&threads| drawn(threads) == alone));
+        assert_ne!(alone[0], alone[1], "resamples differ");
+    }
+}

@@ -1,0 +1,243 @@
+//! Scores beside the truth, checked once, and one label's part of them.
+
+use crate::{Error, Result};
+
+/// The scores of all labels on some records, with the truth. Every other function here takes it as valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    scores: &'a [f32],
+    labels: &'a [f32],
+    num_labels: usize,
+}
+
+impl<'a> Scores<'a> {
+    /// Takes `scores` (logits) and `labels` (0, 1, or NaN for unknown), both row-major
+    /// `[records, num_labels]`.
+    ///
+    /// # Errors
+    /// If the lengths disagree, a score is not finite, or a label is something else.
+    pub fn new(scores: &'a [f32], labels: &'a [f32], num_labels: usize) -> Result<Self> {
+        check_shape(scores.len(), labels.len(), num_labels)?;
+        let place = |at: usize| (at / num_labels, at % num_labels);
+        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+            let (record, label) = place(at);
+            return Err(Error::Score { record, label, value: f64::from(scores[at]) });
+        }
+        if let Some(at) = labels.iter().position(|&label| !is_label(label)) {
+            let (record, label) = place(at);
+            return Err(Error::Label { record, label, value: labels[at] });
+        }
+        Ok(Scores { scores, labels, num_labels })
+    }
+
+    /// Rows.
+    pub fn num_records(&self) -> usize {
+        self.scores.len() / self.num_labels
+    }
+
+    /// Columns.
+    pub fn num_labels(&self) -> usize {
+        self.num_labels
+    }
+
+    /// The scores of a label on all records, also those where the truth is unknown. Empty if there is no
+    /// such label.
+    pub fn scores_of(&self, label: usize) -> impl Iterator<Item = f64> + use<'a> {
+        every_nth(self.scores, label, self.num_labels).map(f64::from)
+    }
+
+    /// Score and truth of a label on all records, in order; no truth where it is unknown.
+    pub fn rows_of(&self, label: usize) -> impl Iterator<Item = (f64, Option<bool>)> + use<'a> {
+        self.scores_of(label).zip(every_nth(self.labels, label, self.num_labels).map(truth))
+    }
+
+    /// The records where the label is known.
+    pub fn column(&self, label: usize) -> Column {
+        known(self.rows_of(label))
+    }
+
+    /// The known pairs of all labels in one list, as micro-averages take them.
+    pub fn pooled(&self) -> Column {
+        known((0..self.num_labels).flat_map(|label| self.rows_of(label)))
+    }
+
+    /// How often each label is positive, negative and unknown.
+    pub fn counts(&self) -> Vec<LabelCounts> {
+        (0..self.num_labels)
+            .map(|label| LabelCounts::of(self.rows_of(label).map(|(_, truth)| truth)))
+            .collect()
+    }
+}
+
+fn check_shape(scores: usize, labels: usize, num_labels: usize) -> Result<()> {
+    if num_labels == 0 {
+        return Err(Error::NoLabels);
+    }
+    if scores != labels {
+        return Err(Error::Lengths { scores, labels });
+    }
+    if !scores.is_multiple_of(num_labels) {
+        return Err(Error::Rows { values: scores, num_labels });
+    }
+    Ok(())
+}
+
+fn is_label(value: f32) -> bool {
+    value == 0.0 || value == 1.0 || value.is_nan()
+}
+
+fn truth(label: f32) -> Option<bool> {
+    (!label.is_nan()).then_some(label == 1.0)
+}
+
+fn every_nth(values: &[f32], first: usize, step: usize) -> impl Iterator<Item = f32> {
+    // A label that does not exist must not show another row's value.
+    let values = if first < step { values } else { &[] };
+    values.iter().skip(first).step_by(step).copied()
+}
+
+fn known(rows: impl Iterator<Item = (f64, Option<bool>)>) -> Column {
+    let (scores, positive) =
+        rows.filter_map(|(score, truth)| truth.map(|positive| (score, positive))).unzip();
+    Column { scores, positive }
+}
+
+/// The known records of one label: a finite score and the truth of each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    scores: Vec<f64>,
+    positive: Vec<bool>,
+}
+
+impl Column {
+    /// Pairs scores with the truth.
+    ///
+    /// # Errors
+    /// If the lengths disagree or a score is not finite.
+    pub fn new(scores: Vec<f64>, positive: Vec<bool>) -> Result<Self> {
+        if scores.len() != positive.len() {
+            return Err(Error::Lengths { scores: scores.len(), labels: positive.len() });
+        }
+        match scores.iter().position(|score| !score.is_finite()) {
+            Some(record) => Err(Error::Score { record, label: 0, value: scores[record] }),
+            None => Ok(Column { scores, positive }),
+        }
+    }
+
+    /// How many records.
+    pub fn len(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty()
+    }
+
+    /// Score and truth of each record.
+    pub fn iter(&self) -> impl Iterator<Item = (f64, bool)> {
+        self.scores.iter().copied().zip(self.positive.iter().copied())
+    }
+
+    /// The records in ascending order of score, tied ones counted together.
+    pub(crate) fn ties(&self) -> Vec<LabelCounts> {
+        let mut rows: Vec<_> = self.iter().collect();
+        rows.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        rows.chunk_by(|(a, _), (b, _)| a == b)
+            .map(|tied| LabelCounts::of(tied.iter().map(|&(_, positive)| Some(positive))))
+            .collect()
+    }
+}
+
+/// How many records say what of a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// Records that have it.
+    pub positives: u64,
+    /// Records that do not.
+    pub negatives: u64,
+    /// Records where nobody knows.
+    pub unknown: u64,
+}
+
+impl LabelCounts {
+    /// Counts the truths.
+    pub fn of(truths: impl Iterator<Item = Option<bool>>) -> Self {
+        truths.fold(LabelCounts::default(), |mut counts, truth| {
+            match truth {
+                Some(true) => counts.positives += 1,
+                Some(false) => counts.negatives += 1,
+                None => counts.unknown += 1,
+            }
+            counts
+        })
+    }
+
+    /// The share of positives among the known; none where nothing is known.
+    pub fn prevalence(&self) -> Option<f64> {
+        let known = self.positives + self.negatives;
+        (known > 0).then(|| self.positives as f64 / known as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAN: f32 = f32::NAN;
+
+    #[test]
+    fn what_cannot_be_scored_is_refused_with_its_place() {
+        let check = |scores: &[f32], labels: &[f32], num_labels, expected: &str| {
+            let error = Scores::new(scores, labels, num_labels).expect_err(expected);
+            assert_eq!(error.to_string(), expected);
+        };
+        check(&[], &[], 0, "the number of labels is 0");
+        check(&[1.0], &[1.0, 0.0], 1, "1 scores for 2 label values");
+        check(&[1.0; 3], &[1.0; 3], 2, "3 values do not make rows of 2 labels");
+        check(&[0.0, 0.0, 0.0, NAN], &[1.0; 4], 2, "record 1, label 1: the score is NaN");
+        check(&[0.0, f32::INFINITY], &[1.0; 2], 2, "record 0, label 1: the score is inf");
+        let unknown = "record 1, label 0: the label is -1, not 0, 1 or NaN for unknown";
+        check(&[0.0; 4], &[1.0, NAN, -1.0, 0.0], 2, unknown);
+    }
+
+    #[test]
+    fn a_column_holds_the_known_records_of_its_label() {
+        let scores = Scores::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, 0.0, NAN, 1.0, 0.0, NAN], 2);
+        let scores = scores.expect("valid");
+        let pairs = |column: Column| column.iter().collect::<Vec<_>>();
+        assert_eq!(pairs(scores.column(0)), [(1.0, true), (5.0, false)]);
+        assert_eq!(pairs(scores.column(1)), [(2.0, false), (4.0, true)]);
+        assert_eq!(pairs(scores.column(2)), [], "there is no third label");
+        assert_eq!(pairs(scores.pooled()), [(1.0, true), (5.0, false), (2.0, false), (4.0, true)]);
+        assert_eq!(scores.scores_of(1).collect::<Vec<_>>(), [2.0, 4.0, 6.0]);
+        assert_eq!(scores.counts()[1], LabelCounts { positives: 1, negatives: 1, unknown: 1 });
+        assert_eq!((scores.num_records(), scores.num_labels()), (3, 2));
+    }
+
+    #[test]
+    fn ties_count_equal_scores_together_and_zero_has_no_sign() {
+        let column = Column::new(vec![0.0, 2.0, -0.0, -1.0], vec![true, false, false, true]).expect("valid");
+        let counts = |positives, negatives| LabelCounts { positives, negatives, unknown: 0 };
+        assert_eq!(column.ties(), [counts(1, 0), counts(1, 1), counts(0, 1)]);
+    }
+
+    #[test]
+    fn a_column_refuses_scores_without_a_place_in_the_order() {
+        assert_eq!(Column::new(vec![1.0], vec![]), Err(Error::Lengths { scores: 1, labels: 0 }));
+        assert!(matches!(
+            Column::new(vec![1.0, f64::NAN], vec![true; 2]),
+            Err(Error::Score { record: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn prevalence_counts_the_known_only() {
+        let check = |positives, negatives, expected| {
+            assert_eq!(LabelCounts { positives, negatives, unknown: 5 }.prevalence(), expected);
+        };
+        check(1, 3, Some(0.25));
+        check(0, 3, Some(0.0));
+        check(0, 0, None);
+    }
+}

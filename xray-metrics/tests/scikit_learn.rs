@@ -1,0 +1,113 @@
+//! Every figure against scikit-learn and numpy. `golden/scikit_learn.py` makes the golden file.
+
+use serde_json::Value;
+use xray_metrics::probability::{brier_of_probabilities, log_loss_of_probabilities};
+use xray_metrics::{Column, Scores, auc_intervals, evaluate};
+
+const GOLDEN: &str = include_str!("golden/scikit_learn.json");
+
+fn golden(key: &str) -> Value {
+    let mut golden: Value = serde_json::from_str(GOLDEN).expect("the golden file is JSON");
+    golden[key].take()
+}
+
+fn f64s(values: &Value) -> Vec<f64> {
+    let values = values.as_array().expect("an array");
+    values.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+fn f32s(values: &Value) -> Vec<f32> {
+    f64s(values).into_iter().map(|value| value as f32).collect()
+}
+
+/// The names of the figures in `found` that are not those of `expected` to 1e-9; strict about null.
+fn differences(found: &Value, expected: &Value, names: &[&str]) -> Vec<String> {
+    let same = |name: &&str| match (found[*name].as_f64(), expected[*name].as_f64()) {
+        (Some(found), Some(expected)) => (found - expected).abs() < 1e-9,
+        _ => found[*name].is_null() && expected[*name].is_null(),
+    };
+    let line = |name: &&str| format!("{name}: {} is not {}", found[*name], expected[*name]);
+    names.iter().filter(|name| !same(name)).map(line).collect()
+}
+
+const PER_LABEL: [&str; 9] = [
+    "positives",
+    "negatives",
+    "unknown",
+    "prevalence",
+    "auc",
+    "average_precision",
+    "brier",
+    "log_loss",
+    "logit_spread",
+];
+
+const OVERALL: [&str; 9] = [
+    "macro_auc",
+    "macro_average_precision",
+    "macro_average_precision_baseline",
+    "macro_brier",
+    "macro_brier_baseline",
+    "macro_log_loss",
+    "macro_log_loss_baseline",
+    "micro_auc",
+    "micro_auc_baseline",
+];
+
+#[test]
+fn evaluations_agree() {
+    let cases = golden("cases");
+    let cases = cases.as_array().expect("cases");
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        let num_labels = case["num_labels"].as_u64().expect("a count") as usize;
+        let (values, truth) = (f32s(&case["scores"]), f32s(&case["labels"]));
+        let scores = Scores::new(&values, &truth, num_labels).expect("valid");
+        let names: Vec<_> = (0..num_labels).map(|at| at.to_string()).collect();
+        let found = evaluate(&names, scores, &f64s(&case["train_prevalence"]), None, 0, 0).expect("valid");
+        let found = serde_json::to_value(found).expect("figures are finite");
+
+        let mut wrong = differences(&found, case, &OVERALL);
+        for at in 0..num_labels {
+            wrong.extend(differences(&found["labels"][at], &case["per_label"][at], &PER_LABEL));
+        }
+        assert!(wrong.is_empty(), "case {}:\n{}", case["name"], wrong.join("\n"));
+    }
+}
+
+#[test]
+fn probabilities_agree_clipped_ones_too() {
+    let case = golden("probabilities");
+    let positive = f64s(&case["labels"]).into_iter().map(|label| label == 1.0).collect();
+    let column = Column::new(f64s(&case["probabilities"]), positive).expect("valid");
+    let check = |found: Option<f64>, expected: &Value| {
+        let (found, expected) = (found.expect("records"), expected.as_f64().expect("a number"));
+        assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+    };
+    check(brier_of_probabilities(&column), &case["brier"]);
+    check(log_loss_of_probabilities(&column), &case["log_loss"]);
+}
+
+/// Both sides draw at random: an end of the golden file's 4,000 resamples wanders by up to 0.0025 (one
+/// standard error). By record the ends would be off by 0.05 on these data.
+#[test]
+fn intervals_agree_with_a_bootstrap_by_copies() {
+    let case = golden("bootstrap");
+    let (values, truth) = (f32s(&case["scores"]), f32s(&case["labels"]));
+    let patients: Vec<_> = f64s(&case["patients"]).into_iter().map(|patient| patient as u32).collect();
+    let scores = Scores::new(&values, &truth, 2).expect("valid");
+    let found = auc_intervals(scores, Some(&patients), 20_000, 1).expect("valid");
+    let found =
+        [found.labels[0], found.labels[1], found.macro_auc].map(|interval| interval.expect("defined"));
+    let distance = |found: [[f64; 2]; 3]| {
+        let expected = (0..3).map(|at| f64s(&case["intervals"][at]));
+        let ends = found.into_iter().zip(expected).flat_map(|(a, b)| [a[0] - b[0], a[1] - b[1]]);
+        ends.map(f64::abs).fold(0.0, f64::max)
+    };
+    assert!(distance(found) < 0.008, "{found:?}");
+
+    let by_record = auc_intervals(scores, None, 20_000, 1).expect("valid");
+    let by_record =
+        [by_record.labels[0], by_record.labels[1], by_record.macro_auc].map(|i| i.expect("defined"));
+    assert!(distance(by_record) > 0.03, "the data tell the two apart: {by_record:?}");
+}

@@ -1,0 +1,87 @@
+//! The arrows between the crates, as ARCHITECTURE.md draws them: a worker node gets the trainer without
+//! polars, the submit node gets the sweep without a tensor engine, the server links neither the loop nor
+//! polars. Dependencies of tests and build scripts count as well.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// What each crate may depend on. A crate that is not named here does not belong to the workspace.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("xray-artifacts", &[]),
+    ("xray-kernels", &[]),
+    ("xray-metrics", &["xray-artifacts"]),
+    ("xray-data", &["xray-artifacts"]),
+    ("xray-model", &["xray-kernels", "xray-artifacts"]),
+    ("xray-train", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
+    ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
+    ("xray-serve", &["xray-model", "xray-data", "xray-artifacts"]),
+    ("xtask", &[]),
+];
+
+/// Families of crates from outside, by the start of their names, that one crate alone may name.
+const RESERVED: [(&str, &str); 2] = [("burn", "xray-model"), ("polars", "xray-sweep")];
+
+fn metadata() -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root)
+        .output()
+        .expect("cargo starts");
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    serde_json::from_slice(&cargo.stdout).expect("cargo prints JSON")
+}
+
+fn names(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().expect("an array").iter().map(|entry| entry["name"].as_str().expect("a name"))
+}
+
+/// Every arrow that is not allowed, as `from -> to`, and every crate without a place.
+fn violations(metadata: &Value) -> Vec<String> {
+    let members: Vec<_> = names(&metadata["packages"]).collect();
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().expect("an array") {
+        let from = package["name"].as_str().expect("a name");
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == from) else {
+            found.push(format!("{from} has no place in ARROWS"));
+            continue;
+        };
+        let refused =
+            |to: &&str| (members.contains(to) && !allowed.contains(to)) || reserved_for_another(from, to);
+        found.extend(names(&package["dependencies"]).filter(refused).map(|to| format!("{from} -> {to}")));
+    }
+    found
+}
+
+fn reserved_for_another(from: &str, to: &str) -> bool {
+    RESERVED.iter().any(|(family, owner)| to.starts_with(family) && from != *owner)
+}
+
+#[test]
+fn every_arrow_is_allowed() {
+    let metadata = metadata();
+    assert!(names(&metadata["packages"]).count() > 1, "the whole workspace is read");
+    let found = violations(&metadata);
+    assert!(found.is_empty(), "arrows that ARCHITECTURE.md does not draw:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_wrong_arrow_is_seen() {
+    let workspace = |from: &str, to: &[&str]| {
+        let dependencies: Vec<_> = to.iter().map(|name| serde_json::json!({ "name": name })).collect();
+        let others = ARROWS.iter().filter(|(name, _)| *name != from);
+        let mut packages: Vec<_> =
+            others.map(|(name, _)| serde_json::json!({ "name": name, "dependencies": [] })).collect();
+        packages.push(serde_json::json!({ "name": from, "dependencies": dependencies }));
+        serde_json::json!({ "packages": packages })
+    };
+    let check = |from, to: &[&str], expected: &[&str]| assert_eq!(violations(&workspace(from, to)), expected);
+    check("xray-train", &["xray-model", "xray-data", "serde"], &[]);
+    check("xray-model", &["burn", "burn-flex", "xray-kernels"], &[]);
+    check("xray-sweep", &["polars", "xray-model"], &["xray-sweep -> xray-model"]);
+    check("xray-train", &["burn-core", "polars-io"], &["xray-train -> burn-core", "xray-train -> polars-io"]);
+    check("xray-serve", &["xray-train"], &["xray-serve -> xray-train"]);
+    check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
+    check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
+}
