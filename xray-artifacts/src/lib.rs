@@ -13,16 +13,26 @@
 //! # }
 //! ```
 
+mod bundle;
 mod dataset;
+mod environment;
 mod exit;
 mod failure;
 mod files;
+mod predictions;
 mod preprocessing;
+mod result;
+mod status;
 
+pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
 pub use dataset::{
     DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, records_of_fraction,
 };
+pub use environment::Environment;
 pub use exit::Exit;
 pub use failure::{Failure, one_line};
 pub use files::{FileError, Versioned, read_json, write_bytes, write_json};
+pub use predictions::Predictions;
 pub use preprocessing::{Crop, Preprocessing, ResizeFilter};
+pub use result::{RunResult, Seconds, TrainingSummary};
+pub use status::{State, Status};

@@ -53,9 +53,16 @@ impl StateDict {
 
     /// Reads a safetensors file of float32 tensors.
     pub fn load(path: &Path) -> Result<StateDict> {
+        Self::load_with_metadata(path).map(|(dict, _)| dict)
+    }
+
+    /// The same, with the words in the file's header.
+    pub fn load_with_metadata(path: &Path) -> Result<(StateDict, HashMap<String, String>)> {
         let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
         let bytes = std::fs::read(path).map_err(io)?;
         let error = |source| Error::Safetensors { path: path.to_owned(), source };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(error)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
         let file = SafeTensors::deserialize(&bytes).map_err(error)?;
         let tensors = file.tensors().into_iter().map(|(name, view)| {
             if view.dtype() != Dtype::F32 {
@@ -69,7 +76,7 @@ impl StateDict {
             let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
             Ok((name, HostTensor { shape: view.shape().to_vec(), values }))
         });
-        Ok(StateDict { tensors: tensors.collect::<Result<_>>()? })
+        Ok((StateDict { tensors: tensors.collect::<Result<_>>()? }, metadata))
     }
 }
 

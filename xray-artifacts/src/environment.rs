@@ -1,0 +1,38 @@
+//! `env.json`: which program ran where, written at a run's start.
+
+use crate::Versioned;
+use serde::{Deserialize, Serialize};
+
+/// What a number's reader must know to repeat it or to distrust it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of the program.
+    pub version: String,
+    /// Commit it was built from, with `-dirty` where the tree had changes.
+    pub git: Option<String>,
+    /// The compiler and the instruction set it compiled for.
+    pub build: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Network name of the machine.
+    pub host: String,
+    /// Operating system and kernel.
+    pub system: String,
+    /// The processor's name.
+    pub cpu: String,
+    /// x86-64 level of this processor as HTCondor names it: `x86_64-v1` to `x86_64-v4`.
+    pub microarch: Option<String>,
+    /// Threads that compute.
+    pub threads: usize,
+    /// `cpu`, `wgpu`, ...
+    pub backend: String,
+    /// The device's name.
+    pub device: String,
+    /// Start, RFC 3339.
+    pub started: String,
+}
+
+impl Versioned for Environment {
+    const FORMAT: u32 = 1;
+    const KIND: &'static str = "environment";
+}

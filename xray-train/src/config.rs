@@ -1,0 +1,153 @@
+//! A run's configuration: one struct that composes those of the parts, and the checks that need no data.
+
+use crate::schedule::{Schedule, TrainingConfig};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure, Preprocessing};
+use xray_data::Augmentation;
+use xray_model::{Backend, Loss, ModelConfig, OptimizerConfig};
+
+/// Everything that decides a run's numbers, and how it computes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of weights, order and augmentation.
+    pub seed: u64,
+    /// Threads that compute, and as many that read; 0 for one per processor. Changes no number on the CPU.
+    pub threads: usize,
+    /// Where tensors live.
+    pub backend: Backend,
+    /// Which records.
+    pub data: DataConfig,
+    /// From pixels to inputs.
+    pub preprocessing: Preprocessing,
+    /// Random changes of training images.
+    pub augmentation: Augmentation,
+    /// The network.
+    pub model: ModelConfig,
+    /// What to minimise.
+    pub loss: Loss,
+    /// How to step.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// How long, how often.
+    pub training: TrainingConfig,
+}
+
+/// Which records a run trains on, and how they are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The folder of shards; empty for the synthetic set.
+    pub dir: PathBuf,
+    /// Share of the training records, above 0 and at most 1.
+    pub fraction: f64,
+    /// Where that share begins, 0 up to 1, so that trials differ in data too.
+    pub fraction_offset: f64,
+    /// Names of the features in TFRecords made by others: a preset; empty to detect it.
+    pub features: String,
+    /// For TFRecords made by others: a table that says whose images they are.
+    pub patients: PathBuf,
+    /// `ram`, `disk` or `none`: where prepared images are kept between epochs.
+    pub cache: CacheKind,
+    /// Bad records that are left out and counted instead of ending the run.
+    pub skip_bad: u64,
+    /// Whether training images are changed at random.
+    pub augment: bool,
+}
+
+/// Where prepared images are kept between epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheKind {
+    /// Decoded anew each time.
+    None,
+    /// In memory: one byte per pixel.
+    Ram,
+    /// In a file in the run directory.
+    Disk,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        RunConfig {
+            seed: 0,
+            threads: 0,
+            backend: Backend::Cpu,
+            data: DataConfig {
+                dir: PathBuf::new(),
+                fraction: 1.0,
+                fraction_offset: 0.0,
+                features: String::new(),
+                patients: PathBuf::new(),
+                cache: CacheKind::Ram,
+                skip_bad: 0,
+                augment: true,
+            },
+            preprocessing: Preprocessing::default(),
+            augmentation: Augmentation::default(),
+            model: ModelConfig::default(),
+            loss: Loss::default(),
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            training: TrainingConfig::default(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// Refuses values that describe no run, naming the key.
+    pub fn check(&self) -> Result<(), Failure> {
+        let fraction = self.data.fraction;
+        require(fraction > 0.0 && fraction <= 1.0, "data.fraction", fraction, "above 0 and at most 1")?;
+        let offset = self.data.fraction_offset;
+        require((0.0..1.0).contains(&offset), "data.fraction_offset", offset, "at least 0 and below 1")?;
+        let rate = self.schedule.learning_rate;
+        require(rate > 0.0 && rate.is_finite(), "schedule.learning_rate", rate, "above 0")?;
+        let batch = self.training.batch_size;
+        require((1..=65_536).contains(&batch), "training.batch_size", batch, "1 to 65536")?;
+        let log = self.training.log_every;
+        require(log > 0, "training.log_every", log, "at least 1")?;
+        let decay = self.training.average_decay;
+        require((0.0..1.0).contains(&decay), "training.average_decay", decay, "at least 0 and below 1")?;
+        let (size, smallest) = (self.preprocessing.size, self.model.smallest_size());
+        require((smallest..=4096).contains(&size), "preprocessing.size", size, &format!("{smallest} to 4096"))?;
+        let std = self.preprocessing.std;
+        require(std > 0.0 && std.is_finite(), "preprocessing.std", std, "above 0")?;
+        self.max_time()?;
+        self.checkpoint_time()?;
+        self.augmentation.validate().map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))
+    }
+
+    /// `training.max_time`, if there is a limit.
+    pub fn max_time(&self) -> Result<Option<Duration>, Failure> {
+        let text = &self.training.max_time;
+        if text.is_empty() { Ok(None) } else { duration("training.max_time", text).map(Some) }
+    }
+
+    /// `training.checkpoint_time`.
+    pub fn checkpoint_time(&self) -> Result<Duration, Failure> {
+        duration("training.checkpoint_time", &self.training.checkpoint_time)
+    }
+
+    /// The threads to use.
+    pub fn resolved_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
+fn require(holds: bool, key: &str, value: impl std::fmt::Display, expected: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}"))) }
+}
+
+/// A time such as `90s`, `10m` or `1h 30m`.
+pub fn duration(key: &str, text: &str) -> Result<Duration, Failure> {
+    humantime::parse_duration(text).map_err(|_| {
+        Failure::new(Exit::Usage, format!("{key} is `{text}`, it must be a time")).hint("such as 90s, 10m or 1h 30m")
+    })
+}

@@ -1,0 +1,86 @@
+//! What `env.json` says of this process and machine.
+
+use std::fs;
+use std::time::SystemTime;
+use xray_artifacts::Environment;
+use xray_model::DeviceInfo;
+
+/// Version and commit, for `--version`, `env.json` and bundles.
+pub fn version() -> String {
+    match option_env!("XRAY_GIT") {
+        Some(git) => format!("{} ({git})", env!("CARGO_PKG_VERSION")),
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Looks at this process.
+pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
+    let system = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    Environment {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: option_env!("XRAY_GIT").map(str::to_owned),
+        build: format!("{} {}", env!("XRAY_TARGET"), env!("XRAY_RUSTC")),
+        command: std::env::args().collect(),
+        host: text(system.nodename()),
+        system: format!("{} {}", text(system.sysname()), text(system.release())),
+        cpu: cpu_name(),
+        microarch: microarch().map(str::to_owned),
+        threads,
+        backend: device.backend.name().to_owned(),
+        device: device.name.clone(),
+        started: now(),
+    }
+}
+
+/// The present moment, RFC 3339.
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Highest resident memory of this process so far, in bytes, where the system tells.
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn cpu_name() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// The x86-64 level by the psABI's list of features, in HTCondor's spelling.
+#[cfg(target_arch = "x86_64")]
+fn microarch() -> Option<&'static str> {
+    use std::arch::is_x86_feature_detected as has;
+    let v2 = has!("sse3") && has!("ssse3") && has!("sse4.1") && has!("sse4.2") && has!("popcnt") && has!("cmpxchg16b");
+    let v3 = v2
+        && has!("avx")
+        && has!("avx2")
+        && has!("bmi1")
+        && has!("bmi2")
+        && has!("f16c")
+        && has!("fma")
+        && has!("lzcnt")
+        && has!("movbe");
+    let v4 = v3
+        && has!("avx512f")
+        && has!("avx512bw")
+        && has!("avx512cd")
+        && has!("avx512dq")
+        && has!("avx512vl");
+    Some(match (v2, v3, v4) {
+        (_, _, true) => "x86_64-v4",
+        (_, true, _) => "x86_64-v3",
+        (true, _, _) => "x86_64-v2",
+        _ => "x86_64-v1",
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn microarch() -> Option<&'static str> {
+    None
+}

@@ -1,0 +1,114 @@
+//! Scoring a model on a split: its outputs on every record, and the figures.
+
+use crate::events::{Event, Observer};
+use std::collections::HashMap;
+use std::sync::Arc;
+use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
+use xray_data::{Cache, Dataset, Draw, Loader, LoaderConfig};
+use xray_metrics::{Evaluation, Scores, evaluate};
+use xray_model::Predictor;
+
+/// A split that can be scored again and again.
+pub struct Evaluator {
+    split: Split,
+    dataset: Arc<Dataset>,
+    loader: Loader,
+    train_prevalence: Vec<f64>,
+}
+
+/// How many resamples to draw, and from which seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Bootstrap {
+    /// 0 leaves intervals out.
+    pub resamples: u32,
+    /// Of the draws.
+    pub seed: u64,
+}
+
+impl Evaluator {
+    /// Of a whole split, never shuffled nor augmented.
+    pub fn new(
+        split: Split,
+        dataset: &Arc<Dataset>,
+        preprocessing: &Preprocessing,
+        loading: LoaderConfig,
+        train_prevalence: &[f64],
+    ) -> Result<Self, Failure> {
+        let records = dataset.select(split, &Draw::default())?;
+        let config = LoaderConfig { shuffle: false, drop_last: false, augmentation: None, ..loading };
+        let loader = Loader::new(dataset.clone(), records, preprocessing.clone(), config)?;
+        Ok(Evaluator { split, dataset: dataset.clone(), loader, train_prevalence: train_prevalence.to_vec() })
+    }
+
+    /// The model's outputs.
+    pub fn predict(&self, model: &Predictor, observer: &mut dyn Observer) -> Result<Predictions, Failure> {
+        let batches = self.loader.batches_per_epoch() as u64;
+        observer.observe(&Event::EvaluationBegins { split: self.split, batches })?;
+        let mut predictions = Predictions {
+            split: self.split,
+            labels: self.dataset.labels().to_vec(),
+            ids: Vec::new(),
+            patients: Vec::new(),
+            logits: Vec::new(),
+            truth: Vec::new(),
+        };
+        for batch in self.loader.epoch(0, 0) {
+            let batch = batch?;
+            if !batch.is_empty() {
+                predictions.logits.extend(model.predict(&batch.images, batch.size));
+            }
+            for &record in &batch.records {
+                predictions.patients.extend(self.dataset.peek(record)?.patient_id);
+                self.dataset.release(record);
+            }
+            predictions.ids.extend(batch.ids);
+            predictions.truth.extend(batch.labels);
+            observer.observe(&Event::EvaluationAdvances)?;
+        }
+        // Patients of some records only are of no use to a bootstrap by patient.
+        if predictions.patients.len() != predictions.ids.len() {
+            predictions.patients.clear();
+        }
+        Ok(predictions)
+    }
+
+    /// The figures of such outputs.
+    pub fn score(&self, predictions: &Predictions, bootstrap: Bootstrap) -> Result<Evaluation, Failure> {
+        let classes = predictions.labels.len();
+        let failure = |error: xray_metrics::Error| {
+            Failure::new(Exit::BadData, format!("{} split: {error}", self.split))
+                .hint("weights that give such outputs are of no use: try a lower learning rate")
+        };
+        let scores = Scores::new(&predictions.logits, &predictions.truth, classes).map_err(failure)?;
+        let patients = numbered(&predictions.patients);
+        let patients = (!patients.is_empty()).then_some(patients.as_slice());
+        let Bootstrap { resamples, seed } = bootstrap;
+        evaluate(&predictions.labels, scores, &self.train_prevalence, patients, resamples, seed).map_err(failure)
+    }
+
+    /// Records that were left out.
+    pub fn bad_records(&self) -> impl Iterator<Item = String> + use<> {
+        self.loader.bad().into_iter().map(|bad| bad.problem)
+    }
+}
+
+/// Equal names get equal numbers.
+fn numbered(names: &[String]) -> Vec<u32> {
+    let mut numbers = HashMap::new();
+    names
+        .iter()
+        .map(|name| {
+            let next = numbers.len() as u32;
+            *numbers.entry(name).or_insert(next)
+        })
+        .collect()
+}
+
+/// How a loader keeps prepared images, from the configuration's word for it.
+pub fn cache(kind: crate::config::CacheKind, folder: std::path::PathBuf) -> Cache {
+    match kind {
+        crate::config::CacheKind::None => Cache::None,
+        crate::config::CacheKind::Ram => Cache::Ram,
+        crate::config::CacheKind::Disk => Cache::Disk(folder),
+    }
+}

@@ -1,0 +1,184 @@
+//! Where settings come from: defaults, below a file, below `--set`, below flags. Every layer is a table of
+//! the same shape; a key that the shape does not have is an error that names the nearest one.
+
+use crate::config::RunConfig;
+use std::path::Path;
+use toml::{Table, Value};
+use xray_artifacts::{Exit, Failure, FileError};
+use xray_model::Loss;
+
+/// Name of the file that is looked for from the current folder upwards when no `--config` is given.
+pub const FILE_NAME: &str = "xray.toml";
+
+/// Lays the layers on the defaults: `file` first, then each `key = value` of `settings` in order.
+pub fn resolve(file: Option<&Path>, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
+    let mut table = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
+    if let Some(path) = file {
+        let layer = read(path)?;
+        lay(&mut table, layer, "").map_err(|failure| prefixed(path, failure))?;
+    }
+    for (key, value) in settings {
+        lay(&mut table, nested(key, value.clone()), "")?;
+    }
+    let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
+        Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
+    })?;
+    config.check()?;
+    Ok(config)
+}
+
+/// A setting given as `key=value`; the value is TOML, or a bare word.
+pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    Ok((key.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned()))))
+}
+
+/// The nearest [`FILE_NAME`] in `folder` or above.
+pub fn nearest_file(folder: &Path) -> Option<std::path::PathBuf> {
+    folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+fn read(path: &Path) -> Result<Table, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        Failure::new(Exit::Usage, format!("{}: line {line}: {}", path.display(), error.message().trim()))
+    })
+}
+
+fn prefixed(path: &Path, failure: Failure) -> Failure {
+    Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
+}
+
+/// `a.b = v` as a table in a table.
+fn nested(key: &str, value: Value) -> Table {
+    let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+    let value = if rest.is_empty() { value } else { Value::Table(nested(rest, value)) };
+    Table::from_iter([(first.to_owned(), value)])
+}
+
+/// Replaces values of `table` by those of `layer`.
+fn lay(table: &mut Table, layer: Table, place: &str) -> Result<(), Failure> {
+    for (key, value) in layer {
+        let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+        if path == "loss.name" {
+            *table = fresh_loss(&value)?;
+            continue;
+        }
+        let Some(old) = table.get_mut(&key) else { return Err(unknown_key(&path, place, table)) };
+        match (old, value) {
+            (Value::Table(old), Value::Table(new)) if path == "loss" => lay_loss(old, new)?,
+            (Value::Table(old), Value::Table(new)) => lay(old, new, &path)?,
+            (Value::Table(_), _) => {
+                return Err(Failure::new(Exit::Usage, format!("`{path}` is a group of settings, not a value"))
+                    .hint(format!("set one of its keys, such as {path}.KEY")));
+            }
+            // `1` where a decimal number is meant.
+            (old @ Value::Float(_), Value::Integer(new)) => *old = Value::Float(new as f64),
+            (old, new) => *old = new,
+        }
+    }
+    Ok(())
+}
+
+/// A loss's name decides which other keys there are, so it comes first.
+fn lay_loss(old: &mut Table, mut new: Table) -> Result<(), Failure> {
+    if let Some(name) = new.remove("name") {
+        *old = fresh_loss(&name)?;
+    }
+    lay(old, new, "loss")
+}
+
+fn fresh_loss(name: &Value) -> Result<Table, Failure> {
+    let loss = name.as_str().and_then(Loss::from_name).ok_or_else(|| {
+        let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
+        Failure::new(Exit::Usage, format!("there is no loss `{name}`"))
+            .hint(format!("one of {}", Loss::NAMES.join(", ")))
+    })?;
+    Ok(Table::try_from(loss).expect("a loss is plain values"))
+}
+
+fn unknown_key(path: &str, place: &str, table: &Table) -> Failure {
+    let mut known = Vec::new();
+    let defaults = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
+    collect_keys(&defaults, "", &mut known);
+    collect_keys(table, place, &mut known);
+    let nearest = known.iter().max_by(|a, b| similarity(path, a).total_cmp(&similarity(path, b)));
+    let failure = Failure::new(Exit::Usage, format!("unknown key `{path}`"));
+    match nearest {
+        Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
+        None => failure,
+    }
+}
+
+/// Last names decide: `learning_rate` is nearest to `schedule.learning_rate`.
+fn similarity(a: &str, b: &str) -> f64 {
+    let last = |path: &str| path.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+    strsim::jaro_winkler(&last(a), &last(b)) + 0.25 * strsim::jaro_winkler(a, b)
+}
+
+fn collect_keys(table: &Table, place: &str, known: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+        match value {
+            Value::Table(inner) => collect_keys(inner, &path, known),
+            _ => known.push(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(texts: &[&str]) -> Vec<(String, Value)> {
+        texts.iter().map(|text| parse_setting(text).expect(text)).collect()
+    }
+
+    fn check_refused(texts: &[&str], message: &str, hint: Option<&str>) {
+        let failure = resolve(None, &settings(texts)).expect_err("refused");
+        assert_eq!((failure.message.as_str(), failure.hint.as_deref(), failure.exit), (message, hint, Exit::Usage));
+    }
+
+    #[test]
+    fn later_layers_win_and_values_keep_their_types() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join(FILE_NAME);
+        std::fs::write(&file, "seed = 3\n[data]\nfraction = 0.5\n[loss]\ngamma = 3\nname = \"focal\"\n").expect("writable");
+        let config = resolve(Some(&file), &settings(&["data.fraction=1", "model.width=16"])).expect("good settings");
+        assert_eq!((config.seed, config.data.fraction, config.model.width), (3, 1.0, 16));
+        assert_eq!(config.loss, Loss::Focal { gamma: 3.0, alpha: 0.25 });
+        assert_eq!(nearest_file(&dir.path().join("a/b")), Some(file));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        check_refused(&["data.fracton=0.5"], "unknown key `data.fracton`", Some("did you mean `data.fraction`?"));
+        check_refused(&["learning_rate=1"], "unknown key `learning_rate`", Some("did you mean `schedule.learning_rate`?"));
+        check_refused(&["loss.gamma=1"], "unknown key `loss.gamma`", Some("did you mean `loss.name`?"));
+        check_refused(&["data=1"], "`data` is a group of settings, not a value", Some("set one of its keys, such as data.KEY"));
+    }
+
+    #[test]
+    fn impossible_values_name_their_key() {
+        check_refused(&["data.fraction=0"], "data.fraction is 0, it must be above 0 and at most 1", None);
+        check_refused(&["data.fraction=1.5"], "data.fraction is 1.5, it must be above 0 and at most 1", None);
+        check_refused(&["data.fraction=nan"], "data.fraction is NaN, it must be above 0 and at most 1", None);
+        check_refused(&["training.batch_size=0"], "training.batch_size is 0, it must be 1 to 65536", None);
+        check_refused(&["preprocessing.size=8"], "preprocessing.size is 8, it must be 16 to 4096", None);
+        check_refused(&["training.max_time=soon"], "training.max_time is `soon`, it must be a time", Some("such as 90s, 10m or 1h 30m"));
+        check_refused(&["loss.name=mse"], "there is no loss `mse`", Some("one of bce, weighted-bce, focal, asymmetric"));
+    }
+
+    #[test]
+    fn a_broken_file_names_its_line() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("recipe.toml");
+        std::fs::write(&file, "seed = 3\nthreads = = 2\n").expect("writable");
+        let failure = resolve(Some(&file), &[]).expect_err("refused");
+        assert!(failure.message.contains("recipe.toml: line 2: "), "{failure}");
+    }
+}

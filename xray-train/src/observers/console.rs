@@ -1,0 +1,113 @@
+//! The person at the terminal: a bar that moves, or, where nobody watches, one plain line every few seconds.
+
+use crate::events::{Event, Observer, StepReport};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+use xray_artifacts::FileError;
+
+/// Between plain lines.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Writes to stderr.
+pub struct Console {
+    bar: ProgressBar,
+    is_terminal: bool,
+    total_steps: u64,
+    spoken: Option<Instant>,
+    /// Step and moment of the latest beginning, for the time left.
+    begun: (u64, Instant),
+    images: u64,
+}
+
+impl Console {
+    /// For this process's stderr; `quiet` shows warnings only.
+    pub fn new(quiet: bool) -> Self {
+        let is_terminal = std::io::stderr().is_terminal() && !quiet;
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let spoken = quiet.then_some(Instant::now() + Duration::from_secs(u32::MAX.into()));
+        Console { bar, is_terminal, total_steps: 0, spoken, begun: (0, Instant::now()), images: 0 }
+    }
+
+    fn say(&self, text: &str) {
+        // Nobody to tell is no reason to stop training.
+        self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
+    }
+
+    fn show_bar(&mut self, length: u64, template: &str) {
+        if self.is_terminal {
+            self.bar = ProgressBar::new(length);
+            self.bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+            self.bar.enable_steady_tick(Duration::from_millis(200));
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        self.images += report.images as u64;
+        let speed = self.images as f64 / self.begun.1.elapsed().as_secs_f64().max(1e-9);
+        if self.is_terminal {
+            self.bar.set_position(report.step);
+            self.bar.set_message(format!("loss {:.4}  {speed:.0} images/s", report.loss));
+        } else if self.spoken.is_none_or(|spoken| spoken.elapsed() >= PERIOD && Instant::now() > spoken) {
+            self.spoken = Some(Instant::now());
+            let StepReport { step, epoch, loss, .. } = report;
+            let left = self.time_left(*step);
+            self.say(&format!(
+                "step {step}/{} · epoch {epoch:.2} · loss {loss:.4} · {speed:.0} images/s · {left} left",
+                self.total_steps
+            ));
+        }
+    }
+
+    fn time_left(&self, step: u64) -> String {
+        let (first, moment) = self.begun;
+        let per_step = moment.elapsed().as_secs_f64() / (step - first).max(1) as f64;
+        let seconds = per_step * self.total_steps.saturating_sub(step) as f64;
+        humantime::format_duration(Duration::from_secs(seconds.round() as u64)).to_string()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.spoken.is_some_and(|spoken| spoken > Instant::now())
+    }
+}
+
+impl Observer for Console {
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        match event {
+            Event::Begin { step, total_steps } => {
+                self.total_steps = *total_steps;
+                self.begun = (*step, Instant::now());
+                self.images = 0;
+                self.show_bar(*total_steps, "{bar:30} {pos}/{len} steps  {msg}  {eta} left");
+            }
+            Event::Step(report) => self.step(report),
+            Event::End { .. } => self.bar.finish_and_clear(),
+            _ => {}
+        }
+        match (event, sentence(event)) {
+            (Event::Begin { .. } | Event::Saved { .. }, _) | (_, None) => {}
+            (Event::Warning(_), Some(text)) => self.say(&text),
+            (_, Some(text)) if !self.is_quiet() => self.say(&text),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// An event in one line, where it is worth one.
+pub(super) fn sentence(event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::Note(text) => Some((*text).to_owned()),
+        Event::Warning(text) => Some(format!("warning: {text}")),
+        Event::Begin { step: 0, total_steps } => Some(format!("training for {total_steps} steps")),
+        Event::Begin { step, total_steps } => Some(format!("training from step {step} to {total_steps}")),
+        Event::Evaluated { split, step, evaluation, is_best } => {
+            let macro_auc = evaluation.macro_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.4}"));
+            let loss = evaluation.macro_log_loss.map_or("undefined".to_owned(), |loss| format!("{loss:.4}"));
+            let best = if *is_best { " (best so far)" } else { "" };
+            Some(format!("step {step}: {split} macro-AUC {macro_auc}, log loss {loss}{best}"))
+        }
+        Event::Saved { step, .. } => Some(format!("saved a checkpoint at step {step}")),
+        Event::Step(_) | Event::EvaluationBegins { .. } | Event::EvaluationAdvances | Event::End { .. } => None,
+    }
+}

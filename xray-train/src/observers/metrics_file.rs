@@ -1,0 +1,66 @@
+//! `metrics.jsonl`: one JSON object a line for every few steps and every evaluation, for plots.
+
+use super::append;
+use crate::events::{Event, Observer, StepReport};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use xray_artifacts::FileError;
+use xray_metrics::Evaluation;
+
+/// Adds lines to the file.
+pub struct MetricsFile {
+    path: PathBuf,
+    file: File,
+    every: u64,
+}
+
+impl MetricsFile {
+    /// Opens the file, keeping what earlier starts wrote; a line for each `every`-th step.
+    pub fn open(path: &Path, every: u64) -> Result<Self, FileError> {
+        Ok(MetricsFile { path: path.to_owned(), file: append(path)?, every })
+    }
+
+    fn write(&mut self, line: &Value) -> Result<(), FileError> {
+        let written = writeln!(self.file, "{line}");
+        written.map_err(|source| FileError::Io { path: self.path.clone(), action: "write", source })
+    }
+}
+
+impl Observer for MetricsFile {
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        match event {
+            Event::Step(report) if report.step.is_multiple_of(self.every) => self.write(&step_line(report)),
+            Event::Evaluated { split, step, evaluation, is_best } => {
+                self.write(&evaluation_line(split.name(), *step, evaluation, *is_best))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn step_line(report: &StepReport) -> Value {
+    json!({
+        "event": "step",
+        "step": report.step,
+        "epoch": report.epoch,
+        "loss": report.loss,
+        "learning_rate": report.learning_rate,
+        "gradient_norm": report.gradient_norm,
+    })
+}
+
+fn evaluation_line(split: &str, step: u64, evaluation: &Evaluation, is_best: bool) -> Value {
+    let auc: serde_json::Map<_, _> =
+        evaluation.labels.iter().map(|label| (label.label.clone(), label.auc.into())).collect();
+    json!({
+        "event": "evaluation",
+        "step": step,
+        "split": split,
+        "macro_auc": evaluation.macro_auc,
+        "macro_log_loss": evaluation.macro_log_loss,
+        "is_best": is_best,
+        "auc": auc,
+    })
+}

@@ -1,0 +1,33 @@
+//! SIGINT and SIGTERM ask the loop to finish its step and save; a second one ends the process at once.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use xray_artifacts::Exit;
+
+/// Whether someone asked to stop.
+#[derive(Clone, Default)]
+pub struct StopFlag(Arc<AtomicUsize>);
+
+impl StopFlag {
+    /// Starts to listen.
+    pub fn install() -> io::Result<StopFlag> {
+        let stop = StopFlag::default();
+        for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+            let once = Arc::new(AtomicBool::new(false));
+            // In this order: the first signal finds `once` unset, sets it and is noted; the second one ends.
+            flag::register_conditional_shutdown(signal, exit.code().into(), once.clone())?;
+            flag::register(signal, once)?;
+            flag::register_usize(signal, stop.0.clone(), exit.code().into())?;
+        }
+        Ok(stop)
+    }
+
+    /// The exit code of the signal that arrived, if one did.
+    pub fn requested(&self) -> Option<Exit> {
+        let code = self.0.load(Ordering::Relaxed);
+        [Exit::Interrupted, Exit::Terminated].into_iter().find(|exit| usize::from(exit.code()) == code)
+    }
+}

@@ -1,0 +1,282 @@
+//! The training loop: fetch, forward, backward, step, observe, and between steps evaluate, save, stop.
+
+use crate::checkpoint::{self, Best, Progress};
+use crate::evaluate::{Bootstrap, Evaluator};
+use crate::events::{Event, Observer, StepReport};
+use crate::run_dir::RunDir;
+use crate::schedule::Schedule;
+use crate::signals::StopFlag;
+use std::time::{Duration, Instant};
+use xray_artifacts::{Exit, Failure};
+use xray_data::{Batch, Epoch, Loader};
+use xray_metrics::Evaluation;
+use xray_model::Learner;
+
+/// When things happen, in steps.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Steps to take in all.
+    pub total_steps: u64,
+    /// Steps of one pass over the training records.
+    pub steps_per_epoch: u64,
+    /// Steps between evaluations.
+    pub evaluate_every: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// And at the latest after this time.
+    pub checkpoint_time: Duration,
+    /// Time after which training ends well.
+    pub max_time: Option<Duration>,
+    /// Evaluations in a row without a better score after which training ends well; 0 never.
+    pub early_stopping: u32,
+    /// Time after which the process saves and exits, to be started again.
+    pub checkpoint_exit: Option<Duration>,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were taken.
+    Duration,
+    /// The time was up.
+    MaxTime,
+    /// Validation no longer improved.
+    EarlyStopping,
+    /// Stopped from outside, or to be started again; saved.
+    Interrupted(Exit),
+}
+
+/// Everything the loop touches.
+pub struct Trainer<'a> {
+    /// The network.
+    pub learner: Learner,
+    /// The training records.
+    pub loader: Loader,
+    /// The validation records.
+    pub validation: Evaluator,
+    /// When things happen.
+    pub plan: Plan,
+    /// How far it is.
+    pub progress: Progress,
+    /// Where checkpoints go.
+    pub dir: &'a RunDir,
+    /// Whether someone asked to stop.
+    pub stop: StopFlag,
+    /// Who listens.
+    pub observer: &'a mut dyn Observer,
+    /// When this process began, for `max_time` and the total.
+    pub started: Instant,
+    /// Total seconds of earlier starts.
+    pub seconds_before: f64,
+}
+
+impl Trainer<'_> {
+    /// Trains from where `progress` is to an ending.
+    pub fn train(&mut self) -> Result<Ending, Failure> {
+        self.observer.observe(&Event::Begin { step: self.progress.step, total_steps: self.plan.total_steps })?;
+        let mut saved = Instant::now();
+        let mut batches = self.batches();
+        let ending = loop {
+            if let Some(exit) = self.interruption() {
+                break Ending::Interrupted(exit);
+            }
+            self.evaluate_if_due()?;
+            if let Some(ending) = self.ending() {
+                break ending;
+            }
+            if self.is_checkpoint_due(saved) {
+                self.save()?;
+                saved = Instant::now();
+            }
+            let batch = self.fetch(&mut batches)?;
+            self.step(&batch)?;
+        };
+        self.save()?;
+        self.observer.observe(&Event::End { step: self.progress.step })?;
+        Ok(ending)
+    }
+
+    fn batches(&self) -> Epoch {
+        let (step, steps_per_epoch) = (self.progress.step, self.plan.steps_per_epoch);
+        self.loader.epoch(step / steps_per_epoch, (step % steps_per_epoch) as usize)
+    }
+
+    fn fetch(&mut self, batches: &mut Epoch) -> Result<Batch, Failure> {
+        let clock = Instant::now();
+        let batch = match batches.next() {
+            Some(batch) => batch?,
+            None => {
+                *batches = self.batches();
+                batches.next().expect("an epoch has at least one batch")?
+            }
+        };
+        self.progress.seconds.data += clock.elapsed().as_secs_f64();
+        Ok(batch)
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.progress.step += 1;
+        // Only bad records, all left out: the step passes without an update, so that later batches stay put.
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let learning_rate = self.learning_rate();
+        let clock = Instant::now();
+        let view = xray_model::Batch { images: &batch.images, labels: &batch.labels, size: batch.size };
+        let pass = self.learner.forward(&view);
+        let loss = pass.loss();
+        let forward = clock.elapsed();
+        if !loss.is_finite() {
+            return Err(self.diverged(&format!("the loss is {loss}"), batch));
+        }
+        let gradients = self.learner.backward(pass);
+        let backward = clock.elapsed();
+        let gradient_norm = self.learner.step(gradients, learning_rate);
+        if !gradient_norm.is_finite() {
+            return Err(self.diverged("the gradients are not finite", batch));
+        }
+        let seconds = &mut self.progress.seconds;
+        seconds.forward += forward.as_secs_f64();
+        seconds.backward += (backward - forward).as_secs_f64();
+        seconds.optimizer += (clock.elapsed() - backward).as_secs_f64();
+        self.report(batch, loss, learning_rate, gradient_norm)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.plan.schedule.rate(self.progress.step - 1, self.plan.total_steps, self.progress.reductions)
+    }
+
+    fn report(&mut self, batch: &Batch, loss: f32, learning_rate: f64, gradient_norm: f32) -> Result<(), Failure> {
+        self.progress.examples += batch.len() as u64;
+        self.progress.losses.0 += f64::from(loss);
+        self.progress.losses.1 += 1;
+        self.tick();
+        let report = StepReport {
+            step: self.progress.step,
+            epoch: self.progress.step as f64 / self.plan.steps_per_epoch as f64,
+            loss,
+            learning_rate,
+            gradient_norm,
+            images: batch.len(),
+            seconds: self.progress.seconds,
+        };
+        Ok(self.observer.observe(&Event::Step(report))?)
+    }
+
+    fn diverged(&mut self, what: &str, batch: &Batch) -> Failure {
+        let step = self.progress.step;
+        let message = format!("diverged at step {step}: {what}; batch of {}", batch.ids.join(", "));
+        Failure::new(Exit::Diverged, message)
+            .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
+    }
+
+    fn evaluate_if_due(&mut self) -> Result<(), Failure> {
+        let Progress { step, evaluated_step, .. } = self.progress;
+        let due = step > 0 && (step.is_multiple_of(self.plan.evaluate_every) || self.is_over());
+        if !due || evaluated_step == step {
+            return Ok(());
+        }
+        let clock = Instant::now();
+        let model = self.learner.predictor();
+        let predictions = self.validation.predict(&model, self.observer)?;
+        let evaluation = self.validation.score(&predictions, Bootstrap { resamples: 0, seed: 0 })?;
+        self.progress.seconds.evaluation += clock.elapsed().as_secs_f64();
+        self.take_score(&evaluation)
+    }
+
+    /// Whether no step follows.
+    fn is_over(&self) -> bool {
+        self.progress.step >= self.plan.total_steps || self.is_out_of_time()
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        let spent = self.seconds_before + self.started.elapsed().as_secs_f64();
+        self.plan.max_time.is_some_and(|limit| spent >= limit.as_secs_f64())
+    }
+
+    fn take_score(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+        let progress = &mut self.progress;
+        progress.evaluated_step = progress.step;
+        let (sum, count) = std::mem::take(&mut progress.losses);
+        progress.last_loss = (count > 0).then(|| (sum / count as f64) as f32);
+        // Where no label has both classes there is no AUC, and the loss decides.
+        let score = evaluation.macro_auc.or(evaluation.macro_log_loss.map(|loss| -loss)).unwrap_or(f64::MIN);
+        let is_best = progress.best.is_none_or(|best| score > best.score);
+        if is_best {
+            progress.best = Some(Best { step: progress.step, score, macro_auc: evaluation.macro_auc });
+            (progress.stale_evaluations, progress.stale_since_reduction) = (0, 0);
+            let step = progress.step.to_string();
+            self.learner.weights().save(&self.dir.best_weights(), &[("step", step)])?;
+        } else {
+            progress.stale_evaluations += 1;
+            progress.stale_since_reduction += 1;
+            if progress.stale_since_reduction > self.plan.schedule.plateau_patience {
+                progress.reductions += 1;
+                progress.stale_since_reduction = 0;
+            }
+        }
+        let step = self.progress.step;
+        let event = Event::Evaluated { split: xray_artifacts::Split::Val, step, evaluation, is_best };
+        self.observer.observe(&event)?;
+        self.warn_of_collapse(evaluation)
+    }
+
+    fn warn_of_collapse(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+        let collapsed = &evaluation.collapsed_labels;
+        if collapsed.is_empty() {
+            return Ok(());
+        }
+        let text = if collapsed.len() == evaluation.labels.len() {
+            "every label gets about the same score whatever the image: the network sees nothing yet".to_owned()
+        } else {
+            format!("same score whatever the image: {}", collapsed.join(", "))
+        };
+        Ok(self.observer.observe(&Event::Warning(&text))?)
+    }
+
+    fn interruption(&self) -> Option<Exit> {
+        let over = |limit: Duration| self.started.elapsed() >= limit && self.progress.step < self.plan.total_steps;
+        let planned = self.plan.checkpoint_exit.is_some_and(over).then_some(Exit::Checkpointed);
+        self.stop.requested().or(planned)
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        let patience = self.plan.early_stopping;
+        if self.progress.step >= self.plan.total_steps {
+            Some(Ending::Duration)
+        } else if self.is_out_of_time() {
+            Some(Ending::MaxTime)
+        } else if patience > 0 && self.progress.stale_evaluations >= patience {
+            Some(Ending::EarlyStopping)
+        } else {
+            None
+        }
+    }
+
+    fn is_checkpoint_due(&self, saved: Instant) -> bool {
+        let step = self.progress.step;
+        step > 0 && step.is_multiple_of(self.plan.checkpoint_every) || saved.elapsed() >= self.plan.checkpoint_time
+    }
+
+    /// Writes the checkpoint that a later start continues from.
+    pub fn save(&mut self) -> Result<(), Failure> {
+        let clock = Instant::now();
+        let bad = self.loader.bad().into_iter().map(|bad| bad.problem).chain(self.validation.bad_records());
+        for problem in bad {
+            if !self.progress.bad_records.contains(&problem) {
+                self.progress.bad_records.push(problem);
+            }
+        }
+        self.tick();
+        checkpoint::save(&self.dir.last_checkpoint(), &self.learner.state(), &self.progress)?;
+        self.progress.seconds.checkpoint += clock.elapsed().as_secs_f64();
+        let (step, seconds) = (self.progress.step, self.progress.seconds);
+        Ok(self.observer.observe(&Event::Saved { step, seconds })?)
+    }
+
+    fn tick(&mut self) {
+        self.progress.seconds.total = self.seconds_before + self.started.elapsed().as_secs_f64();
+    }
+}
