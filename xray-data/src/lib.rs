@@ -2,10 +2,19 @@
 //! loader. No tensors: a batch is plain slices.
 
 mod augmentation;
+pub mod build;
+pub mod error;
+pub mod example;
 mod image;
+pub mod labels;
 mod preprocessing;
 mod random;
+pub mod schema;
+pub mod sources;
+pub mod split;
+pub mod tfrecord;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};
-pub use image::{GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png};
+pub use error::{Error, Place, Result};
+pub use image::{GrayImage, ImageHeader, ImageProblem, decode_gray, encode_jpeg, encode_png, read_header};
 pub use preprocessing::{normalise, prepare};
