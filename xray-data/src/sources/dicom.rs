@@ -13,8 +13,8 @@ use crate::sources::{
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{
-    DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, Rescale,
-    VoiLutFunction, WindowLevelTransform,
+    DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, Rescale, VoiLutFunction,
+    WindowLevelTransform,
 };
 use rayon::prelude::*;
 use std::collections::HashMap;

@@ -79,6 +79,7 @@ fn decode_dicom(path: &Path, bytes: &[u8]) -> Result<Loaded> {
 
 #[cfg(not(feature = "dicom"))]
 fn decode_dicom(path: &Path, _: &[u8]) -> Result<Loaded> {
-    let problem = crate::image::ImageProblem::Format { found: "DICOM, which this program was built without".into() };
+    let problem =
+        crate::image::ImageProblem::Format { found: "DICOM, which this program was built without".into() };
     Err(Error::Image { place: path.display().to_string(), problem })
 }

@@ -1,0 +1,163 @@
+//! Which feature of a record means what. Features are read by name: their order differs between files, and
+//! the names between those who wrote them, so names are configuration with presets.
+
+mod presets;
+mod problem;
+mod sample;
+
+pub use presets::Preset;
+pub use problem::FeatureProblem;
+pub use sample::{Label, Sample, encode_sample};
+
+use crate::example::{Example, Feature};
+use serde::{Deserialize, Serialize};
+use xray_artifacts::Split;
+
+/// The feature names of a file of records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureNames {
+    /// Bytes: the encoded image.
+    pub image: String,
+    /// Bytes or a number: the image's name; of a path, the file name counts.
+    pub image_id: Option<String>,
+    /// Bytes or a number: whose image it is.
+    pub patient_id: Option<String>,
+    /// Bytes: `PA` or `AP`.
+    pub view: Option<String>,
+    /// Bytes: `M` or `F`.
+    pub sex: Option<String>,
+    /// A number, or bytes as `058Y`: years.
+    pub age: Option<String>,
+    /// Bytes: `train`, `val` or `test`.
+    pub split: Option<String>,
+    /// Label and the feature that holds its value, in the order of a model's outputs.
+    pub labels: Vec<(String, String)>,
+    /// Which value means what.
+    #[serde(default)]
+    pub codes: LabelCodes,
+}
+
+/// How label values are written as numbers. Any other value is an error; NaN is always unknown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelCodes {
+    /// The finding is absent.
+    pub negative: f64,
+    /// The finding is there.
+    pub positive: f64,
+    /// Uncertain or not mentioned.
+    pub unknown: Vec<f64>,
+}
+
+impl Default for LabelCodes {
+    /// 0, 1, and -1 for unknown.
+    fn default() -> Self {
+        LabelCodes { negative: 0.0, positive: 1.0, unknown: vec![-1.0] }
+    }
+}
+
+impl LabelCodes {
+    fn label(&self, value: f64) -> Option<Label> {
+        if value == self.positive {
+            Some(Label::Positive)
+        } else if value == self.negative {
+            Some(Label::Negative)
+        } else if value.is_nan() || self.unknown.contains(&value) {
+            Some(Label::Unknown)
+        } else {
+            None
+        }
+    }
+}
+
+impl FeatureNames {
+    /// The labels' names, in order.
+    pub fn label_names(&self) -> Vec<String> {
+        self.labels.iter().map(|(label, _)| label.clone()).collect()
+    }
+
+    /// Whether a record has every feature that is named here. Asked of a file's first record, it tells a
+    /// misspelt name from a value that is absent in some records.
+    ///
+    /// # Errors
+    /// The first absent name, with those present that come nearest.
+    pub fn check(&self, example: &Example<'_>) -> Result<(), FeatureProblem> {
+        match self.names().find(|name| example.get(name).is_none()) {
+            Some(name) => Err(FeatureProblem::missing(name, example)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a record holds. An optional feature or a label that this record lacks is unknown; without an
+    /// image name the caller has to make one.
+    pub fn read<'a>(&self, example: &Example<'a>) -> Result<Sample<'a>, FeatureProblem> {
+        let image = example.get(&self.image).ok_or_else(|| FeatureProblem::missing(&self.image, example))?;
+        let labels = self.labels.iter().map(|(_, name)| self.label(name, example));
+        Ok(Sample {
+            image: image.as_bytes().ok_or_else(|| FeatureProblem::kind(&self.image, "bytes", image))?,
+            image_id: text(&self.image_id, example)?.map(file_name).unwrap_or_default(),
+            patient_id: text(&self.patient_id, example)?,
+            labels: labels.collect::<Result<_, _>>()?,
+            view: text(&self.view, example)?,
+            sex: text(&self.sex, example)?,
+            age: text(&self.age, example)?.and_then(|age| years(&age)),
+            split: self.split(example)?,
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let optional = [&self.image_id, &self.patient_id, &self.view, &self.sex, &self.age, &self.split];
+        let labels = self.labels.iter().map(|(_, feature)| feature);
+        std::iter::once(&self.image).chain(optional.into_iter().flatten()).chain(labels)
+    }
+
+    fn label(&self, name: &str, example: &Example<'_>) -> Result<Label, FeatureProblem> {
+        let Some(feature) = example.get(name) else { return Ok(Label::Unknown) };
+        if matches!(feature, Feature::Bytes(_)) {
+            return Err(FeatureProblem::kind(name, "a number", feature));
+        }
+        let Some(value) = feature.as_f64() else { return Ok(Label::Unknown) };
+        self.codes.label(value).ok_or_else(|| FeatureProblem::value(name, value))
+    }
+
+    fn split(&self, example: &Example<'_>) -> Result<Option<Split>, FeatureProblem> {
+        let (Some(name), Some(value)) = (&self.split, text(&self.split, example)?) else { return Ok(None) };
+        match value.to_ascii_lowercase().as_str() {
+            "train" | "training" => Ok(Some(Split::Train)),
+            "val" | "valid" | "validation" => Ok(Some(Split::Val)),
+            "test" | "testing" => Ok(Some(Split::Test)),
+            _ => Err(FeatureProblem::value(name, value)),
+        }
+    }
+}
+
+/// The first value as text: names and numbers are written as bytes, `int64` or even `float`. Nothing when
+/// the feature is not named, absent or empty.
+fn text(name: &Option<String>, example: &Example<'_>) -> Result<Option<String>, FeatureProblem> {
+    let Some(name) = name else { return Ok(None) };
+    let text = match example.get(name) {
+        Some(Feature::Bytes(list)) => {
+            let text = list.first().map(str::from_utf8).transpose();
+            text.map_err(|_| FeatureProblem::Text { name: name.clone() })?.map(|text| text.trim().to_owned())
+        }
+        Some(Feature::Int64(list)) => list.first().map(|number| number.to_string()),
+        // Rust prints the shortest decimal, without an exponent: 64740.0 becomes "64740".
+        Some(Feature::Float(list)) => list.first().filter(|f| f.is_finite()).map(|f| f.to_string()),
+        Some(Feature::Empty) | None => None,
+    };
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// What follows the last slash of either kind.
+fn file_name(path: String) -> String {
+    path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
+}
+
+/// Whole years of `58`, `58.5` or DICOM's `058Y`. Ages above 150 exist in NIH's table (414 years) and are
+/// mistakes, so they count as unknown, as months and days of infants do not occur in it.
+fn years(age: &str) -> Option<u16> {
+    let digits = age.trim_end_matches(['Y', 'y']);
+    let years: f64 = digits.parse().ok()?;
+    (0.0..=150.0).contains(&years).then_some(years as u16)
+}

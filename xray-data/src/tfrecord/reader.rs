@@ -1,0 +1,206 @@
+//! Reading records, in order or by number, without copying them.
+
+use super::frame::{self, OVERHEAD, RecordProblem};
+use super::index::IndexEntry;
+use super::mapping::Mapping;
+use crate::error::{Error, Place, Result};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+/// Read ahead and handed back in pieces of this size.
+const WINDOW: u64 = 4 << 20;
+
+/// A file of records. A compressed one is inflated into a temporary file without a name first, so that both
+/// kinds are read in place and in bounded memory.
+#[derive(Debug)]
+pub struct RecordFile {
+    path: PathBuf,
+    /// Size on disk: what an index beside the file must agree with.
+    disk_bytes: u64,
+    bytes: Mapping,
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its number in the file, from 0.
+    pub number: u64,
+    /// Where its header begins, in bytes.
+    pub offset: u64,
+    /// What it holds; both checksums were compared.
+    pub payload: &'a [u8],
+}
+
+impl RecordFile {
+    /// Opens and maps a file. Compression is told by content, not by name: a file is inflated when it is no
+    /// TFRecord and begins as gzip does.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let bytes = Mapping::new(&file).map_err(Error::io(path, "map"))?;
+        let disk_bytes = bytes.len() as u64;
+        let bytes = if is_gzip(&bytes) { inflate(path, file)? } else { bytes };
+        Ok(RecordFile { path: path.to_owned(), disk_bytes, bytes })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All records in order. After a payload whose checksum differs the next record follows; after a header
+    /// that cannot be trusted, or the end of a cut file, there is nothing more.
+    pub fn iter(&self) -> Records<'_> {
+        Records { file: self, number: 0, offset: 0, released: 0, expected: 0 }
+    }
+
+    /// The payload of one record, both checksums compared. `number` is for messages only.
+    pub fn read(&self, number: u64, entry: IndexEntry) -> Result<&[u8]> {
+        let length = self.length(number, entry)?;
+        frame::payload(self.from(entry.offset), length).map_err(|p| self.error(number, entry.offset, p))
+    }
+
+    /// The payload of one record and its stored checksum, which is not compared: only the pages that the
+    /// caller looks at are read from disk. For labels and names, never for what a network learns from.
+    pub(crate) fn peek(&self, number: u64, entry: IndexEntry) -> Result<(&[u8], u32)> {
+        let length = self.length(number, entry)?;
+        Ok(frame::unchecked_payload(self.from(entry.offset), length))
+    }
+
+    /// Hands the memory of one record back to the system once nobody needs it soon. Slices of it stay valid:
+    /// they are read from the file again.
+    pub fn release(&self, entry: IndexEntry) {
+        self.bytes.release(entry.offset..entry.offset.saturating_add(entry.length).saturating_add(OVERHEAD));
+    }
+
+    /// Where a record lies, for messages.
+    pub(crate) fn place(&self, record: u64, offset: u64) -> Place {
+        Place { path: self.path.clone(), record, offset }
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
+    }
+
+    /// Size of the records, inflated.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn from(&self, offset: u64) -> &[u8] {
+        usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default()
+    }
+
+    /// The checked header's length, which the index must agree with.
+    fn length(&self, number: u64, entry: IndexEntry) -> Result<u64> {
+        let error = |problem| self.error(number, entry.offset, problem);
+        let found = frame::payload_length(self.from(entry.offset)).map_err(error)?;
+        if found == entry.length {
+            Ok(found)
+        } else {
+            Err(error(RecordProblem::Index { indexed: entry.length, found }))
+        }
+    }
+
+    pub(super) fn error(&self, number: u64, offset: u64, problem: RecordProblem) -> Error {
+        Error::Record { place: self.place(number, offset), problem }
+    }
+}
+
+/// The records of a file in order; see [`RecordFile::iter`].
+#[derive(Debug)]
+pub struct Records<'a> {
+    file: &'a RecordFile,
+    number: u64,
+    offset: u64,
+    /// Everything before this was handed back.
+    released: u64,
+    /// Everything before this was asked for.
+    expected: u64,
+}
+
+impl<'a> Records<'a> {
+    /// The next record's entry from its header alone: the payload stays on disk. For indexing.
+    pub(super) fn next_entry(&mut self) -> Option<Result<IndexEntry>> {
+        let entry = self.next_header()?;
+        self.release_behind();
+        Some(entry)
+    }
+
+    fn next_header(&mut self) -> Option<Result<IndexEntry>> {
+        let (number, offset) = (self.number, self.offset);
+        let rest = self.file.from(offset);
+        if rest.is_empty() {
+            return None;
+        }
+        let length = frame::payload_length(rest).map_err(|problem| {
+            self.offset = self.file.len(); // nothing after this can be found
+            self.file.error(number, offset, problem)
+        });
+        Some(length.map(|length| {
+            self.number += 1;
+            self.offset = offset + OVERHEAD + length;
+            IndexEntry { offset, length }
+        }))
+    }
+
+    /// Keeps about two windows in memory, however long the file is.
+    fn release_behind(&mut self) {
+        if self.offset - self.released >= 2 * WINDOW {
+            let end = self.offset - WINDOW;
+            self.file.bytes.release(self.released..end);
+            self.released = end;
+        }
+    }
+
+    fn expect_ahead(&mut self) {
+        if self.offset + WINDOW / 2 > self.expected {
+            let start = self.expected.max(self.offset);
+            self.file.bytes.expect(start..start + WINDOW);
+            self.expected = start + WINDOW;
+        }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.expect_ahead();
+        let number = self.number;
+        let entry = match self.next_header()? {
+            Ok(entry) => entry,
+            Err(error) => return Some(Err(error)),
+        };
+        self.release_behind();
+        let (file, offset) = (self.file, entry.offset);
+        let payload = frame::payload(file.from(offset), entry.length);
+        Some(match payload {
+            Ok(payload) => Ok(Record { number, offset, payload }),
+            Err(problem) => Err(file.error(number, offset, problem)),
+        })
+    }
+}
+
+/// A first record of 0x8b1f bytes also begins with gzip's magic number, so the header's checksum decides.
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b]) && frame::payload_length(bytes) == Err(RecordProblem::HeaderCrc)
+}
+
+fn inflate(path: &Path, mut file: File) -> Result<Mapping> {
+    let mut inflated = tempfile::tempfile().map_err(Error::io(path, "make a temporary file to inflate"))?;
+    file.rewind().map_err(Error::io(path, "read"))?;
+    let mut decoder = MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, file));
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let read =
+            decoder.read(&mut buffer).map_err(|source| Error::Gzip { path: path.to_owned(), source })?;
+        if read == 0 {
+            break;
+        }
+        io::Write::write_all(&mut inflated, &buffer[..read])
+            .map_err(Error::io(path, "write to a temporary file the content of"))?;
+    }
+    Mapping::new(&inflated).map_err(Error::io(path, "map"))
+}
