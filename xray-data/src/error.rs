@@ -1,11 +1,14 @@
 //! Everything that can go wrong between a file on disk and a batch, with the place where it did.
 
 use crate::augmentation::AugmentationProblem;
+use crate::build::BuildProblem;
 use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::image::ImageProblem;
 use crate::loader::{BadRecord, LoaderProblem};
 use crate::schema::FeatureProblem;
+use crate::sources::SourceProblem;
+use crate::split::SplitProblem;
 use crate::tfrecord::RecordProblem;
 use std::fmt;
 use std::io;
@@ -93,6 +96,35 @@ pub enum Error {
         #[source]
         problem: ImageProblem,
     },
+    /// A table of labels, or the images it names, cannot be used.
+    #[error("{} line {line}", path.display())]
+    Source {
+        /// The table.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong there.
+        #[source]
+        problem: SourceProblem,
+    },
+    /// A folder without the table that says what its images show.
+    #[error("no Data_Entry*.csv in {}", folder.display())]
+    NoTable {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder without records.
+    #[error("no record in a *.tfrec or *.tfrecord file in {}", folder.display())]
+    NoRecords {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Images cannot be given to splits.
+    #[error(transparent)]
+    Split(#[from] SplitProblem),
+    /// Shards cannot be written, or not there.
+    #[error(transparent)]
+    Build(#[from] BuildProblem),
     /// A file of records is not the one that the data set lists.
     #[error("{}", path.display())]
     Shard {
@@ -152,7 +184,12 @@ impl Error {
             Error::Record { problem, .. } => problem.hint(),
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
-            Error::Image { .. } => "look at the image, or skip bad records",
+            Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
+            Error::Source { problem, .. } => return problem.hint(),
+            Error::NoTable { .. } => "name the table with --labels-csv FILE",
+            Error::NoRecords { .. } => "check the path; folders below it are not searched",
+            Error::Split(problem) => return Some(problem.hint()),
+            Error::Build(problem) => return Some(problem.hint()),
             Error::Shard { problem, .. } => problem.hint(),
             Error::EmptySplit { .. } => "build the data set with larger fractions for its splits",
             Error::Fraction(_) => "1 is all the data, 0.1 a tenth of it",
@@ -169,14 +206,19 @@ impl Error {
         match self {
             Error::Io { .. } | Error::File(FileError::Io { .. }) => Exit::Unexpected,
             Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) => Exit::Usage,
+            Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
+            Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
-            Error::EmptySplit { .. } => Exit::NothingMatches,
+            Error::EmptySplit { .. } | Error::NoRecords { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::Gzip { .. }
             | Error::Record { .. }
             | Error::Example { .. }
             | Error::Feature { .. }
             | Error::Image { .. }
+            | Error::Source { .. }
+            | Error::NoTable { .. }
+            | Error::Split(_)
             | Error::Shard { .. }
             | Error::TooManyBad { .. } => Exit::BadData,
         }

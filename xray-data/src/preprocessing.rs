@@ -44,7 +44,7 @@ pub fn prepare(image: &GrayImage, preprocessing: &Preprocessing) -> Result<GrayI
 }
 
 /// Fails when no X-ray can look like this. Kept on whole images: cheap beside the decoding.
-fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
+pub(crate) fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
     let GrayImage { width, height, ref pixels } = *image;
     if pixels.len() as u64 != u64::from(width) * u64::from(height) || pixels.is_empty() {
         return Err(ImageProblem::NoPixels { width, height, pixels: pixels.len() });

@@ -30,7 +30,12 @@ pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png::decode(bytes);
     }
-    Err(ImageProblem::Format { found: name_of(bytes) })
+    Err(not_an_image(bytes))
+}
+
+/// Says what bytes are that are neither JPEG nor PNG.
+pub(super) fn not_an_image(bytes: &[u8]) -> ImageProblem {
+    ImageProblem::Format { found: name_of(bytes) }
 }
 
 /// Rec. 601 luma with 16 bits of fraction, rounded; the weights add up to one, so gray stays gray.

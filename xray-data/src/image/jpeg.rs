@@ -9,7 +9,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
-    let (width, height) = frame_size(bytes)?;
+    let Frame { width, height, .. } = frame(bytes)?;
     ImageProblem::check_size(width, height)?;
     decode_any(bytes)
 }
@@ -36,16 +36,40 @@ fn broken(error: DecodeErrors) -> ImageProblem {
     ImageProblem::Jpeg(error.to_string())
 }
 
-/// Width and height in the frame header (SOF), found by walking the segments before the first scan.
-fn frame_size(bytes: &[u8]) -> Result<(u32, u32), ImageProblem> {
+/// What a frame header (SOF) says.
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// Bits per sample.
+    pub(super) bits: u8,
+    /// Channels.
+    pub(super) components: u8,
+}
+
+/// The frame header, found by walking the segments before the first scan.
+pub(super) fn frame(bytes: &[u8]) -> Result<Frame, ImageProblem> {
     let missing = || ImageProblem::Jpeg("no frame header".to_owned());
     let mut at = 2;
     loop {
         let rest = bytes.get(at..).ok_or_else(missing)?;
         match *rest {
             [0xFF, 0xFF, ..] => at += 1,
-            [0xFF, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, _, _, _, h1, h0, w1, w0, ..] => {
-                return Ok((u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into()));
+            [
+                0xFF,
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF,
+                _,
+                _,
+                bits,
+                h1,
+                h0,
+                w1,
+                w0,
+                components,
+                ..,
+            ] => {
+                let (width, height) =
+                    (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
+                return Ok(Frame { width, height, bits, components });
             }
             [0xFF, 0xDA | 0xD9, ..] => return Err(missing()),
             [0xFF, _, l1, l0, ..] => at += 2 + usize::from(u16::from_be_bytes([l1, l0])),

@@ -2,11 +2,13 @@
 
 mod decode;
 mod encode;
+mod header;
 mod jpeg;
 mod png;
 
 pub use decode::decode_gray;
 pub use encode::{encode_jpeg, encode_png};
+pub use header::{ImageHeader, read_header};
 
 /// The longest side that is decoded, in pixels.
 pub(crate) const MAX_SIDE: u32 = 8192;
@@ -72,6 +74,9 @@ pub enum ImageProblem {
     /// The PNG decoder's complaint.
     #[error("broken PNG: {0}")]
     Png(String),
+    /// Why a DICOM file cannot be shown.
+    #[error("broken or unusual DICOM: {0}")]
+    Dicom(String),
     /// One value everywhere: not an X-ray.
     #[error("every pixel is {value}: not an X-ray")]
     Constant {

@@ -20,7 +20,7 @@ const HEAD: usize = 8;
 const WRITTEN: [u8; 4] = *b"slot";
 
 #[derive(Debug)]
-pub(super) struct DiskCache {
+pub(in crate::loader) struct DiskCache {
     path: PathBuf,
     file: File,
     /// Bytes of pixels in a slot.
@@ -32,7 +32,11 @@ pub(super) struct DiskCache {
 
 impl DiskCache {
     /// Opens or makes the file for these data and this preprocessing in `folder`.
-    pub(super) fn open(folder: &Path, dataset: &Dataset, preprocessing: &Preprocessing) -> Result<Self> {
+    pub(in crate::loader) fn open(
+        folder: &Path,
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+    ) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
         let key = key(dataset.id(), preprocessing);
         let name = blake3::Hash::from_bytes(key).to_hex();
