@@ -1,0 +1,72 @@
+//! From the bytes of a JPEG or PNG file to gray pixels.
+
+use super::{GrayImage, ImageProblem, jpeg, png};
+
+/// Decodes a JPEG (gray, colour, CMYK; baseline or progressive) or PNG (1 to 16 bits; gray, palette or colour,
+/// with or without alpha, which is ignored) to 8-bit gray.
+///
+/// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. A 16-bit
+/// PNG is divided by 257, unless no value is above 4095: then it holds 12-bit detector data and 4095 becomes
+/// white. (16-bit files with smaller ranges come out dark, and [`prepare`](crate::prepare) refuses them when
+/// nothing in them can be seen.)
+///
+/// # Errors
+/// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for sizes above 8192 a side
+/// or 64 megapixels, which are read from the header before anything is allocated.
+///
+/// ```
+/// use xray_data::{GrayImage, decode_gray, encode_png};
+/// let image = GrayImage { width: 2, height: 1, pixels: vec![7, 250] };
+/// assert_eq!(decode_gray(&encode_png(&image)), Ok(image));
+/// assert_eq!(decode_gray(b"GIF89a...").unwrap_err().to_string(), "the image is a GIF, not JPEG or PNG");
+/// ```
+pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
+    if bytes.is_empty() {
+        return Err(ImageProblem::Empty);
+    }
+    if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        return jpeg::decode(bytes);
+    }
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return png::decode(bytes);
+    }
+    Err(not_an_image(bytes))
+}
+
+/// Says what bytes are that are neither JPEG nor PNG.
+pub(super) fn not_an_image(bytes: &[u8]) -> ImageProblem {
+    ImageProblem::Format { found: name_of(bytes) }
+}
+
+/// Rec. 601 luma with 16 bits of fraction, rounded; the weights add up to one, so gray stays gray.
+pub(super) fn luma(red: u32, green: u32, blue: u32) -> u32 {
+    (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+}
+
+fn name_of(bytes: &[u8]) -> String {
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    let name = if at(128, b"DICM") {
+        "DICOM"
+    } else if starts(b"GIF8") {
+        "a GIF"
+    } else if starts(b"BM") {
+        "a BMP"
+    } else if starts(b"II*\0") || starts(b"MM\0*") {
+        "a TIFF"
+    } else if starts(b"RIFF") && at(8, b"WEBP") {
+        "a WebP"
+    } else if at(4, b"jP  ") || starts(&[0xFF, 0x4F, 0xFF, 0x51]) {
+        "a JPEG 2000"
+    } else if at(4, b"ftyp") {
+        "an AVIF or HEIF"
+    } else if starts(&[0x1F, 0x8B]) {
+        "a gzip file"
+    } else if starts(b"PK\x03\x04") {
+        "a zip file"
+    } else {
+        let head: String = bytes.iter().take(8).map(|byte| format!(" {byte:02x}")).collect();
+        return format!("unknown ({} bytes that begin with{head})", bytes.len());
+    };
+    name.to_owned()
+}

@@ -1,0 +1,30 @@
+//! From gray pixels to JPEG and PNG bytes.
+
+use super::GrayImage;
+
+/// One-component baseline JPEG of `quality` 1 to 100 (others are clamped).
+///
+/// # Panics
+/// When a side is zero or above 65535, or `pixels` is shorter than `width * height`.
+pub fn encode_jpeg(image: &GrayImage, quality: u8) -> Vec<u8> {
+    let side = |pixels: u32| u16::try_from(pixels).expect("a JPEG side is at most 65535 pixels");
+    let mut bytes = Vec::new();
+    jpeg_encoder::Encoder::new(&mut bytes, quality.clamp(1, 100))
+        .encode(&image.pixels, side(image.width), side(image.height), jpeg_encoder::ColorType::Luma)
+        .expect("writing to memory cannot fail and the caller gives width * height pixels");
+    bytes
+}
+
+/// Eight-bit gray PNG.
+///
+/// # Panics
+/// When a side is zero or `pixels` is not `width * height` long.
+pub fn encode_png(image: &GrayImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut bytes, image.width, image.height);
+    encoder.set_color(::png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().expect("the sides are not zero and memory takes every byte");
+    writer.write_image_data(&image.pixels).expect("the caller gives width * height pixels");
+    drop(writer);
+    bytes
+}

@@ -1,0 +1,95 @@
+//! Label cells: a `|`-joined list of findings, or one cell per finding.
+
+use crate::error::Result;
+use crate::labels::{NIH_14, NO_FINDING, nearest, plain, position};
+use crate::schema::Label;
+use crate::sources::SourceProblem;
+use crate::sources::table::Row;
+
+/// Labels from a cell such as `Effusion|Mass` or `No Finding`. What is not listed is negative. A name that is
+/// in neither `labels` nor [`NIH_14`] is an error: a misspelled finding would silently become a negative.
+pub(crate) fn joined(row: Row<'_>, column: usize, labels: &[String], image_id: &str) -> Result<Vec<Label>> {
+    let mut values = vec![Label::Negative; labels.len()];
+    let names: Vec<&str> = row.filled(column)?.split('|').map(str::trim).filter(|n| !n.is_empty()).collect();
+    let healthy = |name: &str| plain(name) == plain(NO_FINDING);
+    for &name in &names {
+        if let Some(label) = position(labels, name) {
+            values[label] = Label::Positive;
+        } else if !healthy(name) && !NIH_14.iter().any(|known| plain(known) == plain(name)) {
+            let known = labels.iter().map(String::as_str).chain([NO_FINDING]);
+            return Err(row.problem(SourceProblem::UnknownFinding {
+                finding: name.to_owned(),
+                image_id: image_id.to_owned(),
+                nearest: nearest(name, known).map(str::to_owned),
+            }));
+        }
+    }
+    match names.iter().find(|name| !healthy(name)) {
+        Some(finding) if names.iter().any(|name| healthy(name)) => {
+            let (image_id, finding) = (image_id.to_owned(), (*finding).to_owned());
+            Err(row.problem(SourceProblem::Contradiction { image_id, finding }))
+        }
+        _ => Ok(values),
+    }
+}
+
+/// One label cell: `1`, `0`, `-1`, also as floats, `true` and `false`; empty is unknown, as in CheXpert.
+pub(crate) fn cell(row: Row<'_>, column: usize) -> Result<Label> {
+    let value = row.field(column);
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "1.0" | "true" => Ok(Label::Positive),
+        "0" | "0.0" | "false" => Ok(Label::Negative),
+        "-1" | "-1.0" | "" => Ok(Label::Unknown),
+        _ => {
+            let (column, value) = (row.header(column).to_owned(), value.to_owned());
+            Err(row.problem(SourceProblem::Label { column, value }))
+        }
+    }
+}
+
+/// Years from `58`, `058Y` (the first release) or `011M`; nothing where the number cannot be an age, such as
+/// the 411 years of the first release.
+pub(crate) fn age(text: &str) -> Option<u16> {
+    let (number, years) = match text.char_indices().last()? {
+        (end, 'Y' | 'y') => (&text[..end], true),
+        (end, 'M' | 'm' | 'W' | 'w' | 'D' | 'd') => (&text[..end], false),
+        _ => (text, true),
+    };
+    let number = number.parse::<f32>().ok().filter(|n| (0.0..=120.0).contains(n) || !years)?;
+    Some(if years { number as u16 } else { 0 })
+}
+
+/// `M` or `F` from `M`, `Male`, `female` ...; anything else says nothing.
+pub(crate) fn sex(text: &str) -> Option<String> {
+    match text.to_ascii_lowercase().as_str() {
+        "m" | "male" => Some("M".to_owned()),
+        "f" | "female" => Some("F".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_read_in_every_spelling() {
+        let check = |text, expected| assert_eq!(age(text), expected, "{text}");
+        check("58", Some(58));
+        check("058Y", Some(58));
+        check("011M", Some(0));
+        check("61.0", Some(61));
+        check("411", None);
+        check("-3", None);
+        check("", None);
+        check("old", None);
+    }
+
+    #[test]
+    fn sex_is_m_or_f_or_not_said() {
+        let check = |text, expected: Option<&str>| assert_eq!(sex(text).as_deref(), expected, "{text}");
+        check("Male", Some("M"));
+        check("F", Some("F"));
+        check("O", None);
+    }
+}

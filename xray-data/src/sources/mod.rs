@@ -1,0 +1,120 @@
+//! Where images and labels come from. Every source ends as a [`SourceSet`]: what is known of each image, and
+//! where its bytes are. Nothing is decoded here.
+//!
+//! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table;
+//! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
+//! * [`tfrecord`]: TFRecords that someone else wrote;
+//! * [`dicom`]: DICOM files with a table of labels (feature `dicom`).
+
+pub mod csv_table;
+#[cfg(feature = "dicom")]
+pub mod dicom;
+mod findings;
+mod folder;
+mod listing;
+pub mod nih;
+mod origin;
+mod problem;
+mod table;
+pub mod tfrecord;
+
+pub(crate) use folder::without_extension;
+pub use folder::{Found, ImageFolder};
+pub use listing::{Listed, Listing, Missing};
+pub use origin::{Loaded, Origin};
+pub use problem::SourceProblem;
+pub(crate) use table::{Table, read_text};
+
+use crate::schema::Label;
+use xray_artifacts::Split;
+
+/// What a source says of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRow {
+    /// Unique in its source; a file name as a rule.
+    pub image_id: String,
+    /// Who was X-rayed, where the source tells.
+    pub patient_id: Option<String>,
+    /// One per label of the set, in its order.
+    pub labels: Vec<Label>,
+    /// The part the source puts it in, where it has a column for that.
+    pub split: Option<Split>,
+    /// `PA` or `AP`, as a rule.
+    pub view: Option<String>,
+    /// `M` or `F`.
+    pub sex: Option<String>,
+    /// In years.
+    pub age: Option<u16>,
+}
+
+/// One image of a source.
+#[derive(Clone, Debug)]
+pub struct SourceImage {
+    /// What is known of it.
+    pub row: ImageRow,
+    /// Where its pixels are.
+    pub origin: Origin,
+}
+
+/// A whole source, ready to be split and built.
+#[derive(Clone, Debug)]
+pub struct SourceSet {
+    /// `nih`, `csv`, `tfrecord`, `dicom` or `synthetic`, as the manifest records it.
+    pub kind: &'static str,
+    /// The findings, in the order of every row's labels.
+    pub labels: Vec<String>,
+    /// In the order of the source.
+    pub images: Vec<SourceImage>,
+    /// Rows that were left out because their image file is missing.
+    pub missing: u64,
+    /// What a person should know before trusting the set.
+    pub warnings: Vec<String>,
+}
+
+/// Hash over rows, independent of their order: tells whether two builds saw the same labels and patients.
+pub fn labels_hash<'a>(labels: &[String], rows: impl IntoIterator<Item = &'a ImageRow>) -> String {
+    let mut lines: Vec<String> = rows.into_iter().map(line_of_row).collect();
+    lines.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(labels.join("|").as_bytes());
+    for line in &lines {
+        hasher.update(b"\n").update(line.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn line_of_row(row: &ImageRow) -> String {
+    let cell = |label: &Label| match label {
+        Label::Negative => '0',
+        Label::Positive => '1',
+        Label::Unknown => '?',
+    };
+    let labels: String = row.labels.iter().map(cell).collect();
+    format!("{}\t{}\t{labels}", row.image_id, row.patient_id.as_deref().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, label: Label) -> ImageRow {
+        ImageRow {
+            image_id: id.into(),
+            patient_id: Some("7".into()),
+            labels: vec![label],
+            split: None,
+            view: None,
+            sex: None,
+            age: None,
+        }
+    }
+
+    #[test]
+    fn the_hash_sees_labels_and_not_order() {
+        let names = vec!["Mass".to_owned()];
+        let (a, b) = (row("a", Label::Positive), row("b", Label::Unknown));
+        let hash = labels_hash(&names, [&a, &b]);
+        assert_eq!(hash, labels_hash(&names, [&b, &a]));
+        assert_ne!(hash, labels_hash(&names, [&row("a", Label::Negative), &b]));
+    }
+}

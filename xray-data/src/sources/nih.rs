@@ -1,0 +1,128 @@
+//! ChestX-ray14 as NIH and its mirrors hand it out: `Data_Entry_2017.csv` (or `_v2020`) and folders
+//! `images_001/images/*.png`; copies as JPEG match by name.
+//!
+//! Source of the columns: Wang et al., "ChestX-ray8", CVPR 2017, and the readme of the release.
+
+use crate::error::{Error, Result};
+use crate::sources::{ImageRow, Listed, Listing, Table, findings};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const IMAGE: &[&str] = &["Image Index"];
+const FINDINGS: &[&str] = &["Finding Labels", "Finding Label"];
+const PATIENT: &[&str] = &["Patient ID"];
+const AGE: &[&str] = &["Patient Age"];
+const SEX: &[&str] = &["Patient Gender", "Patient Sex"];
+const VIEW: &[&str] = &["View Position"];
+
+/// Reads a `Data_Entry` table. Two of its nine column names hold an unquoted comma, so that the header line
+/// spans eleven fields, as every row does; columns are found by name. The first release gives ages as `058Y`
+/// and has a few that are impossible, which are left out.
+pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
+    let table = Table::read(table)?;
+    let (image, findings, patient) =
+        (table.require(IMAGE)?, table.require(FINDINGS)?, table.require(PATIENT)?);
+    let (age, sex, view) = (table.column(AGE), table.column(SEX), table.column(VIEW));
+    let rows = table.rows().map(|row| {
+        let image_id = row.filled(image)?.to_owned();
+        let listed = ImageRow {
+            patient_id: Some(row.filled(patient)?.to_owned()),
+            labels: findings::joined(row, findings, labels, &image_id)?,
+            split: None,
+            view: row.optional(view).map(str::to_owned),
+            sex: row.optional(sex).and_then(findings::sex),
+            age: row.optional(age).and_then(findings::age),
+            image_id: image_id.clone(),
+        };
+        Ok(Listed { row: listed, file: image_id, line: row.line })
+    });
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    Listing { rows, table: table.path, kind: "nih", labels: labels.to_vec(), warnings: Vec::new() }.unique()
+}
+
+/// The `Data_Entry*.csv` (or `.csv.gz`) in a folder; of several the last by name, which is the newest release.
+pub fn find_table(folder: &Path) -> Result<PathBuf> {
+    let io = |source| Error::Io { path: folder.to_owned(), action: "list", source };
+    let entries = fs::read_dir(folder).map_err(io)?;
+    let names = entries.map(|e| e.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>().map_err(io)?;
+    let table = names.into_iter().filter(|name| is_table(&name.to_string_lossy())).max();
+    table.map(|name| folder.join(name)).ok_or_else(|| Error::NoTable { folder: folder.to_owned() })
+}
+
+fn is_table(name: &str) -> bool {
+    name.starts_with("Data_Entry") && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::nih_14;
+    use crate::schema::Label;
+
+    const HEADER: &str = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\
+                          View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]";
+
+    fn read_rows(header: &str, rows: &[&str]) -> Result<Listing> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("Data_Entry_2017.csv");
+        let text = format!("{header}\n{}\n", rows.join("\n"));
+        fs::write(&path, text).expect("writable");
+        read(&path, &nih_14())
+    }
+
+    fn check_refused(row: &str, expected: &str) {
+        let good = "a_0.png,No Finding,0,1,58,M,PA,2682,2749,0.143,0.143";
+        let message = read_rows(HEADER, &[good, row]).expect_err(row).to_string();
+        assert!(message.ends_with(expected), "{message}");
+    }
+
+    #[test]
+    fn nine_names_over_eleven_fields_are_read() {
+        let rows = ["00000001_001.png,Cardiomegaly|Emphysema,1,1,058Y,M,PA,2894,2729,0.143,0.143"];
+        let listing = read_rows(HEADER, &rows).expect("a good table");
+        let row = &listing.rows[0].row;
+        assert_eq!((row.image_id.as_str(), row.patient_id.as_deref()), ("00000001_001.png", Some("1")));
+        assert_eq!((row.age, row.sex.as_deref(), row.view.as_deref()), (Some(58), Some("M"), Some("PA")));
+        let positive: Vec<usize> = (0..14).filter(|&i| row.labels[i] == Label::Positive).collect();
+        assert_eq!(positive, [1, 10]);
+    }
+
+    #[test]
+    fn other_spellings_of_the_header_are_read() {
+        let kaggle = format!("{HEADER},"); // a comma at the end of every line
+        read_rows(&kaggle, &["a.png,No Finding,0,1,58,M,PA,1,1,1,1,"]).expect("the mirror's table");
+        let short = "Image Index,Finding Labels,Patient ID,Patient Sex";
+        let listing = read_rows(short, &["a.png,Mass,1,F"]).expect("a table cut down to what is needed");
+        assert_eq!(listing.rows[0].row.sex.as_deref(), Some("F"));
+    }
+
+    #[test]
+    fn a_bad_row_is_named_by_line() {
+        check_refused(
+            "b_0.png,Efusion,0,2,58,M,PA,1,1,1,1",
+            "line 3: unknown finding `Efusion` for image `b_0.png`; nearest is `Effusion`",
+        );
+        check_refused("b_0.png,,0,2,58,M,PA,1,1,1,1", "line 3: `Finding Labels` is empty");
+        check_refused("b_0.png,Mass,0,,58,M,PA,1,1,1,1", "line 3: `Patient ID` is empty");
+        check_refused(
+            "b_0.png,No Finding|Mass,0,2,58,M,PA,1,1,1,1",
+            "line 3: image `b_0.png` has `No Finding` and `Mass` at once",
+        );
+        check_refused(
+            "a_0.jpg,Mass,0,2,58,M,PA,1,1,1,1",
+            "line 3: image `a_0.jpg` is listed a second time, first on line 2",
+        );
+        check_refused("b_0.png,Mass,0,2", "line 3: 4 fields where the header line has 11");
+    }
+
+    #[test]
+    fn the_newest_table_of_a_folder_is_taken() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        find_table(dir.path()).expect_err("an empty folder");
+        for name in ["Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv", "notes.csv"] {
+            fs::write(dir.path().join(name), "").expect("writable");
+        }
+        let table = find_table(dir.path()).expect("one is there");
+        assert!(table.ends_with("Data_Entry_2017_v2020.csv"), "{}", table.display());
+    }
+}

@@ -1,0 +1,85 @@
+//! Where the pixels of one image are, and how they are fetched.
+
+use crate::error::{Error, Result};
+use crate::example::Example;
+use crate::image::GrayImage;
+use crate::schema::FeatureNames;
+use crate::tfrecord::{IndexEntry, RecordFile};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the pixels of one image are.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A PNG, JPEG or DICOM file.
+    File(PathBuf),
+    /// A record of a TFRecord file.
+    Record {
+        /// The file, shared by its records.
+        file: Arc<RecordFile>,
+        /// Which feature is the image.
+        names: Arc<FeatureNames>,
+        /// Number of the record, from 0.
+        number: u64,
+        /// Where it lies.
+        entry: IndexEntry,
+    },
+}
+
+/// An image as its origin has it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// The bytes of a JPEG or PNG.
+    Encoded(Vec<u8>),
+    /// Pixels, brought to 8 bits.
+    Pixels(GrayImage),
+}
+
+impl Origin {
+    /// Reads the image; a DICOM file is decoded here, because its window belongs to the file.
+    pub fn load(&self) -> Result<Loaded> {
+        match self {
+            Origin::File(path) => {
+                let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+                if is_dicom(&bytes) { decode_dicom(path, &bytes) } else { Ok(Loaded::Encoded(bytes)) }
+            }
+            Origin::Record { file, names, number, entry } => {
+                let payload = file.read(*number, *entry)?;
+                let place = || file.place(*number, entry.offset);
+                let example =
+                    Example::parse(payload).map_err(|problem| Error::Example { place: place(), problem })?;
+                let sample =
+                    names.read(&example).map_err(|problem| Error::Feature { place: place(), problem })?;
+                let image = sample.image.to_vec();
+                file.release(*entry);
+                Ok(Loaded::Encoded(image))
+            }
+        }
+    }
+
+    /// The file, or the file and record, for messages.
+    pub fn place(&self) -> String {
+        match self {
+            Origin::File(path) => path.display().to_string(),
+            Origin::Record { file, number, entry, .. } => file.place(*number, entry.offset).to_string(),
+        }
+    }
+}
+
+/// DICOM files begin with 128 bytes of anything and `DICM`.
+fn is_dicom(bytes: &[u8]) -> bool {
+    bytes.get(128..132) == Some(b"DICM")
+}
+
+#[cfg(feature = "dicom")]
+fn decode_dicom(path: &Path, bytes: &[u8]) -> Result<Loaded> {
+    super::dicom::decode(path, bytes).map(Loaded::Pixels)
+}
+
+#[cfg(not(feature = "dicom"))]
+fn decode_dicom(path: &Path, _: &[u8]) -> Result<Loaded> {
+    let problem =
+        crate::image::ImageProblem::Format { found: "DICOM, which this program was built without".into() };
+    Err(Error::Image { place: path.display().to_string(), problem })
+}

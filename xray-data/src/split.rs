@@ -1,0 +1,387 @@
+//! Which images are trained on, which choose settings, and which are reported on. Never a patient on two
+//! sides: of ChestX-ray14 split at random by image, 83 % of the test images have their patient in train.
+
+use crate::error::{Error, Result};
+use crate::sources::{ImageRow, read_text};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use xray_artifacts::{Split, SplitRule};
+
+/// How images are given to splits.
+#[derive(Clone, Debug)]
+pub enum SplitPlan {
+    /// A seeded draw over patients. Each patient's place depends on the seed and the patient alone, so nobody
+    /// moves when images are added.
+    Patients {
+        /// Fraction of the patients in val.
+        val: f64,
+        /// Fraction of the patients in test.
+        test: f64,
+    },
+    /// Test is a published list; val is drawn by patient from the other list.
+    Official {
+        /// The images that are not for testing.
+        train_val: NameList,
+        /// The images for testing.
+        test: NameList,
+        /// Fraction of the patients of `train_val` in val.
+        val: f64,
+    },
+    /// As the source says.
+    Column,
+}
+
+/// The outcome of [`assign`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// One per row.
+    pub splits: Vec<Split>,
+    /// What the manifest records.
+    pub rule: SplitRule,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why images cannot be given to splits.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SplitProblem {
+    /// Fractions that are negative or leave no training images.
+    #[error("{val} of the patients for val and {test} for test leave no room for train")]
+    Fractions {
+        /// For val.
+        val: f64,
+        /// For test.
+        test: f64,
+    },
+    /// A patient with images in two splits.
+    #[error("patient `{patient}` is in {} (image `{}`) and in {} (image `{}`)", first.0, first.1, second.0, second.1)]
+    TwoSides {
+        /// The patient.
+        patient: String,
+        /// A split and an image there.
+        first: (Split, String),
+        /// Another split and an image there.
+        second: (Split, String),
+    },
+    /// An image that neither list names.
+    #[error("image `{image_id}` is in neither list{}", and_more(*more))]
+    Unlisted {
+        /// The image.
+        image_id: String,
+        /// How many others.
+        more: u64,
+    },
+    /// An image that both lists name.
+    #[error("image `{image_id}` is in both lists")]
+    TwiceListed {
+        /// The image.
+        image_id: String,
+    },
+    /// The source has no split for an image.
+    #[error("the source says no split for image `{image_id}`{}", and_more(*more))]
+    Unsaid {
+        /// The image.
+        image_id: String,
+        /// How many others.
+        more: u64,
+    },
+}
+
+impl SplitProblem {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            SplitProblem::Fractions { .. } => "give --val and --test fractions whose sum is below 1",
+            SplitProblem::TwoSides { .. } => {
+                "move all images of a patient to one split, or let the split be drawn by patient"
+            }
+            SplitProblem::Unlisted { .. } => "check that the lists belong to these images",
+            SplitProblem::TwiceListed { .. } => "remove it from one of the lists",
+            SplitProblem::Unsaid { .. } => "fill the split column, or let the split be drawn by patient",
+        }
+        .to_owned()
+    }
+}
+
+fn and_more(more: u64) -> String {
+    if more == 0 { String::new() } else { format!(", nor are {more} others") }
+}
+
+/// Names of images, one per line, compared without folder and extension.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameList(HashSet<String>);
+
+impl NameList {
+    /// Reads a list such as `test_list.txt` (or `.txt.gz`) of ChestX-ray14.
+    pub fn read(path: &Path) -> Result<NameList> {
+        let text = read_text(path)?;
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect())
+    }
+
+    /// Whether the list names this image.
+    pub fn contains(&self, image_id: &str) -> bool {
+        self.0.contains(stem(image_id))
+    }
+}
+
+impl<'a> FromIterator<&'a str> for NameList {
+    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
+        NameList(names.into_iter().map(|name| stem(name).to_owned()).collect())
+    }
+}
+
+/// Gives every row a split and proves that no patient is on two sides. Where the source names no patient, an
+/// image counts as a patient of its own, with a warning: such a split may leak.
+///
+/// # Errors
+/// [`Error::Split`] naming the patient or image.
+pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigned> {
+    let anonymous = rows.iter().filter(|row| row.patient_id.is_none()).count();
+    let by_patient = if anonymous == 0 { SplitRule::Patient } else { SplitRule::Image };
+    let (splits, rule) = match plan {
+        SplitPlan::Patients { val, test } => (draw(rows, *val, *test, seed)?, by_patient),
+        SplitPlan::Official { train_val, test, val } => {
+            (official(rows, train_val, test, *val, seed)?, SplitRule::Official)
+        }
+        SplitPlan::Column => (column(rows)?, SplitRule::Column),
+    };
+    refuse_two_sides(rows, &splits)?;
+    let mut warnings = Vec::new();
+    if anonymous > 0 {
+        warnings.push(format!(
+            "{anonymous} of {} images name no patient: one patient may be on two sides of the split, and scores \
+             may flatter",
+            rows.len()
+        ));
+    }
+    warnings.extend(empty_splits(&splits));
+    Ok(Assigned { splits, rule, warnings })
+}
+
+fn draw(rows: &[&ImageRow], val: f64, test: f64, seed: u64) -> Result<Vec<Split>> {
+    check_fractions(val, test)?;
+    // Test first: another --val moves nobody into or out of test.
+    Ok(split_each(rows, |row| match uniform(seed, "split", person(row)) {
+        u if u < test => Split::Test,
+        u if u < test + val => Split::Val,
+        _ => Split::Train,
+    }))
+}
+
+fn official(
+    rows: &[&ImageRow],
+    train_val: &NameList,
+    test: &NameList,
+    val: f64,
+    seed: u64,
+) -> Result<Vec<Split>> {
+    check_fractions(val, 0.0)?;
+    refuse(
+        rows,
+        |row| !train_val.contains(&row.image_id) && !test.contains(&row.image_id),
+        |image_id, more| SplitProblem::Unlisted { image_id, more },
+    )?;
+    refuse(
+        rows,
+        |row| train_val.contains(&row.image_id) && test.contains(&row.image_id),
+        |image_id, _| SplitProblem::TwiceListed { image_id },
+    )?;
+    Ok(split_each(rows, |row| match test.contains(&row.image_id) {
+        true => Split::Test,
+        false if uniform(seed, "split", person(row)) < val => Split::Val,
+        false => Split::Train,
+    }))
+}
+
+fn column(rows: &[&ImageRow]) -> Result<Vec<Split>> {
+    refuse(rows, |row| row.split.is_none(), |image_id, more| SplitProblem::Unsaid { image_id, more })?;
+    Ok(rows.iter().filter_map(|row| row.split).collect())
+}
+
+fn split_each(rows: &[&ImageRow], split: impl Fn(&ImageRow) -> Split) -> Vec<Split> {
+    rows.iter().map(|row| split(row)).collect()
+}
+
+/// Names the first row that is bad and counts the others.
+fn refuse(
+    rows: &[&ImageRow],
+    bad: impl Fn(&ImageRow) -> bool,
+    problem: impl Fn(String, u64) -> SplitProblem,
+) -> Result<()> {
+    let mut found = rows.iter().filter(|row| bad(row));
+    match found.next() {
+        None => Ok(()),
+        Some(first) => Err(Error::Split(problem(first.image_id.clone(), found.count() as u64))),
+    }
+}
+
+fn check_fractions(val: f64, test: f64) -> Result<()> {
+    // Written so that NaN fails too.
+    if val >= 0.0 && test >= 0.0 && val + test < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Split(SplitProblem::Fractions { val, test }))
+}
+
+fn refuse_two_sides(rows: &[&ImageRow], splits: &[Split]) -> Result<()> {
+    let mut seen: HashMap<&str, (Split, &str)> = HashMap::new();
+    for (row, &split) in rows.iter().zip(splits) {
+        let Some(patient) = &row.patient_id else { continue };
+        let (first, image) = *seen.entry(patient).or_insert((split, &row.image_id));
+        if first != split {
+            return Err(Error::Split(SplitProblem::TwoSides {
+                patient: patient.clone(),
+                first: (first, image.to_owned()),
+                second: (split, row.image_id.clone()),
+            }));
+        }
+    }
+    Ok(())
+}
+
+fn empty_splits(splits: &[Split]) -> impl Iterator<Item = String> {
+    let empty = Split::ALL.into_iter().filter(|split| !splits.contains(split));
+    empty.map(|split| format!("{split} is empty"))
+}
+
+/// Whom an image belongs to: its patient, or itself where none is named.
+pub(crate) fn person(row: &ImageRow) -> &str {
+    row.patient_id.as_deref().unwrap_or_else(|| stem(&row.image_id))
+}
+
+/// A file name without folder and extension.
+fn stem(name: &str) -> &str {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    crate::sources::without_extension(file)
+}
+
+/// A number in [0, 1) that depends on its arguments only.
+pub(crate) fn uniform(seed: u64, purpose: &str, key: &str) -> f64 {
+    (hash(seed, purpose, key) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// 64 bits that depend on the arguments only.
+pub(crate) fn hash(seed: u64, purpose: &str, key: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes()).update(purpose.as_bytes()).update(&[0]).update(key.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(image_id: &str, patient: Option<&str>, split: Option<Split>) -> ImageRow {
+        let patient_id = patient.map(str::to_owned);
+        ImageRow {
+            image_id: image_id.into(),
+            patient_id,
+            labels: Vec::new(),
+            split,
+            view: None,
+            sex: None,
+            age: None,
+        }
+    }
+
+    /// `patients` patients with three images each.
+    fn population(patients: usize) -> Vec<ImageRow> {
+        let images = (0..patients).flat_map(|p| (0..3).map(move |i| (p, i)));
+        images.map(|(p, i)| row(&format!("{p}_{i}.png"), Some(&p.to_string()), None)).collect()
+    }
+
+    fn splits(rows: &[ImageRow], plan: &SplitPlan, seed: u64) -> Vec<Split> {
+        assign(&rows.iter().collect::<Vec<_>>(), plan, seed).expect("a good plan").splits
+    }
+
+    fn check_refused(rows: &[ImageRow], plan: &SplitPlan, expected: &str) {
+        let error = assign(&rows.iter().collect::<Vec<_>>(), plan, 0).expect_err(expected);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    const USUAL: SplitPlan = SplitPlan::Patients { val: 0.1, test: 0.2 };
+
+    #[test]
+    fn the_draw_is_near_its_fractions_and_keeps_patients_whole() {
+        let rows = population(4000);
+        let drawn = splits(&rows, &USUAL, 7);
+        for (split, fraction) in [(Split::Train, 0.7), (Split::Val, 0.1), (Split::Test, 0.2)] {
+            let share = drawn.iter().filter(|&&s| s == split).count() as f64 / drawn.len() as f64;
+            // Four standard deviations of a share of 4000 draws.
+            assert!(
+                (share - fraction).abs() < 4.0 * (fraction * (1.0 - fraction) / 4000.0).sqrt(),
+                "{share}"
+            );
+        }
+        assert!(drawn.chunks(3).all(|patient| patient.iter().all(|s| *s == patient[0])));
+        assert_ne!(drawn, splits(&rows, &USUAL, 8));
+    }
+
+    #[test]
+    fn nobody_moves_when_images_are_added_or_val_changes() {
+        let (few, many) = (population(100), population(200));
+        let (before, after) = (splits(&few, &USUAL, 0), splits(&many, &USUAL, 0));
+        assert_eq!(before, after[..before.len()]);
+        let wider = splits(&few, &SplitPlan::Patients { val: 0.3, test: 0.2 }, 0);
+        let tests = |s: &[Split]| s.iter().map(|&s| s == Split::Test).collect::<Vec<_>>();
+        assert_eq!(tests(&before), tests(&wider));
+    }
+
+    #[test]
+    fn official_lists_are_followed_and_checked() {
+        let rows = population(300);
+        let names: Vec<String> = rows.iter().map(|r| r.image_id.replace("png", "jpg")).collect();
+        let list = |range: std::ops::Range<usize>| names[range].iter().map(String::as_str).collect();
+        let plan = |a, b| SplitPlan::Official { train_val: list(a), test: list(b), val: 0.25 };
+        let drawn = splits(&rows, &plan(0..600, 600..900), 0);
+        assert!(drawn[600..].iter().all(|&s| s == Split::Test));
+        let val = drawn[..600].iter().filter(|&&s| s == Split::Val).count();
+        assert!((100..200).contains(&val), "{val}");
+        check_refused(&rows, &plan(0..601, 601..900), "patient `200` is in ");
+        check_refused(
+            &rows,
+            &plan(0..600, 603..900),
+            "image `200_0.png` is in neither list, nor are 2 others",
+        );
+        check_refused(&rows, &plan(0..600, 597..900), "image `199_0.png` is in both lists");
+    }
+
+    #[test]
+    fn a_column_is_followed_and_checked() {
+        let (train, test) = (Some(Split::Train), Some(Split::Test));
+        let good = [row("a", Some("1"), train), row("b", Some("2"), test)];
+        assert_eq!(splits(&good, &SplitPlan::Column, 0), [Split::Train, Split::Test]);
+        let leaking = [row("a", Some("1"), train), row("b", Some("1"), test)];
+        check_refused(
+            &leaking,
+            &SplitPlan::Column,
+            "patient `1` is in train (image `a`) and in test (image `b`)",
+        );
+        check_refused(&[row("a", None, None)], &SplitPlan::Column, "no split for image `a`");
+    }
+
+    #[test]
+    fn images_without_a_patient_are_split_with_a_warning() {
+        let rows: Vec<ImageRow> = (0..50).map(|i| row(&i.to_string(), None, None)).collect();
+        let assigned = assign(&rows.iter().collect::<Vec<_>>(), &USUAL, 0).expect("a good plan");
+        assert_eq!(assigned.rule, SplitRule::Image);
+        assert!(
+            assigned.warnings[0].starts_with("50 of 50 images name no patient"),
+            "{:?}",
+            assigned.warnings
+        );
+    }
+
+    #[test]
+    fn fractions_that_leave_no_train_are_refused() {
+        for (val, test) in [(0.5, 0.5), (-0.1, 0.2), (0.1, f64::NAN)] {
+            check_refused(
+                &[row("a", None, None)],
+                &SplitPlan::Patients { val, test },
+                "leave no room for train",
+            );
+        }
+    }
+}
