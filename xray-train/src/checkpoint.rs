@@ -59,7 +59,8 @@ pub fn load(path: &Path) -> Result<Option<(StateDict, Progress)>, Failure> {
     }
     let (state, metadata) = StateDict::load_with_metadata(path)?;
     let known = metadata.get("format").is_some_and(|format| format == FORMAT);
-    let progress = metadata.get("progress").filter(|_| known).and_then(|text| serde_json::from_str(text).ok());
+    let progress =
+        metadata.get("progress").filter(|_| known).and_then(|text| serde_json::from_str(text).ok());
     let progress = progress.ok_or_else(|| {
         Failure::new(Exit::ModelMismatch, format!("{} is no checkpoint of format {FORMAT}", path.display()))
             .hint("start over with --overwrite, or continue with the version that wrote it")

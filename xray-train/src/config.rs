@@ -113,7 +113,12 @@ impl RunConfig {
         let decay = self.training.average_decay;
         require((0.0..1.0).contains(&decay), "training.average_decay", decay, "at least 0 and below 1")?;
         let (size, smallest) = (self.preprocessing.size, self.model.smallest_size());
-        require((smallest..=4096).contains(&size), "preprocessing.size", size, &format!("{smallest} to 4096"))?;
+        require(
+            (smallest..=4096).contains(&size),
+            "preprocessing.size",
+            size,
+            &format!("{smallest} to 4096"),
+        )?;
         let std = self.preprocessing.std;
         require(std > 0.0 && std.is_finite(), "preprocessing.std", std, "above 0")?;
         self.max_time()?;
@@ -142,12 +147,17 @@ impl RunConfig {
 }
 
 fn require(holds: bool, key: &str, value: impl std::fmt::Display, expected: &str) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}")))
+    }
 }
 
 /// A time such as `90s`, `10m` or `1h 30m`.
 pub fn duration(key: &str, text: &str) -> Result<Duration, Failure> {
     humantime::parse_duration(text).map_err(|_| {
-        Failure::new(Exit::Usage, format!("{key} is `{text}`, it must be a time")).hint("such as 90s, 10m or 1h 30m")
+        Failure::new(Exit::Usage, format!("{key} is `{text}`, it must be a time"))
+            .hint("such as 90s, 10m or 1h 30m")
     })
 }

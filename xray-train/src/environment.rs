@@ -6,12 +6,7 @@ use xray_artifacts::Environment;
 use xray_model::DeviceInfo;
 
 /// Version and commit, for `--version`, `env.json` and bundles.
-pub fn version() -> String {
-    match option_env!("XRAY_GIT") {
-        Some(git) => format!("{} ({git})", env!("CARGO_PKG_VERSION")),
-        None => env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("XRAY_COMMIT"));
 
 /// Looks at this process.
 pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
@@ -19,7 +14,7 @@ pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     Environment {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: option_env!("XRAY_GIT").map(str::to_owned),
+        git: Some(env!("XRAY_COMMIT").trim_matches([' ', '(', ')']).to_owned()).filter(|git| !git.is_empty()),
         build: format!("{} {}", env!("XRAY_TARGET"), env!("XRAY_RUSTC")),
         command: std::env::args().collect(),
         host: text(system.nodename()),
@@ -56,7 +51,12 @@ fn cpu_name() -> String {
 #[cfg(target_arch = "x86_64")]
 fn microarch() -> Option<&'static str> {
     use std::arch::is_x86_feature_detected as has;
-    let v2 = has!("sse3") && has!("ssse3") && has!("sse4.1") && has!("sse4.2") && has!("popcnt") && has!("cmpxchg16b");
+    let v2 = has!("sse3")
+        && has!("ssse3")
+        && has!("sse4.1")
+        && has!("sse4.2")
+        && has!("popcnt")
+        && has!("cmpxchg16b");
     let v3 = v2
         && has!("avx")
         && has!("avx2")
@@ -66,12 +66,8 @@ fn microarch() -> Option<&'static str> {
         && has!("fma")
         && has!("lzcnt")
         && has!("movbe");
-    let v4 = v3
-        && has!("avx512f")
-        && has!("avx512bw")
-        && has!("avx512cd")
-        && has!("avx512dq")
-        && has!("avx512vl");
+    let v4 =
+        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
     Some(match (v2, v3, v4) {
         (_, _, true) => "x86_64-v4",
         (_, true, _) => "x86_64-v3",

@@ -83,7 +83,8 @@ impl Evaluator {
         let patients = numbered(&predictions.patients);
         let patients = (!patients.is_empty()).then_some(patients.as_slice());
         let Bootstrap { resamples, seed } = bootstrap;
-        evaluate(&predictions.labels, scores, &self.train_prevalence, patients, resamples, seed).map_err(failure)
+        evaluate(&predictions.labels, scores, &self.train_prevalence, patients, resamples, seed)
+            .map_err(failure)
     }
 
     /// Records that were left out.

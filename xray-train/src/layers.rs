@@ -29,7 +29,8 @@ pub fn resolve(file: Option<&Path>, settings: &[(String, Value)]) -> Result<RunC
 
 /// A setting given as `key=value`; the value is TOML, or a bare word.
 pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
     let (key, value) = (key.trim(), value.trim());
     let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     Ok((key.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned()))))
@@ -41,8 +42,11 @@ pub fn nearest_file(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| FileError::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    })?;
     text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         Failure::new(Exit::Usage, format!("{}: line {line}: {}", path.display(), error.message().trim()))
@@ -73,8 +77,11 @@ fn lay(table: &mut Table, layer: Table, place: &str) -> Result<(), Failure> {
             (Value::Table(old), Value::Table(new)) if path == "loss" => lay_loss(old, new)?,
             (Value::Table(old), Value::Table(new)) => lay(old, new, &path)?,
             (Value::Table(_), _) => {
-                return Err(Failure::new(Exit::Usage, format!("`{path}` is a group of settings, not a value"))
-                    .hint(format!("set one of its keys, such as {path}.KEY")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("`{path}` is a group of settings, not a value"),
+                )
+                .hint(format!("set one of its keys, such as {path}.KEY")));
             }
             // `1` where a decimal number is meant.
             (old @ Value::Float(_), Value::Integer(new)) => *old = Value::Float(new as f64),
@@ -140,15 +147,20 @@ mod tests {
 
     fn check_refused(texts: &[&str], message: &str, hint: Option<&str>) {
         let failure = resolve(None, &settings(texts)).expect_err("refused");
-        assert_eq!((failure.message.as_str(), failure.hint.as_deref(), failure.exit), (message, hint, Exit::Usage));
+        assert_eq!(
+            (failure.message.as_str(), failure.hint.as_deref(), failure.exit),
+            (message, hint, Exit::Usage)
+        );
     }
 
     #[test]
     fn later_layers_win_and_values_keep_their_types() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join(FILE_NAME);
-        std::fs::write(&file, "seed = 3\n[data]\nfraction = 0.5\n[loss]\ngamma = 3\nname = \"focal\"\n").expect("writable");
-        let config = resolve(Some(&file), &settings(&["data.fraction=1", "model.width=16"])).expect("good settings");
+        std::fs::write(&file, "seed = 3\n[data]\nfraction = 0.5\n[loss]\ngamma = 3\nname = \"focal\"\n")
+            .expect("writable");
+        let config =
+            resolve(Some(&file), &settings(&["data.fraction=1", "model.width=16"])).expect("good settings");
         assert_eq!((config.seed, config.data.fraction, config.model.width), (3, 1.0, 16));
         assert_eq!(config.loss, Loss::Focal { gamma: 3.0, alpha: 0.25 });
         assert_eq!(nearest_file(&dir.path().join("a/b")), Some(file));
@@ -156,10 +168,22 @@ mod tests {
 
     #[test]
     fn unknown_keys_name_the_nearest() {
-        check_refused(&["data.fracton=0.5"], "unknown key `data.fracton`", Some("did you mean `data.fraction`?"));
-        check_refused(&["learning_rate=1"], "unknown key `learning_rate`", Some("did you mean `schedule.learning_rate`?"));
+        check_refused(
+            &["data.fracton=0.5"],
+            "unknown key `data.fracton`",
+            Some("did you mean `data.fraction`?"),
+        );
+        check_refused(
+            &["learning_rate=1"],
+            "unknown key `learning_rate`",
+            Some("did you mean `schedule.learning_rate`?"),
+        );
         check_refused(&["loss.gamma=1"], "unknown key `loss.gamma`", Some("did you mean `loss.name`?"));
-        check_refused(&["data=1"], "`data` is a group of settings, not a value", Some("set one of its keys, such as data.KEY"));
+        check_refused(
+            &["data=1"],
+            "`data` is a group of settings, not a value",
+            Some("set one of its keys, such as data.KEY"),
+        );
     }
 
     #[test]
@@ -169,8 +193,16 @@ mod tests {
         check_refused(&["data.fraction=nan"], "data.fraction is NaN, it must be above 0 and at most 1", None);
         check_refused(&["training.batch_size=0"], "training.batch_size is 0, it must be 1 to 65536", None);
         check_refused(&["preprocessing.size=8"], "preprocessing.size is 8, it must be 16 to 4096", None);
-        check_refused(&["training.max_time=soon"], "training.max_time is `soon`, it must be a time", Some("such as 90s, 10m or 1h 30m"));
-        check_refused(&["loss.name=mse"], "there is no loss `mse`", Some("one of bce, weighted-bce, focal, asymmetric"));
+        check_refused(
+            &["training.max_time=soon"],
+            "training.max_time is `soon`, it must be a time",
+            Some("such as 90s, 10m or 1h 30m"),
+        );
+        check_refused(
+            &["loss.name=mse"],
+            "there is no loss `mse`",
+            Some("one of bce, weighted-bce, focal, asymmetric"),
+        );
     }
 
     #[test]

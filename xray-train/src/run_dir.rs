@@ -107,12 +107,14 @@ impl RunDir {
         if let Ok(text) = fs::read_to_string(&path) {
             let theirs = text.parse::<Table>().unwrap_or_default();
             if let Some((key, before, now)) = first_difference(&theirs, &ours) {
-                let message = format!("{} holds another run: {key} is {before} there, {now} here", self.path.display());
+                let message =
+                    format!("{} holds another run: {key} is {before} there, {now} here", self.path.display());
                 return Err(Failure::new(Exit::ModelMismatch, message)
                     .hint("choose another folder with --run, or start over with --overwrite"));
             }
         }
-        let text = format!("format = 1\n{}", toml::to_string(&ours).expect("a configuration is plain values"));
+        let text =
+            format!("format = 1\n{}", toml::to_string(&ours).expect("a configuration is plain values"));
         write_bytes(&path, text.as_bytes()).map_err(Failure::from)
     }
 
@@ -149,7 +151,8 @@ fn first_difference(before: &Table, now: &Table) -> Option<(String, String, Stri
     let (mut a, mut b) = (Vec::new(), Vec::new());
     flatten(before, "", &mut a);
     flatten(now, "", &mut b);
-    let find = |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    let find =
+        |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
     let keys = b.iter().chain(&a).map(|(key, _)| key).filter(|key| !FREE.contains(&key.as_str()));
     keys.filter_map(|key| {
         let (before, now) = (find(&a, key), find(&b, key));

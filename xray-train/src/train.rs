@@ -75,7 +75,8 @@ pub struct Trainer<'a> {
 impl Trainer<'_> {
     /// Trains from where `progress` is to an ending.
     pub fn train(&mut self) -> Result<Ending, Failure> {
-        self.observer.observe(&Event::Begin { step: self.progress.step, total_steps: self.plan.total_steps })?;
+        self.observer
+            .observe(&Event::Begin { step: self.progress.step, total_steps: self.plan.total_steps })?;
         let mut saved = Instant::now();
         let mut batches = self.batches();
         let ending = loop {
@@ -148,7 +149,13 @@ impl Trainer<'_> {
         self.plan.schedule.rate(self.progress.step - 1, self.plan.total_steps, self.progress.reductions)
     }
 
-    fn report(&mut self, batch: &Batch, loss: f32, learning_rate: f64, gradient_norm: f32) -> Result<(), Failure> {
+    fn report(
+        &mut self,
+        batch: &Batch,
+        loss: f32,
+        learning_rate: f64,
+        gradient_norm: f32,
+    ) -> Result<(), Failure> {
         self.progress.examples += batch.len() as u64;
         self.progress.losses.0 += f64::from(loss);
         self.progress.losses.1 += 1;
@@ -229,7 +236,8 @@ impl Trainer<'_> {
             return Ok(());
         }
         let text = if collapsed.len() == evaluation.labels.len() {
-            "every label gets about the same score whatever the image: the network sees nothing yet".to_owned()
+            "every label gets about the same score whatever the image: the network sees nothing yet"
+                .to_owned()
         } else {
             format!("same score whatever the image: {}", collapsed.join(", "))
         };
@@ -237,7 +245,8 @@ impl Trainer<'_> {
     }
 
     fn interruption(&self) -> Option<Exit> {
-        let over = |limit: Duration| self.started.elapsed() >= limit && self.progress.step < self.plan.total_steps;
+        let over =
+            |limit: Duration| self.started.elapsed() >= limit && self.progress.step < self.plan.total_steps;
         let planned = self.plan.checkpoint_exit.is_some_and(over).then_some(Exit::Checkpointed);
         self.stop.requested().or(planned)
     }
@@ -257,7 +266,8 @@ impl Trainer<'_> {
 
     fn is_checkpoint_due(&self, saved: Instant) -> bool {
         let step = self.progress.step;
-        step > 0 && step.is_multiple_of(self.plan.checkpoint_every) || saved.elapsed() >= self.plan.checkpoint_time
+        step > 0 && step.is_multiple_of(self.plan.checkpoint_every)
+            || saved.elapsed() >= self.plan.checkpoint_time
     }
 
     /// Writes the checkpoint that a later start continues from.

@@ -108,6 +108,8 @@ pub(super) fn sentence(event: &Event<'_>) -> Option<String> {
             Some(format!("step {step}: {split} macro-AUC {macro_auc}, log loss {loss}{best}"))
         }
         Event::Saved { step, .. } => Some(format!("saved a checkpoint at step {step}")),
-        Event::Step(_) | Event::EvaluationBegins { .. } | Event::EvaluationAdvances | Event::End { .. } => None,
+        Event::Step(_) | Event::EvaluationBegins { .. } | Event::EvaluationAdvances | Event::End { .. } => {
+            None
+        }
     }
 }

@@ -1,0 +1,182 @@
+//! Flags and what they mean. Each flag that decides numbers is shorthand for a configuration key.
+
+use crate::config::{RunConfig, duration};
+use crate::layers::{nearest_file, parse_setting, resolve};
+use crate::run::RunOptions;
+use clap::{Parser, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use toml::Value;
+use xray_artifacts::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  xray-train                                      train on a synthetic set that is made once
+  xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
+  xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
+  xray-train --config recipes/laptop.toml --dry-run
+
+The same command started again continues an interrupted run and prints the result of a finished one.
+
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
+checkpoint mismatch · 78 this machine cannot run it · 85 checkpointed, start me again · 130/143 stopped by a
+signal, saved";
+
+/// Train a chest X-ray classifier and score it honestly.
+#[derive(Debug, Parser)]
+#[command(name = "xray-train", version = crate::environment::VERSION, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Folder of shards (data.dir); without it a synthetic set is made once and used
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Share of the training records, above 0 and at most 1 (data.fraction)
+    #[arg(long, value_name = "F")]
+    fraction: Option<f64>,
+    /// Where that share begins, 0 up to 1, so that trials differ in data too (data.fraction_offset)
+    #[arg(long, value_name = "F")]
+    fraction_offset: Option<f64>,
+    /// Bad records to leave out and count instead of failing (data.skip_bad)
+    #[arg(long, value_name = "N")]
+    skip_bad: Option<u64>,
+    /// Where prepared images are kept between epochs: ram, disk or none (data.cache)
+    #[arg(long, value_name = "WHERE")]
+    cache: Option<String>,
+    /// Network: small-cnn (model.architecture)
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Width and height of the network's input in pixels (preprocessing.size)
+    #[arg(long, value_name = "PX")]
+    size: Option<u32>,
+    /// Loss: bce, weighted-bce, focal or asymmetric (loss.name)
+    #[arg(long, value_name = "NAME")]
+    loss: Option<String>,
+    /// Passes over the training records (training.duration)
+    #[arg(long, value_name = "N", conflicts_with_all = ["steps", "examples"])]
+    epochs: Option<f64>,
+    /// Optimizer steps instead of epochs (training.duration)
+    #[arg(long, value_name = "N", conflicts_with = "examples")]
+    steps: Option<u64>,
+    /// Training images instead of epochs (training.duration)
+    #[arg(long, value_name = "N")]
+    examples: Option<u64>,
+    /// Images per step (training.batch_size)
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Learning rate after the warm-up (schedule.learning_rate)
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// End well after this much time, such as 2h (training.max_time)
+    #[arg(long, value_name = "TIME")]
+    max_time: Option<String>,
+    /// Seed of weights, order and augmentation (seed)
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Device: cpu, wgpu, cuda, ndarray, or auto for a real GPU where there is one (backend)
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Threads that compute; 0 for one per processor (threads)
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Any configuration key
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, Value)>,
+    /// Configuration file; by default the nearest xray.toml from here upwards
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run directory; by default runs/NAME, named after the settings
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Fail when there is no checkpoint to continue from
+    #[arg(long)]
+    resume: bool,
+    /// Remove what an earlier run left in the run directory
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Save and exit with code 85 after this much time, such as 30m, to be started again
+    #[arg(long, value_name = "TIME")]
+    checkpoint_exit_every: Option<String>,
+    /// Print the resolved configuration and what it costs, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutputFormat,
+    /// Warnings and the result only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<Shell>,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// A table.
+    Text,
+    /// One JSON object, that of `result.json`.
+    Json,
+}
+
+impl Arguments {
+    /// Defaults, file, `--set` and flags as one configuration.
+    pub fn resolve(&self) -> Result<RunConfig, Failure> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let file = self.config.clone().or_else(|| nearest_file(&here));
+        let mut settings = self.settings.clone();
+        settings.extend(self.flags());
+        resolve(file.as_deref(), &settings)
+    }
+
+    fn flags(&self) -> Vec<(String, Value)> {
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let count =
+            |value: Option<u64>| value.map(|value| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)));
+        let number = |value: Option<f64>| value.map(Value::Float);
+        let length = self.epochs.map(|n| format!("{n} epochs"));
+        let length = length.or(self.steps.map(|n| format!("{n} steps")));
+        let length = length.or(self.examples.map(|n| format!("{n} examples")));
+        let data = self.data.as_ref().map(|dir| Value::String(dir.to_string_lossy().into_owned()));
+        let flags = [
+            ("data.dir", data),
+            ("data.fraction", number(self.fraction)),
+            ("data.fraction_offset", number(self.fraction_offset)),
+            ("data.skip_bad", count(self.skip_bad)),
+            ("data.cache", text(&self.cache)),
+            ("model.architecture", text(&self.model)),
+            ("preprocessing.size", count(self.size.map(u64::from))),
+            ("loss.name", text(&self.loss)),
+            ("training.duration", length.map(Value::String)),
+            ("training.batch_size", count(self.batch_size.map(|n| n as u64))),
+            ("schedule.learning_rate", number(self.learning_rate)),
+            ("training.max_time", text(&self.max_time)),
+            ("seed", count(self.seed)),
+            ("backend", text(&self.backend)),
+            ("threads", count(self.threads.map(|n| n as u64))),
+        ];
+        flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
+    /// How to run it.
+    pub fn options(&self, config: &RunConfig) -> Result<RunOptions, Failure> {
+        let exit = self.checkpoint_exit_every.as_deref();
+        Ok(RunOptions {
+            dir: self.run.clone().unwrap_or_else(|| default_dir(config)),
+            resume: self.resume,
+            overwrite: self.overwrite,
+            checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,
+            quiet: self.quiet,
+        })
+    }
+}
+
+/// `runs/small-cnn-f0.3-s0-1a2b3c4d`: the same settings find the same folder again.
+fn default_dir(config: &RunConfig) -> PathBuf {
+    let numbers = RunConfig { threads: 0, ..config.clone() };
+    let text = toml::to_string(&numbers).expect("a configuration is plain values");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let (model, fraction, seed) = (config.model.architecture.name(), config.data.fraction, config.seed);
+    PathBuf::from(format!("runs/{model}-f{fraction}-s{seed}-{:08x}", hash as u32))
+}

@@ -1,0 +1,73 @@
+//! `--dry-run`: what a configuration comes to, without doing it.
+
+use crate::config::RunConfig;
+use crate::data::{self, TrainingData};
+use crate::events::{Event, Observer};
+use crate::run::learner_config;
+use serde::Serialize;
+use xray_artifacts::{Failure, FileError};
+use xray_model::Learner;
+
+/// What a run costs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Costs {
+    /// Training records.
+    pub train_images: usize,
+    /// Adjustable weights.
+    pub parameters: usize,
+    /// Multiply-adds of one forward pass of one image.
+    pub multiply_adds: u64,
+    /// Steps of one epoch.
+    pub steps_per_epoch: u64,
+    /// Steps of the run.
+    pub total_steps: u64,
+    /// Bytes of prepared training images with `data.cache = "ram"`.
+    pub cache_bytes: u64,
+}
+
+/// Opens the data, makes the network, and counts.
+pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
+    let TrainingData { dataset, records, prevalence } = data::open(&config.data, config.seed, &mut ToStderr)?;
+    let learner = Learner::new(&learner_config(config, &prevalence), config.seed)?;
+    let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
+    let size = config.preprocessing.size;
+    Ok(Costs {
+        train_images: records.len(),
+        parameters: learner.num_parameters(),
+        multiply_adds: config.model.multiply_adds(dataset.labels().len(), size),
+        steps_per_epoch,
+        total_steps: config.training.duration.steps(steps_per_epoch, config.training.batch_size),
+        cache_bytes: records.len() as u64 * u64::from(size).pow(2),
+    })
+}
+
+impl Costs {
+    /// As lines for a terminal.
+    pub fn text(&self) -> String {
+        format!(
+            "{} training images · {} parameters · {:.3} billion multiply-adds per image forward\n\
+             {} steps per epoch · {} steps in all · {:.0} MB of prepared training images",
+            self.train_images,
+            self.parameters,
+            self.multiply_adds as f64 / 1e9,
+            self.steps_per_epoch,
+            self.total_steps,
+            self.cache_bytes as f64 / 1e6,
+        )
+    }
+}
+
+/// Notes and warnings of the data.
+struct ToStderr;
+
+impl Observer for ToStderr {
+    #[expect(clippy::print_stderr, reason = "this is the terminal's observer")]
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        match event {
+            Event::Warning(text) => eprintln!("warning: {text}"),
+            Event::Note(text) => eprintln!("{text}"),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The command line of `xray-train`: raw arguments, checked into a configuration and options before work
+//! starts.
+
+mod arguments;
+mod dry_run;
+
+pub use arguments::{Arguments, OutputFormat};
+pub use dry_run::{Costs, dry_run};

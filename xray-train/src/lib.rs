@@ -1,0 +1,28 @@
+//! One training run: the loop, checkpoints, evaluation and the run directory. It knows X-rays only as batches
+//! and labels, and the tensor engine not at all.
+//!
+//! The binary `xray-train` is this library behind a command line:
+//!
+//! ```
+//! use xray_train::layers::{parse_setting, resolve};
+//! let fraction = parse_setting("data.fraction=0.3").expect("key=value");
+//! let config = resolve(None, &[fraction]).expect("a known key with a possible value");
+//! assert_eq!(config.data.fraction, 0.3);
+//! ```
+
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod environment;
+pub mod evaluate;
+pub mod events;
+pub mod layers;
+pub mod observers;
+pub mod run;
+pub mod run_dir;
+pub mod schedule;
+pub mod signals;
+pub mod span;
+pub mod table;
+pub mod train;

@@ -1,0 +1,379 @@
+//! One run from start to result: open, train or go on, keep the best weights, score them on validation and
+//! test, write the bundle.
+
+use crate::checkpoint::{self, Progress};
+use crate::config::RunConfig;
+use crate::data::{self, TrainingData};
+use crate::environment::{environment, now, peak_memory_bytes, VERSION};
+use crate::evaluate::{Bootstrap, Evaluator, cache};
+use crate::events::{Event, Observer, Observers};
+use crate::observers::{Console, LogFile, MetricsFile, StatusFile};
+use crate::run_dir::RunDir;
+use crate::signals::StopFlag;
+use crate::train::{Ending, Plan, Trainer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use xray_artifacts::{
+    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, read_json,
+    write_json,
+};
+use xray_data::{Loader, LoaderConfig};
+use xray_metrics::Evaluation;
+use xray_model::{Learner, LearnerConfig, ModelConfig, Predictor, StateDict};
+
+/// How a run is run; none of it changes its numbers.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// Something to continue from must be there.
+    pub resume: bool,
+    /// Whatever is there is removed first.
+    pub overwrite: bool,
+    /// Save and exit with code 85 after this time.
+    pub checkpoint_exit: Option<Duration>,
+    /// Warnings and results only.
+    pub quiet: bool,
+}
+
+/// A result with this project's scores.
+pub type Outcome = RunResult<Evaluation>;
+
+/// Runs, and leaves a result in the run directory whatever happens.
+pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure> {
+    let dir = RunDir::open(&options.dir)?;
+    if options.overwrite {
+        dir.clear()?;
+    }
+    dir.claim(config)?;
+    if let Some(outcome) = finished(&dir) {
+        eprintln(options, &format!("{} is finished already: this is its result", dir.path().display()));
+        return Ok(outcome);
+    }
+    place_holders(&dir, config)?;
+    let outcome = run_in(&dir, config, options);
+    let (state, exit, reason) = match &outcome {
+        Ok(outcome) => (outcome.state, outcome.exit.unwrap_or_default(), outcome.reason.clone()),
+        Err(failure) => (state_of(failure.exit), failure.exit.code(), Some(failure.message.clone())),
+    };
+    // Where even this cannot be written, the failure itself is the more useful message.
+    let recorded = record_end(&dir, state, exit, reason);
+    let outcome = outcome?;
+    recorded?;
+    Ok(outcome)
+}
+
+#[expect(clippy::print_stderr, reason = "before any observer exists")]
+fn eprintln(options: &RunOptions, text: &str) {
+    if !options.quiet {
+        eprintln!("{text}");
+    }
+}
+
+fn finished(dir: &RunDir) -> Option<Outcome> {
+    let outcome: Outcome = read_json(&dir.result()).ok()?;
+    (outcome.state == State::Finished).then_some(outcome)
+}
+
+/// Results that a job which dies still returns. What an interrupted start left is kept.
+fn place_holders(dir: &RunDir, config: &RunConfig) -> Result<(), Failure> {
+    if read_json::<Outcome>(&dir.result()).is_err() {
+        let holder = Outcome {
+            state: State::Started,
+            exit: None,
+            reason: Some("the run did not come to its end".to_owned()),
+            fraction: config.data.fraction,
+            seed: config.seed,
+            train_images: 0,
+            dataset: String::new(),
+            training: TrainingSummary::default(),
+            scores: BTreeMap::new(),
+            seconds: Seconds::default(),
+            images_per_second: None,
+            peak_memory_bytes: None,
+            bad_records: Vec::new(),
+            warnings: Vec::new(),
+        };
+        write_json(&dir.result(), &holder)?;
+    }
+    Ok(())
+}
+
+fn state_of(exit: Exit) -> State {
+    if exit == Exit::Diverged { State::Diverged } else { State::Failed }
+}
+
+fn record_end(dir: &RunDir, state: State, exit: u8, reason: Option<String>) -> Result<(), Failure> {
+    let mut outcome: Outcome = read_json(&dir.result())?;
+    (outcome.state, outcome.exit, outcome.reason) = (state, Some(exit), reason);
+    outcome.peak_memory_bytes = peak_memory_bytes();
+    write_json(&dir.result(), &outcome)?;
+    if dir.status().exists() {
+        StatusFile::end(&dir.status(), state)?;
+    }
+    Ok(())
+}
+
+fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let stop = StopFlag::install()
+        .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot listen to signals: {error}")))?;
+    let checkpoint = checkpoint::load(&dir.last_checkpoint())?;
+    if options.resume && checkpoint.is_none() {
+        return Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint in {}", dir.path().display()))
+            .hint("leave --resume out to start anew"));
+    }
+    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(0, |(_, progress)| progress.step))?;
+    let mut observers = Observers(vec![
+        Box::new(Console::new(options.quiet)),
+        Box::new(LogFile::open(&dir.log())?),
+        Box::new(MetricsFile::open(&dir.metrics(), config.training.log_every)?),
+        Box::new(StatusFile::start(&dir.status())?),
+    ]);
+    let mut warnings = Warnings { inner: &mut observers, heard: Vec::new() };
+    let data = data::open(&config.data, config.seed, &mut warnings)?;
+    let mut session = Session::open(dir, config, data, &mut warnings)?;
+    let (ending, progress) = session.train(options, checkpoint, stop, started, &mut warnings)?;
+    let mut outcome = session.outcome(&progress);
+    match ending {
+        Ending::Interrupted(exit) => {
+            outcome.state = State::Interrupted;
+            outcome.exit = Some(exit.code());
+            outcome.reason = Some("stopped and saved; the same command continues".to_owned());
+        }
+        _ => {
+            outcome.training.stopped_by = Some(stopped_by(ending).to_owned());
+            let before = progress.seconds.total - started.elapsed().as_secs_f64();
+            session.finish(&mut outcome, &progress, &mut warnings)?;
+            outcome.seconds.total = before + started.elapsed().as_secs_f64();
+        }
+    }
+    outcome.warnings = warnings.heard;
+    write_json(&dir.result(), &outcome)?;
+    Ok(outcome)
+}
+
+fn stopped_by(ending: Ending) -> &'static str {
+    match ending {
+        Ending::MaxTime => "max-time",
+        Ending::EarlyStopping => "early-stopping",
+        Ending::Duration | Ending::Interrupted(_) => "duration",
+    }
+}
+
+/// Remembers warnings for the result, once each.
+struct Warnings<'a, 'b> {
+    inner: &'a mut Observers<'b>,
+    heard: Vec<String>,
+}
+
+impl Observer for Warnings<'_, '_> {
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), xray_artifacts::FileError> {
+        if let Event::Warning(text) = event {
+            if self.heard.iter().any(|heard| heard == text) {
+                return Ok(());
+            }
+            self.heard.push((*text).to_owned());
+        }
+        self.inner.observe(event)
+    }
+}
+
+/// Data, settings and learner of one run.
+struct Session<'a> {
+    dir: &'a RunDir,
+    config: &'a RunConfig,
+    data: TrainingData,
+    loading: LoaderConfig,
+    learner: Option<Learner>,
+}
+
+impl<'a> Session<'a> {
+    fn open(
+        dir: &'a RunDir,
+        config: &'a RunConfig,
+        data: TrainingData,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Failure> {
+        let threads = config.resolved_threads();
+        let loading = LoaderConfig {
+            batch_size: config.training.batch_size,
+            seed: config.seed,
+            threads,
+            cache: cache(config.data.cache, dir.cache()),
+            skip_bad: config.data.skip_bad,
+            ..LoaderConfig::default()
+        };
+        let learner = Learner::new(&learner_config(config, &data.prevalence), config.seed)?;
+        let info = learner.device();
+        if let Some(warning) = &info.warning {
+            observer.observe(&Event::Warning(warning))?;
+        }
+        observer.observe(&Event::Note(&format!(
+            "{} of {} parameters on {} ({}), {threads} threads",
+            config.model.architecture.name(),
+            learner.num_parameters(),
+            info.name,
+            info.backend.name(),
+        )))?;
+        observer.observe(&Event::Note(&format!(
+            "{} training images ({:.4} of them), {} labels, data {}",
+            data.records.len(),
+            config.data.fraction,
+            data.dataset.labels().len(),
+            data.dataset.path().display(),
+        )))?;
+        write_json(&dir.environment(), &environment(threads, info))?;
+        Ok(Session { dir, config, data, loading, learner: Some(learner) })
+    }
+
+    fn evaluator(&self, split: Split) -> Result<Evaluator, Failure> {
+        let (preprocessing, loading) = (&self.config.preprocessing, self.loading.clone());
+        Evaluator::new(split, &self.data.dataset, preprocessing, loading, &self.data.prevalence)
+    }
+
+    fn train(
+        &mut self,
+        options: &RunOptions,
+        checkpoint: Option<(StateDict, Progress)>,
+        stop: StopFlag,
+        started: Instant,
+        observer: &mut dyn Observer,
+    ) -> Result<(Ending, Progress), Failure> {
+        let augmentation = self.config.data.augment.then(|| self.config.augmentation);
+        let loading = LoaderConfig { shuffle: true, augmentation, ..self.loading.clone() };
+        let (dataset, records) = (self.data.dataset.clone(), self.data.records.clone());
+        let loader = Loader::new(dataset, records, self.config.preprocessing.clone(), loading)?;
+        let mut learner = self.learner.take().expect("a session trains once");
+        let progress = match checkpoint {
+            Some((state, progress)) => {
+                learner.restore(&state, progress.step)?;
+                progress
+            }
+            None => Progress::default(),
+        };
+        let plan = self.plan(loader.batches_per_epoch() as u64, options)?;
+        let mut trainer = Trainer {
+            learner,
+            loader,
+            validation: self.evaluator(Split::Val)?,
+            plan,
+            seconds_before: progress.seconds.total,
+            progress,
+            dir: self.dir,
+            stop,
+            observer,
+            started,
+        };
+        let ending = trainer.train()?;
+        Ok((ending, trainer.progress))
+    }
+
+    fn plan(&self, steps_per_epoch: u64, options: &RunOptions) -> Result<Plan, Failure> {
+        let training = &self.config.training;
+        let steps = |span: crate::span::Span| span.steps(steps_per_epoch, training.batch_size);
+        Ok(Plan {
+            schedule: self.config.schedule.clone(),
+            total_steps: steps(training.duration),
+            steps_per_epoch,
+            evaluate_every: steps(training.evaluate_every),
+            checkpoint_every: steps(training.checkpoint_every),
+            checkpoint_time: self.config.checkpoint_time()?,
+            max_time: self.config.max_time()?,
+            early_stopping: training.early_stopping,
+            checkpoint_exit: options.checkpoint_exit,
+        })
+    }
+
+    /// Scores the best weights on validation and test and writes the bundle.
+    fn finish(
+        &self,
+        outcome: &mut Outcome,
+        progress: &Progress,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Failure> {
+        let clock = Instant::now();
+        let weights = StateDict::load(&self.dir.best_weights())?;
+        let classes = self.data.dataset.labels().len();
+        let model = Predictor::new(&self.config.model, classes, &weights, self.config.backend)?;
+        for split in [Split::Val, Split::Test] {
+            let evaluator = self.evaluator(split)?;
+            let predictions = evaluator.predict(&model, observer)?;
+            let resamples = self.config.training.bootstrap_resamples;
+            let evaluation =
+                evaluator.score(&predictions, Bootstrap { resamples, seed: self.config.seed })?;
+            predictions.save(&self.dir.predictions(split))?;
+            outcome.scores.insert(split, evaluation);
+            outcome.bad_records.extend(evaluator.bad_records());
+        }
+        outcome.bad_records.sort();
+        outcome.bad_records.dedup();
+        outcome.seconds.evaluation += clock.elapsed().as_secs_f64();
+        (outcome.state, outcome.exit, outcome.reason) = (State::Finished, Some(Exit::Ok.code()), None);
+        weights.save(&self.dir.model_weights(), &[("format", "pt".to_owned())])?;
+        write_json(&self.dir.model_card(), &self.card(outcome, progress))?;
+        Ok(())
+    }
+
+    fn outcome(&self, progress: &Progress) -> Outcome {
+        let Seconds { data, forward, backward, optimizer, .. } = progress.seconds;
+        let training = data + forward + backward + optimizer;
+        let images = self.data.records.len();
+        Outcome {
+            state: State::Started,
+            exit: None,
+            reason: None,
+            fraction: self.config.data.fraction,
+            seed: self.config.seed,
+            train_images: images as u64,
+            dataset: self.data.dataset.id().to_owned(),
+            training: TrainingSummary {
+                steps: progress.step,
+                examples: progress.examples,
+                epochs: progress.examples as f64 / images as f64,
+                best_step: progress.best.map(|best| best.step),
+                best_val_macro_auc: progress.best.and_then(|best| best.macro_auc),
+                stopped_by: None,
+                last_loss: progress.last_loss,
+            },
+            scores: BTreeMap::new(),
+            seconds: progress.seconds,
+            images_per_second: (training > 0.0).then(|| progress.examples as f64 / training),
+            peak_memory_bytes: peak_memory_bytes(),
+            bad_records: progress.bad_records.clone(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn card(&self, outcome: &Outcome, progress: &Progress) -> ModelCard<ModelConfig, Evaluation> {
+        ModelCard {
+            model: self.config.model.clone(),
+            preprocessing: self.config.preprocessing.clone(),
+            labels: self.data.dataset.labels().to_vec(),
+            calibration: None,
+            thresholds: Vec::new(),
+            provenance: Provenance {
+                trainer: format!("{VERSION} {}", now()),
+                dataset: outcome.dataset.clone(),
+                fraction: outcome.fraction,
+                train_images: outcome.train_images,
+                seed: outcome.seed,
+                steps: progress.best.map_or(progress.step, |best| best.step),
+            },
+            scores: outcome.scores.clone(),
+        }
+    }
+}
+
+/// The learner's part of a configuration. A label that no training record knows starts at even odds.
+pub fn learner_config(config: &RunConfig, prevalence: &[f64]) -> LearnerConfig {
+    LearnerConfig {
+        model: config.model.clone(),
+        loss: config.loss.clone(),
+        optimizer: config.optimizer.clone(),
+        backend: config.backend,
+        average_decay: config.training.average_decay,
+        prevalence: prevalence.iter().map(|p| if p.is_nan() { 0.5 } else { *p }).collect(),
+    }
+}
