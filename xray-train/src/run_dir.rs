@@ -114,7 +114,7 @@ impl RunDir {
             }
         }
         let text =
-            format!("format = 1\n{}", toml::to_string(&ours).expect("a configuration is plain values"));
+            format!("format = 1\n{}", toml::to_string(config).expect("a configuration is plain values"));
         write_bytes(&path, text.as_bytes()).map_err(Failure::from)
     }
 

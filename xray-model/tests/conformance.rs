@@ -1,0 +1,92 @@
+//! Every device of this build computes what the CPU computes: the same logits, losses and weights after some
+//! steps, for each loss and optimizer. A backend without a device here says that it is skipped.
+
+use xray_model::{Algorithm, Backend, Batch, Learner, LearnerConfig, Loss, ModelConfig, OptimizerConfig};
+
+const SIZE: u32 = 34;
+const IMAGES: usize = 3;
+
+/// Smooth, deterministic numbers in −1..1.
+fn wave(length: usize, phase: f32) -> Vec<f32> {
+    (0..length).map(|i| (phase + 0.37 * i as f32 + 0.011 * (i % 97) as f32).sin()).collect()
+}
+
+fn labels() -> Vec<f32> {
+    let mut labels: Vec<_> =
+        wave(IMAGES * 14, 0.3).iter().map(|v| if *v > 0.4 { 1.0 } else { 0.0 }).collect();
+    labels[5] = f32::NAN;
+    labels
+}
+
+fn config(loss: &str, algorithm: Algorithm, backend: Backend) -> LearnerConfig {
+    LearnerConfig {
+        model: ModelConfig { width: 5, ..ModelConfig::default() },
+        loss: Loss::from_name(loss).expect("a listed name"),
+        optimizer: OptimizerConfig {
+            algorithm,
+            clip_norm: 1.0,
+            weight_decay: 0.01,
+            ..OptimizerConfig::default()
+        },
+        backend,
+        prevalence: vec![0.1; 14],
+        ..LearnerConfig::new(14)
+    }
+}
+
+/// Losses of some steps, then logits in inference mode.
+fn trace(config: &LearnerConfig) -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
+    let mut learner = Learner::new(config, 11)?;
+    let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
+    let losses = (0..6)
+        .map(|_| {
+            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+            let loss = pass.loss();
+            let gradients = learner.backward(pass);
+            learner.step(gradients, 1e-2);
+            loss
+        })
+        .collect();
+    Ok((losses, learner.predict(&images, SIZE)))
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() <= 1e-3 * e.abs().max(1.0), "{what}: {found:?}, the CPU says {expected:?}");
+    }
+}
+
+fn check(backend: Backend) {
+    let algorithms = [Algorithm::Adam, Algorithm::AdamW, Algorithm::Sgd];
+    let cases =
+        Loss::NAMES.map(|loss| (loss, Algorithm::Adam)).into_iter().chain(algorithms.map(|a| ("bce", a)));
+    for (loss, algorithm) in cases {
+        let what = format!("{loss} with {algorithm:?} on {}", backend.name());
+        let (losses, logits) = trace(&config(loss, algorithm, backend)).expect("the device was there before");
+        let (cpu_losses, cpu_logits) = trace(&config(loss, algorithm, Backend::Cpu)).expect("always there");
+        assert_close(&what, &losses, &cpu_losses);
+        assert_close(&what, &logits, &cpu_logits);
+        assert!(losses[5] < losses[0], "{what} learns nothing: {losses:?}");
+    }
+}
+
+#[test]
+fn every_compiled_device_agrees_with_the_cpu() {
+    for backend in Backend::compiled() {
+        match Learner::new(&config("bce", Algorithm::Adam, backend), 0) {
+            Ok(learner) => {
+                eprintln!("{}: {}", backend.name(), learner.device().name);
+                check(backend);
+            }
+            Err(error) => eprintln!("skipped: {error}"),
+        }
+    }
+}
+
+#[test]
+fn auto_never_takes_a_software_renderer() {
+    let learner = Learner::new(&config("bce", Algorithm::Adam, Backend::Auto), 0).expect("the CPU at least");
+    let name = learner.device().name.to_lowercase();
+    assert!(!name.contains("llvmpipe") && !name.contains("swiftshader"), "{name}");
+}
