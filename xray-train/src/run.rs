@@ -260,6 +260,7 @@ impl<'a> Session<'a> {
             validation: self.evaluator(Split::Val)?,
             plan,
             seconds_before: progress.seconds.total,
+            first_step: progress.step,
             progress,
             dir: self.dir,
             stop,

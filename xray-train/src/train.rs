@@ -68,6 +68,8 @@ pub struct Trainer<'a> {
     pub observer: &'a mut dyn Observer,
     /// When this process began, for `max_time` and the total.
     pub started: Instant,
+    /// Steps done when it began: every start takes at least one more, however short its time.
+    pub first_step: u64,
     /// Total seconds of earlier starts.
     pub seconds_before: f64,
 }
@@ -200,7 +202,7 @@ impl Trainer<'_> {
 
     fn is_out_of_time(&self) -> bool {
         let spent = self.seconds_before + self.started.elapsed().as_secs_f64();
-        self.plan.max_time.is_some_and(|limit| spent >= limit.as_secs_f64())
+        self.progress.step > 0 && self.plan.max_time.is_some_and(|limit| spent >= limit.as_secs_f64())
     }
 
     fn take_score(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {

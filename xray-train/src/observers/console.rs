@@ -13,7 +13,9 @@ const PERIOD: Duration = Duration::from_secs(5);
 pub struct Console {
     bar: ProgressBar,
     is_terminal: bool,
+    is_quiet: bool,
     total_steps: u64,
+    /// When the latest plain line was written.
     spoken: Option<Instant>,
     /// Step and moment of the latest beginning, for the time left.
     begun: (u64, Instant),
@@ -21,12 +23,17 @@ pub struct Console {
 }
 
 impl Console {
-    /// For this process's stderr; `quiet` shows warnings only.
-    pub fn new(quiet: bool) -> Self {
-        let is_terminal = std::io::stderr().is_terminal() && !quiet;
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let spoken = quiet.then_some(Instant::now() + Duration::from_secs(u32::MAX.into()));
-        Console { bar, is_terminal, total_steps: 0, spoken, begun: (0, Instant::now()), images: 0 }
+    /// For this process's stderr; a quiet one shows warnings only.
+    pub fn new(is_quiet: bool) -> Self {
+        Console {
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            is_terminal: std::io::stderr().is_terminal(),
+            is_quiet,
+            total_steps: 0,
+            spoken: None,
+            begun: (0, Instant::now()),
+            images: 0,
+        }
     }
 
     fn say(&self, text: &str) {
@@ -35,7 +42,7 @@ impl Console {
     }
 
     fn show_bar(&mut self, length: u64, template: &str) {
-        if self.is_terminal {
+        if self.is_terminal && !self.is_quiet {
             self.bar = ProgressBar::new(length);
             self.bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
             self.bar.enable_steady_tick(Duration::from_millis(200));
@@ -48,7 +55,7 @@ impl Console {
         if self.is_terminal {
             self.bar.set_position(report.step);
             self.bar.set_message(format!("loss {:.4}  {speed:.0} images/s", report.loss));
-        } else if self.spoken.is_none_or(|spoken| spoken.elapsed() >= PERIOD && Instant::now() > spoken) {
+        } else if !self.is_quiet && self.spoken.is_none_or(|spoken| spoken.elapsed() >= PERIOD) {
             self.spoken = Some(Instant::now());
             let StepReport { step, epoch, loss, .. } = report;
             let left = self.time_left(*step);
@@ -64,10 +71,6 @@ impl Console {
         let per_step = moment.elapsed().as_secs_f64() / (step - first).max(1) as f64;
         let seconds = per_step * self.total_steps.saturating_sub(step) as f64;
         humantime::format_duration(Duration::from_secs(seconds.round() as u64)).to_string()
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.spoken.is_some_and(|spoken| spoken > Instant::now())
     }
 }
 
@@ -87,7 +90,7 @@ impl Observer for Console {
         match (event, sentence(event)) {
             (Event::Begin { .. } | Event::Saved { .. }, _) | (_, None) => {}
             (Event::Warning(_), Some(text)) => self.say(&text),
-            (_, Some(text)) if !self.is_quiet() => self.say(&text),
+            (_, Some(text)) if !self.is_quiet => self.say(&text),
             _ => {}
         }
         Ok(())

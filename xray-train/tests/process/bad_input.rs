@@ -1,0 +1,135 @@
+//! Everything that users get wrong and disks do: one line with the place, a hint, the documented code, and
+//! nothing lost that was saved.
+
+use crate::workplace::{Workplace, assert_exit, shards, stderr};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+/// Runs, and finds `message` in stderr's one error line and a hint after it.
+fn check(workplace: &Workplace, run: &str, more: &[&str], code: i32, message: &str) {
+    let output = workplace.run(run, more);
+    assert_exit(&output, code);
+    let text = stderr(&output);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .unwrap_or_else(|| panic!("no error in:\n{text}"));
+    assert!(line.contains(message), "no `{message}` in:\n{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn settings_that_cannot_be() {
+    let workplace = Workplace::new();
+    check(&workplace, "a", &["--fraction", "0"], 2, "data.fraction is 0, it must be above 0 and at most 1");
+    check(&workplace, "a", &["--fraction", "1.5"], 2, "data.fraction is 1.5, it must be");
+    check(&workplace, "a", &["--set", "data.fractoin=1"], 2, "unknown key `data.fractoin`");
+    check(&workplace, "a", &["--set", "model.width=many"], 2, "configuration: invalid type");
+    check(&workplace, "a", &["--backend", "tpu"], 2, "configuration: unknown variant `tpu`");
+    check(
+        &workplace,
+        "a",
+        &["--set", "data.features=nhi"],
+        2,
+        "data.features is `nhi`, there is no such preset",
+    );
+    check(&workplace, "a", &["--resume"], 7, "no checkpoint in a");
+    assert!(!workplace.path("b").exists());
+}
+
+#[test]
+fn data_that_are_not_there() {
+    let workplace = Workplace::new();
+    let arguments: Vec<_> = Workplace::arguments("run");
+    let elsewhere: Vec<_> = arguments.iter().map(|&a| if a == "shards" { "nowhere" } else { a }).collect();
+    let output = workplace.command(&elsewhere).output().expect("starts");
+    assert!(stderr(&output).contains("nowhere"), "{}", stderr(&output));
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains(" hint: "), "{}", stderr(&output));
+}
+
+#[test]
+fn a_damaged_record_is_named_and_can_be_skipped() {
+    let workplace = Workplace::new();
+    let shard = shards(&workplace.path("shards"), "train").remove(0);
+    let mut bytes = fs::read(&shard).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    fs::write(&shard, &bytes).expect("writable");
+    let name = shard.file_name().expect("a file").to_string_lossy().into_owned();
+    check(&workplace, "strict", &[], 5, &format!("{name}: record "));
+    assert_exit(&workplace.run("lenient", &["--skip-bad", "1"]), 0);
+    let result = workplace.json("lenient/result.json");
+    let bad = result["bad_records"].as_array().expect("a list");
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    assert!(bad[0].as_str().expect("text").contains(&name), "{bad:?}");
+}
+
+#[test]
+fn a_truncated_shard_is_named() {
+    let workplace = Workplace::new();
+    let shard = shards(&workplace.path("shards"), "train").remove(0);
+    let bytes = fs::read(&shard).expect("readable");
+    fs::write(&shard, &bytes[..bytes.len() - 7]).expect("writable");
+    let name = shard.file_name().expect("a file").to_string_lossy().into_owned();
+    check(&workplace, "run", &[], 5, &name);
+}
+
+#[test]
+fn a_diverging_run_stops_with_the_batch_and_keeps_its_checkpoint() {
+    let workplace = Workplace::new();
+    let more = ["--learning-rate", "1e30", "--set", "schedule.warmup_steps=0"];
+    check(&workplace, "run", &more, 6, "diverged at step ");
+    let result = workplace.json("run/result.json");
+    assert_eq!((&result["state"], &result["exit"]), (&"diverged".into(), &6.into()));
+    assert!(result["reason"].as_str().expect("text").contains("_00"), "no image names: {result:#}");
+    assert_eq!(workplace.json("run/status.json")["state"], "diverged");
+}
+
+#[test]
+fn another_run_is_refused_the_folder() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let weights = fs::read(workplace.path("run/model/model.safetensors")).expect("written");
+    check(&workplace, "run", &["--seed", "9"], 7, "run holds another run: seed is 0 there, 9 here");
+    assert_eq!(fs::read(workplace.path("run/model/model.safetensors")).expect("still there"), weights);
+    assert_exit(&workplace.run("run", &["--seed", "9", "--overwrite"]), 0);
+    assert!(fs::read(workplace.path("run/model/model.safetensors")).expect("written") != weights);
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused_by_tensor() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("narrow", &["--checkpoint-exit-every", "1ms"]), 85);
+    let wide = ["--checkpoint-exit-every", "1ms", "--set", "model.width=8"];
+    assert_exit(&workplace.run("wide", &wide), 85);
+    let last = "checkpoints/last/state.safetensors";
+    let foreign = fs::read(workplace.path("narrow").join(last)).expect("written");
+    fs::write(workplace.path("wide").join(last), &foreign).expect("writable");
+    check(&workplace, "wide", &["--set", "model.width=8"], 7, "this network needs [");
+    assert_eq!(fs::read(workplace.path("wide").join(last)).expect("still there"), foreign);
+    fs::write(workplace.path("wide").join(last), &foreign[..100]).expect("writable");
+    check(&workplace, "wide", &["--set", "model.width=8"], 7, "is not a readable safetensors file");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let workplace = Workplace::new();
+    check(&workplace, "/proc/xray", &[], 1, "cannot create /proc/xray");
+    fs::write(workplace.path("file"), "").expect("writable");
+    check(&workplace, "file/run", &[], 1, "cannot create file/run");
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_checkpoint_stays() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &["--checkpoint-exit-every", "1ms"]), 85);
+    let last = workplace.path("run/checkpoints/last/state.safetensors");
+    let saved = fs::read(&last).expect("written");
+    fs::remove_file(workplace.path("run/train.log")).expect("written");
+    symlink("/dev/full", workplace.path("run/train.log")).expect("a link");
+    check(&workplace, "run", &[], 1, "cannot write run/train.log: No space left on device");
+    assert_eq!(fs::read(&last).expect("still there"), saved);
+    fs::remove_file(workplace.path("run/train.log")).expect("a link");
+    assert_exit(&workplace.run("run", &[]), 0);
+}

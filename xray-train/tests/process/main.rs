@@ -1,0 +1,6 @@
+//! The real binary, in temporary folders, on phantoms made here.
+
+mod bad_input;
+mod results;
+mod stopping;
+mod workplace;
