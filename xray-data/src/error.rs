@@ -1,7 +1,11 @@
 //! Everything that can go wrong between a file on disk and a batch, with the place where it did.
 
+use crate::build::BuildProblem;
 use crate::example::ExampleProblem;
+use crate::image::ImageProblem;
 use crate::schema::FeatureProblem;
+use crate::sources::SourceProblem;
+use crate::split::SplitProblem;
 use crate::tfrecord::RecordProblem;
 use std::fmt;
 use std::io;
@@ -80,6 +84,44 @@ pub enum Error {
         #[source]
         problem: FeatureProblem,
     },
+    /// An image that is no X-ray, or cannot be decoded.
+    #[error("{place}")]
+    Image {
+        /// The file, or the file and record.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        problem: ImageProblem,
+    },
+    /// A table of labels, or the images it names, cannot be used.
+    #[error("{} line {line}", path.display())]
+    Source {
+        /// The table.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong there.
+        #[source]
+        problem: SourceProblem,
+    },
+    /// A folder without the table that says what its images show.
+    #[error("no Data_Entry*.csv in {}", folder.display())]
+    NoTable {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder without records.
+    #[error("no record in a *.tfrec or *.tfrecord file in {}", folder.display())]
+    NoRecords {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Images cannot be given to splits.
+    #[error(transparent)]
+    Split(#[from] SplitProblem),
+    /// Shards cannot be written, or not there.
+    #[error(transparent)]
+    Build(#[from] BuildProblem),
 }
 
 impl Error {
@@ -97,6 +139,12 @@ impl Error {
             Error::Record { problem, .. } => problem.hint(),
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
+            Error::Image { .. } => "look at the file; --skip-bad builds without such images",
+            Error::Source { problem, .. } => return problem.hint(),
+            Error::NoTable { .. } => "name the table with --labels-csv FILE",
+            Error::NoRecords { .. } => "check the path; folders below it are not searched",
+            Error::Split(problem) => return Some(problem.hint()),
+            Error::Build(problem) => return Some(problem.hint()),
         };
         Some(hint.to_owned())
     }
@@ -105,11 +153,18 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Io { .. } | Error::File(FileError::Io { .. }) => Exit::Unexpected,
+            Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
+            Error::Build(problem) => problem.exit(),
+            Error::NoRecords { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::Gzip { .. }
             | Error::Record { .. }
             | Error::Example { .. }
-            | Error::Feature { .. } => Exit::BadData,
+            | Error::Feature { .. }
+            | Error::Image { .. }
+            | Error::Source { .. }
+            | Error::NoTable { .. }
+            | Error::Split(_) => Exit::BadData,
         }
     }
 }
