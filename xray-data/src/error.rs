@@ -1,6 +1,7 @@
 //! Everything that can go wrong between a file on disk and a batch, with the place where it did.
 
 use crate::build::BuildProblem;
+use crate::check::LabelProblem;
 use crate::example::ExampleProblem;
 use crate::image::ImageProblem;
 use crate::schema::FeatureProblem;
@@ -93,6 +94,15 @@ pub enum Error {
         #[source]
         problem: ImageProblem,
     },
+    /// The labels of a record contradict each other.
+    #[error("{place}")]
+    Label {
+        /// The file and record.
+        place: String,
+        /// What is wrong with them.
+        #[source]
+        problem: LabelProblem,
+    },
     /// A table of labels, or the images it names, cannot be used.
     #[error("{} line {line}", path.display())]
     Source {
@@ -140,6 +150,7 @@ impl Error {
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
             Error::Image { .. } => "look at the file; --skip-bad builds without such images",
+            Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
             Error::NoRecords { .. } => "check the path; folders below it are not searched",
@@ -162,6 +173,7 @@ impl Error {
             | Error::Example { .. }
             | Error::Feature { .. }
             | Error::Image { .. }
+            | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
             | Error::Split(_) => Exit::BadData,

@@ -3,6 +3,7 @@
 
 mod augmentation;
 pub mod build;
+pub mod check;
 pub mod error;
 pub mod example;
 mod image;
