@@ -1,9 +1,12 @@
 //! Everything that can go wrong between a file on disk and a batch, with the place where it did.
 
+use crate::augmentation::AugmentationProblem;
 use crate::build::BuildProblem;
 use crate::check::LabelProblem;
+use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::image::ImageProblem;
+use crate::loader::{BadRecord, LoaderProblem};
 use crate::schema::FeatureProblem;
 use crate::sources::SourceProblem;
 use crate::split::SplitProblem;
@@ -11,7 +14,7 @@ use crate::tfrecord::RecordProblem;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, one_line};
+use xray_artifacts::{Exit, Failure, FileError, Split, one_line};
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -132,6 +135,48 @@ pub enum Error {
     /// Shards cannot be written, or not there.
     #[error(transparent)]
     Build(#[from] BuildProblem),
+    /// A file of records is not the one that the data set lists.
+    #[error("{}", path.display())]
+    Shard {
+        /// The file.
+        path: PathBuf,
+        /// How it differs.
+        #[source]
+        problem: ShardProblem,
+    },
+    /// A part of the data set without records.
+    #[error("the {split} split of {} is empty", path.display())]
+    EmptySplit {
+        /// The data set.
+        path: PathBuf,
+        /// The part.
+        split: Split,
+    },
+    /// A data fraction that is none.
+    #[error("fraction {0} is not above 0 and at most 1")]
+    Fraction(f64),
+    /// A start of the draw outside the records.
+    #[error("fraction offset {0} is not at least 0 and below 1")]
+    Offset(f64),
+    /// The loader was asked for something impossible.
+    #[error(transparent)]
+    Loader(#[from] LoaderProblem),
+    /// An augmentation that is none.
+    #[error(transparent)]
+    Augmentation(#[from] AugmentationProblem),
+    /// More bad records than may be skipped.
+    #[error("{} bad records, at most {limit} may be skipped: {}", bad.len(), listed(bad))]
+    TooManyBad {
+        /// How many may be skipped.
+        limit: u64,
+        /// All that were met.
+        bad: Vec<BadRecord>,
+    },
+}
+
+/// Names each bad record once.
+fn listed(bad: &[BadRecord]) -> String {
+    bad.iter().map(|bad| bad.problem.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl Error {
@@ -149,13 +194,20 @@ impl Error {
             Error::Record { problem, .. } => problem.hint(),
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
-            Error::Image { .. } => "look at the file; --skip-bad builds without such images",
+            Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
             Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
             Error::NoRecords { .. } => "check the path; folders below it are not searched",
             Error::Split(problem) => return Some(problem.hint()),
             Error::Build(problem) => return Some(problem.hint()),
+            Error::Shard { problem, .. } => problem.hint(),
+            Error::EmptySplit { .. } => "build the data set with larger fractions for its splits",
+            Error::Fraction(_) => "1 is all the data, 0.1 a tenth of it",
+            Error::Offset(_) => "0 starts at the first record, 0.5 in the middle",
+            Error::Loader(problem) => problem.hint(),
+            Error::Augmentation(_) => return None,
+            Error::TooManyBad { .. } => "copy the files again, or allow more with --skip-bad",
         };
         Some(hint.to_owned())
     }
@@ -164,9 +216,11 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Io { .. } | Error::File(FileError::Io { .. }) => Exit::Unexpected,
+            Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) => Exit::Usage,
             Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
-            Error::NoRecords { .. } => Exit::NothingMatches,
+            Error::Loader(problem) => problem.exit(),
+            Error::EmptySplit { .. } | Error::NoRecords { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::Gzip { .. }
             | Error::Record { .. }
@@ -176,8 +230,18 @@ impl Error {
             | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
-            | Error::Split(_) => Exit::BadData,
+            | Error::Split(_)
+            | Error::Shard { .. }
+            | Error::TooManyBad { .. } => Exit::BadData,
         }
+    }
+
+    /// Whether one record is to blame, so that the others can be used without it.
+    pub fn is_bad_record(&self) -> bool {
+        matches!(
+            self,
+            Error::Record { .. } | Error::Example { .. } | Error::Feature { .. } | Error::Image { .. }
+        )
     }
 }
 

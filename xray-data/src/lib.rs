@@ -4,10 +4,12 @@
 mod augmentation;
 pub mod build;
 pub mod check;
+pub mod dataset;
 pub mod error;
 pub mod example;
 mod image;
 pub mod labels;
+pub mod loader;
 mod preprocessing;
 mod random;
 pub mod schema;
@@ -16,6 +18,12 @@ pub mod split;
 pub mod tfrecord;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};
+pub use dataset::{Dataset, Draw, LabelCounts, OpenOptions, RecordId, ShardProblem};
 pub use error::{Error, Place, Result};
+pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, FloatList, Int64List};
 pub use image::{GrayImage, ImageHeader, ImageProblem, decode_gray, encode_jpeg, encode_png, read_header};
+pub use labels::{NIH_14, NO_FINDING, nih_14};
+pub use loader::{BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
 pub use preprocessing::{normalise, prepare};
+pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, encode_sample};
+pub use tfrecord::{IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};

@@ -44,7 +44,7 @@ type Result<T> = std::result::Result<T, ExampleProblem>;
 /// The features of one record.
 ///
 /// ```
-/// use xray_data::example::{Example, ExampleBuilder};
+/// use xray_data::{Example, ExampleBuilder};
 /// let record = ExampleBuilder::new().bytes("image_id", b"a.png").int64("Mass", 1).encode();
 /// let example = Example::parse(&record).expect("just built");
 /// assert_eq!(example.get("Mass").and_then(|feature| feature.as_i64()), Some(1));

@@ -1,6 +1,7 @@
 //! One record as the rest of the crate sees it, and back into bytes.
 
 use crate::example::ExampleBuilder;
+use crate::labels::NO_FINDING;
 use xray_artifacts::Split;
 
 /// One X-ray with what is known about it. The image is a slice of the file.
@@ -78,9 +79,6 @@ pub fn encode_sample(sample: &Sample<'_>, names: &[String]) -> Vec<u8> {
     }
     example.encode()
 }
-
-/// The label that public readers of the NIH set expect beside the findings.
-const NO_FINDING: &str = "No Finding";
 
 /// Positive when all findings are known to be absent.
 fn no_finding(labels: &[Label]) -> Label {

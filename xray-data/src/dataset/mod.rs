@@ -1,0 +1,210 @@
+//! A folder of records ready to draw from: this project's shards with their `dataset.json`, or TFRecords
+//! that someone else wrote.
+
+mod draw;
+mod foreign;
+mod shard;
+mod shards;
+
+pub use draw::Draw;
+pub use foreign::OpenOptions;
+pub use shard::ShardProblem;
+
+use crate::error::{Error, Result};
+use crate::example::Example;
+use crate::schema::{FeatureNames, Label, Sample};
+use crate::sources::ImageRow;
+use shard::Shard;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use xray_artifacts::{DatasetManifest, Split};
+
+/// One record of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordId {
+    /// The file, in the data set's order.
+    pub shard: u32,
+    /// The record's number in the file, from 0.
+    pub record: u32,
+}
+
+impl RecordId {
+    /// A number that no other record of the data set has; the same in every process that sees the same files.
+    pub fn key(self) -> u64 {
+        u64::from(self.shard) << 32 | u64::from(self.record)
+    }
+}
+
+/// How many records of a selection show a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// They show it.
+    pub positives: u64,
+    /// They do not.
+    pub negatives: u64,
+    /// Nobody said.
+    pub unknown: u64,
+}
+
+/// An open data set. Files are mapped when they are first needed; threads may share it.
+#[derive(Debug)]
+pub struct Dataset {
+    path: PathBuf,
+    names: FeatureNames,
+    labels: Vec<String>,
+    shards: Vec<Shard>,
+    /// The records of each split in reading order.
+    splits: BTreeMap<Split, Vec<RecordId>>,
+    /// What a foreign source says of each record, by its place in the data set; none for our own shards,
+    /// whose records say everything themselves.
+    rows: Vec<ImageRow>,
+    warnings: Vec<String>,
+    id: String,
+}
+
+impl Dataset {
+    /// Opens a folder with `dataset.json`, or a folder of `*.tfrec` and `*.tfrecord[.gz]` files.
+    ///
+    /// # Errors
+    /// A shard of another size or content than listed; records of a foreign file that cannot be read; a
+    /// feature that is named and absent.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        if path.join(DatasetManifest::FILE_NAME).exists() {
+            shards::open(path, options)
+        } else {
+            foreign::open(path, options)
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The findings, in the order of a model's outputs.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The names by which records are read.
+    pub fn feature_names(&self) -> &FeatureNames {
+        &self.names
+    }
+
+    /// What a person should know before trusting numbers from these data.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// A hash over the content and the labels, in hexadecimal: equal for equal data.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How many records there are in all splits.
+    pub fn len(&self) -> u64 {
+        self.shards.last().map_or(0, |shard| shard.first + shard.records)
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The place of a record among all records, from 0.
+    pub fn ordinal(&self, id: RecordId) -> u64 {
+        self.shards[id.shard as usize].first + u64::from(id.record)
+    }
+
+    /// What a record holds; both checksums were compared.
+    ///
+    /// # Errors
+    /// A damaged record; see [`Error::is_bad_record`]. A shard that is absent.
+    ///
+    /// # Panics
+    /// When `id` is of another data set.
+    pub fn sample(&self, id: RecordId) -> Result<Sample<'_>> {
+        let (file, entry) = self.shard(id).record(id.record)?;
+        let payload = file.read(id.record.into(), entry)?;
+        self.parse(id, payload)
+    }
+
+    /// What a record holds, its payload's checksum not compared: reads only the pages that are looked at. For
+    /// labels, names and patients; an image for a network comes from [`sample`](Self::sample).
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub fn peek(&self, id: RecordId) -> Result<Sample<'_>> {
+        let (file, entry) = self.shard(id).record(id.record)?;
+        let (payload, _) = file.peek(id.record.into(), entry)?;
+        self.parse(id, payload)
+    }
+
+    /// Hands the memory of a record back to the system. Slices of it stay valid: they are read again.
+    pub fn release(&self, id: RecordId) {
+        if let Ok((file, entry)) = self.shard(id).record(id.record) {
+            file.release(entry);
+        }
+    }
+
+    /// Positives, negatives and unknowns per label among these records; no image is decoded.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn label_counts(&self, records: &[RecordId]) -> Result<Vec<LabelCounts>> {
+        let mut counts = vec![LabelCounts::default(); self.labels.len()];
+        for &id in records {
+            match self.row(id) {
+                Some(row) => count(&mut counts, &row.labels),
+                None => count(&mut counts, &self.peek(id)?.labels),
+            }
+            self.release(id);
+        }
+        Ok(counts)
+    }
+
+    /// `FILE: record N at byte M`, for messages.
+    pub fn place(&self, id: RecordId) -> String {
+        match self.shard(id).record(id.record) {
+            Ok((file, entry)) => file.place(id.record.into(), entry.offset).to_string(),
+            Err(_) => format!("{}: record {}", self.shard(id).path.display(), id.record),
+        }
+    }
+
+    fn shard(&self, id: RecordId) -> &Shard {
+        &self.shards[id.shard as usize]
+    }
+
+    fn row(&self, id: RecordId) -> Option<&ImageRow> {
+        self.rows.get(self.ordinal(id) as usize)
+    }
+
+    fn parse<'a>(&'a self, id: RecordId, payload: &'a [u8]) -> Result<Sample<'a>> {
+        let (file, entry) = self.shard(id).record(id.record)?;
+        let place = || file.place(id.record.into(), entry.offset);
+        let example =
+            Example::parse(payload).map_err(|problem| Error::Example { place: place(), problem })?;
+        let sample =
+            self.names.read(&example).map_err(|problem| Error::Feature { place: place(), problem })?;
+        Ok(match self.row(id) {
+            Some(row) => joined(sample, row),
+            None => sample,
+        })
+    }
+}
+
+/// A table beside foreign records knows more than the records.
+fn joined<'a>(sample: Sample<'a>, row: &ImageRow) -> Sample<'a> {
+    let ImageRow { image_id, patient_id, view, sex, age, split, labels } = row.clone();
+    Sample { image_id, patient_id, view, sex, age, split, labels, ..sample }
+}
+
+fn count(counts: &mut [LabelCounts], labels: &[Label]) {
+    for (count, label) in counts.iter_mut().zip(labels) {
+        match label {
+            Label::Positive => count.positives += 1,
+            Label::Negative => count.negatives += 1,
+            Label::Unknown => count.unknown += 1,
+        }
+    }
+}
