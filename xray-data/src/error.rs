@@ -2,6 +2,7 @@
 
 use crate::augmentation::AugmentationProblem;
 use crate::build::BuildProblem;
+use crate::check::LabelProblem;
 use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::image::ImageProblem;
@@ -96,6 +97,15 @@ pub enum Error {
         #[source]
         problem: ImageProblem,
     },
+    /// The labels of a record contradict each other.
+    #[error("{place}")]
+    Label {
+        /// The file and record.
+        place: String,
+        /// What is wrong with them.
+        #[source]
+        problem: LabelProblem,
+    },
     /// A table of labels, or the images it names, cannot be used.
     #[error("{} line {line}", path.display())]
     Source {
@@ -185,6 +195,7 @@ impl Error {
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
             Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
+            Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
             Error::NoRecords { .. } => "check the path; folders below it are not searched",
@@ -216,6 +227,7 @@ impl Error {
             | Error::Example { .. }
             | Error::Feature { .. }
             | Error::Image { .. }
+            | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
             | Error::Split(_)

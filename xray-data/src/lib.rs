@@ -3,6 +3,7 @@
 
 mod augmentation;
 pub mod build;
+pub mod check;
 pub mod dataset;
 pub mod error;
 pub mod example;

@@ -9,6 +9,7 @@ mod folder;
 mod plan;
 mod store;
 
+pub(crate) use folder::WORKPLACE;
 pub use store::Encoding;
 
 use crate::error::{Error, Result};

@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use Label::{Negative, Positive, Unknown};
     use std::fs;
+    use xray_artifacts::one_line;
 
     fn read_text(text: &str, columns: &CsvColumns) -> Result<Listing> {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn check_refused(text: &str, columns: &CsvColumns, expected: &str) {
-        let message = read_text(text, columns).expect_err(expected).to_string();
+        let message = one_line(&read_text(text, columns).expect_err(expected));
         assert!(message.ends_with(expected), "{message}");
     }
 

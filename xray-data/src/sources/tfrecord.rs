@@ -39,7 +39,7 @@ pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>)
 }
 
 /// The TFRecord files directly in a folder, by name.
-fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = paths.map_err(Error::io(folder, "list"))?;
@@ -57,7 +57,7 @@ fn is_record_file(name: &str) -> bool {
 }
 
 /// The preset that fits the first record.
-fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
     for file in files {
         let Some(record) = file.iter().next().transpose()? else { continue };
         let place = || file.place(record.number, record.offset);
