@@ -129,6 +129,22 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// A finding that the data set does not have.
+    #[error("no label `{label}`{}", nearest.as_ref().map(|n| format!("; nearest is `{n}`")).unwrap_or_default())]
+    NoLabel {
+        /// The finding.
+        label: String,
+        /// The one that was perhaps meant.
+        nearest: Option<String>,
+        /// Those there are.
+        labels: Vec<String>,
+    },
+    /// No record fits what was asked for.
+    #[error("no image in {} fits", path.display())]
+    NothingToShow {
+        /// The data set.
+        path: PathBuf,
+    },
     /// Images cannot be given to splits.
     #[error(transparent)]
     Split(#[from] SplitProblem),
@@ -199,6 +215,8 @@ impl Error {
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
             Error::NoRecords { .. } => "check the path; folders below it are not searched",
+            Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
+            Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),
             Error::Build(problem) => return Some(problem.hint()),
             Error::Shard { problem, .. } => problem.hint(),
@@ -216,11 +234,15 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Io { .. } | Error::File(FileError::Io { .. }) => Exit::Unexpected,
-            Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) => Exit::Usage,
+            Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) | Error::NoLabel { .. } => {
+                Exit::Usage
+            }
             Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
-            Error::EmptySplit { .. } | Error::NoRecords { .. } => Exit::NothingMatches,
+            Error::EmptySplit { .. } | Error::NoRecords { .. } | Error::NothingToShow { .. } => {
+                Exit::NothingMatches
+            }
             Error::File(_)
             | Error::Gzip { .. }
             | Error::Record { .. }

@@ -13,16 +13,23 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use xray_artifacts::{DatasetManifest, read_json};
 
 const EXTENSIONS: [&str; 3] = ["tfrec", "tfrecord", "tfrecords"];
 
 /// Reads the labels of every record of the files in `folder` (`*.tfrec`, `*.tfrecord`, also `.gz`), both
-/// checksums compared. Without `names` the first record tells which preset fits. `patients` is a table with
+/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which preset
+/// fits. `patients` is a table with
 /// a column of image names and one of patients, such as `Data_Entry_2017.csv`.
 pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>) -> Result<SourceSet> {
     let files = record_files(folder)?;
     let files = files.iter().map(|path| RecordFile::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
-    let names = Arc::new(names.map_or_else(|| detect(folder, &files), Ok)?);
+    let names = match (names, manifest_labels(folder)?) {
+        (Some(names), _) => names,
+        (None, Some(labels)) => FeatureNames::xray(&labels),
+        (None, None) => detect(folder, &files)?,
+    };
+    let names = Arc::new(names);
     let images: Vec<Vec<SourceImage>> =
         files.par_iter().map(|file| read_file(file, &names)).collect::<Result<_>>()?;
     let mut set = SourceSet {
@@ -36,6 +43,15 @@ pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>)
         join_patients(&mut set, table)?;
     }
     Ok(set)
+}
+
+/// The labels of a data set that this program wrote.
+fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
+    let path = folder.join(DatasetManifest::FILE_NAME);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
 }
 
 /// The TFRecord files directly in a folder, by name.
