@@ -75,6 +75,10 @@ fn ten_times_the_data_need_no_more_memory() {
     write(large.path(), 20);
     use_all(small.path()); // fills the allocator's pools
     let (small, large) = (use_all(small.path()), use_all(large.path()));
-    println!("peak {} MB with 13 MB of data, {} MB with 130 MB", small / MEGABYTE, large / MEGABYTE);
-    assert!(large < small + 16 * MEGABYTE, "{} MB, then {} MB", small / MEGABYTE, large / MEGABYTE);
+    assert!(
+        large < small + 16 * MEGABYTE,
+        "peak {} MB with 13 MB of data, {} MB with 130 MB",
+        small / MEGABYTE,
+        large / MEGABYTE
+    );
 }

@@ -1,6 +1,8 @@
 //! TensorFlow's own files: fixtures that TensorFlow wrote, and, where a Python with TensorFlow is named by
 //! `XRAY_PYTHON`, TensorFlow reading what we write.
 
+#![expect(clippy::print_stderr, reason = "a test that skips says so")]
+
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
