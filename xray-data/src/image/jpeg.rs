@@ -1,5 +1,6 @@
-//! JPEG to gray.
+//! JPEG to gray: the common kind through our own decoder, the rest through zune-jpeg.
 
+use super::baseline;
 use super::decode::luma;
 use super::{GrayImage, ImageProblem, MAX_SIDE};
 use zune_core::bytestream::ZCursor;
@@ -11,7 +12,10 @@ use zune_jpeg::errors::DecodeErrors;
 pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     let (width, height) = frame_size(bytes)?;
     ImageProblem::check_size(width, height)?;
-    decode_any(bytes)
+    match baseline::parse(bytes) {
+        Some(frame) => baseline::decode(&frame),
+        None => decode_any(bytes),
+    }
 }
 
 /// Any JPEG, through zune-jpeg. Strict: a file that ends too early is an error, not a gray lower half.
