@@ -58,3 +58,39 @@ impl<'a> Bits<'a> {
         self.at * 8 - self.count as usize > self.length
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_come_in_order_and_the_end_is_noticed() {
+        let bytes: Vec<u8> = (0..40_u8).map(|i| i.wrapping_mul(73) ^ 0x5A).collect();
+        let expected = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
+        let mut bits = Bits::new(&bytes, 30);
+        let mut at = 0;
+        for step in (1..=27).chain(1..=10) {
+            if at + step > 30 * 8 {
+                break;
+            }
+            bits.ensure();
+            for offset in 0..step {
+                assert_eq!(
+                    (bits.peek() >> (63 - offset) & 1) as u8,
+                    expected(at + offset),
+                    "bit {}",
+                    at + offset
+                );
+            }
+            bits.consume(step as u32);
+            at += step;
+            assert!(!bits.overran());
+        }
+        bits.ensure();
+        bits.consume((30 * 8 - at) as u32);
+        assert!(!bits.overran(), "the last bit may be read");
+        bits.ensure();
+        bits.consume(1);
+        assert!(bits.overran());
+    }
+}

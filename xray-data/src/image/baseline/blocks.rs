@@ -10,9 +10,9 @@ pub(super) const LANES: usize = 8;
 
 /// Where the coefficient at each zigzag place lies in a block, row by row.
 const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14,
-    21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53,
-    60, 61, 54, 47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
+    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
+    46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
 /// Where a coefficient goes, and what it is multiplied by.
@@ -200,4 +200,78 @@ fn transpose(rows: &mut [u64; 8]) {
     swap(4, 0x0000_0000_FFFF_FFFF);
     swap(2, 0x0000_FFFF_0000_FFFF);
     swap(1, 0x00FF_00FF_00FF_00FF);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// The inverse DCT by its definition [T.81, A.3.3].
+    fn reference(block: &[i16; 64]) -> [f64; 64] {
+        let scale = |k: usize| if k == 0 { 0.5_f64.sqrt() } else { 1.0 };
+        let cosine = |x: usize, k: usize| ((2 * x + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos();
+        std::array::from_fn(|i| {
+            let (y, x) = (i / 8, i % 8);
+            let term = |k: usize| {
+                let (v, u) = (k / 8, k % 8);
+                scale(u) * scale(v) * f64::from(block[k]) * cosine(x, u) * cosine(y, v)
+            };
+            (0..64).map(term).sum::<f64>() / 4.0 + 128.0
+        })
+    }
+
+    /// Random blocks that use only the coefficients in `used`.
+    fn check(used: u64, seed: u64) {
+        let mut random = Random::keyed(&[seed]);
+        let mut blocks = Blocks::default();
+        let mut lanes = [[0_i16; 64]; LANES];
+        for (place, &natural) in ZIGZAG.iter().enumerate().filter(|(_, at)| used >> **at & 1 == 1) {
+            for (lane, block) in lanes.iter_mut().enumerate() {
+                let value = random.between(-60.0, 60.0) as i32;
+                block[usize::from(natural)] = (value * 3) as i16;
+                let used = blocks.set(steps(&[3; 64])[place], lane, value);
+                blocks.mark(used);
+            }
+        }
+        let mut strip = Strip::new(1);
+        blocks.transform(&mut strip, 0);
+        for (lane, block) in lanes.iter().enumerate() {
+            let expected = reference(block);
+            for row in 0..8 {
+                for column in 0..8 {
+                    let (got, want) = (strip.row(row)[lane * 8 + column], expected[row * 8 + column]);
+                    let difference = (f64::from(got) - want.clamp(0.0, 255.0)).abs();
+                    assert!(difference < 1.0, "lane {lane}, {row},{column}: {got} not {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_transform_is_the_inverse_dct_whatever_is_zero() {
+        let upper_left = 0x0000_0000_0F0F_0F0F;
+        for (seed, used) in
+            [u64::MAX, 1, upper_left, 0x0F0F_0F0F_0F0F_0F0F, 0xFFFF_FFFF, 1 << 63, 0].into_iter().enumerate()
+        {
+            check(used, seed as u64);
+        }
+        for shift in 0..64 {
+            check(1 << shift, 100 + shift);
+        }
+    }
+
+    #[test]
+    fn transposing_swaps_rows_and_columns() {
+        let mut rows: [u64; 8] = std::array::from_fn(|row| {
+            u64::from_le_bytes(std::array::from_fn(|column| (row * 8 + column) as u8))
+        });
+        transpose(&mut rows);
+        for (row, value) in rows.iter().enumerate() {
+            assert_eq!(
+                value.to_le_bytes(),
+                std::array::from_fn::<u8, 8, _>(|column| (column * 8 + row) as u8)
+            );
+        }
+    }
 }

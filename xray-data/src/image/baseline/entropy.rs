@@ -153,3 +153,39 @@ impl<'a> Entropy<'a> {
         if self.bits.overran() { Err(ScanProblem::Truncated) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stuffing_goes_and_segments_are_found() {
+        let check = |bytes: &[u8], expected: Result<(&[u8], &[usize]), ScanProblem>| {
+            let mut scan = Scan::default();
+            let result = scan.unstuff(bytes).map(|()| {
+                let length = scan.bytes.len() - PADDING.len();
+                (&scan.bytes[..length], &scan.ends[..])
+            });
+            assert_eq!(result, expected, "{bytes:x?}");
+        };
+        check(&[], Ok((&[], &[0])));
+        check(&[1, 2, 3], Ok((&[1, 2, 3], &[3])));
+        check(&[1, 0xFF, 0, 3, 0xFF, 0xD9, 9], Ok((&[1, 0xFF, 3], &[3])));
+        check(&[1, 0xFF, 0xFF, 0xD9], Ok((&[1], &[1])));
+        check(&[1, 0xFF, 0xD0, 2, 0xFF, 0xFF, 0xD1, 3], Ok((&[1, 2, 3], &[1, 2, 3])));
+        check(&[1, 0xFF, 0xD1], Err(ScanProblem::Restart));
+        check(&[0xFF], Ok((&[], &[0])));
+    }
+
+    #[test]
+    fn the_first_ff_is_found_wherever_it_is() {
+        for length in 0..30 {
+            let mut bytes = vec![0xFE; length];
+            assert_eq!(position_of_ff(&bytes), None);
+            for place in (0..length).rev() {
+                bytes[place] = 0xFF;
+                assert_eq!(position_of_ff(&bytes), Some(place), "{length}");
+            }
+        }
+    }
+}

@@ -120,3 +120,57 @@ fn extend(bits: u64, size: u32) -> i32 {
     let magnitude = (bits >> 1 >> (63 - size)) as i32;
     if bits >> 63 == 1 || size == 0 { magnitude } else { magnitude + 1 - (1 << size) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts of codes by length from pairs of length and count.
+    fn counts(pairs: &[(usize, u8)]) -> [u8; 16] {
+        let mut counts = [0; 16];
+        pairs.iter().for_each(|&(length, count)| counts[length - 1] = count);
+        counts
+    }
+
+    /// `text` of zeros and ones, left-aligned.
+    fn bits(text: &str) -> u64 {
+        let value = u64::from_str_radix(text, 2).expect("zeros and ones");
+        value << (64 - text.len())
+    }
+
+    #[test]
+    fn symbols_short_and_long_give_zeros_and_values() {
+        // Codes: 0 end, 10 a value of two bits, 110 three zeros and a value of ten bits, 1110 sixteen zeros,
+        // and 1111_1111_1110 (twelve bits) one zero and a value of one bit.
+        let table = HuffmanTable::new(
+            &counts(&[(1, 1), (2, 1), (3, 1), (4, 1), (12, 1)]),
+            &[0x00, 0x02, 0x3A, 0xF0, 0x11],
+        )
+        .expect("a prefix code");
+        let check = |text: &str, expected: (u32, usize, i32)| {
+            let entry = table.entry(bits(text)).expect("a code");
+            assert_eq!((entry.bits(), entry.zeros(), entry.value()), expected, "{text}");
+        };
+        check("0", (1, Entry::END, 0));
+        check("1000", (4, 0, -3));
+        check("1001", (4, 0, -2));
+        check("1010", (4, 0, 2));
+        check("1011", (4, 0, 3));
+        check("1101111111111", (13, 3, 1023));
+        check("1100000000000", (13, 3, -1023));
+        check("1110", (4, 15, 0));
+        check("1111000000001", (13, 1, 1));
+        check("1111000000000", (13, 1, -1));
+        assert_eq!(table.entry(bits("1111111111111111")), None);
+    }
+
+    #[test]
+    fn codes_that_do_not_fit_are_refused() {
+        let fits =
+            |pairs: &[(usize, u8)], symbols: &[u8]| HuffmanTable::new(&counts(pairs), symbols).is_some();
+        assert!(fits(&[(1, 2)], &[1, 2]));
+        assert!(!fits(&[(1, 3)], &[1, 2, 3]), "three codes of one bit");
+        assert!(!fits(&[(1, 2), (5, 1)], &[1, 2, 3]), "no room after two codes of one bit");
+        assert!(!fits(&[(2, 3)], &[1, 2]), "fewer symbols than codes");
+    }
+}
