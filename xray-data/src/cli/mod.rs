@@ -7,7 +7,7 @@ mod show;
 mod source;
 mod split;
 mod stats;
-//SYNTH mod synth;
+mod synth;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -65,7 +65,7 @@ enum Command {
     Stats(stats::StatsArguments),
     Split(split::SplitArguments),
     Show(show::ShowArguments),
-    //SYNTH Synth(synth::SynthArguments),
+    Synth(synth::SynthArguments),
 }
 
 /// Does what was asked.
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Stats(arguments)) => stats::run(&arguments, format),
         Some(Command::Split(arguments)) => split::run(&arguments, format),
         Some(Command::Show(arguments)) => show::run(&arguments, format),
-        //SYNTH Some(Command::Synth(arguments)) => synth::run(&arguments, format),
+        Some(Command::Synth(arguments)) => synth::run(&arguments, format),
         None => Err(Failure::new(Exit::Usage, "no command was given").hint("xray-data --help lists them")),
     })
 }
