@@ -3,6 +3,7 @@
 
 mod augmentation;
 pub mod build;
+pub mod check;
 pub mod dataset;
 pub mod error;
 pub mod example;
@@ -12,8 +13,12 @@ pub mod loader;
 mod preprocessing;
 mod random;
 pub mod schema;
+pub mod show;
 pub mod sources;
 pub mod split;
+pub mod split_file;
+pub mod stats;
+mod synth;
 pub mod tfrecord;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};
@@ -25,4 +30,5 @@ pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
 pub use preprocessing::{normalise, prepare};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, encode_sample};
+pub use synth::{SynthConfig, SynthImage, synthesise};
 pub use tfrecord::{IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};

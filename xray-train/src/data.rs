@@ -5,7 +5,9 @@ use crate::events::{Event, Observer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_artifacts::{DatasetManifest, Exit, Failure, Split};
-use xray_data::{Dataset, Draw, FeatureNames, OpenOptions, Preset, RecordId};
+use xray_data::build::{BuildConfig, build};
+use xray_data::sources::synthetic;
+use xray_data::{Dataset, Draw, FeatureNames, OpenOptions, Preset, RecordId, SynthConfig};
 
 /// The training records and what is known of them.
 pub struct TrainingData {
@@ -62,14 +64,11 @@ fn synthetic(observer: &mut dyn Observer) -> Result<PathBuf, Failure> {
         "no data configured (--data DIR): {verb} a synthetic set of {images} phantoms in {SYNTHETIC_DIR}"
     )))?;
     if !is_made {
-        todo_synth(images, dir)?;
+        let config = SynthConfig { images, ..SynthConfig::default() };
+        build(&synthetic::read(&config), &BuildConfig::default(), dir, &|| ())?;
     }
     Ok(dir.to_owned())
 }
 
 /// Enough for scores above chance after five epochs, few enough for minutes on a laptop.
 const SYNTHETIC_IMAGES: u64 = 2000;
-
-fn todo_synth(_: u64, _: &Path) -> Result<(), Failure> {
-    Ok(())
-}

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
 use xray_data::SynthConfig;
-use xray_data::build::{BuildConfig, build_synthetic};
+use xray_data::build::{BuildConfig, build};
+use xray_data::sources::synthetic;
 
 /// Few and small: a run takes a second.
 pub(crate) const IMAGES: u64 = 240;
@@ -19,8 +20,9 @@ impl Workplace {
     pub(crate) fn new() -> Self {
         let workplace = Workplace { folder: tempfile::tempdir().expect("a temporary folder") };
         let images = SynthConfig { images: IMAGES, size: 32, ..SynthConfig::default() };
-        let config = BuildConfig { threads: 1, ..BuildConfig::default() };
-        build_synthetic(&images, &config, &workplace.path("shards"), &|_| ()).expect("a writable folder");
+        let shards = workplace.path("shards");
+        build(&synthetic::read(&images), &BuildConfig::default(), &shards, &|| ())
+            .expect("a writable folder");
         workplace
     }
 
