@@ -1,6 +1,7 @@
 //! Scoring a model on a split: its outputs on every record, and the figures.
 
 use crate::events::{Event, Observer};
+use crate::signals::StopFlag;
 use std::collections::HashMap;
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
@@ -40,8 +41,13 @@ impl Evaluator {
         Ok(Evaluator { split, dataset: dataset.clone(), loader, train_prevalence: train_prevalence.to_vec() })
     }
 
-    /// The model's outputs.
-    pub fn predict(&self, model: &Predictor, observer: &mut dyn Observer) -> Result<Predictions, Failure> {
+    /// The model's outputs; none when someone asked to stop meanwhile.
+    pub fn predict(
+        &self,
+        model: &Predictor,
+        stop: &StopFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Predictions>, Failure> {
         let batches = self.loader.batches_per_epoch() as u64;
         observer.observe(&Event::EvaluationBegins { split: self.split, batches })?;
         let mut predictions = Predictions {
@@ -53,6 +59,9 @@ impl Evaluator {
             truth: Vec::new(),
         };
         for batch in self.loader.epoch(0, 0) {
+            if stop.requested().is_some() {
+                return Ok(None);
+            }
             let batch = batch?;
             if !batch.is_empty() {
                 predictions.logits.extend(model.predict(&batch.images, batch.size));
@@ -69,7 +78,7 @@ impl Evaluator {
         if predictions.patients.len() != predictions.ids.len() {
             predictions.patients.clear();
         }
-        Ok(predictions)
+        Ok(Some(predictions))
     }
 
     /// The figures of such outputs.

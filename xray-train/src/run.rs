@@ -134,32 +134,24 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let mut warnings = Warnings { inner: &mut observers, heard: Vec::new() };
     let data = data::open(&config.data, config.seed, &mut warnings)?;
     let mut session = Session::open(dir, config, data, &mut warnings)?;
-    let (ending, progress) = session.train(options, checkpoint, stop, started, &mut warnings)?;
+    let (ending, progress) = session.train(options, checkpoint, stop.clone(), started, &mut warnings)?;
     let mut outcome = session.outcome(&progress);
-    match ending {
-        Ending::Interrupted(exit) => {
-            outcome.state = State::Interrupted;
-            outcome.exit = Some(exit.code());
-            outcome.reason = Some("stopped and saved; the same command continues".to_owned());
+    let before = progress.seconds.total - started.elapsed().as_secs_f64();
+    let interrupted = match ending {
+        Ending::Interrupted(exit) => Some(exit),
+        Ending::Finished(reason) => {
+            outcome.training.stopped_by = Some(reason.to_owned());
+            session.finish(&mut outcome, &progress, &stop, &mut warnings)?
         }
-        _ => {
-            outcome.training.stopped_by = Some(stopped_by(ending).to_owned());
-            let before = progress.seconds.total - started.elapsed().as_secs_f64();
-            session.finish(&mut outcome, &progress, &mut warnings)?;
-            outcome.seconds.total = before + started.elapsed().as_secs_f64();
-        }
+    };
+    outcome.seconds.total = before + started.elapsed().as_secs_f64();
+    if let Some(exit) = interrupted {
+        (outcome.state, outcome.exit) = (State::Interrupted, Some(exit.code()));
+        outcome.reason = Some("stopped and saved; the same command continues".to_owned());
     }
     outcome.warnings = warnings.heard;
     write_json(&dir.result(), &outcome)?;
     Ok(outcome)
-}
-
-fn stopped_by(ending: Ending) -> &'static str {
-    match ending {
-        Ending::MaxTime => "max-time",
-        Ending::EarlyStopping => "early-stopping",
-        Ending::Duration | Ending::Interrupted(_) => "duration",
-    }
 }
 
 /// Remembers warnings for the result, once each.
@@ -300,7 +292,9 @@ impl<'a> Session<'a> {
         let model = Predictor::new(&self.config.model, classes, &weights, self.config.backend)?;
         for split in [Split::Val, Split::Test] {
             let evaluator = self.evaluator(split)?;
-            let predictions = evaluator.predict(&model, observer)?;
+            let Some(predictions) = evaluator.predict(&model, stop, observer)? else {
+                return Ok(stop.requested());
+            };
             let resamples = self.config.training.bootstrap_resamples;
             let evaluation =
                 evaluator.score(&predictions, Bootstrap { resamples, seed: self.config.seed })?;
@@ -314,7 +308,7 @@ impl<'a> Session<'a> {
         (outcome.state, outcome.exit, outcome.reason) = (State::Finished, Some(Exit::Ok.code()), None);
         weights.save(&self.dir.model_weights(), &[("format", "pt".to_owned())])?;
         write_json(&self.dir.model_card(), &self.card(outcome, progress))?;
-        Ok(())
+        Ok(None)
     }
 
     fn outcome(&self, progress: &Progress) -> Outcome {

@@ -38,12 +38,8 @@ pub struct Plan {
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// All steps were taken.
-    Duration,
-    /// The time was up.
-    MaxTime,
-    /// Validation no longer improved.
-    EarlyStopping,
+    /// As planned: `duration`, `max-time` or `early-stopping`.
+    Finished(&'static str),
     /// Stopped from outside, or to be started again; saved.
     Interrupted(Exit),
 }
@@ -85,7 +81,9 @@ impl Trainer<'_> {
             if let Some(exit) = self.interruption() {
                 break Ending::Interrupted(exit);
             }
-            self.evaluate_if_due()?;
+            if self.is_evaluation_due() && !self.evaluate()? {
+                continue;
+            }
             if let Some(ending) = self.ending() {
                 break ending;
             }
@@ -181,18 +179,22 @@ impl Trainer<'_> {
             .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
     }
 
-    fn evaluate_if_due(&mut self) -> Result<(), Failure> {
+    fn is_evaluation_due(&self) -> bool {
         let Progress { step, evaluated_step, .. } = self.progress;
-        let due = step > 0 && (step.is_multiple_of(self.plan.evaluate_every) || self.is_over());
-        if !due || evaluated_step == step {
-            return Ok(());
-        }
+        step > evaluated_step && (step.is_multiple_of(self.plan.evaluate_every) || self.is_over())
+    }
+
+    /// False when someone asked to stop meanwhile: the evaluation then comes first when training goes on.
+    fn evaluate(&mut self) -> Result<bool, Failure> {
         let clock = Instant::now();
         let model = self.learner.predictor();
-        let predictions = self.validation.predict(&model, self.observer)?;
+        let Some(predictions) = self.validation.predict(&model, &self.stop, self.observer)? else {
+            return Ok(false);
+        };
         let evaluation = self.validation.score(&predictions, Bootstrap { resamples: 0, seed: 0 })?;
         self.progress.seconds.evaluation += clock.elapsed().as_secs_f64();
-        self.take_score(&evaluation)
+        self.take_score(&evaluation)?;
+        Ok(true)
     }
 
     /// Whether no step follows.
@@ -256,11 +258,11 @@ impl Trainer<'_> {
     fn ending(&self) -> Option<Ending> {
         let patience = self.plan.early_stopping;
         if self.progress.step >= self.plan.total_steps {
-            Some(Ending::Duration)
+            Some(Ending::Finished("duration"))
         } else if self.is_out_of_time() {
-            Some(Ending::MaxTime)
+            Some(Ending::Finished("max-time"))
         } else if patience > 0 && self.progress.stale_evaluations >= patience {
-            Some(Ending::EarlyStopping)
+            Some(Ending::Finished("early-stopping"))
         } else {
             None
         }
