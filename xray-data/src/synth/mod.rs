@@ -109,7 +109,7 @@ mod tests {
         let config = SynthConfig { images: 0, size: SIZE, seed: 1, contrast, noise: 0.0 };
         [true, false].map(|sick| {
             let labels = std::array::from_fn(|i| sick && i == finding);
-            let (female, ap) = (patient % 2 == 0, patient % 3 == 0);
+            let (female, ap) = (patient.is_multiple_of(2), patient.is_multiple_of(3));
             let case = Case { patient, follow_up: 0, age: 50, female, labels, ap };
             draw(&config, &case).image
         })
