@@ -1,9 +1,8 @@
 //! TFRecords that someone else wrote, joined by image name with a table that says whose images they are.
 
 use crate::build::{BuildProblem, WORKPLACE};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::example::Example;
-
 use crate::schema::{FeatureNames, Preset, Sample};
 use crate::sources::{
     ImageRow, Origin, SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, without_extension,
@@ -26,7 +25,7 @@ pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>)
     let files = record_files(folder)?;
     let files = files.iter().map(|path| RecordFile::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
     let names = match (names, manifest_labels(folder)?) {
-        (Some(names), _) => names,
+        (Some(names), _) => checked(names, &files)?,
         (None, Some(labels)) => FeatureNames::xray(&labels),
         (None, None) => detect(folder, &files)?,
     };
@@ -77,24 +76,42 @@ fn is_record_file(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
 }
 
-/// The preset that fits the first record.
-pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+/// The first record of all files, and where it is.
+fn first(files: &[Arc<RecordFile>]) -> Result<Option<(Place, Example<'_>)>> {
     for file in files {
         let Some(record) = file.iter().next().transpose()? else { continue };
-        let place = || file.place(record.number, record.offset);
-        let example =
-            Example::parse(record.payload).map_err(|problem| Error::Example { place: place(), problem })?;
-        return match Preset::detect(&example) {
-            Some(Preset::Xray) => Ok(FeatureNames::xray(&Preset::Xray.feature_names().label_names())),
-            Some(preset) => Ok(preset.feature_names()),
-            None => {
-                let kaggle = Preset::KaggleNih.feature_names();
-                let problem = kaggle.check(&example).expect_err("no preset fits, so this one does not");
-                Err(Error::Feature { place: place(), problem })
-            }
+        let place = file.place(record.number, record.offset);
+        return match Example::parse(record.payload) {
+            Ok(example) => Ok(Some((place, example))),
+            Err(problem) => Err(Error::Example { place, problem }),
         };
     }
-    Err(Error::NoRecords { folder: folder.to_owned() })
+    Ok(None)
+}
+
+/// Names that someone gave: a misspelt label would be unknown in every record, so the first one has to have it.
+fn checked(names: FeatureNames, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+    let Some((place, example)) = first(files)? else { return Ok(names) };
+    match names.check(&example) {
+        Ok(()) => Ok(names),
+        Err(problem) => Err(Error::Feature { place, problem }),
+    }
+}
+
+/// The preset that fits the first record.
+pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+    let Some((place, example)) = first(files)? else {
+        return Err(Error::NoRecords { folder: folder.to_owned() });
+    };
+    match Preset::detect(&example) {
+        Some(Preset::Xray) => Ok(FeatureNames::xray(&Preset::Xray.feature_names().label_names())),
+        Some(preset) => Ok(preset.feature_names()),
+        None => {
+            let kaggle = Preset::KaggleNih.feature_names();
+            let problem = kaggle.check(&example).expect_err("no preset fits, so this one does not");
+            Err(Error::Feature { place, problem })
+        }
+    }
 }
 
 fn read_file(file: &Arc<RecordFile>, names: &Arc<FeatureNames>) -> Result<Vec<SourceImage>> {
