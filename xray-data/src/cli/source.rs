@@ -70,8 +70,6 @@ struct SourceKind {
 /// Presets of feature names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum FeaturePreset {
-    /// What this program writes
-    Xray,
     /// image, image_id and one integer per label: the Kaggle set nih-chest-xrays-tfrecords
     KaggleNih,
     /// image/encoded and image/filename
@@ -85,7 +83,6 @@ pub(super) enum FeaturePreset {
 impl FeaturePreset {
     pub(super) fn names(self) -> FeatureNames {
         match self {
-            FeaturePreset::Xray => FeatureNames::xray(&nih_14()),
             FeaturePreset::KaggleNih => Preset::KaggleNih.feature_names(),
             FeaturePreset::ImageEncoded => Preset::ImageEncoded.feature_names(),
             FeaturePreset::JpgBytes => Preset::JpgBytes.feature_names(),

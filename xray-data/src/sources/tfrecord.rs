@@ -18,9 +18,13 @@ use xray_artifacts::{DatasetManifest, read_json};
 const EXTENSIONS: [&str; 3] = ["tfrec", "tfrecord", "tfrecords"];
 
 /// Reads the labels of every record of the files in `folder` (`*.tfrec`, `*.tfrecord`, also `.gz`), both
-/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which preset
-/// fits. `patients` is a table with
-/// a column of image names and one of patients, such as `Data_Entry_2017.csv`.
+/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which
+/// preset fits. `patients` is a table with a column of image names and one of patients, such as
+/// `Data_Entry_2017.csv`.
+///
+/// # Errors
+/// A folder without records, or with a build that is not finished; a damaged record; a feature that is named
+/// and absent; a table that names none of the images.
 pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>) -> Result<SourceSet> {
     let files = record_files(folder)?;
     let files = files.iter().map(|path| RecordFile::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
