@@ -16,8 +16,8 @@ pub(super) struct SourceArguments {
     #[command(flatten)]
     kind: SourceKind,
 
-    /// Table of labels, where it is not in the folder (--nih) or not told by the images (--dicom); for
-    /// --tfrecord a table that says whose images they are. May be packed (.gz)
+    /// Table of labels, where the folder of images holds none; for --tfrecord a table that says whose images
+    /// they are. May be packed (.gz)
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     labels_csv: Option<PathBuf>,
 
@@ -70,8 +70,6 @@ struct SourceKind {
 /// Presets of feature names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum FeaturePreset {
-    /// What this program writes
-    Xray,
     /// image, image_id and one integer per label: the Kaggle set nih-chest-xrays-tfrecords
     KaggleNih,
     /// image/encoded and image/filename
@@ -85,7 +83,6 @@ pub(super) enum FeaturePreset {
 impl FeaturePreset {
     pub(super) fn names(self) -> FeatureNames {
         match self {
-            FeaturePreset::Xray => FeatureNames::xray(&nih_14()),
             FeaturePreset::KaggleNih => Preset::KaggleNih.feature_names(),
             FeaturePreset::ImageEncoded => Preset::ImageEncoded.feature_names(),
             FeaturePreset::JpgBytes => Preset::JpgBytes.feature_names(),
@@ -97,7 +94,7 @@ impl FeaturePreset {
 /// How images are given to train, val and test.
 #[derive(Debug, Args)]
 pub(super) struct SplitChoice {
-    /// Fraction of the patients in val; with official lists, of the patients in the train list
+    /// Fraction of the patients in val
     #[arg(long, value_name = "F", default_value_t = 0.1, help_heading = "Split")]
     val: f64,
 
@@ -116,7 +113,8 @@ pub(super) struct SplitOptions {
     #[command(flatten)]
     pub(super) draw: SplitChoice,
 
-    /// Official list of the images that are not for testing, such as train_val_list.txt
+    /// Official list of the images that are not for testing, such as train_val_list.txt; --val is drawn from
+    /// its patients
     #[arg(long, value_name = "FILE", requires = "test_list", help_heading = "Split")]
     train_list: Option<PathBuf>,
 

@@ -28,7 +28,8 @@ pub(super) struct SynthArguments {
           value_parser = clap::value_parser!(u32).range(16..=2048))]
     size: u32,
 
-    /// Strength of the signs: 1 is as hard as real images, above 2 all are obvious, 0 leaves nothing to find
+    /// Strength of the signs: at 1 some are obvious and some can hardly be seen, above 2 all are obvious, at 0
+    /// there is nothing to find
     #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = strength)]
     contrast: f32,
 

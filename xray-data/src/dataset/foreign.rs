@@ -70,11 +70,9 @@ struct Located {
 }
 
 fn records(source: &SourceSet) -> Vec<Located> {
-    let located = source.images.iter().filter_map(|image| match &image.origin {
-        Origin::Record { file, names, number, entry } => {
-            Some(Located { file: file.clone(), names: names.clone(), number: *number, entry: *entry })
-        }
-        Origin::File(_) => None,
+    let located = source.images.iter().filter_map(|image| {
+        let Origin::Record { file, names, number, entry } = &image.origin else { return None };
+        Some(Located { file: file.clone(), names: names.clone(), number: *number, entry: *entry })
     });
     located.collect()
 }

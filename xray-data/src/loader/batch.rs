@@ -125,6 +125,7 @@ impl Assembler {
     ) -> Result<Described> {
         let id = self.records[position];
         let ordinal = self.dataset.ordinal(id);
+        // The checksum of a record was compared when its image was made, so its labels are peeked at later.
         let sample = if self.cache.load(position, ordinal, &mut scratch.prepared) {
             self.dataset.peek(id)
         } else {

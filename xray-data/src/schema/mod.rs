@@ -77,8 +77,8 @@ impl FeatureNames {
         self.labels.iter().map(|(label, _)| label.clone()).collect()
     }
 
-    /// Whether a record has every feature that is named here. Asked of a file's first record, it tells a
-    /// misspelt name from a value that is absent in some records.
+    /// Whether a record has every feature that is named here, view, sex and age aside. Asked of a file's first
+    /// record, it tells a misspelt name from a value that is absent in some records.
     ///
     /// # Errors
     /// The first absent name, with those present that come nearest.
@@ -107,7 +107,7 @@ impl FeatureNames {
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {
-        let optional = [&self.image_id, &self.patient_id, &self.view, &self.sex, &self.age, &self.split];
+        let optional = [&self.image_id, &self.patient_id, &self.split];
         let labels = self.labels.iter().map(|(_, feature)| feature);
         std::iter::once(&self.image).chain(optional.into_iter().flatten()).chain(labels)
     }
@@ -243,11 +243,10 @@ mod tests {
     fn a_misspelt_name_is_told_from_an_absent_value() {
         let record = builder().bytes("image_id", b"a").bytes("patient_id", b"1").int64("Mass", 0).encode();
         let example = Example::parse(&record).expect("an example");
-        let names = FeatureNames { view: None, sex: None, age: None, ..names() };
-        let problem = names.check(&example).expect_err("Nodule is absent");
+        let problem = names().check(&example).expect_err("Nodule is absent");
         assert_eq!(problem.to_string(), "there is no feature `Nodule`");
         assert!(problem.hint().is_some_and(|hint| hint.starts_with("the record has `")), "{problem:?}");
-        let misspelt = FeatureNames { image: "imag".to_owned(), ..names };
+        let misspelt = FeatureNames { image: "imag".to_owned(), ..names() };
         let hint = misspelt.check(&example).expect_err("imag is absent").hint();
         assert!(hint.as_deref().is_some_and(|hint| hint.starts_with("the record has `image`")), "{hint:?}");
     }

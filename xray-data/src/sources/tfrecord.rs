@@ -1,8 +1,8 @@
 //! TFRecords that someone else wrote, joined by image name with a table that says whose images they are.
 
-use crate::error::{Error, Result};
+use crate::build::{BuildProblem, WORKPLACE};
+use crate::error::{Error, Place, Result};
 use crate::example::Example;
-
 use crate::schema::{FeatureNames, Preset, Sample};
 use crate::sources::{
     ImageRow, Origin, SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, without_extension,
@@ -18,14 +18,18 @@ use xray_artifacts::{DatasetManifest, read_json};
 const EXTENSIONS: [&str; 3] = ["tfrec", "tfrecord", "tfrecords"];
 
 /// Reads the labels of every record of the files in `folder` (`*.tfrec`, `*.tfrecord`, also `.gz`), both
-/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which preset
-/// fits. `patients` is a table with
-/// a column of image names and one of patients, such as `Data_Entry_2017.csv`.
+/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which
+/// preset fits. `patients` is a table with a column of image names and one of patients, such as
+/// `Data_Entry_2017.csv`.
+///
+/// # Errors
+/// A folder without records, or with a build that is not finished; a damaged record; a feature that is named
+/// and absent; a table that names none of the images.
 pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>) -> Result<SourceSet> {
     let files = record_files(folder)?;
     let files = files.iter().map(|path| RecordFile::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
     let names = match (names, manifest_labels(folder)?) {
-        (Some(names), _) => names,
+        (Some(names), _) => checked(names, &files)?,
         (None, Some(labels)) => FeatureNames::xray(&labels),
         (None, None) => detect(folder, &files)?,
     };
@@ -54,8 +58,12 @@ fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
 }
 
-/// The TFRecord files directly in a folder, by name.
+/// The TFRecord files directly in a folder, by name. A folder that a build has not finished has none: some of
+/// its shards would pass for all.
 pub(crate) fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.join(WORKPLACE).exists() && !folder.join(DatasetManifest::FILE_NAME).exists() {
+        return Err(BuildProblem::Unfinished { folder: folder.to_owned() }.into());
+    }
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = paths.map_err(Error::io(folder, "list"))?;
@@ -72,24 +80,42 @@ fn is_record_file(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
 }
 
-/// The preset that fits the first record.
-pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+/// The first record of all files, and where it is.
+fn first(files: &[Arc<RecordFile>]) -> Result<Option<(Place, Example<'_>)>> {
     for file in files {
         let Some(record) = file.iter().next().transpose()? else { continue };
-        let place = || file.place(record.number, record.offset);
-        let example =
-            Example::parse(record.payload).map_err(|problem| Error::Example { place: place(), problem })?;
-        return match Preset::detect(&example) {
-            Some(Preset::Xray) => Ok(FeatureNames::xray(&Preset::Xray.feature_names().label_names())),
-            Some(preset) => Ok(preset.feature_names()),
-            None => {
-                let kaggle = Preset::KaggleNih.feature_names();
-                let problem = kaggle.check(&example).expect_err("no preset fits, so this one does not");
-                Err(Error::Feature { place: place(), problem })
-            }
+        let place = file.place(record.number, record.offset);
+        return match Example::parse(record.payload) {
+            Ok(example) => Ok(Some((place, example))),
+            Err(problem) => Err(Error::Example { place, problem }),
         };
     }
-    Err(Error::NoRecords { folder: folder.to_owned() })
+    Ok(None)
+}
+
+/// Names that someone gave: a misspelt label would be unknown in every record, so the first one has to have it.
+fn checked(names: FeatureNames, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+    let Some((place, example)) = first(files)? else { return Ok(names) };
+    match names.check(&example) {
+        Ok(()) => Ok(names),
+        Err(problem) => Err(Error::Feature { place, problem }),
+    }
+}
+
+/// The preset that fits the first record.
+pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+    let Some((place, example)) = first(files)? else {
+        return Err(Error::NoRecords { folder: folder.to_owned() });
+    };
+    match Preset::detect(&example) {
+        Some(Preset::Xray) => Ok(FeatureNames::xray(&Preset::Xray.feature_names().label_names())),
+        Some(preset) => Ok(preset.feature_names()),
+        None => {
+            let kaggle = Preset::KaggleNih.feature_names();
+            let problem = kaggle.check(&example).expect_err("no preset fits, so this one does not");
+            Err(Error::Feature { place, problem })
+        }
+    }
 }
 
 fn read_file(file: &Arc<RecordFile>, names: &Arc<FeatureNames>) -> Result<Vec<SourceImage>> {

@@ -13,6 +13,12 @@ use std::ops::{Deref, Range};
 const AROUND: u64 = 64 << 10;
 const FOLIO: u64 = 2 << 20;
 
+/// Maps pages at once instead of one fault at a time, where the kernel can.
+#[cfg(target_os = "linux")]
+const AHEAD: Advice = Advice::PopulateRead;
+#[cfg(not(target_os = "linux"))]
+const AHEAD: Advice = Advice::WillNeed;
+
 /// A read-only map of a whole file.
 #[derive(Debug)]
 pub(super) struct Mapping(Option<Mmap>);
@@ -35,7 +41,7 @@ impl Mapping {
     pub(super) fn expect(&self, range: Range<u64>) {
         let Some((map, range)) = self.clamp(range) else { return };
         // Advice only: when the kernel does not know it, pages come in one by one as ever.
-        let _ = map.advise_range(Advice::PopulateRead, range.start, range.len());
+        let _ = map.advise_range(AHEAD, range.start, range.len());
     }
 
     /// Hands the memory of `range` back: the pages stay in the page cache, the process no longer holds them.

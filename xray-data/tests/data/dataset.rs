@@ -194,3 +194,20 @@ fn the_id_follows_the_content() {
     write_shard(&second.path().join("001-60.tfrec"), 41..101);
     assert_ne!(id(&first, &foreign_options()), id(&second, &foreign_options()));
 }
+
+/// Without this, all records would have an unknown label, or each image a patient of its own.
+#[test]
+fn a_misspelt_feature_is_refused() {
+    let dir = foreign();
+    let refused = |names| {
+        let options = OpenOptions { names: Some(names), ..OpenOptions::default() };
+        let error = Dataset::open(dir.path(), &options).expect_err("misspelt");
+        (one_line(&error).replace(&*dir.path().to_string_lossy(), "DIR"), error.hint().unwrap_or_default())
+    };
+    let (message, hint) = refused(FeatureNames::xray(&["Mas".to_owned()]));
+    assert_eq!(message, "DIR/000-40.tfrec: record 0 at byte 0: there is no feature `Mas`");
+    assert!(hint.starts_with("the record has `Mass`"), "{hint}");
+    let patient_id = Some("patient".to_owned());
+    let (message, _) = refused(FeatureNames { patient_id, ..FeatureNames::xray(&labels()) });
+    assert!(message.ends_with("there is no feature `patient`"), "{message}");
+}

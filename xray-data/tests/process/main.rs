@@ -2,5 +2,8 @@
 
 mod build;
 mod check;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod nih;
+mod round_trip;
 mod workbench;
