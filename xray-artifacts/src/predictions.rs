@@ -1,10 +1,12 @@
 //! `predictions-{val,test}.safetensors`: what a model said of every record, so that any figure can be
 //! computed again without the images. Tensors `logits` and `labels` `[n, labels]` of float32 (NaN where a
-//! label is unknown), `ids` and `patients` as UTF-8 text with one line per record.
+//! label is unknown), `ids` and `patients` as UTF-8 text with one line per record; in the header, as JSON under
+//! `predictions`, the format, the split and the labels' names.
 
 use crate::files::{FileError, write_bytes};
 use crate::{Exit, Failure, Split};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -25,7 +27,16 @@ pub struct Predictions {
     pub truth: Vec<f32>,
 }
 
-const FORMAT: &str = "1";
+/// Under this key in the file's header. One key only: their order in a safetensors header is random.
+const KEY: &str = "predictions";
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    split: Split,
+    labels: Vec<String>,
+}
 
 impl Predictions {
     /// Writes the file.
@@ -42,11 +53,9 @@ impl Predictions {
             ("logits", view(Dtype::F32, &table, &logits)),
             ("patients", view(Dtype::U8, &[patients.len()], patients.as_bytes())),
         ];
-        let metadata = HashMap::from([
-            ("format".to_owned(), FORMAT.to_owned()),
-            ("split".to_owned(), self.split.name().to_owned()),
-            ("labels".to_owned(), self.labels.join("\n")),
-        ]);
+        let header = Header { format: FORMAT, split: self.split, labels: self.labels.clone() };
+        let header = serde_json::to_string(&header).expect("strings and a number");
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
         write_bytes(path, &serialize(tensors, Some(metadata)).expect("four views of their own bytes"))
     }
 
@@ -69,8 +78,9 @@ impl Predictions {
 
 fn parse(bytes: &[u8]) -> Option<Predictions> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-    let metadata = header.metadata().as_ref()?;
-    if metadata.get("format")? != FORMAT {
+    let Header { format, split, labels } =
+        serde_json::from_str(header.metadata().as_ref()?.get(KEY)?).ok()?;
+    if format != FORMAT {
         return None;
     }
     let file = SafeTensors::deserialize(bytes).ok()?;
@@ -80,10 +90,8 @@ fn parse(bytes: &[u8]) -> Option<Predictions> {
     };
     let text = |name| Some(lines(std::str::from_utf8(file.tensor(name).ok()?.data()).ok()?));
     let predictions = Predictions {
-        split: Split::ALL
-            .into_iter()
-            .find(|split| Some(split.name()) == metadata.get("split").map(String::as_str))?,
-        labels: lines(metadata.get("labels")?),
+        split,
+        labels,
         ids: text("ids")?,
         patients: text("patients")?,
         logits: floats("logits")?,

@@ -44,12 +44,14 @@ pub struct Best {
     pub macro_auc: Option<f64>,
 }
 
-const FORMAT: &str = "1";
+/// Under this key in the header. One key only: their order in a safetensors header is random.
+const KEY: &str = "progress";
+const FORMAT: u32 = 1;
 
 /// Writes a checkpoint.
 pub fn save(path: &Path, state: &StateDict, progress: &Progress) -> Result<(), Failure> {
-    let progress = serde_json::to_string(progress).expect("numbers and strings");
-    Ok(state.save(path, &[("format", FORMAT.to_owned()), ("progress", progress)])?)
+    let progress = serde_json::to_string(&(FORMAT, progress)).expect("numbers and strings");
+    Ok(state.save(path, &[(KEY, progress)])?)
 }
 
 /// Reads a checkpoint; none where there is no file.
@@ -58,14 +60,15 @@ pub fn load(path: &Path) -> Result<Option<(StateDict, Progress)>, Failure> {
         return Ok(None);
     }
     let (state, metadata) = StateDict::load_with_metadata(path)?;
-    let known = metadata.get("format").is_some_and(|format| format == FORMAT);
-    let progress =
-        metadata.get("progress").filter(|_| known).and_then(|text| serde_json::from_str(text).ok());
-    let progress = progress.ok_or_else(|| {
-        Failure::new(Exit::ModelMismatch, format!("{} is no checkpoint of format {FORMAT}", path.display()))
-            .hint("start over with --overwrite, or continue with the version that wrote it")
-    })?;
-    Ok(Some((state, progress)))
+    let progress = metadata.get(KEY).and_then(|text| serde_json::from_str::<(u32, Progress)>(text).ok());
+    match progress {
+        Some((FORMAT, progress)) => Ok(Some((state, progress))),
+        _ => Err(Failure::new(
+            Exit::ModelMismatch,
+            format!("{} is no checkpoint of format {FORMAT}", path.display()),
+        )
+        .hint("start over with --overwrite, or continue with the version that wrote it")),
+    }
 }
 
 /// Cuts a file of JSON lines back to those up to `step`, because later ones will be written again.

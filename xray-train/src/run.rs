@@ -279,13 +279,15 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Scores the best weights on validation and test and writes the bundle.
+    /// Scores the best weights on validation and test and writes the bundle; or the exit code of the signal
+    /// that arrived meanwhile.
     fn finish(
         &self,
         outcome: &mut Outcome,
         progress: &Progress,
+        stop: &StopFlag,
         observer: &mut dyn Observer,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Exit>, Failure> {
         let clock = Instant::now();
         let weights = StateDict::load(&self.dir.best_weights())?;
         let classes = self.data.dataset.labels().len();

@@ -100,12 +100,14 @@ impl RunDir {
         self.path.join("cache")
     }
 
-    /// Writes the configuration, or, where one lies already, refuses another one.
+    /// Writes the configuration; where a run with another one has got as far as a checkpoint, refuses.
     pub fn claim(&self, config: &RunConfig) -> Result<(), Failure> {
-        let ours = Table::try_from(config).expect("a configuration is plain values");
+        let text = toml::to_string(config).expect("a configuration is plain values");
+        let ours: Table = text.parse().expect("just written");
         let path = self.config();
-        if let Ok(text) = fs::read_to_string(&path) {
-            let theirs = text.parse::<Table>().unwrap_or_default();
+        let saved = self.last_checkpoint().exists().then(|| fs::read_to_string(&path).ok()).flatten();
+        if let Some(saved) = saved {
+            let theirs = saved.parse::<Table>().unwrap_or_default();
             if let Some((key, before, now)) = first_difference(&theirs, &ours) {
                 let message =
                     format!("{} holds another run: {key} is {before} there, {now} here", self.path.display());
@@ -113,9 +115,7 @@ impl RunDir {
                     .hint("choose another folder with --run, or start over with --overwrite"));
             }
         }
-        let text =
-            format!("format = 1\n{}", toml::to_string(config).expect("a configuration is plain values"));
-        write_bytes(&path, text.as_bytes()).map_err(Failure::from)
+        write_bytes(&path, format!("format = 1\n{text}").as_bytes()).map_err(Failure::from)
     }
 
     /// Removes what an earlier run left, for `--overwrite`.
@@ -185,7 +185,9 @@ mod tests {
         assert!(busy.message.starts_with("another process is running in "), "{busy}");
 
         let config = RunConfig::default();
-        dir.claim(&config).expect("the first");
+        dir.claim(&RunConfig { seed: 2, ..config.clone() }).expect("the first");
+        dir.claim(&config).expect("nothing was trained yet");
+        fs::write(dir.last_checkpoint(), "").expect("writable");
         dir.claim(&RunConfig { threads: 7, ..config.clone() }).expect("threads are free");
         let failure = dir.claim(&RunConfig { seed: 1, ..config }).expect_err("another seed");
         assert!(failure.message.ends_with("holds another run: seed is 0 there, 1 here"), "{failure}");

@@ -249,8 +249,8 @@ impl Trainer<'_> {
     }
 
     fn interruption(&self) -> Option<Exit> {
-        let over =
-            |limit: Duration| self.started.elapsed() >= limit && self.progress.step < self.plan.total_steps;
+        let advanced = self.progress.step > self.first_step && self.progress.step < self.plan.total_steps;
+        let over = |limit: Duration| advanced && self.started.elapsed() >= limit;
         let planned = self.plan.checkpoint_exit.is_some_and(over).then_some(Exit::Checkpointed);
         self.stop.requested().or(planned)
     }

@@ -24,7 +24,7 @@ signal, saved";
 
 /// Train a chest X-ray classifier and score it honestly.
 #[derive(Debug, Parser)]
-#[command(name = "xray-train", version = crate::environment::VERSION, after_help = EXAMPLES)]
+#[command(name = "xray-train", version = crate::environment::VERSION, after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     /// Folder of shards (data.dir); without it a synthetic set is made once and used
     #[arg(long, value_name = "DIR")]
