@@ -72,6 +72,7 @@ fn check(backend: Backend) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "which devices were compared, or why not")]
 fn every_compiled_device_agrees_with_the_cpu() {
     for backend in Backend::compiled() {
         match Learner::new(&config("bce", Algorithm::Adam, backend), 0) {
