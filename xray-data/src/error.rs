@@ -2,6 +2,7 @@
 
 use crate::augmentation::AugmentationProblem;
 use crate::build::BuildProblem;
+use crate::check::LabelProblem;
 use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::image::ImageProblem;
@@ -96,6 +97,15 @@ pub enum Error {
         #[source]
         problem: ImageProblem,
     },
+    /// The labels of a record contradict each other.
+    #[error("{place}")]
+    Label {
+        /// The file and record.
+        place: String,
+        /// What is wrong with them.
+        #[source]
+        problem: LabelProblem,
+    },
     /// A table of labels, or the images it names, cannot be used.
     #[error("{} line {line}", path.display())]
     Source {
@@ -118,6 +128,22 @@ pub enum Error {
     NoRecords {
         /// The folder.
         folder: PathBuf,
+    },
+    /// A finding that the data set does not have.
+    #[error("no label `{label}`{}", nearest.as_ref().map(|n| format!("; nearest is `{n}`")).unwrap_or_default())]
+    NoLabel {
+        /// The finding.
+        label: String,
+        /// The one that was perhaps meant.
+        nearest: Option<String>,
+        /// Those there are.
+        labels: Vec<String>,
+    },
+    /// No record fits what was asked for.
+    #[error("no image in {} fits", path.display())]
+    NothingToShow {
+        /// The data set.
+        path: PathBuf,
     },
     /// Images cannot be given to splits.
     #[error(transparent)]
@@ -185,9 +211,12 @@ impl Error {
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
             Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
+            Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
             Error::NoRecords { .. } => "check the path; folders below it are not searched",
+            Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
+            Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),
             Error::Build(problem) => return Some(problem.hint()),
             Error::Shard { problem, .. } => problem.hint(),
@@ -205,17 +234,22 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Io { .. } | Error::File(FileError::Io { .. }) => Exit::Unexpected,
-            Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) => Exit::Usage,
+            Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) | Error::NoLabel { .. } => {
+                Exit::Usage
+            }
             Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
-            Error::EmptySplit { .. } | Error::NoRecords { .. } => Exit::NothingMatches,
+            Error::EmptySplit { .. } | Error::NoRecords { .. } | Error::NothingToShow { .. } => {
+                Exit::NothingMatches
+            }
             Error::File(_)
             | Error::Gzip { .. }
             | Error::Record { .. }
             | Error::Example { .. }
             | Error::Feature { .. }
             | Error::Image { .. }
+            | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
             | Error::Split(_)

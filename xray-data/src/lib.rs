@@ -3,6 +3,7 @@
 
 mod augmentation;
 pub mod build;
+pub mod check;
 pub mod dataset;
 pub mod error;
 pub mod example;
@@ -12,8 +13,11 @@ pub mod loader;
 mod preprocessing;
 mod random;
 pub mod schema;
+pub mod show;
 pub mod sources;
 pub mod split;
+pub mod split_file;
+pub mod stats;
 pub mod tfrecord;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};

@@ -9,9 +9,10 @@ mod folder;
 mod plan;
 mod store;
 
+pub(crate) use folder::WORKPLACE;
 pub use store::Encoding;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::{Label, Sample, encode_sample};
 use crate::sources::{SourceSet, labels_hash};
 use crate::split::{SplitPlan, assign};
@@ -42,8 +43,6 @@ pub struct BuildConfig {
     pub skip_bad: bool,
     /// Replace a data set that is already there.
     pub overwrite: bool,
-    /// Threads that decode and encode; 0 for one per core.
-    pub threads: usize,
 }
 
 /// What was written.
@@ -133,11 +132,11 @@ impl BuildProblem {
     }
 }
 
-/// Writes the images of `set` to `out` as shards. `progress` is told, from any thread, of every image that is
-/// done. Until the last byte is written the folder holds no `dataset.json` and no shard under its final name.
+/// Writes the images of `set` to `out` as shards, in the current rayon pool. `progress` is told, from any
+/// thread, of every image that is done. Until the last byte is written the folder holds no `dataset.json` and no shard under its final name.
 ///
 /// # Errors
-/// [`Error::Build`] for the folder, [`Error::Split`] for the split, [`Error::Image`] and others for an image
+/// [`Error::Build`](crate::Error::Build) for the folder, [`Error::Split`] for the split, [`Error::Image`] and others for an image
 /// that cannot be used, unless such are skipped.
 pub fn build(
     set: &SourceSet,
@@ -153,9 +152,7 @@ pub fn build(
     let folder = OutputFolder::start(out, config.overwrite)?;
     let write =
         |shard: &Shard| write_shard(set, shard, &store, config.skip_bad, folder.workplace(), progress);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build();
-    let pool = pool.map_err(|e| Error::io(out, "start threads for")(std::io::Error::other(e)))?;
-    let written: Vec<Written> = pool.install(|| shards.par_iter().map(write).collect::<Result<_>>())?;
+    let written: Vec<Written> = shards.par_iter().map(write).collect::<Result<_>>()?;
 
     let mut skipped: Vec<(usize, String)> = written.iter().flat_map(|w| w.skipped.clone()).collect();
     skipped.sort_unstable();

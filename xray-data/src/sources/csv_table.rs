@@ -6,13 +6,13 @@ use crate::labels::{NIH_14, nih_14, plain};
 use crate::schema::Label;
 use crate::sources::table::Row;
 use crate::sources::{ImageRow, Listed, Listing, SourceProblem, Table, findings};
+use std::collections::HashSet;
 use std::path::Path;
 use xray_artifacts::Split;
 
 pub(crate) const PATH: &[&str] =
     &["path", "image_path", "file", "filename", "file_name", "image", "image_id", "Image Index"];
 pub(crate) const PATIENT: &[&str] = &["patient_id", "patient", "subject_id", "Patient ID"];
-const SPLIT: &[&str] = &["split"];
 const FINDINGS: &[&str] = &["Finding Labels", "findings", "labels"];
 pub(crate) const VIEW: &[&str] = &["view", "view_position", "ViewPosition", "AP/PA"];
 pub(crate) const SEX: &[&str] = &["sex", "gender", "Patient Gender", "Patient Sex"];
@@ -25,7 +25,7 @@ pub struct CsvColumns {
     pub path: Option<String>,
     /// The patient; without one the split is drawn by image and may leak.
     pub patient: Option<String>,
-    /// `train`, `val` or `test`.
+    /// `train`, `val` or `test`; not read unless it is named.
     pub split: Option<String>,
     /// Findings joined by `|`.
     pub findings: Option<String>,
@@ -40,24 +40,41 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let path = named_or_usual(&table, columns.path.as_deref(), PATH)?;
     let path = path.map_or_else(|| table.require(PATH), Ok)?;
     let patient = named_or_usual(&table, columns.patient.as_deref(), PATIENT)?;
-    let split = named_or_usual(&table, columns.split.as_deref(), SPLIT)?;
+    let split = columns.split.as_deref().map(|name| table.require(&[name])).transpose()?;
     let (labels, places) = label_columns(&table, columns)?;
     let [view, sex, age] = [VIEW, SEX, AGE].map(|names| table.column(names));
     let rows = table.rows().map(|row| {
-        let image_id = row.filled(path)?.to_owned();
+        let file = row.filled(path)?.to_owned();
         let listed = ImageRow {
             patient_id: row.optional(patient).map(str::to_owned),
-            labels: places.read(row, &labels, &image_id)?,
+            labels: places.read(row, &labels, &file)?,
             split: split.map(|column| split_cell(row, column)).transpose()?,
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
             age: row.optional(age).and_then(findings::age),
-            image_id: image_id.clone(),
+            image_id: file_name(&file).to_owned(),
         };
-        Ok(Listed { row: listed, file: image_id, line: row.line })
+        Ok(Listed { row: listed, file, line: row.line })
     });
-    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let mut rows = rows.collect::<Result<Vec<_>>>()?;
+    name_by_path_if_needed(&mut rows);
     Listing { rows, table: table.path, kind: "csv", labels, warnings: Vec::new() }.unique()
+}
+
+/// An image is named by its file name; where folders hold files of one name, as `view1.jpg` per patient, all
+/// are named by their paths, `_` between the folders.
+fn name_by_path_if_needed(rows: &mut [Listed]) {
+    let distinct: HashSet<&str> = rows.iter().map(|listed| listed.row.image_id.as_str()).collect();
+    let paths: HashSet<&str> = rows.iter().map(|listed| listed.file.as_str()).collect();
+    if distinct.len() < paths.len() {
+        for Listed { row, file, .. } in rows {
+            row.image_id = file.trim_start_matches("./").replace(['/', '\\'], "_");
+        }
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// Where a table keeps its labels.
@@ -133,6 +150,7 @@ mod tests {
     use super::*;
     use Label::{Negative, Positive, Unknown};
     use std::fs;
+    use xray_artifacts::one_line;
 
     fn read_text(text: &str, columns: &CsvColumns) -> Result<Listing> {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -142,7 +160,7 @@ mod tests {
     }
 
     fn check_refused(text: &str, columns: &CsvColumns, expected: &str) {
-        let message = read_text(text, columns).expect_err(expected).to_string();
+        let message = one_line(&read_text(text, columns).expect_err(expected));
         assert!(message.ends_with(expected), "{message}");
     }
 
@@ -162,6 +180,7 @@ mod tests {
         let columns = CsvColumns {
             path: Some("where".into()),
             findings: Some("what".into()),
+            split: Some("split".into()),
             labels: vec!["Fracture".into(), "Mass".into()],
             ..CsvColumns::default()
         };
@@ -174,12 +193,25 @@ mod tests {
     }
 
     #[test]
+    fn images_are_named_by_file_or_else_by_path() {
+        let check = |paths: [&str; 2], expected: [&str; 2]| {
+            let text = format!("path,Mass\n{},1\n{},1\n", paths[0], paths[1]);
+            let listing = read_text(&text, &CsvColumns::default()).expect("a good table");
+            let ids: Vec<_> = listing.rows.iter().map(|listed| listed.row.image_id.as_str()).collect();
+            assert_eq!(ids, expected);
+        };
+        check(["x/a.png", "x/b.png"], ["a.png", "b.png"]);
+        check(["p1/view.jpg", "./p2/view.jpg"], ["p1_view.jpg", "p2_view.jpg"]);
+    }
+
+    #[test]
     fn a_bad_cell_or_column_is_named() {
         let usual = CsvColumns::default();
         check_refused("path,Mass\na.png,2\n", &usual, "line 2: `2` in column `Mass` is no label");
+        let split = CsvColumns { split: Some("split".into()), ..CsvColumns::default() };
         check_refused(
             "path,Mass,split\na.png,1,trian\n",
-            &usual,
+            &split,
             "line 2: `trian` in column `split` is no split",
         );
         check_refused("path,Massive\na.png,1\n", &usual, "line 1: no column holds labels");

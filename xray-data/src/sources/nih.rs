@@ -58,6 +58,7 @@ mod tests {
     use super::*;
     use crate::labels::nih_14;
     use crate::schema::Label;
+    use xray_artifacts::one_line;
 
     const HEADER: &str = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\
                           View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]";
@@ -72,7 +73,7 @@ mod tests {
 
     fn check_refused(row: &str, expected: &str) {
         let good = "a_0.png,No Finding,0,1,58,M,PA,2682,2749,0.143,0.143";
-        let message = read_rows(HEADER, &[good, row]).expect_err(row).to_string();
+        let message = one_line(&read_rows(HEADER, &[good, row]).expect_err(row));
         assert!(message.ends_with(expected), "{message}");
     }
 

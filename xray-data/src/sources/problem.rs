@@ -144,7 +144,7 @@ impl SourceProblem {
             SourceProblem::Contradiction { .. } => "correct the cell".into(),
             SourceProblem::Duplicate { .. } => "remove one of the rows".into(),
             SourceProblem::MissingImage { .. } => {
-                "check the folder of images (--images), or leave such rows out with --skip-missing".into()
+                "check the folder of images, or leave such rows out with --skip-missing".into()
             }
             SourceProblem::AmbiguousImage { .. } => {
                 "write the path from the folder of images into the table, or move one file away".into()

@@ -152,6 +152,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use std::fs;
+    use xray_artifacts::one_line;
 
     fn table(text: &[u8]) -> Result<Table> {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -161,7 +162,7 @@ mod tests {
     }
 
     fn refused(text: &[u8]) -> String {
-        let message = table(text).err().expect("should be refused").to_string();
+        let message = one_line(&table(text).err().expect("should be refused"));
         message.split_once("rows.csv ").expect("names the file").1.to_owned()
     }
 
@@ -190,7 +191,7 @@ mod tests {
         let table = table("\u{feff}patient id,Patient ID\n1,2\n".as_bytes()).expect("a good table");
         assert_eq!(table.column(&["Patient ID"]), Some(1));
         assert_eq!(table.column(&["patient_id"]), Some(0));
-        let message = table.require(&["Patient IDs"]).expect_err("no such column").to_string();
+        let message = one_line(&table.require(&["Patient IDs"]).expect_err("no such column"));
         assert!(message.contains("no column `Patient IDs`"), "{message}");
     }
 

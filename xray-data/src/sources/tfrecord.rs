@@ -13,16 +13,23 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use xray_artifacts::{DatasetManifest, read_json};
 
 const EXTENSIONS: [&str; 3] = ["tfrec", "tfrecord", "tfrecords"];
 
 /// Reads the labels of every record of the files in `folder` (`*.tfrec`, `*.tfrecord`, also `.gz`), both
-/// checksums compared. Without `names` the first record tells which preset fits. `patients` is a table with
+/// checksums compared. Without `names`, `dataset.json` names the labels, or the first record tells which preset
+/// fits. `patients` is a table with
 /// a column of image names and one of patients, such as `Data_Entry_2017.csv`.
 pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>) -> Result<SourceSet> {
     let files = record_files(folder)?;
     let files = files.iter().map(|path| RecordFile::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
-    let names = Arc::new(names.map_or_else(|| detect(folder, &files), Ok)?);
+    let names = match (names, manifest_labels(folder)?) {
+        (Some(names), _) => names,
+        (None, Some(labels)) => FeatureNames::xray(&labels),
+        (None, None) => detect(folder, &files)?,
+    };
+    let names = Arc::new(names);
     let images: Vec<Vec<SourceImage>> =
         files.par_iter().map(|file| read_file(file, &names)).collect::<Result<_>>()?;
     let mut set = SourceSet {
@@ -38,8 +45,17 @@ pub fn read(folder: &Path, names: Option<FeatureNames>, patients: Option<&Path>)
     Ok(set)
 }
 
+/// The labels of a data set that this program wrote.
+fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
+    let path = folder.join(DatasetManifest::FILE_NAME);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
+}
+
 /// The TFRecord files directly in a folder, by name.
-fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = paths.map_err(Error::io(folder, "list"))?;
@@ -57,7 +73,7 @@ fn is_record_file(name: &str) -> bool {
 }
 
 /// The preset that fits the first record.
-fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
+pub(crate) fn detect(folder: &Path, files: &[Arc<RecordFile>]) -> Result<FeatureNames> {
     for file in files {
         let Some(record) = file.iter().next().transpose()? else { continue };
         let place = || file.place(record.number, record.offset);

@@ -1,0 +1,168 @@
+//! `xray-data build`
+
+use super::progress::Progress;
+use super::source::{SourceArguments, SplitChoice, SplitOptions};
+use super::{Format, print, say, warn};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use xray_artifacts::{DatasetManifest, Exit, Failure};
+use xray_data::build::{BuildConfig, Built, Encoding, build};
+use xray_data::sources::{Missing, SourceSet};
+use xray_data::split::SplitPlan;
+use xray_data::stats::thousands;
+
+const EXAMPLES: &str = "\
+Examples:
+  # ChestX-ray14 at 256 pixels, with the official test set
+  xray-data build --nih /data/nih --train-list train_val_list.txt --test-list test_list.txt \\
+      --size 256 --out shards
+
+  # any images with a table
+  xray-data build --csv labels.csv --images /data/xrays --patient-column subject --out shards
+
+  # the TFRecords of Kaggle, split by patient
+  xray-data build --tfrecord kaggle --labels-csv Data_Entry_2017.csv --out shards";
+
+/// Write images and labels as shards for training
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BuildArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    #[command(flatten)]
+    split: SplitOptions,
+
+    #[command(flatten)]
+    output: OutputArguments,
+
+    /// Width and height of the stored images [default: as they are]
+    #[arg(long, value_name = "PIXELS", help_heading = "Output")]
+    size: Option<u32>,
+
+    /// Leave out rows whose image file is missing
+    #[arg(long, help_heading = "Source")]
+    skip_missing: bool,
+
+    /// Leave out images that cannot be decoded or show nothing
+    #[arg(long, help_heading = "Source")]
+    skip_bad: bool,
+}
+
+/// Options of every command that writes shards.
+#[derive(Debug, Args)]
+pub(super) struct OutputArguments {
+    /// Folder for the shards
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(super) out: PathBuf,
+
+    /// How images are stored
+    #[arg(long, value_enum, default_value_t = ImageEncoding::Jpeg, help_heading = "Output")]
+    encoding: ImageEncoding,
+
+    /// Quality of JPEG, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100),
+          help_heading = "Output")]
+    quality: u8,
+
+    /// The most records in a shard [default: 256; fewer in a small set, so that train has 20 shards]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
+    records_per_shard: Option<u64>,
+
+    /// Replace the data set that is in the folder
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ImageEncoding {
+    /// Small; images that are gray JPEG already are kept byte for byte
+    Jpeg,
+    /// Without loss
+    Png,
+}
+
+impl OutputArguments {
+    pub(super) fn config(
+        &self,
+        size: Option<u32>,
+        seed: u64,
+        split: SplitPlan,
+        skip_bad: bool,
+    ) -> BuildConfig {
+        let encoding = match self.encoding {
+            ImageEncoding::Jpeg => Encoding::Jpeg(self.quality),
+            ImageEncoding::Png => Encoding::Png,
+        };
+        let (records_per_shard, overwrite) = (self.records_per_shard, self.overwrite);
+        BuildConfig { size, encoding, seed, split, records_per_shard, skip_bad, overwrite }
+    }
+}
+
+pub(super) fn run(arguments: &BuildArguments, format: Format) -> Result<Exit, Failure> {
+    let missing = if arguments.skip_missing { Missing::Skip } else { Missing::Refuse };
+    let plan = arguments.split.plan()?;
+    let set = arguments.source.read(&arguments.split, missing)?;
+    let SplitChoice { seed, .. } = arguments.split.draw;
+    let config = arguments.output.config(arguments.size, seed, plan, arguments.skip_bad);
+    write(&set, &config, &arguments.output.out, format)
+}
+
+/// Builds, and says what was built.
+pub(super) fn write(
+    set: &SourceSet,
+    config: &BuildConfig,
+    out: &Path,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let progress = Progress::new("images", Some(set.images.len() as u64));
+    let built = build(set, config, out, &|| progress.advance());
+    progress.finish();
+    let built = built?;
+    warn(&built.warnings);
+    for skipped in &built.skipped {
+        say(&format_args!("skipped: {skipped}"));
+    }
+    let result = BuildResult {
+        folder: out,
+        manifest: &built.manifest,
+        missing: set.missing,
+        skipped: built.skipped.len() as u64,
+    };
+    print(format, &result, text(out, set.missing, &built))?;
+    Ok(Exit::Ok)
+}
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct BuildResult<'a> {
+    folder: &'a Path,
+    /// Rows without an image file.
+    missing: u64,
+    /// Images that cannot be used.
+    skipped: u64,
+    manifest: &'a DatasetManifest,
+}
+
+fn text(out: &Path, missing: u64, built: &Built) -> String {
+    let DatasetManifest { image, splits, .. } = &built.manifest;
+    let images: u64 = splits.values().map(|split| split.images).sum();
+    let size = image.size.map_or("several sizes".to_owned(), |[width, height]| format!("{width}x{height}"));
+    let mut text = format!("{}: {} images as {}, {size}\n", out.display(), thousands(images), image.encoding);
+    for (split, summary) in splits {
+        let patients = summary.patients.map_or("not said".to_owned(), thousands);
+        let (images, shards) = (thousands(summary.images), summary.shards.len());
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {split:<5} {images:>9} images {patients:>9} patients {shards:>5} shards");
+    }
+    let mut left_out = |count: u64, why: &str| {
+        if count > 0 {
+            let _ = writeln!(text, "  left out {} {why}", thousands(count));
+        }
+    };
+    left_out(missing, "rows without an image file");
+    left_out(built.skipped.len() as u64, "images that cannot be used");
+    text
+}

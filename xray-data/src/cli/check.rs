@@ -1,0 +1,52 @@
+//! `xray-data check`
+
+use super::progress::Progress;
+use super::source::FeaturePreset;
+use super::{Format, print, warn};
+use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
+use xray_artifacts::{Exit, Failure};
+use xray_data::check::{CheckReport, check, expected_records};
+use xray_data::stats::thousands;
+
+/// Read every byte of a data set and decode every image: checksums, labels, duplicates, patients on two sides
+///
+/// Prints what is wrong, one line per record, then a summary. Exits with 5 when anything is wrong.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  xray-data check shards")]
+pub(super) struct CheckArguments {
+    /// Folder of shards, or of TFRecords that someone else wrote
+    folder: PathBuf,
+
+    /// Names of the features in TFRecords of others [default: the one that fits the first record]
+    #[arg(long, value_enum, value_name = "PRESET")]
+    features: Option<FeaturePreset>,
+}
+
+pub(super) fn run(arguments: &CheckArguments, format: Format) -> Result<Exit, Failure> {
+    let progress = Progress::new("records", expected_records(&arguments.folder));
+    let names = arguments.features.map(FeaturePreset::names);
+    let report = check(&arguments.folder, names, &|| progress.advance());
+    progress.finish();
+    let report = report?;
+    warn(&report.warnings);
+    print(format, &report, text(&report))?;
+    Ok(if report.is_good() { Exit::Ok } else { Exit::BadData })
+}
+
+fn text(report: &CheckReport) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}: {}", problem.place, problem.problem);
+    }
+    let [records, patients, files] = [report.records, report.patients, report.files].map(thousands);
+    let read = format!("{records} records of {patients} patients in {files} files");
+    let _ = match report.problems.len() {
+        0 => writeln!(text, "good: {read}"),
+        1 => writeln!(text, "bad: 1 problem in {read}"),
+        problems => writeln!(text, "bad: {} problems in {read}", thousands(problems as u64)),
+    };
+    text
+}

@@ -1,0 +1,148 @@
+//! Statistics as aligned text.
+
+use super::{LabelStats, SplitStats, Stats};
+use std::fmt::Write;
+
+pub(super) fn text(stats: &Stats) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = splits(&mut text, stats);
+    let _ = sizes(&mut text, stats);
+    let _ = together(&mut text, stats);
+    text
+}
+
+/// Thousands apart: `112,120`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn splits(text: &mut String, stats: &Stats) -> std::fmt::Result {
+    let name_width = stats.labels.iter().map(String::len).max().unwrap_or(0).max("No Finding".len());
+    let any_unknown = stats.splits.iter().flat_map(|split| &split.labels).any(|label| label.unknown > 0);
+    let mut line = |name: &str, cell: &dyn Fn(&SplitStats) -> String| {
+        let mut line = format!("{name:<name_width$}");
+        for split in &stats.splits {
+            write!(line, "  {:<width$}", cell(split), width = if any_unknown { 27 } else { 16 })?;
+        }
+        writeln!(text, "{}", line.trim_end())
+    };
+    line("", &|split| format!("{:>8}", split.split.name()))?;
+    line("images", &|split| format!("{:>8}", thousands(split.images)))?;
+    line("patients", &|split| format!("{:>8}", split.patients.map_or("-".to_owned(), thousands)))?;
+    for (place, label) in stats.labels.iter().enumerate() {
+        line(label, &|split| label_cell(&split.labels[place]))?;
+    }
+    line("No Finding", &|split| counted(split.no_finding, share(split.no_finding, split.images)))
+}
+
+/// Positives, their share of the known, and the unknown where there are any.
+fn label_cell(label: &LabelStats) -> String {
+    let cell = counted(label.positives, label.prevalence);
+    match label.unknown {
+        0 => cell,
+        unknown => format!("{cell} {:>9}?", thousands(unknown)),
+    }
+}
+
+fn counted(count: u64, share: Option<f64>) -> String {
+    match share {
+        Some(share) => format!("{:>8} {:>6.2}%", thousands(count), share * 100.0),
+        None => format!("{:>8} {:>7}", thousands(count), "-"),
+    }
+}
+
+fn share(count: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| count as f64 / total as f64)
+}
+
+fn sizes(text: &mut String, stats: &Stats) -> std::fmt::Result {
+    const LISTED: usize = 4;
+    let listed = stats.sizes.iter().take(LISTED);
+    let mut sizes: Vec<String> =
+        listed.map(|s| format!("{}x{} ({} images)", s.width, s.height, thousands(s.images))).collect();
+    if stats.sizes.len() > LISTED {
+        sizes.push(format!("and {} other sizes", stats.sizes.len() - LISTED));
+    }
+    writeln!(text, "\nimage sizes: {}", sizes.join(", "))
+}
+
+/// The matrix, its columns numbered like its rows.
+fn together(text: &mut String, stats: &Stats) -> std::fmt::Result {
+    writeln!(text, "\nimages that show both findings")?;
+    let name_width = stats.labels.iter().map(String::len).max().unwrap_or(0);
+    let largest = stats.together.iter().flatten().max().copied().unwrap_or(0);
+    let width = thousands(largest).len().max(3);
+    write!(text, "{:name_width$}   ", "")?;
+    for number in 1..=stats.labels.len() {
+        write!(text, " {number:>width$}")?;
+    }
+    writeln!(text)?;
+    for (row, (label, counts)) in stats.labels.iter().zip(&stats.together).enumerate() {
+        write!(text, "{:>2} {label:<name_width$}", row + 1)?;
+        for &count in &counts[..=row] {
+            let cell = if count == 0 { "-".to_owned() } else { thousands(count) };
+            write!(text, " {cell:>width$}")?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::SizeCount;
+    use xray_artifacts::Split;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let check = |number, expected| assert_eq!(thousands(number), expected);
+        check(0, "0");
+        check(999, "999");
+        check(1000, "1,000");
+        check(112_120, "112,120");
+        check(1_234_567, "1,234,567");
+    }
+
+    #[test]
+    fn the_table_is_aligned() {
+        let label = |label: &str, positives, unknown, prevalence| LabelStats {
+            label: label.to_owned(),
+            positives,
+            unknown,
+            prevalence,
+        };
+        let split =
+            |split, images, patients, labels| SplitStats { split, images, patients, no_finding: 7, labels };
+        let stats = Stats {
+            labels: vec!["Mass".into(), "Effusion".into()],
+            splits: vec![
+                split(
+                    Split::Train,
+                    1200,
+                    Some(31),
+                    vec![label("Mass", 12, 0, Some(0.01)), label("Effusion", 1000, 0, Some(0.8333))],
+                ),
+                split(
+                    Split::Test,
+                    9,
+                    None,
+                    vec![label("Mass", 0, 0, Some(0.0)), label("Effusion", 0, 9, None)],
+                ),
+            ],
+            sizes: vec![SizeCount { width: 64, height: 48, images: 1209 }],
+            together: vec![vec![12, 3], vec![3, 1000]],
+            warnings: Vec::new(),
+        };
+        insta::assert_snapshot!(text(&stats));
+    }
+}
