@@ -7,8 +7,8 @@ const FIELD_1: u8 = 0x0a;
 const FIELD_2: u8 = 0x12;
 const FIELD_3: u8 = 0x1a;
 
-/// Collects features of one value each and writes them sorted by name: the bytes that TensorFlow's
-/// `SerializeToString(deterministic=True)` gives. A name given twice keeps its last value.
+/// Collects features of one value each and writes them sorted by name, so that equal features give equal
+/// bytes. A name given twice keeps its last value.
 #[derive(Clone, Debug, Default)]
 pub struct ExampleBuilder<'a> {
     features: BTreeMap<&'a str, List<'a>>,

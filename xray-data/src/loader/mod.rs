@@ -72,7 +72,7 @@ impl Loader {
             dataset,
             records,
             preprocessing,
-            augmentation: config.augmentation.clone(),
+            augmentation: config.augmentation,
             seed: config.seed,
             cache,
         });

@@ -161,3 +161,118 @@ fn years(age: &str) -> Option<u16> {
     let years: f64 = digits.parse().ok()?;
     (0.0..=150.0).contains(&years).then_some(years as u16)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::ExampleBuilder;
+
+    fn names() -> FeatureNames {
+        FeatureNames::xray(&["Mass".to_owned(), "Nodule".to_owned()])
+    }
+
+    fn builder() -> ExampleBuilder<'static> {
+        ExampleBuilder::new().bytes("image", b"\x89PNG")
+    }
+
+    /// What `names` reads of a record, which has to be good.
+    fn read(names: &FeatureNames, record: ExampleBuilder<'_>) -> Sample<'static> {
+        let bytes = record.encode();
+        let sample = names.read(&Example::parse(&bytes).expect("an example")).expect("a sample");
+        Sample { image: &[], ..sample }
+    }
+
+    fn refused(names: &FeatureNames, record: ExampleBuilder<'_>) -> String {
+        let bytes = record.encode();
+        let example = Example::parse(&bytes).expect("an example");
+        names.read(&example).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn labels_are_read_by_name_from_integers_and_floats() {
+        let check = |record: ExampleBuilder<'_>, expected: [Label; 2]| {
+            assert_eq!(read(&names(), record).labels, expected);
+        };
+        use Label::{Negative, Positive, Unknown};
+        check(builder().int64("Nodule", 1).int64("Mass", 0), [Negative, Positive]);
+        check(builder().float("Nodule", 0.0).float("Mass", 1.0), [Positive, Negative]);
+        check(builder().int64("Nodule", -1).float("Mass", -1.0), [Unknown, Unknown]);
+        check(builder().float("Nodule", f32::NAN), [Unknown, Unknown]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_label_is_refused() {
+        let check = |record, expected| assert_eq!(refused(&names(), record), expected);
+        check(builder().int64("Mass", 2), "feature `Mass` has the value 2, which is not configured");
+        check(builder().bytes("Mass", b"1"), "feature `Mass` holds bytes, expected a number");
+        check(ExampleBuilder::new().int64("image", 1), "feature `image` holds int64, expected bytes");
+        check(ExampleBuilder::new(), "there is no feature `image`");
+        check(builder().bytes("patient_id", b"\xff"), "feature `patient_id` is not text");
+    }
+
+    /// In MIMIC's coding 1 is negative: read as everywhere else, every label would be upside down.
+    #[test]
+    fn label_codes_are_configuration() {
+        let preset = Preset::JpgBytes.feature_names();
+        let record = ExampleBuilder::new().bytes("jpg_bytes", b"").int64("patient", 17);
+        let record =
+            record.int64("edema", 1).int64("pneumonia", 3).int64("fracture", 2).int64("airspace_opacity", 0);
+        let sample = read(&preset, record);
+        let label =
+            |name| sample.labels[preset.label_names().iter().position(|n| n == name).expect("listed")];
+        assert_eq!(label("Edema"), Label::Negative);
+        assert_eq!(label("Pneumonia"), Label::Positive);
+        assert_eq!(label("Fracture"), Label::Unknown);
+        assert_eq!(label("Lung Opacity"), Label::Unknown);
+        assert_eq!(sample.patient_id.as_deref(), Some("17"));
+    }
+
+    #[test]
+    fn names_and_ages_come_in_several_forms() {
+        let id = |path: &'static [u8]| read(&names(), builder().bytes("image_id", path)).image_id;
+        assert_eq!(id(b"images_001/images/00000001_000.png"), "00000001_000.png");
+        assert_eq!(id(b"C:\\xray\\a.png"), "a.png");
+        let patient = |record: ExampleBuilder<'_>| read(&names(), record).patient_id;
+        assert_eq!(patient(builder().float("patient_id", 64740.0)).as_deref(), Some("64740"));
+        assert_eq!(patient(builder().bytes("patient_id", b"")), None);
+        let age = |text: &'static [u8]| read(&names(), builder().bytes("patient_age", text)).age;
+        assert_eq!((age(b"058Y"), age(b"58"), age(b"414"), age(b"")), (Some(58), Some(58), None, None));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_told_from_an_absent_value() {
+        let record = builder().bytes("image_id", b"a").bytes("patient_id", b"1").int64("Mass", 0).encode();
+        let example = Example::parse(&record).expect("an example");
+        let names = FeatureNames { view: None, sex: None, age: None, ..names() };
+        let problem = names.check(&example).expect_err("Nodule is absent");
+        assert_eq!(problem.to_string(), "there is no feature `Nodule`");
+        assert!(problem.hint().is_some_and(|hint| hint.starts_with("the record has `")), "{problem:?}");
+        let misspelt = FeatureNames { image: "imag".to_owned(), ..names };
+        let hint = misspelt.check(&example).expect_err("imag is absent").hint();
+        assert!(hint.as_deref().is_some_and(|hint| hint.starts_with("the record has `image`")), "{hint:?}");
+    }
+
+    #[test]
+    fn every_preset_recognises_its_own_records() {
+        for preset in Preset::ALL {
+            let names = preset.feature_names();
+            let optional = [&names.image_id, &names.patient_id].into_iter().flatten();
+            let record =
+                optional.fold(ExampleBuilder::new().bytes(&names.image, b""), |r, n| r.bytes(n, b"1"));
+            let record = names.labels.iter().fold(record, |record, (_, name)| record.int64(name, 1));
+            let record = names.age.iter().fold(record, |record, name| record.int64(name, 50)).encode();
+            assert_eq!(Preset::detect(&Example::parse(&record).expect("an example")), Some(preset));
+            assert_eq!(Preset::from_name(preset.name()), Some(preset));
+        }
+    }
+
+    #[test]
+    fn feature_names_are_configuration() {
+        let names = Preset::ChexpertLower.feature_names();
+        let text = toml::to_string(&names).expect("plain values");
+        assert_eq!(toml::from_str::<FeatureNames>(&text).expect("just written"), names);
+        let error =
+            toml::from_str::<FeatureNames>("image = 'image'\nlabels = []\nlable = 1").expect_err("a typo");
+        assert!(error.message().contains("unknown field `lable`"), "{error}");
+    }
+}

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
 
-/// The kernel maps pages around a fault in aligned blocks of this size, so that is what handing back
-/// takes away ("fault-around", 64 kB unless configured).
-const FAULT_AROUND: u64 = 64 << 10;
+/// A fault brings in the pages around it: 64 kB aligned in memory, and since Linux 6.18 the whole of a large
+/// folio, up to 2 MB aligned in the file. What is handed back is widened to that, or a pass in random order
+/// would leave ever more pages behind.
+const AROUND: u64 = 64 << 10;
+const FOLIO: u64 = 2 << 20;
 
 /// A read-only map of a whole file.
 #[derive(Debug)]
@@ -39,9 +41,9 @@ impl Mapping {
     /// Hands the memory of `range` back: the pages stay in the page cache, the process no longer holds them.
     /// Without this, a pass over the data grows the process by the size of the files.
     pub(super) fn release(&self, range: Range<u64>) {
-        let whole = range.start / FAULT_AROUND * FAULT_AROUND
-            ..range.end.next_multiple_of(FAULT_AROUND).min(self.len() as u64);
-        let Some((map, range)) = self.clamp(whole) else { return };
+        let start = range.start.saturating_sub(AROUND) / FOLIO * FOLIO;
+        let end = range.end.saturating_add(AROUND).checked_next_multiple_of(FOLIO).unwrap_or(range.end);
+        let Some((map, range)) = self.clamp(start..end) else { return };
         // SAFETY: on a shared map of a file, dropped pages are read from the file again at the next access,
         // so slices that other threads hold stay valid and equal. (`DontNeed` is unchecked because it would
         // zero anonymous and private maps.)

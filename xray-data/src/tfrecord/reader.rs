@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Read ahead and handed back in pieces of this size.
-const WINDOW: u64 = 4 << 20;
+const WINDOW: u64 = 1 << 20;
 
 /// A file of records. A compressed one is inflated into a temporary file without a name first, so that both
 /// kinds are read in place and in bounded memory.
@@ -180,6 +180,13 @@ impl<'a> Iterator for Records<'a> {
             Ok(payload) => Ok(Record { number, offset, payload }),
             Err(problem) => Err(file.error(number, offset, problem)),
         })
+    }
+}
+
+impl Drop for Records<'_> {
+    /// A folder of many small files must not keep the last windows of each.
+    fn drop(&mut self) {
+        self.file.bytes.release(self.released..self.offset.max(self.expected));
     }
 }
 

@@ -1,0 +1,5 @@
+//! Data sets and the loader, over shards that the tests write.
+
+mod dataset;
+mod loader;
+mod shards;
