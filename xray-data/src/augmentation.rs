@@ -189,3 +189,158 @@ fn tone_curve(augmentation: &Augmentation, random: &mut Random) -> [u8; 256] {
     // `as` saturates, which is the clipping.
     std::array::from_fn(|value| ((value as f64 - 127.5) * contrast + 127.5 + brightness).round() as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIDE: u32 = 24;
+
+    /// A blob off the centre on a gradient: no symmetry hides a mistake.
+    fn picture() -> Vec<u8> {
+        let value = |x: f64, y: f64| {
+            let blob = (-((x - 8.0).powi(2) + (y - 13.0).powi(2)) / 18.0).exp();
+            (40.0 + 3.0 * x + y + 100.0 * blob) as u8
+        };
+        (0..SIDE * SIDE).map(|i| value(f64::from(i % SIDE), f64::from(i / SIDE))).collect()
+    }
+
+    fn augmented(settings: &Augmentation, seed: u64, epoch: u64, key: u64) -> Vec<u8> {
+        let mut out = vec![0; (SIDE * SIDE) as usize];
+        augment(&picture(), SIDE, settings, seed, epoch, key, &mut out);
+        out
+    }
+
+    fn only(change: impl Fn(&mut Augmentation)) -> Augmentation {
+        let mut settings = Augmentation::NONE;
+        change(&mut settings);
+        settings
+    }
+
+    #[test]
+    fn no_setting_no_change() {
+        for key in 0..20 {
+            assert_eq!(augmented(&Augmentation::NONE, 1, 2, key), picture());
+        }
+    }
+
+    #[test]
+    fn the_result_depends_on_the_arguments_and_on_all_of_them() {
+        let settings = Augmentation::default();
+        let first = augmented(&settings, 1, 2, 3);
+        assert_eq!(augmented(&settings, 1, 2, 3), first);
+        assert_ne!(first, picture());
+        for (seed, epoch, key) in [(0, 2, 3), (1, 0, 3), (1, 2, 0), (2, 1, 3)] {
+            assert_ne!(augmented(&settings, seed, epoch, key), first, "{seed} {epoch} {key}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_images_are_mirrored_exactly() {
+        let mirror: Vec<u8> = picture()
+            .chunks(SIDE as usize)
+            .flat_map(|row| row.iter().rev().copied().collect::<Vec<_>>())
+            .collect();
+        let results: Vec<_> = (0..400).map(|key| augmented(&only(|s| s.flip = true), 1, 1, key)).collect();
+        let mirrored = results.iter().filter(|&result| *result == mirror).count();
+        let kept = results.iter().filter(|&result| *result == picture()).count();
+        assert_eq!(mirrored + kept, 400);
+        assert!((160..240).contains(&mirrored), "{mirrored} of 400");
+    }
+
+    #[test]
+    fn a_quarter_turn_moves_rows_to_columns() {
+        let side = SIDE as usize;
+        let last = side as f64 - 1.0;
+        // out(row, column) = in(row: column, column: last - row)
+        let quarter = Affine { xx: 0.0, xy: -1.0, x0: last, yx: 1.0, yy: 0.0, y0: 0.0 };
+        let (source, mut out) = (picture(), vec![0; side * side]);
+        resample(&source, side, &quarter, &mut out);
+        for (i, &pixel) in out.iter().enumerate() {
+            let (row, column) = (i / side, i % side);
+            assert_eq!(pixel, source[column * side + side - 1 - row]);
+        }
+    }
+
+    #[test]
+    fn drawn_transforms_stay_within_the_settings_and_reach_far() {
+        let settings = only(|s| {
+            s.rotation_degrees = 10.0;
+            s.shift_fraction = 0.1;
+            s.scale_fraction = 0.2;
+        });
+        let (mut angles, mut scales, mut shifts) = (vec![], vec![], vec![]);
+        for key in 0..500 {
+            let affine = Affine::draw(&settings, &mut Random::keyed(&[key]), 100);
+            angles.push(affine.xy.atan2(affine.xx).to_degrees());
+            scales.push(1.0 / affine.xx.hypot(affine.xy));
+            let centre = 49.5;
+            shifts.push(affine.xx * centre + affine.xy * centre + affine.x0 - centre);
+            shifts.push(affine.yx * centre + affine.yy * centre + affine.y0 - centre);
+        }
+        let check = |values: &[f64], low: f64, high: f64| {
+            let (min, max) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+            let margin = (high - low) * 0.03;
+            assert!(min >= low - 1e-9 && min < low + margin, "{min} {low}");
+            assert!(max <= high + 1e-9 && max > high - margin, "{max} {high}");
+        };
+        check(&angles, -10.0, 10.0);
+        check(&scales, 1.0 / 1.2, 1.2);
+        check(&shifts, -10.0, 10.0);
+    }
+
+    #[test]
+    fn bilinear_weights_are_those_of_the_four_neighbours() {
+        let pixels = [0, 100, 200, 40];
+        let at = |x: f64, y: f64| bilinear(&pixels, 2, (x * 65536.0) as i64, (y * 65536.0) as i64);
+        let check = |x, y, expected: u8| assert_eq!(at(x, y), expected, "{x} {y}");
+        check(0.0, 0.0, 0);
+        check(1.0, 0.0, 100);
+        check(1.0, 1.0, 40);
+        check(0.5, 0.0, 50);
+        check(0.25, 0.5, 93); // 25 above, 160 below
+        check(0.5, 0.5, 85);
+        check(-0.5, 1.0, 100); // half outside
+        check(1.5, 1.0, 20);
+        check(-1.0, 0.0, 0);
+        check(5.0, 5.0, 0);
+    }
+
+    #[test]
+    fn tones_change_as_set() {
+        let brighter = augmented(&only(|s| s.brightness = 0.2), 1, 1, 5);
+        let change = |out: &[u8]| {
+            out.iter().zip(picture()).map(|(&a, b)| i32::from(a) - i32::from(b)).collect::<Vec<_>>()
+        };
+        let shift = change(&brighter);
+        assert!(shift.iter().all(|&d| d == shift[0]) && shift[0] != 0 && shift[0].abs() <= 51, "{shift:?}");
+        let slope = change(&augmented(&only(|s| s.contrast = 0.5), 1, 1, 5));
+        for (change, pixel) in slope.iter().zip(picture()) {
+            let outward = f64::from(*change) * (f64::from(pixel) - 127.5);
+            let first = f64::from(slope[0]) * (f64::from(picture()[0]) - 127.5);
+            assert!(outward * first >= 0.0, "contrast moves every pixel away from gray, or every one to it");
+        }
+        assert!(slope.iter().any(|&d| d != 0));
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let check = |change: fn(&mut Augmentation), expected: Option<&str>| {
+            assert_eq!(only(change).validate().err().map(|problem| problem.name), expected);
+        };
+        assert_eq!(Augmentation::default().validate(), Ok(()));
+        check(|_| {}, None);
+        check(|s| s.rotation_degrees = 181.0, Some("rotation_degrees"));
+        check(|s| s.shift_fraction = -0.1, Some("shift_fraction"));
+        check(|s| s.scale_fraction = f32::NAN, Some("scale_fraction"));
+        check(|s| s.brightness = f32::INFINITY, Some("brightness"));
+        check(|s| s.contrast = 1.5, Some("contrast"));
+    }
+
+    #[test]
+    fn settings_are_read_with_defaults_and_without_strangers() {
+        let settings: Augmentation = toml::from_str("rotation_degrees = 2.0").expect("a known setting");
+        assert_eq!(settings, Augmentation { rotation_degrees: 2.0, ..Augmentation::default() });
+        assert!(toml::from_str::<Augmentation>("rotation = 2.0").is_err());
+    }
+}

@@ -18,6 +18,7 @@ pub mod sources;
 pub mod split;
 pub mod split_file;
 pub mod stats;
+mod synth;
 pub mod tfrecord;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};
@@ -29,4 +30,5 @@ pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
 pub use preprocessing::{normalise, prepare};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, encode_sample};
+pub use synth::{SynthConfig, SynthImage, synthesise};
 pub use tfrecord::{IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};

@@ -129,3 +129,146 @@ pub fn normalise(pixels: &[u8], preprocessing: &Preprocessing, out: &mut [f32]) 
         *out = table[usize::from(pixel)];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn noise(width: u32, height: u32, seed: u64) -> GrayImage {
+        let mut random = Random::keyed(&[seed]);
+        let pixels = (0..width * height).map(|_| random.bits() as u8).collect();
+        GrayImage { width, height, pixels }
+    }
+
+    fn settings(size: u32, crop: Crop, filter: ResizeFilter) -> Preprocessing {
+        Preprocessing { size, crop, filter, ..Preprocessing::default() }
+    }
+
+    /// The kernel at `x`, and how far it reaches.
+    fn kernel(filter: ResizeFilter, x: f64) -> (f64, f64) {
+        let sinc = |x: f64| {
+            if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) }
+        };
+        match filter {
+            ResizeFilter::Box => (f64::from(x > -0.5 && x <= 0.5), 0.5),
+            ResizeFilter::Bilinear => ((1.0 - x.abs()).max(0.0), 1.0),
+            ResizeFilter::Lanczos3 => (if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }, 3.0),
+        }
+    }
+
+    /// One line resampled by the definition, as in Pillow: the kernel is as many times wider as the line
+    /// shrinks, sits at pixel centres and is normalised at the borders.
+    fn resample(line: &[f64], size: usize, filter: ResizeFilter) -> Vec<f64> {
+        let ratio = line.len() as f64 / size as f64;
+        let scale = ratio.max(1.0);
+        let at = |i: usize| {
+            let centre = (i as f64 + 0.5) * ratio;
+            let reach = kernel(filter, 0.0).1 * scale;
+            let from = (centre - reach + 0.5).max(0.0) as usize;
+            let to = ((centre + reach + 0.5) as usize).min(line.len());
+            let weights: Vec<f64> =
+                (from..to).map(|j| kernel(filter, (j as f64 + 0.5 - centre) / scale).0).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.iter().zip(&line[from..to]).map(|(weight, value)| weight * value).sum::<f64>() / sum
+        };
+        (0..size).map(at).collect()
+    }
+
+    fn reference(image: &GrayImage, size: usize, filter: ResizeFilter) -> Vec<f64> {
+        // Columns first, and eight bits between the passes, as the resizer does: sharp filters overshoot, and
+        // what is clipped there is lost.
+        let narrowed = |value: f64| value.round().clamp(0.0, 255.0);
+        let column = |x| (0..image.height).map(|y| f64::from(image.row(y)[x])).collect::<Vec<_>>();
+        let columns: Vec<Vec<f64>> =
+            (0..image.width as usize).map(|x| resample(&column(x), size, filter)).collect();
+        let row = |y: usize| columns.iter().map(|column| narrowed(column[y])).collect::<Vec<_>>();
+        (0..size).flat_map(|y| resample(&row(y), size, filter)).map(narrowed).collect()
+    }
+
+    #[test]
+    fn resizing_is_the_antialiased_definition_within_a_gray_level() {
+        // Odd targets: with even ones a box's edge may fall on a pixel's centre, where rounding decides.
+        for filter in [ResizeFilter::Box, ResizeFilter::Bilinear, ResizeFilter::Lanczos3] {
+            for (width, height, size) in [(97, 60, 21), (64, 64, 32), (33, 90, 41), (20, 11, 31)] {
+                let image = noise(width, height, u64::from(width));
+                let got = prepare(&image, &settings(size, Crop::Squash, filter)).expect("a good image");
+                assert_eq!((got.width, got.height), (size, size));
+                let want = reference(&image, size as usize, filter);
+                for (i, (&got, want)) in got.pixels.iter().zip(want).enumerate() {
+                    let difference = (f64::from(got) - want).abs();
+                    assert!(
+                        difference <= 1.0,
+                        "{filter:?} {width}x{height} to {size}: pixel {i} {got} not {want}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_size_changes_nothing() {
+        let image = noise(32, 32, 1);
+        for crop in [Crop::Squash, Crop::Center, Crop::Pad] {
+            assert_eq!(prepare(&image, &settings(32, crop, ResizeFilter::Bilinear)).as_ref(), Ok(&image));
+        }
+    }
+
+    #[test]
+    fn the_centre_is_cropped_and_the_rest_padded() {
+        // Three vertical bands: 50, 100, 200; the middle one is the centred square.
+        let bands = |width: u32, height: u32| {
+            let band = |i: u32| [50, 100, 200][(i % width * 3 / width) as usize];
+            GrayImage { width, height, pixels: (0..width * height).map(band).collect() }
+        };
+        let mut image = bands(48, 16);
+        image.pixels[16] = 101; // not constant
+        let prepared = |image: &GrayImage, crop| {
+            prepare(image, &settings(16, crop, ResizeFilter::Bilinear)).expect("a good image")
+        };
+        let center = prepared(&image, Crop::Center);
+        assert_eq!(center.pixels.iter().filter(|&&pixel| pixel == 100).count(), 255);
+        assert_eq!(center.pixels[0], 101);
+        let padded = prepared(&bands(30, 10), Crop::Pad);
+        let row_sum = |y| padded.row(y).iter().map(|&pixel| u32::from(pixel)).sum::<u32>();
+        // 30x10 becomes 16x5, five rows down.
+        assert!((0..16).all(|y| (row_sum(y) > 0) == (5..10).contains(&y)), "{:?}", padded.pixels);
+        assert_eq!((padded.row(7)[0], padded.row(7)[15]), (50, 200));
+        let tall = GrayImage { width: 1, height: 600, pixels: (0..600).map(|i| (i / 3) as u8).collect() };
+        assert_eq!(prepared(&tall, Crop::Pad).pixels.iter().filter(|&&pixel| pixel > 0).count(), 16);
+    }
+
+    #[test]
+    fn values_that_cannot_be_an_x_ray_are_refused() {
+        let check = |pixels: Vec<u8>, expected: ImageProblem| {
+            let image = GrayImage { width: 2, height: 2, pixels };
+            assert_eq!(prepare(&image, &Preprocessing::default()), Err(expected));
+        };
+        check(vec![0; 4], ImageProblem::Constant { value: 0 });
+        check(vec![130; 4], ImageProblem::Constant { value: 130 });
+        check(vec![0, 1, 0, 1], ImageProblem::Black { max: 1 });
+        check(vec![0, 15, 3, 9], ImageProblem::Black { max: 15 });
+        check(vec![1; 3], ImageProblem::NoPixels { width: 2, height: 2, pixels: 3 });
+        let dim = GrayImage { width: 2, height: 1, pixels: vec![0, 16] };
+        assert!(prepare(&dim, &Preprocessing::default()).is_ok());
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        for size in [0, MAX_SIDE + 1, u32::MAX] {
+            let settings = settings(size, Crop::Squash, ResizeFilter::Bilinear);
+            assert_eq!(prepare(&noise(4, 4, 1), &settings), Err(ImageProblem::TargetSize { size }));
+        }
+    }
+
+    #[test]
+    fn normalising_is_the_formula_exactly() {
+        let pixels: Vec<u8> = (0..=255).rev().collect();
+        let settings = Preprocessing { mean: 0.449, std: 0.226, ..Preprocessing::default() };
+        let mut out = vec![f32::NAN; 256];
+        normalise(&pixels, &settings, &mut out);
+        for (pixel, value) in pixels.iter().zip(out) {
+            assert_eq!(value, (f32::from(*pixel) / 255.0 - 0.449) / 0.226);
+        }
+    }
+}

@@ -1,5 +1,6 @@
-//! JPEG to gray.
+//! JPEG to gray: the common kind through our own decoder, the rest through zune-jpeg.
 
+use super::baseline;
 use super::decode::luma;
 use super::{GrayImage, ImageProblem, MAX_SIDE};
 use zune_core::bytestream::ZCursor;
@@ -11,7 +12,10 @@ use zune_jpeg::errors::DecodeErrors;
 pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     let Frame { width, height, .. } = frame(bytes)?;
     ImageProblem::check_size(width, height)?;
-    decode_any(bytes)
+    match baseline::parse(bytes) {
+        Some(frame) => baseline::decode(&frame),
+        None => decode_any(bytes),
+    }
 }
 
 /// Any JPEG, through zune-jpeg. Strict: a file that ends too early is an error, not a gray lower half.
@@ -75,5 +79,61 @@ pub(super) fn frame(bytes: &[u8]) -> Result<Frame, ImageProblem> {
             [0xFF, _, l1, l0, ..] => at += 2 + usize::from(u16::from_be_bytes([l1, l0])),
             _ => return Err(missing()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use proptest::prelude::*;
+
+    /// Waves and noise of this strength.
+    fn pixels(width: u16, height: u16, noise: f64, seed: u64) -> Vec<u8> {
+        let mut random = Random::keyed(&[seed]);
+        let mut value = |x: u16, y: u16| {
+            let wave = (f64::from(x) / 5.0).sin() * (f64::from(y) / 11.0).cos() * 100.0;
+            (128.0 + wave + random.between(-noise, noise)) as u8
+        };
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_two_decoders_agree_to_a_gray_level(
+            (width, height) in (1_u16..150, 1_u16..40),
+            quality in 5_u8..=100,
+            noise in 0.0..120.0,
+            seed: u64,
+            restart in prop::option::of(1_u16..9),
+        ) {
+            let mut bytes = Vec::new();
+            let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
+            // Not both: jpeg-encoder 0.7.1 counts symbols for its tables as if nothing restarted, and writes
+            // files that libjpeg cannot read either.
+            match restart {
+                Some(blocks) => encoder.set_restart_interval(blocks),
+                None => encoder.set_optimized_huffman_tables(true),
+            }
+            let colour = jpeg_encoder::ColorType::Luma;
+            encoder.encode(&pixels(width, height, noise, seed), width, height, colour).expect("encodable");
+            let frame = baseline::parse(&bytes).expect("a gray baseline file");
+            let (ours, general) = (baseline::decode(&frame)?, decode_any(&bytes)?);
+            prop_assert_eq!((ours.width, ours.height), (width.into(), height.into()));
+            prop_assert_eq!((general.width, general.height), (width.into(), height.into()));
+            let furthest = ours.pixels.iter().zip(&general.pixels).map(|(&a, &b)| a.abs_diff(b)).max();
+            prop_assert!(furthest <= Some(1), "{furthest:?}");
+        }
+    }
+
+    #[test]
+    fn only_gray_baseline_takes_the_short_way() {
+        let check = |bytes: &[u8], expected| assert_eq!(baseline::parse(bytes).is_some(), expected);
+        check(include_bytes!("../../tests/golden/jpeg/gray-q90.jpg"), true);
+        check(include_bytes!("../../tests/golden/jpeg/gray-restarts.jpg"), true);
+        check(include_bytes!("../../tests/golden/jpeg/gray-progressive.jpg"), false);
+        check(include_bytes!("../../tests/golden/jpeg/colour-420.jpg"), false);
     }
 }

@@ -1,5 +1,6 @@
 //! Gray 8-bit images in memory, and how they come from and go to JPEG and PNG bytes.
 
+mod baseline;
 mod decode;
 mod encode;
 mod header;

@@ -1,0 +1,272 @@
+//! Decoding against libjpeg's own pixels, every kind of PNG, and files that are broken, bombs or neither.
+
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+use xray_data::{GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png};
+
+/// A smooth picture with an edge, `width` x `height`.
+fn picture(width: u32, height: u32) -> GrayImage {
+    let value = |x: u32, y: u32| {
+        let wave = (f64::from(x) / 9.0).sin() * (f64::from(y) / 7.0).cos() * 80.0;
+        (130.0 + wave + if x > width / 2 { 40.0 } else { 0.0 }) as u8
+    };
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| value(x, y))).collect();
+    GrayImage { width, height, pixels }
+}
+
+fn largest_difference(a: &GrayImage, b: &GrayImage) -> u8 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    a.pixels.iter().zip(&b.pixels).map(|(&a, &b)| a.abs_diff(b)).max().expect("there are pixels")
+}
+
+fn check_against_libjpeg(name: &str, tolerance: u8) {
+    let file = |extension: &str| {
+        let path = format!("{}/tests/golden/jpeg/{name}.{extension}", env!("CARGO_MANIFEST_DIR"));
+        decode_gray(&std::fs::read(path).expect("a golden file")).expect("a whole image")
+    };
+    let difference = largest_difference(&file("jpg"), &file("png"));
+    assert!(difference <= tolerance, "{name} differs from libjpeg by {difference}");
+}
+
+#[test]
+fn gray_baseline_pixels_are_those_of_libjpeg() {
+    for name in ["gray-q90", "gray-q15", "gray-q100-optimised", "gray-restarts"] {
+        check_against_libjpeg(name, 0);
+    }
+}
+
+#[test]
+fn other_jpegs_are_within_a_gray_level_of_libjpeg() {
+    for name in ["gray-progressive", "colour-420"] {
+        check_against_libjpeg(name, 1);
+    }
+}
+
+fn encode_colour(pixels: &[u8], side: u16, colour: jpeg_encoder::ColorType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut bytes, 95);
+    encoder.encode(pixels, side, side, colour).expect("an encodable picture");
+    bytes
+}
+
+#[test]
+fn colour_and_ink_become_luma() {
+    use jpeg_encoder::ColorType::{Cmyk, CmykAsYcck, Rgb};
+    let check = |pixel: &[u8], colour, expected: u8| {
+        let image = decode_gray(&encode_colour(&pixel.repeat(16 * 16), 16, colour)).expect("a whole image");
+        assert_eq!((image.width, image.height), (16, 16));
+        let far = image.pixels.iter().map(|&p| p.abs_diff(expected)).max().expect("there are pixels");
+        assert!(far <= 2, "{colour:?} {pixel:?} gave {} not {expected}", image.pixels[0]);
+    };
+    check(&[200, 100, 50], Rgb, 124); // 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    check(&[90, 90, 90], Rgb, 90);
+    // jpeg-encoder takes ink amounts and stores them inverted, as Adobe does.
+    check(&[0, 0, 0, 0], Cmyk, 255);
+    check(&[0, 0, 0, 155], Cmyk, 100);
+    check(&[0, 0, 0, 155], CmykAsYcck, 100);
+}
+
+fn encode_any_png(color: png::ColorType, depth: png::BitDepth, width: u32, data: &[u8]) -> Vec<u8> {
+    encode_png_with(color, depth, width, data, |_| {})
+}
+
+fn encode_png_with(
+    color: png::ColorType,
+    depth: png::BitDepth,
+    width: u32,
+    data: &[u8],
+    more: impl Fn(&mut png::Encoder<'_, &mut Vec<u8>>),
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, 1);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    more(&mut encoder);
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(data).expect("the right amount of data");
+    drop(writer);
+    bytes
+}
+
+fn wide(values: &[u16]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_be_bytes()).collect()
+}
+
+#[test]
+fn every_png_colour_type_and_depth() {
+    use png::BitDepth::{Eight, Four, One, Sixteen, Two};
+    use png::ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
+    let check = |color, depth, data: &[u8], expected: [u8; 3]| {
+        let image = decode_gray(&encode_any_png(color, depth, 3, data)).expect("a whole image");
+        assert_eq!(image.pixels, expected, "{color:?} {depth:?}");
+    };
+    check(Grayscale, One, &[0b1010_0000], [255, 0, 255]);
+    check(Grayscale, Two, &[0b0001_1000], [0, 85, 170]);
+    check(Grayscale, Four, &[0x0F, 0x70], [0, 255, 119]);
+    check(Grayscale, Eight, &[1, 128, 254], [1, 128, 254]);
+    check(Grayscale, Sixteen, &wide(&[0, 0x8080, 0xFFFF]), [0, 128, 255]);
+    check(GrayscaleAlpha, Eight, &[9, 255, 8, 0, 7, 3], [9, 8, 7]);
+    check(GrayscaleAlpha, Sixteen, &wide(&[0x0900, 65535, 0xFFFF, 0, 0, 1]), [9, 255, 0]);
+    check(Rgb, Eight, &[255, 0, 0, 0, 255, 0, 0, 0, 255], [76, 150, 29]);
+    check(Rgb, Sixteen, &wide(&[65535, 0, 0, 0, 65535, 0, 0, 0, 65535]), [76, 150, 29]);
+    check(Rgba, Eight, &[5, 5, 5, 255, 6, 6, 6, 128, 255, 255, 255, 0], [5, 6, 255]);
+    check(Rgba, Sixteen, &wide(&[65535, 65535, 65535, 1, 0, 0, 0, 1, 257, 257, 257, 1]), [255, 0, 1]);
+}
+
+#[test]
+fn palettes_become_gray_with_and_without_transparency() {
+    use png::BitDepth::{Eight, Four, One, Two};
+    let palette = [10, 10, 10, 250, 250, 250, 255, 0, 0];
+    for (depth, data) in [(Eight, vec![0, 1, 2]), (Four, vec![0x01, 0x20]), (Two, vec![0b0001_1000])] {
+        for transparent in [false, true] {
+            let bytes = encode_png_with(png::ColorType::Indexed, depth, 3, &data, |encoder| {
+                encoder.set_palette(palette.to_vec());
+                if transparent {
+                    encoder.set_trns(vec![0, 100]);
+                }
+            });
+            assert_eq!(decode_gray(&bytes).expect("a whole image").pixels, [10, 250, 76], "{depth:?}");
+        }
+    }
+    let two = encode_png_with(png::ColorType::Indexed, One, 3, &[0b0100_0000], |encoder| {
+        encoder.set_palette(palette[..6].to_vec());
+    });
+    assert_eq!(decode_gray(&two).expect("a whole image").pixels, [10, 250, 10]);
+}
+
+#[test]
+fn twelve_bits_in_sixteen_use_the_whole_range() {
+    let check = |values: &[u16], expected: &[u8]| {
+        let color = png::ColorType::Grayscale;
+        let bytes = encode_any_png(color, png::BitDepth::Sixteen, values.len() as u32, &wide(values));
+        assert_eq!(decode_gray(&bytes).expect("a whole image").pixels, expected, "{values:?}");
+    };
+    check(&[0, 2048, 4095], &[0, 128, 255]);
+    check(&[0, 2048, 4096], &[0, 8, 16]);
+}
+
+#[test]
+fn a_colour_copy_of_a_gray_image_decodes_to_the_same_pixels() {
+    let gray: Vec<u8> = (0..=255).collect();
+    let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, 255]).collect();
+    let copy = encode_any_png(png::ColorType::Rgba, png::BitDepth::Eight, 256, &rgba);
+    assert_eq!(decode_gray(&copy).expect("a whole image").pixels, gray);
+}
+
+#[test]
+fn our_own_files_come_back() {
+    let image = picture(61, 37);
+    assert_eq!(decode_gray(&encode_png(&image)).as_ref(), Ok(&image));
+    let again = decode_gray(&encode_jpeg(&image, 100)).expect("a whole image");
+    assert!(largest_difference(&image, &again) <= 2);
+}
+
+#[test]
+fn other_formats_are_refused_by_name() {
+    let check = |bytes: &[u8], name: &str| {
+        let message = decode_gray(bytes).expect_err("not an image we read").to_string();
+        assert!(message.contains(name), "{message:?} does not name {name:?}");
+    };
+    check(b"", "empty");
+    check(b"GIF89a\x01\0", "a GIF");
+    check(b"BM\x36\0", "a BMP");
+    check(b"II*\0\x08\0", "a TIFF");
+    check(b"RIFF\0\0\0\0WEBPVP8 ", "a WebP");
+    check(&[&[0; 128][..], b"DICM"].concat(), "DICOM");
+    check(b"\0\0\0\x0CjP  \r\n", "a JPEG 2000");
+    check(b"\x1f\x8b\x08", "a gzip file");
+    check(b"PK\x03\x04", "a zip file");
+    check(b"hello", "5 bytes that begin with 68 65 6c 6c 6f");
+}
+
+/// A JPEG frame header of this size, with nothing behind it.
+fn jpeg_header(width: u16, height: u16, components: u8) -> Vec<u8> {
+    let [h1, h0] = height.to_be_bytes();
+    let [w1, w0] = width.to_be_bytes();
+    let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0, 0, 0xFF, 0xC0, 0, 8 + 3 * components, 8];
+    bytes.extend([h1, h0, w1, w0, components]);
+    bytes.extend((1..=components).flat_map(|name| [name, 0x11, 0]));
+    bytes
+}
+
+#[test]
+fn bombs_are_refused_from_the_header() {
+    let jpegs = [(65535, 65535, 1), (65535, 8, 3), (8193, 1, 1)];
+    let jpegs = jpegs.map(|(w, h, components)| (jpeg_header(w, h, components), u32::from(w), u32::from(h)));
+    let pngs = [(100_000, 100_000), (2_000_000_000, 1), (8193, 10)].map(|(width, height)| {
+        let mut bytes = Vec::new();
+        let writer = png::Encoder::new(&mut bytes, width, height).write_header().expect("a header");
+        drop(writer);
+        (bytes, width, height)
+    });
+    for (bytes, width, height) in jpegs.into_iter().chain(pngs) {
+        let start = Instant::now();
+        assert_eq!(decode_gray(&bytes), Err(ImageProblem::TooLarge { width, height }));
+        assert!(start.elapsed() < Duration::from_millis(100), "took {:?}", start.elapsed());
+    }
+    assert!(matches!(decode_gray(&jpeg_header(0, 7, 1)), Err(ImageProblem::NoPixels { .. })));
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let image = picture(40, 40);
+    let progressive = include_bytes!("golden/jpeg/gray-progressive.jpg").to_vec();
+    let restarts = include_bytes!("golden/jpeg/gray-restarts.jpg").to_vec();
+    for whole in [encode_jpeg(&image, 90), encode_png(&image), progressive, restarts] {
+        decode_gray(&whole).expect("a whole image");
+        // Without its last bytes (end markers, padding) a file may still hold every pixel.
+        for length in (0..whole.len() - 16).step_by(7) {
+            assert!(decode_gray(&whole[..length]).is_err(), "{length} of {} bytes decode", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_missing_end_marker_loses_no_pixel() {
+    let image = picture(40, 40);
+    let whole = encode_jpeg(&image, 90);
+    assert_eq!(decode_gray(&whole[..whole.len() - 2]), decode_gray(&whole));
+}
+
+#[test]
+fn restart_markers_must_count() {
+    let mut bytes = include_bytes!("golden/jpeg/gray-restarts.jpg").to_vec();
+    let is_marker = |pair: &[u8]| pair[0] == 0xFF && (0xD0..=0xD7).contains(&pair[1]);
+    let second = bytes.windows(2).enumerate().filter(|(_, pair)| is_marker(pair)).nth(1).expect("a marker").0;
+    bytes[second + 1] ^= 4;
+    let message = decode_gray(&bytes).expect_err("markers out of order").to_string();
+    assert!(message.contains("restart"), "{message}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn flipped_bits_never_panic(
+        which in 0_usize..6,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u32..8), 1..12),
+    ) {
+        let files: [&[u8]; 6] = [
+            include_bytes!("golden/jpeg/gray-q90.jpg"),
+            include_bytes!("golden/jpeg/gray-restarts.jpg"),
+            include_bytes!("golden/jpeg/gray-q100-optimised.jpg"),
+            include_bytes!("golden/jpeg/gray-progressive.jpg"),
+            include_bytes!("golden/jpeg/colour-420.jpg"),
+            include_bytes!("golden/jpeg/gray-q90.png"),
+        ];
+        let mut bytes = files[which].to_vec();
+        for (place, bit) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+        }
+        if let Ok(image) = decode_gray(&bytes) {
+            prop_assert_eq!(image.pixels.len(), image.width as usize * image.height as usize);
+        }
+    }
+
+    #[test]
+    fn garbage_never_panics(head in 0_usize..3, body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let heads: [&[u8]; 3] = [b"", b"\xFF\xD8\xFF", b"\x89PNG\r\n\x1a\n"];
+        prop_assert!(decode_gray(&[heads[head], &body].concat()).is_err());
+    }
+}
