@@ -4,7 +4,7 @@
 use crate::checkpoint::{self, Progress};
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
-use crate::environment::{environment, now, peak_memory_bytes, VERSION};
+use crate::environment::{VERSION, environment, now, peak_memory_bytes};
 use crate::evaluate::{Bootstrap, Evaluator, cache};
 use crate::events::{Event, Observer, Observers};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile};

@@ -73,7 +73,11 @@ fn program(command: &Command) -> String {
 }
 
 fn quoted(word: &str) -> String {
-    if word.is_empty() || word.contains([' ', '"', '$', ';', '*']) { format!("'{word}'") } else { word.to_owned() }
+    if word.is_empty() || word.contains([' ', '"', '$', ';', '*']) {
+        format!("'{word}'")
+    } else {
+        word.to_owned()
+    }
 }
 
 /// `45 s`, `2 min 5 s`, `1 h 2 min`.

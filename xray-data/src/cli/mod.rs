@@ -1,5 +1,6 @@
 //! The command line: one file per command. Results go to stdout, everything else to stderr.
 
+mod bench;
 mod build;
 mod check;
 mod progress;
@@ -65,6 +66,7 @@ enum Command {
     Stats(stats::StatsArguments),
     Split(split::SplitArguments),
     Show(show::ShowArguments),
+    Bench(bench::BenchArguments),
     //SYNTH Synth(synth::SynthArguments),
 }
 
@@ -84,6 +86,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Stats(arguments)) => stats::run(&arguments, format),
         Some(Command::Split(arguments)) => split::run(&arguments, format),
         Some(Command::Show(arguments)) => show::run(&arguments, format),
+        Some(Command::Bench(arguments)) => bench::run(&arguments, format),
         //SYNTH Some(Command::Synth(arguments)) => synth::run(&arguments, format),
         None => Err(Failure::new(Exit::Usage, "no command was given").hint("xray-data --help lists them")),
     })

@@ -54,8 +54,11 @@ fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
 }
 
-/// The TFRecord files directly in a folder, by name.
-pub(crate) fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The TFRecord files directly in a folder, by name: `*.tfrec`, `*.tfrecord`, `*.tfrecords`, also `.gz`.
+///
+/// # Errors
+/// A folder that cannot be listed, or that holds none.
+pub fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = paths.map_err(Error::io(folder, "list"))?;

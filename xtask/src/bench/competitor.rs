@@ -54,7 +54,8 @@ impl Competitor {
         let peaks: Vec<_> = self.peaks.iter().filter_map(|pointer| number(pointer)).collect();
         let peak_mib = (!peaks.is_empty()).then(|| peaks.iter().sum());
         let versions = json["versions"].as_object().into_iter().flatten();
-        let versions = versions.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect();
+        let versions =
+            versions.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect();
         Ok(Reading { rate, peak_mib, versions })
     }
 }
@@ -90,7 +91,8 @@ mod tests {
 
     #[test]
     fn figures_are_read_from_json_of_many_lines_and_the_memory_of_workers_is_added() {
-        let printed = "{\n  \"img_per_s\": 1.5,\n  \"peak_rss_mb\": 100,\n  \"workers_peak_rss_mb\": 20.5\n}\n";
+        let printed =
+            "{\n  \"img_per_s\": 1.5,\n  \"peak_rss_mb\": 100,\n  \"workers_peak_rss_mb\": 20.5\n}\n";
         let reading = competitor().read(printed).expect("figures");
         assert_eq!((reading.rate, reading.peak_mib), (1.5, Some(120.5)));
     }

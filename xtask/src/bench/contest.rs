@@ -34,7 +34,8 @@ pub(super) struct Outcome {
 impl Contest {
     /// Ours, theirs, ours, theirs: a slow minute of the machine meets both.
     pub(super) fn hold(self, rounds: usize) -> Result<Outcome> {
-        let against = self.theirs.as_ref().map_or(String::new(), |theirs| format!(" against {}", theirs.name));
+        let against =
+            self.theirs.as_ref().map_or(String::new(), |theirs| format!(" against {}", theirs.name));
         eprintln!("{}{against}, {rounds} rounds", self.task);
         let rounds = (1..=rounds).map(|number| self.round(number)).collect::<Result<_>>()?;
         Ok(Outcome { contest: self, rounds })

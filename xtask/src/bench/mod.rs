@@ -4,6 +4,7 @@ mod competitor;
 mod contest;
 mod data;
 mod machine;
+mod peers;
 mod report;
 mod shards;
 mod spread;

@@ -5,7 +5,7 @@ mod runner;
 mod skipped;
 mod system;
 
-use crate::steps::{self, duration};
+use crate::steps::duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use runner::{Report, Runner};

@@ -36,8 +36,10 @@ fn make(folder: &Path, python: &Path) -> Result<()> {
     let wanted = folder.join("wanted.txt");
     fs::write(&wanted, REQUIREMENTS).with_context(|| format!("cannot write {}", wanted.display()))?;
     steps::run(command(python).args(PIP_INSTALL).arg(&wanted)).context("pip cannot install TensorFlow")?;
-    steps::run(command(python).args(["-c", "import tensorflow, numpy, PIL"]).env("TF_CPP_MIN_LOG_LEVEL", "3"))
-        .context("TensorFlow cannot be imported")?;
+    steps::run(
+        command(python).args(["-c", "import tensorflow, numpy, PIL"]).env("TF_CPP_MIN_LOG_LEVEL", "3"),
+    )
+    .context("TensorFlow cannot be imported")?;
     fs::rename(&wanted, folder.join(STAMP)).context("cannot mark the environment as ready")?;
     eprintln!("made in {}", steps::duration(start.elapsed()));
     Ok(())

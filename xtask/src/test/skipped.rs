@@ -162,7 +162,8 @@ running 0 tests
 
     #[test]
     fn equal_reasons_stand_in_one_line() {
-        let found = [skipped("a", "no GPU"), skipped("b", "no data"), skipped("c", "no GPU"), skipped("a", "no GPU")];
+        let found =
+            [skipped("a", "no GPU"), skipped("b", "no data"), skipped("c", "no GPU"), skipped("a", "no GPU")];
         assert_eq!(grouped(&found), ["no GPU (a, c)", "no data (b)"]);
     }
 }
