@@ -136,8 +136,8 @@ impl BuildProblem {
 /// thread, of every image that is done. Until the last byte is written the folder holds no `dataset.json` and no shard under its final name.
 ///
 /// # Errors
-/// [`Error::Build`](crate::Error::Build) for the folder, [`Error::Split`] for the split, [`Error::Image`] and others for an image
-/// that cannot be used, unless such are skipped.
+/// [`Build`](crate::Error::Build) for the folder, [`Split`](crate::Error::Split) for the split, and
+/// [`Image`](crate::Error::Image) and others for an image that cannot be used, unless such are skipped.
 pub fn build(
     set: &SourceSet,
     config: &BuildConfig,

@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Split, SplitSummary};
 
+/// Of pictures that occur twice within a split, so many are named.
+const SHOWN: usize = 5;
+
 /// A good record and where it is.
 #[derive(Clone, Copy)]
 struct Placed<'a> {
@@ -51,6 +54,7 @@ pub(super) fn report(
 /// sides it is an answer known in advance.
 fn duplicates(records: &[Placed<'_>], problems: &mut Vec<CheckProblem>, warnings: &mut Vec<String>) {
     let (mut names, mut pictures) = (HashMap::new(), HashMap::new());
+    let mut alike = Vec::new();
     for record in records {
         let problem = |problem| CheckProblem { place: record.place(), problem };
         if let Some(first) = names.insert(&record.seen.image_id, record) {
@@ -61,11 +65,14 @@ fn duplicates(records: &[Placed<'_>], problems: &mut Vec<CheckProblem>, warnings
                 problems.push(problem(format!("the same picture is in another split: {}", first.place())));
             }
             Some(first) => {
-                warnings.push(format!("{} is the same picture as {}", record.place(), first.place()))
+                alike.push(format!("{} is the same picture as {}", record.place(), first.place()));
             }
             None => {}
         }
     }
+    let more = alike.len().saturating_sub(SHOWN);
+    warnings.extend(alike.into_iter().take(SHOWN));
+    warnings.extend((more > 0).then(|| format!("{more} more pictures occur twice within a split")));
 }
 
 fn overlaps(records: &[Placed<'_>], problems: &mut Vec<CheckProblem>) {

@@ -1,7 +1,7 @@
 //! `xray-data bench`
 
 use super::stats::DataArguments;
-use super::{Format, print, warn};
+use super::{Format, print};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -152,7 +152,6 @@ fn read(arguments: &BenchArguments) -> Result<ReadRate, Failure> {
 
 fn load(arguments: &BenchArguments) -> Result<LoadRate, Failure> {
     let dataset = Arc::new(arguments.data.open()?);
-    warn(dataset.warnings());
     let records = all_records(&dataset)?;
     let images = records.len() as u64;
     let preprocessing = Preprocessing { size: arguments.size, ..Preprocessing::default() };

@@ -8,7 +8,7 @@ mod show;
 mod source;
 mod split;
 mod stats;
-//SYNTH mod synth;
+mod synth;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -66,14 +66,16 @@ enum Command {
     Stats(stats::StatsArguments),
     Split(split::SplitArguments),
     Show(show::ShowArguments),
+    Synth(synth::SynthArguments),
     Bench(bench::BenchArguments),
-    //SYNTH Synth(synth::SynthArguments),
 }
 
 /// Does what was asked.
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if let Some(shell) = arguments.completions {
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-data", &mut io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "xray-data", &mut script);
+        write_result(&script)?;
         return Ok(Exit::Ok);
     }
     let Common { format, threads } = arguments.common;
@@ -86,20 +88,26 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Stats(arguments)) => stats::run(&arguments, format),
         Some(Command::Split(arguments)) => split::run(&arguments, format),
         Some(Command::Show(arguments)) => show::run(&arguments, format),
+        Some(Command::Synth(arguments)) => synth::run(&arguments, format),
         Some(Command::Bench(arguments)) => bench::run(&arguments, format),
-        //SYNTH Some(Command::Synth(arguments)) => synth::run(&arguments, format),
         None => Err(Failure::new(Exit::Usage, "no command was given").hint("xray-data --help lists them")),
     })
 }
 
-/// Prints a result in the wanted format. A reader that has seen enough, such as `head`, is no error.
+/// Prints a result in the wanted format.
 fn print<T: Serialize>(format: Format, value: &T, text: impl Display) -> Result<(), Failure> {
     let text = match format {
         Format::Text => text.to_string(),
         Format::Json => serde_json::to_string_pretty(value)
             .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot print as JSON: {error}")))?,
     };
-    match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
+    write_result(format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
+fn write_result(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Unexpected, format!("cannot write to stdout: {error}")))
         }

@@ -16,8 +16,8 @@ pub(super) struct SourceArguments {
     #[command(flatten)]
     kind: SourceKind,
 
-    /// Table of labels, where it is not in the folder (--nih) or not told by the images (--dicom); for
-    /// --tfrecord a table that says whose images they are. May be packed (.gz)
+    /// Table of labels, where the folder of images holds none; for --tfrecord a table that says whose images
+    /// they are. May be packed (.gz)
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     labels_csv: Option<PathBuf>,
 
@@ -97,7 +97,7 @@ impl FeaturePreset {
 /// How images are given to train, val and test.
 #[derive(Debug, Args)]
 pub(super) struct SplitChoice {
-    /// Fraction of the patients in val; with official lists, of the patients in the train list
+    /// Fraction of the patients in val
     #[arg(long, value_name = "F", default_value_t = 0.1, help_heading = "Split")]
     val: f64,
 
@@ -116,7 +116,8 @@ pub(super) struct SplitOptions {
     #[command(flatten)]
     pub(super) draw: SplitChoice,
 
-    /// Official list of the images that are not for testing, such as train_val_list.txt
+    /// Official list of the images that are not for testing, such as train_val_list.txt; --val is drawn from
+    /// its patients
     #[arg(long, value_name = "FILE", requires = "test_list", help_heading = "Split")]
     train_list: Option<PathBuf>,
 

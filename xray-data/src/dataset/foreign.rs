@@ -74,7 +74,7 @@ fn records(source: &SourceSet) -> Vec<Located> {
         Origin::Record { file, names, number, entry } => {
             Some(Located { file: file.clone(), names: names.clone(), number: *number, entry: *entry })
         }
-        Origin::File(_) => None,
+        Origin::File(_) | Origin::Phantom(_) => None,
     });
     located.collect()
 }

@@ -3,7 +3,7 @@
 use crate::schema::{Label, Sample};
 use xray_artifacts::Split;
 
-/// The image's name; split, patient after `#`, view, sex and age; then the findings, with `?` where it is not known. At
+/// The image's name; split, view, sex, age, and the patient after `#`; then the findings, with `?` where it is not known. At
 /// most `most` lines of `width` characters.
 pub(super) fn lines(
     sample: &Sample<'_>,
@@ -14,7 +14,7 @@ pub(super) fn lines(
 ) -> Vec<String> {
     let patient = sample.patient_id.as_ref().map(|id| format!("#{id}"));
     let person = [sample.view.clone(), sample.sex.clone(), sample.age.map(|age| age.to_string())];
-    let facts = [Some(split.to_string()), patient].into_iter().chain(person).flatten();
+    let facts = std::iter::once(Some(split.to_string())).chain(person).chain([patient]).flatten();
     let mut lines = vec![sample.image_id.clone(), facts.collect::<Vec<_>>().join(" ")];
     lines.extend(wrapped(&findings(sample, labels), width));
     if lines.len() > most {
@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(lines(&sample(&labels), Split::Val, &names, 24, most), expected);
         };
         let (yes, no, unknown) = (Label::Positive, Label::Negative, Label::Unknown);
-        let head = ["00000013_005.png", "val #13 PA F 60"];
+        let head = ["00000013_005.png", "val PA F 60 #13"];
         check([no, no, no], 4, &[head[0], head[1], "No Finding"]);
         check([yes, no, unknown], 4, &[head[0], head[1], "Effusion, Mass?"]);
         check([yes, yes, yes], 4, &[head[0], head[1], "Effusion", "Pleural_Thickening, Mass"]);

@@ -4,7 +4,8 @@
 //! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table;
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
-//! * [`dicom`]: DICOM files with a table of labels (feature `dicom`).
+//! * [`synthetic`]: phantoms that are drawn when they are needed;
+//! * `dicom`: DICOM files with a table of labels (feature `dicom`).
 
 pub mod csv_table;
 #[cfg(feature = "dicom")]
@@ -15,6 +16,7 @@ mod listing;
 pub mod nih;
 mod origin;
 mod problem;
+pub mod synthetic;
 mod table;
 pub mod tfrecord;
 
@@ -23,6 +25,7 @@ pub use folder::{Found, ImageFolder};
 pub use listing::{Listed, Listing, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;
+pub use synthetic::Phantom;
 pub(crate) use table::{Table, read_text};
 
 use crate::schema::Label;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::example::Example;
 use crate::image::GrayImage;
 use crate::schema::FeatureNames;
+use crate::sources::Phantom;
 use crate::tfrecord::{IndexEntry, RecordFile};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub enum Origin {
         /// Where it lies.
         entry: IndexEntry,
     },
+    /// A drawing that is made when it is needed.
+    Phantom(Phantom),
 }
 
 /// An image as its origin has it.
@@ -55,6 +58,7 @@ impl Origin {
                 file.release(*entry);
                 Ok(Loaded::Encoded(image))
             }
+            Origin::Phantom(phantom) => Ok(Loaded::Pixels(phantom.draw())),
         }
     }
 
@@ -63,6 +67,7 @@ impl Origin {
         match self {
             Origin::File(path) => path.display().to_string(),
             Origin::Record { file, number, entry, .. } => file.place(*number, entry.offset).to_string(),
+            Origin::Phantom(phantom) => phantom.to_string(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! TFRecords that someone else wrote, joined by image name with a table that says whose images they are.
 
+use crate::build::{BuildProblem, WORKPLACE};
 use crate::error::{Error, Result};
 use crate::example::Example;
 
@@ -54,11 +55,15 @@ fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
 }
 
-/// The TFRecord files directly in a folder, by name: `*.tfrec`, `*.tfrecord`, `*.tfrecords`, also `.gz`.
+/// The TFRecord files directly in a folder, by name: `*.tfrec`, `*.tfrecord`, `*.tfrecords`, also `.gz`. A folder
+/// that a build has not finished has none: some of its shards would pass for all.
 ///
 /// # Errors
 /// A folder that cannot be listed, or that holds none.
 pub fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.join(WORKPLACE).exists() && !folder.join(DatasetManifest::FILE_NAME).exists() {
+        return Err(BuildProblem::Unfinished { folder: folder.to_owned() }.into());
+    }
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = paths.map_err(Error::io(folder, "list"))?;

@@ -17,7 +17,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -143,6 +143,20 @@ mod tests {
             together: vec![vec![12, 3], vec![3, 1000]],
             warnings: Vec::new(),
         };
-        insta::assert_snapshot!(text(&stats));
+        insta::assert_snapshot!(text(&stats), @r"
+                   train                         test
+    images         1,200                            9
+    patients          31                            -
+    Mass              12   1.00%                    0   0.00%
+    Effusion       1,000  83.33%                    0       -         9?
+    No Finding         7   0.58%                    7  77.78%
+
+    image sizes: 64x48 (1,209 images)
+
+    images that show both findings
+                    1     2
+     1 Mass        12
+     2 Effusion     3 1,000
+    ");
     }
 }

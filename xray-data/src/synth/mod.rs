@@ -12,7 +12,8 @@ mod texture;
 
 use crate::image::GrayImage;
 use anatomy::Anatomy;
-use population::{Case, Population};
+pub(crate) use population::Case;
+use population::Population;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +75,7 @@ pub fn synthesise(config: &SynthConfig) -> impl Iterator<Item = SynthImage> + Se
     // Enough for any number of threads to share, few enough to hold in memory.
     const AT_ONCE: usize = 256;
     let config = config.clone();
-    let images = usize::try_from(config.images).unwrap_or(usize::MAX);
-    let mut cases = Population::new(config.seed).take(images);
+    let mut cases = cases(&config);
     std::iter::from_fn(move || {
         let some: Vec<Case> = cases.by_ref().take(AT_ONCE).collect();
         let drawn: Vec<SynthImage> = some.into_par_iter().map(|case| draw(&config, &case)).collect();
@@ -84,16 +84,22 @@ pub fn synthesise(config: &SynthConfig) -> impl Iterator<Item = SynthImage> + Se
     .flatten()
 }
 
-fn draw(config: &SynthConfig, case: &Case) -> SynthImage {
+/// Who is X-rayed, and with which findings, in the order of [`synthesise`]; nothing is drawn yet.
+pub(crate) fn cases(config: &SynthConfig) -> impl Iterator<Item = Case> + Send + use<> {
+    Population::new(config.seed).take(usize::try_from(config.images).unwrap_or(usize::MAX))
+}
+
+/// Draws one of them.
+pub(crate) fn draw(config: &SynthConfig, case: &Case) -> SynthImage {
     let mut anatomy = Anatomy::of(config.seed, case);
     let signs = signs::draw(config, case, &mut anatomy);
     SynthImage {
-        image_id: format!("{:08}_{:03}.png", case.patient, case.follow_up),
-        patient_id: format!("{:08}", case.patient),
+        image_id: case.image_id(),
+        patient_id: case.patient_id(),
         labels: case.labels,
         age: case.age,
-        sex: if case.female { "F" } else { "M" },
-        view: if case.ap { "AP" } else { "PA" },
+        sex: case.sex(),
+        view: case.view(),
         image: render::render(config, case, &anatomy, &signs),
     }
 }

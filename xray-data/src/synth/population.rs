@@ -43,15 +43,35 @@ const KEPT: f64 = 0.155;
 
 /// One image to be drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Case {
+pub(crate) struct Case {
     /// From 1.
-    pub(super) patient: u64,
+    pub(crate) patient: u64,
     /// From 0.
-    pub(super) follow_up: u64,
-    pub(super) age: u16,
-    pub(super) female: bool,
-    pub(super) labels: [bool; 14],
-    pub(super) ap: bool,
+    pub(crate) follow_up: u64,
+    pub(crate) age: u16,
+    pub(crate) female: bool,
+    pub(crate) labels: [bool; 14],
+    pub(crate) ap: bool,
+}
+
+impl Case {
+    /// `PPPPPPPP_FFF.png`, as NIH names its files.
+    pub(crate) fn image_id(&self) -> String {
+        format!("{:08}_{:03}.png", self.patient, self.follow_up)
+    }
+
+    /// Eight digits.
+    pub(crate) fn patient_id(&self) -> String {
+        format!("{:08}", self.patient)
+    }
+
+    pub(crate) fn sex(&self) -> &'static str {
+        if self.female { "F" } else { "M" }
+    }
+
+    pub(crate) fn view(&self) -> &'static str {
+        if self.ap { "AP" } else { "PA" }
+    }
 }
 
 /// The endless sequence of cases of one seed.

@@ -1,0 +1,222 @@
+//! Building shards from tables and images made here, by the program itself.
+
+use crate::workbench::Workbench;
+use png::{BitDepth, ColorType};
+use std::fs;
+use xray_data::{Dataset, Draw, GrayImage, OpenOptions, decode_gray, encode_jpeg};
+
+/// A bright blob on a gradient, its place depending on `number`: no two are alike.
+fn picture(side: u32, number: u32) -> GrayImage {
+    let centre = (side / 4 + number * 13 % (side / 2)) as f32;
+    let pixel = |i: u32| {
+        let (x, y) = ((i % side) as f32, (i / side) as f32);
+        let blob = (80.0 + number as f32)
+            * (-((x - centre).powi(2) + (y - centre).powi(2)) / (side as f32 * 8.0)).exp();
+        (40.0 + 60.0 * y / side as f32 + blob) as u8
+    };
+    GrayImage { width: side, height: side, pixels: (0..side * side).map(pixel).collect() }
+}
+
+fn png(image: &GrayImage, color: ColorType, depth: BitDepth, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, image.width, image.height);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header().expect("memory");
+    writer.write_image_data(data).expect("memory");
+    writer.finish().expect("memory");
+    bytes
+}
+
+/// The same picture as 16-bit gray, 257 times the 8-bit value.
+fn png_16_bit(image: &GrayImage) -> Vec<u8> {
+    let data: Vec<u8> = image.pixels.iter().flat_map(|&pixel| [pixel, pixel]).collect();
+    png(image, ColorType::Grayscale, BitDepth::Sixteen, &data)
+}
+
+/// The same picture as RGBA, as some copies of the NIH images are.
+fn png_rgba(image: &GrayImage) -> Vec<u8> {
+    let data: Vec<u8> = image.pixels.iter().flat_map(|&p| [p, p, p, 255]).collect();
+    png(image, ColorType::Rgba, BitDepth::Eight, &data)
+}
+
+/// Twelve patients with three small images each, and a table.
+fn small_source(bench: &Workbench) {
+    let mut table = "file,subject,Mass,Effusion\n".to_owned();
+    for number in 0..36 {
+        let name = format!("images/{number:03}.jpg");
+        bench.write(&name, encode_jpeg(&picture(48, number), 95));
+        let (mass, effusion) = (number % 5 == 0, number % 7 == 0);
+        table += &format!("{name},p{},{},{}\n", number / 3, u8::from(mass), u8::from(effusion));
+    }
+    bench.write("labels.csv", table);
+}
+
+const SMALL: &str = "build --csv labels.csv --path-column file --patient-column subject";
+
+#[test]
+fn pictures_of_every_depth_colour_and_size_come_out_alike() {
+    let bench = Workbench::new();
+    let original = picture(1024, 0);
+    bench.write("gray8.png", png(&original, ColorType::Grayscale, BitDepth::Eight, &original.pixels));
+    bench.write("gray16.png", png_16_bit(&original));
+    bench.write("rgba.png", png_rgba(&original));
+    bench.write("small.jpg", encode_jpeg(&picture(768, 0), 95));
+    bench.write(
+        "labels.csv",
+        "path,patient,Mass\ngray8.png,1,1\ngray16.png,2,0\nrgba.png,3,0\nsmall.png,4,-1\n",
+    );
+    bench.good("build --csv labels.csv --size 256 --encoding png --val 0 --test 0 --out shards");
+    let dataset = Dataset::open(&bench.path("shards"), &OpenOptions::default()).expect("just built");
+    let records = dataset.select(xray_artifacts::Split::Train, &Draw::default()).expect("all are in train");
+    let mut images: Vec<_> = records
+        .iter()
+        .map(|&id| {
+            let sample = dataset.sample(id).expect("just built");
+            (sample.image_id, decode_gray(sample.image).expect("just encoded"))
+        })
+        .collect();
+    images.sort_by(|a, b| a.0.cmp(&b.0));
+    let [(_, gray16), (_, gray8), (_, rgba), (_, small)] = images.as_slice() else { panic!("four images") };
+    assert_eq!((gray8.width, gray8.height), (256, 256));
+    assert_eq!(gray8, gray16);
+    assert_eq!(gray8, rgba);
+    // Another size has another blob; the gradient is the same within JPEG's error.
+    let corner = |image: &GrayImage| i32::from(image.pixels[5 * 256 + 250]);
+    assert!((corner(gray8) - corner(small)).abs() <= 4, "{} {}", corner(gray8), corner(small));
+}
+
+#[test]
+fn the_bytes_depend_on_source_and_settings_only() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --size 32 --threads 1 --out one"));
+    bench.good(&format!("{SMALL} --size 32 --threads 2 --out two"));
+    assert_eq!(bench.files("one"), bench.files("two"));
+    bench.good(&format!("{SMALL} --size 32 --threads 2 --seed 1 --out other"));
+    assert_ne!(bench.files("one"), bench.files("other"));
+    assert!(bench.files("one").iter().any(|(name, _)| name.ends_with(".tfrecord.idx")));
+}
+
+#[test]
+fn gray_jpegs_are_kept_byte_for_byte() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --out shards"));
+    let dataset = Dataset::open(&bench.path("shards"), &OpenOptions::default()).expect("just built");
+    for id in dataset.select(xray_artifacts::Split::Train, &Draw::default()).expect("not empty") {
+        let sample = dataset.sample(id).expect("just built");
+        let file = fs::read(bench.path("images").join(&sample.image_id)).expect("the source is there");
+        assert!(sample.image == file, "{} differs", sample.image_id);
+    }
+}
+
+#[test]
+fn a_folder_in_use_is_refused_and_an_old_set_replaced_whole() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --records-per-shard 1 --out shards"));
+    let before = bench.files("shards");
+    let message = bench.refused(2, &format!("{SMALL} --out shards"));
+    assert!(message.contains("shards is not empty") && message.contains("--overwrite"), "{message}");
+    assert_eq!(bench.files("shards"), before);
+
+    bench.good(&format!("{SMALL} --overwrite --out shards"));
+    bench.good(&format!("{SMALL} --out fresh"));
+    assert_eq!(bench.files("shards"), bench.files("fresh"), "no old shard is left");
+
+    bench.write("shards/notes.txt", "mine");
+    let message = bench.refused(2, &format!("{SMALL} --overwrite --out shards"));
+    assert!(message.contains("`notes.txt`, which is no part of a data set"), "{message}");
+}
+
+#[test]
+fn a_build_that_was_stopped_is_no_data_set() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    // What a build leaves that is killed half-way.
+    bench.write("shards/.building/train-00000-of-00009.tfrecord", "half");
+    let message = bench.refused(2, &format!("{SMALL} --out shards"));
+    assert!(message.contains("unfinished build") && message.contains("--overwrite"), "{message}");
+    // What it leaves that is killed while the finished shards move up.
+    bench.write("shards/train-00000-of-00009.tfrecord", "");
+    for command in ["check", "stats", "show"] {
+        let message = bench.refused(2, &format!("{command} shards"));
+        assert!(message.contains("shards holds an unfinished build"), "{command}: {message}");
+    }
+    bench.good(&format!("{SMALL} --overwrite --out shards"));
+    bench.good("check shards");
+}
+
+#[test]
+fn a_failed_build_leaves_the_old_set_alone() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --out shards"));
+    let before = bench.files("shards");
+    bench.write("images/017.jpg", "no picture");
+    let message = bench.refused(5, &format!("{SMALL} --overwrite --out shards"));
+    assert!(message.contains("017.jpg") && message.contains("--skip-bad"), "{message}");
+    assert_eq!(bench.files("shards"), before);
+
+    let ran = bench.run(&format!("{SMALL} --overwrite --skip-bad --out shards"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("skipped: ") && ran.stderr.contains("017.jpg"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("35 images") && ran.stdout.contains("left out 1 images"), "{}", ran.stdout);
+    bench.good("check shards");
+}
+
+#[test]
+fn missing_images_are_an_error_or_counted() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    for number in ["003", "004"] {
+        fs::remove_file(bench.path(&format!("images/{number}.jpg"))).expect("was written");
+    }
+    let message = bench.refused(5, &format!("{SMALL} --out shards"));
+    assert!(
+        message.contains("labels.csv line 5: no image file for `images/003.jpg`")
+            && message.contains("nor for 1 other row")
+            && message.contains("--skip-missing"),
+        "{message}"
+    );
+    let built = bench.json(&format!("{SMALL} --skip-missing --out shards"));
+    assert_eq!(built["missing"], 2);
+    bench.good("check shards");
+}
+
+#[test]
+fn records_of_others_are_built_by_patient() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --labels Effusion,Mass --out first"));
+    // Our own shards serve as somebody's TFRecords; a table that contradicts their patients wins.
+    let rows = (0..36).map(|number| format!("{number:03}.png,q{}\n", number / 6));
+    bench.write("patients.csv", format!("image,patient\n{}", rows.collect::<String>()));
+    let built =
+        bench.json("build --tfrecord first --labels-csv patients.csv --val 0 --test 0.5 --out second");
+    let patients = |split: &str| built["manifest"]["splits"][split]["patients"].as_u64().unwrap_or(0);
+    assert_eq!(patients("train") + patients("test"), 6, "{built}");
+    assert_eq!(built["manifest"]["labels"], serde_json::json!(["Effusion", "Mass"]));
+    assert_eq!(built["manifest"]["source"]["kind"], "tfrecord");
+    bench.good("check second");
+    bench.write("patients.csv", "image,patient\nother.png,1\n");
+    let message = bench.refused(5, "build --tfrecord first --labels-csv patients.csv --out third");
+    assert!(message.contains("no row for image"), "{message}");
+}
+
+#[test]
+fn command_lines_that_cannot_be_run_are_refused() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    let check = |arguments: &str, expected: &str| {
+        let message = bench.refused(2, arguments);
+        assert!(message.contains(expected), "{message}");
+    };
+    check("build --out shards", "--nih <DIR>|--csv <FILE>");
+    check(&format!("{SMALL} --val 0.5 --test 0.5 --out shards"), "leave no room for train");
+    check(&format!("{SMALL} --size 4 --out shards"), "4 pixels");
+    check(&format!("{SMALL} --test-list a --out shards"), "--train-list");
+    assert!(!bench.path("shards").exists(), "nothing was made");
+}

@@ -1,0 +1,210 @@
+//! DICOM files written here byte by byte (PS3.5: explicit VR, little endian), read by the program.
+
+use crate::workbench::Workbench;
+use std::path::Path;
+use xray_data::sources::dicom::{decode, read_header};
+use xray_data::{GrayImage, encode_jpeg};
+
+const UNCOMPRESSED: &str = "1.2.840.10008.1.2.1";
+const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+
+/// Tag, VR, length and value; values are padded to even length.
+fn element(group: u16, number: u16, vr: &str, value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if value.len() % 2 == 1 {
+        value.push(if vr == "UI" || vr.starts_with('O') { 0 } else { b' ' });
+    }
+    let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
+    bytes.extend(vr.as_bytes());
+    if matches!(vr, "OB" | "OW" | "SQ") {
+        bytes.extend([0, 0]);
+        bytes.extend((value.len() as u32).to_le_bytes());
+    } else {
+        bytes.extend((value.len() as u16).to_le_bytes());
+    }
+    bytes.extend(value);
+    bytes
+}
+
+fn short(group: u16, number: u16, value: u16) -> Vec<u8> {
+    element(group, number, "US", &value.to_le_bytes())
+}
+
+/// A file of these data elements, which must be in order.
+fn file(transfer_syntax: &str, elements: &[Vec<u8>]) -> Vec<u8> {
+    let meta = [
+        element(2, 1, "OB", &[0, 1]),
+        element(2, 2, "UI", b"1.2.840.10008.5.1.4.1.1.1.1"),
+        element(2, 3, "UI", b"1.2.3.4"),
+        element(2, 0x10, "UI", transfer_syntax.as_bytes()),
+        element(2, 0x12, "UI", b"1.2.3"),
+    ]
+    .concat();
+    let mut bytes = vec![0; 128];
+    bytes.extend(b"DICM");
+    bytes.extend(element(2, 0, "UL", &(meta.len() as u32).to_le_bytes()));
+    bytes.extend(meta);
+    bytes.extend(elements.concat());
+    bytes
+}
+
+/// An image of one row of 16-bit values of `bits` bits, with what else belongs between the geometry and the
+/// pixels.
+fn row(photometric: &str, bits: u16, signed: bool, values: &[i32], more: &[Vec<u8>]) -> Vec<u8> {
+    let pixels: Vec<u8> = values.iter().flat_map(|&value| (value as u16).to_le_bytes()).collect();
+    let mut elements = vec![
+        short(0x28, 2, 1),
+        element(0x28, 4, "CS", photometric.as_bytes()),
+        short(0x28, 0x10, 1),
+        short(0x28, 0x11, values.len() as u16),
+        short(0x28, 0x100, 16),
+        short(0x28, 0x101, bits),
+        short(0x28, 0x102, bits - 1),
+        short(0x28, 0x103, u16::from(signed)),
+    ];
+    elements.extend_from_slice(more);
+    elements.push(element(0x7FE0, 0x10, "OW", &pixels));
+    file(UNCOMPRESSED, &elements)
+}
+
+fn decimal(number: u16, value: &str) -> Vec<u8> {
+    element(0x28, number, "DS", value.as_bytes())
+}
+
+fn window(center: &str, width: &str) -> [Vec<u8>; 2] {
+    [decimal(0x1050, center), decimal(0x1051, width)]
+}
+
+fn check(file: &[u8], expected: &[u8]) {
+    assert_eq!(decode(Path::new("a.dcm"), file).expect("a good file").pixels, expected);
+}
+
+#[test]
+fn stored_values_become_gray_as_the_standard_says() {
+    // C.11.2.1.2: x <= c - 0.5 - (w-1)/2 is black, above c - 0.5 + (w-1)/2 white, linear between.
+    let values = [0, 1000, 1499, 2000, 2500, 4095];
+    let linear = |x: f64| ((x - 1999.5) / 999.0 + 0.5) * 255.0;
+    let gray: Vec<u8> =
+        values.iter().map(|&x| linear(f64::from(x)).round().clamp(0.0, 255.0) as u8).collect();
+    check(&row("MONOCHROME2", 12, false, &values, &window("2000", "1000")), &gray);
+    let inverted: Vec<u8> = gray.iter().map(|value| 255 - value).collect();
+    check(&row("MONOCHROME1", 12, false, &values, &window("2000", "1000")), &inverted);
+}
+
+#[test]
+fn values_are_rescaled_and_signed_before_the_window() {
+    // 2 x - 1000: the stored values land on -1000, 0 and 1000.
+    let [center, width] = window("0", "2001");
+    let more = [center, width, decimal(0x1052, "-1000"), decimal(0x1053, "2")];
+    check(&row("MONOCHROME2", 12, false, &[0, 500, 1000], &more), &[0, 128, 255]);
+    let [center, width] = window("0", "2001");
+    check(&row("MONOCHROME2", 12, true, &[-1000, 0, 1000], &[center, width]), &[0, 128, 255]);
+}
+
+#[test]
+fn without_a_window_the_range_of_the_values_is_used() {
+    check(&row("MONOCHROME2", 12, false, &[100, 200, 300], &[]), &[0, 128, 255]);
+    // Bits above the twelve stored ones are not part of the value.
+    check(&row("MONOCHROME2", 12, false, &[0xF064, 0xF0C8, 0x012C], &[]), &[0, 128, 255]);
+}
+
+#[test]
+fn a_look_up_table_wins_over_a_window() {
+    let descriptor = [3u16, 100, 16].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+    // Twelve bits used of the declared sixteen, as some devices write.
+    let entries = [0u16, 1024, 4095].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+    let item = [element(0x28, 0x3002, "US", &descriptor), element(0x28, 0x3006, "OW", &entries)].concat();
+    let mut sequence = vec![0xFE, 0xFF, 0x00, 0xE0];
+    sequence.extend((item.len() as u32).to_le_bytes());
+    sequence.extend(item);
+    let [center, width] = window("0", "1");
+    let more = [center, width, element(0x28, 0x3010, "SQ", &sequence)];
+    check(&row("MONOCHROME2", 12, false, &[50, 100, 101, 102, 900], &more), &[0, 0, 64, 255, 255]);
+}
+
+/// An 8-bit image whose pixel data are one JPEG.
+fn jpeg_file(image: &GrayImage) -> Vec<u8> {
+    let mut fragment = encode_jpeg(image, 95);
+    if fragment.len() % 2 == 1 {
+        fragment.push(0);
+    }
+    // Undefined length: an empty offset table, one fragment, the delimiter.
+    let mut pixels = [0x7FE0u16.to_le_bytes(), 0x10u16.to_le_bytes()].concat();
+    pixels.extend(b"OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\x00\xE0\0\0\0\0\xFE\xFF\x00\xE0");
+    pixels.extend((fragment.len() as u32).to_le_bytes());
+    pixels.extend(fragment);
+    pixels.extend(b"\xFE\xFF\xDD\xE0\0\0\0\0");
+    file(
+        JPEG_BASELINE,
+        &[
+            element(8, 0x18, "UI", b"1.2.3.4"),
+            element(0x10, 0x20, "LO", b"P7"),
+            element(0x10, 0x40, "CS", b"F"),
+            element(0x10, 0x1010, "AS", b"061Y"),
+            element(0x18, 0x5101, "CS", b"PA"),
+            short(0x28, 2, 1),
+            element(0x28, 4, "CS", b"MONOCHROME2"),
+            short(0x28, 0x10, image.height as u16),
+            short(0x28, 0x11, image.width as u16),
+            short(0x28, 0x100, 8),
+            short(0x28, 0x101, 8),
+            short(0x28, 0x102, 7),
+            short(0x28, 0x103, 0),
+            pixels,
+        ],
+    )
+}
+
+fn gradient() -> GrayImage {
+    let pixels = (0..64 * 64).map(|i: u32| (i % 64 * 4 + i / 64 % 3) as u8).collect();
+    GrayImage { width: 64, height: 64, pixels }
+}
+
+#[test]
+fn files_are_built_by_instance_with_what_their_headers_tell() {
+    let bench = Workbench::new();
+    let path = bench.write("in/series/IM0001", jpeg_file(&gradient()));
+    let header = read_header(&path).expect("a good header");
+    assert_eq!((header.instance.as_deref(), header.patient_id.as_deref()), (Some("1.2.3.4"), Some("P7")));
+    assert_eq!(
+        (header.view.as_deref(), header.sex.as_deref(), header.age),
+        (Some("PA"), Some("F"), Some(61))
+    );
+    bench.write("labels.csv", "image,Mass\n1.2.3.4,1\n");
+    let built =
+        bench.json("build --dicom in --labels-csv labels.csv --val 0 --test 0 --encoding png --out shards");
+    assert_eq!(built["manifest"]["splits"]["train"]["patients"], 1);
+    assert_eq!(built["manifest"]["source"]["kind"], "dicom");
+    bench.good("check shards");
+}
+
+#[test]
+fn jpeg_pixels_come_out_as_the_picture() {
+    let image = gradient();
+    let decoded = decode(Path::new("a.dcm"), &jpeg_file(&image)).expect("a good file");
+    let worst = image.pixels.iter().zip(&decoded.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(8), "{worst:?}");
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused_with_the_file() {
+    let refused = |bytes: &[u8]| {
+        let error = decode(Path::new("odd.dcm"), bytes).expect_err("cannot be shown");
+        xray_artifacts::one_line(&error)
+    };
+    let rgb = row("RGB", 8, false, &[1, 2], &[]);
+    assert!(
+        refused(&rgb).contains("odd.dcm: broken or unusual DICOM: its colours are RGB"),
+        "{}",
+        refused(&rgb)
+    );
+    let good = row("MONOCHROME2", 12, false, &[1, 2, 3, 4], &[]);
+    assert!(
+        refused(&good[..good.len() - 6]).starts_with("odd.dcm: "),
+        "{}",
+        refused(&good[..good.len() - 6])
+    );
+    for length in (0..good.len()).step_by(7) {
+        refused(&good[..length]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests that run the real program in a temporary folder.
+
+mod build;
+mod check;
+#[cfg(feature = "dicom")]
+mod dicom;
+mod nih;
+mod round_trip;
+mod workbench;
