@@ -33,7 +33,7 @@ pub(super) enum Sign {
 pub(super) fn draw(config: &SynthConfig, case: &Case, anatomy: &mut Anatomy) -> Vec<Sign> {
     let mut signs = Vec::new();
     for (finding, present) in case.labels.into_iter().enumerate() {
-        if present {
+        if present && config.contrast > 0.0 {
             let key = finding as u64;
             let mut film = Random::keyed(&[config.seed, 5, case.patient, case.follow_up, key]);
             // Squared: subtle cases are as frequent as in practice, that is, more than obvious ones.
@@ -125,7 +125,7 @@ impl Draw<'_> {
 
     fn effusion(&mut self) {
         let side = self.side();
-        let height = 0.03 + 0.24 * self.strength.min(1.5);
+        let height = 0.27 * self.strength.min(1.5);
         self.signs.push(Sign::Fluid { side, height });
     }
 
@@ -163,7 +163,7 @@ impl Draw<'_> {
 
     fn pneumothorax(&mut self) {
         let side = self.side();
-        let (width, strength) = (0.025 + 0.075 * self.strength.min(1.5), 0.07 + 0.10 * self.strength);
+        let (width, strength) = (0.025 + 0.075 * self.strength.min(1.5), 0.17 * self.strength.min(2.0));
         self.signs.push(Sign::Gap { side, width, strength });
     }
 
