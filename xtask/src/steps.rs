@@ -49,12 +49,12 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// What a program prints to stdout; its stderr goes to the terminal.
+/// What a program prints to stdout. What it says on stderr is shown when it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.with_context(|| format!("cannot start {}", program(command)))?;
+    let output = command.output().with_context(|| format!("cannot start {}", program(command)))?;
     if !output.status.success() {
-        bail!("{} ended with {}", line(command), output.status);
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} ended with {}\n{}", line(command), output.status, said.trim_end());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} prints no text", program(command)))
 }
