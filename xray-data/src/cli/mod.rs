@@ -1,5 +1,6 @@
 //! The command line: one file per command. Results go to stdout, everything else to stderr.
 
+mod bench;
 mod build;
 mod check;
 mod progress;
@@ -66,6 +67,7 @@ enum Command {
     Split(split::SplitArguments),
     Show(show::ShowArguments),
     Synth(synth::SynthArguments),
+    Bench(bench::BenchArguments),
 }
 
 /// Does what was asked.
@@ -87,6 +89,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Split(arguments)) => split::run(&arguments, format),
         Some(Command::Show(arguments)) => show::run(&arguments, format),
         Some(Command::Synth(arguments)) => synth::run(&arguments, format),
+        Some(Command::Bench(arguments)) => bench::run(&arguments, format),
         None => Err(Failure::new(Exit::Usage, "no command was given").hint("xray-data --help lists them")),
     })
 }

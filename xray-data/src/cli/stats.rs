@@ -3,7 +3,7 @@
 use super::source::FeaturePreset;
 use super::{Format, print, warn};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
 use xray_data::stats::Stats;
 use xray_data::{Dataset, OpenOptions};
@@ -32,6 +32,10 @@ pub(super) struct DataArguments {
 }
 
 impl DataArguments {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn open(&self) -> Result<Dataset, Failure> {
         let options = OpenOptions {
             names: self.features.map(FeaturePreset::names),

@@ -58,9 +58,12 @@ fn manifest_labels(folder: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(read_json::<DatasetManifest>(&path)?.labels))
 }
 
-/// The TFRecord files directly in a folder, by name. A folder that a build has not finished has none: some of
-/// its shards would pass for all.
-pub(crate) fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The TFRecord files directly in a folder, by name: `*.tfrec`, `*.tfrecord`, `*.tfrecords`, also `.gz`. A folder
+/// that a build has not finished has none: some of its shards would pass for all.
+///
+/// # Errors
+/// A folder that cannot be listed, or that holds none.
+pub fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
     if folder.join(WORKPLACE).exists() && !folder.join(DatasetManifest::FILE_NAME).exists() {
         return Err(BuildProblem::Unfinished { folder: folder.to_owned() }.into());
     }

@@ -1,0 +1,111 @@
+//! A program that does a task and says how fast it was: ours or another one.
+
+use crate::steps::{self, command};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// Whose allocator gives big blocks back at once loses time to page faults, which says nothing about a loader:
+/// every competitor is measured with these, which keep the blocks (glibc 2.35 or newer; elsewhere unknown and
+/// without effect).
+pub(super) const TUNED_MALLOC: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1",
+);
+
+/// One command and where its figures stand in the JSON that it prints.
+#[derive(Clone, Debug)]
+pub(super) struct Competitor {
+    pub(super) name: String,
+    pub(super) command: Vec<OsString>,
+    /// JSON pointer to the rate, such as `/load/images_per_second`.
+    pub(super) rate: &'static str,
+    /// JSON pointers to its processes' peaks in MiB, where they are said.
+    pub(super) peaks: &'static [&'static str],
+}
+
+/// What one run of a competitor said.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reading {
+    /// Higher is better.
+    pub(super) rate: f64,
+    /// Highest resident memory of all its processes together, in MiB.
+    pub(super) peak_mib: Option<f64>,
+    /// Versions of what it is made of.
+    pub(super) versions: BTreeMap<String, String>,
+}
+
+impl Competitor {
+    /// Runs it once in a process of its own.
+    pub(super) fn run(&self) -> Result<Reading> {
+        let (program, arguments) = self.command.split_first().context("an empty command")?;
+        let mut command = command(program);
+        command.args(arguments).env(TUNED_MALLOC.0, TUNED_MALLOC.1);
+        let printed = steps::output(&mut command)?;
+        self.read(&printed).with_context(|| format!("{} of {}", self.name, steps::line(&command)))
+    }
+
+    fn read(&self, printed: &str) -> Result<Reading> {
+        let json = json_of(printed)?;
+        let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_f64);
+        let rate = number(self.rate).filter(|rate| rate.is_finite() && *rate > 0.0);
+        let Some(rate) = rate else { bail!("no rate at {} of {json}", self.rate) };
+        let peaks: Vec<_> = self.peaks.iter().filter_map(|pointer| number(pointer)).collect();
+        let peak_mib = (!peaks.is_empty()).then(|| peaks.iter().sum());
+        let versions = json["versions"].as_object().into_iter().flatten();
+        let versions =
+            versions.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect();
+        Ok(Reading { rate, peak_mib, versions })
+    }
+}
+
+/// All of the output, or its last line when others come before.
+fn json_of(printed: &str) -> Result<Value> {
+    let last = printed.trim_end().lines().last().unwrap_or_default();
+    serde_json::from_str(printed).or_else(|_| serde_json::from_str(last)).context("its output is no JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn competitor() -> Competitor {
+        Competitor {
+            name: "peer".to_owned(),
+            command: vec!["cargo".into()],
+            rate: "/img_per_s",
+            peaks: &["/peak_rss_mb", "/workers_peak_rss_mb"],
+        }
+    }
+
+    #[test]
+    fn figures_are_read_from_the_last_line() {
+        let printed = "tf.data: 635.9 img/s\n{\"img_per_s\": 635.9, \"peak_rss_mb\": 747.5, \
+                       \"versions\": {\"numpy\": \"2.4.6\"}}\n";
+        let reading = competitor().read(printed).expect("figures");
+        assert_eq!(reading.rate, 635.9);
+        assert_eq!(reading.peak_mib, Some(747.5));
+        assert_eq!(reading.versions["numpy"], "2.4.6");
+    }
+
+    #[test]
+    fn figures_are_read_from_json_of_many_lines_and_the_memory_of_workers_is_added() {
+        let printed =
+            "{\n  \"img_per_s\": 1.5,\n  \"peak_rss_mb\": 100,\n  \"workers_peak_rss_mb\": 20.5\n}\n";
+        let reading = competitor().read(printed).expect("figures");
+        assert_eq!((reading.rate, reading.peak_mib), (1.5, Some(120.5)));
+    }
+
+    #[test]
+    fn a_rate_that_is_absent_or_no_rate_is_an_error() {
+        let refused = |printed: &str, part: &str| {
+            let error = competitor().read(printed).expect_err("must be refused");
+            assert!(format!("{error:#}").contains(part), "{error:#}");
+        };
+        refused("", "its output is no JSON");
+        refused("{\"images\": 3}", "no rate at /img_per_s");
+        refused("{\"img_per_s\": 0}", "no rate at /img_per_s");
+        refused("{\"img_per_s\": null}", "no rate at /img_per_s");
+    }
+}

@@ -1,0 +1,83 @@
+//! Ours and another in turn, round after round.
+
+use super::competitor::{Competitor, Reading};
+use super::spread::Spread;
+use anyhow::Result;
+
+/// A task, and who does it.
+#[derive(Clone, Debug)]
+pub(super) struct Contest {
+    /// What is measured, such as `load 768 → 224 px`.
+    pub(super) task: String,
+    /// Of the rate, such as `images/s`.
+    pub(super) unit: &'static str,
+    pub(super) threads: usize,
+    pub(super) ours: Competitor,
+    /// None where only ours is measured.
+    pub(super) theirs: Option<Competitor>,
+}
+
+/// One round.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Round {
+    pub(super) ours: Reading,
+    pub(super) theirs: Option<Reading>,
+}
+
+/// All rounds of a contest.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) contest: Contest,
+    pub(super) rounds: Vec<Round>,
+}
+
+impl Contest {
+    /// Ours, theirs, ours, theirs: a slow minute of the machine meets both.
+    pub(super) fn hold(self, rounds: usize) -> Result<Outcome> {
+        let against =
+            self.theirs.as_ref().map_or(String::new(), |theirs| format!(" against {}", theirs.name));
+        eprintln!("{}{against}, {rounds} rounds", self.task);
+        let rounds = (1..=rounds).map(|number| self.round(number)).collect::<Result<_>>()?;
+        Ok(Outcome { contest: self, rounds })
+    }
+
+    fn round(&self, number: usize) -> Result<Round> {
+        let ours = self.ours.run()?;
+        let theirs = self.theirs.as_ref().map(Competitor::run).transpose()?;
+        let said = theirs.as_ref().map_or(String::new(), |theirs| {
+            format!(", theirs {:.2}, ratio {:.2}", theirs.rate, ours.rate / theirs.rate)
+        });
+        eprintln!("  round {number}: ours {:.2} {}{said}", ours.rate, self.unit);
+        Ok(Round { ours, theirs })
+    }
+}
+
+impl Outcome {
+    pub(super) fn ours(&self) -> Option<Spread> {
+        Spread::of(self.rounds.iter().map(|round| round.ours.rate))
+    }
+
+    pub(super) fn theirs(&self) -> Option<Spread> {
+        Spread::of(self.rounds.iter().filter_map(|round| Some(round.theirs.as_ref()?.rate)))
+    }
+
+    /// Ours by theirs: above 1 where ours is faster.
+    pub(super) fn ratio(&self) -> Option<Spread> {
+        let pairs = self.rounds.iter().filter_map(|r| Some((r.ours.rate, r.theirs.as_ref()?.rate)));
+        Spread::of_ratios(pairs)
+    }
+
+    /// The highest of all rounds, in MiB.
+    pub(super) fn our_peak(&self) -> Option<f64> {
+        highest(self.rounds.iter().map(|round| round.ours.peak_mib))
+    }
+
+    /// As [`our_peak`](Self::our_peak).
+    pub(super) fn their_peak(&self) -> Option<f64> {
+        highest(self.rounds.iter().map(|round| round.theirs.as_ref()?.peak_mib))
+    }
+}
+
+fn highest(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    values.flatten().max_by(f64::total_cmp)
+}

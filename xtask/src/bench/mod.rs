@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: measures this project, and other people's programs at the same tasks in turn.
+
+mod competitor;
+mod contest;
+mod data;
+mod machine;
+mod peers;
+mod report;
+mod shards;
+mod spread;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Measure, and compare with others on the same machine and data
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    Data(data::DataArguments),
+}
+
+/// Measures what was asked for.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Data(arguments) => data::run(arguments),
+    }
+}

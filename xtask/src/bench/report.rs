@@ -1,0 +1,211 @@
+//! The figures as a table to read and as JSON to compare later.
+
+use super::competitor::{Reading, TUNED_MALLOC};
+use super::contest::{Outcome, Round};
+use super::machine::Machine;
+use super::spread::Spread;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Everything that was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) machine: Machine,
+    /// What the files are.
+    pub(super) shards: Vec<String>,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) memory: Vec<Memory>,
+}
+
+/// Peak resident memory of ours in MiB.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Memory {
+    pub(super) task: String,
+    pub(super) once: f64,
+    pub(super) ten_times: f64,
+}
+
+impl Report {
+    /// Writes `NAME.md` and `NAME.json` into a folder.
+    pub(super) fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let json = format!("{:#}\n", self.json());
+        for (extension, text) in [("md", self.markdown()), ("json", json)] {
+            let path = folder.join(name).with_extension(extension);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            eprintln!("wrote {}", path.display());
+        }
+        Ok(())
+    }
+
+    /// Tables, and how they came about.
+    pub(super) fn markdown(&self) -> String {
+        let Machine { date, commit, .. } = &self.machine;
+        let mut lines = vec![
+            "# Reading and loading".to_owned(),
+            String::new(),
+            format!("`cargo xtask bench data`, {date}, commit {commit}."),
+            String::new(),
+            format!("Machine: {}.", self.machine.sentence()),
+            format!("Shards: {}; in memory before each measurement.", self.shards.join("; ")),
+            format!("Versions: {}.", self.versions()),
+            format!("Every process runs with tuned malloc (`{}={}`).", TUNED_MALLOC.0, TUNED_MALLOC.1),
+            String::new(),
+            TABLE_HEAD.to_owned(),
+        ];
+        lines.extend(self.outcomes.iter().map(row));
+        lines.extend([String::new(), METHOD.to_owned(), String::new(), MEMORY_HEAD.to_owned()]);
+        lines.extend(self.memory.iter().map(memory_row));
+        lines.join("\n") + "\n"
+    }
+
+    fn versions(&self) -> String {
+        let rounds = self.outcomes.iter().flat_map(|outcome| &outcome.rounds);
+        let readings = rounds.flat_map(|round| [Some(&round.ours), round.theirs.as_ref()]).flatten();
+        let versions: BTreeMap<_, _> = readings.flat_map(|reading| &reading.versions).collect();
+        versions.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "format": 1,
+            "machine": self.machine.json(),
+            "shards": self.shards,
+            "environment": { TUNED_MALLOC.0: TUNED_MALLOC.1 },
+            "versions": self.versions(),
+            "contests": self.outcomes.iter().map(outcome_json).collect::<Vec<_>>(),
+            "memory": self.memory.iter().map(memory_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+const TABLE_HEAD: &str = "\
+| task | threads | ours | against | theirs | ours / theirs | peak MiB, ours / theirs |
+|---|---|---|---|---|---|---|";
+
+const METHOD: &str = "\
+Median of the rounds (lowest–highest). A round is one process of ours and one of theirs, one after the other; a
+ratio is taken within its round. A process makes one pass, then measures three (reads: three, then twenty) and
+gives the median. Loading is: read in random order, decode all of the JPEG, antialiased bilinear resize,
+normalise, batches of 32 with 14 labels.";
+
+const MEMORY_HEAD: &str = "\
+| peak memory of one pass | shards | ten times the shards |
+|---|---|---|";
+
+fn row(outcome: &Outcome) -> String {
+    let contest = &outcome.contest;
+    let rate = |spread: Option<Spread>| {
+        spread.map_or("–".to_owned(), |spread| format!("{spread} {}", contest.unit))
+    };
+    let against = contest.theirs.as_ref().map_or("–", |theirs| &theirs.name);
+    let ratio = outcome.ratio().map_or("–".to_owned(), Spread::as_ratio);
+    let mib = |peak: Option<f64>| peak.map_or("–".to_owned(), |peak| format!("{peak:.0}"));
+    let peaks = format!("{} / {}", mib(outcome.our_peak()), mib(outcome.their_peak()));
+    let (ours, theirs) = (rate(outcome.ours()), rate(outcome.theirs()));
+    format!("| {} | {} | {ours} | {against} | {theirs} | {ratio} | {peaks} |", contest.task, contest.threads)
+}
+
+fn memory_row(memory: &Memory) -> String {
+    let Memory { task, once, ten_times } = memory;
+    format!("| {task} | {once:.0} MiB | {ten_times:.0} MiB |")
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    let contest = &outcome.contest;
+    json!({
+        "task": contest.task,
+        "unit": contest.unit,
+        "threads": contest.threads,
+        "against": contest.theirs.as_ref().map(|theirs| &theirs.name),
+        "ours": outcome.ours().map(Spread::json),
+        "theirs": outcome.theirs().map(Spread::json),
+        "ratio": outcome.ratio().map(Spread::json),
+        "rounds": outcome.rounds.iter().map(round_json).collect::<Vec<_>>(),
+    })
+}
+
+fn round_json(round: &Round) -> Value {
+    let side = |reading: &Reading| json!({ "rate": reading.rate, "peak_mib": reading.peak_mib });
+    json!({ "ours": side(&round.ours), "theirs": round.theirs.as_ref().map(side) })
+}
+
+fn memory_json(memory: &Memory) -> Value {
+    json!({ "task": memory.task, "peak_mib": memory.once, "peak_mib_ten_times": memory.ten_times })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::competitor::Competitor;
+    use crate::bench::contest::Contest;
+
+    fn reading(rate: f64, peak_mib: Option<f64>, library: (&str, &str)) -> Reading {
+        let versions = [(library.0.to_owned(), library.1.to_owned())].into();
+        Reading { rate, peak_mib, versions }
+    }
+
+    fn outcome(theirs: Option<[f64; 3]>) -> Outcome {
+        let competitor =
+            |name: &str| Competitor { name: name.to_owned(), command: Vec::new(), rate: "", peaks: &[] };
+        let ours = [300.0, 200.0, 400.0];
+        let rounds = (0..3).map(|i| Round {
+            ours: reading(ours[i], Some(40.0 + i as f64), ("xray-data", "0.1.0")),
+            theirs: theirs.map(|rates| reading(rates[i], None, ("numpy", "2.4.6"))),
+        });
+        Outcome {
+            contest: Contest {
+                task: "load".to_owned(),
+                unit: "images/s",
+                threads: 2,
+                ours: competitor("ours"),
+                theirs: theirs.map(|_| competitor("tf.data")),
+            },
+            rounds: rounds.collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_holds_both_sides_and_the_ratio_of_each_round() {
+        assert_eq!(
+            row(&outcome(Some([150.0, 50.0, 100.0]))),
+            "| load | 2 | 300 (200–400) images/s | tf.data | 100 (50–150) images/s \
+             | 4.00× (2.00–4.00) | 42 / – |"
+        );
+        assert_eq!(row(&outcome(None)), "| load | 2 | 300 (200–400) images/s | – | – | – | 42 / – |");
+    }
+
+    #[test]
+    fn a_report_is_written_twice() {
+        let machine = Machine {
+            cpu: "a CPU".to_owned(),
+            cores: 1,
+            memory_gib: None,
+            system: "Linux".to_owned(),
+            date: "2026-01-02".to_owned(),
+            commit: "abc".to_owned(),
+        };
+        let memory = vec![Memory { task: "load".to_owned(), once: 44.6, ten_times: 50.2 }];
+        let outcomes = vec![outcome(Some([150.0, 50.0, 100.0]))];
+        let report = Report { machine, shards: vec!["768 px".to_owned()], outcomes, memory };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        report.write(&folder.path().join("new"), "data").expect("writable");
+
+        let read = |name: &str| fs::read_to_string(folder.path().join("new").join(name)).expect("written");
+        let markdown = read("data.md");
+        for line in [
+            "Machine: a CPU, 1 core, Linux.",
+            "Versions: numpy 2.4.6, xray-data 0.1.0.",
+            "| load | 45 MiB | 50 MiB |",
+        ] {
+            assert!(markdown.lines().any(|found| found == line), "{line} in\n{markdown}");
+        }
+        let json: Value = serde_json::from_str(&read("data.json")).expect("JSON");
+        assert_eq!(json["contests"][0]["ratio"]["median"], 4.0);
+        assert_eq!(json["contests"][0]["rounds"][1]["theirs"], json!({ "rate": 50.0, "peak_mib": null }));
+        assert_eq!(json["memory"][0]["peak_mib_ten_times"], 50.2);
+    }
+}

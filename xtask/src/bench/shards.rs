@@ -1,0 +1,174 @@
+//! The records that are measured: a folder of links under `target`, with names that every competitor reads.
+
+use crate::programs::Programs;
+use crate::steps::{self, command};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A folder of shards, once and ten times.
+#[derive(Clone, Debug)]
+pub(super) struct Shards {
+    /// What they are, such as `768 px, synthetic`.
+    pub(super) description: String,
+    /// Every file of the folder.
+    pub(super) once: PathBuf,
+    /// The same files ten times under different names.
+    pub(super) ten_times: PathBuf,
+}
+
+/// Enough for passes of seconds.
+const SYNTHETIC_RECORDS: &str = "2000";
+
+impl Shards {
+    /// Links to the files in `given`, or to synthetic ones of `size` px that are made once.
+    pub(super) fn prepare(given: Option<&Path>, size: u32, programs: &Programs) -> Result<Shards> {
+        let work = steps::target_folder()?.join("bench");
+        let (folder, kind) = match given {
+            Some(folder) => (std::path::absolute(folder)?, "as given"),
+            None => (synthetic(&work, size, programs)?, "synthetic"),
+        };
+        let files = shard_files(&folder)?;
+        let manifest = manifest(&folder)?;
+        let links = |copies: usize| {
+            let to = work.join(format!("links-{size}-{copies}"));
+            let linked = link(&files, manifest.as_ref(), &to, copies);
+            linked.with_context(|| format!("cannot link shards into {}", to.display())).map(|()| to)
+        };
+        let bytes = files.iter().map(|file| Ok(fs::metadata(file)?.len())).sum::<io::Result<u64>>()?;
+        let description = format!("{size} px, {kind}, {:.0} MB in {} files", bytes as f64 / 1e6, files.len());
+        Ok(Shards { description, once: links(1)?, ten_times: links(10)? })
+    }
+}
+
+fn synthetic(work: &Path, size: u32, programs: &Programs) -> Result<PathBuf> {
+    let folder = work.join(format!("synthetic-{size}"));
+    if !folder.join(MANIFEST).exists() {
+        eprintln!("making {SYNTHETIC_RECORDS} synthetic images of {size} px in {}", folder.display());
+        let mut synth = command(programs.path("xray-data")?);
+        synth.args(["synth", "--quality", "90", "--images", SYNTHETIC_RECORDS, "--size", &size.to_string()]);
+        steps::run(synth.arg("--out").arg(&folder))?;
+    }
+    Ok(folder)
+}
+
+/// Uncompressed TFRecords directly in a folder, by name.
+fn shard_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|e| e == "tfrec" || e == "tfrecord"));
+    if files.is_empty() {
+        bail!("{} holds no *.tfrec and no *.tfrecord", folder.display());
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What lists the shards that `xray-data` wrote.
+const MANIFEST: &str = "dataset.json";
+
+/// The list of the shards in a folder; none for TFRecords of others.
+fn manifest(folder: &Path) -> Result<Option<Value>> {
+    let path = folder.join(MANIFEST);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    Ok(Some(manifest))
+}
+
+/// `00-NAME.tfrec`, `01-NAME.tfrec`, ... and their list, in a folder that holds nothing else.
+fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -> io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    for copy in 0..copies {
+        for file in files {
+            link_file(file, &to.join(link_name(file, copy)))?;
+        }
+    }
+    match manifest {
+        Some(manifest) => fs::write(to.join(MANIFEST), repeated(manifest, copies).to_string()),
+        None => Ok(()),
+    }
+}
+
+fn link_name(file: &Path, copy: usize) -> String {
+    format!("{copy:02}-{}.tfrec", file.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// The list of `copies` links to each shard. Counts of patients and findings stay those of one copy: nothing
+/// that is measured here looks at them.
+fn repeated(manifest: &Value, copies: usize) -> Value {
+    let mut manifest = manifest.clone();
+    for split in manifest["splits"].as_object_mut().into_iter().flat_map(|splits| splits.values_mut()) {
+        let shards = split["shards"].as_array().cloned().unwrap_or_default();
+        let links = (0..copies).flat_map(|copy| shards.iter().map(move |shard| renamed(shard, copy)));
+        split["shards"] = links.collect();
+        split["images"] = split["images"].as_u64().map(|images| images * copies as u64).into();
+    }
+    manifest
+}
+
+fn renamed(shard: &Value, copy: usize) -> Value {
+    let mut shard = shard.clone();
+    let name = link_name(Path::new(shard["file"].as_str().unwrap_or_default()), copy);
+    shard["file"] = name.into();
+    shard
+}
+
+#[cfg(unix)]
+fn link_file(file: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(file, link)
+}
+
+#[cfg(not(unix))]
+fn link_file(file: &Path, link: &Path) -> io::Result<()> {
+    fs::hard_link(file, link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn shards_are_linked_under_names_that_all_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (from, to) = (folder.path().join("shards"), folder.path().join("links"));
+        fs::create_dir(&from).expect("writable");
+        for (name, content) in
+            [("b.tfrecord", "two"), ("a.tfrec", "one"), ("a.tfrec.idx", ""), ("x.json", "")]
+        {
+            fs::write(from.join(name), content).expect("writable");
+        }
+        let files = shard_files(&from).expect("two shards");
+        let manifest = json!({ "format": 1, "splits": { "val": { "images": 3, "shards": [
+            { "file": "a.tfrec", "records": 1 }, { "file": "b.tfrecord", "records": 2 },
+        ] } } });
+        link(&files, None, &to, 3).expect("linked");
+        link(&files, Some(&manifest), &to, 2).expect("linked again, the old links gone");
+        let linked = shard_files(&to).expect("links");
+        let names: Vec<_> =
+            linked.iter().map(|file| file.file_name().expect("a name").to_str().expect("text")).collect();
+        assert_eq!(names, ["00-a.tfrec", "00-b.tfrec", "01-a.tfrec", "01-b.tfrec"]);
+        assert_eq!(fs::read_to_string(&linked[3]).expect("a link that leads somewhere"), "two");
+
+        let list = super::manifest(&to).expect("readable").expect("a list");
+        let val = &list["splits"]["val"];
+        let listed: Vec<_> = val["shards"].as_array().expect("shards").iter().map(|s| &s["file"]).collect();
+        assert_eq!(listed, names);
+        assert_eq!((&val["images"], &val["shards"][3]["records"]), (&json!(6), &json!(2)));
+    }
+
+    #[test]
+    fn a_folder_without_shards_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let error = shard_files(folder.path()).expect_err("nothing there").to_string();
+        assert!(error.ends_with("holds no *.tfrec and no *.tfrecord"), "{error}");
+    }
+}

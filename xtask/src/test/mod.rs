@@ -1,0 +1,63 @@
+//! `cargo xtask test`: every test there is, and a list of what was skipped.
+
+mod python;
+mod runner;
+mod skipped;
+mod system;
+
+use crate::steps::duration;
+use anyhow::{Result, bail};
+use clap::Args;
+use runner::{Report, Runner};
+use std::time::Instant;
+
+/// Run every test, and list what was skipped and why
+///
+/// Some tests compare with TensorFlow or need a Vulkan driver. Where apt-get may install (as root, or with a
+/// sudo that asks for no password) and pip finds its registry, what is missing is installed first: system
+/// packages with apt-get, Python packages in target/python. Without them those tests are skipped.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Install no system packages
+    #[arg(long)]
+    no_apt: bool,
+
+    /// Skip the tests that need Python; otherwise the Python that XRAY_PYTHON names, or one in target/python
+    #[arg(long)]
+    no_python: bool,
+}
+
+/// Installs, tests, lists.
+pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
+    let start = Instant::now();
+    let mut skipped = system::prepare(!arguments.no_apt, !arguments.no_python);
+    let python = if arguments.no_python { Err("--no-python".to_owned()) } else { python::prepare() };
+    if let Err(reason) = &python {
+        skipped.push(format!("no Python with TensorFlow: {reason}"));
+    }
+
+    let runner = Runner::choose(python.ok());
+    let report = test_all(&runner)?;
+    skipped.extend(skipped::grouped(&report.skipped));
+    for reason in &skipped {
+        eprintln!("skipped: {reason}");
+    }
+    eprintln!("{} in {}", verdict(&report.failed), duration(start.elapsed()));
+    if !report.failed.is_empty() {
+        bail!("{} failed", report.failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The tests of the whole workspace come last, so that their summary stands at the end.
+fn test_all(runner: &Runner) -> Result<Report> {
+    let mut report = Report::default();
+    runner.documentation(&mut report)?;
+    runner.tests("DICOM", &["--package", "xray-data", "--features", "dicom"], &mut report)?;
+    runner.tests("the workspace", &["--workspace"], &mut report)?;
+    Ok(report)
+}
+
+fn verdict(failed: &[String]) -> &'static str {
+    if failed.is_empty() { "all tests passed" } else { "tests failed" }
+}

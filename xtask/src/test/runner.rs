@@ -1,0 +1,99 @@
+//! The test runner: cargo-nextest where it is installed, `cargo test` where there is only Rust.
+
+use super::skipped::{self, Filter, Skipped};
+use crate::steps::{self, cargo};
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// What runs tests.
+#[derive(Debug)]
+pub(super) struct Runner {
+    has_nextest: bool,
+    python: Option<PathBuf>,
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// What did not pass.
+    pub(super) failed: Vec<String>,
+    /// What tests said they skipped.
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Runner {
+    /// `python` goes to tests that ask for one.
+    pub(super) fn choose(python: Option<PathBuf>) -> Runner {
+        let has_nextest = steps::succeeds(&mut cargo(["nextest", "--version"]));
+        if !has_nextest {
+            eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
+        }
+        Runner { has_nextest, python }
+    }
+
+    /// The examples in the documentation. `cargo test` alone can run them.
+    pub(super) fn documentation(&self, report: &mut Report) -> Result<()> {
+        let arguments = ["test", "--release", "--doc", "--workspace"];
+        self.libtest("examples of the documentation", &arguments, report)
+    }
+
+    /// The tests of the packages that `selection` names, but not their documentation's.
+    pub(super) fn tests(&self, name: &str, selection: &[&str], report: &mut Report) -> Result<()> {
+        if self.has_nextest {
+            return self.nextest(name, selection, report);
+        }
+        // No `--all-targets`: it would run benchmarks as tests.
+        let arguments = ["test", "--release", "--no-fail-fast", "--lib", "--bins", "--tests"];
+        self.libtest(name, &[&arguments, selection].concat(), report)
+    }
+
+    fn nextest(&self, name: &str, selection: &[&str], report: &mut Report) -> Result<()> {
+        let junit = steps::target_folder()?.join("nextest/default/junit.xml");
+        // One of another run would tell of other tests.
+        if junit.exists() {
+            fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
+        }
+        let mut command = self.command(&[&["nextest", "run", "--release"], selection].concat());
+        if let Err(error) = steps::run(&mut command) {
+            report.failed.push(format!("{name} ({error})"));
+        }
+        // Without one, nothing ran, and that has failed already.
+        if let Ok(xml) = fs::read_to_string(&junit) {
+            report.skipped.extend(skipped::in_junit(&xml));
+        }
+        Ok(())
+    }
+
+    /// Shows the output line by line, without that of tests that passed, which is looked through.
+    fn libtest(&self, name: &str, arguments: &[&str], report: &mut Report) -> Result<()> {
+        let mut command = self.command(&[arguments, &["--", "--show-output"]].concat());
+        eprintln!("+ {}", steps::line(&command));
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+        let stdout = child.stdout.take().expect("it was asked for");
+        let mut filter = Filter::default();
+        for line in BufReader::new(stdout).lines() {
+            let line = line.context("cannot read what cargo test prints")?;
+            if filter.shows(&line) {
+                eprintln!("{line}");
+            }
+        }
+        let status = child.wait().context("cannot wait for cargo test")?;
+        if !status.success() {
+            report.failed.push(format!("{name} (cargo test ended with {status})"));
+        }
+        report.skipped.extend(filter.skipped);
+        Ok(())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = cargo(arguments);
+        match &self.python {
+            Some(python) => command.env("XRAY_PYTHON", python),
+            None => command.env_remove("XRAY_PYTHON"),
+        };
+        command
+    }
+}

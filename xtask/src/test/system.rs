@@ -1,0 +1,110 @@
+//! System packages that some tests need, installed with apt-get where that is allowed.
+
+use crate::steps::{self, command, succeeds};
+use anyhow::Result;
+use std::fs;
+use std::process::Command;
+
+/// Something a test needs from the system.
+struct Need {
+    packages: &'static [&'static str],
+    what: &'static str,
+    is_there: fn() -> bool,
+}
+
+const VULKAN: Need = Need {
+    packages: &["libvulkan1", "mesa-vulkan-drivers"],
+    what: "no Vulkan driver for the tests of the GPU backend",
+    is_there: has_vulkan_driver,
+};
+
+const PYTHON: Need = Need {
+    packages: &["python3", "python3-venv"],
+    what: "no Python that can make virtual environments",
+    is_there: has_python,
+};
+
+/// Installs what is missing, and says what is missing still.
+pub(super) fn prepare(may_install: bool, with_python: bool) -> Vec<String> {
+    let needs = if with_python { vec![VULKAN, PYTHON] } else { vec![VULKAN] };
+    // Elsewhere GPUs come with the system, and there is no apt-get.
+    if cfg!(not(target_os = "linux")) {
+        return Vec::new();
+    }
+    let missing: Vec<_> = needs.into_iter().filter(|need| !(need.is_there)()).collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let packages: Vec<_> = missing.iter().flat_map(|need| need.packages).copied().collect();
+    let reason = if may_install { install(&packages).err() } else { Some("--no-apt".to_owned()) };
+    let still = missing.iter().filter(|need| !(need.is_there)());
+    still.map(|need| sentence(need, reason.as_deref())).collect()
+}
+
+fn sentence(need: &Need, reason: Option<&str>) -> String {
+    let packages = need.packages.join(" ");
+    match reason {
+        Some(reason) => format!("{}; not installed: {reason} (apt-get install {packages})", need.what),
+        None => format!("{}, although {packages} are installed", need.what),
+    }
+}
+
+/// The error is the reason in a few words.
+fn install(packages: &[&str]) -> Result<(), String> {
+    if !succeeds(command("apt-get").arg("--version")) {
+        return Err("there is no apt-get".to_owned());
+    }
+    let as_root = as_root().ok_or("neither root nor a sudo without password")?;
+    eprintln!("installing {} (--no-apt leaves it out)", packages.join(" "));
+    // A package list that cannot be fetched may still be good enough.
+    let _ = steps::run(apt_get(as_root).args(["-qq", "update"]));
+    let arguments = ["-qq", "install", "--yes", "--no-install-recommends"];
+    steps::run(apt_get(as_root).args(arguments).args(packages)).map_err(|error| format!("{error:#}"))
+}
+
+/// What to put before a command so that it runs as root; none where that is impossible.
+fn as_root() -> Option<&'static [&'static str]> {
+    let is_root = steps::output(command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root {
+        Some(&[])
+    } else {
+        succeeds(command("sudo").args(["-n", "true"])).then_some(&["sudo", "-n"])
+    }
+}
+
+/// Without a network it gives up in seconds, and it never asks.
+fn apt_get(as_root: &[&str]) -> Command {
+    let words = [as_root, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]].concat();
+    let mut command = command(words[0]);
+    command.args(&words[1..]).args(["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"]);
+    command
+}
+
+/// Drivers announce themselves by a file; a loader comes with each of them.
+fn has_vulkan_driver() -> bool {
+    ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"]
+        .iter()
+        .any(|folder| fs::read_dir(folder).is_ok_and(|files| files.count() > 0))
+}
+
+fn has_python() -> bool {
+    succeeds(command("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_the_way_out() {
+        assert_eq!(
+            sentence(&VULKAN, Some("--no-apt")),
+            "no Vulkan driver for the tests of the GPU backend; not installed: --no-apt \
+             (apt-get install libvulkan1 mesa-vulkan-drivers)"
+        );
+        assert_eq!(
+            sentence(&PYTHON, None),
+            "no Python that can make virtual environments, although python3 python3-venv are installed"
+        );
+    }
+}
