@@ -18,7 +18,8 @@ use xray_data::{
 
 const MEGABYTE: usize = 1 << 20;
 
-/// Incompressible images of about 64 kB, so that the files are large and decoding is cheap.
+/// Incompressible images of about 64 kB, so that the files are large and decoding is cheap. Of every ten shards
+/// seven are smaller than the reader's window and three are larger.
 fn write(folder: &Path, shards: usize) {
     let mut state = 1u64;
     let mut noise = || {
@@ -27,7 +28,7 @@ fn write(folder: &Path, shards: usize) {
     };
     for shard in 0..shards {
         let mut writer = RecordWriter::create(&folder.join(format!("{shard:03}.tfrec"))).expect("writable");
-        for number in 0..100 {
+        for number in 0..(if shard % 10 < 7 { 30 } else { 100 }) {
             let pixels = (0..256 * 256).map(|_| noise()).collect();
             let image = encode_png(&GrayImage { width: 256, height: 256, pixels });
             writer.write(&shards::record(shard * 100 + number, &image)).expect("room");
@@ -53,8 +54,8 @@ fn use_all(folder: &Path) -> usize {
     reset();
     for shard in fs::read_dir(folder).expect("readable") {
         let file = RecordFile::open(&shard.expect("readable").path()).expect("readable");
-        assert_eq!(RecordIndex::scan(&file).expect("undamaged").len(), 100);
-        assert!(file.iter().all(|record| record.is_ok()));
+        let records = RecordIndex::scan(&file).expect("undamaged").len();
+        assert_eq!(file.iter().filter(|record| record.is_ok()).count() as u64, records);
     }
     let options = OpenOptions { names: Some(FeatureNames::xray(&labels())), ..OpenOptions::default() };
     let dataset = Arc::new(Dataset::open(folder, &options).expect("good data"));
@@ -71,13 +72,13 @@ fn use_all(folder: &Path) -> usize {
 #[test]
 fn ten_times_the_data_need_no_more_memory() {
     let (small, large) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    write(small.path(), 2);
-    write(large.path(), 20);
-    use_all(small.path()); // fills the allocator's pools
+    write(small.path(), 3);
+    write(large.path(), 30);
+    use_all(large.path()); // fills the allocator's pools
     let (small, large) = (use_all(small.path()), use_all(large.path()));
     assert!(
         large < small + 16 * MEGABYTE,
-        "peak {} MB with 13 MB of data, {} MB with 130 MB",
+        "peak {} MB with 6 MB of data, {} MB with 98 MB",
         small / MEGABYTE,
         large / MEGABYTE
     );
