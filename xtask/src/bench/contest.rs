@@ -36,7 +36,7 @@ impl Contest {
     pub(super) fn hold(self, rounds: usize) -> Result<Outcome> {
         let against =
             self.theirs.as_ref().map_or(String::new(), |theirs| format!(" against {}", theirs.name));
-        eprintln!("{}{against}, {rounds} rounds", self.task);
+        eprintln!("{}{against}, rounds: {rounds}", self.task);
         let rounds = (1..=rounds).map(|number| self.round(number)).collect::<Result<_>>()?;
         Ok(Outcome { contest: self, rounds })
     }

@@ -19,16 +19,17 @@ pub(super) struct Shards {
     pub(super) ten_times: PathBuf,
 }
 
-/// Enough for passes of seconds.
-const SYNTHETIC_RECORDS: &str = "2000";
+/// Drawing phantoms takes half a second each at this size, so a few are made and linked ten times.
+const SYNTHETIC_IMAGES: &str = "200";
+const SYNTHETIC_COPIES: usize = 10;
 
 impl Shards {
     /// Links to the files in `given`, or to synthetic ones of `size` px that are made once.
     pub(super) fn prepare(given: Option<&Path>, size: u32, programs: &Programs) -> Result<Shards> {
         let work = steps::target_folder()?.join("bench");
-        let (folder, kind) = match given {
-            Some(folder) => (std::path::absolute(folder)?, "as given"),
-            None => (synthetic(&work, size, programs)?, "synthetic"),
+        let (folder, copies) = match given {
+            Some(folder) => (std::path::absolute(folder)?, 1),
+            None => (synthetic(&work, size, programs)?, SYNTHETIC_COPIES),
         };
         let files = shard_files(&folder)?;
         let manifest = manifest(&folder)?;
@@ -38,18 +39,23 @@ impl Shards {
             linked.with_context(|| format!("cannot link shards into {}", to.display())).map(|()| to)
         };
         let bytes = files.iter().map(|file| Ok(fs::metadata(file)?.len())).sum::<io::Result<u64>>()?;
-        let description = format!("{size} px, {kind}, {:.0} MB in {} files", bytes as f64 / 1e6, files.len());
-        Ok(Shards { description, once: links(1)?, ten_times: links(10)? })
+        let megabytes = copies as f64 * bytes as f64 / 1e6;
+        let kind = match given {
+            Some(_) => "as given".to_owned(),
+            None => format!("{SYNTHETIC_IMAGES} synthetic images {SYNTHETIC_COPIES} times"),
+        };
+        let description = format!("{size} px: {kind}, {megabytes:.0} MB");
+        Ok(Shards { description, once: links(copies)?, ten_times: links(10 * copies)? })
     }
 }
 
 fn synthetic(work: &Path, size: u32, programs: &Programs) -> Result<PathBuf> {
     let folder = work.join(format!("synthetic-{size}"));
     if !folder.join(MANIFEST).exists() {
-        eprintln!("making {SYNTHETIC_RECORDS} synthetic images of {size} px in {}", folder.display());
+        eprintln!("making {SYNTHETIC_IMAGES} synthetic images of {size} px in {}", folder.display());
         let mut synth = command(programs.path("xray-data")?);
-        synth.args(["synth", "--quality", "90", "--images", SYNTHETIC_RECORDS, "--size", &size.to_string()]);
-        steps::run(synth.arg("--out").arg(&folder))?;
+        synth.args(["synth", "--images", SYNTHETIC_IMAGES, "--size", &size.to_string(), "--quality", "90"]);
+        steps::run(synth.args(["--records-per-shard", "256", "--out"]).arg(&folder))?;
     }
     Ok(folder)
 }
@@ -80,7 +86,7 @@ fn manifest(folder: &Path) -> Result<Option<Value>> {
     Ok(Some(manifest))
 }
 
-/// `00-NAME.tfrec`, `01-NAME.tfrec`, ... and their list, in a folder that holds nothing else.
+/// `000-NAME.tfrec`, `001-NAME.tfrec`, ... and their list, in a folder that holds nothing else.
 fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -> io::Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
@@ -98,7 +104,7 @@ fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -
 }
 
 fn link_name(file: &Path, copy: usize) -> String {
-    format!("{copy:02}-{}.tfrec", file.file_stem().unwrap_or_default().to_string_lossy())
+    format!("{copy:03}-{}.tfrec", file.file_stem().unwrap_or_default().to_string_lossy())
 }
 
 /// The list of `copies` links to each shard. Counts of patients and findings stay those of one copy: nothing
@@ -155,7 +161,7 @@ mod tests {
         let linked = shard_files(&to).expect("links");
         let names: Vec<_> =
             linked.iter().map(|file| file.file_name().expect("a name").to_str().expect("text")).collect();
-        assert_eq!(names, ["00-a.tfrec", "00-b.tfrec", "01-a.tfrec", "01-b.tfrec"]);
+        assert_eq!(names, ["000-a.tfrec", "000-b.tfrec", "001-a.tfrec", "001-b.tfrec"]);
         assert_eq!(fs::read_to_string(&linked[3]).expect("a link that leads somewhere"), "two");
 
         let list = super::manifest(&to).expect("readable").expect("a list");
