@@ -2,6 +2,7 @@
 
 use super::append;
 use crate::events::{Event, Observer, StepReport};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -22,7 +23,8 @@ impl MetricsFile {
         Ok(MetricsFile { path: path.to_owned(), file: append(path)?, every })
     }
 
-    fn write(&mut self, line: &Value) -> Result<(), FileError> {
+    fn write(&mut self, line: &impl Serialize) -> Result<(), FileError> {
+        let line = serde_json::to_string(line).expect("numbers and strings");
         let written = writeln!(self.file, "{line}");
         written.map_err(|source| FileError::Io { path: self.path.clone(), action: "write", source })
     }
@@ -40,15 +42,20 @@ impl Observer for MetricsFile {
     }
 }
 
-fn step_line(report: &StepReport) -> Value {
-    json!({
-        "event": "step",
-        "step": report.step,
-        "epoch": report.epoch,
-        "loss": report.loss,
-        "learning_rate": report.learning_rate,
-        "gradient_norm": report.gradient_norm,
-    })
+/// A struct and not a `Value`, which would print `0.1` of an `f32` as `0.10000000149011612`.
+#[derive(Serialize)]
+struct StepLine {
+    event: &'static str,
+    step: u64,
+    epoch: f64,
+    loss: f32,
+    learning_rate: f64,
+    gradient_norm: f32,
+}
+
+fn step_line(report: &StepReport) -> StepLine {
+    let StepReport { step, epoch, loss, learning_rate, gradient_norm, .. } = *report;
+    StepLine { event: "step", step, epoch, loss, learning_rate, gradient_norm }
 }
 
 fn evaluation_line(split: &str, step: u64, evaluation: &Evaluation, is_best: bool) -> Value {
