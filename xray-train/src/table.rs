@@ -47,6 +47,7 @@ fn macro_row(test: &Evaluation, val: Option<&Evaluation>, width: usize) -> Strin
     let val = number(val.and_then(|val| val.macro_auc));
     let note = match test.undefined_labels {
         0 => "without looking: 0.500".to_owned(),
+        1 => "without looking: 0.500; 1 label undefined".to_owned(),
         undefined => format!("without looking: 0.500; {undefined} labels undefined"),
     };
     format!("{:width$}  {:>8}  {auc:>6}  {range:^13}  {val:>7}  {note}", "macro-AUC", "")
