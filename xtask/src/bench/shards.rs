@@ -94,7 +94,12 @@ fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -
     fs::create_dir_all(to)?;
     for copy in 0..copies {
         for file in files {
-            link_file(file, &to.join(link_name(file, copy)))?;
+            let name = link_name(file, copy);
+            let index = index_of(file);
+            if index.exists() {
+                link_file(&index, &index_of(&to.join(&name)))?;
+            }
+            link_file(file, &to.join(name))?;
         }
     }
     match manifest {
@@ -105,6 +110,13 @@ fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -
 
 fn link_name(file: &Path, copy: usize) -> String {
     format!("{copy:03}-{}.tfrec", file.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// Where `xray-data` keeps the places of a shard's records, so that nobody has to look for them.
+fn index_of(shard: &Path) -> PathBuf {
+    let mut name = shard.as_os_str().to_owned();
+    name.push(".idx");
+    name.into()
 }
 
 /// The list of `copies` links to each shard. Counts of patients and findings stay those of one copy: nothing
@@ -148,7 +160,7 @@ mod tests {
         let (from, to) = (folder.path().join("shards"), folder.path().join("links"));
         fs::create_dir(&from).expect("writable");
         for (name, content) in
-            [("b.tfrecord", "two"), ("a.tfrec", "one"), ("a.tfrec.idx", ""), ("x.json", "")]
+            [("b.tfrecord", "two"), ("a.tfrec", "one"), ("a.tfrec.idx", "where"), ("x.json", "")]
         {
             fs::write(from.join(name), content).expect("writable");
         }
@@ -163,6 +175,8 @@ mod tests {
             linked.iter().map(|file| file.file_name().expect("a name").to_str().expect("text")).collect();
         assert_eq!(names, ["000-a.tfrec", "000-b.tfrec", "001-a.tfrec", "001-b.tfrec"]);
         assert_eq!(fs::read_to_string(&linked[3]).expect("a link that leads somewhere"), "two");
+        assert_eq!(fs::read_to_string(index_of(&linked[2])).expect("a link"), "where");
+        assert!(!index_of(&linked[3]).exists());
 
         let list = super::manifest(&to).expect("readable").expect("a list");
         let val = &list["splits"]["val"];

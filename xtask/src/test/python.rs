@@ -36,10 +36,9 @@ fn make(folder: &Path, python: &Path) -> Result<()> {
     let wanted = folder.join("wanted.txt");
     fs::write(&wanted, REQUIREMENTS).with_context(|| format!("cannot write {}", wanted.display()))?;
     steps::run(command(python).args(PIP_INSTALL).arg(&wanted)).context("pip cannot install TensorFlow")?;
-    steps::run(
-        command(python).args(["-c", "import tensorflow, numpy, PIL"]).env("TF_CPP_MIN_LOG_LEVEL", "3"),
-    )
-    .context("TensorFlow cannot be imported")?;
+    // TensorFlow talks while it is imported, so only what it says when that fails is shown.
+    steps::output(command(python).args(["-c", "import tensorflow, numpy, PIL"]))
+        .context("TensorFlow cannot be imported")?;
     fs::rename(&wanted, folder.join(STAMP)).context("cannot mark the environment as ready")?;
     eprintln!("made in {}", steps::duration(start.elapsed()));
     Ok(())

@@ -51,19 +51,21 @@ impl Runner {
     }
 
     fn nextest(&self, name: &str, selection: &[&str], report: &mut Report) -> Result<()> {
-        let junit = steps::target_folder()?.join("nextest/default/junit.xml");
+        // Nextest keeps its reports here wherever cargo builds.
+        let junit = steps::root().join("target/nextest/default/junit.xml");
         // One of another run would tell of other tests.
         if junit.exists() {
             fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
         }
-        let mut command = self.command(&[&["nextest", "run", "--release"], selection].concat());
-        if let Err(error) = steps::run(&mut command) {
-            report.failed.push(format!("{name} ({error})"));
+        let arguments = ["nextest", "run", "--release", "--profile", "default"];
+        let ran = steps::run(&mut self.command(&[&arguments, selection].concat()));
+        match fs::read_to_string(&junit) {
+            Ok(xml) => report.skipped.extend(skipped::in_junit(&xml)),
+            // When compiling failed there is none.
+            Err(_) if ran.is_err() => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", junit.display())),
         }
-        // Without one, nothing ran, and that has failed already.
-        if let Ok(xml) = fs::read_to_string(&junit) {
-            report.skipped.extend(skipped::in_junit(&xml));
-        }
+        report.failed.extend(ran.err().map(|error| format!("{name} ({error})")));
         Ok(())
     }
 
