@@ -22,7 +22,7 @@ pub(crate) struct QuickstartArguments {
 
 const RUN_DIRECTORY: &str = "runs/quickstart";
 
-/// Sized for about two minutes on two cores: 420 training images, five epochs.
+/// Sized for about a minute on two cores: 420 training images, five epochs.
 const TRAIN: [&str; 8] = ["--fraction", "0.3", "--size", "64", "--epochs", "5", "--run", RUN_DIRECTORY];
 
 /// Does all of it.
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &QuickstartArguments) -> Result<()> {
     check_c_compiler()?;
     let programs = arguments.programs.get()?;
 
-    eprintln!("\n2 of 2: training on 30 % of a synthetic set (about two minutes on two cores)");
+    eprintln!("\n2 of 2: training on 30 % of a synthetic set (about a minute on two cores)");
     train(&programs, arguments.overwrite)?;
     eprintln!("\ndone in {}. Next:\n{}", duration(start.elapsed()), next_steps(&programs));
     Ok(())
