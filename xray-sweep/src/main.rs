@@ -1,0 +1,2 @@
+//! Sweeps.
+fn main() {}
