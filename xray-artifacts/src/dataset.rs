@@ -32,19 +32,40 @@ impl DatasetManifest {
     /// The file's name inside the folder of shards.
     pub const FILE_NAME: &'static str = "dataset.json";
 
-    /// The train shards that hold the first `fraction` of the train records: the prefix that a worker
-    /// needs. Always at least one shard, unless the split is empty.
-    pub fn train_shards(&self, fraction: f64) -> &[ShardEntry] {
-        let Some(train) = self.splits.get(&Split::Train) else { return &[] };
-        let wanted = records_of_fraction(train.images, fraction);
-        let mut held = 0;
-        let needed = train.shards.iter().take_while(|shard| {
-            let before = held;
-            held += shard.records;
-            before < wanted
+    /// The train shards that hold `fraction` of the train records from `offset` on, past the end continued
+    /// at the start: what a worker needs. In reading order.
+    pub fn train_shards(&self, fraction: f64, offset: f64) -> Vec<&ShardEntry> {
+        let Some(train) = self.splits.get(&Split::Train) else { return Vec::new() };
+        let from = first_record(train.images, offset);
+        let to = from + records_of_fraction(train.images, fraction);
+        let wrapped = to.saturating_sub(train.images);
+        let mut end = 0;
+        let needed = train.shards.iter().filter(|shard| {
+            let start = end;
+            end += shard.records;
+            (start < to && end > from) || start < wrapped
         });
-        &train.shards[..needed.count()]
+        needed.collect()
     }
+
+    /// A hash over labels and content, in hexadecimal: equal for equal data, wherever they lie.
+    pub fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.labels.join("|").as_bytes());
+        for split in Split::ALL {
+            let shards = self.splits.get(&split).map_or(&[][..], |summary| &summary.shards);
+            hasher.update(b"\n").update(split.name().as_bytes());
+            for shard in shards {
+                hasher.update(b"\n").update(shard.blake3.as_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// The record at which an offset in [0, 1) begins.
+pub fn first_record(records: u64, offset: f64) -> u64 {
+    (records as f64 * offset) as u64
 }
 
 /// How many of `records` a fraction in (0, 1] is: rounded to nearest, at least one.
@@ -165,13 +186,31 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_needs_a_prefix_of_the_shards() {
-        let check =
-            |fraction, expected| assert_eq!(manifest(&[10, 10, 10]).train_shards(fraction).len(), expected);
-        check(1.0, 3);
-        check(0.34, 1);
-        check(0.35, 2); // 10.5 records round to 11
-        check(0.001, 1);
-        assert!(manifest(&[]).train_shards(1.0).is_empty());
+    fn a_fraction_needs_a_run_of_the_shards() {
+        let check = |fraction, offset, expected: &[usize]| {
+            let mut manifest = manifest(&[10, 10, 10]);
+            let train = manifest.splits.get_mut(&Split::Train).expect("there is one");
+            for (at, shard) in train.shards.iter_mut().enumerate() {
+                shard.file = at.to_string();
+            }
+            let names: Vec<_> = manifest.train_shards(fraction, offset).iter().map(|s| &s.file).collect();
+            assert_eq!(names, expected.iter().map(usize::to_string).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        };
+        check(1.0, 0.0, &[0, 1, 2]);
+        check(0.34, 0.0, &[0]);
+        check(0.35, 0.0, &[0, 1]); // 10.5 records round to 11
+        check(0.001, 0.0, &[0]);
+        check(0.3, 0.4, &[1, 2]); // records 12 to 20
+        check(0.5, 0.7, &[0, 2]); // records 21 to 29 and 0 to 5
+        check(1.0, 0.5, &[0, 1, 2]);
+        assert!(manifest(&[]).train_shards(1.0, 0.0).is_empty());
+    }
+
+    #[test]
+    fn other_content_is_another_data_set() {
+        let (one, mut other) = (manifest(&[10]), manifest(&[10]));
+        assert_eq!(one.id(), other.id());
+        other.splits.get_mut(&Split::Train).expect("there is one").shards[0].blake3 = "f".into();
+        assert_ne!(one.id(), other.id());
     }
 }

@@ -34,6 +34,27 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every code there is.
+    pub const ALL: [Exit; 12] = [
+        Exit::Ok,
+        Exit::Unexpected,
+        Exit::Usage,
+        Exit::NothingMatches,
+        Exit::SweepIncomplete,
+        Exit::BadData,
+        Exit::Diverged,
+        Exit::ModelMismatch,
+        Exit::CannotRunHere,
+        Exit::Checkpointed,
+        Exit::Interrupted,
+        Exit::Terminated,
+    ];
+
+    /// What a number means, if it means anything.
+    pub fn from_code(code: u8) -> Option<Exit> {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The number the operating system sees.
     pub fn code(self) -> u8 {
         self as u8

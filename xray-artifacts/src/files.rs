@@ -48,6 +48,13 @@ pub enum FileError {
         /// What this build knows.
         known: u32,
     },
+    /// The content is not what the program wrote: its hash differs, or it has none.
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        kind: &'static str,
+    },
 }
 
 impl std::fmt::Display for FileError {
@@ -61,6 +68,9 @@ impl std::fmt::Display for FileError {
             FileError::Format { path, kind, found: None, .. } => {
                 write!(f, "{} carries no format number, so it is no {kind}", path.display())
             }
+            FileError::Seal { path, kind } => {
+                write!(f, "{} is not the {kind} that was written: its hash differs", path.display())
+            }
         }
     }
 }
@@ -70,7 +80,7 @@ impl std::error::Error for FileError {
         match self {
             FileError::Io { source, .. } => Some(source),
             FileError::Syntax { source, .. } => Some(source),
-            FileError::Format { .. } => None,
+            FileError::Format { .. } | FileError::Seal { .. } => None,
         }
     }
 }
@@ -90,6 +100,7 @@ impl FileError {
                 _ => None,
             },
             FileError::Syntax { .. } => Some("the file was edited or cut off: write it again"),
+            FileError::Seal { .. } => Some("the file was edited or cut off: run it again, or restore the file"),
             FileError::Format { .. } => Some("use the version of this program that wrote the file"),
         }
     }
@@ -97,7 +108,7 @@ impl FileError {
     fn exit(&self) -> Exit {
         match self {
             FileError::Io { .. } => Exit::Unexpected,
-            FileError::Syntax { .. } | FileError::Format { .. } => Exit::BadData,
+            FileError::Syntax { .. } | FileError::Format { .. } | FileError::Seal { .. } => Exit::BadData,
         }
     }
 }
@@ -129,29 +140,77 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 /// Writes `value` as indented JSON with its format number first.
 pub fn write_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+    write_bytes(path, to_json(path, value)?.as_bytes())
+}
+
+/// Reads what [`write_json`] wrote.
+pub fn read_json<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    from_json(path, &read(path)?, Sealed::No)
+}
+
+/// As [`write_json`], with a hash of the content in it, so that an edited or damaged file is known as one.
+pub fn write_sealed<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+    let text = to_json(path, value)?;
+    let content = serde_json::from_str(&text).expect("just serialised");
+    let sealed = text.replacen('{', &format!("{{\n  \"{SEAL}\": \"{}\",", hash(&content)), 1);
+    write_bytes(path, sealed.as_bytes())
+}
+
+/// Reads what [`write_sealed`] wrote.
+///
+/// # Errors
+/// [`FileError::Seal`] when a single value differs from what was written.
+pub fn read_sealed<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    from_json(path, &read(path)?, Sealed::Yes)
+}
+
+/// The key that holds the hash.
+const SEAL: &str = "blake3";
+
+/// Whether a file must carry a hash of itself.
+#[derive(Clone, Copy, PartialEq)]
+enum Sealed {
+    Yes,
+    No,
+}
+
+fn to_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<String, FileError> {
     #[derive(Serialize)]
     struct Numbered<'a, T> {
         format: u32,
         #[serde(flatten)]
         value: &'a T,
     }
-    let mut text = serde_json::to_vec_pretty(&Numbered { format: T::FORMAT, value })
-        .map_err(|source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source })?;
-    text.push(b'\n');
-    write_bytes(path, &text)
+    let text = serde_json::to_string_pretty(&Numbered { format: T::FORMAT, value });
+    let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
+    text.map(|text| text + "\n").map_err(syntax)
 }
 
-/// Reads what [`write_json`] wrote.
-pub fn read_json<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })
+}
+
+fn from_json<T: Versioned + DeserializeOwned>(
+    path: &Path,
+    text: &[u8],
+    sealed: Sealed,
+) -> Result<T, FileError> {
     let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
-    let text =
-        fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
-    let mut value: serde_json::Value = serde_json::from_slice(&text).map_err(syntax)?;
+    let mut value: serde_json::Value = serde_json::from_slice(text).map_err(syntax)?;
+    let seal = value.as_object_mut().and_then(|object| object.remove(SEAL));
+    if sealed == Sealed::Yes && seal != Some(hash(&value).into()) {
+        return Err(FileError::Seal { path: path.to_owned(), kind: T::KIND });
+    }
     let found = value.as_object_mut().and_then(|o| o.remove("format")).and_then(|v| v.as_u64());
     if found != Some(u64::from(T::FORMAT)) {
         return Err(FileError::Format { path: path.to_owned(), kind: T::KIND, found, known: T::FORMAT });
     }
     serde_json::from_value(value).map_err(syntax)
+}
+
+/// Of the values, whatever the white space and the order of keys.
+fn hash(content: &serde_json::Value) -> String {
+    blake3::hash(content.to_string().as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -182,6 +241,22 @@ mod tests {
         check_refused(r#"{"text": ""}"#, "carries no format number, so it is no note");
         check_refused(r#"{"format": 3, "tex"#, "is not a note");
         check_refused(r#"{"format": 3}"#, "is not a note");
+    }
+
+    #[test]
+    fn a_sealed_file_shows_every_change() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("note.json");
+        let note = Note { text: "0.75".into() };
+        write_sealed(&path, &note).expect("a writable temporary folder");
+        assert_eq!(read_sealed::<Note>(&path).expect("just written"), note);
+        assert_eq!(read_json::<Note>(&path).expect("a reader that does not look at the seal"), note);
+        let text = fs::read_to_string(&path).expect("just written");
+        for edited in [text.replace("0.75", "0.99"), text.replace("blake3", "blake")] {
+            fs::write(&path, edited).expect("a writable temporary folder");
+            let error = read_sealed::<Note>(&path).expect_err("edited");
+            assert!(matches!(error, FileError::Seal { .. }), "{error}");
+        }
     }
 
     #[test]

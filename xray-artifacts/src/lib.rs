@@ -26,12 +26,13 @@ mod status;
 
 pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
 pub use dataset::{
-    DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, records_of_fraction,
+    DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, first_record,
+    records_of_fraction,
 };
 pub use environment::Environment;
 pub use exit::Exit;
 pub use failure::{Failure, one_line};
-pub use files::{FileError, Versioned, read_json, write_bytes, write_json};
+pub use files::{FileError, Versioned, read_json, read_sealed, write_bytes, write_json, write_sealed};
 pub use predictions::Predictions;
 pub use preprocessing::{Crop, Preprocessing, ResizeFilter};
 pub use result::{RunResult, Seconds, TrainingSummary};

@@ -1,5 +1,6 @@
 //! `result.json`: what a run found and what it cost. A placeholder is written at the start, so that a job
-//! that dies still returns one.
+//! that dies still returns one. It is written sealed ([`crate::write_sealed`]): a result that was edited by
+//! hand or cut off is no result.
 
 use crate::{Split, State, Versioned};
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,10 @@ use std::collections::BTreeMap;
 /// One run's result. `E` is what `xray-metrics` computes on a split; this crate does not know it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult<E> {
+    /// The sweep's cell that this run is, if it is one.
+    pub cell: Option<String>,
+    /// Version and commit of the trainer.
+    pub code: String,
     /// How it ended.
     pub state: State,
     /// The exit code the process ended with; null in a placeholder.
@@ -39,7 +44,7 @@ pub struct RunResult<E> {
 }
 
 impl<E> Versioned for RunResult<E> {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
     const KIND: &'static str = "run result";
 }
 

@@ -1,1 +1,8 @@
 //! Sweeps.
+#![allow(missing_docs)]
+
+pub mod attempt;
+pub mod cell;
+pub mod state;
+pub mod sweep_dir;
+pub mod verdict;

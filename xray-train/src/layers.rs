@@ -10,21 +10,32 @@ use xray_model::Loss;
 /// Name of the file that is looked for from the current folder upwards when no `--config` is given.
 pub const FILE_NAME: &str = "xray.toml";
 
-/// Lays the layers on the defaults: `file` first, then each `key = value` of `settings` in order.
-pub fn resolve(file: Option<&Path>, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
-    let mut table = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
-    if let Some(path) = file {
-        let layer = read(path)?;
-        lay(&mut table, layer, "").map_err(|failure| prefixed(path, failure))?;
+/// The defaults with a file laid on them, ready for settings.
+pub struct Layers(Table);
+
+impl Layers {
+    /// Reads `file`, if there is one.
+    pub fn read(file: Option<&Path>) -> Result<Layers, Failure> {
+        let mut table = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
+        if let Some(path) = file {
+            let layer = read(path)?;
+            lay(&mut table, layer, "").map_err(|failure| prefixed(path, failure))?;
+        }
+        Ok(Layers(table))
     }
-    for (key, value) in settings {
-        lay(&mut table, nested(key, value.clone()), "")?;
+
+    /// Lays each `key = value` on them in order, and checks what comes of it.
+    pub fn resolve(&self, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
+        let mut table = self.0.clone();
+        for (key, value) in settings {
+            lay(&mut table, nested(key, value.clone()), "")?;
+        }
+        let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
+            Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
+        })?;
+        config.check()?;
+        Ok(config)
     }
-    let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
-        Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
-    })?;
-    config.check()?;
-    Ok(config)
 }
 
 /// A setting given as `key=value`; the value is TOML, or a bare word.
@@ -47,11 +58,22 @@ fn read(path: &Path) -> Result<Table, Failure> {
         action: "read",
         source,
     })?;
-    text.parse().map_err(|error: toml::de::Error| {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         Failure::new(Exit::Usage, format!("{}: line {line}: {}", path.display(), error.message().trim()))
-    })
+    })?;
+    // The `config.toml` of a run directory carries a number; a file that a person wrote need not.
+    match table.remove("format") {
+        None | Some(Value::Integer(FORMAT)) => Ok(table),
+        Some(format) => Err(Failure::new(
+            Exit::Usage,
+            format!("{} has configuration format {format}, this build knows {FORMAT}", path.display()),
+        )),
+    }
 }
+
+/// The format of `config.toml`.
+pub const FORMAT: i64 = 1;
 
 fn prefixed(path: &Path, failure: Failure) -> Failure {
     Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
@@ -141,6 +163,10 @@ fn collect_keys(table: &Table, place: &str, known: &mut Vec<String>) {
 mod tests {
     use super::*;
 
+    fn resolve(file: Option<&Path>, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
+        Layers::read(file)?.resolve(settings)
+    }
+
     fn settings(texts: &[&str]) -> Vec<(String, Value)> {
         texts.iter().map(|text| parse_setting(text).expect(text)).collect()
     }
@@ -203,6 +229,19 @@ mod tests {
             "there is no loss `mse`",
             Some("one of bce, weighted-bce, focal, asymmetric"),
         );
+    }
+
+    #[test]
+    fn a_resolved_configuration_is_a_configuration_file() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("config.toml");
+        let config = resolve(None, &settings(&["seed=3", "loss.name=focal"])).expect("good settings");
+        let text = toml::to_string(&config).expect("plain values");
+        std::fs::write(&file, format!("format = 1\n{text}")).expect("writable");
+        assert_eq!(resolve(Some(&file), &[]).expect("just written"), config);
+        std::fs::write(&file, format!("format = 2\n{text}")).expect("writable");
+        let failure = resolve(Some(&file), &[]).expect_err("unknown");
+        assert!(failure.message.ends_with("has configuration format 2, this build knows 1"), "{failure}");
     }
 
     #[test]

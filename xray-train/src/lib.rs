@@ -4,9 +4,9 @@
 //! The binary `xray-train` is this library behind a command line:
 //!
 //! ```
-//! use xray_train::layers::{parse_setting, resolve};
+//! use xray_train::layers::{Layers, parse_setting};
 //! let fraction = parse_setting("data.fraction=0.3").expect("key=value");
-//! let config = resolve(None, &[fraction]).expect("a known key with a possible value");
+//! let config = Layers::read(None).expect("defaults").resolve(&[fraction]).expect("a known key with a possible value");
 //! assert_eq!(config.data.fraction, 0.3);
 //! ```
 

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 use mimalloc::MiMalloc;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use xray_artifacts::{Exit, Failure, State};
 use xray_train::cli::{Arguments, OutputFormat, dry_run};
@@ -29,6 +29,10 @@ fn main_or_fail() -> Result<u8, Failure> {
     let arguments = Arguments::parse();
     if let Some(shell) = arguments.completions {
         clap_complete::generate(shell, &mut Arguments::command(), "xray-train", &mut std::io::stdout());
+        return Ok(Exit::Ok.code());
+    }
+    if arguments.resolve {
+        arguments.resolve_lines(std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))?;
         return Ok(Exit::Ok.code());
     }
     let config = arguments.resolve()?;

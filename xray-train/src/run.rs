@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xray_artifacts::{
-    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, read_json,
-    write_json,
+    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, read_sealed,
+    write_json, write_sealed,
 };
 use xray_data::{Loader, LoaderConfig};
 use xray_metrics::Evaluation;
@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub checkpoint_exit: Option<Duration>,
     /// Warnings and results only.
     pub quiet: bool,
+    /// The sweep's cell that this run is, to be named in its result.
+    pub cell: Option<String>,
 }
 
 /// A result with this project's scores.
@@ -51,7 +53,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
         eprintln(options, &format!("{} is finished already: this is its result", dir.path().display()));
         return Ok(outcome);
     }
-    place_holders(&dir, config)?;
+    place_holders(&dir, config, options)?;
     let outcome = run_in(&dir, config, options);
     let (state, exit, reason) = match &outcome {
         Ok(outcome) => (outcome.state, outcome.exit.unwrap_or_default(), outcome.reason.clone()),
@@ -72,14 +74,16 @@ fn eprintln(options: &RunOptions, text: &str) {
 }
 
 fn finished(dir: &RunDir) -> Option<Outcome> {
-    let outcome: Outcome = read_json(&dir.result()).ok()?;
+    let outcome: Outcome = read_sealed(&dir.result()).ok()?;
     (outcome.state == State::Finished).then_some(outcome)
 }
 
 /// Results that a job which dies still returns. What an interrupted start left is kept.
-fn place_holders(dir: &RunDir, config: &RunConfig) -> Result<(), Failure> {
-    if read_json::<Outcome>(&dir.result()).is_err() {
+fn place_holders(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<(), Failure> {
+    if read_sealed::<Outcome>(&dir.result()).is_err() {
         let holder = Outcome {
+            cell: options.cell.clone(),
+            code: VERSION.to_owned(),
             state: State::Started,
             exit: None,
             reason: Some("the run did not come to its end".to_owned()),
@@ -95,7 +99,7 @@ fn place_holders(dir: &RunDir, config: &RunConfig) -> Result<(), Failure> {
             bad_records: Vec::new(),
             warnings: Vec::new(),
         };
-        write_json(&dir.result(), &holder)?;
+        write_sealed(&dir.result(), &holder)?;
     }
     Ok(())
 }
@@ -105,10 +109,10 @@ fn state_of(exit: Exit) -> State {
 }
 
 fn record_end(dir: &RunDir, state: State, exit: u8, reason: Option<String>) -> Result<(), Failure> {
-    let mut outcome: Outcome = read_json(&dir.result())?;
+    let mut outcome: Outcome = read_sealed(&dir.result())?;
     (outcome.state, outcome.exit, outcome.reason) = (state, Some(exit), reason);
     outcome.peak_memory_bytes = peak_memory_bytes();
-    write_json(&dir.result(), &outcome)?;
+    write_sealed(&dir.result(), &outcome)?;
     if dir.status().exists() {
         StatusFile::end(&dir.status(), state)?;
     }
@@ -149,8 +153,8 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         (outcome.state, outcome.exit) = (State::Interrupted, Some(exit.code()));
         outcome.reason = Some("stopped and saved; the same command continues".to_owned());
     }
-    outcome.warnings = warnings.heard;
-    write_json(&dir.result(), &outcome)?;
+    (outcome.warnings, outcome.cell) = (warnings.heard, options.cell.clone());
+    write_sealed(&dir.result(), &outcome)?;
     Ok(outcome)
 }
 
@@ -318,6 +322,8 @@ impl<'a> Session<'a> {
         let training = data + forward + backward + optimizer;
         let images = self.data.records.len();
         Outcome {
+            cell: None,
+            code: VERSION.to_owned(),
             state: State::Started,
             exit: None,
             reason: None,

@@ -1,6 +1,7 @@
 //! The run directory: where everything lies, and the rule that only one process writes to it.
 
 use crate::config::RunConfig;
+use crate::layers::FORMAT;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -115,7 +116,7 @@ impl RunDir {
                     .hint("choose another folder with --run, or start over with --overwrite"));
             }
         }
-        write_bytes(&path, format!("format = 1\n{text}").as_bytes()).map_err(Failure::from)
+        write_bytes(&path, format!("format = {FORMAT}\n{text}").as_bytes()).map_err(Failure::from)
     }
 
     /// Removes what an earlier run left, for `--overwrite`.

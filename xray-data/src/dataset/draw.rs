@@ -4,7 +4,7 @@ use super::{Dataset, RecordId};
 use crate::error::{Error, Result};
 use crate::split::hash;
 use std::collections::BTreeSet;
-use xray_artifacts::{Split, records_of_fraction};
+use xray_artifacts::{Split, first_record, records_of_fraction};
 
 /// A part of the train split.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,9 +46,9 @@ impl Dataset {
         let mut selected = members.clone();
         if split == Split::Train {
             self.order_by_patient(&mut selected, draw.seed);
-            let total = selected.len();
-            selected.rotate_left((total as f64 * draw.offset) as usize);
-            selected.truncate(records_of_fraction(total as u64, draw.fraction) as usize);
+            let total = selected.len() as u64;
+            selected.rotate_left(first_record(total, draw.offset) as usize);
+            selected.truncate(records_of_fraction(total, draw.fraction) as usize);
         }
         let shards: BTreeSet<u32> = selected.iter().map(|id| id.shard).collect();
         shards.into_iter().try_for_each(|shard| self.shards[shard as usize].require())?;

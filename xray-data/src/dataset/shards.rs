@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::schema::FeatureNames;
 use std::collections::BTreeMap;
 use std::path::Path;
-use xray_artifacts::{DatasetManifest, Split, SplitRule, read_json};
+use xray_artifacts::{DatasetManifest, SplitRule, read_json};
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     let manifest: DatasetManifest = read_json(&path.join(DatasetManifest::FILE_NAME))?;
@@ -31,7 +31,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         splits,
         rows: Vec::new(),
         warnings: warnings(&manifest),
-        id: id(&manifest),
+        id: manifest.id(),
         labels: manifest.labels,
     })
 }
@@ -44,17 +44,4 @@ fn warnings(manifest: &DatasetManifest) -> Vec<String> {
         ],
         SplitRule::Patient | SplitRule::Official | SplitRule::Column => Vec::new(),
     }
-}
-
-fn id(manifest: &DatasetManifest) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(manifest.labels.join("|").as_bytes());
-    for split in Split::ALL {
-        let shards = manifest.splits.get(&split).map_or(&[][..], |summary| &summary.shards);
-        hasher.update(b"\n").update(split.name().as_bytes());
-        for shard in shards {
-            hasher.update(b"\n").update(shard.blake3.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
 }

@@ -1,10 +1,12 @@
 //! Flags and what they mean. Each flag that decides numbers is shorthand for a configuration key.
 
 use crate::config::{RunConfig, duration};
-use crate::layers::{nearest_file, parse_setting, resolve};
+use super::resolve::resolve_lines;
+use crate::layers::{Layers, nearest_file, parse_setting};
 use crate::run::RunOptions;
 use clap::{Parser, ValueEnum};
 use clap_complete::Shell;
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::Failure;
@@ -95,6 +97,12 @@ pub struct Arguments {
     /// Save and exit with code 85 after this much time, such as 30m, to be started again
     #[arg(long, value_name = "TIME")]
     checkpoint_exit_every: Option<String>,
+    /// The sweep's cell that this run is; its result says so
+    #[arg(long, value_name = "ID")]
+    cell: Option<String>,
+    /// Read settings as JSON objects from stdin, one a line, and print the configuration that each resolves to
+    #[arg(long, conflicts_with = "dry_run")]
+    pub resolve: bool,
     /// Print the resolved configuration and what it costs, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -121,11 +129,23 @@ pub enum OutputFormat {
 impl Arguments {
     /// Defaults, file, `--set` and flags as one configuration.
     pub fn resolve(&self) -> Result<RunConfig, Failure> {
+        Layers::read(self.file().as_deref())?.resolve(&self.all_settings())
+    }
+
+    /// Each line of `input`, a JSON object of settings, as a configuration above this command line's.
+    pub fn resolve_lines(&self, input: impl BufRead, output: impl Write) -> Result<(), Failure> {
+        resolve_lines(&Layers::read(self.file().as_deref())?, &self.all_settings(), input, output)
+    }
+
+    fn file(&self) -> Option<PathBuf> {
         let here = std::env::current_dir().unwrap_or_default();
-        let file = self.config.clone().or_else(|| nearest_file(&here));
+        self.config.clone().or_else(|| nearest_file(&here))
+    }
+
+    fn all_settings(&self) -> Vec<(String, Value)> {
         let mut settings = self.settings.clone();
         settings.extend(self.flags());
-        resolve(file.as_deref(), &settings)
+        settings
     }
 
     fn flags(&self) -> Vec<(String, Value)> {
@@ -166,6 +186,7 @@ impl Arguments {
             overwrite: self.overwrite,
             checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,
             quiet: self.quiet,
+            cell: self.cell.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod dry_run;
+mod resolve;
 
 pub use arguments::{Arguments, OutputFormat};
 pub use dry_run::{Costs, dry_run};

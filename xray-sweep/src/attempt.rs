@@ -1,0 +1,58 @@
+//! One start of a cell's job, wherever it ran and however it ended.
+
+use serde::{Deserialize, Serialize};
+
+/// One start of a job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The cell.
+    pub cell: String,
+    /// `local` or `condor`.
+    pub launcher: String,
+    /// HTCondor's `cluster.proc`, or the local process number.
+    pub job: String,
+    /// The machine, as HTCondor or the system names it.
+    pub host: Option<String>,
+    /// HTCondor's slot.
+    pub slot: Option<String>,
+    /// `x86_64-v1` to `x86_64-v4`.
+    pub microarch: Option<String>,
+    /// Start, RFC 3339 in UTC.
+    pub started: Option<String>,
+    /// End, RFC 3339 in UTC; none while it runs.
+    pub ended: Option<String>,
+    /// How it ended; none while it runs or when nobody knows.
+    pub ending: Option<Ending>,
+    /// Exit code of the trainer.
+    pub exit: Option<u8>,
+    /// Signal that killed it.
+    pub signal: Option<u8>,
+    /// Why, in a sentence, where there is something to say.
+    pub reason: Option<String>,
+    /// Memory asked for, in MiB.
+    pub requested_memory_mib: Option<u64>,
+    /// Memory given, in MiB.
+    pub allocated_memory_mib: Option<u64>,
+    /// Memory used at most, in MiB.
+    pub used_memory_mib: Option<u64>,
+}
+
+/// How a start of a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// The process came to its end with exit code 0.
+    Finished,
+    /// It ended with another exit code or by a signal.
+    Failed,
+    /// It saved a checkpoint on purpose (exit code 85) and was started again.
+    Checkpointed,
+    /// The machine was taken away.
+    Evicted,
+    /// HTCondor put the job on hold.
+    Held,
+    /// Somebody removed the job, or stopped the launcher.
+    Removed,
+    /// The connection to the machine broke, or the launcher died.
+    Lost,
+}

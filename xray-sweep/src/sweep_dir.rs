@@ -1,0 +1,120 @@
+//! The sweep directory: where everything lies, and what its files are called.
+
+use std::path::{Path, PathBuf};
+
+/// A sweep directory.
+#[derive(Clone, Debug)]
+pub struct SweepDir(PathBuf);
+
+impl SweepDir {
+    /// Names a folder; nothing is looked at.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        SweepDir(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What was asked for.
+    pub fn spec(&self) -> PathBuf {
+        self.0.join("sweep.toml")
+    }
+
+    /// What the plan was made of: data, code, binaries.
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// Every planned cell, one JSON object a line.
+    pub fn cells(&self) -> PathBuf {
+        self.0.join("cells.jsonl")
+    }
+
+    /// The rows of the submit file's `queue`.
+    pub fn cells_csv(&self) -> PathBuf {
+        self.0.join("cells.csv")
+    }
+
+    /// The event log that HTCondor writes for all jobs of the sweep.
+    pub fn job_log(&self) -> PathBuf {
+        self.0.join("sweep.log")
+    }
+
+    /// The programs that jobs run.
+    pub fn bin(&self) -> PathBuf {
+        self.0.join("bin")
+    }
+
+    /// Held by the one process that plans or runs.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join(".lock")
+    }
+
+    /// The tables.
+    pub fn collected(&self) -> PathBuf {
+        self.0.join("collected")
+    }
+
+    /// All that belongs to one cell.
+    pub fn cell(&self, id: &str) -> CellDir {
+        CellDir(self.0.join("cells").join(id))
+    }
+}
+
+/// A cell's folder.
+#[derive(Clone, Debug)]
+pub struct CellDir(PathBuf);
+
+impl CellDir {
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The configuration of its run.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The run directory that the trainer fills. It travels to the job and back, with its checkpoint.
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    /// What the run found.
+    pub fn result(&self) -> PathBuf {
+        self.0.join("run/result.json")
+    }
+
+    /// Which program ran where.
+    pub fn environment(&self) -> PathBuf {
+        self.0.join("run/env.json")
+    }
+
+    /// The heartbeat.
+    pub fn status(&self) -> PathBuf {
+        self.0.join("run/status.json")
+    }
+
+    /// Curves over steps.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("run/metrics.jsonl")
+    }
+
+    /// What the trainer said to stdout.
+    pub fn stdout(&self) -> PathBuf {
+        self.0.join("stdout.txt")
+    }
+
+    /// What the trainer said to stderr.
+    pub fn stderr(&self) -> PathBuf {
+        self.0.join("stderr.txt")
+    }
+
+    /// Attempts on this machine, one JSON object a line. Those on a pool stand in the job log.
+    pub fn attempts(&self) -> PathBuf {
+        self.0.join("attempts.jsonl")
+    }
+}
