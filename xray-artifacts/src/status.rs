@@ -29,6 +29,8 @@ impl Versioned for Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// Waiting to be begun: what a sweep puts into a run directory that no trainer has seen.
+    Planned,
     /// Begun; nothing to show yet. What a killed run leaves.
     Started,
     /// Fitting weights.

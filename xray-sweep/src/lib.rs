@@ -1,8 +1,32 @@
-//! Sweeps.
-#![allow(missing_docs)]
+//! Many training runs: planned over data fractions and trials, run on an HTCondor pool or here, watched, and
+//! collected into tables. It never links the tensor engine: the trainer is a program that it sends along.
+//!
+//! ```
+//! use xray_sweep::fractions::Fractions;
+//! let fractions: Fractions = "0.01,0.1..0.3:0.1".parse().expect("a list and a range");
+//! assert_eq!(fractions.values(), [0.01, 0.1, 0.2, 0.3]);
+//! ```
 
 pub mod attempt;
 pub mod cell;
+pub mod cli;
+pub mod collect;
+pub mod data;
+pub mod fractions;
+pub mod grid;
+pub mod isa;
+pub mod launchers;
+pub mod lock;
+pub mod logs;
+pub mod plan;
+pub mod report;
+pub mod request;
+pub mod reset;
+pub mod selection;
+pub mod spec;
 pub mod state;
+pub mod status;
 pub mod sweep_dir;
+pub mod templates;
+pub mod trainer;
 pub mod verdict;

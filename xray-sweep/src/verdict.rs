@@ -43,6 +43,7 @@ fn judge(cell: &Cell, outcome: Outcome) -> Verdict {
     match outcome.state {
         State::Finished => Verdict::Done(Box::new(outcome)),
         State::Diverged | State::Failed => Verdict::Failed(Box::new(outcome)),
+        State::Planned => Verdict::Absent,
         State::Started | State::Training | State::Evaluating | State::Interrupted => {
             Verdict::Unfinished(Box::new(outcome))
         }

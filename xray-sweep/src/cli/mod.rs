@@ -1,0 +1,99 @@
+//! The command line of `xray-sweep`.
+
+mod collect;
+mod plan;
+mod run;
+mod watch;
+
+use crate::sweep_dir::SweepDir;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use xray_artifacts::{Exit, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  xray-sweep plan sweeps/nih --data shards --fractions 0.1..1.0:0.1 --trials 5
+  cd sweeps/nih && condor_submit sweep.sub         on a pool, by hand
+  xray-sweep run sweeps/nih --launcher local -j 2  the same without a pool
+  xray-sweep status sweeps/nih --watch
+  xray-sweep collect sweeps/nih && xray-sweep report sweeps/nih
+
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches, or no machine of the pool does · 4 cells are
+missing or failed · 5 bad or changed data · 7 planned with other code · 78 this machine cannot run it ·
+130/143 stopped by a signal";
+
+/// Plan, run and collect many training runs, on an HTCondor pool or on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "xray-sweep", version, after_help = EXAMPLES, args_override_self = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    completions: Option<Shell>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(Box<plan::PlanArguments>),
+    Run(run::RunArguments),
+    Status(watch::StatusArguments),
+    Logs(watch::LogsArguments),
+    Retry(run::RetryArguments),
+    Collect(collect::CollectArguments),
+    Report(collect::ReportArguments),
+}
+
+/// Which sweep.
+#[derive(Debug, Args)]
+struct Sweep {
+    /// The sweep directory
+    #[arg(value_name = "SWEEP")]
+    dir: PathBuf,
+}
+
+impl Sweep {
+    fn dir(&self) -> SweepDir {
+        SweepDir::new(&self.dir)
+    }
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Does what the command line says.
+pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    if let Some(shell) = arguments.completions {
+        clap_complete::generate(shell, &mut Arguments::command(), "xray-sweep", &mut std::io::stdout());
+        return Ok(Exit::Ok);
+    }
+    match arguments.command {
+        Some(Command::Plan(arguments)) => plan::run(&arguments),
+        Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Status(arguments)) => watch::status(&arguments),
+        Some(Command::Logs(arguments)) => watch::logs(&arguments),
+        Some(Command::Retry(arguments)) => run::retry(&arguments),
+        Some(Command::Collect(arguments)) => collect::collect(&arguments),
+        Some(Command::Report(arguments)) => collect::report(&arguments),
+        None => Err(Failure::new(Exit::Usage, "no command given").hint("xray-sweep --help lists them")),
+    }
+}
+
+/// Results go to stdout; a reader that went away, such as `head`, is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Everything else goes to stderr.
+#[expect(clippy::print_stderr, reason = "the terminal's observer")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,243 @@
+//! `xray-sweep plan`.
+
+use super::{OutputFormat, Sweep, print, say};
+use crate::fractions::Fractions;
+use crate::isa::Level;
+use crate::launchers::condor::count_slots;
+use crate::lock::Lock;
+use crate::plan::{PlanOptions, Planned, plan, slot_constraint};
+use crate::spec::{Spec, parse_axis, parse_setting};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use toml::Value;
+use xray_artifacts::{Exit, Failure};
+
+/// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
+///
+/// Started again on the same directory it adds what is new; flags that are left out keep what its sweep.toml says.
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    /// A sweep.toml to begin with, instead of the one in the sweep directory
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Folder of shards
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Shares of the training records, such as 0.1..1.0:0.1 or 0.01,0.02,0.05
+    #[arg(long, value_name = "LIST")]
+    fractions: Option<Fractions>,
+    /// Runs per point, each with a seed of its own
+    #[arg(long, value_name = "N")]
+    trials: Option<u32>,
+    /// Trials also begin at different places of the training records
+    #[arg(long)]
+    rotate_data: bool,
+    /// Configuration file of the trainer, below --set
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A configuration key of the trainer, for all runs
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, Value)>,
+    /// A configuration key with several values: a further axis of the grid
+    #[arg(long = "axis", value_name = "KEY=A,B,C", value_parser = parse_axis)]
+    axes: Vec<(String, Vec<Value>)>,
+    /// A build of the trainer to send with the jobs; v3=PATH and v4=PATH beside v1=PATH send each machine its own
+    #[arg(long = "binary", value_name = "[LEVEL=]PATH", value_parser = parse_binary, help_heading = "Programs")]
+    binaries: Vec<(Option<Level>, PathBuf)>,
+    /// A build that runs on this machine, to check the configuration where those that are sent do not
+    #[arg(long, value_name = "PATH", help_heading = "Programs")]
+    resolve_with: Option<PathBuf>,
+    /// Plan all cells anew that were planned with another version of the trainer
+    #[arg(long, help_heading = "Programs")]
+    replace: bool,
+    #[command(flatten)]
+    pool: PoolArguments,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pool")]
+struct PoolArguments {
+    /// Cores of a job, and its threads
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
+    /// Memory of a job, such as 2GB; estimated by default
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Disk of a job, such as 10GB; estimated by default
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<String>,
+    /// GPUs of a job; by the backend by default
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
+    /// A further requirement on machines, such as 'TARGET.HasFastDisk'
+    #[arg(long, value_name = "EXPR")]
+    require: Option<String>,
+    /// Which matching machines are preferred
+    #[arg(long, value_name = "EXPR")]
+    rank: Option<String>,
+    /// At most so many jobs wait in the queue at a time
+    #[arg(long, value_name = "N")]
+    max_idle: Option<u32>,
+    /// A running job saves to the submit node after each such time
+    #[arg(long, value_name = "TIME")]
+    checkpoint_every: Option<String>,
+    /// How often a failure that may pass is tried again
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// Take machines that advertise no Microarch, too
+    #[arg(long)]
+    allow_unknown_microarch: bool,
+    /// Workers read the data from a shared file system; no shards are sent
+    #[arg(long)]
+    shared_data: bool,
+    /// An attribute of the jobs, a ClassAd expression
+    #[arg(long = "attribute", value_name = "NAME=EXPR", value_parser = parse_text)]
+    attributes: Vec<(String, String)>,
+    /// An environment variable of the jobs
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_text)]
+    environment: Vec<(String, String)>,
+    /// Folder of templates instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
+    /// Do not ask the pool how many of its slots match
+    #[arg(long)]
+    no_pool: bool,
+}
+
+fn parse_text(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn parse_binary(text: &str) -> Result<(Option<Level>, PathBuf), String> {
+    match text.split_once('=') {
+        Some((level, path)) => {
+            let level = level.parse().map_err(|_| format!("`{level}` is no level: v1, v2, v3 or v4"))?;
+            Ok((Some(level), path.into()))
+        }
+        None => Ok((None, text.into())),
+    }
+}
+
+pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    let spec = arguments.spec()?;
+    let _lock = Lock::take(&dir, "plan")?;
+    let options = PlanOptions {
+        binaries: arguments.binaries.clone(),
+        resolve_with: arguments.resolve_with.clone(),
+        replace: arguments.replace,
+    };
+    let planned = plan(&dir, &spec, &options)?;
+    for note in &planned.notes {
+        say(&format!("note: {note}"));
+    }
+    let slots = if arguments.pool.no_pool { None } else { matching(&spec, &planned)? };
+    match arguments.format {
+        OutputFormat::Text => print(&text(arguments, &planned, slots.as_deref())),
+        OutputFormat::Json => print(&format!("{:#}\n", to_json(&planned))),
+    }
+    Ok(Exit::Ok)
+}
+
+impl PlanArguments {
+    fn spec(&self) -> Result<Spec, Failure> {
+        let written = self.sweep.dir().spec();
+        let mut spec = match &self.from {
+            Some(path) => Spec::read(path)?,
+            None if written.exists() => Spec::read(&written)?,
+            None => Spec::default(),
+        };
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        replace(&mut spec.data, self.data.as_ref().map(absolute));
+        replace(&mut spec.fractions, self.fractions.clone());
+        replace(&mut spec.trials, self.trials);
+        spec.rotate_data |= self.rotate_data;
+        spec.config = self.config.as_ref().map(absolute).or(spec.config);
+        spec.set.extend(self.set.clone());
+        spec.axes.extend(self.axes.clone());
+        let (pool, condor) = (&self.pool, &mut spec.condor);
+        spec.templates = pool.templates.as_ref().map(absolute).or(spec.templates);
+        condor.cpus = pool.cpus.or(condor.cpus);
+        condor.memory = pool.memory.clone().or(condor.memory.take());
+        condor.disk = pool.disk.clone().or(condor.disk.take());
+        condor.gpus = pool.gpus.or(condor.gpus);
+        condor.require = pool.require.clone().or(condor.require.take());
+        condor.rank = pool.rank.clone().or(condor.rank.take());
+        replace(&mut condor.max_idle, pool.max_idle);
+        replace(&mut condor.checkpoint_every, pool.checkpoint_every.clone());
+        replace(&mut condor.retries, pool.retries);
+        condor.allow_unknown_microarch |= pool.allow_unknown_microarch;
+        condor.transfer_data &= !pool.shared_data;
+        condor.attributes.extend(pool.attributes.clone());
+        condor.environment.extend(pool.environment.clone());
+        Ok(spec)
+    }
+}
+
+fn replace<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// A sentence on the slots that match, where a pool answers; an error where none of them does.
+fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
+    let Some(all) = count_slots("true") else { return Ok(None) };
+    let least = planned.plan.binaries.iter().map(|binary| binary.level).min().expect("at least one");
+    let largest = planned.cells.iter().max_by_key(|cell| cell.request.memory_mib).expect("at least one cell");
+    let clauses = slot_constraint(&spec.condor, least, &largest.request);
+    let whole = clauses.iter().map(|(_, clause)| format!("({clause})")).collect::<Vec<_>>().join(" && ");
+    let count = count_slots(&whole).unwrap_or(0);
+    if count > 0 {
+        return Ok(Some(format!("{count} of the pool's {all} slots match")));
+    }
+    let alone = |(what, clause): &(String, String)| format!("{what}: {} of {all} slots", count_slots(clause).unwrap_or(0));
+    let counts = clauses.iter().map(alone).collect::<Vec<_>>().join("; ");
+    Err(Failure::new(Exit::NothingMatches, format!("no slot of the pool can run these jobs: {counts}")).hint(
+        "the sweep is written; ask for less, plan with the baseline build, or --allow-unknown-microarch",
+    ))
+}
+
+fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
+    let Planned { plan, cells, added, .. } = planned;
+    let dir = arguments.sweep.dir.display();
+    let mut lines = vec![format!("{dir}: {} cells, {added} of them new; trainer {}", cells.len(), plan.code)];
+    for binary in &plan.binaries {
+        let mebibytes = binary.bytes as f64 / f64::from(1 << 20);
+        let needs = match binary.level {
+            Level::V1 => "runs on any x86-64 processor".to_owned(),
+            level => format!("needs {level}"),
+        };
+        lines.push(format!("  program   {}: {mebibytes:.1} MiB, {needs}", binary.file));
+    }
+    let range = |values: &dyn Fn(&crate::cell::Cell) -> u64| {
+        let low = cells.iter().map(values).min().unwrap_or_default();
+        let high = cells.iter().map(values).max().unwrap_or_default();
+        if low == high { low.to_string() } else { format!("{low} to {high}") }
+    };
+    lines.push(format!("  training  {} images", range(&|cell| cell.train_images)));
+    let cpus = range(&|cell| cell.request.cpus.into());
+    let (memory, disk) = (range(&|cell| cell.request.memory_mib), range(&|cell| cell.request.disk_mib));
+    lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk"));
+    lines.extend(slots.map(|slots| format!("  pool      {slots}")));
+    lines.push(format!("Next, one of:\n  (cd {dir} && condor_submit sweep.sub)\n  xray-sweep run {dir} --launcher local"));
+    lines.join("\n") + "\n"
+}
+
+fn to_json(planned: &Planned) -> serde_json::Value {
+    json!({
+        "format": 1,
+        "cells": planned.cells.len(),
+        "added": planned.added,
+        "replaced": planned.replaced,
+        "plan": planned.plan,
+        "notes": planned.notes,
+    })
+}

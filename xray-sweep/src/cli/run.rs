@@ -1,0 +1,342 @@
+//! `xray-sweep run` and `retry`.
+
+use super::{Sweep, print, say};
+use crate::attempt::Attempt;
+use crate::cell::Cell;
+use crate::data::Data;
+use crate::launchers::condor;
+use crate::launchers::local::{self, Event, LocalOptions};
+use crate::lock::Lock;
+use crate::plan::{Plan, read_plan};
+use crate::reset::reset;
+use crate::selection::Selection;
+use crate::state::{CellReport, CellState, survey};
+use crate::sweep_dir::SweepDir;
+use crate::verdict::Verdict;
+use clap::{Args, ValueEnum};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure, Status, read_json};
+
+/// Run the cells that have no result yet, here or on a pool
+///
+/// Ctrl-C stops cleanly: what runs is saved, and the same command goes on from there.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// Where
+    #[arg(long, value_enum, default_value = "local")]
+    launcher: Launcher,
+    /// Runs at a time on this machine; its cores are divided among them [default: one per two cores]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+    /// Threads of each run on this machine [default: cores divided by jobs]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Submit and return; otherwise the event log is followed until all jobs have ended
+    #[arg(long)]
+    detach: bool,
+    /// List what would be run, and do nothing; with a pool, have HTCondor check the submit file
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct SelectionArguments {
+    /// Cells that failed, too, from their start; what they left is moved aside
+    #[arg(long)]
+    failed: bool,
+    /// Cells whose folder holds a result of other data or code, too; it is moved aside
+    #[arg(long)]
+    stale: bool,
+    /// Only this cell, by the beginning of its id; may be given several times
+    #[arg(long = "cell", value_name = "ID")]
+    cells: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Launcher {
+    /// This machine.
+    Local,
+    /// An HTCondor pool.
+    Condor,
+}
+
+/// Release held jobs and make failed cells ready to be run again
+#[derive(Debug, Args)]
+pub(super) struct RetryArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    /// Only this cell, by the beginning of its id; may be given several times
+    #[arg(long = "cell", value_name = "ID")]
+    cells: Vec<String>,
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    let plan = read_plan(&dir)?;
+    let _lock = Lock::take(&dir, "run")?;
+    let selection = &arguments.selection;
+    let selection =
+        Selection { failed: selection.failed, stale: selection.stale, only: selection.cells.clone() };
+    same_data(&plan)?;
+    match arguments.launcher {
+        Launcher::Local => run_here(arguments, &dir, &plan, &selection),
+        Launcher::Condor => run_on_pool(arguments, &dir, &selection),
+    }
+}
+
+/// A cell of changed data would be another cell.
+fn same_data(plan: &Plan) -> Result<(), Failure> {
+    let data = Data::open(&plan.data)?;
+    if data.id == plan.dataset {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::BadData, format!("{} changed since the sweep was planned", plan.data.display()))
+        .hint("bring the old shards back, or plan another sweep directory"))
+}
+
+fn run_here(
+    arguments: &RunArguments,
+    dir: &SweepDir,
+    plan: &Plan,
+    selection: &Selection,
+) -> Result<Exit, Failure> {
+    if arguments.dry_run {
+        let reports = survey(dir)?;
+        print(&listed(&selection.choose(&reports)?, "would be run here"));
+        return Ok(Exit::Ok);
+    }
+    wait_for_orphans(dir)?;
+    let reports = survey(dir)?;
+    let chosen = selection.choose(&reports)?;
+    prepare(dir, &chosen)?;
+    let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.unwrap_or(cores / 2).clamp(1, cells.len().max(1));
+    let mut options = LocalOptions::for_jobs(jobs);
+    options.threads = arguments.threads.unwrap_or(options.threads);
+    say(&format!("{} of {} cells to run, {jobs} at a time, {} threads each", cells.len(), reports.len(), options.threads));
+    let mut table = Table::new(dir, cells.len());
+    let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
+    table.finish();
+    let exit = summary(dir)?;
+    if let Some(stopped) = stopped {
+        say("stopped; the same command goes on from here");
+        return Ok(stopped);
+    }
+    Ok(exit)
+}
+
+/// A launcher that was killed leaves its runs at work. They are not disturbed, and none is started twice.
+fn wait_for_orphans(dir: &SweepDir) -> Result<(), Failure> {
+    let mut told = false;
+    loop {
+        let reports = survey(dir)?;
+        let is_local = |attempt: &&Attempt| attempt.launcher == "local";
+        let at_work = |report: &&CellReport| {
+            report.state == CellState::Running && report.attempts.last().as_ref().is_some_and(is_local)
+        };
+        let count = reports.iter().filter(at_work).count();
+        if count == 0 {
+            return Ok(());
+        }
+        if !told {
+            say(&format!("{count} runs of an earlier launcher are still at work; waiting for them"));
+        }
+        told = true;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
+    let reports = survey(dir)?;
+    let chosen = selection.choose(&reports)?;
+    let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
+    if arguments.dry_run {
+        print(&listed(&chosen, "would be submitted"));
+        condor::submit(dir, &cells, true)?;
+        return Ok(Exit::Ok);
+    }
+    if !cells.is_empty() {
+        prepare(dir, &chosen)?;
+        if let Some(submission) = condor::submit(dir, &cells, false)? {
+            say(&format!("submitted {} jobs as cluster {}", submission.jobs, submission.cluster));
+        }
+    }
+    if arguments.detach {
+        return Ok(Exit::Ok);
+    }
+    say("following the event log; Ctrl-C leaves the jobs in the queue");
+    follow(dir, cells.len())
+}
+
+/// Until no job of the sweep waits or runs. Held jobs wait for a person, so they do not count.
+fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
+    let mut last = String::new();
+    // Until the first event of the submission has reached the log.
+    let mut patience = if jobs > 0 { 20 } else { 0 };
+    loop {
+        let reports = survey(dir)?;
+        let mut counts: BTreeMap<CellState, usize> = BTreeMap::new();
+        for report in &reports {
+            *counts.entry(report.state).or_default() += 1;
+        }
+        let line = counts.iter().map(|(state, count)| format!("{count} {}", name(*state))).collect::<Vec<_>>().join(" · ");
+        if line != last {
+            say(&line);
+        }
+        last = line;
+        let busy = |state| counts.get(&state).copied().unwrap_or(0) > 0;
+        if busy(CellState::Running) || busy(CellState::Queued) {
+            patience = 0;
+        } else if patience == 0 {
+            return summary(dir);
+        } else {
+            patience -= 1;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn name(state: CellState) -> String {
+    format!("{state:?}").to_lowercase()
+}
+
+/// Moves aside what must not be continued from. An unfinished run keeps its checkpoint.
+fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
+    for report in chosen {
+        let folder = dir.cell(&report.cell.id);
+        match Verdict::read(&report.cell, &folder) {
+            Verdict::Failed(_) | Verdict::Stale(_) | Verdict::Damaged(_) => reset(&folder)?,
+            Verdict::Absent | Verdict::Unfinished(_) | Verdict::Done(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn listed(chosen: &[&CellReport], what: &str) -> String {
+    let line = |report: &&CellReport| {
+        let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        format!("  {} {}{reason}\n", name(report.state), report.cell.name())
+    };
+    format!("{} cells {what}\n", chosen.len()) + &chosen.iter().map(line).collect::<String>()
+}
+
+fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
+    let reports = survey(dir)?;
+    let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
+    say(&format!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
+    for report in open.iter().take(10) {
+        let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        say(&format!("  {} {}{reason}", name(report.state), report.cell.name()));
+    }
+    if open.len() > 10 {
+        say(&format!("  and {} more; `xray-sweep status {}`", open.len() - 10, dir.path().display()));
+    }
+    Ok(if open.is_empty() { Exit::Ok } else { Exit::SweepIncomplete })
+}
+
+pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    read_plan(&dir)?;
+    let _lock = Lock::take(&dir, "retry")?;
+    let reports = survey(&dir)?;
+    let mut only = HashSet::new();
+    for prefix in &arguments.cells {
+        only.insert(crate::selection::find(reports.iter().map(|report| &report.cell), prefix)?.id.clone());
+    }
+    let chosen = |state| {
+        let only = &only;
+        reports.iter().filter(move |report| {
+            report.state == state && (only.is_empty() || only.contains(&report.cell.id))
+        })
+    };
+    let held: Vec<_> =
+        chosen(CellState::Held).filter_map(|report| Some(report.attempts.last()?.job.clone())).collect();
+    if !held.is_empty() {
+        condor::release(&held)?;
+    }
+    let failed: Vec<_> = chosen(CellState::Failed).collect();
+    for report in &failed {
+        reset(&dir.cell(&report.cell.id))?;
+    }
+    print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()));
+    if !failed.is_empty() {
+        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", dir.path().display()));
+    }
+    Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
+}
+
+/// On a terminal one line per run at work, above a bar over all; elsewhere a line per run that ended.
+struct Table<'a> {
+    dir: &'a SweepDir,
+    screen: MultiProgress,
+    total: ProgressBar,
+    lines: BTreeMap<String, ProgressBar>,
+}
+
+impl<'a> Table<'a> {
+    fn new(dir: &'a SweepDir, cells: usize) -> Self {
+        let screen = MultiProgress::new();
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
+        let total = screen.add(ProgressBar::new(cells as u64).with_style(style.expect("a good template")));
+        Table { dir, screen, total, lines: BTreeMap::new() }
+    }
+
+    fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started(cell) => {
+                let style = ProgressStyle::with_template("  {bar:20} {pos:>5}/{len:<5} steps  {msg}");
+                let line = ProgressBar::new(0).with_style(style.expect("a good template"));
+                let line = self.screen.insert_before(&self.total, line);
+                line.set_message(cell.name());
+                self.lines.insert(cell.id.clone(), line);
+            }
+            Event::Tick(running) => {
+                for cell in *running {
+                    let status = read_json::<Status>(&self.dir.cell(&cell.id).status());
+                    if let (Ok(status), Some(line)) = (status, self.lines.get(&cell.id)) {
+                        line.set_length(status.total_steps);
+                        line.set_position(status.step);
+                    }
+                }
+            }
+            Event::Ended(cell, attempt) => {
+                if let Some(line) = self.lines.remove(&cell.id) {
+                    line.finish_and_clear();
+                }
+                self.total.inc(1);
+                self.say(&format!("{}: {}", cell.name(), ending(attempt)));
+            }
+            Event::Stopping => self.say("stopping: every run saves its checkpoint (again to end them at once)"),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if self.screen.is_hidden() {
+            say(text);
+        } else {
+            let _ = self.screen.println(text);
+        }
+    }
+
+    fn finish(&self) {
+        self.total.finish_and_clear();
+    }
+}
+
+fn ending(attempt: &Attempt) -> String {
+    match (attempt.exit, attempt.signal) {
+        (Some(0), _) => "done".to_owned(),
+        (Some(85), _) => "saved, goes on".to_owned(),
+        (Some(130 | 143), _) => "stopped and saved".to_owned(),
+        (Some(code), _) => format!("failed with exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

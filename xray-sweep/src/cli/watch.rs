@@ -1,0 +1,65 @@
+//! `xray-sweep status` and `logs`.
+
+use super::{OutputFormat, Sweep, print};
+use crate::plan::read_plan;
+use crate::state::survey;
+use crate::{logs, status};
+use clap::Args;
+use std::io::IsTerminal;
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure};
+
+/// Where every cell stands
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    /// Look again every few seconds until nothing is left to wait for
+    #[arg(long)]
+    watch: bool,
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputFormat,
+}
+
+pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    read_plan(&dir)?;
+    let is_terminal = std::io::stdout().is_terminal();
+    let color = is_terminal && std::env::var_os("NO_COLOR").is_none();
+    loop {
+        let reports = survey(&dir)?;
+        let text = match arguments.format {
+            OutputFormat::Text => status::text(&reports, width(), color),
+            OutputFormat::Json => format!("{:#}\n", status::json(&reports)),
+        };
+        if arguments.watch && is_terminal {
+            print("\x1b[2J\x1b[H");
+        }
+        print(&text);
+        if !arguments.watch || !status::is_busy(&reports) {
+            return Ok(Exit::Ok);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+}
+
+/// The story of one cell: its starts, and the ends of what it said
+#[derive(Debug, Args)]
+pub(super) struct LogsArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    /// The beginning of the cell's id
+    id: String,
+}
+
+pub(super) fn logs(arguments: &LogsArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    read_plan(&dir)?;
+    print(&logs::logs(&dir, &arguments.id)?);
+    Ok(Exit::Ok)
+}

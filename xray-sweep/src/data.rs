@@ -1,0 +1,61 @@
+//! The data set as a planner sees it: its manifest, and files that are as large as listed.
+
+use std::path::{Path, PathBuf};
+use xray_artifacts::{DatasetManifest, Exit, Failure, ShardEntry, Split, read_json};
+
+/// A folder of shards.
+pub struct Data {
+    /// The folder, absolute.
+    pub dir: PathBuf,
+    /// What it holds.
+    pub manifest: DatasetManifest,
+    /// Its id.
+    pub id: String,
+}
+
+impl Data {
+    /// Reads the manifest and compares the sizes of all files.
+    pub fn open(dir: &Path) -> Result<Data, Failure> {
+        if dir.as_os_str().is_empty() {
+            return Err(Failure::new(Exit::Usage, "no data given").hint("--data DIR, a folder that `xray-data build` made"));
+        }
+        let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let path = absolute.join(DatasetManifest::FILE_NAME);
+        if !path.exists() {
+            let message = format!("there is no {} in {}", DatasetManifest::FILE_NAME, dir.display());
+            return Err(Failure::new(Exit::BadData, message)
+                .hint("make shards with `xray-data build`; it takes TFRecords of others too"));
+        }
+        let manifest: DatasetManifest = read_json(&path)?;
+        let data = Data { id: manifest.id(), dir: absolute, manifest };
+        data.check_sizes()?;
+        Ok(data)
+    }
+
+    fn check_sizes(&self) -> Result<(), Failure> {
+        let shards = Split::ALL.iter().filter_map(|split| self.manifest.splits.get(split)).flat_map(|split| &split.shards);
+        for shard in shards {
+            let path = self.dir.join(&shard.file);
+            let found = std::fs::metadata(&path).map(|metadata| metadata.len()).ok();
+            if found != Some(shard.bytes) {
+                let found = found.map_or("is absent".to_owned(), |found| format!("has {found} bytes"));
+                let message = format!("{} {found}, {} bytes are listed", path.display(), shard.bytes);
+                return Err(Failure::new(Exit::BadData, message)
+                    .hint("copy the shard again, or build the data set again; `xray-data check` tells more"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many training records there are.
+    pub fn train_images(&self) -> u64 {
+        self.manifest.splits.get(&Split::Train).map_or(0, |split| split.images)
+    }
+
+    /// Every shard that a run needs, with validation and test whole.
+    pub fn shards(&self, fraction: f64, offset: f64) -> Vec<&ShardEntry> {
+        let whole = [Split::Val, Split::Test];
+        let whole = whole.iter().filter_map(|split| self.manifest.splits.get(split)).flat_map(|split| &split.shards);
+        self.manifest.train_shards(fraction, offset).into_iter().chain(whole).collect()
+    }
+}

@@ -1,0 +1,4 @@
+//! Places to run cells.
+
+pub mod condor;
+pub mod local;

@@ -1,0 +1,223 @@
+//! From a specification to a sweep directory. Planning again adds what is new, keeps what is there, and
+//! refuses data or code that changed meanwhile.
+
+mod binaries;
+mod files;
+mod lists;
+pub(crate) mod machines;
+
+pub use binaries::{Binary, runnable_here};
+pub(crate) use files::placeholder;
+pub(crate) use machines::slot_constraint;
+
+use crate::cell::{Cell, read_cells};
+use crate::data::Data;
+use crate::grid::{Point, points};
+use crate::isa::Level;
+use crate::request::request;
+use crate::spec::Spec;
+use crate::sweep_dir::SweepDir;
+use crate::trainer::{self, Resolved};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use xray_artifacts::{Exit, Failure, Versioned, read_json};
+
+/// `plan.json`: what the cells were made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The folder of shards, absolute.
+    pub data: PathBuf,
+    /// The data set's id.
+    pub dataset: String,
+    /// Version and commit of the trainer.
+    pub code: String,
+    /// The programs that jobs run, by what they need; at least one.
+    pub binaries: Vec<Binary>,
+}
+
+impl Versioned for Plan {
+    const FORMAT: u32 = 1;
+    const KIND: &'static str = "plan";
+}
+
+/// How a plan is made.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Builds of the trainer: `PATH`, or `v3=PATH` to say or check what it needs. None: the sweep's own, or
+    /// the packaged worker.
+    pub binaries: Vec<(Option<Level>, PathBuf)>,
+    /// A build that runs here and checks the configuration; by default the one that needs least.
+    pub resolve_with: Option<PathBuf>,
+    /// Cells that were planned with other code are planned anew.
+    pub replace: bool,
+}
+
+/// What planning did.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan as it is now.
+    pub plan: Plan,
+    /// All cells of the sweep.
+    pub cells: Vec<Cell>,
+    /// How many of them are new.
+    pub added: usize,
+    /// How many cells of other code are no longer in the sweep.
+    pub replaced: usize,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Plans `spec` into `dir`.
+pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planned, Failure> {
+    let data = Data::open(&spec.data)?;
+    let before = if dir.plan().exists() { Some(read_json::<Plan>(&dir.plan())?) } else { None };
+    if let Some(before) = &before {
+        same_data(dir, before, &data)?;
+    }
+    let points = points(spec)?;
+    let found = binaries::find(dir, options, before.as_ref())?;
+    let resolved = resolve(&found, spec, &points, options)?;
+    let mut notes = found.notes.clone();
+    let kept = match &before {
+        Some(_) => read_cells(&dir.cells())?,
+        None => Vec::new(),
+    };
+    let planned_with = kept.len();
+    let kept = same_code(dir, kept, &resolved.version, options.replace)?;
+    let replaced = planned_with - kept.len();
+    let cells = cells(spec, &data, &points, &resolved, found.largest())?;
+    let known: HashSet<&str> = kept.iter().map(|cell| cell.id.as_str()).collect();
+    let configs: BTreeMap<String, &Json> =
+        cells.iter().map(|cell| cell.id.clone()).zip(&resolved.configs).collect();
+    let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(cell.id.as_str())).collect();
+    let added: HashSet<String> = new.iter().map(|cell| cell.id.clone()).collect();
+    let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
+    all.sort_by(|a, b| a.axes_text().cmp(&b.axes_text()).then(a.fraction.total_cmp(&b.fraction)).then(a.trial.cmp(&b.trial)));
+
+    let plan = Plan {
+        data: data.dir.clone(),
+        dataset: data.id.clone(),
+        code: resolved.version.clone(),
+        binaries: found.install(dir)?,
+    };
+    files::write(dir, spec, &plan, &data, &all, |id| added.contains(id).then(|| configs[id]))?;
+    if replaced > 0 {
+        notes.push(format!("{replaced} cells of other code left the sweep; their folders stay in cells/"));
+    }
+    Ok(Planned { plan, cells: all, added: added.len(), replaced, notes })
+}
+
+fn same_data(dir: &SweepDir, before: &Plan, data: &Data) -> Result<(), Failure> {
+    if before.dataset == data.id {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was planned on other data: {} then, {} now in {}",
+        dir.path().display(),
+        &before.dataset[..12.min(before.dataset.len())],
+        &data.id[..12],
+        data.dir.display()
+    );
+    Err(Failure::new(Exit::BadData, message)
+        .hint("bring the old shards back, or plan another sweep directory: cells of different data cannot be compared"))
+}
+
+/// The cells that stay: all, unless they were planned with other code.
+fn same_code(dir: &SweepDir, cells: Vec<Cell>, code: &str, replace: bool) -> Result<Vec<Cell>, Failure> {
+    let (same, other): (Vec<Cell>, Vec<Cell>) = cells.into_iter().partition(|cell| cell.code == code);
+    match other.first() {
+        Some(cell) if !replace => {
+            let message =
+                format!("{} was planned with trainer {}, this one is {code}", dir.path().display(), cell.code);
+            Err(Failure::new(Exit::ModelMismatch, message).hint(
+                "leave --binary out to add cells with the sweep's own trainer, or give --replace to plan all cells anew",
+            ))
+        }
+        _ => Ok(same),
+    }
+}
+
+fn resolve(found: &binaries::Found, spec: &Spec, points: &[Point], options: &PlanOptions) -> Result<Resolved, Failure> {
+    let program = options.resolve_with.as_deref().unwrap_or(found.least());
+    let shared = spec.settings().into_iter().map(|(key, value)| {
+        (key, serde_json::to_value(value).expect("a TOML value is a JSON value"))
+    });
+    let shared: serde_json::Map<_, _> = shared.collect();
+    let settings: Vec<_> = points
+        .iter()
+        .map(|point| {
+            let mut settings = shared.clone();
+            settings.extend(point.settings());
+            settings
+        })
+        .collect();
+    let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
+    trainer::resolve(program, spec.config.as_deref(), &settings, name)
+}
+
+fn cells(
+    spec: &Spec,
+    data: &Data,
+    points: &[Point],
+    resolved: &Resolved,
+    binary_bytes: u64,
+) -> Result<Vec<Cell>, Failure> {
+    let train_images = data.train_images();
+    let mut bytes = lists::Bytes::new(data, spec.condor.transfer_data);
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut cells = Vec::with_capacity(points.len());
+    for (at, (point, config)) in points.iter().zip(&resolved.configs).enumerate() {
+        let id = id(config, &data.id, &resolved.version);
+        if let Some(first) = seen.insert(id.clone(), at) {
+            let (a, b) = (&points[first], point);
+            let message = format!("{:?} and {:?} come to the same run", a.settings(), b.settings());
+            return Err(Failure::new(Exit::Usage, message).hint("an axis that changes nothing here: leave it out"));
+        }
+        let images = xray_artifacts::records_of_fraction(train_images, point.fraction);
+        let shard_bytes = bytes.of(point.fraction, point.offset);
+        cells.push(Cell {
+            format: Cell::FORMAT,
+            id,
+            fraction: point.fraction,
+            fraction_offset: point.offset,
+            trial: point.trial,
+            seed: point.seed,
+            axes: point.axes.clone(),
+            train_images: images,
+            dataset: data.id.clone(),
+            code: resolved.version.clone(),
+            request: request(&spec.condor, config, images, shard_bytes, binary_bytes)?,
+        });
+    }
+    Ok(cells)
+}
+
+/// Hash of what decides a run's numbers. Threads, place and caching of the data decide none.
+fn id(config: &Json, dataset: &str, code: &str) -> String {
+    let mut config = config.clone();
+    if let Some(config) = config.as_object_mut() {
+        config.remove("threads");
+        if let Some(data) = config.get_mut("data").and_then(Json::as_object_mut) {
+            data.remove("dir");
+            data.remove("cache");
+        }
+    }
+    let text = serde_json::json!(["xray cell 1", config, dataset, code]).to_string();
+    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// The sweep's plan, for those who run it.
+pub fn read_plan(dir: &SweepDir) -> Result<Plan, Failure> {
+    if !dir.plan().exists() {
+        let message = format!("there is no sweep in {}", dir.path().display());
+        return Err(Failure::new(Exit::NothingMatches, message).hint("make one with `xray-sweep plan`"));
+    }
+    Ok(read_json(&dir.plan())?)
+}
+
+/// A path that a job on another machine can use.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

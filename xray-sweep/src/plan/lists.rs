@@ -1,0 +1,75 @@
+//! Which files of the data set go with which cells. Cells of one fraction share a list, which the submit file
+//! names once.
+
+use crate::data::Data;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use xray_artifacts::DatasetManifest;
+
+/// A list of files under a name that follows from its content: `shards_0_3` are three training shards from
+/// number 0 on, with all of validation and test.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ShardList {
+    pub(super) name: String,
+    pub(super) files: Vec<String>,
+    pub(super) mebibytes: u64,
+}
+
+/// The lists that the cells of these fractions and offsets need, by name, and the name for each pair.
+pub(super) struct ShardLists {
+    pub(super) lists: Vec<ShardList>,
+    names: BTreeMap<(u64, u64), String>,
+}
+
+impl ShardLists {
+    pub(super) fn new(data: &Data, draws: impl Iterator<Item = (f64, f64)>) -> Self {
+        let (mut lists, mut names) = (BTreeMap::new(), BTreeMap::new());
+        for (fraction, offset) in draws {
+            let key = (fraction.to_bits(), offset.to_bits());
+            if names.contains_key(&key) {
+                continue;
+            }
+            let list = list(data, fraction, offset);
+            names.insert(key, list.name.clone());
+            lists.insert(list.name.clone(), list);
+        }
+        ShardLists { lists: lists.into_values().collect(), names }
+    }
+
+    pub(super) fn name(&self, fraction: f64, offset: f64) -> &str {
+        &self.names[&(fraction.to_bits(), offset.to_bits())]
+    }
+}
+
+fn list(data: &Data, fraction: f64, offset: f64) -> ShardList {
+    let train = data.manifest.train_shards(fraction, offset);
+    let all = data.manifest.train_shards(1.0, 0.0);
+    let has = |at: usize| train.iter().any(|shard| shard.file == all[at].file);
+    // The first of the run: the one whose predecessor, around the circle, is not in it.
+    let first = (0..all.len()).find(|&at| has(at) && !has((at + all.len() - 1) % all.len())).unwrap_or(0);
+    let shards = data.shards(fraction, offset);
+    let path = |name: &str| data.dir.join(name).display().to_string();
+    let mut files = vec![path(DatasetManifest::FILE_NAME)];
+    files.extend(shards.iter().flat_map(|shard| [path(&shard.file), path(&format!("{}.idx", shard.file))]));
+    let bytes: u64 = shards.iter().map(|shard| shard.bytes).sum();
+    ShardList { name: format!("shards_{first}_{}", train.len()), files, mebibytes: bytes.div_ceil(1 << 20) }
+}
+
+/// Bytes of shards by fraction and offset, computed once each.
+pub(super) struct Bytes<'a> {
+    data: Option<&'a Data>,
+    known: BTreeMap<(u64, u64), u64>,
+}
+
+impl<'a> Bytes<'a> {
+    /// Always 0 where no shards are sent.
+    pub(super) fn new(data: &'a Data, is_sent: bool) -> Self {
+        Bytes { data: is_sent.then_some(data), known: BTreeMap::new() }
+    }
+
+    pub(super) fn of(&mut self, fraction: f64, offset: f64) -> u64 {
+        let Some(data) = self.data else { return 0 };
+        let sum = || data.shards(fraction, offset).iter().map(|shard| shard.bytes).sum();
+        *self.known.entry((fraction.to_bits(), offset.to_bits())).or_insert_with(sum)
+    }
+}

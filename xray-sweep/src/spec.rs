@@ -1,0 +1,214 @@
+//! `sweep.toml`: what a sweep is asked to be. Flags of `plan` are laid on it, and what came of both is
+//! written back, so that a sweep directory says how it was made.
+
+use crate::fractions::Fractions;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+use xray_artifacts::{Exit, Failure, FileError, write_bytes};
+
+/// A sweep as it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spec {
+    /// The format of this file.
+    pub format: u32,
+    /// The folder of shards.
+    pub data: PathBuf,
+    /// Shares of the training records.
+    pub fractions: Fractions,
+    /// Runs per point of the grid, each with a seed of its own.
+    pub trials: u32,
+    /// Whether trials also begin at different places of the training records.
+    pub rotate_data: bool,
+    /// A configuration file of the trainer, below `set`.
+    pub config: Option<PathBuf>,
+    /// Folder of templates for the submit files, instead of the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// Settings of every run, by configuration key.
+    pub set: Table,
+    /// Further axes of the grid: values by configuration key.
+    pub axes: BTreeMap<String, Vec<Value>>,
+    /// What jobs ask of a pool.
+    pub condor: Condor,
+}
+
+/// What jobs ask of a pool, and how they live there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Condor {
+    /// Cores, and as many threads; estimated if absent.
+    pub cpus: Option<u32>,
+    /// Memory such as `2GB`; estimated if absent.
+    pub memory: Option<String>,
+    /// Disk such as `10GB`; estimated if absent.
+    pub disk: Option<String>,
+    /// GPUs; by the backend if absent.
+    pub gpus: Option<u32>,
+    /// A further requirement, a ClassAd expression over the machine's attributes.
+    pub require: Option<String>,
+    /// Which of the matching machines are preferred, a ClassAd expression.
+    pub rank: Option<String>,
+    /// At most so many jobs wait in the queue at a time.
+    pub max_idle: u32,
+    /// A job saves, exits and is started again after this time, so that its checkpoint reaches the submit node.
+    pub checkpoint_every: String,
+    /// How often a job is started again after a failure that may pass.
+    pub retries: u32,
+    /// Whether machines that advertise no `Microarch` are taken too.
+    pub allow_unknown_microarch: bool,
+    /// Whether shards are sent with each job; otherwise workers read `data` from a shared file system.
+    pub transfer_data: bool,
+    /// Attributes of the job, such as `ProjectName = "\"radiology\""`: ClassAd expressions.
+    pub attributes: BTreeMap<String, String>,
+    /// Environment variables of the job.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Spec {
+            format: FORMAT,
+            data: PathBuf::new(),
+            fractions: "0.1..1.0:0.1".parse().expect("a good range"),
+            trials: 3,
+            rotate_data: false,
+            config: None,
+            templates: None,
+            set: Table::new(),
+            axes: BTreeMap::new(),
+            condor: Condor::default(),
+        }
+    }
+}
+
+impl Default for Condor {
+    fn default() -> Self {
+        Condor {
+            cpus: None,
+            memory: None,
+            disk: None,
+            gpus: None,
+            require: None,
+            rank: None,
+            max_idle: 1000,
+            checkpoint_every: "1h".to_owned(),
+            retries: 2,
+            allow_unknown_microarch: false,
+            transfer_data: true,
+            attributes: BTreeMap::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+const FORMAT: u32 = 1;
+
+impl Spec {
+    /// Reads `sweep.toml`.
+    pub fn read(path: &Path) -> Result<Spec, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        })?;
+        let spec: Spec = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            let message = error.message().trim().replace('\n', " ");
+            Failure::new(Exit::Usage, format!("{}: line {line}: {message}", path.display()))
+        })?;
+        if spec.format != FORMAT {
+            let found = spec.format;
+            let message = format!("{} has sweep format {found}, this build knows {FORMAT}", path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        Ok(spec)
+    }
+
+    /// Writes `sweep.toml`.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let text = toml::to_string(self).expect("a sweep is plain values");
+        Ok(write_bytes(path, text.as_bytes())?)
+    }
+
+    /// The settings of `set`, nested tables as dotted keys.
+    pub fn settings(&self) -> Vec<(String, Value)> {
+        let mut flat = Vec::new();
+        flatten(&self.set, "", &mut flat);
+        flat
+    }
+}
+
+fn flatten(table: &Table, place: &str, out: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(inner, &path, out),
+            value => out.push((path, value.clone())),
+        }
+    }
+}
+
+/// `key=value` with a TOML value or a bare word.
+pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
+    Ok((key.trim().to_owned(), parse_value(value.trim())))
+}
+
+/// `key=a,b,c`, each a TOML value or a bare word; or a TOML array.
+pub fn parse_axis(text: &str) -> Result<(String, Vec<Value>), String> {
+    let (key, list) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=a,b,c"))?;
+    let values = match parse_value(list.trim()) {
+        Value::Array(values) => values,
+        Value::String(_) => list.split(',').map(|value| parse_value(value.trim())).collect(),
+        value => vec![value],
+    };
+    Ok((key.trim().to_owned(), values))
+}
+
+fn parse_value(text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("sweep.toml");
+        let mut spec = Spec { trials: 5, ..Spec::default() };
+        spec.axes.extend([parse_axis("model.width=16,32").expect("good"), parse_axis("loss.name=bce,focal").expect("good")]);
+        spec.set.extend([parse_setting("seed=7").expect("good")]);
+        spec.condor.memory = Some("2GB".into());
+        spec.write(&path).expect("writable");
+        assert_eq!(Spec::read(&path).expect("just written"), spec);
+        assert_eq!(spec.axes["model.width"], [Value::Integer(16), Value::Integer(32)]);
+        assert_eq!(spec.axes["loss.name"], [Value::String("bce".into()), Value::String("focal".into())]);
+    }
+
+    #[test]
+    fn a_broken_file_names_its_line() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("sweep.toml");
+        let check = |text: &str, expected: &str| {
+            std::fs::write(&path, text).expect("writable");
+            let failure = Spec::read(&path).expect_err("refused");
+            assert!(failure.message.contains(expected), "{failure}");
+            assert_eq!(failure.exit, Exit::Usage);
+        };
+        check("trials = 3\ntrails = 4\n", "sweep.toml: line 2: unknown field `trails`");
+        check("fractions = \"0.5..0.1:0.1\"\n", "sweep.toml: line 1: the range `0.5..0.1:0.1` is empty");
+        check("format = 9\n", "has sweep format 9, this build knows 1");
+    }
+
+    #[test]
+    fn nested_and_dotted_settings_are_the_same() {
+        let spec: Spec = toml::from_str("[set]\nseed = 1\n\"model.width\" = 8\n[set.training]\nbatch_size = 4\n").expect("TOML");
+        let keys: Vec<_> = spec.settings().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["model.width", "seed", "training.batch_size"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! Submit files from templates: the built-in ones of `condor-templates/`, or a copy that somebody edited.
+
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use std::path::Path;
+use xray_artifacts::{Exit, Failure, FileError};
+
+/// Name and built-in text of every template.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("job.sub.jinja", include_str!("../../condor-templates/job.sub.jinja")),
+    ("sweep.dag.jinja", include_str!("../../condor-templates/sweep.dag.jinja")),
+    ("collect.sh.jinja", include_str!("../../condor-templates/collect.sh.jinja")),
+];
+
+/// Templates, ready to be filled.
+pub struct Templates(Environment<'static>);
+
+impl Templates {
+    /// The built-in ones, each replaced by the file of its name in `folder` where there is one.
+    pub fn load(folder: Option<&Path>) -> Result<Templates, Failure> {
+        let mut environment = Environment::new();
+        // A misspelt name is an error, not an empty place.
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_keep_trailing_newline(true);
+        for (name, built_in) in BUILT_IN {
+            let text = match folder.map(|folder| folder.join(name)).filter(|path| path.exists()) {
+                None => built_in.to_owned(),
+                Some(path) => std::fs::read_to_string(&path)
+                    .map_err(|source| FileError::Io { path, action: "read", source })?,
+            };
+            environment.add_template_owned(name, text).map_err(|error| failure(name, &error))?;
+        }
+        match folder {
+            Some(folder) if !BUILT_IN.iter().any(|(name, _)| folder.join(name).exists()) => {
+                let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                Err(Failure::new(Exit::Usage, format!("there is no template in {}", folder.display()))
+                    .hint(format!("a template is called {}", names.join(", "))))
+            }
+            _ => Ok(Templates(environment)),
+        }
+    }
+
+    /// Fills one.
+    pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String, Failure> {
+        let template = self.0.get_template(name).map_err(|error| failure(name, &error))?;
+        template.render(values).map_err(|error| failure(name, &error))
+    }
+}
+
+fn failure(name: &str, error: &minijinja::Error) -> Failure {
+    let line = error.line().map_or(String::new(), |line| format!(": line {line}"));
+    let detail = error.detail().map_or(String::new(), |detail| format!(": {detail}"));
+    Failure::new(Exit::Usage, format!("template {name}{line}: {}{detail}", error.kind()))
+        .hint("condor-templates/README.md lists what a template can use")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_template_replaces_one_and_its_mistakes_are_named() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let load = || Templates::load(Some(dir.path()));
+        assert!(load().err().expect("empty").message.starts_with("there is no template in "));
+        let write = |text: &str| std::fs::write(dir.path().join("sweep.dag.jinja"), text).expect("writable");
+        write("# {{ name }}\n");
+        let values = serde_json::json!({ "name": "mine" });
+        assert_eq!(load().expect("good").render("sweep.dag.jinja", &values).expect("good"), "# mine\n");
+        write("#\n{{ nmae }}\n");
+        let failure = load().expect("good").render("sweep.dag.jinja", &values).expect_err("misspelt");
+        assert_eq!(failure.message, "template sweep.dag.jinja: line 2: undefined value");
+        write("{% if %}");
+        assert!(load().err().expect("no template").message.starts_with("template sweep.dag.jinja: line 1: syntax error"));
+    }
+}
