@@ -1,1 +1,3 @@
 //! Sweeps.
+
+pub mod isa;
