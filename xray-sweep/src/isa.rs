@@ -4,6 +4,7 @@
 //! ask for machines that can run it.
 
 use object::{Architecture, Object as _, ObjectSection as _};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,15 +14,19 @@ use thiserror::Error;
 const SECTION: &str = ".xray.isa";
 
 /// A level of x86-64: a set of instructions that contains those of the levels below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Every x86-64 processor.
+    #[serde(rename = "x86_64-v1")]
     V1,
     /// SSE4.2.
+    #[serde(rename = "x86_64-v2")]
     V2,
     /// AVX2 and FMA.
+    #[serde(rename = "x86_64-v3")]
     V3,
     /// AVX-512.
+    #[serde(rename = "x86_64-v4")]
     V4,
 }
 
@@ -147,12 +152,21 @@ mod tests {
     /// A stripped program with `text` in the section, made by the system's C compiler.
     fn program(folder: &TempDir, text: Option<&str>) -> PathBuf {
         let section = text.map(|text| {
-            format!("__attribute__((section({SECTION:?}), used)) static const volatile char level[] = {text:?};")
+            format!(
+                "__attribute__((section({SECTION:?}), used)) static const volatile char level[] = {text:?};"
+            )
         });
-        let main = if text.is_some() { "int main(void) { return level[0]; }" } else { "int main(void) { return 0; }" };
+        let main = if text.is_some() {
+            "int main(void) { return level[0]; }"
+        } else {
+            "int main(void) { return 0; }"
+        };
         let (source, program) = (folder.path().join("program.c"), folder.path().join("program"));
         fs::write(&source, section.unwrap_or_default() + "\n" + main).expect("a writable folder");
-        let cc = Command::new("cc").args(["-O2", "-s", "-Wl,--gc-sections", "-o"]).args([&program, &source]).status();
+        let cc = Command::new("cc")
+            .args(["-O2", "-s", "-Wl,--gc-sections", "-o"])
+            .args([&program, &source])
+            .status();
         assert!(cc.expect("a C compiler named cc").success());
         program
     }

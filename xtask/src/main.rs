@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
 
 mod bench;
+mod package;
 mod programs;
 mod quickstart;
 mod steps;
@@ -23,6 +24,8 @@ enum Command {
     Quickstart(quickstart::QuickstartArguments),
     Test(test::TestArguments),
     #[command(subcommand)]
+    Package(package::Package),
+    #[command(subcommand)]
     Bench(bench::Bench),
 }
 
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Package(package) => package::run(&package),
         Command::Bench(bench) => bench::run(&bench),
     };
     match done {

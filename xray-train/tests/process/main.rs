@@ -3,4 +3,5 @@
 mod bad_input;
 mod results;
 mod stopping;
+mod worker;
 mod workplace;

@@ -4,6 +4,7 @@ mod python;
 mod runner;
 mod skipped;
 mod system;
+mod worker;
 
 use crate::steps::duration;
 use anyhow::{Result, bail};
@@ -25,19 +26,27 @@ pub(crate) struct TestArguments {
     /// Skip the tests that need Python; otherwise the Python that XRAY_PYTHON names, or one in target/python
     #[arg(long)]
     no_python: bool,
+
+    /// Skip the tests of the packaged worker, for which it is built twice
+    #[arg(long)]
+    no_worker: bool,
 }
 
 /// Installs, tests, lists.
 pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let start = Instant::now();
-    let mut skipped = system::prepare(!arguments.no_apt, !arguments.no_python);
+    let mut skipped = system::prepare(arguments);
     let python = if arguments.no_python { Err("--no-python".to_owned()) } else { python::prepare() };
     if let Err(reason) = &python {
         skipped.push(format!("no Python with TensorFlow: {reason}"));
     }
 
-    let runner = Runner::choose(python.ok());
-    let report = test_all(&runner)?;
+    let worker = if arguments.no_worker { Ok(None) } else { worker::prepare() };
+    let (worker, failed) = worker.map_or_else(|error| (None, Some(error)), |worker| (worker, None));
+
+    let runner = Runner::choose(python.ok(), worker);
+    let mut report = test_all(&runner)?;
+    report.failed.extend(failed.map(|error| format!("the worker ({error:#})")));
     skipped.extend(skipped::grouped(&report.skipped));
     for reason in &skipped {
         eprintln!("skipped: {reason}");

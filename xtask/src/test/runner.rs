@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 pub(super) struct Runner {
     has_nextest: bool,
     python: Option<PathBuf>,
+    worker: Option<PathBuf>,
 }
 
 /// What came out.
@@ -25,13 +26,13 @@ pub(super) struct Report {
 }
 
 impl Runner {
-    /// `python` goes to tests that ask for one.
-    pub(super) fn choose(python: Option<PathBuf>) -> Runner {
+    /// `python`, and `worker`, a folder of packaged workers, go to tests that ask for them.
+    pub(super) fn choose(python: Option<PathBuf>, worker: Option<PathBuf>) -> Runner {
         let has_nextest = steps::succeeds(&mut cargo(["nextest", "--version"]));
         if !has_nextest {
             eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
         }
-        Runner { has_nextest, python }
+        Runner { has_nextest, python, worker }
     }
 
     /// The examples in the documentation. `cargo test` alone can run them.
@@ -92,10 +93,12 @@ impl Runner {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = cargo(arguments);
-        match &self.python {
-            Some(python) => command.env("XRAY_PYTHON", python),
-            None => command.env_remove("XRAY_PYTHON"),
-        };
+        for (name, value) in [("XRAY_PYTHON", &self.python), ("XRAY_WORKER_DIR", &self.worker)] {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command
     }
 }

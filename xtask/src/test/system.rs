@@ -1,5 +1,6 @@
 //! System packages that some tests need, installed with apt-get where that is allowed.
 
+use super::TestArguments;
 use crate::steps::{self, command, succeeds};
 use anyhow::Result;
 use std::fs;
@@ -24,19 +25,26 @@ const PYTHON: Need = Need {
     is_there: has_python,
 };
 
+const OLD_PROCESSOR: Need = Need {
+    packages: &["qemu-user-static"],
+    what: "no qemu-x86_64-static to run the worker on an old processor",
+    is_there: has_old_processor,
+};
+
 /// Installs what is missing, and says what is missing still.
-pub(super) fn prepare(may_install: bool, with_python: bool) -> Vec<String> {
-    let needs = if with_python { vec![VULKAN, PYTHON] } else { vec![VULKAN] };
+pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
+    let wanted = [(VULKAN, true), (PYTHON, !arguments.no_python), (OLD_PROCESSOR, !arguments.no_worker)];
+    let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);
     // Elsewhere GPUs come with the system, and there is no apt-get.
     if cfg!(not(target_os = "linux")) {
         return Vec::new();
     }
-    let missing: Vec<_> = needs.into_iter().filter(|need| !(need.is_there)()).collect();
+    let missing: Vec<_> = needs.filter(|need| !(need.is_there)()).collect();
     if missing.is_empty() {
         return Vec::new();
     }
     let packages: Vec<_> = missing.iter().flat_map(|need| need.packages).copied().collect();
-    let reason = if may_install { install(&packages).err() } else { Some("--no-apt".to_owned()) };
+    let reason = if !arguments.no_apt { install(&packages).err() } else { Some("--no-apt".to_owned()) };
     let still = missing.iter().filter(|need| !(need.is_there)());
     still.map(|need| sentence(need, reason.as_deref())).collect()
 }
@@ -89,6 +97,10 @@ fn has_vulkan_driver() -> bool {
 
 fn has_python() -> bool {
     succeeds(command("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+fn has_old_processor() -> bool {
+    succeeds(command("qemu-x86_64-static").arg("--version"))
 }
 
 #[cfg(test)]

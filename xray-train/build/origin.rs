@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+pub(crate) fn name() {
     println!("cargo::rerun-if-changed=../.git/HEAD");
     println!("cargo::rerun-if-changed=../.git/index");
     let commit = output("git", &["describe", "--always", "--dirty", "--abbrev=12"]);

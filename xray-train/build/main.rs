@@ -1,0 +1,10 @@
+//! What the binary knows from being built: its commit and compiler, and the processor it needs.
+
+mod guard;
+mod origin;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build");
+    origin::name();
+    guard::compile();
+}
