@@ -2,12 +2,14 @@
 #![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
 
 mod bench;
+mod condor;
 mod programs;
 mod quickstart;
 mod steps;
 mod test;
 
 use clap::{Parser, Subcommand};
+use condor::Unavailable;
 use std::process::ExitCode;
 
 /// Build, try, test and measure this project
@@ -24,19 +26,22 @@ enum Command {
     Test(test::TestArguments),
     #[command(subcommand)]
     Bench(bench::Bench),
+    #[command(subcommand)]
+    Condor(condor::Condor),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Quickstart(arguments) => quickstart::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Bench(bench) => bench::run(&bench),
+        Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) => test::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Command::Condor(condor) => condor::run(&condor),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        match error.downcast_ref::<Unavailable>() {
+            Some(_) => ExitCode::from(Unavailable::EXIT_CODE),
+            None => ExitCode::FAILURE,
         }
-    }
+    })
 }
