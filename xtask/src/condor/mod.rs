@@ -16,13 +16,13 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// A real HTCondor pool on this machine, for tests
 ///
-/// `up` installs HTCondor into a folder below target/ (once, about two minutes, 0.7 GB) and starts it there in
+/// `up` installs HTCondor into a folder below target/ (once, about two minutes, 0.8 GB) and starts it there in
 /// namespaces of its own: nothing on this machine changes, and `down` leaves nothing running. That needs root and
 /// debootstrap. Where HTCondor is already installed and answers, that pool is used and nothing is started. Where
 /// neither can be had, every command says why and exits 3.
 ///
 /// The pool has five machines: x86_64-v2, -v3, -v4 with a GPU that is not there, -v3, and one that emulates an Intel
-/// Nehalem, where a newer instruction is really illegal; only jobs with `+WantEmulated = true` are sent there.
+/// Nehalem, where a newer instruction is really illegal; only jobs with `My.WantEmulated = true` are sent there.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Condor {
     /// Install the pool where it is missing, start it and wait for its machines

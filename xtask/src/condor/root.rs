@@ -14,7 +14,8 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// Who submits jobs inside: HTCondor refuses those of root.
 pub(super) const USER: &str = "xray";
-pub(super) const UID: u32 = 1000;
+/// Nobody's number on this machine, as a rule: folders are given to it.
+pub(super) const UID: u32 = 50_000;
 
 /// The root file system below `folder`, built when it is missing.
 pub(super) fn built(folder: &Path) -> Result<PathBuf> {
