@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
 
 mod bench;
+mod condor;
 mod package;
 mod programs;
 mod quickstart;
@@ -9,6 +10,7 @@ mod steps;
 mod test;
 
 use clap::{Parser, Subcommand};
+use condor::Unavailable;
 use std::process::ExitCode;
 
 /// Build, try, test and measure this project
@@ -27,20 +29,23 @@ enum Command {
     Package(package::Package),
     #[command(subcommand)]
     Bench(bench::Bench),
+    #[command(subcommand)]
+    Condor(condor::Condor),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Quickstart(arguments) => quickstart::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Package(package) => package::run(&package),
-        Command::Bench(bench) => bench::run(&bench),
+        Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) => test::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Command::Condor(condor) => condor::run(&condor),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        match error.downcast_ref::<Unavailable>() {
+            Some(_) => ExitCode::from(Unavailable::EXIT_CODE),
+            None => ExitCode::FAILURE,
         }
-    }
+    })
 }

@@ -1,0 +1,29 @@
+# The first process of the pool's machine: its own processes, mounts and loopback network, gone when it ends.
+# Arguments: root folder (shared, not written to), state folder, configuration, wrapper of every job.
+set -eu
+root=$1 state=$2 configuration=$3 wrapper=$4
+mnt=$state/mnt
+
+# The old /proc still counts processes as the host does: this is the number to enter and to kill the pool by.
+read -r pid _ </proc/self/stat
+echo "$pid" >"$state/pid"
+
+ip link set lo up
+# The folder must be a mount point, or every job is held with errno 22; an overlay also keeps the root clean.
+mount -t overlay overlay -o "lowerdir=$root,upperdir=$state/upper,workdir=$state/work" "$mnt" 2>/dev/null ||
+  mount --bind "$root" "$mnt"
+mount -t proc proc "$mnt/proc"
+mount --rbind /dev "$mnt/dev"
+mount -t tmpfs tmpfs "$mnt/dev/shm"
+# Without control groups: jobs stay within the limits of whoever started the pool.
+mount -t sysfs -o ro sysfs "$mnt/sys"
+
+cp -L /etc/hosts "$mnt/etc/hosts"
+hostname >"$mnt/etc/hostname"
+install -m 644 "$configuration" "$mnt/etc/condor/config.d/90-pool.conf"
+install -m 755 "$wrapper" "$mnt/usr/local/bin/job-wrapper"
+rm -rf "$mnt"/var/{spool,log,lib}/condor
+chroot "$mnt" install -d -o condor -g condor /var/log/condor /var/spool/condor /var/lib/condor /var/lib/condor/execute \
+  /run/condor /run/lock/condor
+chroot "$mnt" /usr/sbin/condor_master -f &
+wait $! || true
