@@ -69,5 +69,3 @@ impl Cell {
         }
     }
 }
-pub fn read_cells(p: &std::path::Path) -> Result<Vec<Cell>, xray_artifacts::Failure> { Ok(std::fs::read_to_string(p).unwrap_or_default().lines().map(|l| serde_json::from_str(l).expect("x")).collect()) }
-pub fn write_cells(p: &std::path::Path, cells: &[Cell]) -> Result<(), xray_artifacts::Failure> { let s: String = cells.iter().map(|c| serde_json::to_string(c).expect("x") + "\n").collect(); Ok(xray_artifacts::write_bytes(p, s.as_bytes())?) }

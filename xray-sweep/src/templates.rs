@@ -1,5 +1,7 @@
 //! Submit files from templates: the built-in ones of `condor-templates/`, or a copy that somebody edited.
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use std::path::Path;
@@ -21,7 +23,10 @@ impl Templates {
         let mut environment = Environment::new();
         // A misspelt name is an error, not an empty place.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_keep_trailing_newline(true);
+        // A line with nothing but a `{% tag %}` leaves no line behind.
+        let mut syntax = SyntaxConfig::builder();
+        syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
+        environment.set_syntax(syntax.build().expect("the usual delimiters"));
         for (name, built_in) in BUILT_IN {
             let text = match folder.map(|folder| folder.join(name)).filter(|path| path.exists()) {
                 None => built_in.to_owned(),
@@ -43,7 +48,7 @@ impl Templates {
     /// Fills one.
     pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String, Failure> {
         let template = self.0.get_template(name).map_err(|error| failure(name, &error))?;
-        template.render(values).map_err(|error| failure(name, &error))
+        template.render(Serde(values)).map_err(|error| failure(name, &error))
     }
 }
 
