@@ -194,7 +194,10 @@ mod tests {
                 shard.file = at.to_string();
             }
             let names: Vec<_> = manifest.train_shards(fraction, offset).iter().map(|s| &s.file).collect();
-            assert_eq!(names, expected.iter().map(usize::to_string).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+            assert_eq!(
+                names,
+                expected.iter().map(usize::to_string).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+            );
         };
         check(1.0, 0.0, &[0, 1, 2]);
         check(0.34, 0.0, &[0]);

@@ -100,7 +100,9 @@ impl FileError {
                 _ => None,
             },
             FileError::Syntax { .. } => Some("the file was edited or cut off: write it again"),
-            FileError::Seal { .. } => Some("the file was edited or cut off: run it again, or restore the file"),
+            FileError::Seal { .. } => {
+                Some("the file was edited or cut off: run it again, or restore the file")
+            }
             FileError::Format { .. } => Some("use the version of this program that wrote the file"),
         }
     }

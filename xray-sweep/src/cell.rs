@@ -2,8 +2,10 @@
 //! the lines of `cells.jsonl`.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use xray_artifacts::Versioned;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::Path;
+use xray_artifacts::{Exit, Failure, Versioned, write_bytes};
 
 /// A planned run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,5 +69,127 @@ impl Cell {
             axes if axes.is_empty() => format!("fraction {fraction}, trial {trial} ({id})"),
             axes => format!("fraction {fraction}, trial {trial}, {axes} ({id})"),
         }
+    }
+}
+
+/// Writes cells, one JSON object a line; a reader sees the old file or the new one.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_cells(path: &Path, cells: &[Cell]) -> Result<(), Failure> {
+    let line = |cell: &Cell| serde_json::to_string(cell).expect("a cell's keys are strings") + "\n";
+    let text: String = cells.iter().map(line).collect();
+    Ok(write_bytes(path, text.as_bytes())?)
+}
+
+/// Reads what [`write_cells`] wrote.
+///
+/// # Errors
+/// When the file is not there, and when a line is no cell, is of another format, or repeats a cell: with
+/// file and line.
+pub fn read_cells(path: &Path) -> Result<Vec<Cell>, Failure> {
+    let text = std::fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(
+            Exit::Usage,
+            format!("there is no {}, so this is no sweep directory", path.display()),
+        )
+        .hint("name a folder that `xray-sweep plan` made"),
+        _ => Failure::new(Exit::Unexpected, format!("cannot read {}: {error}", path.display())),
+    })?;
+    let at = |number: usize, why: String| {
+        Failure::new(Exit::BadData, format!("{}: line {number}: {why}", path.display()))
+            .hint("plan again into a new folder, or restore the file")
+    };
+    let lines = text.split(|byte| *byte == b'\n').zip(1..).filter(|(line, _)| !line.is_empty());
+    let cells: Vec<(Cell, usize)> = lines
+        .map(|(line, number)| Ok((parse_cell(line).map_err(|why| at(number, why))?, number)))
+        .collect::<Result<_, Failure>>()?;
+    let mut seen = HashSet::new();
+    if let Some((cell, number)) = cells.iter().find(|(cell, _)| !seen.insert(&cell.id)) {
+        return Err(at(*number, format!("cell {} stands here for the second time", cell.id)));
+    }
+    Ok(cells.into_iter().map(|(cell, _)| cell).collect())
+}
+
+fn parse_cell(line: &[u8]) -> Result<Cell, String> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        format: Option<u64>,
+    }
+    let numbered: Numbered = serde_json::from_slice(line).map_err(|error| format!("not a cell: {error}"))?;
+    match numbered.format {
+        None => return Err("no format number, so it is no cell".to_owned()),
+        Some(found) if found != u64::from(Cell::FORMAT) => {
+            return Err(format!("cell format {found}, this build knows {}", Cell::FORMAT));
+        }
+        Some(_) => {}
+    }
+    let cell: Cell = serde_json::from_slice(line).map_err(|error| format!("not a cell: {error}"))?;
+    // The id is a folder's name.
+    if cell.id.is_empty() || !cell.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(format!("{:?} is no cell id", cell.id));
+    }
+    Ok(cell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(id: &str) -> Cell {
+        Cell {
+            format: Cell::FORMAT,
+            id: id.to_owned(),
+            fraction: 0.1,
+            fraction_offset: 0.0,
+            trial: 1,
+            seed: 7,
+            axes: BTreeMap::from([("model.width".to_owned(), 16.into())]),
+            train_images: 100,
+            dataset: "d".to_owned(),
+            code: "1".to_owned(),
+            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },
+        }
+    }
+
+    fn check_refused(edit: impl Fn(String) -> String, exit: Exit, expected: &str) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("cells.jsonl");
+        write_cells(&path, &[cell("a1"), cell("b2")]).expect("a writable folder");
+        let text = std::fs::read_to_string(&path).expect("just written");
+        std::fs::write(&path, edit(text)).expect("a writable folder");
+        let failure = read_cells(&path).expect_err("should be refused");
+        assert_eq!(failure.exit, exit);
+        assert!(failure.message.contains(expected), "{}", failure.message);
+    }
+
+    #[test]
+    fn cells_are_read_as_they_were_written() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("cells.jsonl");
+        let cells = [cell("a1"), cell("b2")];
+        write_cells(&path, &cells).expect("a writable folder");
+        assert_eq!(read_cells(&path).expect("just written"), cells);
+    }
+
+    #[test]
+    fn a_line_that_is_no_cell_is_named() {
+        let half = |text: String| text[..text.len() - 9].to_owned();
+        check_refused(half, Exit::BadData, "cells.jsonl: line 2: not a cell");
+        let newer = |text: String| text.replacen("\"format\":1", "\"format\":2", 1);
+        check_refused(newer, Exit::BadData, "line 1: cell format 2, this build knows 1");
+        check_refused(|text| text.replace("\"format\":1,", ""), Exit::BadData, "line 1: no format number");
+        check_refused(|text| text.replace("a1", "../a"), Exit::BadData, "line 1: \"../a\" is no cell id");
+        check_refused(
+            |text| text.replace("b2", "a1"),
+            Exit::BadData,
+            "line 2: cell a1 stands here for the second",
+        );
+    }
+
+    #[test]
+    fn a_folder_without_cells_is_no_sweep() {
+        let failure = read_cells(Path::new("nowhere/cells.jsonl")).expect_err("not there");
+        assert_eq!(failure.exit, Exit::Usage);
     }
 }

@@ -17,7 +17,8 @@ impl Data {
     /// Reads the manifest and compares the sizes of all files.
     pub fn open(dir: &Path) -> Result<Data, Failure> {
         if dir.as_os_str().is_empty() {
-            return Err(Failure::new(Exit::Usage, "no data given").hint("--data DIR, a folder that `xray-data build` made"));
+            return Err(Failure::new(Exit::Usage, "no data given")
+                .hint("--data DIR, a folder that `xray-data build` made"));
         }
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let path = absolute.join(DatasetManifest::FILE_NAME);
@@ -33,15 +34,19 @@ impl Data {
     }
 
     fn check_sizes(&self) -> Result<(), Failure> {
-        let shards = Split::ALL.iter().filter_map(|split| self.manifest.splits.get(split)).flat_map(|split| &split.shards);
+        let shards = Split::ALL
+            .iter()
+            .filter_map(|split| self.manifest.splits.get(split))
+            .flat_map(|split| &split.shards);
         for shard in shards {
             let path = self.dir.join(&shard.file);
             let found = std::fs::metadata(&path).map(|metadata| metadata.len()).ok();
             if found != Some(shard.bytes) {
                 let found = found.map_or("is absent".to_owned(), |found| format!("has {found} bytes"));
                 let message = format!("{} {found}, {} bytes are listed", path.display(), shard.bytes);
-                return Err(Failure::new(Exit::BadData, message)
-                    .hint("copy the shard again, or build the data set again; `xray-data check` tells more"));
+                return Err(Failure::new(Exit::BadData, message).hint(
+                    "copy the shard again, or build the data set again; `xray-data check` tells more",
+                ));
             }
         }
         Ok(())
@@ -55,7 +60,8 @@ impl Data {
     /// Every shard that a run needs, with validation and test whole.
     pub fn shards(&self, fraction: f64, offset: f64) -> Vec<&ShardEntry> {
         let whole = [Split::Val, Split::Test];
-        let whole = whole.iter().filter_map(|split| self.manifest.splits.get(split)).flat_map(|split| &split.shards);
+        let whole =
+            whole.iter().filter_map(|split| self.manifest.splits.get(split)).flat_map(|split| &split.shards);
         self.manifest.train_shards(fraction, offset).into_iter().chain(whole).collect()
     }
 }

@@ -104,9 +104,7 @@ impl TryFrom<Written> for Fractions {
     fn try_from(written: Written) -> Result<Self, FractionError> {
         match written {
             Written::Text(text) => text.parse(),
-            Written::List(list) => {
-                list.iter().map(f64::to_string).collect::<Vec<_>>().join(",").parse()
-            }
+            Written::List(list) => list.iter().map(f64::to_string).collect::<Vec<_>>().join(",").parse(),
         }
     }
 }
@@ -153,7 +151,9 @@ mod tests {
 
     #[test]
     fn a_file_holds_a_text_or_a_list() {
-        let read = |text: &str| toml::from_str::<toml::Table>(text).expect("TOML")["f"].clone().try_into::<Fractions>();
+        let read = |text: &str| {
+            toml::from_str::<toml::Table>(text).expect("TOML")["f"].clone().try_into::<Fractions>()
+        };
         assert_eq!(read("f = [0.2, 0.1]").expect("a list").values(), [0.1, 0.2]);
         assert_eq!(read("f = \"0.1..0.3:0.1\"").expect("a text").values(), [0.1, 0.2, 0.3]);
         read("f = [0.1, 0.1]").expect_err("twice");

@@ -49,7 +49,8 @@ pub fn points(spec: &Spec) -> Result<Vec<Point>, Failure> {
     }
     for key in spec.axes.keys().cloned().chain(spec.settings().into_iter().map(|(key, _)| key)) {
         let taken = TAKEN.iter().find(|(taken, _)| *taken == key);
-        if let Some((_, flag)) = taken.filter(|(taken, _)| *taken != "seed" || spec.axes.contains_key(*taken)) {
+        if let Some((_, flag)) = taken.filter(|(taken, _)| *taken != "seed" || spec.axes.contains_key(*taken))
+        {
             return Err(usage(format!("`{key}` is set by the sweep itself")).hint(format!("use {flag}")));
         }
         if spec.axes.contains_key(&key) && spec.settings().iter().any(|(set, _)| *set == key) {
@@ -89,7 +90,9 @@ fn combinations(spec: &Spec) -> Result<Vec<BTreeMap<String, Json>>, Failure> {
         if json.is_empty() {
             return Err(Failure::new(Exit::Usage, format!("axis `{key}` has no values")));
         }
-        if let Some(twice) = json.iter().enumerate().find_map(|(at, value)| json[..at].contains(value).then_some(value)) {
+        if let Some(twice) =
+            json.iter().enumerate().find_map(|(at, value)| json[..at].contains(value).then_some(value))
+        {
             return Err(Failure::new(Exit::Usage, format!("axis `{key}` has {twice} twice")));
         }
         let with = |axes: &BTreeMap<String, Json>, value: &Json| {
@@ -119,8 +122,13 @@ mod tests {
         let points = points(&spec(&["model.width=16,32"], &["seed=10"])).expect("a good sweep");
         assert_eq!(points.len(), 8);
         assert_eq!((points[0].fraction, points[0].trial, points[0].seed), (0.5, 1, 10));
-        assert_eq!(points[5].settings(), serde_json::from_str(
-            r#"{"model.width": 32, "data.fraction": 0.5, "data.fraction_offset": 0.0, "seed": 11}"#).expect("JSON"));
+        assert_eq!(
+            points[5].settings(),
+            serde_json::from_str(
+                r#"{"model.width": 32, "data.fraction": 0.5, "data.fraction_offset": 0.0, "seed": 11}"#
+            )
+            .expect("JSON")
+        );
     }
 
     #[test]

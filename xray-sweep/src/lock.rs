@@ -17,8 +17,13 @@ impl Lock {
             move |source| Failure::from(FileError::Io { path, action, source })
         };
         fs::create_dir_all(dir.path()).map_err(io("create the folder of"))?;
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io("open"))?;
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -32,7 +37,8 @@ impl Lock {
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let text = format!("`xray-sweep {purpose}`, process {} on {host}\n", std::process::id());
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         written.map_err(io("write"))?;
         Ok(Lock(file))
     }

@@ -94,7 +94,9 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(cell.id.as_str())).collect();
     let added: HashSet<String> = new.iter().map(|cell| cell.id.clone()).collect();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
-    all.sort_by(|a, b| a.axes_text().cmp(&b.axes_text()).then(a.fraction.total_cmp(&b.fraction)).then(a.trial.cmp(&b.trial)));
+    all.sort_by(|a, b| {
+        a.axes_text().cmp(&b.axes_text()).then(a.fraction.total_cmp(&b.fraction)).then(a.trial.cmp(&b.trial))
+    });
 
     let plan = Plan {
         data: data.dir.clone(),
@@ -129,8 +131,11 @@ fn same_code(dir: &SweepDir, cells: Vec<Cell>, code: &str, replace: bool) -> Res
     let (same, other): (Vec<Cell>, Vec<Cell>) = cells.into_iter().partition(|cell| cell.code == code);
     match other.first() {
         Some(cell) if !replace => {
-            let message =
-                format!("{} was planned with trainer {}, this one is {code}", dir.path().display(), cell.code);
+            let message = format!(
+                "{} was planned with trainer {}, this one is {code}",
+                dir.path().display(),
+                cell.code
+            );
             Err(Failure::new(Exit::ModelMismatch, message).hint(
                 "leave --binary out to add cells with the sweep's own trainer, or give --replace to plan all cells anew",
             ))
@@ -139,11 +144,17 @@ fn same_code(dir: &SweepDir, cells: Vec<Cell>, code: &str, replace: bool) -> Res
     }
 }
 
-fn resolve(found: &binaries::Found, spec: &Spec, points: &[Point], options: &PlanOptions) -> Result<Resolved, Failure> {
+fn resolve(
+    found: &binaries::Found,
+    spec: &Spec,
+    points: &[Point],
+    options: &PlanOptions,
+) -> Result<Resolved, Failure> {
     let program = options.resolve_with.as_deref().unwrap_or(found.least());
-    let shared = spec.settings().into_iter().map(|(key, value)| {
-        (key, serde_json::to_value(value).expect("a TOML value is a JSON value"))
-    });
+    let shared = spec
+        .settings()
+        .into_iter()
+        .map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
     let shared: serde_json::Map<_, _> = shared.collect();
     let settings: Vec<_> = points
         .iter()
@@ -173,7 +184,9 @@ fn cells(
         if let Some(first) = seen.insert(id.clone(), at) {
             let (a, b) = (&points[first], point);
             let message = format!("{:?} and {:?} come to the same run", a.settings(), b.settings());
-            return Err(Failure::new(Exit::Usage, message).hint("an axis that changes nothing here: leave it out"));
+            return Err(
+                Failure::new(Exit::Usage, message).hint("an axis that changes nothing here: leave it out")
+            );
         }
         let images = xray_artifacts::records_of_fraction(train_images, point.fraction);
         let shard_bytes = bytes.of(point.fraction, point.offset);

@@ -29,7 +29,8 @@ pub fn request(
     let text = |path: &str| config.pointer(path).and_then(Json::as_str).unwrap_or_default();
     let pixels = number("/preprocessing/size").pow(2);
     let cache = train_images * pixels;
-    let batch = number("/training/batch_size") * pixels * number("/model/width").max(32) * BYTES_PER_PIXEL_AND_WIDTH;
+    let batch =
+        number("/training/batch_size") * pixels * number("/model/width").max(32) * BYTES_PER_PIXEL_AND_WIDTH;
     let in_memory = if text("/data/cache") == "ram" { cache } else { 0 };
     let on_disk = if text("/data/cache") == "disk" { cache } else { 0 };
     let memory_mib = match &condor.memory {
@@ -62,7 +63,8 @@ pub fn mebibytes(key: &str, text: &str) -> Result<u64, Failure> {
     };
     match number.parse::<f64>() {
         Ok(number) if number * factor >= 1.0 && number * factor < 1e12 => Ok((number * factor).ceil() as u64),
-        _ => Err(Failure::new(Exit::Usage, format!("{key} is `{text}`, it must be a size")).hint("such as 512MB or 2GB")),
+        _ => Err(Failure::new(Exit::Usage, format!("{key} is `{text}`, it must be a size"))
+            .hint("such as 512MB or 2GB")),
     }
 }
 
@@ -84,11 +86,14 @@ mod tests {
 
     #[test]
     fn more_pixels_ask_for_more_and_what_is_said_wins() {
-        let config = |size: u64| serde_json::json!({
-            "preprocessing": { "size": size }, "training": { "batch_size": 32 }, "model": { "width": 32 },
-            "data": { "cache": "ram" }, "backend": "cpu",
-        });
-        let ask = |condor: &Condor, size| request(condor, &config(size), 1000, 100 * MIB, 10 * MIB).expect("good");
+        let config = |size: u64| {
+            serde_json::json!({
+                "preprocessing": { "size": size }, "training": { "batch_size": 32 }, "model": { "width": 32 },
+                "data": { "cache": "ram" }, "backend": "cpu",
+            })
+        };
+        let ask =
+            |condor: &Condor, size| request(condor, &config(size), 1000, 100 * MIB, 10 * MIB).expect("good");
         let (small, large) = (ask(&Condor::default(), 64), ask(&Condor::default(), 224));
         assert!(small.memory_mib < large.memory_mib, "{small:?} {large:?}");
         assert_eq!((small.gpus, small.cpus, small.disk_mib), (0, 2, 1280));

@@ -14,7 +14,8 @@ pub fn reset(cell: &CellDir) -> Result<(), Failure> {
     };
     let run = cell.run();
     if run.exists() {
-        let aside = (1_u32..).map(|number| aside(cell, number)).find(|path| !path.exists()).expect("numbers go on");
+        let aside =
+            (1_u32..).map(|number| aside(cell, number)).find(|path| !path.exists()).expect("numbers go on");
         fs::rename(&run, &aside).map_err(io(&run, "move aside"))?;
     }
     fs::create_dir_all(&run).map_err(io(&run, "create"))?;

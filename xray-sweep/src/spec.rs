@@ -152,7 +152,8 @@ fn flatten(table: &Table, place: &str, out: &mut Vec<(String, Value)>) {
 
 /// `key=value` with a TOML value or a bare word.
 pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
     Ok((key.trim().to_owned(), parse_value(value.trim())))
 }
 
@@ -181,7 +182,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("sweep.toml");
         let mut spec = Spec { trials: 5, ..Spec::default() };
-        spec.axes.extend([parse_axis("model.width=16,32").expect("good"), parse_axis("loss.name=bce,focal").expect("good")]);
+        spec.axes.extend([
+            parse_axis("model.width=16,32").expect("good"),
+            parse_axis("loss.name=bce,focal").expect("good"),
+        ]);
         spec.set.extend([parse_setting("seed=7").expect("good")]);
         spec.condor.memory = Some("2GB".into());
         spec.write(&path).expect("writable");
@@ -207,7 +211,9 @@ mod tests {
 
     #[test]
     fn nested_and_dotted_settings_are_the_same() {
-        let spec: Spec = toml::from_str("[set]\nseed = 1\n\"model.width\" = 8\n[set.training]\nbatch_size = 4\n").expect("TOML");
+        let spec: Spec =
+            toml::from_str("[set]\nseed = 1\n\"model.width\" = 8\n[set.training]\nbatch_size = 4\n")
+                .expect("TOML");
         let keys: Vec<_> = spec.settings().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["model.width", "seed", "training.batch_size"]);
     }

@@ -1,10 +1,19 @@
 //! Where every cell of a sweep stands: what its folder holds, joined with what became of its jobs.
 
+mod judge;
+
 use crate::attempt::Attempt;
-use crate::cell::Cell;
-use crate::verdict::Outcome;
+use crate::cell::{Cell, read_cells};
+use crate::job_log::{Job, JobLog};
+use crate::local_attempts::{self, read_attempts};
+use crate::sweep_dir::{CellDir, SweepDir};
+use crate::verdict::{Outcome, Verdict};
+use judge::{Evidence, judge};
+use rayon::prelude::*;
 use serde::Serialize;
-use xray_artifacts::{Environment, Status};
+use std::collections::HashMap;
+use std::time::SystemTime;
+use xray_artifacts::{Environment, Failure, Status, read_json};
 
 /// Where a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,6 +37,34 @@ pub enum CellState {
     Stale,
 }
 
+impl CellState {
+    /// Every state, in the order in which they are listed.
+    pub const ALL: [CellState; 8] = [
+        CellState::Done,
+        CellState::Running,
+        CellState::Queued,
+        CellState::Held,
+        CellState::Failed,
+        CellState::Lost,
+        CellState::Missing,
+        CellState::Stale,
+    ];
+
+    /// In one word: `done`, `running`, ...
+    pub fn name(self) -> &'static str {
+        match self {
+            CellState::Done => "done",
+            CellState::Running => "running",
+            CellState::Queued => "queued",
+            CellState::Held => "held",
+            CellState::Failed => "failed",
+            CellState::Lost => "lost",
+            CellState::Missing => "missing",
+            CellState::Stale => "stale",
+        }
+    }
+}
+
 /// All that is known of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellReport {
@@ -45,4 +82,52 @@ pub struct CellReport {
     pub status: Option<Status>,
     /// Its jobs' starts, oldest first.
     pub attempts: Vec<Attempt>,
+}
+
+/// Looks at every cell of a sweep, in the order they were planned.
+///
+/// # Errors
+/// When the cells themselves or the job log cannot be read. What is wrong with one cell stands in its report.
+pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
+    let cells = read_cells(&dir.cells())?;
+    let log = JobLog::read(&dir.job_log())?;
+    let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
+    for job in &log.jobs {
+        jobs.entry(job.cell.as_deref().unwrap_or_default()).or_default().push(job);
+    }
+    let now = SystemTime::now();
+    let report = |cell: Cell| {
+        let jobs = jobs.get(cell.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        report(cell, dir, jobs, now)
+    };
+    Ok(cells.into_par_iter().map(report).collect())
+}
+
+fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellReport {
+    let dir = dir.cell(&cell.id);
+    let verdict = Verdict::read(&cell, &dir);
+    // A run that died at its start has none, and a damaged one is no reason to say nothing of the cell.
+    let status: Option<Status> = read_json(&dir.status()).ok();
+    let environment = read_json(&dir.environment()).ok();
+    let local = read_attempts(&dir.attempts());
+    let lives = local_attempts::lives(local.last(), status.as_ref(), now);
+    let mut attempts: Vec<Attempt> = jobs.iter().flat_map(|job| job.attempts.iter().cloned()).collect();
+    attempts.extend(local);
+    // RFC 3339 in UTC: the order of the letters is that of the times.
+    attempts.sort_by(|a, b| a.started.cmp(&b.started));
+    let evidence = Evidence { verdict: &verdict, jobs, lives, latest: attempts.last() };
+    let (state, reason) = judge(&evidence, || last_line(&dir));
+    let outcome = match verdict {
+        Verdict::Done(outcome) | Verdict::Unfinished(outcome) | Verdict::Failed(outcome) => Some(outcome),
+        Verdict::Absent | Verdict::Stale(_) | Verdict::Damaged(_) => None,
+    };
+    CellReport { cell, state, reason, outcome, environment, status, attempts }
+}
+
+/// The last thing that the trainer said to stderr, advice left out.
+fn last_line(dir: &CellDir) -> Option<String> {
+    let tail = crate::logs::tail(&dir.stderr(), 20).ok()?;
+    let mut lines = tail.split(['\n', '\r']).map(str::trim).rev();
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with("hint:"))?;
+    Some(line.chars().filter(|c| !c.is_control()).collect())
 }

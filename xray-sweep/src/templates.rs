@@ -30,8 +30,11 @@ impl Templates {
         for (name, built_in) in BUILT_IN {
             let text = match folder.map(|folder| folder.join(name)).filter(|path| path.exists()) {
                 None => built_in.to_owned(),
-                Some(path) => std::fs::read_to_string(&path)
-                    .map_err(|source| FileError::Io { path, action: "read", source })?,
+                Some(path) => std::fs::read_to_string(&path).map_err(|source| FileError::Io {
+                    path,
+                    action: "read",
+                    source,
+                })?,
             };
             environment.add_template_owned(name, text).map_err(|error| failure(name, &error))?;
         }
@@ -76,6 +79,12 @@ mod tests {
         let failure = load().expect("good").render("sweep.dag.jinja", &values).expect_err("misspelt");
         assert_eq!(failure.message, "template sweep.dag.jinja: line 2: undefined value");
         write("{% if %}");
-        assert!(load().err().expect("no template").message.starts_with("template sweep.dag.jinja: line 1: syntax error"));
+        assert!(
+            load()
+                .err()
+                .expect("no template")
+                .message
+                .starts_with("template sweep.dag.jinja: line 1: syntax error")
+        );
     }
 }

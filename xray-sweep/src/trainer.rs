@@ -66,7 +66,8 @@ pub fn resolve(
         failed("does not answer `--resolve` as this version expects").hint("build both from the same commit")
     })?;
     let config = |(at, line): (usize, &String)| {
-        let answer: Answer = serde_json::from_str(line).map_err(|error| failed(&format!("answered no JSON: {error}")))?;
+        let answer: Answer =
+            serde_json::from_str(line).map_err(|error| failed(&format!("answered no JSON: {error}")))?;
         answer.config.ok_or_else(|| {
             let error = answer.error.unwrap_or_default();
             let failure = Failure::new(Exit::Usage, format!("{}: {error}", name(at)));
@@ -94,6 +95,7 @@ fn said(program: &Path, end: &std::process::Output) -> Failure {
     let text = String::from_utf8_lossy(&end.stderr);
     let find = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start)).map(str::to_owned);
     let code = end.status.code().and_then(|code| u8::try_from(code).ok()).and_then(Exit::from_code);
-    let message = find("error: ").unwrap_or_else(|| format!("{} ended with {}", program.display(), end.status));
+    let message =
+        find("error: ").unwrap_or_else(|| format!("{} ended with {}", program.display(), end.status));
     Failure { exit: code.unwrap_or(Exit::CannotRunHere), message, hint: find("hint: ") }
 }

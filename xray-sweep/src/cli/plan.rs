@@ -111,7 +111,8 @@ struct PoolArguments {
 }
 
 fn parse_text(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
@@ -198,7 +199,9 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
     if count > 0 {
         return Ok(Some(format!("{count} of the pool's {all} slots match")));
     }
-    let alone = |(what, clause): &(String, String)| format!("{what}: {} of {all} slots", count_slots(clause).unwrap_or(0));
+    let alone = |(what, clause): &(String, String)| {
+        format!("{what}: {} of {all} slots", count_slots(clause).unwrap_or(0))
+    };
     let counts = clauses.iter().map(alone).collect::<Vec<_>>().join("; ");
     Err(Failure::new(Exit::NothingMatches, format!("no slot of the pool can run these jobs: {counts}")).hint(
         "the sweep is written; ask for less, plan with the baseline build, or --allow-unknown-microarch",
@@ -227,7 +230,9 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     let (memory, disk) = (range(&|cell| cell.request.memory_mib), range(&|cell| cell.request.disk_mib));
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk"));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
-    lines.push(format!("Next, one of:\n  (cd {dir} && condor_submit sweep.sub)\n  xray-sweep run {dir} --launcher local"));
+    lines.push(format!(
+        "Next, one of:\n  (cd {dir} && condor_submit sweep.sub)\n  xray-sweep run {dir} --launcher local"
+    ));
     lines.join("\n") + "\n"
 }
 

@@ -120,7 +120,12 @@ fn run_here(
     let jobs = arguments.jobs.unwrap_or(cores / 2).clamp(1, cells.len().max(1));
     let mut options = LocalOptions::for_jobs(jobs);
     options.threads = arguments.threads.unwrap_or(options.threads);
-    say(&format!("{} of {} cells to run, {jobs} at a time, {} threads each", cells.len(), reports.len(), options.threads));
+    say(&format!(
+        "{} of {} cells to run, {jobs} at a time, {} threads each",
+        cells.len(),
+        reports.len(),
+        options.threads
+    ));
     let mut table = Table::new(dir, cells.len());
     let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
     table.finish();
@@ -186,7 +191,11 @@ fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
         for report in &reports {
             *counts.entry(report.state).or_default() += 1;
         }
-        let line = counts.iter().map(|(state, count)| format!("{count} {}", name(*state))).collect::<Vec<_>>().join(" · ");
+        let line = counts
+            .iter()
+            .map(|(state, count)| format!("{count} {}", state.name()))
+            .collect::<Vec<_>>()
+            .join(" · ");
         if line != last {
             say(&line);
         }
@@ -201,10 +210,6 @@ fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
-}
-
-fn name(state: CellState) -> String {
-    format!("{state:?}").to_lowercase()
 }
 
 /// Moves aside what must not be continued from. An unfinished run keeps its checkpoint.
@@ -222,7 +227,7 @@ fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
 fn listed(chosen: &[&CellReport], what: &str) -> String {
     let line = |report: &&CellReport| {
         let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-        format!("  {} {}{reason}\n", name(report.state), report.cell.name())
+        format!("  {} {}{reason}\n", report.state.name(), report.cell.name())
     };
     format!("{} cells {what}\n", chosen.len()) + &chosen.iter().map(line).collect::<String>()
 }
@@ -233,7 +238,7 @@ fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
     say(&format!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
     for report in open.iter().take(10) {
         let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-        say(&format!("  {} {}{reason}", name(report.state), report.cell.name()));
+        say(&format!("  {} {}{reason}", report.state.name(), report.cell.name()));
     }
     if open.len() > 10 {
         say(&format!("  and {} more; `xray-sweep status {}`", open.len() - 10, dir.path().display()));
@@ -283,7 +288,8 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(dir: &'a SweepDir, cells: usize) -> Self {
         let screen = MultiProgress::new();
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
         let total = screen.add(ProgressBar::new(cells as u64).with_style(style.expect("a good template")));
         Table { dir, screen, total, lines: BTreeMap::new() }
     }
@@ -313,7 +319,9 @@ impl<'a> Table<'a> {
                 self.total.inc(1);
                 self.say(&format!("{}: {}", cell.name(), ending(attempt)));
             }
-            Event::Stopping => self.say("stopping: every run saves its checkpoint (again to end them at once)"),
+            Event::Stopping => {
+                self.say("stopping: every run saves its checkpoint (again to end them at once)")
+            }
         }
     }
 

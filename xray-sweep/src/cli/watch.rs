@@ -1,9 +1,10 @@
 //! `xray-sweep status` and `logs`.
 
 use super::{OutputFormat, Sweep, print};
+use crate::logs::{self, Which};
 use crate::plan::read_plan;
-use crate::state::survey;
-use crate::{logs, status};
+use crate::state::{CellReport, CellState, survey};
+use crate::status;
 use clap::Args;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -37,11 +38,16 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
             print("\x1b[2J\x1b[H");
         }
         print(&text);
-        if !arguments.watch || !status::is_busy(&reports) {
+        if !arguments.watch || !is_busy(&reports) {
             return Ok(Exit::Ok);
         }
         std::thread::sleep(Duration::from_secs(2));
     }
+}
+
+/// Whether anything may still change by itself.
+fn is_busy(reports: &[CellReport]) -> bool {
+    reports.iter().any(|report| matches!(report.state, CellState::Running | CellState::Queued))
 }
 
 fn width() -> usize {
@@ -55,11 +61,14 @@ pub(super) struct LogsArguments {
     sweep: Sweep,
     /// The beginning of the cell's id
     id: String,
+    /// What of it
+    #[arg(long, value_enum, default_value = "story")]
+    which: Which,
 }
 
 pub(super) fn logs(arguments: &LogsArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
-    print(&logs::logs(&dir, &arguments.id)?);
+    print(&logs::logs(&dir, &arguments.id, arguments.which)?);
     Ok(Exit::Ok)
 }

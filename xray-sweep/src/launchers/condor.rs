@@ -44,7 +44,8 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Option<Su
 /// The rows of `cells.csv` that belong to these cells, in a file of their own.
 fn write_rows(dir: &SweepDir, cells: &[&Cell]) -> Result<PathBuf, Failure> {
     let path = dir.cells_csv();
-    let all = std::fs::read_to_string(&path).map_err(|source| FileError::Io { path, action: "read", source })?;
+    let all =
+        std::fs::read_to_string(&path).map_err(|source| FileError::Io { path, action: "read", source })?;
     let wanted: HashSet<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
     let is_wanted = |line: &&str| line.split(',').next().is_some_and(|id| wanted.contains(id));
     let rows: String = all.lines().filter(is_wanted).flat_map(|line| [line, "\n"]).collect();
@@ -66,7 +67,8 @@ pub fn release(jobs: &[String]) -> Result<(), Failure> {
 /// How many slots of the pool a constraint over their attributes matches; none where no pool answers.
 pub fn count_slots(constraint: &str) -> Option<usize> {
     let constraint = format!("(DynamicSlot =!= true) && ({constraint})");
-    let output = Command::new("condor_status").args(["-af", "Name", "-constraint", &constraint]).output().ok()?;
+    let output =
+        Command::new("condor_status").args(["-af", "Name", "-constraint", &constraint]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).lines().count())
 }
 

@@ -116,14 +116,20 @@ struct Job<'a> {
     attempt: Attempt,
 }
 
-fn start<'a>(dir: &SweepDir, plan: &Plan, program: &Path, cell: &'a Cell, threads: usize) -> Result<Job<'a>, Failure> {
+fn start<'a>(
+    dir: &SweepDir,
+    plan: &Plan,
+    program: &Path,
+    cell: &'a Cell,
+    threads: usize,
+) -> Result<Job<'a>, Failure> {
     let folder = dir.cell(&cell.id);
     let open = |path: PathBuf| {
-        File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(|source| FileError::Io { path, action: "write", source })
+        File::options().append(true).create(true).open(&path).map_err(|source| FileError::Io {
+            path,
+            action: "write",
+            source,
+        })
     };
     let mut command = Command::new(program);
     command.arg("--config").arg(folder.config()).arg("--data").arg(&plan.data).arg("--run").arg(folder.run());
@@ -155,7 +161,8 @@ impl Job<'_> {
             _ => Ending::Failed,
         };
         let signal = status.signal().and_then(|signal| u8::try_from(signal).ok());
-        let attempt = Attempt { ended: Some(now()), ending: Some(ending), exit: code, signal, ..self.attempt };
+        let attempt =
+            Attempt { ended: Some(now()), ending: Some(ending), exit: code, signal, ..self.attempt };
         append_attempt(&dir.cell(&self.cell.id).attempts(), &attempt)?;
         Ok(attempt)
     }
@@ -181,10 +188,11 @@ impl Stop {
     fn install() -> Result<Stop, Failure> {
         let (interrupt, terminate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let stop = Stop { interrupt, terminate, requests: 0, exit: None };
-        let register = |signal, flag: &Arc<AtomicBool>| signal_hook::flag::register(signal, flag.clone()).map(drop);
-        register(SIGINT, &stop.interrupt).and_then(|()| register(SIGTERM, &stop.terminate)).map_err(|error| {
-            Failure::new(Exit::Unexpected, format!("cannot listen to signals: {error}"))
-        })?;
+        let register =
+            |signal, flag: &Arc<AtomicBool>| signal_hook::flag::register(signal, flag.clone()).map(drop);
+        register(SIGINT, &stop.interrupt)
+            .and_then(|()| register(SIGTERM, &stop.terminate))
+            .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot listen to signals: {error}")))?;
         Ok(stop)
     }
 

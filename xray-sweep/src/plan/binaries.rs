@@ -73,7 +73,8 @@ fn build(path: &Path, said: Option<Level>) -> Result<Build, Failure> {
         (_, Some(level)) | (Some(level), None) => level,
         (None, None) => {
             let message = format!("{} does not say what it needs of a processor", path.display());
-            return Err(failure(message).hint("build it with `cargo xtask package worker`, or say it: --binary v1=PATH"));
+            return Err(failure(message)
+                .hint("build it with `cargo xtask package worker`, or say it: --binary v1=PATH"));
         }
     };
     Ok(Build { path: absolute(path), level, bytes })
@@ -81,7 +82,8 @@ fn build(path: &Path, said: Option<Level>) -> Result<Build, Failure> {
 
 /// `cargo xtask package worker` puts its output below the folder in which this program lies.
 fn default_build() -> Result<(PathBuf, Option<String>), Failure> {
-    let here = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    let here =
+        std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
     let packaged = [here.join("xray-train-worker"), here.join("../worker/xray-train")];
     if let Some(path) = packaged.into_iter().find(|path| path.is_file()) {
         return Ok((path, None));
@@ -150,7 +152,8 @@ pub fn runnable_here(dir: &SweepDir, plan: &Plan) -> Result<PathBuf, Failure> {
     let paths = plan.binaries.iter().rev().map(|binary| absolute(&dir.path().join(&binary.file)));
     paths.into_iter().find(runs_here).ok_or_else(|| {
         let levels: Vec<_> = plan.binaries.iter().map(|binary| binary.level.to_string()).collect();
-        let message = format!("none of the sweep's programs runs on this machine: they need {}", levels.join(", "));
+        let message =
+            format!("none of the sweep's programs runs on this machine: they need {}", levels.join(", "));
         Failure::new(Exit::CannotRunHere, message).hint("plan with the baseline build, or submit to a pool")
     })
 }

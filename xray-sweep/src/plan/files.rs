@@ -74,8 +74,14 @@ fn write_cell(dir: &SweepDir, cell: &Cell, config: &Json) -> Result<(), Failure>
 
 /// The `status.json` of a run that never began.
 pub(crate) fn placeholder(path: &Path) -> std::io::Result<()> {
-    let status =
-        Status { state: State::Planned, heartbeat: String::new(), step: 0, total_steps: 0, loss: None, pid: 0 };
+    let status = Status {
+        state: State::Planned,
+        heartbeat: String::new(),
+        step: 0,
+        total_steps: 0,
+        loss: None,
+        pid: 0,
+    };
     let mut json = serde_json::to_value(&status).expect("plain values");
     json["format"] = Status::FORMAT.into();
     fs::write(path, format!("{json:#}\n"))
@@ -156,7 +162,8 @@ impl<'a> Values<'a> {
         shard_lists: &'a [ShardList],
     ) -> Result<Self, Failure> {
         let path = absolute(dir.path());
-        let name = path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name =
+            path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
         let least = plan.binaries.iter().map(|binary| binary.level).min().expect("at least one");
         let transfer_data = spec.condor.transfer_data;
         Ok(Values {
@@ -179,7 +186,8 @@ impl<'a> Values<'a> {
             columns: COLUMNS.join(", "),
             rows,
             collect_script: COLLECT,
-            xray_sweep: std::env::current_exe().map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()),
+            xray_sweep: std::env::current_exe()
+                .map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()),
         })
     }
 }

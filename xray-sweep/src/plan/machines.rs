@@ -17,7 +17,8 @@ pub(crate) fn microarch_clause(level: Level, allow_unknown: bool, prefix: &str) 
 
 /// The whole requirement, one clause a line.
 pub(super) fn requirements(condor: &Condor, least: Level) -> String {
-    let mut clauses = vec!["(TARGET.Arch == \"X86_64\")".to_owned(), "(TARGET.OpSys == \"LINUX\")".to_owned()];
+    let mut clauses =
+        vec!["(TARGET.Arch == \"X86_64\")".to_owned(), "(TARGET.OpSys == \"LINUX\")".to_owned()];
     clauses.extend(microarch_clause(least, condor.allow_unknown_microarch, "TARGET."));
     clauses.push(BETTER_MACHINE.to_owned());
     clauses.extend(condor.require.iter().map(|require| format!("({require})")));
@@ -35,7 +36,9 @@ pub(super) fn note(binaries: &[Binary]) -> String {
             "The program is built for any x86-64 processor and chooses its kernels when it runs.".to_owned()
         }
         [one] => format!("The program itself says that it needs {}.", one.level),
-        many => format!("Every machine gets the build that fits it; the least of them needs {}.", many[0].level),
+        many => {
+            format!("Every machine gets the build that fits it; the least of them needs {}.", many[0].level)
+        }
     }
 }
 
@@ -46,7 +49,10 @@ pub(super) fn executable(binaries: &[Binary]) -> String {
         return first.file.clone();
     }
     let choice = rest.iter().fold(format!("\"{}\"", first.level), |otherwise, binary| {
-        format!("ifThenElse(versionGE(TARGET.Microarch ?: \"x86_64-v1\", \"{0}\"), \"{0}\", {otherwise})", binary.level)
+        format!(
+            "ifThenElse(versionGE(TARGET.Microarch ?: \"x86_64-v1\", \"{0}\"), \"{0}\", {otherwise})",
+            binary.level
+        )
     });
     format!("bin/xray-train-$$([{choice}])")
 }
@@ -57,14 +63,21 @@ pub(crate) fn slot_constraint(condor: &Condor, least: Level, request: &Request) 
     let mut clauses = vec![
         ("x86-64 Linux".to_owned(), "Arch == \"X86_64\" && OpSys == \"LINUX\"".to_owned()),
         (format!("{} cores", request.cpus), format!("(TotalSlotCpus ?: Cpus) >= {}", request.cpus)),
-        (format!("{} MiB of memory", request.memory_mib), format!("(TotalSlotMemory ?: Memory) >= {}", request.memory_mib)),
-        (format!("{} MiB of disk", request.disk_mib), format!("(TotalSlotDisk ?: Disk) >= {}", request.disk_mib * 1024)),
+        (
+            format!("{} MiB of memory", request.memory_mib),
+            format!("(TotalSlotMemory ?: Memory) >= {}", request.memory_mib),
+        ),
+        (
+            format!("{} MiB of disk", request.disk_mib),
+            format!("(TotalSlotDisk ?: Disk) >= {}", request.disk_mib * 1024),
+        ),
     ];
     if request.gpus > 0 {
         clauses.push((format!("{} GPUs", request.gpus), format!("(TotalSlotGPUs ?: 0) >= {}", request.gpus)));
     }
     clauses.extend(
-        microarch_clause(least, condor.allow_unknown_microarch, "").map(|clause| (format!("{least}"), clause)),
+        microarch_clause(least, condor.allow_unknown_microarch, "")
+            .map(|clause| (format!("{least}"), clause)),
     );
     let own = |require: &String| (format!("--require {require}"), require.replace("TARGET.", ""));
     clauses.extend(condor.require.iter().map(own));

@@ -1,7 +1,7 @@
 //! Flags and what they mean. Each flag that decides numbers is shorthand for a configuration key.
 
-use crate::config::{RunConfig, duration};
 use super::resolve::resolve_lines;
+use crate::config::{RunConfig, duration};
 use crate::layers::{Layers, nearest_file, parse_setting};
 use crate::run::RunOptions;
 use clap::{Parser, ValueEnum};

@@ -59,10 +59,17 @@ mod tests {
         let lines: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines.len(), 5);
         assert_eq!(lines[0]["version"], VERSION);
-        assert_eq!((&lines[1]["config"]["seed"], &lines[1]["config"]["model"]["width"]), (&json!(7), &json!(8)));
+        assert_eq!(
+            (&lines[1]["config"]["seed"], &lines[1]["config"]["model"]["width"]),
+            (&json!(7), &json!(8))
+        );
         assert_eq!(lines[2]["error"], "unknown key `data.fracton`");
         assert_eq!(lines[2]["hint"], "did you mean `data.fraction`?");
         assert_eq!(lines[3]["config"]["data"]["fraction"], 0.3);
-        assert!(lines[4]["error"].as_str().is_some_and(|text| text.starts_with("--resolve: ")), "{}", lines[4]);
+        assert!(
+            lines[4]["error"].as_str().is_some_and(|text| text.starts_with("--resolve: ")),
+            "{}",
+            lines[4]
+        );
     }
 }

@@ -1,0 +1,109 @@
+//! How a start of a job ended, in words.
+
+use crate::attempt::{Attempt, Ending};
+use xray_artifacts::Exit;
+
+/// SIGILL: the program used an instruction that the processor does not have.
+const ILLEGAL_INSTRUCTION: u8 = 4;
+
+/// What a shell reports for a child that died of SIGILL.
+const ILLEGAL_INSTRUCTION_BEHIND_A_SHELL: u8 = 128 + ILLEGAL_INSTRUCTION;
+
+impl Attempt {
+    /// Whether it died of an instruction that its machine does not have, directly or behind a shell.
+    pub fn is_illegal_instruction(&self) -> bool {
+        self.signal == Some(ILLEGAL_INSTRUCTION) || self.exit == Some(ILLEGAL_INSTRUCTION_BEHIND_A_SHELL)
+    }
+
+    /// Where it ran, as far as known: `node7 (x86_64-v2)`.
+    pub fn place(&self) -> String {
+        let host = self.host.as_deref().unwrap_or("an unknown machine");
+        match &self.microarch {
+            Some(microarch) => format!("{host} ({microarch})"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// How it ended: `illegal instruction`, `exit code 5 (data)`, `evicted`; `running` before that.
+    pub fn ending_text(&self) -> String {
+        let text = match (self.ending, self.signal, self.exit) {
+            _ if self.is_illegal_instruction() => "illegal instruction".to_owned(),
+            (_, Some(signal), _) => signal_text(signal),
+            (Some(Ending::Checkpointed), ..) => "saved a checkpoint".to_owned(),
+            (Some(Ending::Finished), ..) => "finished".to_owned(),
+            (Some(Ending::Failed), _, Some(code)) => exit_text(code),
+            (Some(Ending::Failed), ..) => "failed".to_owned(),
+            (Some(Ending::Evicted), ..) => "evicted".to_owned(),
+            (Some(Ending::Held), ..) => "held".to_owned(),
+            (Some(Ending::Removed), ..) => "removed".to_owned(),
+            (Some(Ending::Lost), ..) => "lost".to_owned(),
+            (None, ..) if self.ended.is_none() => "no end seen".to_owned(),
+            (None, ..) => "ended".to_owned(),
+        };
+        match &self.reason {
+            Some(reason) if !reason.contains(&text) => format!("{text}: {reason}"),
+            Some(reason) => reason.clone(),
+            None => text,
+        }
+    }
+}
+
+fn signal_text(signal: u8) -> String {
+    let name = match signal {
+        2 => "interrupted (SIGINT)",
+        6 => "aborted (SIGABRT)",
+        7 => "bus error (SIGBUS)",
+        8 => "arithmetic error (SIGFPE)",
+        9 => "killed (SIGKILL), perhaps for its memory",
+        11 => "segmentation fault (SIGSEGV)",
+        15 => "terminated (SIGTERM)",
+        24 => "out of processor time (SIGXCPU)",
+        25 => "file too large (SIGXFSZ)",
+        other => return format!("died of signal {other}"),
+    };
+    name.to_owned()
+}
+
+fn exit_text(code: u8) -> String {
+    let meaning = match Exit::from_code(code) {
+        Some(Exit::Usage) => "configuration",
+        Some(Exit::NothingMatches) => "nothing matches",
+        Some(Exit::BadData) => "data",
+        Some(Exit::Diverged) => "diverged",
+        Some(Exit::ModelMismatch) => "another model",
+        Some(Exit::CannotRunHere) => "this machine cannot run it",
+        Some(Exit::Checkpointed) => "a checkpoint is saved",
+        Some(Exit::Interrupted | Exit::Terminated) => "stopped",
+        Some(Exit::Ok | Exit::Unexpected | Exit::SweepIncomplete) | None => {
+            return format!("exit code {code}");
+        }
+    };
+    format!("exit code {code} ({meaning})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(attempt: Attempt, expected: &str) {
+        assert_eq!(attempt.ending_text(), expected);
+    }
+
+    #[test]
+    fn an_ending_reads_as_a_sentence() {
+        let failed = || Attempt { ending: Some(Ending::Failed), ..Attempt::default() };
+        check(Attempt { signal: Some(4), ..failed() }, "illegal instruction");
+        check(Attempt { exit: Some(132), ..failed() }, "illegal instruction");
+        check(Attempt { signal: Some(11), ..failed() }, "segmentation fault (SIGSEGV)");
+        check(Attempt { exit: Some(5), ..failed() }, "exit code 5 (data)");
+        check(Attempt { exit: Some(1), ..failed() }, "exit code 1");
+        let reason = |reason: &str| Some(reason.to_owned());
+        let held = Attempt { ending: Some(Ending::Held), reason: reason("disk full"), ..Attempt::default() };
+        check(held, "held: disk full");
+        check(
+            Attempt { reason: reason("illegal instruction on v2"), signal: Some(4), ..failed() },
+            "illegal instruction on v2",
+        );
+        check(Attempt::default(), "no end seen");
+    }
+}

@@ -1,0 +1,158 @@
+//! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends.
+
+use crate::attempt::Attempt;
+use serde::Deserialize;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use xray_artifacts::{State, Status};
+
+/// The format of a line.
+pub const FORMAT: u32 = 1;
+
+/// A run renews its heartbeat every 5 seconds; one this old has died.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// A process was started this close to what the launcher wrote down; one that got its number later was not.
+const START: Duration = Duration::from_secs(30);
+
+/// Reads a cell's local attempts, oldest first. Of lines with the same `job` and `started` the last counts. A
+/// file that is not there has none; a line that is none, such as one cut off by a full disk, is left out.
+pub fn read_attempts(path: &Path) -> Vec<Attempt> {
+    #[derive(Deserialize)]
+    struct Line {
+        format: u32,
+        #[serde(flatten)]
+        attempt: Attempt,
+    }
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let lines =
+        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+    for Line { attempt, .. } in lines.filter(|line| line.format == FORMAT) {
+        let same = |old: &&mut Attempt| (&old.job, &old.started) == (&attempt.job, &attempt.started);
+        match attempts.iter_mut().rev().find(same) {
+            Some(old) => *old = attempt,
+            None => attempts.push(attempt),
+        }
+    }
+    attempts
+}
+
+/// Whether a cell is being run without a pool: its latest local attempt has not ended, and its process is
+/// there. The process of another machine is out of sight; then a fresh heartbeat tells, as it does for a run
+/// that no launcher wrote down.
+pub fn lives(latest: Option<&Attempt>, status: Option<&Status>, now: SystemTime) -> bool {
+    match latest {
+        Some(attempt) if attempt.ended.is_some() => false,
+        Some(attempt) if attempt.host.as_deref() == Some(this_host().as_str()) => {
+            is_process(&attempt.job, attempt.started.as_deref(), now)
+        }
+        _ => status.is_some_and(|status| is_fresh(status, now)),
+    }
+}
+
+fn is_fresh(status: &Status, now: SystemTime) -> bool {
+    let is_at_work = matches!(status.state, State::Started | State::Training | State::Evaluating);
+    let beat = humantime::parse_rfc3339(&status.heartbeat);
+    is_at_work
+        && beat.is_ok_and(|beat| now.duration_since(beat).is_ok_and(|age| age < HEARTBEAT) || beat >= now)
+}
+
+fn this_host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether the process with this number is the one that was started then.
+fn is_process(number: &str, started: Option<&str>, now: SystemTime) -> bool {
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(begun) = is_number.then(|| process_start(number, now)).flatten() else { return false };
+    let Some(started) = started.and_then(|started| humantime::parse_rfc3339(started).ok()) else {
+        return true;
+    };
+    let apart = begun.duration_since(started).unwrap_or_else(|earlier| earlier.duration());
+    apart < START
+}
+
+/// When a living process was started; none for one that is dead or only waits to be buried.
+fn process_start(number: &str, now: SystemTime) -> Option<SystemTime> {
+    /// Ticks a second, as `/proc` counts them on every machine that Linux runs on here.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    // The name in brackets may hold anything; behind it come the state and, 19 further, the start.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if matches!(fields.first(), Some(&("Z" | "X"))) {
+        return None;
+    }
+    let ticks: f64 = fields.get(19)?.parse().ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    now.checked_sub(Duration::try_from_secs_f64((uptime - ticks / TICKS).max(0.0)).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(job: &str, ended: Option<&str>) -> Attempt {
+        Attempt {
+            cell: "a1".into(),
+            launcher: "local".into(),
+            job: job.into(),
+            host: Some(this_host()),
+            started: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
+            ended: ended.map(str::to_owned),
+            ..Attempt::default()
+        }
+    }
+
+    fn status(age: u64, state: State) -> Status {
+        let beat = SystemTime::now() - Duration::from_secs(age);
+        let heartbeat = humantime::format_rfc3339(beat).to_string();
+        Status { state, heartbeat, step: 1, total_steps: 2, loss: None, pid: 1 }
+    }
+
+    #[test]
+    fn the_later_line_of_a_start_replaces_the_earlier() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("attempts.jsonl");
+        let start =
+            r#"{"format":1,"cell":"a","launcher":"local","job":"7","started":"2026-11-23T10:00:00Z"}"#;
+        let end = start.replace("}", r#","ended":"2026-11-23T10:01:00Z","ending":"failed","exit":5}"#);
+        let other = start.replace("\"7\"", "\"8\"");
+        let newer = start.replace("\"format\":1", "\"format\":9");
+        let text = format!("{start}\n{other}\n{end}\n{newer}\n\u{0}junk\n{}", &start[..30]);
+        std::fs::write(&path, text).expect("a writable folder");
+        let attempts = read_attempts(&path);
+        let seen: Vec<_> = attempts.iter().map(|a| (a.job.as_str(), a.exit)).collect();
+        assert_eq!(seen, [("7", Some(5)), ("8", None)]);
+        assert_eq!(read_attempts(&dir.path().join("none")), []);
+    }
+
+    #[test]
+    fn an_attempt_lives_while_its_own_process_does() {
+        let now = SystemTime::now();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let mine = attempt(&child.id().to_string(), None);
+        let later = Attempt { started: Some("2020-01-01T00:00:00Z".into()), ..mine.clone() };
+        assert!(lives(Some(&mine), None, now));
+        assert!(!lives(Some(&later), None, now), "the number belongs to another process now");
+        assert!(!lives(Some(&attempt(&mine.job, Some("2026-11-23T10:01:00Z"))), None, now));
+        child.kill().expect("a child of ours");
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!lives(Some(&mine), None, now), "killed, and not yet waited for");
+        child.wait().expect("a child of ours");
+        let fresh = status(1, State::Training);
+        assert!(!lives(Some(&mine), Some(&fresh), now), "a dead process's heartbeat is no life");
+    }
+
+    #[test]
+    fn elsewhere_the_heartbeat_tells() {
+        let now = SystemTime::now();
+        let there = Attempt { host: Some("node7.example".into()), ..attempt("1", None) };
+        assert!(lives(Some(&there), Some(&status(5, State::Training)), now));
+        assert!(!lives(Some(&there), Some(&status(90, State::Training)), now));
+        assert!(!lives(Some(&there), Some(&status(5, State::Interrupted)), now));
+        assert!(!lives(Some(&there), None, now));
+        assert!(lives(None, Some(&status(5, State::Evaluating)), now));
+    }
+}

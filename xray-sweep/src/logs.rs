@@ -1,0 +1,143 @@
+//! One cell's story: its starts, and what the trainer said.
+
+use crate::attempt::Attempt;
+use crate::cell::Cell;
+use crate::state::{CellReport, survey};
+use crate::status::table;
+use crate::sweep_dir::SweepDir;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use xray_artifacts::{Exit, Failure};
+
+/// What to show of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// Its starts, then the ends of its stderr and its log.
+    #[default]
+    Story,
+    /// All of its stdout.
+    Stdout,
+    /// All of its stderr.
+    Stderr,
+    /// All of its `train.log`.
+    Log,
+}
+
+/// Lines of a file that the story shows.
+const TAIL: usize = 20;
+
+/// Shows the cell whose id begins with `id_prefix`.
+///
+/// # Errors
+/// When no cell or more than one has such an id, naming those that come into question, and when the file
+/// asked for cannot be read.
+pub fn logs(dir: &SweepDir, id_prefix: &str, which: Which) -> Result<String, Failure> {
+    let reports = survey(dir)?;
+    let report = find(&reports, id_prefix)?;
+    let cell = dir.cell(&report.cell.id);
+    let train_log = cell.run().join("train.log");
+    let whole = |path: &Path| tail(path, usize::MAX).map_err(|error| unreadable(path, &error));
+    match which {
+        Which::Story => Ok(story(report) + &end_of(&cell.stderr()) + &end_of(&train_log)),
+        Which::Stdout => whole(&cell.stdout()),
+        Which::Stderr => whole(&cell.stderr()),
+        Which::Log => whole(&train_log),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NothingMatches } else { Exit::Unexpected };
+    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
+}
+
+/// The one cell whose id begins with `prefix`.
+fn find<'a>(reports: &'a [CellReport], prefix: &str) -> Result<&'a CellReport, Failure> {
+    let found: Vec<&CellReport> =
+        reports.iter().filter(|report| report.cell.id.starts_with(prefix)).collect();
+    match found.as_slice() {
+        [report] => Ok(report),
+        [] => Err(Failure::new(Exit::NothingMatches, format!("no cell's id begins with {prefix:?}"))
+            .hint(format!("the nearest: {}", names(&nearest(reports, prefix))))),
+        several => {
+            let message = format!("{} cells' ids begin with {prefix:?}", several.len());
+            let cells: Vec<&Cell> = several.iter().map(|report| &report.cell).collect();
+            Err(Failure::new(Exit::Usage, message).hint(format!("name one of {}", names(&cells))))
+        }
+    }
+}
+
+fn nearest<'a>(reports: &'a [CellReport], prefix: &str) -> Vec<&'a Cell> {
+    let mut cells: Vec<&Cell> = reports.iter().map(|report| &report.cell).collect();
+    let distance = |cell: &&Cell| {
+        let beginning = cell.id.get(..prefix.len()).unwrap_or(&cell.id);
+        strsim::damerau_levenshtein(beginning, prefix)
+    };
+    cells.sort_by_cached_key(distance);
+    cells.truncate(3);
+    cells
+}
+
+/// Up to five cells by their names.
+fn names(cells: &[&Cell]) -> String {
+    let named: Vec<String> = cells.iter().take(5).map(|cell| cell.name()).collect();
+    match cells.len() {
+        0 => "none is planned".to_owned(),
+        few if few <= 5 => named.join("; "),
+        many => format!("{}; and {} more", named.join("; "), many - 5),
+    }
+}
+
+fn story(report: &CellReport) -> String {
+    let state = report.state.name();
+    let reason = report.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let mut text = format!("{}\n{state}{reason}\n", report.cell.name());
+    if report.attempts.is_empty() {
+        return text + "\nnever started\n";
+    }
+    let head = ["started", "ended", "job", "where", "memory", "ending"];
+    let rows: Vec<Vec<String>> = report.attempts.iter().map(row).collect();
+    text.push('\n');
+    text.push_str(&table::text(&head, &rows));
+    text
+}
+
+fn row(attempt: &Attempt) -> Vec<String> {
+    let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "-".to_owned());
+    let memory = |mib: Option<u64>| mib.map_or("?".to_owned(), |mib| mib.to_string());
+    vec![
+        time(&attempt.started),
+        time(&attempt.ended),
+        format!("{} {}", attempt.launcher, attempt.job),
+        attempt.place(),
+        format!("{} of {} MiB", memory(attempt.used_memory_mib), memory(attempt.requested_memory_mib)),
+        attempt.ending_text(),
+    ]
+}
+
+fn end_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match tail(path, TAIL) {
+        Ok(text) if text.trim().is_empty() => format!("\n{name} is empty\n"),
+        Ok(text) => format!("\nthe end of {name}:\n{}\n", text.trim_end()),
+        Err(_) => format!("\nthere is no {name}\n"),
+    }
+}
+
+/// The last lines of a file, of its last 64 KiB unless all are wanted; what is not UTF-8 becomes a mark.
+pub(crate) fn tail(path: &Path, lines: usize) -> io::Result<String> {
+    const MOST: u64 = 64 << 10;
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if lines != usize::MAX {
+        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    if lines == usize::MAX {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+}

@@ -1,0 +1,97 @@
+//! The rules by which a cell's state follows from what was found.
+
+use super::CellState;
+use crate::attempt::{Attempt, Ending};
+use crate::job_log::{Job, JobState};
+use crate::verdict::{Outcome, Verdict};
+
+/// What was found of a cell.
+pub(super) struct Evidence<'a> {
+    pub(super) verdict: &'a Verdict,
+    /// Its jobs on a pool, in the order of their submission.
+    pub(super) jobs: &'a [&'a Job],
+    /// Whether it runs without a pool.
+    pub(super) lives: bool,
+    /// Its latest start, wherever.
+    pub(super) latest: Option<&'a Attempt>,
+}
+
+/// A cell's state, and why it is not done. A complete result decides, whatever the logs say; then what still
+/// goes on; then what has ended. `last_line` is what the trainer said last, asked for only where it helps.
+pub(super) fn judge(
+    evidence: &Evidence<'_>,
+    last_line: impl FnOnce() -> Option<String>,
+) -> (CellState, Option<String>) {
+    let Evidence { verdict, jobs, lives, latest } = evidence;
+    let job = |state: JobState| jobs.iter().rev().find(|job| job.state == state);
+    if matches!(verdict, Verdict::Done(_)) {
+        return (CellState::Done, None);
+    }
+    if *lives || job(JobState::Running).is_some() {
+        return (CellState::Running, None);
+    }
+    if let Some(job) = job(JobState::Held) {
+        return (CellState::Held, job.reason.clone());
+    }
+    if job(JobState::Queued).is_some() {
+        return (CellState::Queued, None);
+    }
+    match verdict {
+        Verdict::Failed(outcome) => (CellState::Failed, Some(failed(outcome, last_line()))),
+        Verdict::Stale(why) => (CellState::Stale, Some(why.clone())),
+        _ if latest.is_some_and(Attempt::is_illegal_instruction) => {
+            let place = latest.map(Attempt::place).unwrap_or_default();
+            (CellState::Failed, Some(format!("illegal instruction on {place}")))
+        }
+        Verdict::Damaged(why) => (CellState::Lost, Some(why.clone())),
+        Verdict::Absent | Verdict::Unfinished(_) | Verdict::Done(_) => {
+            ended_without_a_word(evidence, last_line)
+        }
+    }
+}
+
+fn failed(outcome: &Outcome, last_line: Option<String>) -> String {
+    let reason = outcome.reason.clone().unwrap_or_else(|| "it failed and says no reason".to_owned());
+    match last_line {
+        // Mostly the reason itself.
+        Some(line) if !line.contains(reason.as_str()) && !reason.contains(&line) => {
+            format!("{reason}; stderr: {line}")
+        }
+        _ => reason,
+    }
+}
+
+fn ended_without_a_word(
+    evidence: &Evidence<'_>,
+    last_line: impl FnOnce() -> Option<String>,
+) -> (CellState, Option<String>) {
+    let removed = evidence.jobs.last().filter(|job| job.state == JobState::Removed);
+    let why = match (evidence.latest, removed, evidence.verdict) {
+        (_, Some(job), _) => match &job.reason {
+            Some(reason) => format!("job {} was removed: {reason}", job.id),
+            None => format!("job {} was removed", job.id),
+        },
+        (Some(attempt), ..) => of_attempt(attempt),
+        (None, None, Verdict::Unfinished(outcome)) => {
+            outcome.reason.clone().unwrap_or_else(|| "a run was begun and is gone".to_owned())
+        }
+        (None, None, _) if !evidence.jobs.is_empty() => {
+            "its job ended and was never seen to start".to_owned()
+        }
+        (None, None, _) => return (CellState::Missing, None),
+    };
+    let line = last_line().map(|line| format!("; stderr: {line}")).unwrap_or_default();
+    (CellState::Lost, Some(why + &line))
+}
+
+fn of_attempt(attempt: &Attempt) -> String {
+    let place = attempt.place();
+    match attempt.ending {
+        None if attempt.ended.is_none() => format!("its process on {place} is gone"),
+        Some(Ending::Finished) => format!("it finished on {place}, and its result did not arrive"),
+        _ => format!("{} on {place}", attempt.ending_text()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
