@@ -80,13 +80,11 @@ impl Machine {
         if writable {
             hand_over(&folder)?;
         }
-        if !self.sees(&folder) {
-            let inside = below(&self.mnt, &folder);
+        if !self.sees(&folder) || writable && !self.may_write(&folder) {
             let options = if writable { "bind" } else { "bind,ro" };
             let script = r#"mkdir -p "$2" && mount -o "$3" "$1" "$2""#;
-            let mut mount = steps::command("nsenter");
-            mount.args(["--mount", "--target", &self.pid.to_string(), "sh", "-c", script, "sh"]);
-            steps::output(mount.arg(&folder).arg(inside).arg(options))?;
+            let mut mount = self.among_its_mounts(&["sh", "-c", script, "sh"]);
+            steps::output(mount.arg(&folder).arg(below(&self.mnt, &folder)).arg(options))?;
         }
         Ok(folder)
     }
@@ -97,6 +95,18 @@ impl Machine {
         let inside = below(&below(&inside, &self.mnt), folder);
         let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
         identity(folder).is_some() && identity(folder) == identity(&inside)
+    }
+
+    /// Whether a folder that is seen inside was not shown read-only.
+    fn may_write(&self, folder: &Path) -> bool {
+        steps::succeeds(self.among_its_mounts(&["test", "-w"]).arg(below(&self.mnt, folder)))
+    }
+
+    /// A command of this machine that sees the mounts of the pool.
+    fn among_its_mounts(&self, command: &[&str]) -> Command {
+        let mut enter = steps::command("nsenter");
+        enter.args(["--mount", "--target", &self.pid.to_string()]).args(command);
+        enter
     }
 
     fn enter(&self, user: &str, folder: &Path, command: &[impl AsRef<str>]) -> Command {

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// A real HTCondor pool on this machine, for tests
 ///
-/// `up` installs HTCondor into a folder below target/ (once, about two minutes, 0.8 GB) and starts it there in
+/// `up` installs HTCondor into a folder below target/ (once, two to three minutes, 0.8 GB) and starts it there in
 /// namespaces of its own: nothing on this machine changes, and `down` leaves nothing running. That needs root and
 /// debootstrap. Where HTCondor is already installed and answers, that pool is used and nothing is started. Where
 /// neither can be had, every command says why and exits 3.

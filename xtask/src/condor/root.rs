@@ -35,7 +35,7 @@ fn build(folder: &Path, root: &Path) -> Result<()> {
     }
     let log = folder.join("build.log");
     let mirror = mirror();
-    eprintln!("installing HTCondor from {mirror} into {} (once, about two minutes)", root.display());
+    eprintln!("installing HTCondor from {mirror} into {} (once, two to three minutes)", root.display());
     let began = Instant::now();
     let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let status = Command::new("unshare")
