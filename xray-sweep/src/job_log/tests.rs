@@ -1,1 +1,158 @@
+use super::*;
+use proptest::prelude::*;
 
+const ILLEGAL_INSTRUCTION: &str = include_str!("../../tests/fixtures/illegal_instruction.log");
+const VACATED: &str = include_str!("../../tests/fixtures/vacated.log");
+const MEMORY: &str = include_str!("../../tests/fixtures/memory.log");
+const RETRIES: &str = include_str!("../../tests/fixtures/retries.log");
+const REMOVED: &str = include_str!("../../tests/fixtures/removed.log");
+
+fn parse(bytes: &[u8]) -> JobLog {
+    JobLog::parse(bytes, SystemTime::now(), |_| BTreeMap::new())
+}
+
+/// A cell's only job in a log of a real pool, in which all is understood.
+fn job(log: &str, cell: &str) -> Job {
+    let log = parse(log.as_bytes());
+    assert_eq!(log.skipped, 0);
+    let mut jobs: Vec<Job> = log.jobs.into_iter().filter(|job| job.cell.as_deref() == Some(cell)).collect();
+    assert_eq!(jobs.len(), 1, "{cell}");
+    jobs.remove(0)
+}
+
+/// Each start's machine and ending, and the signal or exit code.
+fn endings(job: &Job) -> Vec<String> {
+    let ending = |a: &Attempt| {
+        let code =
+            a.signal.map(|s| format!(" signal {s}")).or_else(|| a.exit.map(|code| format!(" exit {code}")));
+        let name = a.ending.map_or("open".to_owned(), |ending| format!("{ending:?}"));
+        format!("{} {name}{}", a.microarch.as_deref().unwrap_or("?"), code.unwrap_or_default())
+    };
+    job.attempts.iter().map(ending).collect()
+}
+
+#[test]
+fn an_illegal_instruction_is_held_and_ends_on_a_better_machine() {
+    let job = job(ILLEGAL_INSTRUCTION, "bad");
+    assert_eq!((job.id.as_str(), job.state), ("4.1", JobState::Completed));
+    assert_eq!(endings(&job)[0], "x86_64-v2 Held signal 4");
+    assert!(job.attempts[0].is_illegal_instruction());
+    assert_eq!(job.attempts[0].reason.as_deref(), Some("illegal instruction on x86_64-v2"));
+    assert_eq!(job.attempts[0].started.as_deref(), Some("2026-11-23T11:23:04Z"));
+    assert_eq!(job.attempts[0].host.as_deref(), Some("node.example"));
+    assert_eq!(job.attempts[0].slot.as_deref(), Some("slot1_1@node.example"));
+    assert_ne!(
+        job.attempts[1].microarch, job.attempts[0].microarch,
+        "the transfer's ad is of the next machine"
+    );
+}
+
+#[test]
+fn a_signal_and_the_memory_table_are_read() {
+    let job = job(ILLEGAL_INSTRUCTION, "s4");
+    assert_eq!(job.attempts.len(), 1);
+    let attempt = &job.attempts[0];
+    assert_eq!((attempt.signal, attempt.exit, attempt.ending), (Some(4), None, Some(Ending::Failed)));
+    let memory = (attempt.used_memory_mib, attempt.requested_memory_mib, attempt.allocated_memory_mib);
+    assert_eq!(memory, (Some(5), Some(500), Some(512)));
+}
+
+#[test]
+fn a_hold_for_memory_ends_the_start_that_it_evicted() {
+    let text = MEMORY;
+    let cut = text.find("009 (").expect("a removal at the end");
+    let log = parse(&text.as_bytes()[..cut]);
+    let held: Vec<&Job> = log.jobs.iter().filter(|job| job.state == JobState::Held).collect();
+    assert!(!held.is_empty());
+    assert!(
+        held[0]
+            .reason
+            .as_deref()
+            .is_some_and(|r| r.ends_with("memory usage exceeded request_memory (code 21, sub-code 102)")),
+        "{:?}",
+        held[0].reason
+    );
+    assert_eq!(held[0].attempts.last().map(|a| a.ending), Some(Some(Ending::Held)));
+}
+
+#[test]
+fn a_vacated_job_has_a_start_for_each_machine() {
+    let job = job(VACATED, "E4");
+    assert_eq!(job.state, JobState::Completed);
+    let endings = endings(&job);
+    assert!(endings.len() >= 2 && endings[0].ends_with(" Evicted"), "{endings:?}");
+    assert!(endings.last().is_some_and(|last| last.ends_with(" Finished exit 0")), "{endings:?}");
+}
+
+#[test]
+fn a_retry_is_a_failed_start_and_not_an_eviction() {
+    let log = parse(RETRIES.as_bytes());
+    let retried: Vec<Vec<String>> =
+        log.jobs.iter().filter(|job| job.attempts.len() == 3).map(endings).collect();
+    let ends = |suffix: &str| retried.iter().any(|all| all.iter().all(|one| one.ends_with(suffix)));
+    assert!(ends("Failed exit 1"), "{retried:?}");
+    assert!(ends("Failed signal 11"), "{retried:?}");
+}
+
+#[test]
+fn a_removed_job_says_why() {
+    let job = job(REMOVED, "nope");
+    assert_eq!(job.state, JobState::Removed);
+    assert!(job.reason.is_some());
+}
+
+#[test]
+fn a_cell_may_have_several_jobs_and_a_number_may_return() {
+    let submit = "000 (1.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    cell=a\n...\n";
+    let node = "000 (2.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    DAG Node: a\n...\n";
+    let end =
+        "005 (1.0.0) 2026-01-01 10:00:00 Job terminated.\n\t(1) Normal termination (return value 0)\n...\n";
+    let log = parse(format!("{submit}{end}{submit}{node}").as_bytes());
+    let seen: Vec<_> = log.jobs.iter().map(|job| (job.id.as_str(), job.cell.as_deref(), job.state)).collect();
+    let (a, queued) = (Some("a"), JobState::Queued);
+    assert_eq!(seen, [("1.0", a, JobState::Completed), ("1.0", a, queued), ("2.0", a, queued)]);
+}
+
+#[test]
+fn what_is_no_event_is_counted_and_the_rest_is_read() {
+    let event = "000 (1.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    cell=a\n...\n";
+    let (half, no_end) = (&event[..event.len() - 5], event.trim_end_matches("...\n"));
+    let seen = |text: String| (parse(text.as_bytes()).jobs.len(), parse(text.as_bytes()).skipped);
+    assert_eq!(seen(event.to_owned()), (1, 0));
+    assert_eq!(seen(format!("<?xml?>\n{event}")), (1, 1));
+    assert_eq!(seen(format!("{event}{half}")), (1, 1), "being written");
+    assert_eq!(seen(format!("{no_end}{}", event.replace("1.0.0", "2.0.0"))), (1, 1), "torn");
+    assert_eq!(seen(format!("junk\n...\n{event}")), (1, 1));
+    assert_eq!(seen(event.replace("(1.0.0)", "(1.-1.-1)")), (0, 0), "of the whole cluster");
+}
+
+#[test]
+fn a_log_that_is_not_there_has_no_jobs() {
+    assert_eq!(JobLog::read(Path::new("nowhere/sweep.log")), Ok(JobLog::default()));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        parse(&bytes);
+    }
+
+    #[test]
+    fn any_truncation_and_any_damage_is_read(from in 0..60_000_usize, to in 0..60_000_usize, at in 0..60_000_usize, byte: u8) {
+        for log in [ILLEGAL_INSTRUCTION, VACATED, MEMORY, RETRIES] {
+            let mut bytes = log.as_bytes().to_vec();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            let (from, to) = (from % length, to % length);
+            parse(&bytes[from.min(to)..from.max(to)]);
+        }
+    }
+
+    #[test]
+    fn any_event_of_any_job_is_read(events in proptest::collection::vec((0..45_u16, 0..3_u64, "[ -~\n\t]{0,60}"), 0..30)) {
+        let text: String = events.iter().map(|(code, job, body)| {
+            format!("{code:03} (1.{job}.0) 2026-01-01 10:00:00 Happened.\n\t{body}\n\tCode 3 Subcode 132\n...\n")
+        }).collect();
+        parse(text.as_bytes());
+    }
+}

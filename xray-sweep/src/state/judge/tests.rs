@@ -1,1 +1,108 @@
+use super::*;
+use std::collections::BTreeMap;
+use xray_artifacts::{Seconds, State, TrainingSummary};
 
+fn outcome(state: State, reason: Option<&str>) -> Box<Outcome> {
+    Box::new(Outcome {
+        cell: Some("a".into()),
+        code: "1".into(),
+        state,
+        exit: None,
+        reason: reason.map(str::to_owned),
+        fraction: 0.1,
+        seed: 1,
+        train_images: 10,
+        dataset: "d".into(),
+        training: TrainingSummary::default(),
+        scores: BTreeMap::new(),
+        seconds: Seconds::default(),
+        images_per_second: None,
+        peak_memory_bytes: None,
+        bad_records: Vec::new(),
+        warnings: Vec::new(),
+    })
+}
+
+fn job(state: JobState, reason: Option<&str>) -> Job {
+    let reason = reason.map(str::to_owned);
+    Job { id: "7.0".into(), cell: Some("a".into()), state, reason, attempts: Vec::new() }
+}
+
+fn ended(ending: Ending) -> Attempt {
+    Attempt {
+        host: Some("node7".into()),
+        microarch: Some("x86_64-v2".into()),
+        ended: Some("2026-11-23T10:00:00Z".into()),
+        ending: Some(ending),
+        ..Attempt::default()
+    }
+}
+
+fn check(
+    verdict: &Verdict,
+    jobs: &[Job],
+    lives: bool,
+    latest: Option<&Attempt>,
+    expected: (CellState, Option<&str>),
+) {
+    let jobs: Vec<&Job> = jobs.iter().collect();
+    let (state, reason) = judge(&Evidence { verdict, jobs: &jobs, lives, latest }, || Some("boom".into()));
+    assert_eq!((state, reason.as_deref()), expected);
+}
+
+#[test]
+fn a_complete_result_decides_whatever_the_logs_say() {
+    let done = Verdict::Done(outcome(State::Finished, None));
+    for state in [JobState::Running, JobState::Held, JobState::Queued, JobState::Removed] {
+        check(&done, &[job(state, Some("why"))], true, Some(&ended(Ending::Failed)), (CellState::Done, None));
+    }
+}
+
+#[test]
+fn what_goes_on_comes_before_what_has_ended() {
+    let failed = Verdict::Failed(outcome(State::Failed, Some("bad")));
+    let (removed, held) = (job(JobState::Removed, None), job(JobState::Held, Some("disk full (code 12)")));
+    let queued = job(JobState::Queued, None);
+    check(&failed, &[], true, None, (CellState::Running, None));
+    check(&failed, &[job(JobState::Running, None), held.clone()], false, None, (CellState::Running, None));
+    check(&failed, &[queued.clone(), held], false, None, (CellState::Held, Some("disk full (code 12)")));
+    check(&failed, &[queued, removed.clone()], false, None, (CellState::Queued, None));
+    check(&failed, &[removed], false, None, (CellState::Failed, Some("bad; stderr: boom")));
+    let stale = Verdict::Stale("other data".into());
+    check(&stale, &[], false, None, (CellState::Stale, Some("other data")));
+}
+
+#[test]
+fn an_illegal_instruction_is_a_failure_with_its_machine() {
+    let died = Attempt { signal: Some(4), ..ended(Ending::Failed) };
+    let expected = (CellState::Failed, Some("illegal instruction on node7 (x86_64-v2)"));
+    check(&Verdict::Absent, &[job(JobState::Completed, None)], false, Some(&died), expected);
+    let started = Verdict::Unfinished(outcome(State::Started, None));
+    check(&started, &[], false, Some(&Attempt { signal: None, exit: Some(132), ..died }), expected);
+}
+
+#[test]
+fn what_ended_without_a_word_is_lost_with_its_reason() {
+    let lost = |verdict: &Verdict, jobs: &[Job], latest: Option<&Attempt>, why: &str| {
+        check(verdict, jobs, false, latest, (CellState::Lost, Some(why)));
+    };
+    let completed = [job(JobState::Completed, None)];
+    let killed = Attempt { signal: Some(11), ..ended(Ending::Failed) };
+    let place = "node7 (x86_64-v2); stderr: boom";
+    lost(&Verdict::Absent, &completed, Some(&killed), &format!("segmentation fault (SIGSEGV) on {place}"));
+    let bad = Attempt { exit: Some(5), ..ended(Ending::Failed) };
+    lost(&Verdict::Absent, &[], Some(&bad), &format!("exit code 5 (data) on {place}"));
+    let open = Attempt { ended: None, ending: None, ..killed.clone() };
+    let gone = Attempt { signal: None, ..open };
+    lost(&Verdict::Absent, &[], Some(&gone), &format!("its process on {place}").replace("; ", " is gone; "));
+    let removed = [job(JobState::Removed, Some("via condor_rm"))];
+    lost(&Verdict::Absent, &removed, Some(&killed), "job 7.0 was removed: via condor_rm; stderr: boom");
+    lost(&Verdict::Damaged("its hash differs".into()), &[], None, "its hash differs");
+    let finished = format!("it finished on {}", place.replace("; ", ", and its result did not arrive; "));
+    lost(&Verdict::Absent, &[], Some(&ended(Ending::Finished)), &finished);
+}
+
+#[test]
+fn nothing_at_all_is_missing() {
+    check(&Verdict::Absent, &[], false, None, (CellState::Missing, None));
+}
