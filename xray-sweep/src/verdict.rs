@@ -30,7 +30,9 @@ impl Verdict {
     pub fn read(cell: &Cell, dir: &CellDir) -> Verdict {
         match read_sealed::<Outcome>(&dir.result()) {
             Ok(outcome) => judge(cell, outcome),
-            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Verdict::Absent,
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Verdict::Absent
+            }
             Err(error) => Verdict::Damaged(xray_artifacts::one_line(&error)),
         }
     }
@@ -60,7 +62,11 @@ fn difference(cell: &Cell, outcome: &Outcome) -> Option<String> {
     }
     // A run that ended before it opened its data names none.
     if !outcome.dataset.is_empty() && outcome.dataset != cell.dataset {
-        return Some(format!("it was computed on data {}, planned was {}", short(&outcome.dataset), short(&cell.dataset)));
+        return Some(format!(
+            "it was computed on data {}, planned was {}",
+            short(&outcome.dataset),
+            short(&cell.dataset)
+        ));
     }
     None
 }
