@@ -1,6 +1,5 @@
 //! The tables against what they were made of, read back from the Parquet files.
 
-#[expect(dead_code, reason = "other tests and the example use the rest")]
 mod fixture;
 
 use polars::prelude::*;
