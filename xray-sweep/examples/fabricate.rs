@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use xray_sweep::sweep_dir::SweepDir;
 
 #[path = "../tests/fixture/mod.rs"]
-#[expect(dead_code, reason = "tests use the rest")]
 mod fixture;
 
 #[derive(Parser)]

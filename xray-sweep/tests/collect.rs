@@ -1,4 +1,5 @@
 //! The tables against what they were made of, read back from the Parquet files.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod fixture;
 

@@ -35,8 +35,8 @@ fn ended<'a>(columns: Reports<'a>) -> Reports<'a> {
     columns
         .name("state", |r| Some(r.state))
         .text("reason", |r| reason(r))
-        .integer("exit", |r| exit(r))
-        .integer("signal", |r| signal(r))
+        .integer("exit", exit)
+        .integer("signal", signal)
         .integer("attempts", |r| Some(r.attempts.len() as u64))
         .text("started", |r| started(r))
         .text("ended", |r| last(r)?.ended.as_deref())

@@ -91,6 +91,10 @@ impl Chart {
             let line = self.line.map(|_| stroke(at, "M-11 0H11")).unwrap_or_default();
             entries.push((line + &mark(at, 0.0, 0.0, 4.0), name));
         }
+        if named {
+            let line = self.line.map(|line| format!(", line: {line}")).unwrap_or_default();
+            entries.push((String::new(), format!("mark: {}{line}", self.dot)));
+        }
         let dots = self.series.iter().any(|series| !series.dots.is_empty());
         if !named && dots {
             entries.push((mark(0, 0.0, 0.0, 4.0), self.dot.into()));
@@ -210,8 +214,11 @@ impl Plot<'_> {
         };
         let series = || self.chart.series.iter().enumerate();
         for (at, series) in series() {
-            let points: Vec<_> =
-                series.line.iter().map(|&(x, y)| format!("{:.1} {:.1}", self.x(x), self.y(y))).collect();
+            let points: Vec<_> = series
+                .line
+                .iter()
+                .map(|&(x, y)| format!("{:.1} {:.1}", self.x(x) + self.shift(at), self.y(y)))
+                .collect();
             if points.len() > 1 {
                 svg += &stroke(at, &format!("M{}", points.join("L")));
             }
