@@ -1,0 +1,77 @@
+//! Round numbers for axes, and units for run times.
+
+/// A place on an axis and its text.
+pub(super) type Tick = (f64, String);
+
+/// Multiples of 1, 2 or 5 times a power of ten: about `count` of them from `low` to `high`.
+pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<Tick> {
+    let step = step(high - low, count);
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+    (first..=last).map(|at| at as f64 * step).map(|at| (at, format!("{at:.decimals$}"))).collect()
+}
+
+/// The distance of such ticks.
+pub(super) fn step(span: f64, count: usize) -> f64 {
+    let rough = span / count as f64;
+    let power = 10_f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= rough * 0.999);
+    factor.unwrap_or(10.0) * power
+}
+
+/// 1, 2, 5, 10, 20, ... from `low` to `high`.
+pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let all = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| (factor, power)));
+    let value = |(factor, power): (f64, i32)| (factor * 10_f64.powi(power), power);
+    let text = |(value, power): (f64, i32)| (value, format!("{value:.0$}", (-power).max(0) as usize));
+    all.map(value).filter(|&(value, _)| low <= value && value <= high).map(text).collect()
+}
+
+/// A unit of time and its length in seconds.
+pub(super) fn time_unit(longest: f64) -> (&'static str, f64) {
+    match longest {
+        seconds if seconds < 180.0 => ("s", 1.0),
+        seconds if seconds < 3.0 * 3600.0 => ("min", 60.0),
+        _ => ("h", 3600.0),
+    }
+}
+
+/// `41.2 s`, `7 min 05 s`, `3 h 20 min`; a dash for what is not known.
+pub(super) fn duration(seconds: Option<f64>) -> String {
+    let Some(seconds) = seconds else { return "–".into() };
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(ticks: Vec<Tick>, expected: &[&str]) {
+        assert_eq!(ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        check(linear(0.0, 104.0, 10), &["0", "20", "40", "60", "80", "100"]);
+        check(linear(0.43, 0.81, 6), &["0.5", "0.6", "0.7", "0.8"]);
+        check(linear(0.0, 0.07, 5), &["0.00", "0.02", "0.04", "0.06"]);
+        check(logarithmic(0.8, 125.0), &["1", "2", "5", "10", "20", "50", "100"]);
+        check(logarithmic(0.08, 0.6), &["0.1", "0.2", "0.5"]);
+    }
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        let text = |seconds| duration(Some(seconds));
+        assert_eq!(
+            [text(5.26), text(59.7), text(425.2), text(12_001.0)],
+            ["5.3 s", "1 min 00 s", "7 min 05 s", "3 h 20 min"]
+        );
+        assert_eq!(duration(None), "–");
+    }
+}

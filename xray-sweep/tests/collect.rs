@@ -1,0 +1,354 @@
+//! The tables against what they were made of, read back from the Parquet files.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod fixture;
+
+use polars::prelude::*;
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::Path;
+use xray_artifacts::{Exit, Split, State};
+use xray_sweep::attempt::{Attempt, Ending};
+use xray_sweep::cell::Cell;
+use xray_sweep::collect::{Collected, FILES, SCHEMA_KEY, collect};
+use xray_sweep::state::{CellReport, CellState};
+use xray_sweep::sweep_dir::SweepDir;
+
+fn done(cell: Cell) -> CellReport {
+    CellReport {
+        state: CellState::Done,
+        reason: None,
+        outcome: Some(Box::new(fixture::outcome(&cell))),
+        environment: Some(fixture::environment()),
+        status: Some(fixture::status(State::Finished)),
+        attempts: vec![fixture::attempt(&cell)],
+        cell,
+    }
+}
+
+fn missing(cell: Cell) -> CellReport {
+    CellReport {
+        cell,
+        state: CellState::Missing,
+        reason: None,
+        outcome: None,
+        environment: None,
+        status: None,
+        attempts: Vec::new(),
+    }
+}
+
+/// Evicted once, then killed by an illegal instruction with the placeholder left in its folder.
+fn killed(cell: Cell) -> CellReport {
+    let evicted = Attempt { ending: Some(Ending::Evicted), exit: None, ..fixture::attempt(&cell) };
+    let ill = Attempt {
+        host: Some("node-2".into()),
+        microarch: Some("x86_64-v2".into()),
+        started: Some("2026-01-01T11:00:00Z".into()),
+        ending: Some(Ending::Failed),
+        exit: None,
+        signal: Some(4),
+        requested_memory_mib: Some(4096),
+        used_memory_mib: Some(12),
+        ..fixture::attempt(&cell)
+    };
+    let mut report = CellReport { reason: Some("illegal instruction".into()), ..done(cell) };
+    let outcome = report.outcome.as_mut().expect("made above");
+    (outcome.state, outcome.exit) = (State::Started, None);
+    outcome.scores.clear();
+    CellReport { state: CellState::Failed, attempts: vec![evicted, ill], ..report }
+}
+
+fn with_axes(mut cell: Cell, axes: serde_json::Value) -> Cell {
+    cell.id = blake3::hash(format!("{} {axes}", cell.id).as_bytes()).to_hex()[..16].to_owned();
+    cell.axes = serde_json::from_value(axes).expect("an object");
+    cell
+}
+
+/// A sweep directory in a temporary folder.
+fn sweep() -> (tempfile::TempDir, SweepDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = SweepDir::new(folder.path().join("sweep"));
+    (folder, dir)
+}
+
+fn collected(dir: &SweepDir, reports: &[CellReport]) -> Collected {
+    collect(dir, reports).expect("a writable folder")
+}
+
+fn read(dir: &SweepDir, name: &str) -> DataFrame {
+    let file = File::open(dir.collected().join(name)).expect("collected");
+    ParquetReader::new(file).finish().expect("a Parquet file")
+}
+
+fn value<'a>(table: &'a DataFrame, column: &str, row: usize) -> AnyValue<'a> {
+    table.column(column).expect("a column of that name").get(row).expect("a row of that number")
+}
+
+fn text<'a>(table: &'a DataFrame, column: &str, row: usize) -> Option<&'a str> {
+    table.column(column).expect("a column of that name").str().expect("text").get(row)
+}
+
+fn number(table: &DataFrame, column: &str, row: usize) -> Option<f64> {
+    table.column(column).expect("a column of that name").f64().expect("decimal numbers").get(row)
+}
+
+fn integer(table: &DataFrame, column: &str, row: usize) -> Option<i64> {
+    table.column(column).expect("a column of that name").i64().expect("integers").get(row)
+}
+
+#[test]
+fn every_planned_cell_has_a_row_with_what_became_of_it() {
+    let (_folder, dir) = sweep();
+    let cells: Vec<_> = [0.3, 0.1, 0.2].map(|fraction| fixture::cell(fraction, 1)).into();
+    let reports = [missing(cells[0].clone()), done(cells[1].clone()), killed(cells[2].clone())];
+    let summary = collected(&dir, &reports);
+    assert_eq!((summary.planned(), summary.done(), summary.skipped_lines), (3, 1, 0));
+    assert_eq!(summary.counts[&CellState::Failed], 1);
+
+    let runs = read(&dir, "runs.parquet");
+    assert_eq!(runs.height(), 3);
+    let states: Vec<_> = (0..3).map(|row| text(&runs, "state", row).expect("always")).collect();
+    assert_eq!(states, ["done", "failed", "missing"], "by fraction");
+
+    let outcome = fixture::outcome(&cells[1]);
+    let test = &outcome.scores[&Split::Test];
+    assert_eq!(text(&runs, "cell", 0), Some(cells[1].id.as_str()));
+    assert_eq!(number(&runs, "test_macro_auc", 0), test.macro_auc);
+    assert_eq!(number(&runs, "val_macro_auc", 0), outcome.scores[&Split::Val].macro_auc);
+    assert_eq!(number(&runs, "test_macro_auc_low", 0), test.macro_auc_interval.map(|i| i[0]));
+    assert_eq!(number(&runs, "test_macro_auc_high", 0), test.macro_auc_interval.map(|i| i[1]));
+    assert_eq!(number(&runs, "test_micro_auc", 0), test.micro_auc);
+    assert_eq!(number(&runs, "test_micro_auc_baseline", 0), test.micro_auc_baseline);
+    assert_eq!(text(&runs, "test_collapsed_labels", 0), Some("Hernia"));
+    assert_eq!(number(&runs, "seconds_backward", 0), Some(outcome.seconds.backward));
+    assert_eq!(number(&runs, "seconds_total", 0), Some(outcome.seconds.total));
+    assert_eq!(integer(&runs, "best_step", 0), Some(160));
+    assert_eq!(value(&runs, "last_loss", 0), AnyValue::Float32(0.174_474_31));
+    assert_eq!(value(&runs, "seed", 0), AnyValue::UInt64(0));
+    assert_eq!((integer(&runs, "exit", 0), integer(&runs, "signal", 0)), (Some(0), None));
+    assert_eq!(integer(&runs, "peak_memory_mib", 0), Some(700));
+
+    assert_eq!(text(&runs, "reason", 1), Some("illegal instruction"));
+    assert_eq!((integer(&runs, "exit", 1), integer(&runs, "signal", 1)), (None, Some(4)));
+    assert_eq!((text(&runs, "host", 1), text(&runs, "microarch", 1)), (Some("node-2"), Some("x86_64-v2")));
+    assert_eq!(text(&runs, "started", 1), Some("2026-01-01T10:00:00Z"), "of the first start");
+    assert_eq!(integer(&runs, "attempts", 1), Some(2));
+    assert_eq!(integer(&runs, "requested_memory_mib", 1), Some(4096), "of the last start");
+    assert_eq!(integer(&runs, "used_memory_mib", 1), Some(731), "the most of all starts");
+    for column in ["test_macro_auc", "test_micro_auc", "val_macro_auc"] {
+        assert_eq!(number(&runs, column, 1), None, "undefined is null: {column}");
+    }
+    assert_eq!((integer(&runs, "attempts", 2), text(&runs, "host", 2)), (Some(0), None));
+    assert_eq!((integer(&runs, "requested_memory_mib", 2), integer(&runs, "steps", 2)), (Some(2048), None));
+}
+
+#[test]
+fn axes_have_the_type_of_their_values_and_order_the_rows() {
+    let (_folder, dir) = sweep();
+    let axes = [
+        json!({"model.width": 16, "loss.name": "focal", "a": 0.5, "b": true, "mixed": 1}),
+        json!({"model.width": 8, "loss.name": "bce", "a": 1, "b": false, "mixed": "x"}),
+        json!({"model.width": 128, "loss.name": "bce", "a": 1, "b": false, "mixed": 7}),
+    ];
+    let cells = axes.map(|axes| with_axes(fixture::cell(0.1, 1), axes));
+    collected(&dir, &cells.map(missing));
+    let runs = read(&dir, "runs.parquet");
+    let column = |name: &str| (0..3).map(|row| value(&runs, name, row).into_static()).collect::<Vec<_>>();
+    assert_eq!(column("axis.a"), [0.5, 1.0, 1.0].map(AnyValue::Float64));
+    assert_eq!(column("axis.b"), [true, false, false].map(AnyValue::Boolean));
+    assert_eq!(column("axis.model.width"), [16, 128, 8].map(AnyValue::Int64));
+    let texts = |name: &str| (0..3).map(|row| text(&runs, name, row)).collect::<Vec<_>>();
+    assert_eq!(texts("axis.loss.name"), [Some("focal"), Some("bce"), Some("bce")]);
+    assert_eq!(texts("axis.mixed"), [Some("1"), Some("7"), Some("x")]);
+}
+
+#[test]
+fn labels_stand_with_all_their_figures() {
+    let (_folder, dir) = sweep();
+    let cell = fixture::cell(0.4, 2);
+    collected(&dir, &[done(cell.clone()), missing(fixture::cell(0.5, 2))]);
+    let labels = read(&dir, "labels.parquet");
+    assert_eq!(labels.height(), 2 * fixture::LABELS.len());
+    let outcome = fixture::outcome(&cell);
+    let scores =
+        outcome.scores.iter().flat_map(|(split, scores)| scores.labels.iter().map(move |l| (split, l)));
+    for (row, (split, label)) in scores.enumerate() {
+        assert_eq!(text(&labels, "cell", row), Some(cell.id.as_str()));
+        assert_eq!((number(&labels, "fraction", row), integer(&labels, "trial", row)), (Some(0.4), Some(2)));
+        assert_eq!(text(&labels, "split", row), Some(split.name()));
+        assert_eq!(text(&labels, "label", row), Some(label.label.as_str()));
+        let counts = ["positives", "negatives", "unknown"].map(|name| integer(&labels, name, row));
+        let expected = [label.positives, label.negatives, label.unknown];
+        assert_eq!(counts, expected.map(|count| i64::try_from(count).ok()));
+        let figures = [
+            ("prevalence", label.prevalence),
+            ("train_prevalence", label.train_prevalence),
+            ("auc", label.auc),
+            ("auc_low", label.auc_interval.map(|i| i[0])),
+            ("auc_high", label.auc_interval.map(|i| i[1])),
+            ("average_precision", label.average_precision),
+            ("brier", label.brier),
+            ("log_loss", label.log_loss),
+            ("logit_spread", label.logit_spread),
+        ];
+        for (name, expected) in figures {
+            assert_eq!(number(&labels, name, row), expected, "{name} of {}", label.label);
+        }
+    }
+}
+
+fn with_metrics(dir: &SweepDir, cell: &Cell, text: &str) {
+    fs::create_dir_all(dir.cell(&cell.id).run()).expect("a writable folder");
+    fs::write(dir.cell(&cell.id).metrics(), text).expect("a writable folder");
+}
+
+#[test]
+fn curves_keep_the_last_word_on_a_step_and_skip_torn_lines() {
+    let (_folder, dir) = sweep();
+    let cell = fixture::cell(0.1, 1);
+    let lines = [
+        r#"{"event":"step","step":10,"epoch":0.5,"loss":0.7,"learning_rate":0.001,"gradient_norm":1.5}"#,
+        r#"{"event":"step","step":20,"epoch":1.0,"loss":0.9,"learning_rate":0.001,"gradient_norm":null}"#,
+        r#"{"event":"evaluation","step":20,"split":"val","macro_auc":0.6,"macro_log_loss":0.2,"is_best":true,"auc":{"Mass":0.6,"Hernia":null}}"#,
+        r#"{"event":"step","step":20,"epoch":1.0,"loss":0.6,"learning_rate":0.001,"gradient_norm":1.0}"#,
+        r#"{"event":"step","st"#,
+    ];
+    with_metrics(&dir, &cell, &lines.join("\n"));
+    let stale = CellReport { state: CellState::Stale, ..missing(fixture::cell(0.2, 1)) };
+    with_metrics(&dir, &stale.cell, lines[0]);
+    assert_eq!(collected(&dir, &[done(cell), stale]).skipped_lines, 1);
+
+    let metrics = read(&dir, "metrics.parquet");
+    let events: Vec<_> =
+        (0..metrics.height()).map(|row| text(&metrics, "event", row).expect("always")).collect();
+    assert_eq!(events, ["step", "evaluation", "label", "label", "step"]);
+    assert_eq!(value(&metrics, "loss", 0), AnyValue::Float32(0.7));
+    assert_eq!(value(&metrics, "loss", 4), AnyValue::Float32(0.6), "the later line counts");
+    assert_eq!((number(&metrics, "epoch", 4), integer(&metrics, "step", 4)), (Some(1.0), Some(20)));
+    assert_eq!((number(&metrics, "macro_auc", 1), text(&metrics, "split", 1)), (Some(0.6), Some("val")));
+    assert_eq!(value(&metrics, "is_best", 1), AnyValue::Boolean(true));
+    assert_eq!((text(&metrics, "label", 2), number(&metrics, "auc", 2)), (Some("Hernia"), None));
+    assert_eq!((text(&metrics, "label", 3), number(&metrics, "auc", 3)), (Some("Mass"), Some(0.6)));
+    assert_eq!(number(&metrics, "macro_auc", 3), None, "only the whole evaluation has it");
+}
+
+#[test]
+fn attempts_are_numbered_and_end_by_name() {
+    let (_folder, dir) = sweep();
+    collected(&dir, &[killed(fixture::cell(0.1, 1)), done(fixture::cell(0.2, 1))]);
+    let attempts = read(&dir, "attempts.parquet");
+    let numbers: Vec<_> = (0..3).map(|row| integer(&attempts, "attempt", row)).collect();
+    assert_eq!(numbers, [Some(1), Some(2), Some(1)]);
+    let endings: Vec<_> = (0..3).map(|row| text(&attempts, "ending", row)).collect();
+    assert_eq!(endings, [Some("evicted"), Some("failed"), Some("finished")]);
+    assert_eq!((integer(&attempts, "signal", 1), integer(&attempts, "exit", 1)), (Some(4), None));
+    assert_eq!((text(&attempts, "host", 1), text(&attempts, "job", 1)), (Some("node-2"), Some("4711")));
+    assert_eq!((text(&attempts, "slot", 0), integer(&attempts, "used_memory_mib", 1)), (None, Some(12)));
+}
+
+fn bytes(dir: &SweepDir) -> Vec<Vec<u8>> {
+    FILES.iter().map(|name| fs::read(dir.collected().join(name)).expect("collected")).collect()
+}
+
+#[test]
+fn equal_inputs_give_equal_bytes_in_whatever_order() {
+    let (_folder, dir) = sweep();
+    let mut reports: Vec<_> = fixture::fabricate(&dir, 300).into_iter().map(done).collect();
+    assert_eq!(collected(&dir, &reports).skipped_lines, 0);
+    let first = bytes(&dir);
+    reports.reverse();
+    collected(&dir, &reports);
+    assert_eq!(bytes(&dir), first);
+    assert_eq!(fs::read_dir(dir.collected()).expect("collected").count(), FILES.len(), "nothing temporary");
+    assert_eq!(read(&dir, "metrics.parquet").height(), 300 * (20 + 5 + 5 * fixture::LABELS.len()));
+}
+
+#[test]
+fn tables_of_nothing_have_their_columns_and_version() {
+    let (_folder, dir) = sweep();
+    collected(&dir, &[]);
+    for name in FILES {
+        let mut reader = ParquetReader::new(File::open(dir.collected().join(name)).expect("collected"));
+        let pairs = reader.get_metadata().expect("a Parquet file").key_value_metadata().clone();
+        let version = pairs.iter().flatten().find(|pair| pair.key == SCHEMA_KEY).expect("a version");
+        assert_eq!(version.value.as_deref(), Some("1"));
+        let table = reader.finish().expect("a Parquet file");
+        assert!(table.height() == 0 && table.width() > 10, "{name}");
+    }
+}
+
+/// Every column stands in SCHEMA.md in its table's section, with its type, and nothing else does.
+#[test]
+fn the_schema_is_the_documented_one() {
+    let (_folder, dir) = sweep();
+    let cell = with_axes(fixture::cell(0.1, 1), json!({"model.width": 16}));
+    collected(&dir, &[done(cell)]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("SCHEMA.md");
+    let document = fs::read_to_string(path).expect("SCHEMA.md");
+    for name in FILES {
+        let section = document.split("\n## ").find(|section| section.starts_with(name)).expect(name);
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = rows
+            .map(|row| {
+                let mut fields = row.split('|').map(|field| field.trim().trim_end_matches('`').to_owned());
+                (fields.next().expect("a name"), fields.next().expect("a type"))
+            })
+            .collect();
+        let table = read(&dir, name);
+        let kind = |column: &Column| match column.dtype() {
+            DataType::String => "text",
+            DataType::Int64 => "i64",
+            DataType::UInt64 => "u64",
+            DataType::Float64 => "f64",
+            DataType::Float32 => "f32",
+            DataType::Boolean => "bool",
+            other => panic!("{other:?}"),
+        };
+        let written: Vec<_> = table
+            .columns()
+            .iter()
+            .filter(|column| !column.name().starts_with("axis."))
+            .map(|column| (column.name().to_string(), kind(column).to_owned()))
+            .collect();
+        assert_eq!(documented, written, "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_tables_whole() {
+    let (_folder, dir) = sweep();
+    fs::create_dir_all(dir.collected()).expect("a writable folder");
+    let Some(_mount) = SmallDisk::mount(&dir.collected()) else {
+        eprintln!("skipped: mounting a small disk needs root");
+        return;
+    };
+    let cells = fixture::fabricate(&dir, 600);
+    let few: Vec<_> = cells.iter().take(2).cloned().map(done).collect();
+    collected(&dir, &few);
+    let old = bytes(&dir);
+    let all: Vec<_> = cells.into_iter().map(done).collect();
+    let failure = collect(&dir, &all).expect_err("a disk of 256 KiB");
+    assert_eq!(failure.exit, Exit::Unexpected);
+    assert!(failure.message.contains(".parquet: No space left on device"), "{failure}");
+    assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("free some space")), "{failure}");
+    assert_eq!(bytes(&dir), old);
+    assert_eq!(fs::read_dir(dir.collected()).expect("collected").count(), FILES.len(), "nothing temporary");
+}
+
+/// A file system of 256 KiB.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(at);
+        mount.output().ok()?.status.success().then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
