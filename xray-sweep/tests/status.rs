@@ -118,7 +118,7 @@ failed  fraction 0.2, trial 1 (fa11)  -                  no shard
 lost    fraction 0.2, trial 2 (105t)  node7 (x86_64-v3)  segmentation fault (SIGSEGV) on node7 (x86_64-v3); stderr: error: out of luck
 stale   fraction 0.2, trial 4 (57a1)  -                  it was computed by 0.0.9, planned was 0.1.0
 
-running                       step            where
+running                       step           where
 fraction 0.1, trial 2 (ab01)  50/100 (50 %)  node7 (x86_64-v3)
 
 memory: at most 300 of 1000 MiB used (2 known); right-size: 375 MiB are enough
@@ -212,5 +212,4 @@ fn ten_thousand_cells_take_less_than_three_seconds() {
     assert!(reports[0].state == CellState::Done && reports[9].state == CellState::Stale && shown > 0);
     assert_eq!(reports[9].attempts.len(), 1);
     assert!(seconds < 3.0, "{seconds} s");
-    eprintln!("10,000 cells: {seconds:.2} s");
 }
