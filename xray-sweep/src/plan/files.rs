@@ -17,9 +17,14 @@ use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError, State, Status, Versioned, write_bytes, write_json};
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
-/// job, so there is no line with their names.
-pub(crate) const COLUMNS: [&str; 9] =
-    ["id", "fraction", "trial", "seed", "cpus", "memory", "disk", "gpus", "shards"];
+/// job, so there is no line with their names, and it warns of one that the submit file does not use.
+fn columns(cells: &[Cell]) -> Vec<&'static str> {
+    let gpus = cells.iter().any(|cell| cell.request.gpus > 0).then_some("gpus");
+    let mut columns = vec!["id", "fraction", "trial", "seed", "cpus", "memory", "disk"];
+    columns.extend(gpus);
+    columns.push("shards");
+    columns
+}
 
 pub(super) fn write<'a>(
     dir: &SweepDir,
@@ -44,7 +49,7 @@ pub(super) fn write<'a>(
     write("sweep.dag", templates.render("sweep.dag.jinja", &values)?)?;
     write(COLLECT, templates.render("collect.sh.jinja", &values)?)?;
     make_executable(&dir.path().join(COLLECT))?;
-    write("cells.csv", csv(&rows))?;
+    write("cells.csv", csv(&columns(cells), &rows))?;
     spec.write(&dir.spec())?;
     write_json(&dir.plan(), plan)?;
     write_cells(&dir.cells(), cells)
@@ -113,8 +118,11 @@ fn row(cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str, String> {
     ])
 }
 
-fn csv(rows: &[BTreeMap<&str, String>]) -> String {
-    let line = |row: &BTreeMap<&str, String>| COLUMNS.map(|column| row[column].as_str()).join(",") + "\n";
+fn csv(columns: &[&str], rows: &[BTreeMap<&str, String>]) -> String {
+    let line = |row: &BTreeMap<&str, String>| {
+        let values: Vec<_> = columns.iter().map(|column| row[column].as_str()).collect();
+        values.join(",") + "\n"
+    };
     rows.iter().map(line).collect()
 }
 
@@ -136,7 +144,7 @@ struct Values<'a> {
     gpus: bool,
     shard_lists: &'a [ShardList],
     condor: &'a Condor,
-    column_names: [&'static str; 9],
+    column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
     collect_script: &'static str,
@@ -179,11 +187,11 @@ impl<'a> Values<'a> {
             environment: environment(&spec.condor)?,
             requirements: super::machines::requirements(&spec.condor, least),
             requirements_note: super::machines::note(&plan.binaries),
-            gpus: cells.iter().any(|cell| cell.request.gpus > 0),
+            gpus: columns(cells).contains(&"gpus"),
             shard_lists,
             condor: &spec.condor,
-            column_names: COLUMNS,
-            columns: COLUMNS.join(", "),
+            column_names: columns(cells),
+            columns: columns(cells).join(", "),
             rows,
             collect_script: COLLECT,
             xray_sweep: std::env::current_exe()
