@@ -179,11 +179,20 @@ fn ended_text(reports: &[CellReport]) -> String {
             report.state.name().to_owned(),
             report.cell.name(),
             view.place(),
-            view.reason.unwrap_or("-").to_owned(),
+            clipped(view.reason.unwrap_or("-")),
         ]
     };
     let rows = reports.iter().filter(|report| is_over(report.state)).map(row).collect();
     section(&["ended", "cell", "where", "reason"], rows)
+}
+
+/// A reason may name all images of a batch; `logs` and the JSON show the whole.
+pub(crate) fn clipped(reason: &str) -> String {
+    const LONGEST: usize = 100;
+    match reason.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", reason[..end].trim_end()),
+        None => reason.to_owned(),
+    }
 }
 
 fn running_text(reports: &[CellReport]) -> String {

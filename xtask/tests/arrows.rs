@@ -85,3 +85,31 @@ fn a_wrong_arrow_is_seen() {
     check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
     check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
 }
+
+/// Every crate that a build of one package links, at whatever distance, by `cargo tree`.
+fn linked(package: &str) -> String {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()
+        .expect("cargo starts");
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    String::from_utf8(cargo.stdout).expect("names")
+}
+
+#[test]
+fn a_sweep_links_no_tensor_engine_and_a_trainer_no_polars() {
+    let check = |package: &str, own: &str, families: &[&str]| {
+        let tree = linked(package);
+        assert!(tree.lines().any(|line| line.starts_with(own)), "{package} links {own}: the tree is read");
+        let found: Vec<_> =
+            tree.lines().filter(|line| families.iter().any(|family| line.starts_with(family))).collect();
+        assert!(found.is_empty(), "{package} links {found:?}");
+    };
+    check(
+        "xray-sweep",
+        "polars-core ",
+        &["burn", "cubecl", "cubek", "wgpu", "naga", "gemm", "xray-model", "xray-train"],
+    );
+    check("xray-train", "burn-flex ", &["polars", "minijinja", "xray-sweep"]);
+}

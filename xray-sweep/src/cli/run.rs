@@ -11,6 +11,7 @@ use crate::plan::{Plan, read_plan};
 use crate::reset::reset;
 use crate::selection::Selection;
 use crate::state::{CellReport, CellState, survey};
+use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
 use crate::verdict::Verdict;
 use clap::{Args, ValueEnum};
@@ -237,7 +238,8 @@ fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
     let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
     say(&format!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
     for report in open.iter().take(10) {
-        let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        let reason =
+            report.reason.as_deref().map_or(String::new(), |reason| format!(": {}", clipped(reason)));
         say(&format!("  {} {}{reason}", report.state.name(), report.cell.name()));
     }
     if open.len() > 10 {

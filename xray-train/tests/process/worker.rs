@@ -1,6 +1,7 @@
 //! The packaged worker, on this processor and on an emulated one of 2008, which has no AVX. `cargo xtask test`
 //! builds it and names its folder.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use crate::workplace::{Workplace, assert_exit, stderr};
 use std::os::unix::process::ExitStatusExt;

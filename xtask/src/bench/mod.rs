@@ -8,6 +8,7 @@ mod peers;
 mod report;
 mod shards;
 mod spread;
+mod sweep;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,11 +17,13 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     Data(data::DataArguments),
+    Sweep(sweep::SweepArguments),
 }
 
 /// Measures what was asked for.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Data(arguments) => data::run(arguments),
+        Bench::Sweep(arguments) => sweep::run(arguments),
     }
 }

@@ -1,0 +1,155 @@
+//! Running cells here: nothing is lost, nothing is done twice, nothing false counts.
+
+use crate::workplace::{Workplace, assert_exit, stderr};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn spawn(workplace: &Workplace, arguments: &[&str]) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xray-sweep"));
+    command.current_dir(workplace.path("")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("the binary starts")
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill is there");
+    assert!(sent.success());
+}
+
+fn is_finished(workplace: &Workplace, dir: &str, id: &str) -> bool {
+    let path = workplace.cell_file(dir, id, "run/result.json");
+    fs::read_to_string(path).is_ok_and(|text| text.contains("\"state\": \"finished\""))
+}
+
+const GRID: [&str; 4] = ["--fractions", "0.3,0.6,1", "--trials", "2"];
+
+#[test]
+fn a_launcher_killed_at_any_moment_redoes_no_finished_cell_and_loses_none() {
+    let Some(workplace) = Workplace::new() else { return };
+    for dir in ["whole", "killed"] {
+        assert_exit(&workplace.plan(dir, "40", &GRID), 0);
+    }
+    assert_exit(&workplace.sweep(&["run", "whole", "-j", "2"]), 0);
+    let ids: Vec<_> = (0..6).map(|at| workplace.id("killed", at)).collect();
+    let mut finished: Vec<(String, Vec<u8>)> = Vec::new();
+    for kill in ["-KILL", "-INT", "-KILL"] {
+        let mut child = spawn(&workplace, &["run", "killed", "-j", "2"]);
+        let before = finished.len();
+        let done = |ids: &[String]| ids.iter().filter(|id| is_finished(&workplace, "killed", id)).count();
+        wait_for("one more result", || done(&ids) > before || child.try_wait().expect("a child").is_some());
+        if child.try_wait().expect("a child").is_none() {
+            signal(&child, kill);
+        }
+        child.wait().expect("a child");
+        for (id, bytes) in &finished {
+            let now = fs::read(workplace.cell_file("killed", id, "run/result.json")).expect("still there");
+            assert_eq!(&now, bytes, "{id} was done again");
+        }
+        finished = ids
+            .iter()
+            .filter(|id| is_finished(&workplace, "killed", id))
+            .map(|id| {
+                (id.clone(), fs::read(workplace.cell_file("killed", id, "run/result.json")).expect("there"))
+            })
+            .collect();
+    }
+    assert!(!finished.is_empty(), "something was done before a kill");
+    assert_exit(&workplace.sweep(&["run", "killed", "-j", "2"]), 0);
+    for (id, bytes) in &finished {
+        let now = fs::read(workplace.cell_file("killed", id, "run/result.json")).expect("still there");
+        assert_eq!(&now, bytes, "{id} was done again");
+    }
+    for id in &ids {
+        let (whole, killed) = (workplace.result("whole", id), workplace.result("killed", id));
+        assert_eq!(whole["scores"], killed["scores"], "{id}");
+    }
+}
+
+#[test]
+fn two_launchers_cannot_work_on_one_sweep() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "60", &["--fractions", "1", "--trials", "2"]), 0);
+    let mut first = spawn(&workplace, &["run", "s", "-j", "1"]);
+    let id = workplace.id("s", 0);
+    wait_for("a start", || workplace.cell_file("s", &id, "attempts.jsonl").exists());
+    let second = workplace.sweep(&["run", "s"]);
+    assert_exit(&second, 2);
+    assert!(stderr(&second).contains("another process works on s: `xray-sweep run`"), "{}", stderr(&second));
+    assert!(first.wait().expect("a child").success());
+}
+
+#[test]
+fn only_a_whole_result_of_this_very_cell_counts() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "2"]), 0);
+    assert_exit(&workplace.sweep(&["run", "s", "-j", "2"]), 0);
+    let (edited, swapped, cut) = (workplace.id("s", 0), workplace.id("s", 1), workplace.id("s", 2));
+    let file = |id: &str| workplace.cell_file("s", id, "run/result.json");
+    let untouched = fs::read(file(&workplace.id("s", 3))).expect("there");
+    let original = fs::read_to_string(file(&edited)).expect("there");
+    fs::write(file(&edited), original.replacen("\"macro_auc\": 0.", "\"macro_auc\": 0.9", 1))
+        .expect("writable");
+    fs::copy(file(&workplace.id("s", 3)), file(&swapped)).expect("writable");
+    let half = fs::read(file(&cut)).expect("there");
+    fs::write(file(&cut), &half[..half.len() / 2]).expect("writable");
+
+    assert_exit(&workplace.sweep(&["collect", "s"]), 4);
+    let status = workplace.sweep(&["status", "s", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let cells = status["cells"].as_array().expect("a list");
+    let state = |id: &str| {
+        let cell = cells.iter().find(|cell| cell["id"] == id).expect("a cell");
+        (cell["state"].as_str().expect("a text").to_owned(), cell["reason"].to_string())
+    };
+    assert_eq!(state(&edited).0, "lost");
+    assert!(state(&edited).1.contains("its hash differs"), "{}", state(&edited).1);
+    assert_eq!(state(&swapped).0, "stale");
+    assert!(state(&swapped).1.contains("of another run"), "{}", state(&swapped).1);
+    assert_eq!(state(&cut).0, "lost");
+
+    assert_exit(&workplace.sweep(&["run", "s", "--stale"]), 0);
+    assert_eq!(
+        workplace.result("s", &edited)["scores"],
+        serde_json::from_str::<serde_json::Value>(&original).expect("JSON")["scores"]
+    );
+    assert!(workplace.cell_file("s", &edited, "run.1/result.json").exists(), "what was there is kept");
+    assert_eq!(fs::read(file(&workplace.id("s", 3))).expect("there"), untouched);
+}
+
+#[test]
+fn a_failed_cell_is_a_row_with_its_reason_and_is_run_again_only_when_asked() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(
+        &workplace.plan(
+            "s",
+            "5",
+            &["--fractions", "1", "--axis", "schedule.learning_rate=1e-3,1e30", "--trials", "1"],
+        ),
+        0,
+    );
+    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    let bad = workplace.id("s", 1);
+    assert_eq!(workplace.result("s", &bad)["exit"], 6);
+    let attempts = || {
+        fs::read_to_string(workplace.cell_file("s", &bad, "attempts.jsonl")).expect("there").lines().count()
+    };
+    assert_eq!(attempts(), 2, "a start is two lines");
+    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    assert_eq!(attempts(), 2, "the same would happen again");
+    let text = String::from_utf8(workplace.sweep(&["status", "s"]).stdout).expect("text");
+    assert!(text.contains("diverged"), "{text}");
+    let story = String::from_utf8(workplace.sweep(&["logs", "s", &bad[..8]]).stdout).expect("text");
+    assert!(story.contains("diverged"), "{story}");
+    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), 4);
+    assert_eq!(attempts(), 4);
+    assert_exit(&workplace.sweep(&["collect", "s"]), 4);
+    assert_exit(&workplace.sweep(&["report", "s"]), 0);
+}

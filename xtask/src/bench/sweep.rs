@@ -1,0 +1,198 @@
+//! `cargo xtask bench sweep`: planning, surveying and collecting a sweep far larger than anyone's pool.
+
+use super::machine::Machine;
+use super::spread::Spread;
+use crate::programs::{ProgramArguments, Programs};
+use crate::steps::{self, command};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Measure plan, status, collect and report of 10,000 cells, and write results/benchmarks/sweep.md
+///
+/// Results are made without training; every figure comes from a process of its own. Leave the machine alone
+/// meanwhile.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    #[command(flatten)]
+    programs: ProgramArguments,
+
+    /// How many cells
+    #[arg(long, value_name = "N", default_value = "10000")]
+    cells: NonZero<usize>,
+
+    /// How often each command is measured
+    #[arg(long, value_name = "N", default_value = "5")]
+    rounds: NonZero<usize>,
+
+    /// Folder to work in [default: one below the target folder]
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+
+    /// Folder for sweep.md
+    #[arg(long, value_name = "DIR", default_value = "results/benchmarks")]
+    out: PathBuf,
+}
+
+/// Measures, prints, writes.
+#[expect(clippy::print_stdout, reason = "the result")]
+pub(super) fn run(arguments: &SweepArguments) -> Result<()> {
+    let programs = arguments.programs.get()?;
+    let work = match &arguments.work {
+        Some(folder) => folder.clone(),
+        None => steps::target_folder()?.join("bench-sweep"),
+    };
+    let bench = SweepBench { programs, work, cells: arguments.cells.get(), rounds: arguments.rounds.get() };
+    let rows = bench.measure()?;
+    let text = markdown(&Machine::here(), bench.cells, bench.rounds, &rows);
+    print!("{text}");
+    let out = steps::root().join(&arguments.out);
+    fs::create_dir_all(&out)?;
+    fs::write(out.join("sweep.md"), text).context("cannot write sweep.md")
+}
+
+struct SweepBench {
+    programs: Programs,
+    work: PathBuf,
+    cells: usize,
+    rounds: usize,
+}
+
+/// One command's figures.
+struct Row {
+    what: &'static str,
+    seconds: Spread,
+    peak_mib: f64,
+}
+
+impl SweepBench {
+    fn measure(&self) -> Result<Vec<Row>> {
+        let (shards, planned, finished) =
+            (self.work.join("shards"), self.work.join("planned"), self.work.join("finished"));
+        for folder in [&shards, &planned, &finished] {
+            let _ = fs::remove_dir_all(folder);
+        }
+        let mut synth = command(self.programs.path("xray-data")?);
+        steps::run(synth.args(["synth", "--images", "400", "--size", "32", "--out"]).arg(&shards))?;
+        let trials = (self.cells / 10).max(1).to_string();
+        let mut fabricate = command(self.programs.path("examples/fabricate")?);
+        steps::run(fabricate.arg(&finished).args(["--cells", &self.cells.to_string()]))?;
+
+        let plan = |folder: &Path| {
+            let mut plan = self.sweep("plan", folder)?;
+            plan.arg("--data").arg(&shards).args([
+                "--fractions",
+                "0.1..1.0:0.1",
+                "--trials",
+                &trials,
+                "--no-pool",
+            ]);
+            plan.arg("--binary").arg(self.programs.path("xray-train")?);
+            Ok(plan)
+        };
+        // A plan of its own for the fabricated cells: what commands read first.
+        let small = self.work.join("small");
+        let _ = fs::remove_dir_all(&small);
+        steps::run(
+            self.sweep("plan", &small)?
+                .arg("--data")
+                .arg(&shards)
+                .arg("--no-pool")
+                .arg("--binary")
+                .arg(self.programs.path("xray-train")?),
+        )?;
+        fs::copy(small.join("plan.json"), finished.join("plan.json"))?;
+
+        let mut rows = Vec::new();
+        rows.push(self.row("plan, into an empty folder", || {
+            let _ = fs::remove_dir_all(&planned);
+            plan(&planned)
+        })?);
+        rows.push(self.row("plan again, nothing new", || plan(&planned))?);
+        rows.push(self.row("status", || self.sweep("status", &finished))?);
+        rows.push(self.row("collect", || self.sweep("collect", &finished))?);
+        rows.push(self.row("report", || self.sweep("report", &finished))?);
+        Ok(rows)
+    }
+
+    fn sweep(&self, verb: &str, folder: &Path) -> Result<Command> {
+        let mut command = command(self.programs.path("xray-sweep")?);
+        command.arg(verb).arg(folder);
+        Ok(command)
+    }
+
+    fn row(&self, what: &'static str, mut make: impl FnMut() -> Result<Command>) -> Result<Row> {
+        let (mut seconds, mut peak_mib) = (Vec::new(), 0.0_f64);
+        for _ in 0..self.rounds {
+            let (time, peak) = timed(&mut make()?)?;
+            seconds.push(time.as_secs_f64());
+            peak_mib = peak_mib.max(peak);
+        }
+        let seconds = Spread::of(seconds).context("no round")?;
+        eprintln!("{what}: {seconds} s, {peak_mib:.0} MiB");
+        Ok(Row { what, seconds, peak_mib })
+    }
+}
+
+/// Time and highest resident memory of a process, the latter looked at every millisecond.
+fn timed(command: &mut Command) -> Result<(Duration, f64)> {
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let path = format!("/proc/{}/status", child.id());
+    let mut peak = 0.0_f64;
+    let status = loop {
+        let highest = fs::read_to_string(&path).ok().and_then(|status| high_water_mib(&status));
+        peak = peak.max(highest.unwrap_or(0.0));
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    // 4: a sweep with cells that are not done, as planned ones are.
+    ensure!(matches!(status.code(), Some(0 | 4)), "{} ended with {status}", steps::line(command));
+    Ok((start.elapsed(), peak))
+}
+
+fn high_water_mib(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+fn markdown(machine: &Machine, cells: usize, rounds: usize, rows: &[Row]) -> String {
+    let mut text = format!(
+        "# A large sweep\n\n`cargo xtask bench sweep`, {cells} cells, {rounds} rounds, {}, commit {}.\n\n\
+         Machine: {}.\n\n\
+         | command | seconds, median (lowest–highest) | peak MiB |\n|---|---|---|\n",
+        machine.date,
+        machine.commit,
+        machine.sentence(),
+    );
+    for row in rows {
+        text += &format!("| {} | {} | {:.0} |\n", row.what, row.seconds, row.peak_mib);
+    }
+    text + "\nResults are fabricated: 14 labels, validation and test, 95 lines of metrics a cell. Files are in \
+            memory after the first round. Peaks are of xray-sweep's own process, not of the trainer that `plan` asks.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_high_water_mark_is_read() {
+        assert_eq!(high_water_mib("Name:\tx\nVmHWM:\t    2048 kB\n"), Some(2.0));
+        assert_eq!(high_water_mib("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_process_is_timed_and_its_failure_is_an_error() {
+        let (time, peak) = timed(Command::new("sleep").arg("0.05")).expect("it ends well");
+        assert!(time >= Duration::from_millis(50) && peak > 0.1, "{time:?} {peak}");
+        timed(&mut Command::new("false")).expect_err("exit code 1");
+    }
+}
