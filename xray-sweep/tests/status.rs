@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Instant;
 use xray_artifacts::{Exit, RunResult, Seconds, State, Status, TrainingSummary, write_json, write_sealed};
 use xray_metrics::Evaluation;
 use xray_sweep::cell::{Cell, Request, write_cells};

@@ -85,7 +85,7 @@ fn bad_plans_say_what_is_wrong() {
     );
     check_refused(&workplace, &["--fractions", "0.1,0.1"], 2, "fraction 0.1 is given twice");
     check_refused(&workplace, &["--fractions", "0.5..0.1:0.1"], 2, "the range `0.5..0.1:0.1` is empty");
-    check_refused(&workplace, &["--data", "nowhere"], 5, "there is no dataset.json in nowhere");
+    check_refused(&workplace, &["--data", "nowhere"], 5, "there is no dataset.json in ");
     check_refused(&workplace, &["--memory", "much"], 2, "memory is `much`, it must be a size");
     check_refused(&workplace, &["--binary", "shards/dataset.json"], 2, "not a program for Linux");
     check_refused(

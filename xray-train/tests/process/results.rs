@@ -16,7 +16,7 @@ fn a_run_leaves_every_file_and_ends_with_a_table() {
     let result = workplace.json("run/result.json");
     assert_eq!(
         (&result["format"], &result["state"], &result["exit"]),
-        (&1.into(), &"finished".into(), &0.into())
+        (&2.into(), &"finished".into(), &0.into())
     );
     assert_eq!(result["training"]["steps"], 12);
     let train = workplace.json("shards/dataset.json")["splits"]["train"]["images"].as_u64().expect("a count");
