@@ -174,7 +174,7 @@ impl Trainer<'_> {
 
     fn diverged(&mut self, what: &str, batch: &Batch) -> Failure {
         let step = self.progress.step;
-        let message = format!("diverged at step {step}: {what}; batch of {}", batch.ids.join(", "));
+        let message = format!("diverged at step {step}: {what}; batch of {}", few(&batch.ids));
         Failure::new(Exit::Diverged, message)
             .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
     }
@@ -293,4 +293,9 @@ impl Trainer<'_> {
     fn tick(&mut self) {
         self.progress.seconds.total = self.seconds_before + self.started.elapsed().as_secs_f64();
     }
+}
+/// The first names of a list, and how many more there are.
+fn few(ids: &[String]) -> String {
+    let shown = ids[..ids.len().min(3)].join(", ");
+    if ids.len() > 3 { format!("{shown} and {} more", ids.len() - 3) } else { shown }
 }
