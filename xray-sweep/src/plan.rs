@@ -10,7 +10,7 @@ pub use binaries::{Binary, runnable_here};
 pub(crate) use files::placeholder;
 pub(crate) use machines::slot_constraint;
 
-use crate::cell::{Cell, read_cells};
+use crate::cell::{Cell, Request, read_cells};
 use crate::data::Data;
 use crate::grid::{Point, points};
 use crate::isa::Level;
@@ -88,6 +88,12 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let replaced = planned_with - kept.len();
     let cells = cells(spec, &data, &points, &resolved, found.largest())?;
+    // What a cell asks of a machine is no part of it, so it may change with every plan.
+    let requests: BTreeMap<&str, Request> =
+        cells.iter().map(|cell| (cell.id.as_str(), cell.request)).collect();
+    let asked =
+        |cell: Cell| Cell { request: *requests.get(cell.id.as_str()).unwrap_or(&cell.request), ..cell };
+    let kept: Vec<Cell> = kept.into_iter().map(asked).collect();
     let known: HashSet<&str> = kept.iter().map(|cell| cell.id.as_str()).collect();
     let configs: BTreeMap<String, &Json> =
         cells.iter().map(|cell| cell.id.clone()).zip(&resolved.configs).collect();

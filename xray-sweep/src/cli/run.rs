@@ -177,6 +177,9 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     if arguments.detach {
         return Ok(Exit::Ok);
     }
+    if cells.is_empty() {
+        say("nothing to submit");
+    }
     say("following the event log; Ctrl-C leaves the jobs in the queue");
     follow(dir, cells.len())
 }

@@ -42,6 +42,19 @@ fn planning_again_changes_nothing_and_a_longer_plan_adds_only_what_is_new() {
 }
 
 #[test]
+fn what_jobs_ask_for_may_change_with_every_plan() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "1", "--trials", "1"]), 0);
+    let id = workplace.id("s", 0);
+    assert_exit(&workplace.sweep(&["plan", "s", "--no-pool", "--memory", "9GB", "--cpus", "3"]), 0);
+    let cells = workplace.cells("s");
+    assert_eq!((cells.len(), &cells[0]["id"]), (1, &id.into()));
+    assert_eq!((&cells[0]["request"]["memory_mib"], &cells[0]["request"]["cpus"]), (&9216.into(), &3.into()));
+    let row = fs::read_to_string(workplace.path("s/cells.csv")).expect("written");
+    assert!(row.contains(",3,9216,"), "{row}");
+}
+
+#[test]
 fn a_cell_gets_exactly_the_shards_of_its_fraction() {
     let Some(workplace) = Workplace::new() else { return };
     assert_exit(&workplace.plan("s", "3", &["--fractions", "0.1,1", "--trials", "1"]), 0);
