@@ -156,7 +156,8 @@ fn resolve(
     points: &[Point],
     options: &PlanOptions,
 ) -> Result<Resolved, Failure> {
-    let program = options.resolve_with.as_deref().unwrap_or(found.least());
+    // Absolute: a bare name would be looked for in PATH.
+    let program = options.resolve_with.as_deref().map_or_else(|| found.least().to_owned(), absolute);
     let shared = spec
         .settings()
         .into_iter()
@@ -171,7 +172,7 @@ fn resolve(
         })
         .collect();
     let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
-    trainer::resolve(program, spec.config.as_deref(), &settings, name)
+    trainer::resolve(&program, spec.config.as_deref(), &settings, name)
 }
 
 fn cells(

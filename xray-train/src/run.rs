@@ -137,6 +137,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     ]);
     let mut warnings = Warnings { inner: &mut observers, heard: Vec::new() };
     let data = data::open(&config.data, config.seed, &mut warnings)?;
+    claim_data(dir, data.dataset.id(), checkpoint.is_some())?;
     let mut session = Session::open(dir, config, data, &mut warnings)?;
     let (ending, progress) = session.train(options, checkpoint, stop.clone(), started, &mut warnings)?;
     let mut outcome = session.outcome(&progress);
@@ -156,6 +157,18 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     (outcome.warnings, outcome.cell) = (warnings.heard, options.cell.clone());
     write_sealed(&dir.result(), &outcome)?;
     Ok(outcome)
+}
+
+/// Notes which data these are. Going on from a checkpoint with others would be another run.
+fn claim_data(dir: &RunDir, id: &str, continues: bool) -> Result<(), Failure> {
+    let mut outcome: Outcome = read_sealed(&dir.result())?;
+    if continues && !outcome.dataset.is_empty() && outcome.dataset != id {
+        let message = format!("{} holds a run on other data", dir.path().display());
+        return Err(Failure::new(Exit::ModelMismatch, message)
+            .hint("choose another folder with --run, or start over with --overwrite"));
+    }
+    outcome.dataset = id.to_owned();
+    Ok(write_sealed(&dir.result(), &outcome)?)
 }
 
 /// Remembers warnings for the result, once each.

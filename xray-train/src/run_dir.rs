@@ -139,9 +139,10 @@ impl RunDir {
 }
 
 /// Settings that may differ between the starts of one run: they change no number.
-const FREE: [&str; 6] = [
+const FREE: [&str; 7] = [
     "threads",
     "format",
+    "data.dir", // wherever the data lie: what they are is compared when they are open
     "data.cache",
     "training.max_time",
     "training.checkpoint_time",
