@@ -8,8 +8,7 @@ use std::fs;
 fn a_dag_collects_what_there_is_and_its_rescue_runs_the_rest() {
     let Some(workplace) = Workplace::new() else { return };
     let worker = workplace.worker("xray-train");
-    let arguments =
-        ["--fractions", "1.0", "--trials", "3", "--binary", worker.to_str().expect("a name")];
+    let arguments = ["--fractions", "1.0", "--trials", "3", "--binary", worker.to_str().expect("a name")];
     let sweep = Sweep::plan(&workplace, "dag", &arguments);
     let broken = sweep.cells().remove(1);
     let config = sweep.path("cells").join(broken["id"].as_str().expect("an id")).join("config.toml");
@@ -17,8 +16,8 @@ fn a_dag_collects_what_there_is_and_its_rescue_runs_the_rest() {
     fs::write(&config, format!("no_such_key = 1\n{good}")).expect("a writable folder");
 
     assert_ne!(run(&sweep), 0);
-    let states: Vec<_> = sweep.cells().iter().map(|cell| cell["state"].clone()).collect();
-    assert_eq!(states, ["done", "failed", "done"]);
+    let done: Vec<_> = sweep.cells().iter().map(|cell| cell["state"] == "done").collect();
+    assert_eq!(done, [true, false, true]);
     assert!(sweep.attempts(&broken)[0].contains("exit code 2"), "{:?}", sweep.attempts(&broken));
     assert!(sweep.path("collected/runs.parquet").is_file());
     assert!(sweep.path("collect.log").is_file());

@@ -17,9 +17,9 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
         "--binary",
         worker.to_str().expect("a name"),
         "--set",
-        "training.duration=600 steps",
+        "training.duration=2400 steps",
         "--set",
-        "training.evaluate_every=100 steps",
+        "training.evaluate_every=400 steps",
         "--set",
         "training.checkpoint_every=50 steps",
     ];
@@ -35,7 +35,7 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
     let [first, .., last] = attempts.as_slice() else { panic!("{attempts:#?}") };
     assert!(first.ends_with("evicted") && last.ends_with("finished"), "{attempts:#?}");
     let log = String::from_utf8(evicted.read(&cell, "run/train.log")).expect("text");
-    assert!(log.contains("resum"), "{log}");
+    assert!(log.contains("training from step "), "{log}");
 
     checked(undisturbed.command("run").args(["--launcher", "local"]));
     let weights = |sweep: &Sweep<'_>| sweep.read(&cell, "run/model/model.safetensors");

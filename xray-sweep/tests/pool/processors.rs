@@ -26,7 +26,8 @@ fn with_old_machine() -> Option<Workplace> {
 /// A sweep of one cell dies on the old machine in the way that `first` tells, and ends well on a better one.
 fn check_escalation(workplace: &Workplace, binary: &Path, more: &[&str], first: &str) {
     let binary = format!("v1={}", binary.display());
-    let arguments = [&["--fractions", "1.0", "--trials", "1", "--binary", &binary], &FIRST_EMULATED[..], more];
+    let arguments =
+        [&["--fractions", "1.0", "--trials", "1", "--binary", &binary], &FIRST_EMULATED[..], more];
     let sweep = Sweep::plan(workplace, "escalation", &arguments.concat());
     sweep.submit();
     let cells = sweep.wait_until_done();
@@ -71,7 +72,7 @@ fn a_build_for_the_newest_runs_only_there() {
     std::fs::copy(&baseline, workplace.path("baseline")).expect("a writable folder");
     saying(&baseline, "x86_64-v4", workplace.path("v4"));
 
-    let fixed = ["--fractions", "1.0", "--trials", "3", "--binary", "v4=v4", "--resolve-with", "baseline"];
+    let fixed = ["--fractions", "1.0", "--trials", "3", "--binary", "v4=v4", "--resolve-with", "./baseline"];
     // In the pool, where condor_status finds the machines.
     let plan = |name, more: &[&str]| {
         let arguments = Sweep::arguments(name, &[&fixed, more].concat());

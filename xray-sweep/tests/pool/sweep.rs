@@ -65,8 +65,8 @@ impl<'a> Sweep<'a> {
 
     /// The cells as `xray-sweep status` sees them.
     pub(crate) fn cells(&self) -> Vec<Json> {
-        let status: Json = serde_json::from_str(&checked(self.command("status").args(["--format", "json"])))
-            .expect("JSON");
+        let status: Json =
+            serde_json::from_str(&checked(self.command("status").args(["--format", "json"]))).expect("JSON");
         status["cells"].as_array().expect("a list").clone()
     }
 
@@ -87,7 +87,8 @@ impl<'a> Sweep<'a> {
     pub(crate) fn wait_until_done(&self) -> Vec<Json> {
         let state = |cells: &[Json], state: &str| cells.iter().filter(|cell| cell["state"] == state).count();
         let cells = self.wait_until("done", |cells| {
-            assert_eq!(state(cells, "failed") + state(cells, "lost"), 0, "{cells:#?}\n{}", self.log());
+            let ended = state(cells, "failed") + state(cells, "lost") + state(cells, "missing");
+            assert_eq!(ended, 0, "{cells:#?}\n{}", self.log());
             state(cells, "done") == cells.len()
         });
         // The log may say so a moment later.

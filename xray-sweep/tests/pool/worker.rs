@@ -25,7 +25,8 @@ pub(crate) fn saying(worker: &Path, level: &str, copy: PathBuf) -> PathBuf {
 pub(crate) fn silent(worker: &Path, copy: PathBuf) -> PathBuf {
     let mut program = fs::read(worker).expect("a worker");
     let name = format!("{SECTION}\0");
-    let places: Vec<_> = (0..program.len()).filter(|&at| program[at..].starts_with(name.as_bytes())).collect();
+    let places: Vec<_> =
+        (0..program.len()).filter(|&at| program[at..].starts_with(name.as_bytes())).collect();
     assert_eq!(places.len(), 1, "the name stands in one table");
     program[places[0]..][..SECTION.len()].copy_from_slice(b".xray.nil");
     write(copy, worker, &program)

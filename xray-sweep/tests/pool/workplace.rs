@@ -58,10 +58,9 @@ impl Workplace {
     /// Names of the machines of the pool for which an expression is true.
     pub(crate) fn slots(&self, constraint: &str) -> Vec<String> {
         let constraint = format!("DynamicSlot =!= true && ({constraint})");
-        let names = checked(&mut self.in_pool(
-            &self.path(""),
-            &["condor_status", "-af", "Name", "-constraint", &constraint],
-        ));
+        let names = checked(
+            &mut self.in_pool(&self.path(""), &["condor_status", "-af", "Name", "-constraint", &constraint]),
+        );
         names.lines().map(str::to_owned).collect()
     }
 }
