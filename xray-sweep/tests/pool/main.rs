@@ -1,0 +1,12 @@
+//! Sweeps of real trainings on a real HTCondor pool. `cargo xtask test` starts the pool, builds the workers and says
+//! where both are.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod dag;
+mod eviction;
+mod grid;
+mod processors;
+mod sweep;
+mod worker;
+mod workplace;

@@ -1,0 +1,127 @@
+//! Machines of different ages: who gets which build, and what becomes of a job on a machine that is too old.
+
+use crate::sweep::Sweep;
+use crate::worker::{saying, silent};
+use crate::workplace::{Workplace, checked, said};
+use std::path::Path;
+
+/// The first start is on the machine that is emulated, every other where HTCondor likes.
+const FIRST_EMULATED: [&str; 4] = [
+    "--attribute",
+    "WantEmulated=true",
+    "--require",
+    "ifThenElse(NumJobStarts > 0, true, TARGET.EmulatedCpu =!= undefined)",
+];
+
+/// A workplace whose pool has a machine that is really old.
+fn with_old_machine() -> Option<Workplace> {
+    let workplace = Workplace::new()?;
+    if workplace.slots("EmulatedCpu =!= undefined").is_empty() {
+        eprintln!("skipped: the pool has no emulated machine (cargo xtask condor up starts one that has)");
+        return None;
+    }
+    Some(workplace)
+}
+
+/// A sweep of one cell dies on the old machine in the way that `first` tells, and ends well on a better one.
+fn check_escalation(workplace: &Workplace, binary: &Path, more: &[&str], first: &str) {
+    let binary = format!("v1={}", binary.display());
+    let arguments =
+        [&["--fractions", "1.0", "--trials", "1", "--binary", &binary], &FIRST_EMULATED[..], more];
+    let sweep = Sweep::plan(workplace, "escalation", &arguments.concat());
+    sweep.submit();
+    let cells = sweep.wait_until_done();
+    let attempts = sweep.attempts(&cells[0]);
+    let [died, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
+    assert!(died.contains("(x86_64-v2)") && died.contains(first), "{died}");
+    assert!(finished.ends_with("finished") && !finished.contains("(x86_64-v2)"), "{finished}");
+    let log = String::from_utf8(std::fs::read(sweep.path("sweep.log")).expect("a log")).expect("text");
+    assert!(log.contains("Code 3 Subcode 132"), "{log}");
+    sweep.collect(0);
+}
+
+#[test]
+fn an_illegal_instruction_finds_a_better_machine() {
+    let Some(workplace) = with_old_machine() else { return };
+    let v3 = workplace.worker("xray-train-x86_64-v3");
+    if !v3.is_file() {
+        eprintln!("skipped: there is no {} (cargo xtask test builds it)", v3.display());
+        return;
+    }
+    let binary = silent(&v3, workplace.path("silent"));
+    check_escalation(&workplace, &binary, &["--env", "XRAY_CPU_CHECK=off"], "illegal instruction");
+}
+
+#[test]
+fn a_program_that_refuses_an_old_processor_finds_a_better_machine() {
+    let Some(workplace) = with_old_machine() else { return };
+    let v3 = saying(&workplace.worker("xray-train"), "x86_64-v3", workplace.path("v3"));
+    let binary = silent(&v3, workplace.path("silent"));
+    check_escalation(&workplace, &binary, &[], "illegal instruction on x86_64-v2");
+}
+
+#[test]
+fn a_build_for_the_newest_runs_only_there() {
+    let Some(workplace) = Workplace::new() else { return };
+    let newest = workplace.slots(r#"versionGE(Microarch, "x86_64-v4")"#);
+    if newest.is_empty() {
+        eprintln!("skipped: the pool has no machine of x86_64-v4");
+        return;
+    }
+    let baseline = workplace.worker("xray-train");
+    std::fs::copy(&baseline, workplace.path("baseline")).expect("a writable folder");
+    saying(&baseline, "x86_64-v4", workplace.path("v4"));
+
+    let fixed = ["--fractions", "1.0", "--trials", "3", "--binary", "v4=v4", "--resolve-with", "./baseline"];
+    // In the pool, where condor_status finds the machines.
+    let plan = |name, more: &[&str]| {
+        let arguments = Sweep::arguments(name, &[&fixed, more].concat());
+        let words: Vec<&str> =
+            std::iter::once("./xray-sweep").chain(arguments.iter().map(String::as_str)).collect();
+        workplace.in_pool(&workplace.path(""), &words)
+    };
+    let told = checked(&mut plan("newest", &[]));
+    let expected = format!("{} of the pool's {} slots match", newest.len(), workplace.slots("true").len());
+    assert!(told.contains(&expected), "{told}");
+
+    let sweep = Sweep::planned(&workplace, "newest");
+    sweep.submit();
+    for cell in sweep.wait_until_done() {
+        assert_eq!((&cell["microarch"], &cell["attempts"]), (&"x86_64-v4".into(), &1.into()), "{cell}");
+    }
+
+    let refused = plan("greedy", &["--memory", "900GB"]).output().expect("it starts");
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert!(said(&refused).contains("MiB of memory: 0 of "), "{}", said(&refused));
+}
+
+#[test]
+fn every_machine_gets_the_build_that_fits_it() {
+    let Some(workplace) = with_old_machine() else { return };
+    // The same program, so that only HTCondor's choice makes the difference: this one refuses an old machine.
+    let baseline = workplace.worker("xray-train");
+    let v3 = saying(&baseline, "x86_64-v3", workplace.path("v3"));
+    let (v1, v3) = (format!("v1={}", baseline.display()), format!("v3={}", v3.display()));
+    let arguments = [
+        "--fractions",
+        "1.0",
+        "--trials",
+        "2",
+        "--binary",
+        &v1,
+        "--binary",
+        &v3,
+        "--attribute",
+        "WantEmulated=true",
+        "--require",
+        "ifThenElse(MY.XrayTrial == 1, TARGET.EmulatedCpu =!= undefined, versionGE(TARGET.Microarch, \"x86_64-v3\"))",
+    ];
+    let sweep = Sweep::plan(&workplace, "builds", &arguments);
+    sweep.submit();
+    let cells = sweep.wait_until_done();
+    for (cell, build) in cells.iter().zip(["xray-train-x86_64-v1", "xray-train-x86_64-v3"]) {
+        assert_eq!(cell["attempts"], 1, "{cell}");
+        let program = sweep.json(cell, "run/env.json")["command"][0].clone();
+        assert!(program.as_str().expect("text").ends_with(build), "{program}");
+    }
+}
