@@ -81,6 +81,27 @@ pub(crate) fn run(condor: &Condor) -> Result<ExitCode> {
     }
 }
 
+/// A pool of our own that stops when this is dropped, unless it was up before.
+pub(crate) struct TestPool {
+    started: Option<PathBuf>,
+}
+
+/// Starts our own pool for tests, which know its machines: none that is installed here would do.
+pub(crate) fn for_tests() -> Result<TestPool> {
+    let folder = steps::target_folder()?.join("condor");
+    let was_up = Machine::running(&folder).is_ok();
+    Machine::up(&folder)?;
+    Ok(TestPool { started: (!was_up).then_some(folder) })
+}
+
+impl Drop for TestPool {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.started {
+            let _ = Machine::down(folder);
+        }
+    }
+}
+
 fn with_installed(condor: &Condor) -> Result<ExitCode> {
     match condor {
         Condor::Up | Condor::Status => {

@@ -6,15 +6,16 @@ mod skipped;
 mod system;
 mod worker;
 
+use crate::condor;
 use crate::steps::duration;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner};
 use std::time::Instant;
 
 /// Run every test, and list what was skipped and why
 ///
-/// Some tests compare with TensorFlow or need a Vulkan driver. Where apt-get may install (as root, or with a
+/// Some tests compare with TensorFlow, need a Vulkan driver or a pool. Where apt-get may install (as root, or with a
 /// sudo that asks for no password) and pip finds its registry, what is missing is installed first: system
 /// packages with apt-get, Python packages in target/python. Without them those tests are skipped.
 #[derive(Debug, Args)]
@@ -30,6 +31,10 @@ pub(crate) struct TestArguments {
     /// Skip the tests of the packaged worker, for which it is built twice
     #[arg(long)]
     no_worker: bool,
+
+    /// Skip the tests on a real HTCondor pool; otherwise one is started where that is possible
+    #[arg(long)]
+    no_pool: bool,
 }
 
 /// Installs, tests, lists.
@@ -44,8 +49,16 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let worker = if arguments.no_worker { Ok(None) } else { worker::prepare() };
     let (worker, failed) = worker.map_or_else(|error| (None, Some(error)), |worker| (worker, None));
 
-    let runner = Runner::choose(python.ok(), worker);
-    let mut report = test_all(&runner)?;
+    let pool = if arguments.no_pool { Err(anyhow!("--no-pool")) } else { condor::for_tests() };
+    if let Err(reason) = &pool {
+        skipped.push(format!("no HTCondor pool: {reason:#}"));
+    }
+
+    let runner = Runner::choose(python.ok(), worker, pool.is_ok().then(std::env::current_exe).transpose()?);
+    let report = test_all(&runner);
+    // The pool is a process of its own, which would outlive this one.
+    drop(pool);
+    let mut report = report?;
     report.failed.extend(failed.map(|error| format!("the worker ({error:#})")));
     skipped.extend(skipped::grouped(&report.skipped));
     for reason in &skipped {

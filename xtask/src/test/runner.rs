@@ -14,6 +14,7 @@ pub(super) struct Runner {
     has_nextest: bool,
     python: Option<PathBuf>,
     worker: Option<PathBuf>,
+    pool: Option<PathBuf>,
 }
 
 /// What came out.
@@ -26,13 +27,14 @@ pub(super) struct Report {
 }
 
 impl Runner {
-    /// `python`, and `worker`, a folder of packaged workers, go to tests that ask for them.
-    pub(super) fn choose(python: Option<PathBuf>, worker: Option<PathBuf>) -> Runner {
+    /// `python`, `worker`, a folder of packaged workers, and `pool`, a program whose `condor run` reaches a pool, go
+    /// to tests that ask for them.
+    pub(super) fn choose(python: Option<PathBuf>, worker: Option<PathBuf>, pool: Option<PathBuf>) -> Runner {
         let has_nextest = steps::succeeds(&mut cargo(["nextest", "--version"]));
         if !has_nextest {
             eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
         }
-        Runner { has_nextest, python, worker }
+        Runner { has_nextest, python, worker, pool }
     }
 
     /// The examples in the documentation. `cargo test` alone can run them.
@@ -93,7 +95,12 @@ impl Runner {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = cargo(arguments);
-        for (name, value) in [("XRAY_PYTHON", &self.python), ("XRAY_WORKER_DIR", &self.worker)] {
+        let variables = [
+            ("XRAY_PYTHON", &self.python),
+            ("XRAY_WORKER_DIR", &self.worker),
+            ("XRAY_CONDOR_RUN", &self.pool),
+        ];
+        for (name, value) in variables {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
