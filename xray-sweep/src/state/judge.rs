@@ -4,6 +4,7 @@ use super::CellState;
 use crate::attempt::{Attempt, Ending};
 use crate::job_log::{Job, JobState};
 use crate::verdict::{Outcome, Verdict};
+use xray_artifacts::Exit;
 
 /// What was found of a cell.
 pub(super) struct Evidence<'a> {
@@ -81,7 +82,19 @@ fn ended_without_a_word(
         (None, None, _) => return (CellState::Missing, None),
     };
     let line = last_line().map(|line| format!("; stderr: {line}")).unwrap_or_default();
-    (CellState::Lost, Some(why + &line))
+    let would_happen_again = evidence.latest.is_some_and(ended_for_good);
+    let state = if would_happen_again { CellState::Failed } else { CellState::Lost };
+    (state, Some(why + &line))
+}
+
+/// Exit codes after which another start would end the same way: the retry policy of the submit file has the
+/// same list.
+fn ended_for_good(attempt: &Attempt) -> bool {
+    let exit = attempt.exit.and_then(Exit::from_code);
+    matches!(
+        exit,
+        Some(Exit::Usage | Exit::BadData | Exit::Diverged | Exit::ModelMismatch | Exit::CannotRunHere)
+    )
 }
 
 fn of_attempt(attempt: &Attempt) -> String {

@@ -90,8 +90,8 @@ fn what_ended_without_a_word_is_lost_with_its_reason() {
     let killed = Attempt { signal: Some(11), ..ended(Ending::Failed) };
     let place = "node7 (x86_64-v2); stderr: boom";
     lost(&Verdict::Absent, &completed, Some(&killed), &format!("segmentation fault (SIGSEGV) on {place}"));
-    let bad = Attempt { exit: Some(5), ..ended(Ending::Failed) };
-    lost(&Verdict::Absent, &[], Some(&bad), &format!("exit code 5 (data) on {place}"));
+    let bad = Attempt { exit: Some(1), ..ended(Ending::Failed) };
+    lost(&Verdict::Absent, &[], Some(&bad), &format!("exit code 1 on {place}"));
     let open = Attempt { ended: None, ending: None, ..killed.clone() };
     let gone = Attempt { signal: None, ..open };
     lost(&Verdict::Absent, &[], Some(&gone), &format!("its process on {place}").replace("; ", " is gone; "));
@@ -105,4 +105,20 @@ fn what_ended_without_a_word_is_lost_with_its_reason() {
 #[test]
 fn nothing_at_all_is_missing() {
     check(&Verdict::Absent, &[], false, None, (CellState::Missing, None));
+}
+
+#[test]
+fn an_exit_code_that_would_come_again_is_a_failure_and_another_is_a_loss() {
+    let state = |exit| {
+        let attempt = Attempt { exit: Some(exit), ..ended(Ending::Failed) };
+        let evidence =
+            Evidence { verdict: &Verdict::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
+        judge(&evidence, || None).0
+    };
+    for exit in [2, 5, 6, 7, 78] {
+        assert_eq!(state(exit), CellState::Failed, "{exit}");
+    }
+    for exit in [1, 101, 137] {
+        assert_eq!(state(exit), CellState::Lost, "{exit}");
+    }
 }
