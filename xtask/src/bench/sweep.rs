@@ -82,6 +82,9 @@ impl SweepBench {
         let mut fabricate = command(self.programs.path("examples/fabricate")?);
         steps::run(fabricate.arg(&finished).args(["--cells", &self.cells.to_string()]))?;
 
+        // What people send, where it was packaged.
+        let packaged = steps::target_folder()?.join("worker/xray-train");
+        let trainer = if packaged.is_file() { packaged } else { self.programs.path("xray-train")? };
         let plan = |folder: &Path| {
             let mut plan = self.sweep("plan", folder)?;
             plan.arg("--data").arg(&shards).args([
@@ -91,7 +94,7 @@ impl SweepBench {
                 &trials,
                 "--no-pool",
             ]);
-            plan.arg("--binary").arg(self.programs.path("xray-train")?);
+            plan.arg("--binary").arg(&trainer);
             Ok(plan)
         };
         // A plan of its own for the fabricated cells: what commands read first.
@@ -103,7 +106,7 @@ impl SweepBench {
                 .arg(&shards)
                 .arg("--no-pool")
                 .arg("--binary")
-                .arg(self.programs.path("xray-train")?),
+                .arg(&trainer),
         )?;
         fs::copy(small.join("plan.json"), finished.join("plan.json"))?;
 
