@@ -1,10 +1,6 @@
 //! One start of a cell's job, wherever it ran and however it ended.
 
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-use xray_artifacts::FileError;
 
 /// One start of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,19 +55,4 @@ pub enum Ending {
     Removed,
     /// The connection to the machine broke, or the launcher died.
     Lost,
-}
-
-/// Adds a line to a cell's `attempts.jsonl`. One start writes two: when it begins, and again when it has ended.
-pub fn append_attempt(path: &Path, attempt: &Attempt) -> Result<(), FileError> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        format: u32,
-        #[serde(flatten)]
-        attempt: &'a Attempt,
-    }
-    let mut line = serde_json::to_vec(&Line { format: 1, attempt }).expect("plain values");
-    line.push(b'\n');
-    let file = File::options().append(true).create(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(&line));
-    written.map_err(|source| FileError::Io { path: path.to_owned(), action: "write", source })
 }

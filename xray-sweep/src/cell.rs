@@ -2,6 +2,8 @@
 //! the lines of `cells.jsonl`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -23,7 +25,7 @@ pub struct Cell {
     /// Its seed.
     pub seed: u64,
     /// Values of the sweep's other axes, by configuration key.
-    pub axes: BTreeMap<String, serde_json::Value>,
+    pub axes: BTreeMap<String, Value>,
     /// Training records it uses.
     pub train_images: u64,
     /// The data set's id.
@@ -55,11 +57,18 @@ pub struct Request {
 impl Cell {
     /// The values of the other axes as `model.width=16 loss.name=focal`; empty without any.
     pub fn axes_text(&self) -> String {
-        let axis = |(key, value): (&String, &serde_json::Value)| match value.as_str() {
-            Some(text) => format!("{key}={text}"),
-            None => format!("{key}={value}"),
-        };
+        let axis = |(key, value): (&String, &Value)| format!("{key}={}", axis_text(value));
         self.axes.iter().map(axis).collect::<Vec<_>>().join(" ")
+    }
+
+    /// By the axes' values, then by fraction and trial; the rest only to leave nothing to chance.
+    pub fn order(&self, other: &Cell) -> Ordering {
+        order_of_values(self, other)
+            .then(self.fraction.total_cmp(&other.fraction))
+            .then(self.fraction_offset.total_cmp(&other.fraction_offset))
+            .then(self.trial.cmp(&other.trial))
+            .then(self.seed.cmp(&other.seed))
+            .then_with(|| self.id.cmp(&other.id))
     }
 
     /// How a person names it: `fraction 0.3, trial 2, model.width=16 (1a2b3c4d5e6f7081)`.
@@ -69,6 +78,27 @@ impl Cell {
             axes if axes.is_empty() => format!("fraction {fraction}, trial {trial} ({id})"),
             axes => format!("fraction {fraction}, trial {trial}, {axes} ({id})"),
         }
+    }
+}
+
+/// An axis's value as a person writes it: no quotes around text.
+pub(crate) fn axis_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn order_of_values(a: &Cell, b: &Cell) -> Ordering {
+    let pairs = a.axes.iter().zip(&b.axes);
+    let by_pair = pairs.map(|((key_a, a), (key_b, b))| key_a.cmp(key_b).then_with(|| order_of(a, b)));
+    by_pair.fold(Ordering::Equal, Ordering::then).then(a.axes.len().cmp(&b.axes.len()))
+}
+
+/// Numbers by size and before everything else, which goes by its text.
+fn order_of(a: &Value, b: &Value) -> Ordering {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => axis_text(a).cmp(&axis_text(b)),
     }
 }
 

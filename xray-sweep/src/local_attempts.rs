@@ -1,10 +1,12 @@
 //! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends.
 
 use crate::attempt::Attempt;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use xray_artifacts::{State, Status};
+use xray_artifacts::{FileError, State, Status};
 
 /// The format of a line.
 pub const FORMAT: u32 = 1;
@@ -36,6 +38,21 @@ pub fn read_attempts(path: &Path) -> Vec<Attempt> {
         }
     }
     attempts
+}
+
+/// Adds a line to a cell's `attempts.jsonl`. One start writes two: when it begins, and again when it has ended.
+pub fn append_attempt(path: &Path, attempt: &Attempt) -> Result<(), FileError> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        format: u32,
+        #[serde(flatten)]
+        attempt: &'a Attempt,
+    }
+    let mut line = serde_json::to_vec(&Line { format: FORMAT, attempt }).expect("plain values");
+    line.push(b'\n');
+    let file = File::options().append(true).create(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(&line));
+    written.map_err(|source| FileError::Io { path: path.to_owned(), action: "write", source })
 }
 
 /// Whether a cell is being run without a pool: its latest local attempt has not ended, and its process is

@@ -1,7 +1,7 @@
 //! One cell's story: its starts, and what the trainer said.
 
 use crate::attempt::Attempt;
-use crate::cell::Cell;
+use crate::selection::find;
 use crate::state::{CellReport, survey};
 use crate::status::table;
 use crate::sweep_dir::SweepDir;
@@ -49,43 +49,6 @@ pub fn logs(dir: &SweepDir, id_prefix: &str, which: Which) -> Result<String, Fai
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NothingMatches } else { Exit::Unexpected };
     Failure::new(exit, format!("cannot read {}: {error}", path.display()))
-}
-
-/// The one cell whose id begins with `prefix`.
-fn find<'a>(reports: &'a [CellReport], prefix: &str) -> Result<&'a CellReport, Failure> {
-    let found: Vec<&CellReport> =
-        reports.iter().filter(|report| report.cell.id.starts_with(prefix)).collect();
-    match found.as_slice() {
-        [report] => Ok(report),
-        [] => Err(Failure::new(Exit::NothingMatches, format!("no cell's id begins with {prefix:?}"))
-            .hint(format!("the nearest: {}", names(&nearest(reports, prefix))))),
-        several => {
-            let message = format!("{} cells' ids begin with {prefix:?}", several.len());
-            let cells: Vec<&Cell> = several.iter().map(|report| &report.cell).collect();
-            Err(Failure::new(Exit::Usage, message).hint(format!("name one of {}", names(&cells))))
-        }
-    }
-}
-
-fn nearest<'a>(reports: &'a [CellReport], prefix: &str) -> Vec<&'a Cell> {
-    let mut cells: Vec<&Cell> = reports.iter().map(|report| &report.cell).collect();
-    let distance = |cell: &&Cell| {
-        let beginning = cell.id.get(..prefix.len()).unwrap_or(&cell.id);
-        strsim::damerau_levenshtein(beginning, prefix)
-    };
-    cells.sort_by_cached_key(distance);
-    cells.truncate(3);
-    cells
-}
-
-/// Up to five cells by their names.
-fn names(cells: &[&Cell]) -> String {
-    let named: Vec<String> = cells.iter().take(5).map(|cell| cell.name()).collect();
-    match cells.len() {
-        0 => "none is planned".to_owned(),
-        few if few <= 5 => named.join("; "),
-        many => format!("{}; and {} more", named.join("; "), many - 5),
-    }
 }
 
 fn story(report: &CellReport) -> String {

@@ -100,9 +100,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(cell.id.as_str())).collect();
     let added: HashSet<String> = new.iter().map(|cell| cell.id.clone()).collect();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
-    all.sort_by(|a, b| {
-        a.axes_text().cmp(&b.axes_text()).then(a.fraction.total_cmp(&b.fraction)).then(a.trial.cmp(&b.trial))
-    });
+    all.sort_by(Cell::order);
 
     let plan = Plan {
         data: data.dir.clone(),

@@ -20,7 +20,7 @@ impl Selection {
     pub fn choose<'a>(&self, reports: &'a [CellReport]) -> Result<Vec<&'a CellReport>, Failure> {
         let mut named = Vec::new();
         for prefix in &self.only {
-            named.push(find(reports.iter().map(|report| &report.cell), prefix)?.id.clone());
+            named.push(find(reports, prefix)?.cell.id.clone());
         }
         let wanted = |report: &&CellReport| match report.state {
             CellState::Done | CellState::Running | CellState::Queued | CellState::Held => false,
@@ -34,13 +34,38 @@ impl Selection {
 }
 
 /// The one cell whose id begins with `prefix`.
-pub fn find<'a>(cells: impl Iterator<Item = &'a Cell>, prefix: &str) -> Result<&'a Cell, Failure> {
-    let matches: Vec<_> = cells.filter(|cell| cell.id.starts_with(prefix)).collect();
-    match matches[..] {
-        [cell] => Ok(cell),
-        [] => Err(Failure::new(Exit::NothingMatches, format!("there is no cell `{prefix}` in this sweep"))
-            .hint("`xray-sweep status --format json` lists them")),
-        [a, b, ..] => Err(Failure::new(Exit::Usage, format!("`{prefix}` is the beginning of several cells"))
-            .hint(format!("say more of it: {}, {}, ...", a.name(), b.name()))),
+pub(crate) fn find<'a>(reports: &'a [CellReport], prefix: &str) -> Result<&'a CellReport, Failure> {
+    let found: Vec<&CellReport> =
+        reports.iter().filter(|report| report.cell.id.starts_with(prefix)).collect();
+    match found.as_slice() {
+        [report] => Ok(report),
+        [] => Err(Failure::new(Exit::NothingMatches, format!("no cell's id begins with {prefix:?}"))
+            .hint(format!("the nearest: {}", names(&nearest(reports, prefix))))),
+        several => {
+            let message = format!("{} cells' ids begin with {prefix:?}", several.len());
+            let cells: Vec<&Cell> = several.iter().map(|report| &report.cell).collect();
+            Err(Failure::new(Exit::Usage, message).hint(format!("name one of {}", names(&cells))))
+        }
+    }
+}
+
+fn nearest<'a>(reports: &'a [CellReport], prefix: &str) -> Vec<&'a Cell> {
+    let mut cells: Vec<&Cell> = reports.iter().map(|report| &report.cell).collect();
+    let distance = |cell: &&Cell| {
+        let beginning = cell.id.get(..prefix.len()).unwrap_or(&cell.id);
+        strsim::damerau_levenshtein(beginning, prefix)
+    };
+    cells.sort_by_cached_key(distance);
+    cells.truncate(3);
+    cells
+}
+
+/// Up to five cells by their names.
+fn names(cells: &[&Cell]) -> String {
+    let named: Vec<String> = cells.iter().take(5).map(|cell| cell.name()).collect();
+    match cells.len() {
+        0 => "none is planned".to_owned(),
+        few if few <= 5 => named.join("; "),
+        many => format!("{}; and {} more", named.join("; "), many - 5),
     }
 }

@@ -9,7 +9,7 @@ use crate::launchers::local::{self, Event, LocalOptions};
 use crate::lock::Lock;
 use crate::plan::{Plan, read_plan};
 use crate::reset::reset;
-use crate::selection::Selection;
+use crate::selection::{Selection, find};
 use crate::state::{CellReport, CellState, survey};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
@@ -258,7 +258,7 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
     let reports = survey(&dir)?;
     let mut only = HashSet::new();
     for prefix in &arguments.cells {
-        only.insert(crate::selection::find(reports.iter().map(|report| &report.cell), prefix)?.id.clone());
+        only.insert(find(&reports, prefix)?.cell.id.clone());
     }
     let chosen = |state| {
         let only = &only;

@@ -50,7 +50,7 @@ impl Collected {
 /// If a file can not be read or written, the tables of before stay as they are, all four.
 pub fn collect(dir: &SweepDir, reports: &[CellReport]) -> Result<Collected, Failure> {
     let mut reports: Vec<&CellReport> = reports.iter().collect();
-    reports.sort_by(|a, b| axes::order(&a.cell, &b.cell));
+    reports.sort_by(|a, b| a.cell.order(&b.cell));
 
     let staged = Staged::new(&dir.collected())?;
     staged.write("runs.parquet", runs::table(&reports))?;

@@ -1,8 +1,9 @@
 //! Cells as processes of this machine: so many at a time, each with its share of the cores, as the memory
 //! allows.
 
-use crate::attempt::{Attempt, Ending, append_attempt};
+use crate::attempt::{Attempt, Ending};
 use crate::cell::Cell;
+use crate::local_attempts::append_attempt;
 use crate::plan::{Plan, runnable_here};
 use crate::sweep_dir::SweepDir;
 use signal_hook::consts::{SIGINT, SIGTERM};
