@@ -222,4 +222,16 @@ mod tests {
         let failure = read_cells(Path::new("nowhere/cells.jsonl")).expect_err("not there");
         assert_eq!(failure.exit, Exit::Usage);
     }
+
+    #[test]
+    fn cells_stand_by_the_size_of_numbers_then_by_fraction_and_trial() {
+        let at = |width: u32, fraction, trial| {
+            let axes = BTreeMap::from([("model.width".to_owned(), width.into())]);
+            Cell { axes, fraction, trial, ..cell("a") }
+        };
+        let sorted = [at(8, 0.5, 2), at(8, 1.0, 1), at(16, 0.1, 1), at(16, 0.1, 3), at(16, 0.5, 1)];
+        let mut cells = [4, 2, 0, 3, 1].map(|at: usize| sorted[at].clone());
+        cells.sort_by(Cell::order);
+        assert_eq!(cells, sorted);
+    }
 }
