@@ -1,6 +1,6 @@
 //! `cargo xtask condor`: a real HTCondor pool on this machine, for tests and for trying a sweep.
 
-mod installed;
+pub(crate) mod installed;
 mod machine;
 mod root;
 mod unavailable;

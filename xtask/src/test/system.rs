@@ -1,6 +1,7 @@
 //! System packages that some tests need, installed with apt-get where that is allowed.
 
 use super::TestArguments;
+use crate::condor;
 use crate::steps::{self, command, succeeds};
 use anyhow::Result;
 use std::fs;
@@ -31,9 +32,21 @@ const OLD_PROCESSOR: Need = Need {
     is_there: has_old_processor,
 };
 
+/// What the pool is made with, where no HTCondor is installed.
+const POOL: Need = Need {
+    packages: &["debootstrap"],
+    what: "no debootstrap to make an HTCondor pool with",
+    is_there: has_pool_or_its_maker,
+};
+
 /// Installs what is missing, and says what is missing still.
 pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
-    let wanted = [(VULKAN, true), (PYTHON, !arguments.no_python), (OLD_PROCESSOR, !arguments.no_worker)];
+    let wanted = [
+        (VULKAN, true),
+        (PYTHON, !arguments.no_python),
+        (OLD_PROCESSOR, !arguments.no_worker),
+        (POOL, !arguments.no_pool),
+    ];
     let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);
     // Elsewhere GPUs come with the system, and there is no apt-get.
     if cfg!(not(target_os = "linux")) {
@@ -101,6 +114,10 @@ fn has_python() -> bool {
 
 fn has_old_processor() -> bool {
     succeeds(command("qemu-x86_64-static").arg("--version"))
+}
+
+fn has_pool_or_its_maker() -> bool {
+    condor::installed::answers() || succeeds(command("debootstrap").arg("--version"))
 }
 
 #[cfg(test)]
