@@ -220,6 +220,28 @@ impl Predictor {
         let logits = self.network.forward(images(pixels, size, &self.device));
         logits.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
     }
+
+    /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
+    /// of the image adds to each logit. The mean of a map is the logit.
+    pub fn activation_maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
+        let maps = self.network.activation_maps(images(pixels, size, &self.device));
+        let [_, classes, height, width] = maps.dims();
+        let values = maps.into_data_as::<f32>().try_to_vec().expect("read as float32 just now");
+        ActivationMaps { values, classes, height, width }
+    }
+}
+
+/// One coarse map per image and class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationMaps {
+    /// Row-major `[n, classes, height, width]`.
+    pub values: Vec<f32>,
+    /// Maps per image.
+    pub classes: usize,
+    /// Rows of a map.
+    pub height: usize,
+    /// Columns of a map.
+    pub width: usize,
 }
 
 const NETWORK: &str = "network.";

@@ -32,7 +32,7 @@ mod weights;
 pub use architectures::{Architecture, ModelConfig};
 pub use backend::{Backend, DeviceInfo, set_threads};
 pub use error::{Error, Result};
-pub use learner::{Batch, Gradients, Learner, LearnerConfig, Pass, Predictor};
+pub use learner::{ActivationMaps, Batch, Gradients, Learner, LearnerConfig, Pass, Predictor};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};
 pub use state_dict::{HostTensor, StateDict};

@@ -107,6 +107,19 @@ fn one_batch_is_learned_by_heart() {
 }
 
 #[test]
+fn the_mean_of_an_activation_map_is_the_logit() {
+    let golden = golden("small_cnn.safetensors");
+    let predictor = learner(&golden, sgd()).predictor();
+    let (batch, logits) = (batch(&golden), predictor.predict(batch(&golden).images, batch(&golden).size));
+    let maps = predictor.activation_maps(batch.images, batch.size);
+    let places = maps.height * maps.width;
+    assert!(places > 1 && maps.values.len() == logits.len() * places);
+    let means: Vec<_> =
+        maps.values.chunks(places).map(|map| map.iter().sum::<f32>() / places as f32).collect();
+    assert_close("means of the maps", &means, &logits, 1e-5);
+}
+
+#[test]
 fn a_restored_learner_goes_on_with_the_same_bits() {
     let golden = golden("small_cnn.safetensors");
     let train = |learner: &mut Learner, steps: usize| {

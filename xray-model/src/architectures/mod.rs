@@ -101,6 +101,13 @@ impl Network {
         }
     }
 
+    /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
+    pub(crate) fn activation_maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
+        match self {
+            Network::SmallCnn(network) => network.activation_maps(images_nchw),
+        }
+    }
+
     /// The name of the last layer's bias, which starts at the labels' log-odds.
     pub(crate) fn output_bias(&self) -> &'static str {
         match self {

@@ -27,9 +27,25 @@ impl SmallCnn {
     }
 
     pub(crate) fn forward(&self, images_nchw: Tensor<4>) -> Tensor<2> {
-        let maps_nchw = self.features.iter().fold(images_nchw, |maps, block| block.forward(maps));
-        let means_nc = maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
+        let means_nc = self.maps(images_nchw).flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
         self.classifier.forward(means_nc)
+    }
+
+    /// What each place of the last map adds to each logit, `[n, classes, h, w]`. The classifier is linear in the
+    /// mean over the map, so the mean of a class's map is its logit.
+    pub(crate) fn activation_maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
+        let maps_nchw = self.maps(images_nchw);
+        let [n, channels, h, w] = maps_nchw.dims();
+        let weight_kc = self.classifier.weight.val().transpose();
+        let classes = weight_kc.dims()[0];
+        let weight_nkc = weight_kc.unsqueeze::<3>().expand([n, classes, channels]);
+        let classes_nkp = weight_nkc.matmul(maps_nchw.reshape([n, channels, h * w]));
+        let bias = self.classifier.bias.as_ref().expect("made with a bias").val();
+        (classes_nkp + bias.reshape([1, classes, 1])).reshape([n, classes, h, w])
+    }
+
+    fn maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
+        self.features.iter().fold(images_nchw, |maps, block| block.forward(maps))
     }
 
     /// Multiply-adds of one image of `size` pixels.
