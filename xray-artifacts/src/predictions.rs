@@ -1,7 +1,7 @@
 //! `predictions-{val,test}.safetensors`: what a model said of every record, so that any figure can be
 //! computed again without the images. Tensors `logits` and `labels` `[n, labels]` of float32 (NaN where a
-//! label is unknown), `ids` and `patients` as UTF-8 text with one line per record; in the header, as JSON under
-//! `predictions`, the format, the split and the labels' names.
+//! label is unknown) and `ages` `[n]`; `ids`, `patients`, `views` and `sexes` as UTF-8 text with one line per
+//! record; in the header, as JSON under `predictions`, the format, the split and the labels' names.
 
 use crate::files::{FileError, write_bytes};
 use crate::{Exit, Failure, Split};
@@ -19,8 +19,14 @@ pub struct Predictions {
     pub labels: Vec<String>,
     /// One per record.
     pub ids: Vec<String>,
-    /// One per record; empty where the source does not tell.
+    /// One per record; none at all where the source does not tell of every record.
     pub patients: Vec<String>,
+    /// `PA`, `AP`, or empty where nobody knows; one per record.
+    pub views: Vec<String>,
+    /// `M`, `F`, or empty where nobody knows; one per record.
+    pub sexes: Vec<String>,
+    /// In years, NaN where nobody knows; one per record.
+    pub ages: Vec<f32>,
     /// Row-major `[ids, labels]`.
     pub logits: Vec<f32>,
     /// 0, 1 or NaN for unknown, row-major `[ids, labels]`.
@@ -29,7 +35,7 @@ pub struct Predictions {
 
 /// Under this key in the file's header. One key only: their order in a safetensors header is random.
 const KEY: &str = "predictions";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -41,22 +47,66 @@ struct Header {
 impl Predictions {
     /// Writes the file.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
-        let (logits, truth) = (little_endian(&self.logits), little_endian(&self.truth));
-        let (ids, patients) = (self.ids.join("\n"), self.patients.join("\n"));
-        let table = [self.ids.len(), self.labels.len()];
-        let view = |dtype, shape: &[usize], bytes| {
-            TensorView::new(dtype, shape.to_vec(), bytes).expect("a table of records by labels")
+        let floats = [&self.ages, &self.truth, &self.logits].map(|values| little_endian(values));
+        let texts = [&self.ids, &self.patients, &self.sexes, &self.views].map(|lines| text(lines));
+        let (records, table) = (vec![self.ids.len()], vec![self.ids.len(), self.labels.len()]);
+        let numbers = |shape: &Vec<usize>, bytes| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a row or a number per record")
         };
+        let lines = |text: &'static str, bytes| {
+            (text, TensorView::new(Dtype::U8, vec![<[u8]>::len(bytes)], bytes).expect("bytes"))
+        };
+        let [ages, truth, logits] = &floats;
+        let [ids, patients, sexes, views] = &texts;
         let tensors = [
-            ("ids", view(Dtype::U8, &[ids.len()], ids.as_bytes())),
-            ("labels", view(Dtype::F32, &table, &truth)),
-            ("logits", view(Dtype::F32, &table, &logits)),
-            ("patients", view(Dtype::U8, &[patients.len()], patients.as_bytes())),
+            ("ages", numbers(&records, ages)),
+            lines("ids", ids.as_bytes()),
+            ("labels", numbers(&table, truth)),
+            ("logits", numbers(&table, logits)),
+            lines("patients", patients.as_bytes()),
+            lines("sexes", sexes.as_bytes()),
+            lines("views", views.as_bytes()),
         ];
         let header = Header { format: FORMAT, split: self.split, labels: self.labels.clone() };
         let header = serde_json::to_string(&header).expect("strings and a number");
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
-        write_bytes(path, &serialize(tensors, Some(metadata)).expect("four views of their own bytes"))
+        write_bytes(path, &serialize(tensors, Some(metadata)).expect("views of their own bytes"))
+    }
+
+    /// Only the records at `places`, in that order.
+    ///
+    /// # Panics
+    /// If a place is not that of a record.
+    #[must_use]
+    pub fn records(&self, places: &[usize]) -> Predictions {
+        fn pick<T: Clone>(values: &[T], places: &[usize], width: usize) -> Vec<T> {
+            if values.is_empty() {
+                return Vec::new();
+            }
+            places.iter().flat_map(|at| &values[at * width..(at + 1) * width]).cloned().collect()
+        }
+        let width = self.labels.len();
+        Predictions {
+            split: self.split,
+            labels: self.labels.clone(),
+            ids: pick(&self.ids, places, 1),
+            patients: pick(&self.patients, places, 1),
+            views: pick(&self.views, places, 1),
+            sexes: pick(&self.sexes, places, 1),
+            ages: pick(&self.ages, places, 1),
+            logits: pick(&self.logits, places, width),
+            truth: pick(&self.truth, places, width),
+        }
+    }
+
+    /// A number per record, equal for records of one patient; none where the source does not tell.
+    pub fn patient_numbers(&self) -> Option<Vec<u32>> {
+        let mut numbers = HashMap::new();
+        let number = |patient| {
+            let next = numbers.len() as u32;
+            *numbers.entry(patient).or_insert(next)
+        };
+        (!self.patients.is_empty()).then(|| self.patients.iter().map(number).collect())
     }
 
     /// Reads the file.
@@ -94,15 +144,28 @@ fn parse(bytes: &[u8]) -> Option<Predictions> {
         labels,
         ids: text("ids")?,
         patients: text("patients")?,
+        views: text("views")?,
+        sexes: text("sexes")?,
+        ages: floats("ages")?,
         logits: floats("logits")?,
         truth: floats("labels")?,
     };
-    let cells = predictions.ids.len() * predictions.labels.len();
-    (predictions.logits.len() == cells && predictions.truth.len() == cells).then_some(predictions)
+    let records = predictions.ids.len();
+    let per_record = [predictions.views.len(), predictions.sexes.len(), predictions.ages.len()];
+    let per_cell = [predictions.logits.len(), predictions.truth.len()];
+    let whole = per_record == [records; 3]
+        && per_cell == [records * predictions.labels.len(); 2]
+        && (predictions.patients.is_empty() || predictions.patients.len() == records);
+    whole.then_some(predictions)
+}
+
+/// Every line ends, so that an empty one is not lost.
+fn text(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 fn lines(text: &str) -> Vec<String> {
-    if text.is_empty() { Vec::new() } else { text.split('\n').map(str::to_owned).collect() }
+    text.split_terminator('\n').map(str::to_owned).collect()
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
@@ -113,23 +176,46 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn predictions_come_back_as_they_were_and_a_cut_file_is_refused() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("predictions-val.safetensors");
-        let predictions = Predictions {
+    fn example() -> Predictions {
+        Predictions {
             split: Split::Val,
             labels: vec!["Mass".into(), "Hernia".into()],
             ids: vec!["a.png".into(), "ü b.png".into()],
             patients: vec![],
+            views: vec!["PA".into(), String::new()],
+            sexes: vec![String::new(), String::new()],
+            ages: vec![58.0, 0.0],
             logits: vec![-1.0, 2.5, 0.0, -0.0],
             truth: vec![0.0, 1.0, 1.0, 0.0],
-        };
+        }
+    }
+
+    #[test]
+    fn records_are_picked_with_all_that_is_known_of_them() {
+        let patients = ["q", "p"].map(str::to_owned).to_vec();
+        let picked = Predictions { patients, ..example() }.records(&[1, 0, 1]);
+        assert_eq!(picked.logits, [0.0, -0.0, -1.0, 2.5, 0.0, -0.0]);
+        assert_eq!((picked.ages, &picked.views[1][..]), (vec![0.0, 58.0, 0.0], "PA"));
+        assert_eq!(picked.patients, ["p", "q", "p"]);
+        assert_eq!(example().records(&[1]).patient_numbers(), None);
+    }
+
+    #[test]
+    fn records_of_one_patient_get_one_number() {
+        let patients = ["q", "p", "q"].map(str::to_owned).to_vec();
+        assert_eq!(Predictions { patients, ..example() }.patient_numbers(), Some(vec![0, 1, 0]));
+    }
+
+    #[test]
+    fn predictions_come_back_as_they_were_and_a_cut_file_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("predictions-val.safetensors");
+        let predictions = example();
         predictions.save(&path).expect("a writable temporary folder");
         assert_eq!(Predictions::load(&path).expect("just written"), predictions);
         let bytes = std::fs::read(&path).expect("readable");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("a writable temporary folder");
         let failure = Predictions::load(&path).expect_err("cut off");
-        assert!(failure.message.ends_with("is not a predictions file of format 1"), "{failure}");
+        assert!(failure.message.ends_with("is not a predictions file of format 2"), "{failure}");
     }
 }

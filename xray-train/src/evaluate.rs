@@ -2,7 +2,6 @@
 
 use crate::events::{Event, Observer};
 use crate::signals::StopFlag;
-use std::collections::HashMap;
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
 use xray_data::{Cache, Dataset, Draw, Loader, LoaderConfig};
@@ -55,6 +54,9 @@ impl Evaluator {
             labels: self.dataset.labels().to_vec(),
             ids: Vec::new(),
             patients: Vec::new(),
+            views: Vec::new(),
+            sexes: Vec::new(),
+            ages: Vec::new(),
             logits: Vec::new(),
             truth: Vec::new(),
         };
@@ -67,7 +69,11 @@ impl Evaluator {
                 predictions.logits.extend(model.predict(&batch.images, batch.size));
             }
             for &record in &batch.records {
-                predictions.patients.extend(self.dataset.peek(record)?.patient_id);
+                let sample = self.dataset.peek(record)?;
+                predictions.patients.extend(sample.patient_id);
+                predictions.views.push(sample.view.unwrap_or_default());
+                predictions.sexes.push(sample.sex.unwrap_or_default());
+                predictions.ages.push(sample.age.map_or(f32::NAN, f32::from));
                 self.dataset.release(record);
             }
             predictions.ids.extend(batch.ids);
@@ -89,10 +95,9 @@ impl Evaluator {
                 .hint("weights that give such outputs are of no use: try a lower learning rate")
         };
         let scores = Scores::new(&predictions.logits, &predictions.truth, classes).map_err(failure)?;
-        let patients = numbered(&predictions.patients);
-        let patients = (!patients.is_empty()).then_some(patients.as_slice());
+        let patients = predictions.patient_numbers();
         let Bootstrap { resamples, seed } = bootstrap;
-        evaluate(&predictions.labels, scores, &self.train_prevalence, patients, resamples, seed)
+        evaluate(&predictions.labels, scores, &self.train_prevalence, patients.as_deref(), resamples, seed)
             .map_err(failure)
     }
 
@@ -100,18 +105,6 @@ impl Evaluator {
     pub fn bad_records(&self) -> impl Iterator<Item = String> + use<> {
         self.loader.bad().into_iter().map(|bad| bad.problem)
     }
-}
-
-/// Equal names get equal numbers.
-fn numbered(names: &[String]) -> Vec<u32> {
-    let mut numbers = HashMap::new();
-    names
-        .iter()
-        .map(|name| {
-            let next = numbers.len() as u32;
-            *numbers.entry(name).or_insert(next)
-        })
-        .collect()
 }
 
 /// How a loader keeps prepared images, from the configuration's word for it.
