@@ -21,7 +21,7 @@ pub enum Exit {
     BadData = 5,
     /// The loss became infinite or not a number.
     Diverged = 6,
-    /// A model, checkpoint or weights file of another shape or version.
+    /// A model, checkpoint or weights file of another shape or version, or a run that is not the planned one.
     ModelMismatch = 7,
     /// This processor or this configuration cannot run the program.
     CannotRunHere = 78,

@@ -14,6 +14,7 @@
 //! ```
 
 mod bundle;
+mod cell_id;
 mod dataset;
 mod environment;
 mod exit;
@@ -25,6 +26,7 @@ mod result;
 mod status;
 
 pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
+pub use cell_id::cell_id;
 pub use dataset::{
     DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, first_record,
     records_of_fraction,

@@ -70,7 +70,7 @@ fn exit_text(code: u8) -> String {
         Some(Exit::NothingMatches) => "nothing matches",
         Some(Exit::BadData) => "data",
         Some(Exit::Diverged) => "diverged",
-        Some(Exit::ModelMismatch) => "another model",
+        Some(Exit::ModelMismatch) => "another model or plan",
         Some(Exit::CannotRunHere) => "this machine cannot run it",
         Some(Exit::Checkpointed) => "a checkpoint is saved",
         Some(Exit::Interrupted | Exit::Terminated) => "stopped",

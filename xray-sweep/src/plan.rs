@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, Versioned, read_json};
+use xray_artifacts::{Exit, Failure, Versioned, cell_id, read_json};
 
 /// `plan.json`: what the cells were made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,7 +185,7 @@ fn cells(
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut cells = Vec::with_capacity(points.len());
     for (at, (point, config)) in points.iter().zip(&resolved.configs).enumerate() {
-        let id = id(config, &data.id, &resolved.version);
+        let id = cell_id(config, &data.id, &resolved.version);
         if let Some(first) = seen.insert(id.clone(), at) {
             let (a, b) = (&points[first], point);
             let message = format!("{:?} and {:?} come to the same run", a.settings(), b.settings());
@@ -210,20 +210,6 @@ fn cells(
         });
     }
     Ok(cells)
-}
-
-/// Hash of what decides a run's numbers. Threads, place and caching of the data decide none.
-fn id(config: &Json, dataset: &str, code: &str) -> String {
-    let mut config = config.clone();
-    if let Some(config) = config.as_object_mut() {
-        config.remove("threads");
-        if let Some(data) = config.get_mut("data").and_then(Json::as_object_mut) {
-            data.remove("dir");
-            data.remove("cache");
-        }
-    }
-    let text = serde_json::json!(["xray cell 1", config, dataset, code]).to_string();
-    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// The sweep's plan, for those who run it.

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xray_artifacts::{
-    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, read_sealed,
-    write_json, write_sealed,
+    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, cell_id,
+    read_sealed, write_json, write_sealed,
 };
 use xray_data::{Loader, LoaderConfig};
 use xray_metrics::Evaluation;
@@ -138,6 +138,9 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let mut warnings = Warnings { inner: &mut observers, heard: Vec::new() };
     let data = data::open(&config.data, config.seed, &mut warnings)?;
     claim_data(dir, data.dataset.id(), checkpoint.is_some())?;
+    if let Some(cell) = &options.cell {
+        is_cell(cell, config, data.dataset.id())?;
+    }
     let mut session = Session::open(dir, config, data, &mut warnings)?;
     let (ending, progress) = session.train(options, checkpoint, stop.clone(), started, &mut warnings)?;
     let mut outcome = session.outcome(&progress);
@@ -169,6 +172,23 @@ fn claim_data(dir: &RunDir, id: &str, continues: bool) -> Result<(), Failure> {
     }
     outcome.dataset = id.to_owned();
     Ok(write_sealed(&dir.result(), &outcome)?)
+}
+
+/// That these settings, data and program are those which the cell was planned with: a file edited by hand, or
+/// another build, would put the numbers of one run under the name of another.
+fn is_cell(cell: &str, config: &RunConfig, dataset: &str) -> Result<(), Failure> {
+    // By way of text, which keeps the numbers of single precision as the planner saw them.
+    let text = serde_json::to_string(config).expect("plain values");
+    let found = cell_id(&serde_json::from_str(&text).expect("just written"), dataset, VERSION);
+    if found == cell {
+        return Ok(());
+    }
+    let message = format!(
+        "this is not the run that was planned as cell {cell}: its configuration, data or trainer changed since, \
+         and make cell {found}"
+    );
+    Err(Failure::new(Exit::ModelMismatch, message)
+        .hint("undo the change; to run something else, plan it: `xray-sweep plan` with --axis or --set"))
 }
 
 /// Remembers warnings for the result, once each.

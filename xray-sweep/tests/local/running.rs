@@ -153,3 +153,23 @@ fn a_failed_cell_is_a_row_with_its_reason_and_is_run_again_only_when_asked() {
     assert_exit(&workplace.sweep(&["collect", "s"]), 4);
     assert_exit(&workplace.sweep(&["report", "s"]), 0);
 }
+
+#[test]
+fn a_configuration_edited_by_hand_is_refused_and_no_number_of_it_counts() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "1"]), 0);
+    let edited = workplace.id("s", 0);
+    let config = workplace.cell_file("s", &edited, "config.toml");
+    let planned = fs::read_to_string(&config).expect("planned");
+    fs::write(&config, planned.replace("width = 4", "width = 8")).expect("writable");
+
+    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    let result = workplace.result("s", &edited);
+    assert_eq!((&result["exit"], &result["scores"]), (&7.into(), &serde_json::json!({})));
+    let reason = result["reason"].as_str().expect("a sentence");
+    assert!(reason.contains(&format!("not the run that was planned as cell {edited}")), "{reason}");
+    assert_eq!(workplace.result("s", &workplace.id("s", 1))["state"], "finished");
+
+    fs::write(&config, planned).expect("writable");
+    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), 0);
+}
