@@ -5,7 +5,6 @@ use crate::steps;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -192,13 +191,13 @@ fn boot(folder: &Path, root: &Path) -> Result<Machine> {
     let configuration = write("pool.conf", CONFIGURATION)?;
     let wrapper = write("job-wrapper", include_str!("job-wrapper.sh"))?;
     let log = File::create(state.join("boot.log"))?;
+    // Not in a process group of its own: setsid would then fork and seem to have ended.
     let mut started = steps::command("setsid")
         .args(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--net", "--ipc"])
         .args(["--kill-child=KILL", "bash", "-c", include_str!("boot.sh"), "boot"])
         .args([root, &state, &configuration, &wrapper])
         .stdout(log.try_clone()?)
         .stderr(log)
-        .process_group(0)
         .spawn()
         .context("cannot start unshare")?;
     let up = waited(BOOT_TIMEOUT, || {
