@@ -55,12 +55,11 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     }
     place_holders(&dir, config, options)?;
     let outcome = run_in(&dir, config, options);
-    let (state, exit, reason) = match &outcome {
-        Ok(outcome) => (outcome.state, outcome.exit.unwrap_or_default(), outcome.reason.clone()),
-        Err(failure) => (state_of(failure.exit), failure.exit.code(), Some(failure.message.clone())),
-    };
     // Where even this cannot be written, the failure itself is the more useful message.
-    let recorded = record_end(&dir, state, exit, reason);
+    let recorded = match &outcome {
+        Ok(outcome) => end_status(&dir, outcome.state),
+        Err(failure) => record_failure(&dir, failure),
+    };
     let outcome = outcome?;
     recorded?;
     Ok(outcome)
@@ -108,11 +107,16 @@ fn state_of(exit: Exit) -> State {
     if exit == Exit::Diverged { State::Diverged } else { State::Failed }
 }
 
-fn record_end(dir: &RunDir, state: State, exit: u8, reason: Option<String>) -> Result<(), Failure> {
+fn record_failure(dir: &RunDir, failure: &Failure) -> Result<(), Failure> {
     let mut outcome: Outcome = read_sealed(&dir.result())?;
-    (outcome.state, outcome.exit, outcome.reason) = (state, Some(exit), reason);
+    (outcome.state, outcome.exit) = (state_of(failure.exit), Some(failure.exit.code()));
+    outcome.reason = Some(failure.message.clone());
     outcome.peak_memory_bytes = peak_memory_bytes();
     write_sealed(&dir.result(), &outcome)?;
+    end_status(dir, outcome.state)
+}
+
+fn end_status(dir: &RunDir, state: State) -> Result<(), Failure> {
     if dir.status().exists() {
         StatusFile::end(&dir.status(), state)?;
     }
@@ -153,11 +157,14 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         }
     };
     outcome.seconds.total = before + started.elapsed().as_secs_f64();
-    if let Some(exit) = interrupted {
-        (outcome.state, outcome.exit) = (State::Interrupted, Some(exit.code()));
+    outcome.exit = Some(interrupted.unwrap_or(Exit::Ok).code());
+    if interrupted.is_some() {
+        outcome.state = State::Interrupted;
         outcome.reason = Some("stopped and saved; the same command continues".to_owned());
     }
     (outcome.warnings, outcome.cell) = (warnings.heard, options.cell.clone());
+    outcome.peak_memory_bytes = peak_memory_bytes();
+    // Once: a finished result is never touched again.
     write_sealed(&dir.result(), &outcome)?;
     Ok(outcome)
 }
