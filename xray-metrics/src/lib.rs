@@ -28,6 +28,8 @@
 //! | [`baseline`] | what a predictor gets that looks at no image |
 //! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
 //! | [`collapse`] | labels that get the same score whatever the image |
+//! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
+//! | [`curves`], [`mod@thin`] | ROC and precision-recall curves, small enough to draw |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
 
 pub mod auc;
@@ -35,17 +37,25 @@ pub mod average_precision;
 pub mod baseline;
 pub mod bootstrap;
 pub mod collapse;
+pub mod confusion;
+pub mod curves;
 mod error;
 pub mod evaluation;
 mod mean;
 pub mod probability;
 mod random;
 mod scores;
+pub mod thin;
+pub mod wilson;
 
 pub use auc::auc;
 pub use average_precision::average_precision;
 pub use bootstrap::{AucIntervals, auc_intervals};
+pub use confusion::Confusion;
+pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
 pub use probability::{brier, log_loss};
 pub use scores::{Column, LabelCounts, Scores};
+pub use thin::thin;
+pub use wilson::{Proportion, wilson};
