@@ -74,6 +74,21 @@ pub enum Error {
         /// What stands in its place.
         value: f64,
     },
+    /// Text that names no threshold rule.
+    #[error(
+        "`{text}` is none of the threshold rules youden, max-f1, sensitivity>=S, specificity>=S, ppv>=S and \
+         lowest-positive"
+    )]
+    Rule {
+        /// The text.
+        text: String,
+    },
+    /// A threshold rule that no threshold or every threshold meets.
+    #[error("`{text}` asks for a share that is not above 0 and at most 1")]
+    RuleShare {
+        /// The text.
+        text: String,
+    },
 }
 
 /// One of `what` per label, or [`Error::PerLabel`].

@@ -30,6 +30,9 @@
 //! | [`collapse`] | labels that get the same score whatever the image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
 //! | [`curves`], [`mod@thin`] | ROC and precision-recall curves, small enough to draw |
+//! | [`split`] | which records may choose and which may only be reported |
+//! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
+//! | [`operating_point`] | what they do on the test records |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
 
 pub mod auc;
@@ -42,10 +45,14 @@ pub mod curves;
 mod error;
 pub mod evaluation;
 mod mean;
+pub mod operating_point;
 pub mod probability;
 mod random;
+pub mod rule;
 mod scores;
+pub mod split;
 pub mod thin;
+pub mod threshold;
 pub mod wilson;
 
 pub use auc::auc;
@@ -55,7 +62,11 @@ pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
+pub use operating_point::{OperatingPoint, operating_points};
 pub use probability::{brier, log_loss};
+pub use rule::Rule;
 pub use scores::{Column, LabelCounts, Scores};
+pub use split::{TestScores, ValidationScores};
 pub use thin::thin;
+pub use threshold::{Fitted, Undefined};
 pub use wilson::{Proportion, wilson};
