@@ -67,6 +67,12 @@ pub enum Error {
         /// How many records.
         expected: usize,
     },
+    /// The name of no calibration method.
+    #[error("no calibration is called `{text}`: temperature, platt or isotonic")]
+    Method {
+        /// What was written.
+        text: String,
+    },
     /// A training prevalence outside [0, 1].
     #[error("label {label}: the training prevalence is {value}, outside 0 to 1")]
     Prevalence {

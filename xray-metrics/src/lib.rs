@@ -34,6 +34,7 @@
 //! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
 //! | [`operating_point`] | what they do on the test records |
 //! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
+//! | [`calibration`] | logits made into probabilities that hold |
 //! | [`mod@decision_curve`] | whether acting on them does more good than harm |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
 
@@ -42,6 +43,7 @@ pub mod average_precision;
 pub mod baseline;
 pub mod bootstrap;
 pub mod brier_decomposition;
+pub mod calibration;
 pub mod collapse;
 pub mod confusion;
 pub mod curves;
@@ -64,6 +66,7 @@ pub use auc::auc;
 pub use average_precision::average_precision;
 pub use bootstrap::{AucIntervals, auc_intervals};
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
+pub use calibration::{Calibrator, Method, Uncalibrated, calibrate};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};
