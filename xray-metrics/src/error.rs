@@ -67,6 +67,14 @@ pub enum Error {
         /// How many records.
         expected: usize,
     },
+    /// Two models that were not scored on the same records.
+    #[error("the two models were scored on other records: they differ at record {record}, label {label}")]
+    OtherRecords {
+        /// The first row that differs.
+        record: usize,
+        /// The first column that differs.
+        label: usize,
+    },
     /// The name of no calibration method.
     #[error("no calibration is called `{text}`: temperature, platt or isotonic")]
     Method {

@@ -34,6 +34,8 @@
 //! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
 //! | [`operating_point`] | what they do on the test records |
 //! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
+//! | [`mod@delong`] | standard errors of AUCs without resampling |
+//! | [`comparison`] | two models on the same records |
 //! | [`calibration`] | logits made into probabilities that hold |
 //! | [`mod@decision_curve`] | whether acting on them does more good than harm |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
@@ -45,12 +47,15 @@ pub mod bootstrap;
 pub mod brier_decomposition;
 pub mod calibration;
 pub mod collapse;
+pub mod comparison;
 pub mod confusion;
 pub mod curves;
 pub mod decision_curve;
+pub mod delong;
 mod error;
 pub mod evaluation;
 mod mean;
+mod normal;
 pub mod operating_point;
 pub mod probability;
 mod random;
@@ -67,9 +72,11 @@ pub use average_precision::average_precision;
 pub use bootstrap::{AucIntervals, auc_intervals};
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
 pub use calibration::{Calibrator, Method, Uncalibrated, calibrate};
+pub use comparison::{Comparison, Difference, compare};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};
+pub use delong::{AucDifference, DeLong, delong, delong_difference};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
 pub use operating_point::{OperatingPoint, operating_points};

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The normal quantile of [`crate::bootstrap::LEVEL`], a tail being left on each side.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// A share of records with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
