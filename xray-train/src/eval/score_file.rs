@@ -41,8 +41,10 @@ impl ScoreFile {
             action: "read",
             source,
         })?;
-        let prefixed =
-            |failure: Failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure };
+        let prefixed = |failure: Failure| Failure {
+            message: format!("{}: {}", path.display(), failure.message),
+            ..failure
+        };
         read(file, kind).map_err(prefixed)
     }
 }
@@ -125,7 +127,8 @@ impl Columns {
                 at != score && (column == name || without_word(column, &TRUTH_WORDS) == Some(name))
             });
             let Some((truth, _)) = truth else {
-                let message = format!("the column `{column}` has scores, but no column has the truths of {name}");
+                let message =
+                    format!("the column `{column}` has scores, but no column has the truths of {name}");
                 return Err(bad(message).hint(format!("name one `{name}` or `true_{name}`, with 0 and 1")));
             };
             if labels.iter().any(|label: &LabelColumns| label.name == name) {
@@ -158,7 +161,8 @@ impl Columns {
         for label in &self.labels {
             let (score, said) = (&row[label.score], &row[label.truth]);
             let number = score.parse::<f64>().ok().filter(|number| number.is_finite());
-            scores.push(number.ok_or_else(|| format!("the score of {} is `{score}`, no number", label.name))?);
+            scores
+                .push(number.ok_or_else(|| format!("the score of {} is `{score}`, no number", label.name))?);
             truth.push(parse_truth(said).ok_or_else(|| {
                 format!("the truth of {} is `{said}`, not 0, 1 or empty for unknown", label.name)
             })?);
@@ -170,7 +174,8 @@ impl Columns {
             other => return Err(format!("the split is `{other}`, not val or test")),
         };
         let age = text(self.age);
-        let age = if age.is_empty() { f32::NAN } else { age.parse().map_err(|_| format!("the age is `{age}`"))? };
+        let age =
+            if age.is_empty() { f32::NAN } else { age.parse().map_err(|_| format!("the age is `{age}`"))? };
         let (patient, view, sex) = (text(self.patient), text(self.view), text(self.sex));
         Ok(Row { id, patient, split, view, sex, age, scores, truth })
     }
@@ -287,11 +292,27 @@ mod tests {
     fn what_cannot_be_read_names_its_line_and_label() {
         check_refused("a,b\n1,2\n", None, "no column has scores");
         check_refused("Mass,score_Mass\n", None, "no rows below the header");
-        check_refused("id,score_Mass\n1,0.5\n", None, "the column `score_Mass` has scores, but no column has the truths of Mass");
+        check_refused(
+            "id,score_Mass\n1,0.5\n",
+            None,
+            "the column `score_Mass` has scores, but no column has the truths of Mass",
+        );
         check_refused("Mass,score_Mass,Mass_pred\n1,0.5,0.5\n", None, "two columns have scores of Mass");
-        check_refused("Mass,score_Mass\n1,0.5\n0,nan\n", None, "line 3: the score of Mass is `nan`, no number");
-        check_refused("Mass,score_Mass\n2,0.5\n", None, "line 2: the truth of Mass is `2`, not 0, 1 or empty for unknown");
-        check_refused("Mass,score_Mass,split\n1,0.5,dev\n", None, "line 2: the split is `dev`, not val or test");
+        check_refused(
+            "Mass,score_Mass\n1,0.5\n0,nan\n",
+            None,
+            "line 3: the score of Mass is `nan`, no number",
+        );
+        check_refused(
+            "Mass,score_Mass\n2,0.5\n",
+            None,
+            "line 2: the truth of Mass is `2`, not 0, 1 or empty for unknown",
+        );
+        check_refused(
+            "Mass,score_Mass,split\n1,0.5,dev\n",
+            None,
+            "line 2: the split is `dev`, not val or test",
+        );
         let short = of("Mass,score_Mass\n1\n").expect_err("short").message;
         assert!(short.contains("line: 2"), "{short}");
     }

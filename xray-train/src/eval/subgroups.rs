@@ -36,13 +36,18 @@ const UNKNOWN: &str = "unknown";
 ///
 /// # Errors
 /// If the scores are not finite.
-pub fn subgroups(predictions: &Predictions, resamples: u32, seed: u64) -> xray_metrics::Result<Vec<Subgroup>> {
+pub fn subgroups(
+    predictions: &Predictions,
+    resamples: u32,
+    seed: u64,
+) -> xray_metrics::Result<Vec<Subgroup>> {
     let text = |values: &[String]| -> Vec<String> {
         values.iter().map(|value| if value.is_empty() { UNKNOWN.to_owned() } else { value.clone() }).collect()
     };
     let ages = predictions.ages.iter().map(|&age| age_band(age).to_owned()).collect();
     let mut found = Vec::new();
-    for (by, groups) in [("sex", text(&predictions.sexes)), ("age", ages), ("view", text(&predictions.views))] {
+    for (by, groups) in [("sex", text(&predictions.sexes)), ("age", ages), ("view", text(&predictions.views))]
+    {
         let mut names = groups.clone();
         names.sort_by_key(|name| (name == UNKNOWN, name.clone()));
         names.dedup();
@@ -130,7 +135,8 @@ mod tests {
         let groups = subgroups(&given, 0, 0).expect("finite");
         let sizes: Vec<_> = groups.iter().map(|group| (group.by, &group.group[..], group.records)).collect();
         let sexes = [("sex", "F", 3), ("sex", "M", 1), ("sex", "unknown", 1)];
-        let ages = [("age", "0–17", 1), ("age", "18–39", 1), ("age", "80 and more", 2), ("age", "unknown", 1)];
+        let ages =
+            [("age", "0–17", 1), ("age", "18–39", 1), ("age", "80 and more", 2), ("age", "unknown", 1)];
         assert_eq!(sizes, [&sexes[..], &ages[..]].concat());
     }
 
