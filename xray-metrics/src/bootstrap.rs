@@ -58,11 +58,10 @@ pub fn auc_intervals(
     resamples: u32,
     seed: u64,
 ) -> Result<AucIntervals> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let units = Units::new(scores.num_records(), patients)?;
     let labels: Vec<_> =
         (0..scores.num_labels()).map(|label| SortedLabel::new(scores, label, &units)).collect();
-    let drawn = draw_all(&labels, units.count, resamples, seed, threads);
+    let drawn = draw_all(&labels, units.count, resamples, seed, available_threads());
 
     let of_label = |(at, label): (usize, &SortedLabel)| {
         let sure = label.enough_units(units.count);
@@ -74,15 +73,19 @@ pub fn auc_intervals(
     Ok(AucIntervals { unit: units.unit, units: units.count, labels: of_labels, macro_auc })
 }
 
+pub(crate) fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Who the records belong to, numbered from 0 without gaps.
-struct Units {
+pub(crate) struct Units {
     unit: Unit,
-    of_record: Vec<usize>,
-    count: usize,
+    pub(crate) of_record: Vec<usize>,
+    pub(crate) count: usize,
 }
 
 impl Units {
-    fn new(records: usize, patients: Option<&[u32]>) -> Result<Self> {
+    pub(crate) fn new(records: usize, patients: Option<&[u32]>) -> Result<Self> {
         let Some(patients) = patients else {
             return Ok(Units { unit: Unit::Record, of_record: (0..records).collect(), count: records });
         };
@@ -103,7 +106,7 @@ impl Units {
 }
 
 /// The known records of one label in ascending order of score.
-struct SortedLabel(Vec<SortedRecord>);
+pub(crate) struct SortedLabel(Vec<SortedRecord>);
 
 struct SortedRecord {
     unit: usize,
@@ -113,7 +116,7 @@ struct SortedRecord {
 }
 
 impl SortedLabel {
-    fn new(scores: Scores<'_>, label: usize, units: &Units) -> Self {
+    pub(crate) fn new(scores: Scores<'_>, label: usize, units: &Units) -> Self {
         let known = |((score, truth), &unit): ((f64, Option<bool>), &usize)| Some((score, truth?, unit));
         let mut rows: Vec<_> = scores.rows_of(label).zip(&units.of_record).filter_map(known).collect();
         rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -122,7 +125,8 @@ impl SortedLabel {
         SortedLabel(rows.iter().enumerate().map(sorted).collect())
     }
 
-    fn enough_units(&self, units: usize) -> bool {
+    /// Whether both classes have [`MIN_UNITS`].
+    pub(crate) fn enough_units(&self, units: usize) -> bool {
         [true, false].iter().all(|&class| {
             let mut seen = vec![false; units];
             self.0
@@ -149,7 +153,7 @@ impl SortedLabel {
 }
 
 /// The AUCs of all labels, by resample.
-fn draw_all(
+pub(crate) fn draw_all(
     labels: &[SortedLabel],
     units: usize,
     resamples: u32,
@@ -178,7 +182,8 @@ fn draw_weights(weights: &mut [u32], random: &mut SplitMix64) {
     (0..weights.len()).for_each(|_| weights[random.below(weights.len())] += 1);
 }
 
-fn interval(aucs: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+/// The middle share of [`LEVEL`]; none of nothing.
+pub(crate) fn interval(aucs: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
     let mut aucs: Vec<_> = aucs.collect();
     aucs.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - LEVEL) / 2.0;

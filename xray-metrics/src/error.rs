@@ -1,5 +1,6 @@
 //! What can be wrong with scores and labels.
 
+use crate::Column;
 use thiserror::Error;
 
 /// The result of a function that checks its input.
@@ -66,6 +67,20 @@ pub enum Error {
         /// How many records.
         expected: usize,
     },
+    /// Two models that were not scored on the same records.
+    #[error("the two models were scored on other records: they differ at record {record}, label {label}")]
+    OtherRecords {
+        /// The first row that differs.
+        record: usize,
+        /// The first column that differs.
+        label: usize,
+    },
+    /// The name of no calibration method.
+    #[error("no calibration is called `{text}`: temperature, platt or isotonic")]
+    Method {
+        /// What was written.
+        text: String,
+    },
     /// A training prevalence outside [0, 1].
     #[error("label {label}: the training prevalence is {value}, outside 0 to 1")]
     Prevalence {
@@ -74,9 +89,47 @@ pub enum Error {
         /// What stands in its place.
         value: f64,
     },
+    /// Text that names no threshold rule.
+    #[error(
+        "`{text}` is none of the threshold rules youden, max-f1, sensitivity>=S, specificity>=S, ppv>=S and \
+         lowest-positive"
+    )]
+    Rule {
+        /// The text.
+        text: String,
+    },
+    /// A threshold rule that no threshold or every threshold meets.
+    #[error("`{text}` asks for a share that is not above 0 and at most 1")]
+    RuleShare {
+        /// The text.
+        text: String,
+    },
+    /// A probability outside [0, 1].
+    #[error("record {record}: the probability is {value}, outside 0 to 1")]
+    Probability {
+        /// The place among the known records.
+        record: usize,
+        /// What stands in its place.
+        value: f64,
+    },
+    /// Probabilities are to be put into no bins.
+    #[error("the number of bins is 0")]
+    NoBins,
+    /// A threshold probability at which no net benefit is defined.
+    #[error("the threshold probability is {value}, not at least 0 and below 1")]
+    ThresholdProbability {
+        /// The probability.
+        value: f64,
+    },
 }
 
 /// One of `what` per label, or [`Error::PerLabel`].
 pub(crate) fn check_per_label(what: &'static str, found: usize, expected: usize) -> Result<()> {
     if found == expected { Ok(()) } else { Err(Error::PerLabel { what, found, expected }) }
+}
+
+/// That the scores are probabilities, or [`Error::Probability`].
+pub(crate) fn check_probabilities(column: &Column) -> Result<()> {
+    let wrong = column.iter().enumerate().find(|(_, (p, _))| !(0.0..=1.0).contains(p));
+    wrong.map_or(Ok(()), |(record, (value, _))| Err(Error::Probability { record, value }))
 }

@@ -28,24 +28,63 @@
 //! | [`baseline`] | what a predictor gets that looks at no image |
 //! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
 //! | [`collapse`] | labels that get the same score whatever the image |
+//! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
+//! | [`curves`], [`mod@thin`] | ROC and precision-recall curves, small enough to draw |
+//! | [`split`] | which records may choose and which may only be reported |
+//! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
+//! | [`operating_point`] | what they do on the test records |
+//! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
+//! | [`mod@delong`] | standard errors of AUCs without resampling |
+//! | [`comparison`] | two models on the same records |
+//! | [`calibration`] | logits made into probabilities that hold |
+//! | [`mod@decision_curve`] | whether acting on them does more good than harm |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
 
 pub mod auc;
 pub mod average_precision;
 pub mod baseline;
 pub mod bootstrap;
+pub mod brier_decomposition;
+pub mod calibration;
 pub mod collapse;
+pub mod comparison;
+pub mod confusion;
+pub mod curves;
+pub mod decision_curve;
+pub mod delong;
 mod error;
 pub mod evaluation;
 mod mean;
+mod normal;
+pub mod operating_point;
 pub mod probability;
 mod random;
+pub mod reliability;
+pub mod rule;
 mod scores;
+pub mod split;
+pub mod thin;
+pub mod threshold;
+pub mod wilson;
 
 pub use auc::auc;
 pub use average_precision::average_precision;
 pub use bootstrap::{AucIntervals, auc_intervals};
+pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
+pub use calibration::{Calibrator, Method, Uncalibrated, calibrate};
+pub use comparison::{Comparison, Difference, compare};
+pub use confusion::Confusion;
+pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
+pub use decision_curve::{NetBenefit, decision_curve};
+pub use delong::{AucDifference, DeLong, delong, delong_difference};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
+pub use operating_point::{OperatingPoint, operating_points};
 pub use probability::{brier, log_loss};
+pub use reliability::{Binning, ReliabilityBin, ece, reliability};
+pub use rule::Rule;
 pub use scores::{Column, LabelCounts, Scores};
+pub use split::{TestScores, ValidationScores};
+pub use thin::thin;
+pub use threshold::{Fitted, Undefined};
+pub use wilson::{Proportion, wilson};

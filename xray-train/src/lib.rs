@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod environment;
+pub mod eval;
 pub mod evaluate;
 pub mod events;
 pub mod layers;

@@ -1,0 +1,128 @@
+//! What the chosen thresholds do on the test records.
+
+use crate::error::check_per_label;
+use crate::threshold::Fitted;
+use crate::{Column, Confusion, Proportion, Result, TestScores};
+use serde::{Deserialize, Serialize};
+
+/// One label at its threshold. Intervals count records as independent ([`crate::wilson()`]); what the records
+/// do not define is null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPoint {
+    /// Logits of this or more are called positive.
+    pub threshold: f32,
+    /// Right and wrong calls.
+    pub confusion: Confusion,
+    /// Positives that are called so.
+    pub sensitivity: Option<Proportion>,
+    /// Negatives that are called so.
+    pub specificity: Option<Proportion>,
+    /// Positives among those called positive, at the prevalence of these records.
+    pub ppv: Option<Proportion>,
+    /// Negatives among those called negative, at the prevalence of these records.
+    pub npv: Option<Proportion>,
+    /// Harmonic mean of sensitivity and PPV, which is no share of records and has no such interval.
+    pub f1: Option<f64>,
+}
+
+/// Applies one threshold per label; none for a label that has none.
+///
+/// ```
+/// use xray_metrics::{Rule, Scores, TestScores, ValidationScores, operating_points, threshold};
+///
+/// let validation = Scores::new(&[-2.0, -1.0, 0.0, 2.0], &[0.0, 0.0, 1.0, 1.0], 1)?;
+/// let test = Scores::new(&[-2.0, 1.0, -0.7, 2.0], &[0.0, 0.0, 1.0, 1.0], 1)?;
+///
+/// let thresholds = threshold::fit(ValidationScores::new(validation), Rule::Youden);
+/// let points = operating_points(TestScores::new(test), &thresholds)?;
+/// let point = points[0].as_ref().expect("a threshold");
+/// assert_eq!(point.threshold, -0.5);
+/// assert_eq!(point.sensitivity.map(|share| share.value), Some(0.5)); // it was 1 on the other records
+/// # Ok::<(), xray_metrics::Error>(())
+/// ```
+///
+/// # Errors
+/// If there is not one threshold per label.
+pub fn operating_points(scores: TestScores<'_>, fitted: &[Fitted]) -> Result<Vec<Option<OperatingPoint>>> {
+    check_per_label("thresholds", fitted.len(), scores.num_labels())?;
+    let of_label = |(label, fitted): (usize, &Fitted)| {
+        let threshold = fitted.threshold()?;
+        Some(OperatingPoint::new(&scores.column(label), threshold))
+    };
+    Ok(fitted.iter().enumerate().map(of_label).collect())
+}
+
+impl OperatingPoint {
+    fn new(column: &Column, threshold: f32) -> Self {
+        let confusion = Confusion::at(column, f64::from(threshold));
+        OperatingPoint {
+            threshold,
+            confusion,
+            sensitivity: Proportion::of(confusion.true_positives, confusion.positives()),
+            specificity: Proportion::of(confusion.true_negatives, confusion.negatives()),
+            ppv: Proportion::of(confusion.true_positives, confusion.called_positive()),
+            npv: Proportion::of(confusion.true_negatives, confusion.called_negative()),
+            f1: confusion.f1(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threshold::Undefined;
+    use crate::{Error, Scores};
+    use proptest::prelude::*;
+
+    fn point(rows: &[(f32, f32)], threshold: f32) -> OperatingPoint {
+        let (scores, labels): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
+        let scores = TestScores::new(Scores::new(&scores, &labels, 1).expect("valid"));
+        let mut points = operating_points(scores, &[Fitted::Threshold(threshold)]).expect("one per label");
+        points.remove(0).expect("a threshold")
+    }
+
+    #[test]
+    fn labels_without_a_threshold_have_no_point() {
+        let truth = [1.0, 1.0, 0.0, f32::NAN];
+        let scores = TestScores::new(Scores::new(&[1.0, 1.0, 0.0, 0.0], &truth, 2).expect("valid"));
+        let why = Fitted::Undefined(Undefined::NoPositives);
+        let points = operating_points(scores, &[why, Fitted::Threshold(0.5)]).expect("one per label");
+        assert_eq!(points[0], None);
+        let found = points[1].as_ref().expect("a threshold");
+        let called = |share: Option<Proportion>| share.map(|share| share.value);
+        assert_eq!((called(found.sensitivity), called(found.specificity)), (Some(1.0), None));
+        let error = operating_points(scores, &[why]);
+        assert_eq!(error, Err(Error::PerLabel { what: "thresholds", found: 1, expected: 2 }));
+    }
+
+    #[test]
+    fn json_keeps_everything() {
+        let point = point(&[(0.1, 1.0), (0.0, 0.0)], 0.1);
+        let text = serde_json::to_string(&point).expect("finite");
+        assert!(text.starts_with(r#"{"threshold":0.1,"confusion":{"true_positives":1,"#), "{text}");
+        assert_eq!(serde_json::from_str::<OperatingPoint>(&text).expect("its own shape"), point);
+    }
+
+    proptest! {
+        /// Each share from its own definition, a record at a time.
+        #[test]
+        fn shares_are_those_of_the_records(
+            rows in prop::collection::vec(((-3_i8..3).prop_map(f32::from), 0_u8..3), 0..40),
+            threshold in -4.0..4.0_f32,
+        ) {
+            let rows: Vec<_> = rows.iter().map(|row| (row.0, [0.0, 1.0, f32::NAN][row.1 as usize])).collect();
+            let point = point(&rows, threshold);
+            let share = |of: fn(bool, bool) -> bool, among: fn(bool, bool) -> bool| {
+                let known = rows.iter().filter(|row| !row.1.is_nan());
+                let among = known.map(|row| (row.0 >= threshold, row.1 == 1.0)).filter(|&(c, p)| among(c, p));
+                let of = among.clone().filter(|&(c, p)| of(c, p)).count();
+                Proportion::of(of as u64, among.count() as u64)
+            };
+            prop_assert_eq!(point.sensitivity, share(|called, _| called, |_, positive| positive));
+            prop_assert_eq!(point.specificity, share(|called, _| !called, |_, positive| !positive));
+            prop_assert_eq!(point.ppv, share(|_, positive| positive, |called, _| called));
+            prop_assert_eq!(point.npv, share(|_, positive| !positive, |called, _| !called));
+            prop_assert_eq!(point.ppv.map(|share| share.value), point.confusion.ppv());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Which records may decide and which may only be reported. Whatever is fitted (a threshold, a calibration)
+//! takes [`ValidationScores`], whatever reports how good the fitted thing is takes [`TestScores`]; nothing
+//! makes one of the other, so a figure on the records that chose the threshold does not compile.
+//!
+//! ```
+//! use xray_metrics::{Rule, Scores, TestScores, ValidationScores, threshold};
+//!
+//! let scores = Scores::new(&[0.0, 1.0], &[0.0, 1.0], 1)?;
+//! threshold::fit(ValidationScores::new(scores), Rule::Youden);
+//! # Ok::<(), xray_metrics::Error>(())
+//! ```
+//!
+//! ```compile_fail,E0308
+//! use xray_metrics::{Rule, Scores, TestScores, ValidationScores, threshold};
+//!
+//! let scores = Scores::new(&[0.0, 1.0], &[0.0, 1.0], 1)?;
+//! threshold::fit(TestScores::new(scores), Rule::Youden);
+//! # Ok::<(), xray_metrics::Error>(())
+//! ```
+
+use crate::{Column, Scores};
+
+/// Scores of the validation records: those that choose.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidationScores<'a>(Scores<'a>);
+
+impl<'a> ValidationScores<'a> {
+    /// Says that these are the validation records.
+    pub fn new(scores: Scores<'a>) -> Self {
+        ValidationScores(scores)
+    }
+
+    /// Columns.
+    pub fn num_labels(&self) -> usize {
+        self.0.num_labels()
+    }
+
+    pub(crate) fn column(&self, label: usize) -> Column {
+        self.0.column(label)
+    }
+}
+
+/// Scores of the test records: those that are looked at once, when all is chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct TestScores<'a>(Scores<'a>);
+
+impl<'a> TestScores<'a> {
+    /// Says that these are the test records.
+    pub fn new(scores: Scores<'a>) -> Self {
+        TestScores(scores)
+    }
+
+    /// Columns.
+    pub fn num_labels(&self) -> usize {
+        self.0.num_labels()
+    }
+
+    pub(crate) fn column(&self, label: usize) -> Column {
+        self.0.column(label)
+    }
+}

@@ -1,0 +1,16 @@
+//! `xray-eval`: what a model's scores are worth, from the files alone. Thresholds and calibrations are fitted on
+//! validation records and reported on test records; nothing here trains.
+
+mod appraisal;
+pub mod cli;
+mod comparison;
+mod score_file;
+mod subgroups;
+mod subject;
+mod text_table;
+
+pub use appraisal::{Appraisal, LabelPoint, LabelReliability, OperatingPoints, Settings, appraise};
+pub use comparison::{ComparedModels, compare_subjects};
+pub use score_file::{ScoreFile, ScoreKind};
+pub use subgroups::{Subgroup, subgroups};
+pub use subject::Subject;

@@ -1,0 +1,151 @@
+//! The same figures for parts of the records: by sex, age band and view. A model may serve one group worse than
+//! another, and a mean hides it.
+
+use super::text_table::{TextTable, with_interval};
+use serde::Serialize;
+use xray_artifacts::Predictions;
+use xray_metrics::{Scores, auc, auc_intervals};
+
+/// A part of the records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Subgroup {
+    /// `sex`, `age` or `view`.
+    pub by: &'static str,
+    /// Such as `F`, `40–59` or `PA`; `unknown` where nobody knows.
+    pub group: String,
+    /// How many records.
+    pub records: usize,
+    /// How many patients; null where nobody knows.
+    pub patients: Option<usize>,
+    /// Mean AUC of the labels that have one here.
+    pub macro_auc: Option<f64>,
+    /// Its interval over other patients.
+    pub macro_auc_interval: Option<[f64; 2]>,
+    /// Labels without a positive or without a negative record here.
+    pub undefined_labels: usize,
+    /// Per label, in the order of the model's outputs.
+    pub auc: Vec<Option<f64>>,
+}
+
+/// First year of each band and its name.
+const AGE_BANDS: [(f32, &str); 5] =
+    [(0.0, "0–17"), (18.0, "18–39"), (40.0, "40–59"), (60.0, "60–79"), (80.0, "80 and more")];
+const UNKNOWN: &str = "unknown";
+
+/// Every group that has a record; nothing where no record says its sex, age or view.
+///
+/// # Errors
+/// If the scores are not finite.
+pub fn subgroups(
+    predictions: &Predictions,
+    resamples: u32,
+    seed: u64,
+) -> xray_metrics::Result<Vec<Subgroup>> {
+    let text = |values: &[String]| -> Vec<String> {
+        values.iter().map(|value| if value.is_empty() { UNKNOWN.to_owned() } else { value.clone() }).collect()
+    };
+    let ages = predictions.ages.iter().map(|&age| age_band(age).to_owned()).collect();
+    let mut found = Vec::new();
+    for (by, groups) in [("sex", text(&predictions.sexes)), ("age", ages), ("view", text(&predictions.views))]
+    {
+        let mut names = groups.clone();
+        names.sort_by_key(|name| (name == UNKNOWN, name.clone()));
+        names.dedup();
+        if names == [UNKNOWN] {
+            continue;
+        }
+        for group in names {
+            let places: Vec<_> = (0..groups.len()).filter(|&at| groups[at] == group).collect();
+            found.push(subgroup(by, group, &predictions.records(&places), resamples, seed)?);
+        }
+    }
+    Ok(found)
+}
+
+fn subgroup(
+    by: &'static str,
+    group: String,
+    part: &Predictions,
+    resamples: u32,
+    seed: u64,
+) -> xray_metrics::Result<Subgroup> {
+    let scores = Scores::new(&part.logits, &part.truth, part.labels.len())?;
+    let aucs: Vec<_> = (0..part.labels.len()).map(|label| auc(&scores.column(label))).collect();
+    let patients = part.patient_numbers();
+    let intervals = auc_intervals(scores, patients.as_deref(), resamples, seed)?;
+    let defined: Vec<f64> = aucs.iter().copied().flatten().collect();
+    Ok(Subgroup {
+        by,
+        group,
+        records: part.ids.len(),
+        patients: patients.map(|_| intervals.units),
+        macro_auc: (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64),
+        macro_auc_interval: intervals.macro_auc,
+        undefined_labels: aucs.len() - defined.len(),
+        auc: aucs,
+    })
+}
+
+fn age_band(age: f32) -> &'static str {
+    let band = AGE_BANDS.iter().rev().find(|(first, _)| age >= *first);
+    band.map_or(UNKNOWN, |(_, name)| name)
+}
+
+/// For a terminal; nothing without groups.
+pub(super) fn table(groups: &[Subgroup]) -> String {
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut table = TextTable::new(&["group", "records", "patients", "macro-AUC", "labels with AUC"]);
+    for group in groups {
+        table.row(vec![
+            format!("{} {}", group.by, group.group),
+            group.records.to_string(),
+            group.patients.map_or("–".to_owned(), |patients| patients.to_string()),
+            with_interval(group.macro_auc, group.macro_auc_interval),
+            format!("{} of {}", group.auc.len() - group.undefined_labels, group.auc.len()),
+        ]);
+    }
+    table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xray_artifacts::Split;
+
+    fn predictions(sexes: &[&str], ages: &[f32]) -> Predictions {
+        let records = sexes.len();
+        Predictions {
+            split: Split::Test,
+            labels: vec!["Mass".into()],
+            ids: (0..records).map(|at| at.to_string()).collect(),
+            patients: vec![],
+            views: vec![String::new(); records],
+            sexes: sexes.iter().map(|&sex| sex.to_owned()).collect(),
+            ages: ages.to_vec(),
+            logits: (0..records).map(|at| at as f32).collect(),
+            truth: (0..records).map(|at| f32::from(u8::from(at % 2 == 1))).collect(),
+        }
+    }
+
+    #[test]
+    fn every_record_is_in_one_group_of_each_kind_that_is_known() {
+        let given = predictions(&["F", "M", "F", "", "F"], &[17.0, 18.0, 80.0, f32::NAN, 120.0]);
+        let groups = subgroups(&given, 0, 0).expect("finite");
+        let sizes: Vec<_> = groups.iter().map(|group| (group.by, &group.group[..], group.records)).collect();
+        let sexes = [("sex", "F", 3), ("sex", "M", 1), ("sex", "unknown", 1)];
+        let ages =
+            [("age", "0–17", 1), ("age", "18–39", 1), ("age", "80 and more", 2), ("age", "unknown", 1)];
+        assert_eq!(sizes, [&sexes[..], &ages[..]].concat());
+    }
+
+    #[test]
+    fn a_group_of_one_class_has_no_auc() {
+        let groups = subgroups(&predictions(&["F", "M", "F", "F"], &[f32::NAN; 4]), 0, 0).expect("finite");
+        // F holds scores 0, 2 and 3, of which 3 is positive.
+        assert_eq!((groups[0].macro_auc, groups[0].undefined_labels), (Some(1.0), 0));
+        assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
+        assert!(table(&groups).contains("sex M"), "{}", table(&groups));
+    }
+}

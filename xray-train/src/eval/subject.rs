@@ -1,0 +1,91 @@
+//! What is evaluated: a model's scores on test records, and on validation records where there are any. They come
+//! from a run directory or from a score file.
+
+use super::score_file::{ScoreFile, ScoreKind};
+use crate::run::Outcome;
+use std::path::Path;
+use xray_artifacts::{Exit, Failure, Predictions, Split, read_sealed};
+use xray_metrics::Scores;
+
+/// A model's scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Those that are reported.
+    pub test: Predictions,
+    /// Those that choose thresholds and calibrations.
+    pub val: Option<Predictions>,
+    /// Share of positives per label in the training records, or in the records that are nearest to them; NaN where
+    /// nobody knows.
+    pub train_prevalence: Vec<f64>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+impl Subject {
+    /// A run directory's, or a score file's.
+    pub fn open(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
+        if path.is_dir() { Subject::of_run(path) } else { Subject::of_scores(path, kind) }
+    }
+
+    /// Of a finished run.
+    pub fn of_run(dir: &Path) -> Result<Subject, Failure> {
+        let result = dir.join("result.json");
+        if !result.is_file() {
+            return Err(Failure::new(Exit::NothingMatches, format!("{} is no run directory", dir.display()))
+                .hint("name the folder that `xray-train` printed, or a CSV file of scores"));
+        }
+        let outcome: Outcome = read_sealed(&result)?;
+        let load = |split: Split| Predictions::load(&dir.join(format!("predictions-{split}.safetensors")));
+        let unfinished = |failure: Failure| match outcome.scores.is_empty() {
+            true => {
+                Failure::new(Exit::NothingMatches, format!("the run in {} is not finished", dir.display()))
+                    .hint("start it again: it continues")
+            }
+            false => failure,
+        };
+        let (val, test) = (load(Split::Val).map_err(unfinished)?, load(Split::Test).map_err(unfinished)?);
+        let scored = outcome.scores.get(&Split::Test).or(outcome.scores.get(&Split::Val));
+        let train_prevalence = scored.map_or_else(
+            || vec![f64::NAN; test.labels.len()],
+            |scores| scores.labels.iter().map(|label| label.train_prevalence.unwrap_or(f64::NAN)).collect(),
+        );
+        Ok(Subject { test, val: Some(val), train_prevalence, notes: Vec::new() })
+    }
+
+    /// Of any framework.
+    pub fn of_scores(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
+        let ScoreFile { kind: found, mut splits } = ScoreFile::read(path, kind)?;
+        let test = splits.remove(&Split::Test).ok_or_else(|| {
+            Failure::new(Exit::BadData, format!("{}: no row is of the test split", path.display()))
+                .hint("rows without a split count as test; leave the column out, or write `test`")
+        })?;
+        let (train, val) = (splits.remove(&Split::Train), splits.remove(&Split::Val));
+        let mut notes = vec![match found {
+            ScoreKind::Probabilities => "scores are taken for probabilities".to_owned(),
+            ScoreKind::Logits => "scores are taken for logits".to_owned(),
+        }];
+        let (nearest, what) = match (&train, &val) {
+            (Some(train), _) => (train, "the training rows"),
+            (None, Some(val)) => (val, "the validation rows"),
+            (None, None) => (&test, "the test rows themselves, which flatters the baseline"),
+        };
+        notes.push(format!("the prevalence baseline comes from {what}"));
+        let train_prevalence = prevalence(nearest)?;
+        Ok(Subject { test, val, train_prevalence, notes })
+    }
+}
+
+fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {
+    let counts = scores(predictions)?.counts();
+    Ok(counts.iter().map(|label| label.prevalence().unwrap_or(f64::NAN)).collect())
+}
+
+/// The scores of a split, checked.
+pub(super) fn scores(predictions: &Predictions) -> Result<Scores<'_>, Failure> {
+    Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len())
+        .map_err(|error| failure(predictions.split, &error))
+}
+
+pub(super) fn failure(split: Split, error: &xray_metrics::Error) -> Failure {
+    Failure::new(Exit::BadData, format!("{split} split: {error}"))
+}
