@@ -263,14 +263,14 @@ impl Appraisal {
 
     fn calibration(&self) -> String {
         let mut table = TextTable::new(&["label", "as it is", "calibrated on validation"]);
+        let mut whys = String::new();
         for label in &self.reliability {
-            let after = match &label.uncalibrated {
-                Some(why) => format!("– ({why})"),
-                None => number(label.ece_calibrated),
-            };
-            table.row(vec![label.label.clone(), number(label.ece), after]);
+            if let Some(why) = &label.uncalibrated {
+                let _ = writeln!(whys, "{}: {why}", label.label);
+            }
+            table.row(vec![label.label.clone(), number(label.ece), number(label.ece_calibrated)]);
         }
-        table.text()
+        table.text() + &whys
     }
 }
 

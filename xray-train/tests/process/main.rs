@@ -1,6 +1,7 @@
 //! The real binary, in temporary folders, on phantoms made here.
 
 mod bad_input;
+mod evaluation;
 mod results;
 mod stopping;
 mod worker;
