@@ -45,6 +45,21 @@ struct Header {
 }
 
 impl Predictions {
+    /// Of no record yet.
+    pub fn empty(split: Split, labels: Vec<String>) -> Predictions {
+        Predictions {
+            split,
+            labels,
+            ids: Vec::new(),
+            patients: Vec::new(),
+            views: Vec::new(),
+            sexes: Vec::new(),
+            ages: Vec::new(),
+            logits: Vec::new(),
+            truth: Vec::new(),
+        }
+    }
+
     /// Writes the file.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let floats = [&self.ages, &self.truth, &self.logits].map(|values| little_endian(values));

@@ -52,14 +52,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn column(rows: &[(f64, bool)]) -> Column {
-        let (scores, positive) = rows.iter().copied().unzip();
-        Column::new(scores, positive).expect("finite")
-    }
-
     #[test]
     fn the_ends_of_the_scale() {
-        let check = |rows: &[(f64, bool)], expected| assert_eq!(auc(&column(rows)), expected);
+        let check = |rows: &[(f64, bool)], expected| assert_eq!(auc(&Column::of_rows(rows)), expected);
         check(&[(-1.0, false), (1.0, true)], Some(1.0));
         check(&[(1.0, false), (-1.0, true)], Some(0.0));
         check(&[(0.0, false), (-0.0, true)], Some(0.5));
@@ -77,7 +72,7 @@ mod tests {
         let (m, k) = (f64::from(steps), f64::from(shift));
         // A positive loses to the m-k-1, m-k-2, ... 1 negatives above it, and ties with one of m-k.
         let losses = (m - k) * (m - k - 1.0) / 2.0 + (m - k) / 2.0;
-        let found = auc(&column(&rows)).expect("both classes");
+        let found = auc(&Column::of_rows(&rows)).expect("both classes");
         assert!((found - (1.0 - losses / (m * m))).abs() < 1e-15, "{found}");
     }
 
@@ -107,13 +102,13 @@ mod tests {
     proptest! {
         #[test]
         fn ranks_agree_with_counted_pairs(rows in rows()) {
-            prop_assert_eq!(auc(&column(&rows)), by_pairs(&rows));
+            prop_assert_eq!(auc(&Column::of_rows(&rows)), by_pairs(&rows));
         }
 
         #[test]
         fn reversed_scores_give_the_rest_to_one(rows in rows()) {
             let reversed: Vec<_> = rows.iter().map(|&(score, positive)| (-score, positive)).collect();
-            match (auc(&column(&rows)), auc(&column(&reversed))) {
+            match (auc(&Column::of_rows(&rows)), auc(&Column::of_rows(&reversed))) {
                 (Some(one), Some(other)) => prop_assert!((one + other - 1.0).abs() < 1e-15),
                 (one, other) => prop_assert_eq!(one, other),
             }

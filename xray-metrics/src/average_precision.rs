@@ -26,8 +26,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(rows: &[(f64, bool)]) -> Option<f64> {
-        let (scores, positive) = rows.iter().copied().unzip();
-        average_precision(&Column::new(scores, positive).expect("finite"))
+        average_precision(&Column::of_rows(rows))
     }
 
     #[test]

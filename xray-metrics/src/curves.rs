@@ -83,15 +83,10 @@ mod tests {
     use crate::{auc, average_precision};
     use proptest::prelude::*;
 
-    fn column(rows: &[(f64, bool)]) -> Column {
-        let (scores, positive) = rows.iter().copied().unzip();
-        Column::new(scores, positive).expect("finite")
-    }
-
     #[test]
     fn tied_records_are_called_together() {
         let rows = [(3.0, true), (2.0, false), (2.0, true), (1.0, false), (0.0, false)];
-        let points = precision_recall_curve(&column(&rows)).expect("both classes");
+        let points = precision_recall_curve(&Column::of_rows(&rows)).expect("both classes");
         let points: Vec<_> = points.iter().map(|p| (p.threshold, p.precision, p.recall)).collect();
         let expected = [
             (None, 1.0, 0.0),
@@ -105,7 +100,8 @@ mod tests {
 
     #[test]
     fn equal_scores_leave_the_two_ends() {
-        let curve = roc_curve(&column(&[(7.0, true), (7.0, false), (7.0, false)])).expect("both classes");
+        let curve =
+            roc_curve(&Column::of_rows(&[(7.0, true), (7.0, false), (7.0, false)])).expect("both classes");
         let point =
             |threshold, rate| RocPoint { threshold, false_positive_rate: rate, true_positive_rate: rate };
         assert_eq!(curve, [point(None, 0.0), point(Some(7.0), 1.0)]);
@@ -114,8 +110,8 @@ mod tests {
     #[test]
     fn a_missing_class_has_no_curve() {
         let check = |rows: &[(f64, bool)]| {
-            assert_eq!(roc_curve(&column(rows)), None);
-            assert_eq!(precision_recall_curve(&column(rows)), None);
+            assert_eq!(roc_curve(&Column::of_rows(rows)), None);
+            assert_eq!(precision_recall_curve(&Column::of_rows(rows)), None);
         };
         check(&[]);
         check(&[(1.0, true), (2.0, true)]);
@@ -124,7 +120,7 @@ mod tests {
 
     #[test]
     fn json_says_null_where_there_is_no_threshold() {
-        let curve = roc_curve(&column(&[(0.5, true), (0.25, false)])).expect("both classes");
+        let curve = roc_curve(&Column::of_rows(&[(0.5, true), (0.25, false)])).expect("both classes");
         let text = serde_json::to_string(&curve).expect("finite");
         assert!(text.starts_with(r#"[{"threshold":null,"false_positive_rate":0.0,"#), "{text}");
         assert_eq!(serde_json::from_str::<Vec<RocPoint>>(&text).expect("its own shape"), curve);
@@ -137,7 +133,7 @@ mod tests {
         fn the_areas_are_the_known_ones(
             rows in prop::collection::vec(((-6_i32..6).prop_map(f64::from), any::<bool>()), 0..60)
         ) {
-            let column = column(&rows);
+            let column = Column::of_rows(&rows);
             let area: Option<f64> = roc_curve(&column).map(|curve| curve.windows(2).map(|pair| {
                 let width = pair[1].false_positive_rate - pair[0].false_positive_rate;
                 width * (pair[0].true_positive_rate + pair[1].true_positive_rate) / 2.0

@@ -65,15 +65,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn column(rows: &[(f64, bool)]) -> Column {
-        let (probabilities, positive) = rows.iter().copied().unzip();
-        Column::new(probabilities, positive).expect("finite")
-    }
-
     #[test]
     fn closed_forms() {
         let check = |rows: &[(f64, bool)], pt, model: f64, treat_all: f64| {
-            let found = decision_curve(&column(rows), &[pt]).expect("valid").expect("records")[0];
+            let found = decision_curve(&Column::of_rows(rows), &[pt]).expect("valid").expect("records")[0];
             assert!((found.model - model).abs() < 1e-14, "{found:?}");
             assert!((found.treat_all - treat_all).abs() < 1e-13, "{found:?}");
             assert_eq!((found.threshold_probability, found.treat_none), (pt, 0.0));
@@ -90,14 +85,14 @@ mod tests {
     #[test]
     fn what_has_no_net_benefit_is_refused() {
         let check = |p, pt, expected: &str| {
-            let error = decision_curve(&column(&[(p, true)]), &[0.5, pt]).expect_err(expected);
+            let error = decision_curve(&Column::of_rows(&[(p, true)]), &[0.5, pt]).expect_err(expected);
             assert_eq!(error.to_string(), expected);
         };
         check(0.5, 1.0, "the threshold probability is 1, not at least 0 and below 1");
         check(0.5, -0.1, "the threshold probability is -0.1, not at least 0 and below 1");
         check(0.5, f64::NAN, "the threshold probability is NaN, not at least 0 and below 1");
         check(3.0, 0.1, "record 0: the probability is 3, outside 0 to 1");
-        assert_eq!(decision_curve(&column(&[]), &[0.5]), Ok(None));
+        assert_eq!(decision_curve(&Column::of_rows(&[]), &[0.5]), Ok(None));
     }
 
     proptest! {
@@ -113,7 +108,7 @@ mod tests {
                 (false, _) => 0.0,
             };
             let mean = |of: &dyn Fn(&(f64, bool)) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
-            let found = decision_curve(&column(&rows), &[pt]).expect("valid").expect("records")[0];
+            let found = decision_curve(&Column::of_rows(&rows), &[pt]).expect("valid").expect("records")[0];
             prop_assert!((found.model - mean(&|row| gain(row.0 >= pt, row.1))).abs() < 1e-10);
             prop_assert!((found.treat_all - mean(&|row| gain(true, row.1))).abs() < 1e-10);
         }

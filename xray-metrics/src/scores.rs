@@ -149,6 +149,15 @@ impl Column {
     }
 }
 
+#[cfg(test)]
+impl Column {
+    /// As tests write them.
+    pub(crate) fn of_rows(rows: &[(f64, bool)]) -> Self {
+        let (scores, positive) = rows.iter().copied().unzip();
+        Column::new(scores, positive).expect("finite")
+    }
+}
+
 /// How many records say what of a label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelCounts {

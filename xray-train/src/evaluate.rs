@@ -49,17 +49,7 @@ impl Evaluator {
     ) -> Result<Option<Predictions>, Failure> {
         let batches = self.loader.batches_per_epoch() as u64;
         observer.observe(&Event::EvaluationBegins { split: self.split, batches })?;
-        let mut predictions = Predictions {
-            split: self.split,
-            labels: self.dataset.labels().to_vec(),
-            ids: Vec::new(),
-            patients: Vec::new(),
-            views: Vec::new(),
-            sexes: Vec::new(),
-            ages: Vec::new(),
-            logits: Vec::new(),
-            truth: Vec::new(),
-        };
+        let mut predictions = Predictions::empty(self.split, self.dataset.labels().to_vec());
         for batch in self.loader.epoch(0, 0) {
             if stop.requested().is_some() {
                 return Ok(None);

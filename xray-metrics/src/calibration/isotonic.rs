@@ -75,15 +75,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn column(rows: &[(f64, bool)]) -> Column {
-        let (scores, positive) = rows.iter().copied().unzip();
-        Column::new(scores, positive).expect("finite")
-    }
-
     #[test]
     fn neighbours_that_fall_share_their_mean() {
         let rows = [(1.0, false), (2.0, true), (3.0, false), (4.0, true), (5.0, true)];
-        let Ok(Calibrator::Isotonic { logits, probabilities }) = fit(&column(&rows)) else { panic!("fits") };
+        let Ok(Calibrator::Isotonic { logits, probabilities }) = fit(&Column::of_rows(&rows)) else {
+            panic!("fits")
+        };
         assert_eq!(logits, [1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(probabilities, [0.0, 0.5, 0.5, 1.0, 1.0]);
         let at = |logit| interpolate(&logits, &probabilities, logit);
@@ -92,7 +89,7 @@ mod tests {
 
     #[test]
     fn scores_that_only_fall_are_refused() {
-        assert_eq!(fit(&column(&[(1.0, true), (2.0, false)])), Err(Uncalibrated::Falling));
+        assert_eq!(fit(&Column::of_rows(&[(1.0, true), (2.0, false)])), Err(Uncalibrated::Falling));
     }
 
     proptest! {
@@ -110,7 +107,7 @@ mod tests {
                 let within: Vec<_> = sorted.iter().filter(|row| row.0 >= low && row.0 <= high).collect();
                 within.iter().filter(|row| row.1).count() as f64 / within.len() as f64
             };
-            let blocks = pooled(&column(&rows));
+            let blocks = pooled(&Column::of_rows(&rows));
             for (at, &place) in places.iter().enumerate() {
                 let lowest = |&low: &f64| places[at..].iter().map(|&high| mean(low, high)).fold(f64::MAX, f64::min);
                 let expected = places[..=at].iter().map(lowest).fold(f64::MIN, f64::max);

@@ -78,10 +78,8 @@ mod tests {
     use super::*;
 
     fn of(rows: &[(f64, bool)]) -> Result<(f64, f64), Uncalibrated> {
-        let (scores, positive): (Vec<f64>, Vec<bool>) = rows.iter().copied().unzip();
-        let positives = positive.iter().filter(|&&positive| positive).count() as u64;
-        let negatives = positive.len() as u64 - positives;
-        match fit(&Column::new(scores, positive).expect("finite"), positives, negatives)? {
+        let positives = rows.iter().filter(|row| row.1).count() as u64;
+        match fit(&Column::of_rows(rows), positives, rows.len() as u64 - positives)? {
             Calibrator::Platt { scale, shift } => Ok((scale, shift)),
             other => panic!("{other:?}"),
         }

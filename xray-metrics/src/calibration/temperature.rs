@@ -44,8 +44,7 @@ mod tests {
     use super::*;
 
     fn of(rows: &[(f64, bool)]) -> Result<Calibrator, Uncalibrated> {
-        let (scores, positive) = rows.iter().copied().unzip();
-        fit(&Column::new(scores, positive).expect("finite"))
+        fit(&Column::of_rows(rows))
     }
 
     /// Three of four positive at logit 6 (and the mirror image) call for log-odds ln 3.

@@ -10,7 +10,7 @@ use xray_artifacts::{Failure, Predictions};
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::{
-    Binning, Column, Evaluation, Method, OperatingPoint, Proportion, Rule, Scores, TestScores,
+    Binning, Calibrator, Column, Evaluation, Method, OperatingPoint, Proportion, Rule, Scores, TestScores,
     ValidationScores, calibrate, ece, evaluate, operating_points, reliability,
 };
 
@@ -143,28 +143,22 @@ fn points(val: &Predictions, test: &Predictions, rule: Rule) -> Result<Operating
 fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliability>, Failure> {
     let test = scores(&subject.test)?;
     let fitted = match &subject.val {
-        Some(val) => calibrate(ValidationScores::new(scores(val)?), method).into_iter().map(Some).collect(),
-        None => vec![None; subject.test.labels.len()],
+        Some(val) => {
+            let fitted = calibrate(ValidationScores::new(scores(val)?), method).into_iter();
+            fitted.map(|label| label.map_err(|why| why.to_string())).collect()
+        }
+        None => vec![Err("there are no validation records".to_owned()); subject.test.labels.len()],
     };
-    let label = |(at, fitted): (usize, _)| -> Result<LabelReliability, Failure> {
-        let (calibrator, why) = match fitted {
-            Some(Ok(calibrator)) => (Some(calibrator), None),
-            Some(Err(why)) => (None, Some(xray_metrics::Uncalibrated::to_string(&why))),
-            None => (None, Some("there are no validation records".to_owned())),
-        };
-        let after = |logit| {
-            calibrator
-                .as_ref()
-                .map_or(f64::NAN, |fitted: &xray_metrics::Calibrator| fitted.probability(logit))
-        };
-        Ok(LabelReliability {
-            label: subject.test.labels[at].clone(),
-            ece: error_of(test, at, sigmoid),
-            ece_calibrated: calibrator.as_ref().and_then(|_| error_of(test, at, after)),
-            uncalibrated: why,
-        })
+    let label = |(at, fitted): (usize, Result<Calibrator, String>)| LabelReliability {
+        label: subject.test.labels[at].clone(),
+        ece: error_of(test, at, sigmoid),
+        ece_calibrated: fitted
+            .as_ref()
+            .ok()
+            .and_then(|fit| error_of(test, at, |logit| fit.probability(logit))),
+        uncalibrated: fitted.err(),
     };
-    fitted.into_iter().enumerate().map(label).collect()
+    Ok(fitted.into_iter().enumerate().map(label).collect())
 }
 
 fn error_of(test: Scores<'_>, label: usize, probability: impl Fn(f64) -> f64) -> Option<f64> {

@@ -65,7 +65,8 @@ fn read(file: impl std::io::Read, kind: Option<ScoreKind>) -> Result<ScoreFile, 
     let kind = decide(kind, &rows, &columns)?;
     let mut splits: BTreeMap<Split, Predictions> = BTreeMap::new();
     for row in rows {
-        let predictions = splits.entry(row.split).or_insert_with(|| columns.empty(row.split));
+        let predictions =
+            splits.entry(row.split).or_insert_with(|| Predictions::empty(row.split, columns.names()));
         row.push_to(predictions, kind);
     }
     for predictions in splits.values_mut() {
@@ -180,18 +181,8 @@ impl Columns {
         Ok(Row { id, patient, split, view, sex, age, scores, truth })
     }
 
-    fn empty(&self, split: Split) -> Predictions {
-        Predictions {
-            split,
-            labels: self.labels.iter().map(|label| label.name.clone()).collect(),
-            ids: Vec::new(),
-            patients: Vec::new(),
-            views: Vec::new(),
-            sexes: Vec::new(),
-            ages: Vec::new(),
-            logits: Vec::new(),
-            truth: Vec::new(),
-        }
+    fn names(&self) -> Vec<String> {
+        self.labels.iter().map(|label| label.name.clone()).collect()
     }
 }
 

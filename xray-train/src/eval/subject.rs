@@ -3,6 +3,7 @@
 
 use super::score_file::{ScoreFile, ScoreKind};
 use crate::run::Outcome;
+use std::collections::HashSet;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Predictions, Split, read_sealed};
 use xray_metrics::Scores;
@@ -70,9 +71,19 @@ impl Subject {
             (None, None) => (&test, "the test rows themselves, which flatters the baseline"),
         };
         notes.push(format!("the prevalence baseline comes from {what}"));
+        notes.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
         let train_prevalence = prevalence(nearest)?;
         Ok(Subject { test, val, train_prevalence, notes })
     }
+}
+
+/// A sentence, if thresholds would be chosen on patients that they are reported on.
+fn shared_patients(val: &Predictions, test: &Predictions) -> Option<String> {
+    let chosen_on: HashSet<&String> = val.patients.iter().collect();
+    let shared = test.patients.iter().collect::<HashSet<_>>().intersection(&chosen_on).count();
+    (shared > 0).then(|| {
+        format!("patients in validation and in test: {shared}; thresholds and calibrations look better than they are")
+    })
 }
 
 fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {

@@ -1,5 +1,6 @@
 //! Tables for a terminal: columns as wide as what stands in them, numbers to the right.
 
+pub(super) use crate::table::number;
 use std::fmt::Write;
 
 /// A table that grows row by row. The first column is text, the others are numbers.
@@ -33,11 +34,6 @@ impl TextTable {
         }
         text
     }
-}
-
-/// Three digits, or a dash where nothing is defined.
-pub(super) fn number(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// `0.812 (0.790–0.833)`, with a dash for what is not defined.

@@ -42,6 +42,10 @@ fn what_cannot_be_evaluated_says_why() {
     check(&["run", "nowhere"], 3, "nowhere is no run directory");
     check(&["score", "a.csv", "--scores", "probabilities"], 5, "a.csv: row 2: the score of Mass is 1.5");
     check(&["score", "a.csv", "--rule", "sensitivity>=2"], 2, "sensitivity>=2");
+    let leaky = "patient,split,Mass,score_Mass\np,val,1,0.9\nq,val,0,0.2\np,test,1,0.8\nr,test,0,0.1\n";
+    std::fs::write(workplace.path("leaky.csv"), leaky).expect("writable");
+    let text = stdout(&eval(&workplace, &["score", "leaky.csv"]));
+    assert!(text.contains("patients in validation and in test: 1;"), "{text}");
     let output = eval(&workplace, &["score", "a.csv"]);
     assert_exit(&output, 0);
     assert!(stdout(&output).contains("No operating points"), "{}", stdout(&output));
