@@ -5,7 +5,7 @@
 //! of Statistics 6, 1979) stand beside them.
 
 use crate::bootstrap::{SortedLabel, Units, available_threads, draw_all, interval};
-use crate::delong::{check_same_truth, delong_difference};
+use crate::delong::{check_same_truth, difference_of_same};
 use crate::mean::mean_of_defined;
 use crate::{Result, Scores, auc};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub fn compare(
             b: b_auc,
             difference: a_auc.zip(b_auc).map(|(a, b)| a - b),
             interval: interval(apart.iter().filter_map(|labels| labels[label])).filter(|_| sure),
-            p_value: delong_difference(a, b, label, patients)?.map(|found| found.p_value).filter(|_| sure),
+            p_value: difference_of_same(a, b, label, patients)?.map(|found| found.p_value).filter(|_| sure),
             p_value_holm: None,
         });
     }

@@ -66,6 +66,16 @@ pub fn delong_difference(
     patients: Option<&[u32]>,
 ) -> Result<Option<AucDifference>> {
     check_same_truth(a, b)?;
+    difference_of_same(a, b, label, patients)
+}
+
+/// For scores that are known to be of the same records.
+pub(crate) fn difference_of_same(
+    a: Scores<'_>,
+    b: Scores<'_>,
+    label: usize,
+    patients: Option<&[u32]>,
+) -> Result<Option<AucDifference>> {
     let (a, b) = (Placements::of(a, label, patients)?, Placements::of(b, label, patients)?);
     let Some((a, b)) = a.zip(b) else { return Ok(None) };
     let apart = a.minus(&b);
@@ -263,6 +273,61 @@ mod tests {
             let (once, copied) = (of(&rows, None), of(&twice, Some(&patients)));
             prop_assert!((once - copied).abs() < 1e-12, "{once} {copied}");
             prop_assert!(of(&twice, None) <= copied + 1e-12);
+        }
+    }
+
+    /// Obuchowski's formula for the difference of two models, placement by placement from the pairs.
+    fn clustered_variance_by_pairs(rows: &[(f32, f32, bool)], patients: &[u32]) -> Option<f64> {
+        let psi = |p: f32, n: f32| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
+        let count = |class: bool| rows.iter().filter(|row| row.2 == class).count() as f64;
+        let (m, n) = (count(true), count(false));
+        let placement = |row: &(f32, f32, bool)| {
+            let others = rows.iter().filter(|other| other.2 != row.2);
+            let wins = others.map(|other| {
+                let (p, n) = if row.2 { (row, other) } else { (other, row) };
+                psi(p.0, n.0) - psi(p.1, n.1)
+            });
+            wins.sum::<f64>() / if row.2 { n } else { m }
+        };
+        let auc = rows.iter().filter(|row| row.2).map(placement).sum::<f64>() / m;
+        let (mut s10, mut s01, mut s11) = (0.0, 0.0, 0.0);
+        let (mut with_positive, mut with_negative, mut with_any) = (0.0, 0.0, 0.0);
+        for patient in 0..10 {
+            let of = |class: bool| {
+                let own = rows.iter().zip(patients).filter(|(row, p)| row.2 == class && **p == patient);
+                own.map(|(row, _)| placement(row) - auc).collect::<Vec<_>>()
+            };
+            let (positives, negatives) = (of(true), of(false));
+            let (p, q) = (positives.iter().sum::<f64>(), negatives.iter().sum::<f64>());
+            (s10, s01, s11) = (s10 + p * p, s01 + q * q, s11 + p * q);
+            with_positive += f64::from(u8::from(!positives.is_empty()));
+            with_negative += f64::from(u8::from(!negatives.is_empty()));
+            with_any += f64::from(u8::from(!positives.is_empty() || !negatives.is_empty()));
+        }
+        let scaled = |units: f64, sum: f64| units / (units - 1.0) * sum;
+        (with_positive >= 2.0 && with_negative >= 2.0).then(|| {
+            scaled(with_positive, s10) / (m * m)
+                + scaled(with_negative, s01) / (n * n)
+                + 2.0 * scaled(with_any, s11) / (m * n)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn patients_of_both_classes_and_two_models_follow_the_formula(
+            rows in prop::collection::vec(((-4_i8..4).prop_map(f32::from), (-4_i8..4).prop_map(f32::from), any::<bool>()), 4..30),
+            patients in prop::collection::vec(0_u32..10, 30),
+        ) {
+            let patients = &patients[..rows.len()];
+            let expected = clustered_variance_by_pairs(&rows, patients);
+            prop_assume!(expected.is_some());
+            let truth = truth_of(&rows);
+            let (a, b): (Vec<_>, Vec<_>) = rows.iter().map(|row| (row.0, row.1)).unzip();
+            let found = delong_difference(scores(&a, &truth), scores(&b, &truth), 0, Some(patients));
+            let found = found.expect("same records").expect("two patients of each class").standard_error;
+            let expected = expected.expect("assumed").max(0.0).sqrt();
+            // The root of a variance of nothing but rounding.
+            prop_assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
         }
     }
 
