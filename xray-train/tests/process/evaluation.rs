@@ -50,3 +50,39 @@ fn what_cannot_be_evaluated_says_why() {
     assert_exit(&output, 0);
     assert!(stdout(&output).contains("No operating points"), "{}", stdout(&output));
 }
+
+/// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.
+#[test]
+fn thresholds_are_chosen_on_validation_and_reported_on_test() {
+    let workplace = Workplace::new();
+    let rows = "split,Mass,score_Mass\nval,0,0.2\nval,1,0.8\n\
+                test,1,0.9\ntest,0,0.6\ntest,1,0.3\ntest,0,0.1\ntest,0,0.05\n";
+    std::fs::write(workplace.path("a.csv"), rows).expect("writable");
+    let output = eval(&workplace, &["score", "a.csv", "--format", "json"]);
+    assert_exit(&output, 0);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let label = &found["operating_points"]["labels"][0];
+    assert!((label["threshold"].as_f64().expect("a threshold") - 0.5).abs() < 1e-6, "{label}");
+    let calls = |name: &str| label["point"]["confusion"][name].as_u64().expect("a count");
+    let names = ["true_positives", "false_positives", "true_negatives", "false_negatives"];
+    assert_eq!(names.map(calls), [1, 1, 2, 1]);
+}
+
+#[test]
+fn models_are_compared_record_by_record_in_whatever_order() {
+    let workplace = Workplace::new();
+    let header = "id,Mass,score_Mass\n";
+    let rows = ["a,1,0.9\n", "b,0,0.4\n", "c,1,0.3\n", "d,0,0.2\n"];
+    let write = |name: &str, rows: Vec<&str>| {
+        std::fs::write(workplace.path(name), header.to_owned() + &rows.concat()).expect("writable");
+    };
+    write("a.csv", rows.to_vec());
+    write("turned.csv", rows.iter().rev().copied().collect());
+    write("others.csv", vec![rows[0], rows[1], rows[2], "e,0,0.2\n"]);
+    let same = eval(&workplace, &["compare", "a.csv", "turned.csv"]);
+    assert_exit(&same, 0);
+    assert!(stdout(&same).contains("0.750  0.750    +0.000"), "{}", stdout(&same));
+    let others = eval(&workplace, &["compare", "a.csv", "others.csv"]);
+    assert_exit(&others, 5);
+    assert!(stderr(&others).contains("the second model has no score of d"), "{}", stderr(&others));
+}
