@@ -7,6 +7,7 @@ use super::text_table::{TextTable, number, with_interval};
 use serde::Serialize;
 use std::fmt::Write;
 use xray_artifacts::{Failure, Predictions};
+use xray_metrics::bootstrap::Unit;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::{
@@ -88,6 +89,8 @@ pub struct LabelReliability {
 /// Bins of the calibration error.
 const BINS: u16 = 10;
 
+const NO_VALIDATION: &str = "there are no validation records";
+
 /// Looks at a subject.
 pub fn appraise(subject: &Subject, settings: &Settings) -> Result<Appraisal, Failure> {
     let of = |predictions: &Predictions| evaluate_split(predictions, subject, settings);
@@ -147,7 +150,7 @@ fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliabil
             let fitted = calibrate(ValidationScores::new(scores(val)?), method).into_iter();
             fitted.map(|label| label.map_err(|why| why.to_string())).collect()
         }
-        None => vec![Err("there are no validation records".to_owned()); subject.test.labels.len()],
+        None => vec![Err(NO_VALIDATION.to_owned()); subject.test.labels.len()],
     };
     let label = |(at, fitted): (usize, Result<Calibrator, String>)| LabelReliability {
         label: subject.test.labels[at].clone(),
@@ -176,13 +179,14 @@ impl Appraisal {
         for note in &self.notes {
             let _ = writeln!(text, "note: {note}");
         }
-        let patients = match &self.test.intervals {
-            Some(method) => format!(", {} {:?}s", method.units, method.unit).to_lowercase(),
+        let whose = match &self.test.intervals {
+            Some(method) if method.unit == Unit::Patient => format!(" of {} patients", method.units),
+            Some(_) => ", taken as independent because no patients are named".to_owned(),
             None => String::new(),
         };
         let _ = writeln!(
             text,
-            "\nDiscrimination on test: {} records{patients}; 95 % intervals\n",
+            "\nDiscrimination on test, 95 % intervals; {} records{whose}\n",
             self.test.records
         );
         text += &self.discrimination();
@@ -193,7 +197,7 @@ impl Appraisal {
                 text += &points.table();
             }
             None => {
-                text += "\nNo operating points: there are no validation records to choose thresholds on.\n"
+                text += "\nNo operating points and no calibration: there are no validation records to fit them on.\n"
             }
         }
         let _ = writeln!(text, "\nCalibration: expected error of the probabilities on test\n");
@@ -259,7 +263,8 @@ impl Appraisal {
         let mut table = TextTable::new(&["label", "as it is", "calibrated on validation"]);
         let mut whys = String::new();
         for label in &self.reliability {
-            if let Some(why) = &label.uncalibrated {
+            // Said once above, not for every label.
+            if let Some(why) = label.uncalibrated.as_ref().filter(|why| *why != NO_VALIDATION) {
                 let _ = writeln!(whys, "{}: {why}", label.label);
             }
             table.row(vec![label.label.clone(), number(label.ece), number(label.ece_calibrated)]);

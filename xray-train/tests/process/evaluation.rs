@@ -48,7 +48,7 @@ fn what_cannot_be_evaluated_says_why() {
     assert!(text.contains("patients in validation and in test: 1;"), "{text}");
     let output = eval(&workplace, &["score", "a.csv"]);
     assert_exit(&output, 0);
-    assert!(stdout(&output).contains("No operating points"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("No operating points and no calibration"), "{}", stdout(&output));
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.
