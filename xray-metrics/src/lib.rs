@@ -26,6 +26,8 @@
 //! | [`mod@average_precision`] | area under the precision-recall steps |
 //! | [`probability`] | Brier score and log loss |
 //! | [`baseline`] | what a predictor gets that looks at no image |
+//! | [`mod@metadata`], [`logistic`] | what sex, age and view get without the image |
+//! | [`mod@learning_curve`] | how a score grows with the training images, and how many it takes |
 //! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
 //! | [`collapse`] | labels that get the same score whatever the image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
@@ -54,7 +56,10 @@ pub mod decision_curve;
 pub mod delong;
 mod error;
 pub mod evaluation;
+pub mod learning_curve;
+pub mod logistic;
 mod mean;
+pub mod metadata;
 mod normal;
 pub mod operating_point;
 pub mod probability;
@@ -79,6 +84,9 @@ pub use decision_curve::{NetBenefit, decision_curve};
 pub use delong::{AucDifference, DeLong, delong, delong_difference};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
+pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, fit_learning_curve};
+pub use logistic::Logistic;
+pub use metadata::{Metadata, MetadataBaseline, metadata_baseline};
 pub use operating_point::{OperatingPoint, operating_points};
 pub use probability::{brier, log_loss};
 pub use reliability::{Binning, ReliabilityBin, ece, reliability};

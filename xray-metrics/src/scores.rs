@@ -48,7 +48,12 @@ impl<'a> Scores<'a> {
 
     /// Score and truth of a label on all records, in order; no truth where it is unknown.
     pub fn rows_of(&self, label: usize) -> impl Iterator<Item = (f64, Option<bool>)> + use<'a> {
-        self.scores_of(label).zip(every_nth(self.labels, label, self.num_labels).map(truth))
+        self.scores_of(label).zip(self.truth_of(label))
+    }
+
+    /// The truth of a label on all records, in order; none where it is unknown.
+    pub fn truth_of(&self, label: usize) -> impl ExactSizeIterator<Item = Option<bool>> + use<'a> {
+        every_nth(self.labels, label, self.num_labels).map(truth)
     }
 
     /// The records where the label is known.
@@ -90,7 +95,7 @@ fn truth(label: f32) -> Option<bool> {
     (!label.is_nan()).then_some(label == 1.0)
 }
 
-fn every_nth(values: &[f32], first: usize, step: usize) -> impl Iterator<Item = f32> {
+fn every_nth(values: &[f32], first: usize, step: usize) -> impl ExactSizeIterator<Item = f32> {
     // A label that does not exist must not show another row's value.
     let values = if first < step { values } else { &[] };
     values.iter().skip(first).step_by(step).copied()

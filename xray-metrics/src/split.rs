@@ -38,6 +38,11 @@ impl<'a> ValidationScores<'a> {
     pub(crate) fn column(&self, label: usize) -> Column {
         self.0.column(label)
     }
+
+    /// The truth of a label on all records; none where it is unknown.
+    pub(crate) fn truth_of(&self, label: usize) -> impl ExactSizeIterator<Item = Option<bool>> {
+        self.0.truth_of(label)
+    }
 }
 
 /// Scores of the test records: those that are looked at once, when all is chosen.
@@ -57,5 +62,10 @@ impl<'a> TestScores<'a> {
 
     pub(crate) fn column(&self, label: usize) -> Column {
         self.0.column(label)
+    }
+
+    /// The truth of a label on all records; none where it is unknown.
+    pub(crate) fn truth_of(&self, label: usize) -> impl ExactSizeIterator<Item = Option<bool>> {
+        self.0.truth_of(label)
     }
 }

@@ -11,8 +11,9 @@ use xray_metrics::bootstrap::Unit;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::{
-    Binning, Calibrator, Column, Evaluation, Method, OperatingPoint, Proportion, Rule, Scores, TestScores,
-    ValidationScores, calibrate, ece, evaluate, operating_points, reliability,
+    Binning, Calibrator, Column, Evaluation, Metadata, MetadataBaseline, Method, OperatingPoint, Proportion,
+    Rule, Scores, TestScores, ValidationScores, calibrate, ece, evaluate, metadata_baseline,
+    operating_points, reliability,
 };
 
 /// How to look.
@@ -39,6 +40,8 @@ pub struct Appraisal {
     pub test: Evaluation,
     /// On validation.
     pub val: Option<Evaluation>,
+    /// What sex, age and view alone get on test, fitted on validation; null where the records do not tell them.
+    pub metadata_baseline: Option<MetadataBaseline>,
     /// Chosen on validation, reported on test; null without validation records.
     pub operating_points: Option<OperatingPoints>,
     /// One per label.
@@ -101,6 +104,12 @@ pub fn appraise(subject: &Subject, settings: &Settings) -> Result<Appraisal, Fai
         notes: subject.notes.clone(),
         test: of(&subject.test)?,
         val: subject.val.as_ref().map(of).transpose()?,
+        metadata_baseline: subject
+            .val
+            .as_ref()
+            .map(|val| metadata_of(val, &subject.test))
+            .transpose()?
+            .flatten(),
         operating_points: subject
             .val
             .as_ref()
@@ -121,6 +130,14 @@ fn evaluate_split(
     let Settings { resamples, seed, .. } = *settings;
     evaluate(labels, scores(predictions)?, prevalence, patients.as_deref(), resamples, seed)
         .map_err(|error| failure(predictions.split, &error))
+}
+
+fn metadata_of(val: &Predictions, test: &Predictions) -> Result<Option<MetadataBaseline>, Failure> {
+    fn known(of: &Predictions) -> Metadata<'_> {
+        Metadata { sexes: &of.sexes, ages: &of.ages, views: &of.views }
+    }
+    let (val_scores, test_scores) = (ValidationScores::new(scores(val)?), TestScores::new(scores(test)?));
+    Ok(metadata_baseline((val_scores, known(val)), (test_scores, known(test))))
 }
 
 fn points(val: &Predictions, test: &Predictions, rule: Rule) -> Result<OperatingPoints, Failure> {
@@ -238,6 +255,12 @@ impl Appraisal {
             String::new(),
             number(test.macro_brier_baseline),
         ]);
+        if let Some(metadata) = &self.metadata_baseline {
+            let mut row = vec![String::new(); 6];
+            row[0] = "sex, age and view alone".to_owned();
+            row[2] = number(metadata.macro_auc);
+            table.row(row);
+        }
         let mut text = table.text();
         let _ = writeln!(
             text,
