@@ -28,6 +28,7 @@
 //! | [`baseline`] | what a predictor gets that looks at no image |
 //! | [`mod@metadata`], [`logistic`] | what sex, age and view get without the image |
 //! | [`mod@learning_curve`] | how a score grows with the training images, and how many it takes |
+//! | [`mod@mean_interval`] | the mean of a few trials, and the difference of two such means |
 //! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
 //! | [`collapse`] | labels that get the same score whatever the image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
@@ -59,6 +60,7 @@ pub mod evaluation;
 pub mod learning_curve;
 pub mod logistic;
 mod mean;
+pub mod mean_interval;
 pub mod metadata;
 mod normal;
 pub mod operating_point;
@@ -86,6 +88,7 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
 pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, fit_learning_curve};
 pub use logistic::Logistic;
+pub use mean_interval::{difference_interval, mean_interval};
 pub use metadata::{Metadata, MetadataBaseline, metadata_baseline};
 pub use operating_point::{OperatingPoint, operating_points};
 pub use probability::{brier, log_loss};

@@ -3,12 +3,13 @@
 #[expect(dead_code, reason = "other tests and the example use the rest")]
 mod fixture;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
+use std::path::{Path, PathBuf};
 use xray_artifacts::Exit;
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::collect;
-use xray_sweep::report::report;
+use xray_sweep::report::{ReportOptions, report};
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
 
@@ -27,22 +28,52 @@ fn cell_report(cell: Cell, state: CellState, reason: Option<&str>) -> CellReport
     }
 }
 
-/// Collects, forgets everything but the tables, and reports: the markdown and the charts.
-fn reported(reports: &[CellReport]) -> (String, [String; 3]) {
+/// What a report is made of.
+struct Reported {
+    markdown: String,
+    html: String,
+    json: Value,
+    charts: [String; 3],
+}
+
+impl Reported {
+    /// The rows of a table, wherever it stands.
+    fn rows(&self, table: &str) -> Vec<Value> {
+        let sections = self.json["sections"].as_array().expect("sections");
+        let found = sections.iter().find_map(|section| section["tables"].get(table));
+        found.map_or_else(Vec::new, |table| table["rows"].as_array().expect("rows").clone())
+    }
+
+    fn card(&self, name: &str) -> Value {
+        let cards = self.json["sections"][0]["cards"].as_array().expect("cards");
+        cards
+            .iter()
+            .find(|card| card["name"].as_str().is_some_and(|it| it.starts_with(name)))
+            .expect("a card")
+            .clone()
+    }
+}
+
+/// Collects, forgets everything but the tables, and reports.
+fn reported(reports: &[CellReport]) -> Reported {
+    reported_with(reports, &ReportOptions::default())
+}
+
+fn reported_with(reports: &[CellReport], options: &ReportOptions) -> Reported {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = SweepDir::new(folder.path().join("learning_curve"));
     collect(&dir, reports).expect("a writable folder");
-    let path = report(&dir).expect("collected");
-    let read = |name: &str| fs::read_to_string(path.with_file_name(name)).expect("a chart");
-    let text = fs::read_to_string(&path).expect("a report");
-    if let Some(keep) = std::env::var_os("XRAY_KEEP_REPORT") {
-        let keep = std::path::Path::new(&keep).join(std::thread::current().name().unwrap_or("report"));
-        fs::create_dir_all(&keep).expect("a writable folder");
-        for name in CHARTS.into_iter().chain(["report.md"]) {
-            fs::copy(path.with_file_name(name), keep.join(name)).expect("a writable folder");
-        }
+    read(&report(&dir, options).expect("collected"))
+}
+
+fn read([html, markdown, json]: &[PathBuf; 3]) -> Reported {
+    let text = |path: &Path| fs::read_to_string(path).expect("a file of the report");
+    Reported {
+        charts: CHARTS.map(|name| text(&markdown.with_file_name(name))),
+        markdown: text(markdown),
+        html: text(html),
+        json: serde_json::from_str(&text(json)).expect("JSON"),
     }
-    (text, CHARTS.map(read))
 }
 
 fn grid(trials: u32) -> impl Iterator<Item = Cell> {
@@ -54,7 +85,7 @@ fn count(text: &str, what: &str) -> usize {
     text.matches(what).count()
 }
 
-const CROSS: &str = "l9 9m0 -9l-9 9";
+const CROSS: &str = "class=\"cross\"";
 
 #[test]
 fn failed_cells_are_counted_named_and_marked() {
@@ -66,40 +97,66 @@ fn failed_cells_are_counted_named_and_marked() {
     diverged.attempts[0].exit = Some(6);
     let missing = cell(29, CellState::Missing, None);
     (cells[4], cells[9], cells[29]) = (ill, diverged, missing);
-    let (text, charts) = reported(&cells);
+    let found = reported(&cells);
 
-    assert!(text.starts_with("# Sweep learning\\_curve\n\n**27 of 30 planned cells are done.**\n"), "{text}");
-    let row = |id: &str| text.lines().find(|line| line.contains(id)).expect("a row").to_owned();
+    assert!(found.markdown.starts_with("# Sweep learning\\_curve\n"), "{}", found.markdown);
+    assert_eq!(found.card("Cells done")["value"], "27 of 30");
+    let not_done = found.rows("not-done");
+    assert_eq!(not_done.len(), 3);
+    let row = |id: &str| not_done.iter().find(|row| row["cell"] == id).expect("a row").clone();
     let ill = row(&cells[4].cell.id);
-    assert!(
-        ["20 %", "failed", "illegal instruction", "node-1", "signal 4"].iter().all(|t| ill.contains(t)),
-        "{ill}"
+    assert_eq!(
+        ["fraction", "state", "reason", "host", "ended_with"].map(|key| ill[key].clone()),
+        [json!(0.2), json!("failed"), json!("illegal instruction"), json!("node-1"), json!("signal 4")]
     );
-    assert!(row(&cells[9].cell.id).contains("exit 6"));
-    assert!(text.contains("2 of 3"), "{text}");
-    for (name, chart) in CHARTS.iter().zip(&charts) {
-        assert!(text.contains(&format!("]({name})")), "{text}");
+    assert_eq!(row(&cells[9].cell.id)["ended_with"], "exit 6");
+    assert_eq!(found.rows("auc-by-fraction")[1]["done"], "2 of 3");
+    assert_eq!(found.rows("jobs").len(), 30);
+    for (name, chart) in CHARTS.iter().zip(&found.charts) {
+        assert!(found.markdown.contains(&format!("]({name})")), "{}", found.markdown);
         assert_eq!(count(chart, "<circle"), 27 + 1, "{name}: every run and the legend");
         assert_eq!(count(chart, CROSS), 2 + 1, "{name}: every failure and the legend");
         assert!(chart.contains("failed (2)"));
     }
-    assert!(charts[0].contains("no image: 0.5"));
+    assert!(found.charts[0].contains("no image: 0.5"));
 }
 
 #[test]
 fn figures_in_the_tables_are_those_of_the_results() {
     let cells = [1, 2].map(|trial| fixture::cell(0.3, trial));
     let outcomes = cells.each_ref().map(fixture::outcome);
-    let (text, _) = reported(&cells.map(|cell| cell_report(cell, CellState::Done, None)));
+    let found = reported(&cells.map(|cell| cell_report(cell, CellState::Done, None)));
     let test = outcomes.each_ref().map(|outcome| &outcome.scores[&xray_artifacts::Split::Test]);
-    let mean =
-        |a: Option<f64>, b: Option<f64>| format!("{:.3}", f64::midpoint(a.expect("done"), b.expect("done")));
-    let row = text.lines().find(|line| line.starts_with("| ") && line.contains("2 of 2")).expect("a row");
-    let fields: Vec<_> = row.split('|').map(str::trim).collect();
-    assert_eq!(fields[2], "30 %");
-    assert_eq!(fields[4], mean(test[0].macro_auc, test[1].macro_auc));
-    assert_eq!(fields[9], mean(test[0].micro_auc, test[1].micro_auc));
-    assert_eq!(fields[10], mean(test[0].micro_auc_baseline, test[1].micro_auc_baseline));
+    let mean = |of: fn(&xray_metrics::Evaluation) -> Option<f64>| {
+        json!(f64::midpoint(of(test[0]).expect("done"), of(test[1]).expect("done")))
+    };
+    let row = &found.rows("auc-by-fraction")[0];
+    assert_eq!((&row["fraction"], &row["done"]), (&json!(0.3), &json!("2 of 2")));
+    assert_eq!(row["score"], mean(|scores| scores.macro_auc));
+    assert_eq!(row["micro_auc"], mean(|scores| scores.micro_auc));
+    assert_eq!(row["micro_auc_baseline"], mean(|scores| scores.micro_auc_baseline));
+    let [low, high] = [0, 1].map(|at| row["score_interval"][at].as_f64().expect("two trials"));
+    let (a, b) = (test[0].macro_auc.expect("done"), test[1].macro_auc.expect("done"));
+    // Student's t of one degree of freedom, times the standard error of two values.
+    let half = 12.706 * (a - b).abs() / 2.0;
+    assert!((high - low - 2.0 * half).abs() < 1e-9, "{low} {high} {half}");
+}
+
+/// The run with the best validation score is not the one with the best test score.
+#[test]
+fn validation_chooses_the_run_that_the_headline_is_about() {
+    let mut cells: Vec<_> = grid(1).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    let set = |report: &mut CellReport, val: f64, test: f64| {
+        let scores = &mut report.outcome.as_mut().expect("done").scores;
+        scores.get_mut(&xray_artifacts::Split::Val).expect("scored").macro_auc = Some(val);
+        scores.get_mut(&xray_artifacts::Split::Test).expect("scored").macro_auc = Some(test);
+    };
+    for (at, cell) in cells.iter_mut().enumerate() {
+        set(cell, 0.7, 0.7 + at as f64 / 100.0);
+    }
+    set(&mut cells[3], 0.9, 0.612);
+    let value = reported(&cells).card("Best test macro-AUC")["value"].as_str().expect("text").to_owned();
+    assert!(value.starts_with("0.612"), "{value}");
 }
 
 #[test]
@@ -113,46 +170,108 @@ fn every_combination_of_axes_has_its_series() {
         })
     });
     let reports: Vec<_> = cells.map(|cell| cell_report(cell, CellState::Done, None)).collect();
-    let (text, charts) = reported(&reports);
-    assert!(text.contains("model.width=64"), "{text}");
-    for chart in &charts {
+    let found = reported(&reports);
+    assert!(found.markdown.contains("model.width=64"), "{}", found.markdown);
+    for chart in &found.charts[..2] {
         for width in widths {
             assert_eq!(count(chart, &format!(">model.width={width}<")), 1);
         }
     }
-    assert_eq!(count(&charts[0], "#009E73"), 20 + 1 + 2, "dots, line, legend of the third");
+    assert_eq!(count(&found.charts[0], "class=\"dot c2\""), 20 + 1, "dots and legend of the third");
 }
 
 #[test]
 fn small_fractions_stand_apart() {
     let fractions = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
     let cells = fractions.map(|fraction| cell_report(fixture::cell(fraction, 1), CellState::Done, None));
-    let (text, charts) = reported(&cells);
-    assert!(text.contains(" 1 % "), "{text}");
+    let found = reported(&cells);
+    assert!(found.markdown.contains(" 1 % "), "{}", found.markdown);
     for percent in [1, 2, 5, 10, 20, 50, 100] {
-        assert!(charts[0].contains(&format!(">{percent}</text>")), "{percent}");
+        assert!(found.charts[0].contains(&format!(">{percent}</text>")), "{percent}");
     }
 }
 
 #[test]
-fn a_sweep_of_which_nothing_is_done_has_a_report() {
-    for cells in [Vec::new(), grid(1).collect()] {
-        let reports: Vec<_> =
-            cells.into_iter().map(|cell| cell_report(cell, CellState::Missing, None)).collect();
-        let (text, charts) = reported(&reports);
-        assert!(text.contains(&format!("**0 of {} planned cells are done.**", reports.len())), "{text}");
-        for chart in &charts {
-            assert!(
-                chart.contains("no cell is done yet") && !chart.contains("NaN") && !chart.contains("inf")
-            );
+fn a_report_on_one_finding_is_about_its_auc() {
+    let cells: Vec<_> = grid(2).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    let label = |name: &str| ReportOptions { label: Some(name.to_owned()), ..ReportOptions::default() };
+    let found = reported_with(&cells, &label("Mass"));
+    let auc = |report: &CellReport| {
+        let scores = &report.outcome.as_ref().expect("done").scores[&xray_artifacts::Split::Test];
+        scores.labels.iter().find(|label| label.label == "Mass").and_then(|label| label.auc).expect("an AUC")
+    };
+    assert_eq!(
+        found.rows("auc-by-fraction")[0]["score"],
+        json!(f64::midpoint(auc(&cells[0]), auc(&cells[1])))
+    );
+    assert!(found.html.contains("AUC of Mass"));
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = SweepDir::new(folder.path());
+    collect(&dir, &cells).expect("a writable folder");
+    let failure = report(&dir, &label("mas")).expect_err("no such finding");
+    assert_eq!((failure.exit, failure.hint.as_deref()), (Exit::Usage, Some("did you mean Mass?")));
+}
+
+#[test]
+fn two_sweeps_stand_side_by_side() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dirs = ["first", "second"].map(|name| SweepDir::new(folder.path().join(name)));
+    let cells: Vec<_> = grid(3).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    for dir in &dirs {
+        collect(dir, &cells).expect("a writable folder");
+    }
+    let options = ReportOptions { compare: Some(dirs[1].clone()), ..ReportOptions::default() };
+    let found = read(&report(&dirs[0], &options).expect("collected"));
+    let rows = found.rows("comparison");
+    assert_eq!(rows.len(), 10);
+    assert!(rows.iter().all(|row| row["difference"] == 0.0 && row["a"] == row["b"]), "{rows:?}");
+    assert!(found.html.contains("Beside second"));
+}
+
+#[test]
+fn a_sweep_of_which_nothing_or_one_cell_is_done_has_a_report() {
+    let missing = |cell| cell_report(cell, CellState::Missing, None);
+    let mut one: Vec<_> = grid(1).map(missing).collect();
+    one[0] = cell_report(one[0].cell.clone(), CellState::Done, None);
+    for (reports, done) in [(Vec::new(), 0), (grid(1).map(missing).collect(), 0), (one, 1)] {
+        let found = reported(&reports);
+        assert_eq!(found.card("Cells done")["value"], format!("{done} of {}", reports.len()));
+        for text in found.charts.iter().chain([&found.html, &found.markdown]) {
+            assert!(!text.contains("NaN") && !text.contains("inf<"), "{text}");
         }
+        if done == 0 {
+            assert!(found.charts.iter().all(|chart| chart.contains("no cell is done yet")));
+            assert_eq!(found.card("Best test")["value"], "–");
+        } else {
+            assert_eq!(found.card("Smallest")["value"], "–");
+        }
+    }
+}
+
+/// What the page says of itself is checked in a browser elsewhere; this needs none.
+#[test]
+fn the_page_needs_nothing_from_outside() {
+    let cells: Vec<_> = grid(2).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    let html = reported(&cells).html;
+    assert!(html.contains("default-src 'none'"));
+    for outside in ["<script", "<link", "<img", "url(", "@import", "src=", "http://", "https://"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let links: Vec<&str> =
+        html.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("a link")).collect();
+    assert!(!links.is_empty());
+    for link in links {
+        let id = link.strip_prefix('#').expect("within the page");
+        assert!(html.contains(&format!("id=\"{id}\"")), "{link}");
     }
 }
 
 #[test]
 fn without_tables_the_report_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let failure = report(&SweepDir::new(folder.path())).expect_err("nothing collected");
+    let failure =
+        report(&SweepDir::new(folder.path()), &ReportOptions::default()).expect_err("nothing collected");
     assert_eq!(failure.exit, Exit::NothingMatches);
     assert!(failure.hint.is_some_and(|hint| hint.starts_with("collect first: xray-sweep collect")));
 }

@@ -3,11 +3,15 @@
 use super::{OutputFormat, Sweep, print};
 use crate::collect::Collected;
 use crate::plan::read_plan;
+use crate::report::ReportOptions;
 use crate::state::survey;
+use crate::sweep_dir::SweepDir;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
+use xray_metrics::Rule;
 
 /// Write what every cell found, and what became of those that found nothing, to collected/*.parquet
 #[derive(Debug, Args)]
@@ -59,15 +63,38 @@ fn to_json(collected: &Collected) -> serde_json::Value {
     })
 }
 
-/// Draw the collected tables: report.md with charts
+/// Write the collected tables down for people: report.html, report.md with charts, report.json
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     #[command(flatten)]
     sweep: Sweep,
+    /// Report on one finding instead of the mean of all
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// Another sweep to stand beside this one
+    #[arg(long, value_name = "SWEEP")]
+    compare: Option<PathBuf>,
+    /// How operating points are chosen on validation: youden, max-f1, sensitivity>=S, specificity>=S, ppv>=P or
+    /// lowest-positive
+    #[arg(long, value_name = "RULE", default_value = "youden")]
+    rule: Rule,
+    /// How the files' names are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputFormat,
 }
 
 pub(super) fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
-    let path = crate::report::report(&arguments.sweep.dir())?;
-    print(&format!("{}\n", path.display()));
+    let options = ReportOptions {
+        label: arguments.label.clone(),
+        compare: arguments.compare.as_ref().map(SweepDir::new),
+        rule: arguments.rule,
+    };
+    let files = crate::report::report(&arguments.sweep.dir(), &options)?;
+    match arguments.format {
+        OutputFormat::Text => {
+            print(&files.iter().map(|file| format!("{}\n", file.display())).collect::<String>())
+        }
+        OutputFormat::Json => print(&format!("{:#}\n", json!({ "format": 1, "files": files }))),
+    }
     Ok(Exit::Ok)
 }

@@ -1,74 +1,108 @@
-//! Markdown tables whose columns also line up as plain text.
+//! The document as markdown whose tables also line up as plain text, with its large charts as files. Charts of
+//! single findings stand in the page only.
 
-/// A table; columns whose title begins with `>` stand right-aligned.
-pub(super) struct Table {
-    right: Vec<bool>,
-    rows: Vec<Vec<String>>,
+use super::document::{Block, Document, Table};
+use std::fmt::Write;
+
+/// `report.md`.
+pub(super) fn text(document: &Document) -> String {
+    let mut text = format!("# {}\n", escape(&document.title));
+    // Writing to a string cannot fail.
+    for section in &document.sections {
+        let _ = write!(text, "\n## {}\n", escape(&section.title));
+        for block in &section.blocks {
+            let _ = match block {
+                Block::Text(paragraph) => writeln!(text, "\n{}", sentence(paragraph)),
+                Block::Warning(paragraph) => writeln!(text, "\n> **Note.** {}", sentence(paragraph)),
+                Block::Cards(cards) => {
+                    text.push('\n');
+                    for card in cards {
+                        let _ =
+                            writeln!(text, "- **{}: {}** {}", card.name, card.value, sentence(&card.detail));
+                    }
+                    Ok(())
+                }
+                Block::Chart(chart) => writeln!(text, "\n![{}]({}.svg)", chart.what.title, chart.name),
+                Block::Multiples(charts) => writeln!(text, "\n{} charts stand in report.html.", charts.len()),
+                Block::Table(named) => write!(text, "\n{}", table(&named.what)),
+                Block::Code(code) => writeln!(text, "\n```\n{code}\n```"),
+            };
+        }
+    }
+    text
 }
 
-impl Table {
-    pub(super) fn new(titles: &[&str]) -> Self {
-        let right = titles.iter().map(|title| title.starts_with('>')).collect();
-        let titles = titles.iter().map(|title| title.trim_start_matches('>').to_owned()).collect();
-        Table { right, rows: vec![titles] }
-    }
+/// The charts that [`text`] shows: file name and content.
+pub(super) fn charts(document: &Document) -> Vec<(String, String)> {
+    let blocks = document.sections.iter().flat_map(|section| &section.blocks);
+    let charts = blocks.filter_map(|block| match block {
+        Block::Chart(chart) => Some((format!("{}.svg", chart.name), chart.what.file())),
+        _ => None,
+    });
+    charts.collect()
+}
 
-    pub(super) fn row(&mut self, values: &[String]) {
-        debug_assert_eq!(values.len(), self.right.len());
-        self.rows.push(values.iter().map(|value| escape(value)).collect());
-    }
-
-    /// The table and an empty line; nothing if it has no row.
-    pub(super) fn text(&self) -> String {
-        if self.rows.len() == 1 {
-            return String::new();
-        }
-        let widths: Vec<_> = (0..self.right.len()).map(|at| self.width(at)).collect();
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut lines: Vec<_> = self.rows.iter().map(|row| line(self.padded(row, &widths))).collect();
-        let rule = |(&width, &right): (&usize, &bool)| match right {
-            true => format!("{}:", "-".repeat(width - 1)),
-            false => "-".repeat(width),
+fn table(table: &Table) -> String {
+    let cells =
+        |row: &Vec<super::document::Value>| row.iter().map(|value| escape(&value.text)).collect::<Vec<_>>();
+    let titles: Vec<String> = table.columns.iter().map(|column| escape(&column.title)).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(table.rows.iter().map(cells)).collect();
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0).max(3);
+    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
+    let padded = |line: &Vec<String>| {
+        let cell = |(at, text): (usize, &String)| match table.columns[at].number {
+            true => format!("{text:>0$}", widths[at]),
+            false => format!("{text:<0$}", widths[at]),
         };
-        lines.insert(1, line(widths.iter().zip(&self.right).map(rule).collect()));
-        lines.concat() + "\n"
+        format!("| {} |\n", line.iter().enumerate().map(cell).collect::<Vec<_>>().join(" | "))
+    };
+    let rule = |(at, &width): (usize, &usize)| match table.columns[at].number {
+        true => format!("{}:", "-".repeat(width - 1)),
+        false => "-".repeat(width),
+    };
+    let rule = widths.iter().enumerate().map(rule).collect::<Vec<_>>().join(" | ");
+    let mut text = format!("{}:\n\n{}| {rule} |\n", escape(&table.title), padded(&lines[0]));
+    text.extend(lines[1..].iter().map(padded));
+    for note in &table.notes {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n{}", sentence(note));
     }
-
-    fn width(&self, column: usize) -> usize {
-        self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
-    }
-
-    fn padded(&self, row: &[String], widths: &[usize]) -> Vec<String> {
-        let pad = |at: usize| match self.right[at] {
-            true => format!("{:>1$}", row[at], widths[at]),
-            false => format!("{:<1$}", row[at], widths[at]),
-        };
-        (0..row.len()).map(pad).collect()
-    }
+    text
 }
 
 /// Text that can stand in a table's cell: one line, and no character that markdown takes for its own.
-pub(super) fn escape(text: &str) -> String {
+fn escape(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let special = |c: char| if "|*_`<[\\".contains(c) { format!("\\{c}") } else { c.to_string() };
     line.chars().map(special).collect()
 }
 
-/// A number with so many decimals; a dash for what is not defined.
-pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| "–".into(), |value| format!("{value:.decimals$}"))
+/// A sentence of our own, in which backquotes mean code.
+fn sentence(text: &str) -> String {
+    let code = text.split('`').enumerate();
+    code.map(|(at, part)| if at % 2 == 1 { format!("`{part}`") } else { escape_spaced(part) }).collect()
+}
+
+fn escape_spaced(text: &str) -> String {
+    let special = |c: char| if "|*_<[\\".contains(c) { format!("\\{c}") } else { c.to_string() };
+    text.chars().map(special).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::document::Value;
 
     #[test]
     fn text_of_others_does_not_break_a_table() {
-        let mut table = Table::new(&["cell", ">n"]);
-        table.row(&["a|b\nc_d".into(), "7".into()]);
-        let expected = "| cell      |   n |\n| --------- | --: |\n| a\\|b c\\_d |   7 |\n\n";
-        assert_eq!(table.text(), expected);
-        assert_eq!(Table::new(&["cell"]).text(), "");
+        let mut found = Table::new("Cells", &[("cell", "cell"), ("n", ">n")]);
+        found.row(vec![Value::text("a|b\nc_d"), Value::count(7)]);
+        let expected = "Cells:\n\n| cell      |   n |\n| --------- | --: |\n| a\\|b c\\_d |   7 |\n";
+        assert_eq!(table(&found), expected);
+    }
+
+    #[test]
+    fn code_in_a_sentence_stays_as_it_is() {
+        assert_eq!(sentence("see `a_b` of x_y"), "see `a_b` of x\\_y");
     }
 }

@@ -1,64 +1,70 @@
-//! The report of a sweep: markdown with static charts, made of the collected tables and of nothing else.
-//! It tells first how much of what was planned is there.
+//! The report of a sweep: one page without scripts or network, the same as markdown and as JSON, made of the
+//! collected tables and, where its folder is there, of the predictions of the run that validation chose.
+//!
+//! `tables`, `runs` and `labels` read; `sweep` holds what was read; each file of `sections/` says one thing about
+//! it as a [`document::Section`]; `html`, `markdown` and `json` write the document down.
 
-mod auc;
 mod chart;
-mod failures;
-mod fractions;
+mod document;
+mod groups;
+mod html;
+mod json;
+mod labels;
 mod markdown;
-mod mean_time;
-mod run_time;
 mod runs;
-mod ticks;
+mod sections;
+mod sweep;
+mod tables;
 
 use crate::sweep_dir::SweepDir;
-use markdown::Table;
-use runs::Run;
-use std::fmt::Write;
+use document::Document;
 use std::fs;
 use std::path::PathBuf;
+use sweep::Sweep;
 use xray_artifacts::{Failure, FileError, write_bytes};
+use xray_metrics::Rule;
 
-/// A chart and the figures it shows.
-struct Figure {
-    file: &'static str,
-    svg: String,
-    markdown: String,
+/// What the report shows.
+#[derive(Clone, Debug)]
+pub struct ReportOptions {
+    /// One finding instead of the mean of all.
+    pub label: Option<String>,
+    /// Another sweep to stand beside this one.
+    pub compare: Option<SweepDir>,
+    /// How operating points are chosen on validation.
+    pub rule: Rule,
 }
 
-/// Writes `report/report.md` and its charts; returns the markdown file.
+impl Default for ReportOptions {
+    fn default() -> Self {
+        ReportOptions { label: None, compare: None, rule: Rule::Youden }
+    }
+}
+
+/// Writes `report/report.html`, `report.md` with its charts, and `report.json`; returns the three.
 ///
 /// # Errors
-/// If the sweep was not collected, or by another version, or the report can not be written.
-pub fn report(dir: &SweepDir) -> Result<PathBuf, Failure> {
-    let runs = runs::read(dir)?;
+/// If a sweep was not collected, or by another version, there is no such label, or the report can not be written.
+pub fn report(dir: &SweepDir, options: &ReportOptions) -> Result<[PathBuf; 3], Failure> {
+    let label = options.label.as_deref();
+    let sweep = Sweep::read(dir, label)?;
+    let other = options.compare.as_ref().map(|other| Sweep::read(other, label)).transpose()?;
+    let title = match label {
+        Some(label) => format!("Sweep {}: {label}", sweep.name),
+        None => format!("Sweep {}", sweep.name),
+    };
+    let document = Document { title, sections: sections::all(&sweep, other.as_ref(), options.rule) };
+
     let folder = dir.path().join("report");
     let refused = |source| FileError::Io { path: folder.clone(), action: "write", source };
     fs::create_dir_all(&folder).map_err(refused)?;
-
-    let mut text = heading(dir, &runs);
-    text += &failures::section(&runs);
-    for figure in [auc::figure(&runs), mean_time::figure(&runs), run_time::figure(&runs)] {
-        write_bytes(&folder.join(figure.file), figure.svg.as_bytes())?;
-        text += &figure.markdown;
+    for (file, svg) in markdown::charts(&document) {
+        write_bytes(&folder.join(file), svg.as_bytes())?;
     }
-    let path = folder.join("report.md");
-    write_bytes(&path, text.as_bytes())?;
-    Ok(path)
-}
-
-fn heading(dir: &SweepDir, runs: &[Run]) -> String {
-    let name = fs::canonicalize(dir.path()).ok().and_then(|path| Some(path.file_name()?.to_owned()));
-    let name = name.map_or_else(|| "sweep".into(), |name| name.to_string_lossy().into_owned());
-    let mut text = format!("# Sweep {}\n\n", markdown::escape(&name));
-    let done = runs.iter().filter(|run| run.done()).count();
-    writeln!(text, "**{done} of {} planned cells are done.**\n", runs.len()).expect("memory");
-
-    let mut states: Vec<_> = runs.iter().map(|run| run.state.as_str()).collect();
-    states.sort_unstable();
-    let mut table = Table::new(&["state", ">cells"]);
-    for state in states.chunk_by(|a, b| a == b) {
-        table.row(&[state[0].to_owned(), state.len().to_string()]);
+    let files = ["report.html", "report.md", "report.json"].map(|name| folder.join(name));
+    let texts = [html::page(&document), markdown::text(&document), json::text(&document)];
+    for (file, text) in files.iter().zip(texts) {
+        write_bytes(file, text.as_bytes())?;
     }
-    text + &table.text()
+    Ok(files)
 }

@@ -1,12 +1,9 @@
 //! The rows of `runs.parquet` that the report speaks of.
 
-use crate::collect::{SCHEMA_KEY, SCHEMA_VERSION};
+use super::tables;
 use crate::sweep_dir::SweepDir;
 use polars::prelude::*;
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::Failure;
 
 /// A planned cell and what became of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,10 +19,23 @@ pub(super) struct Run {
     pub(super) exit: Option<i64>,
     pub(super) signal: Option<i64>,
     pub(super) attempts: i64,
+    pub(super) microarch: Option<String>,
+    pub(super) cpu: Option<String>,
+    pub(super) threads: Option<i64>,
+    pub(super) device: Option<String>,
+    pub(super) code: String,
+    pub(super) dataset: String,
+    pub(super) train_images: i64,
+    pub(super) steps: Option<i64>,
+    pub(super) epochs: Option<f64>,
     pub(super) seconds: Option<f64>,
-    pub(super) macro_auc: Option<f64>,
-    pub(super) macro_auc_low: Option<f64>,
-    pub(super) macro_auc_high: Option<f64>,
+    pub(super) images_per_second: Option<f64>,
+    pub(super) peak_memory_mib: Option<i64>,
+    /// The score that the report is about on validation, which chooses.
+    pub(super) val_score: Option<f64>,
+    /// The same on test, which is reported.
+    pub(super) score: Option<f64>,
+    pub(super) score_interval: Option<[f64; 2]>,
     pub(super) average_precision: Option<f64>,
     pub(super) average_precision_baseline: Option<f64>,
     pub(super) micro_auc: Option<f64>,
@@ -48,75 +58,78 @@ impl Run {
     pub(super) fn figure(&self, figure: fn(&Run) -> Option<f64>) -> Option<f64> {
         if self.done() { figure(self) } else { None }
     }
-}
 
-/// Reads the table, in its order: axes, fraction, trial.
-pub(super) fn read(dir: &SweepDir) -> Result<Vec<Run>, Failure> {
-    let path = dir.collected().join("runs.parquet");
-    let file = File::open(&path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => Failure::new(Exit::NothingMatches, format!("{} is not there", path.display()))
-            .hint(format!("collect first: xray-sweep collect {}", dir.path().display())),
-        _ => FileError::Io { path: path.clone(), action: "read", source }.into(),
-    })?;
-    let mut reader = ParquetReader::new(file);
-    let version = version(&mut reader).map_err(|error| unreadable(&path, &error))?;
-    if version.as_deref() != Some(SCHEMA_VERSION.to_string().as_str()) {
-        let found = version.unwrap_or_else(|| "none".into());
-        let message =
-            format!("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display());
-        return Err(Failure::new(Exit::BadData, message).hint("collect again with this build"));
+    /// What it took: cores times time.
+    pub(super) fn core_hours(&self) -> Option<f64> {
+        Some(self.seconds? * self.threads? as f64 / 3600.0)
     }
-    let table = reader.finish().and_then(|table| rows(&table));
-    table.map_err(|error| unreadable(&path, &error))
+
+    /// What kind of machine it ran on.
+    pub(super) fn machine(&self) -> String {
+        let processor = self.cpu.as_deref().unwrap_or("processor unknown");
+        let threads = self.threads.map_or(String::new(), |threads| {
+            format!(", {threads} thread{}", if threads == 1 { "" } else { "s" })
+        });
+        let microarch = self.microarch.as_deref().map_or(String::new(), |level| format!(" ({level})"));
+        format!("{processor}{microarch}{threads}")
+    }
 }
 
-fn version(reader: &mut ParquetReader<File>) -> PolarsResult<Option<String>> {
-    let pairs = reader.get_metadata()?.key_value_metadata().iter().flatten();
-    Ok(pairs.clone().find(|pair| pair.key == SCHEMA_KEY).and_then(|pair| pair.value.clone()))
-}
-
-fn unreadable(path: &Path, error: &PolarsError) -> Failure {
-    Failure::new(Exit::BadData, format!("{} is not a table of runs: {error}", path.display()))
-        .hint("collect again")
+/// Reads the table, in its order: axes, fraction, trial. Scores are macro-AUCs.
+pub(super) fn read(dir: &SweepDir) -> Result<Vec<Run>, Failure> {
+    tables::read(dir, "runs.parquet", rows)
 }
 
 fn rows(table: &DataFrame) -> PolarsResult<Vec<Run>> {
-    let text = |name: &str| table.column(name)?.str();
-    let number = |name: &str| table.column(name)?.f64();
-    let integer = |name: &str| table.column(name)?.i64();
-    let (cell, state, reason, host) = (text("cell")?, text("state")?, text("reason")?, text("host")?);
-    let (fraction, seconds) = (number("fraction")?, number("seconds_total")?);
-    let (trial, exit) = (integer("trial")?, integer("exit")?);
-    let (signal, attempts) = (integer("signal")?, integer("attempts")?);
-    let (auc, low, high) =
-        (number("test_macro_auc")?, number("test_macro_auc_low")?, number("test_macro_auc_high")?);
-    let precision = number("test_macro_average_precision")?;
-    let precision_baseline = number("test_macro_average_precision_baseline")?;
-    let (micro, micro_baseline) = (number("test_micro_auc")?, number("test_micro_auc_baseline")?);
-    let collapsed = text("test_collapsed_labels")?;
-    let owned = |column: &StringChunked, at| column.get(at).map(str::to_owned);
-    let run = |at| Run {
-        cell: owned(cell, at).unwrap_or_default(),
-        fraction: fraction.get(at).unwrap_or_default(),
-        trial: trial.get(at).unwrap_or_default(),
-        combination: combination(table, at),
-        state: owned(state, at).unwrap_or_default(),
-        reason: owned(reason, at),
-        host: owned(host, at),
-        exit: exit.get(at),
-        signal: signal.get(at),
-        attempts: attempts.get(at).unwrap_or_default(),
-        seconds: seconds.get(at),
-        macro_auc: auc.get(at),
-        macro_auc_low: low.get(at),
-        macro_auc_high: high.get(at),
-        average_precision: precision.get(at),
-        average_precision_baseline: precision_baseline.get(at),
-        micro_auc: micro.get(at),
-        micro_auc_baseline: micro_baseline.get(at),
-        collapsed_labels: owned(collapsed, at).unwrap_or_default(),
+    let texts = |name: &str| -> PolarsResult<Vec<Option<String>>> {
+        Ok(table.column(name)?.str()?.iter().map(|text| text.map(str::to_owned)).collect())
     };
-    Ok((0..table.height()).map(run).collect())
+    let numbers =
+        |name: &str| -> PolarsResult<Vec<Option<f64>>> { Ok(table.column(name)?.f64()?.iter().collect()) };
+    let integers =
+        |name: &str| -> PolarsResult<Vec<Option<i64>>> { Ok(table.column(name)?.i64()?.iter().collect()) };
+    let mut runs: Vec<Run> = (0..table.height())
+        .map(|row| Run { combination: combination(table, row), ..Run::default() })
+        .collect();
+    // A column at a time: each fills one field of all rows.
+    macro_rules! fill {
+        ($read:ident, $($field:ident = $column:literal),*) => {
+            $(for (run, value) in runs.iter_mut().zip($read($column)?) { run.$field = value; })*
+        };
+        (known $read:ident, $($field:ident = $column:literal),*) => {
+            $(for (run, value) in runs.iter_mut().zip($read($column)?) { run.$field = value.unwrap_or_default(); })*
+        };
+    }
+    fill!(known texts, cell = "cell", state = "state", code = "code", dataset = "dataset",
+        collapsed_labels = "test_collapsed_labels");
+    fill!(known numbers, fraction = "fraction");
+    fill!(known integers, trial = "trial", attempts = "attempts", train_images = "train_images");
+    fill!(texts, reason = "reason", host = "host", microarch = "microarch", cpu = "cpu", device = "device");
+    fill!(
+        integers,
+        exit = "exit",
+        signal = "signal",
+        threads = "threads",
+        steps = "steps",
+        peak_memory_mib = "peak_memory_mib"
+    );
+    fill!(
+        numbers,
+        epochs = "epochs",
+        seconds = "seconds_total",
+        images_per_second = "images_per_second",
+        val_score = "val_macro_auc",
+        score = "test_macro_auc",
+        average_precision = "test_macro_average_precision",
+        average_precision_baseline = "test_macro_average_precision_baseline",
+        micro_auc = "test_micro_auc",
+        micro_auc_baseline = "test_micro_auc_baseline"
+    );
+    let ends = numbers("test_macro_auc_low")?.into_iter().zip(numbers("test_macro_auc_high")?);
+    for (run, (low, high)) in runs.iter_mut().zip(ends) {
+        run.score_interval = low.zip(high).map(|(low, high)| [low, high]);
+    }
+    Ok(runs)
 }
 
 fn combination(table: &DataFrame, row: usize) -> String {

@@ -24,7 +24,9 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
 
     let text = stdout(&eval(&workplace, &["run", "run"]));
     assert!(found["metadata_baseline"]["macro_auc"].as_f64().is_some_and(|auc| auc > 0.0), "{found}");
-    for part in ["without a look", "sex, age and view alone", "always no", "calibrated on validation", "sex F"] {
+    for part in
+        ["without a look", "sex, age and view alone", "always no", "calibrated on validation", "sex F"]
+    {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
     let same = stdout(&eval(&workplace, &["compare", "run", "run"]));

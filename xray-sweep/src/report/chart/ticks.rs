@@ -1,14 +1,14 @@
 //! Round numbers for axes, and units for run times.
 
 /// A place on an axis and its text.
-pub(super) type Tick = (f64, String);
+pub(in crate::report) type Tick = (f64, String);
 
 /// Multiples of 1, 2 or 5 times a power of ten: about `count` of them from `low` to `high`.
 pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let step = step(high - low, count);
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
-    (first..=last).map(|at| at as f64 * step).map(|at| (at, format!("{at:.decimals$}"))).collect()
+    (first..=last).map(|at| at as f64 * step).map(|at| (at, plain(at, decimals))).collect()
 }
 
 /// The distance of such ticks.
@@ -19,17 +19,27 @@ pub(super) fn step(span: f64, count: usize) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// 1, 2, 5, 10, 20, ... from `low` to `high`.
-pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
-    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
-    let all = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| (factor, power)));
-    let value = |(factor, power): (f64, i32)| (factor * 10_f64.powi(power), power);
-    let text = |(value, power): (f64, i32)| (value, format!("{value:.0$}", (-power).max(0) as usize));
+/// 1, 2, 5, 10, 20, ... from `low` to `high`; of many decades powers of ten alone.
+pub(super) fn logarithmic(low: f64, high: f64, count: usize) -> Vec<Tick> {
+    let powers = || low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let factors: &[f64] = if 3 * powers().count() <= 2 * count.max(4) { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let all = powers().flat_map(|power| factors.iter().map(move |factor| (factor, power)));
+    let value = |(factor, power): (&f64, i32)| (factor * 10_f64.powi(power), power);
+    let text = |(value, power): (f64, i32)| (value, plain(value, (-power).max(0) as usize));
     all.map(value).filter(|&(value, _)| low <= value && value <= high).map(text).collect()
 }
 
+/// Thousands and millions in short.
+fn plain(value: f64, decimals: usize) -> String {
+    match value.abs() {
+        size if size >= 1e6 => format!("{}M", value / 1e6),
+        size if size >= 1e3 => format!("{}k", value / 1e3),
+        _ => format!("{value:.decimals$}"),
+    }
+}
+
 /// A unit of time and its length in seconds.
-pub(super) fn time_unit(longest: f64) -> (&'static str, f64) {
+pub(in crate::report) fn time_unit(longest: f64) -> (&'static str, f64) {
     match longest {
         seconds if seconds < 180.0 => ("s", 1.0),
         seconds if seconds < 3.0 * 3600.0 => ("min", 60.0),
@@ -38,7 +48,7 @@ pub(super) fn time_unit(longest: f64) -> (&'static str, f64) {
 }
 
 /// `41.2 s`, `7 min 05 s`, `3 h 20 min`; a dash for what is not known.
-pub(super) fn duration(seconds: Option<f64>) -> String {
+pub(in crate::report) fn duration(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else { return "–".into() };
     let whole = seconds.round() as u64;
     match whole {
@@ -61,8 +71,9 @@ mod tests {
         check(linear(0.0, 104.0, 10), &["0", "20", "40", "60", "80", "100"]);
         check(linear(0.43, 0.81, 6), &["0.5", "0.6", "0.7", "0.8"]);
         check(linear(0.0, 0.07, 5), &["0.00", "0.02", "0.04", "0.06"]);
-        check(logarithmic(0.8, 125.0), &["1", "2", "5", "10", "20", "50", "100"]);
-        check(logarithmic(0.08, 0.6), &["0.1", "0.2", "0.5"]);
+        check(logarithmic(0.8, 125.0, 9), &["1", "2", "5", "10", "20", "50", "100"]);
+        check(logarithmic(50.0, 80_000.0, 4), &["100", "1k", "10k"]);
+        check(logarithmic(0.08, 0.6, 9), &["0.1", "0.2", "0.5"]);
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! What a report says, before it is HTML, markdown or JSON.
+
+use super::chart::Chart;
+use serde_json::{Value as Json, json};
+
+/// A report.
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) sections: Vec<Section>,
+}
+
+/// A part with a heading.
+pub(super) struct Section {
+    /// Names it in links and in JSON.
+    pub(super) id: &'static str,
+    pub(super) title: String,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// What a section is made of.
+pub(super) enum Block {
+    /// A paragraph.
+    Text(String),
+    /// A paragraph that must not be missed.
+    Warning(String),
+    /// Figures that answer the reader's first questions.
+    Cards(Vec<Card>),
+    /// A chart of the page's width.
+    Chart(Named<Chart>),
+    /// Charts of one kind side by side.
+    Multiples(Vec<Named<Chart>>),
+    /// Rows and columns.
+    Table(Named<Table>),
+    /// Commands to type.
+    Code(String),
+}
+
+/// A chart or table with the name of its file or of its key in JSON.
+pub(super) struct Named<T> {
+    pub(super) name: String,
+    pub(super) what: T,
+}
+
+/// One figure, its name, and what to know of it.
+pub(super) struct Card {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) detail: String,
+}
+
+/// Rows and columns.
+pub(super) struct Table {
+    pub(super) title: String,
+    pub(super) columns: Vec<ColumnTitle>,
+    pub(super) rows: Vec<Vec<Value>>,
+    /// What a reader should know of it.
+    pub(super) notes: Vec<String>,
+}
+
+/// A column: its key in JSON, its title for people.
+pub(super) struct ColumnTitle {
+    pub(super) key: &'static str,
+    pub(super) title: String,
+    /// Numbers stand to the right.
+    pub(super) number: bool,
+}
+
+/// A cell of a table: for people, and exact.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) json: Json,
+}
+
+impl Section {
+    pub(super) fn new(id: &'static str, title: impl Into<String>) -> Section {
+        Section { id, title: title.into(), blocks: Vec::new() }
+    }
+
+    pub(super) fn text(&mut self, text: impl Into<String>) {
+        self.blocks.push(Block::Text(text.into()));
+    }
+
+    pub(super) fn warning(&mut self, text: impl Into<String>) {
+        self.blocks.push(Block::Warning(text.into()));
+    }
+
+    pub(super) fn chart(&mut self, name: impl Into<String>, chart: Chart) {
+        self.blocks.push(Block::Chart(Named { name: name.into(), what: chart }));
+    }
+
+    /// Nothing without charts.
+    pub(super) fn multiples(&mut self, charts: Vec<Named<Chart>>) {
+        if !charts.is_empty() {
+            self.blocks.push(Block::Multiples(charts));
+        }
+    }
+
+    /// Nothing without rows.
+    pub(super) fn table(&mut self, name: impl Into<String>, table: Table) {
+        if !table.rows.is_empty() {
+            self.blocks.push(Block::Table(Named { name: name.into(), what: table }));
+        }
+    }
+}
+
+impl Table {
+    /// Columns as `(key, title)`; a title that begins with `>` is that of numbers.
+    pub(super) fn new(title: impl Into<String>, columns: &[(&'static str, &str)]) -> Table {
+        let column = |&(key, title): &(&'static str, &str)| ColumnTitle {
+            key,
+            title: title.trim_start_matches('>').to_owned(),
+            number: title.starts_with('>'),
+        };
+        let columns = columns.iter().map(column).collect();
+        Table { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, values: Vec<Value>) {
+        debug_assert_eq!(values.len(), self.columns.len());
+        self.rows.push(values);
+    }
+
+    /// Without the columns in which no row says anything.
+    pub(super) fn without_empty_columns(mut self) -> Table {
+        let kept: Vec<bool> = (0..self.columns.len())
+            .map(|at| self.rows.iter().any(|row| !matches!(row[at].text.as_str(), "" | DASH)))
+            .collect();
+        let keep = |at: &mut usize| {
+            *at += 1;
+            kept[*at - 1]
+        };
+        let mut at = 0;
+        self.columns.retain(|_| keep(&mut at));
+        for row in &mut self.rows {
+            at = 0;
+            row.retain(|_| keep(&mut at));
+        }
+        self
+    }
+}
+
+/// Stands for what is not defined.
+pub(super) const DASH: &str = "–";
+
+impl Value {
+    pub(super) fn text(text: impl Into<String>) -> Value {
+        let text = text.into();
+        Value { json: json!(text), text }
+    }
+
+    pub(super) fn count(count: impl Into<Option<i64>>) -> Value {
+        let count = count.into();
+        Value { text: count.map_or(DASH.into(), thousands), json: json!(count) }
+    }
+
+    /// A number with so many decimals; a dash for what is not defined.
+    pub(super) fn number(value: Option<f64>, decimals: usize) -> Value {
+        Value { text: number(value, decimals), json: json!(value) }
+    }
+
+    /// As [`Self::number`] with its sign.
+    pub(super) fn signed(value: Option<f64>, decimals: usize) -> Value {
+        let text = value.map_or(DASH.into(), |value| format!("{value:+.decimals$}"));
+        Value { text, json: json!(value) }
+    }
+
+    /// `0.712–0.734`.
+    pub(super) fn interval(interval: Option<[f64; 2]>, decimals: usize) -> Value {
+        let text =
+            interval.map_or(DASH.into(), |[low, high]| format!("{low:.decimals$} to {high:.decimals$}"));
+        Value { text, json: json!(interval) }
+    }
+
+    /// A share as percent.
+    pub(super) fn percent(share: f64) -> Value {
+        Value { text: percent(share), json: json!(share) }
+    }
+
+    /// Seconds.
+    pub(super) fn duration(seconds: Option<f64>) -> Value {
+        Value { text: super::chart::duration(seconds), json: json!(seconds) }
+    }
+}
+
+/// A number with so many decimals; a dash for what is not defined.
+pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| DASH.into(), |value| format!("{value:.decimals$}"))
+}
+
+/// `0.734 (0.712 to 0.751)`.
+pub(super) fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> String {
+    match (value, interval) {
+        (Some(value), Some([low, high])) => {
+            format!("{value:.decimals$} ({low:.decimals$} to {high:.decimals$})")
+        }
+        (value, _) => number(value, decimals),
+    }
+}
+
+/// `10 %`.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{} %", (fraction * 1e6).round() / 1e4)
+}
+
+/// `78,468`.
+pub(super) fn thousands(count: i64) -> String {
+    let digits = count.unsigned_abs().to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
+    let sign = if count < 0 { "-" } else { "" };
+    format!("{sign}{}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_counts_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567, -4_000].map(thousands),
+            ["0", "999", "1,000", "1,234,567", "-4,000"]
+        );
+    }
+
+    #[test]
+    fn columns_that_say_nothing_go() {
+        let mut table = Table::new("t", &[("a", "a"), ("b", ">b"), ("c", ">c")]);
+        table.row(vec![Value::text(""), Value::number(None, 1), Value::number(Some(0.25), 1)]);
+        let table = table.without_empty_columns();
+        assert_eq!(table.columns.iter().map(|column| column.key).collect::<Vec<_>>(), ["c"]);
+        assert_eq!(table.rows, [[Value { text: "0.2".into(), json: json!(0.25) }]]);
+    }
+}

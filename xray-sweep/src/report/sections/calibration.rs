@@ -1,0 +1,109 @@
+//! Whether the chosen run's probabilities mean what they say, before and after calibration on validation.
+
+use crate::report::chart::{Axis, Chart, Scale, Series};
+use crate::report::document::{Named, Section, Table, Value};
+use crate::report::sweep::{Sweep, scores};
+use xray_metrics::probability::sigmoid;
+use xray_metrics::{
+    Binning, BrierDecomposition, Calibrator, Column, Method, ReliabilityBin, ValidationScores,
+    brier_decomposition, calibrate, ece, reliability,
+};
+
+const BINS: u16 = 10;
+const METHOD: Method = Method::Platt;
+
+pub(super) fn section(sweep: &Sweep) -> Section {
+    let mut section = Section::new("calibration", "Do the probabilities mean what they say?");
+    let Some(both) = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref()) else {
+        return section;
+    };
+    let (Some(val), Some(test)) = (scores(&both.val), scores(&both.test)) else { return section };
+    section.text(format!(
+        "Test records of the chosen run in ten bins of equal count: to the right the mean predicted probability, up the \
+         share that has the finding. On the dashed diagonal a probability means what it says. Dots are the scores as \
+         they are, squares after calibration ({METHOD}) on the validation records."
+    ));
+    let mut table = Table::new(
+        "Expected calibration error (ECE) and parts of the Brier score on test",
+        &[
+            ("label", "finding"),
+            ("ece", ">ECE as it is"),
+            ("ece_calibrated", ">ECE calibrated"),
+            ("brier", ">Brier"),
+            ("reliability", ">reliability (less is better)"),
+            ("resolution", ">resolution (more is better)"),
+            ("uncertainty", ">uncertainty"),
+        ],
+    );
+    let fitted = calibrate(ValidationScores::new(val), METHOD);
+    let mut charts = Vec::new();
+    for (at, label) in
+        both.test.labels.iter().enumerate().filter(|(_, label)| sweep.shown_labels().contains(label))
+    {
+        let column = test.column(at);
+        let before = bins(&column, sigmoid);
+        let after = fitted[at]
+            .as_ref()
+            .ok()
+            .and_then(|fit: &Calibrator| bins(&column, |logit| fit.probability(logit)));
+        if let Err(why) = &fitted[at] {
+            table.notes.push(format!("{}: not calibrated: {why}.", label.replace('_', " ")));
+        }
+        let brier = before.as_ref().and_then(|before| before.brier.as_ref());
+        table.row(vec![
+            Value::text(label.replace('_', " ")),
+            Value::number(before.as_ref().and_then(|before| ece(&before.bins)), 3),
+            Value::number(after.as_ref().and_then(|after| ece(&after.bins)), 3),
+            Value::number(xray_metrics::brier(&column), 4),
+            Value::number(brier.map(|brier| brier.reliability), 4),
+            Value::number(brier.map(|brier| brier.resolution), 4),
+            Value::number(brier.map(|brier| brier.uncertainty), 4),
+        ]);
+        charts.extend(chart(label, before.as_ref(), after.as_ref()));
+    }
+    section.multiples(charts);
+    section.table("calibration", table);
+    section
+}
+
+struct Binned {
+    bins: Vec<ReliabilityBin>,
+    brier: Option<BrierDecomposition>,
+}
+
+fn bins(column: &Column, probability: impl Fn(f64) -> f64) -> Option<Binned> {
+    let (probabilities, truth) =
+        column.iter().map(|(logit, positive)| (probability(logit), positive)).unzip();
+    let column = Column::new(probabilities, truth).ok().filter(|column| !column.is_empty())?;
+    let bins = reliability(&column, Binning::EqualCount, BINS).ok()?;
+    Some(Binned { bins, brier: brier_decomposition(&column, Binning::EqualCount, BINS).ok().flatten() })
+}
+
+fn chart(label: &str, before: Option<&Binned>, after: Option<&Binned>) -> Option<Named<Chart>> {
+    let series = |colour, binned: &Binned| Series {
+        colour,
+        dots: binned.bins.iter().map(|bin| (bin.mean_predicted, bin.observed.value)).collect(),
+        bars: binned.bins.iter().map(|bin| (bin.mean_predicted, bin.observed.interval)).collect(),
+        ..Series::default()
+    };
+    let drawn: Vec<Series> = [(0, before), (1, after)]
+        .into_iter()
+        .filter_map(|(colour, binned)| Some(series(colour, binned?)))
+        .collect();
+    let highest =
+        |values: Vec<f64>| values.into_iter().reduce(f64::max).map(|high| (1.1 * high.max(0.01)).min(1.0));
+    let predicted = highest(drawn.iter().flat_map(|series| &series.dots).map(|dot| dot.0).collect())?;
+    let observed = highest(drawn.iter().flat_map(|series| &series.bars).map(|bar| bar.1[1]).collect())?;
+    let axis = |label: &str, high| Axis::new(label, Scale::Linear { low: 0.0, high });
+    let diagonal = Series { colour: 6, dashed: vec![(0.0, 0.0), (1.0, 1.0)], ..Series::default() };
+    let what = Chart {
+        title: label.replace('_', " "),
+        x: axis("predicted", predicted),
+        y: axis("observed", observed),
+        series: [vec![diagonal], drawn].concat(),
+        levels: Vec::new(),
+        legend: Vec::new(),
+        empty: "no records",
+    };
+    Some(Named { name: format!("reliability-{}", label.to_lowercase()), what })
+}

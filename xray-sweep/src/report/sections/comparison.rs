@@ -1,0 +1,158 @@
+//! This sweep beside another.
+
+use super::fractions::{fraction_axis, series_by_fraction};
+use crate::report::chart::{Axis, Chart, Scale, Symbol};
+use crate::report::document::{Section, Table, Value};
+use crate::report::groups::Group;
+use crate::report::runs::Run;
+use crate::report::sweep::{BothSplits, Sweep, scores};
+use std::collections::HashMap;
+use xray_artifacts::Predictions;
+use xray_metrics::{Difference, compare, difference_interval};
+
+const RESAMPLES: u32 = 1000;
+const SEED: u64 = 0;
+
+pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
+    let mut section = Section::new("comparison", format!("Beside {}", other.name));
+    let (own, others) = (sweep.groups(), other.groups());
+    let (own, others) = (of_chosen(sweep, &own), of_chosen(other, &others));
+    if own.is_empty() || others.is_empty() {
+        section.text("One of the two sweeps has no finished run, so there is nothing to compare.");
+        return section;
+    }
+    section.chart("comparison", chart(sweep, other, &own, &others));
+    section.table("comparison", by_fraction(sweep, other, &own, &others));
+    match paired(sweep, other) {
+        Ok(table) => section.table("comparison-chosen", table),
+        Err(why) => section.text(format!("The two chosen runs are not compared record by record: {why}.")),
+    }
+    section
+}
+
+/// The groups of the combination that validation chose.
+fn of_chosen<'a>(sweep: &Sweep, groups: &[Group<'a>]) -> Vec<Group<'a>> {
+    let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
+    groups.iter().filter(|group| group.combination == combination).copied().collect()
+}
+
+fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) -> Chart {
+    let score = |run: &Run| run.score;
+    let (series, mut legend) = series_by_fraction(&[own, others], score, "mean");
+    legend[0].1.clone_from(&sweep.name);
+    legend[1].1.clone_from(&other.name);
+    legend.push((Symbol::Band(0), "95 % over trials".into()));
+    let runs: Vec<Run> = own.iter().chain(others).flat_map(|group| group.runs.to_vec()).collect();
+    let values = runs.iter().filter_map(|run| run.figure(score));
+    Chart {
+        title: "Both sweeps by fraction".into(),
+        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around(values)),
+        x: fraction_axis(&runs),
+        series,
+        levels: Vec::new(),
+        legend,
+        empty: "no cell is done yet",
+    }
+}
+
+fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) -> Table {
+    let mut table = Table::new(
+        format!("Mean test {} of {} (A) and {} (B)", sweep.score_name(), sweep.name, other.name),
+        &[
+            ("fraction", ">fraction"),
+            ("a_steps", ">steps A"),
+            ("b_steps", ">steps B"),
+            ("a", ">A"),
+            ("b", ">B"),
+            ("difference", ">A less B"),
+            ("interval", ">95 % interval"),
+        ],
+    );
+    let score = |run: &Run| run.score;
+    let steps = |group: &Group<'_>| {
+        Value::count(group.mean(|run| run.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64))
+    };
+    for a in own {
+        let Some(b) = others.iter().find(|b| b.fraction == a.fraction) else { continue };
+        let difference = difference_interval(&a.values(score), &b.values(score));
+        table.row(vec![
+            Value::percent(a.fraction),
+            steps(a),
+            steps(b),
+            Value::number(a.mean(score), 3),
+            Value::number(b.mean(score), 3),
+            Value::signed(difference.map(|(difference, _)| difference), 3),
+            Value::interval(difference.and_then(|(_, interval)| interval), 3),
+        ]);
+    }
+    table.notes.push("Intervals are Welch's over trials. Each fraction is a test of its own; of twenty one misses by chance.".into());
+    table.without_empty_columns()
+}
+
+/// The chosen runs on the same test records, or why not.
+fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
+    let test = |sweep: &Sweep| -> Option<Predictions> {
+        let BothSplits { test, .. } = sweep.chosen.as_ref()?.predictions.as_ref()?;
+        Some(test.clone())
+    };
+    let missing = |name: &str| format!("the predictions of {name} are not in its folder");
+    let a = test(sweep).ok_or_else(|| missing(&sweep.name))?;
+    let b = in_order_of(&a, &test(other).ok_or_else(|| missing(&other.name))?)?;
+    let (Some(of_a), Some(of_b)) = (scores(&a), scores(&b)) else {
+        return Err("their scores are not finite".into());
+    };
+    let patients = a.patient_numbers();
+    let comparison =
+        compare(of_a, of_b, patients.as_deref(), RESAMPLES, SEED).map_err(|error| error.to_string())?;
+    let mut table = Table::new(
+        format!(
+            "The run that validation chose of {} (A) and of {} (B), on the same test patients",
+            sweep.name, other.name
+        ),
+        &[
+            ("label", "AUC"),
+            ("a", ">A"),
+            ("b", ">B"),
+            ("difference", ">A less B"),
+            ("interval", ">95 % interval"),
+            ("p", ">p"),
+            ("p_holm", ">p of all findings (Holm)"),
+        ],
+    );
+    let mut row = |name: String, found: &Difference| {
+        table.row(vec![
+            Value::text(name),
+            Value::number(found.a, 3),
+            Value::number(found.b, 3),
+            Value::signed(found.difference, 3),
+            Value::interval(found.interval, 3),
+            Value::number(found.p_value, 3),
+            Value::number(found.p_value_holm, 3),
+        ]);
+    };
+    row("macro".into(), &comparison.macro_auc);
+    for (label, found) in a.labels.iter().zip(&comparison.labels) {
+        row(label.replace('_', " "), found);
+    }
+    Ok(table)
+}
+
+fn in_order_of(first: &Predictions, other: &Predictions) -> Result<Predictions, String> {
+    if first.labels != other.labels {
+        return Err("they score different findings".into());
+    }
+    let places: HashMap<&str, usize> =
+        other.ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+    if places.len() != first.ids.len() {
+        return Err(format!(
+            "one was scored on {} test records, the other on {}",
+            first.ids.len(),
+            other.ids.len()
+        ));
+    }
+    let place = |id: &String| {
+        places.get(id.as_str()).copied().ok_or_else(|| format!("{id} was scored by one of them only"))
+    };
+    let places = first.ids.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    Ok(other.records(&places))
+}

@@ -1,0 +1,106 @@
+//! ROC and precision-recall curves of the chosen run, with the operating points that validation chose.
+
+use super::thresholds::points;
+use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
+use crate::report::document::{Named, Section, number};
+use crate::report::sweep::{BothSplits, Sweep, scores};
+use xray_metrics::{
+    Column, OperatingPoint, Rule, auc, average_precision, precision_recall_curve, roc_curve, thin,
+};
+
+/// More points no eye tells apart in charts of this size.
+const MOST_POINTS: usize = 160;
+
+pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
+    let mut section = Section::new("curves", "ROC and precision-recall curves of the chosen run");
+    let Some(chosen) = &sweep.chosen else { return section };
+    let Some(both) = &chosen.predictions else {
+        section.text(
+            "The predictions of the chosen run are not in this folder, so there are no curves to draw.",
+        );
+        return section;
+    };
+    let Some(test) = scores(&both.test) else { return section };
+    let points = points(both, rule);
+    section.text(format!(
+        "On the test records. The ring is the operating point of the rule `{rule}`, chosen on validation. In the upper \
+         charts the false positive rate runs to the right and the sensitivity up, the dashed diagonal is chance; in the \
+         lower ones recall runs to the right and precision up, the dotted line is the prevalence."
+    ));
+    let (mut roc, mut pr) = (Vec::new(), Vec::new());
+    for (at, label) in both
+        .test
+        .labels
+        .iter()
+        .enumerate()
+        .filter(|(_, label)| sweep.label.as_ref().is_none_or(|one| one == *label))
+    {
+        let (column, point) = (test.column(at), points.get(at).and_then(Option::as_ref));
+        let name = |kind: &str| format!("{kind}-{}", label.to_lowercase());
+        roc.extend(roc_chart(label, &column, point).map(|what| Named { name: name("roc"), what }));
+        pr.extend(pr_chart(label, &column, point).map(|what| Named { name: name("pr"), what }));
+    }
+    let missing = missing(both, sweep);
+    section.multiples(roc);
+    section.multiples(pr);
+    if !missing.is_empty() {
+        section.text(format!("No curve: the test records are all of one class for {}.", missing.join(", ")));
+    }
+    section
+}
+
+fn missing(both: &BothSplits, sweep: &Sweep) -> Vec<String> {
+    let Some(test) = scores(&both.test) else { return Vec::new() };
+    let shown = sweep.shown_labels();
+    let labels = both.test.labels.iter().enumerate();
+    let undefined = labels.filter(|(at, label)| shown.contains(label) && auc(&test.column(*at)).is_none());
+    undefined.map(|(_, label)| label.replace('_', " ")).collect()
+}
+
+fn unit_axis(label: &str) -> Axis {
+    Axis::new(label, Scale::Linear { low: 0.0, high: 1.0 })
+}
+
+fn roc_chart(label: &str, column: &Column, point: Option<&OperatingPoint>) -> Option<Chart> {
+    let curve = roc_curve(column)?;
+    let place = |point: &xray_metrics::RocPoint| [point.false_positive_rate, point.true_positive_rate];
+    let curve = thin(&curve, MOST_POINTS, place);
+    let ring = point.and_then(|point| Some((1.0 - point.specificity?.value, point.sensitivity?.value)));
+    let series = Series {
+        line: curve.iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect(),
+        rings: ring.into_iter().collect(),
+        ..Series::default()
+    };
+    let chance = Series { colour: 6, dashed: vec![(0.0, 0.0), (1.0, 1.0)], ..Series::default() };
+    Some(Chart {
+        title: format!("{}: AUC {}", label.replace('_', " "), number(auc(column), 3)),
+        x: unit_axis("false positive rate"),
+        y: unit_axis("sensitivity"),
+        series: vec![chance, series],
+        levels: Vec::new(),
+        legend: vec![(Symbol::Line(0), "ROC".into())],
+        empty: "no curve",
+    })
+}
+
+fn pr_chart(label: &str, column: &Column, point: Option<&OperatingPoint>) -> Option<Chart> {
+    let curve = precision_recall_curve(column)?;
+    // The first point calls nothing positive; its precision is a convention.
+    let curve = thin(&curve[1..], MOST_POINTS, |point| [point.recall, point.precision]);
+    let ring = point.and_then(|point| Some((point.sensitivity?.value, point.ppv?.value)));
+    let series = Series {
+        line: curve.iter().map(|point| (point.recall, point.precision)).collect(),
+        rings: ring.into_iter().collect(),
+        ..Series::default()
+    };
+    let positives = column.iter().filter(|(_, positive)| *positive).count();
+    Some(Chart {
+        title: format!("{}: AP {}", label.replace('_', " "), number(average_precision(column), 3)),
+        x: unit_axis("recall"),
+        y: unit_axis("precision"),
+        series: vec![series],
+        levels: vec![positives as f64 / column.len() as f64],
+        legend: vec![(Symbol::Line(0), "precision-recall".into())],
+        empty: "no curve",
+    })
+}

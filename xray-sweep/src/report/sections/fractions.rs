@@ -1,0 +1,183 @@
+//! The score against the fraction of the data.
+
+use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
+use crate::report::document::{Section, Table, Value};
+use crate::report::groups::{Group, by_combination};
+use crate::report::runs::Run;
+use crate::report::sweep::Sweep;
+use std::collections::BTreeMap;
+
+/// What any ranking gets that looks at no image.
+pub(super) const NO_IMAGE: f64 = 0.5;
+/// With more lines than this, ribbons hide each other.
+const MOST_RIBBONS: usize = 3;
+
+pub(super) fn section(sweep: &Sweep) -> Section {
+    let title = format!("Test {} by fraction of the data", sweep.score_name());
+    let mut section = Section::new("fractions", title);
+    let metadata = sweep.metadata_baseline();
+    section.chart("auc-by-fraction", chart(sweep, metadata));
+    section.table("auc-by-fraction", table(sweep));
+    if steps_differ(&sweep.groups()) {
+        section.text(
+            "Smaller fractions also took fewer steps: the epochs were the same for all, so the curve shows the effect of \
+             less data and of less training together. `xray-sweep plan --budget steps` gives every fraction as many \
+             steps as all the data take.",
+        );
+    }
+    if let Some(text) = collapsed(&sweep.runs) {
+        section.text(text);
+    }
+    section
+}
+
+fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
+    let groups = sweep.groups();
+    let score = |run: &Run| run.score;
+    let lines = by_combination(&groups);
+    let (series, mut legend) = series_by_fraction(&lines, score, "mean of the trials, 95 % interval");
+    let mut levels = vec![NO_IMAGE];
+    legend.push((Symbol::Level(0), "no image: 0.5".to_owned()));
+    if let Some(metadata) = metadata {
+        levels.push(metadata);
+        legend.push((Symbol::Level(1), format!("sex, age, view only: {metadata:.3}")));
+    }
+    let values = sweep.runs.iter().filter_map(|run| run.figure(score)).chain(levels.iter().copied());
+    // Room below for the crosses of failed runs.
+    let y = Axis::new(format!("test {}", sweep.score_name()), Scale::around(values.chain([NO_IMAGE - 0.02])));
+    let title = format!("{} by fraction", capitalised(&sweep.score_name()));
+    Chart { title, x: fraction_axis(&sweep.runs), y, series, levels, legend, empty: "no cell is done yet" }
+}
+
+/// One series per combination: every trial a dot, means a line, failed runs crosses; and what says so.
+pub(super) fn series_by_fraction(
+    lines: &[&[Group<'_>]],
+    score: fn(&Run) -> Option<f64>,
+    mean: &str,
+) -> (Vec<Series>, Vec<(Symbol, String)>) {
+    let x = |run: &Run| 100.0 * run.fraction;
+    let one = |(colour, groups): (usize, &&[Group<'_>])| {
+        let runs = || groups.iter().flat_map(|group| group.runs);
+        let band = |group: &Group<'_>| Some((100.0 * group.fraction, group.interval(score)?));
+        Series {
+            colour: colour % 7,
+            dots: runs().filter_map(|run| Some((x(run), run.figure(score)?))).collect(),
+            line: groups
+                .iter()
+                .filter_map(|group| Some((100.0 * group.fraction, group.mean(score)?)))
+                .collect(),
+            band: if lines.len() <= MOST_RIBBONS {
+                groups.iter().filter_map(band).collect()
+            } else {
+                Vec::new()
+            },
+            crosses: runs().filter(|run| run.failed()).map(x).collect(),
+            ..Series::default()
+        }
+    };
+    let series: Vec<Series> = lines.iter().enumerate().map(one).collect();
+    let mut legend = Vec::new();
+    if lines.len() == 1 {
+        legend.push((Symbol::Dot(0), "one trial".to_owned()));
+        legend.push((Symbol::Line(0), mean.to_owned()));
+    } else {
+        let name = |(at, groups): (usize, &&[Group<'_>])| {
+            (Symbol::DotAndLine(at % 7), groups[0].combination.to_owned())
+        };
+        legend.extend(lines.iter().enumerate().map(name));
+    }
+    let failed: usize = series.iter().map(|series| series.crosses.len()).sum();
+    if failed > 0 {
+        legend.push((Symbol::Cross, format!("failed ({failed})")));
+    }
+    (series, legend)
+}
+
+/// Percent of the training images, logarithmic where the fractions span more than a factor of 20.
+pub(super) fn fraction_axis(runs: &[Run]) -> Axis {
+    Axis::new(
+        "share of the training images (%)",
+        Scale::of_sizes(runs.iter().map(|run| 100.0 * run.fraction)),
+    )
+}
+
+pub(super) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+fn table(sweep: &Sweep) -> Table {
+    let mut table = Table::new(
+        "Means over the trials that are done",
+        &[
+            ("axes", "axes"),
+            ("fraction", ">fraction"),
+            ("train_images", ">images"),
+            ("done", ">done"),
+            ("steps", ">steps"),
+            ("epochs", ">epochs"),
+            ("score", ">mean"),
+            ("score_interval", ">95 % interval"),
+            ("lowest", ">lowest"),
+            ("highest", ">highest"),
+            ("average_precision", ">average precision"),
+            ("average_precision_baseline", ">no image"),
+            ("micro_auc", ">micro-AUC"),
+            ("micro_auc_baseline", ">no image"),
+        ],
+    );
+    let score = |run: &Run| run.score;
+    for group in sweep.groups() {
+        let values = group.values(score);
+        table.row(vec![
+            Value::text(group.combination),
+            Value::percent(group.fraction),
+            Value::count(group.images()),
+            Value::text(group.done()),
+            Value::count(
+                group.mean(|run| run.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64),
+            ),
+            Value::number(group.mean(|run| run.epochs), 1),
+            Value::number(group.mean(score), 3),
+            Value::interval(group.interval(score), 3),
+            Value::number(values.iter().copied().reduce(f64::min), 3),
+            Value::number(values.iter().copied().reduce(f64::max), 3),
+            Value::number(group.mean(|run| run.average_precision), 3),
+            Value::number(group.mean(|run| run.average_precision_baseline), 3),
+            Value::number(group.mean(|run| run.micro_auc), 3),
+            Value::number(group.mean(|run| run.micro_auc_baseline), 3),
+        ]);
+    }
+    table.notes.push(
+        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. \
+         Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image."
+            .to_owned(),
+    );
+    table.without_empty_columns()
+}
+
+/// Whether fractions differ in training, too.
+fn steps_differ(groups: &[Group<'_>]) -> bool {
+    let steps: Vec<f64> =
+        groups.iter().filter_map(|group| group.mean(|run| run.steps.map(|steps| steps as f64))).collect();
+    let (low, high) =
+        (steps.iter().copied().fold(f64::INFINITY, f64::min), steps.iter().copied().fold(0.0, f64::max));
+    high > 1.2 * low
+}
+
+/// Labels that got the same score whatever the image.
+fn collapsed(runs: &[Run]) -> Option<String> {
+    let mut counts = BTreeMap::<_, usize>::new();
+    let labels = runs.iter().filter(|run| run.done()).flat_map(|run| run.collapsed_labels.split(", "));
+    for label in labels.filter(|label| !label.is_empty()) {
+        *counts.entry(label).or_default() += 1;
+    }
+    let named: Vec<_> = counts
+        .iter()
+        .map(|(label, count)| {
+            format!("{} ({count} run{})", label.replace('_', " "), if *count == 1 { "" } else { "s" })
+        })
+        .collect();
+    (!named.is_empty())
+        .then(|| format!("Some runs give a finding the same score whatever the image: {}.", named.join(", ")))
+}

@@ -1,0 +1,108 @@
+//! The same for each label.
+
+use super::fractions::{NO_IMAGE, fraction_axis};
+use crate::report::chart::{Axis, Chart, Scale, Series};
+use crate::report::document::{Named, Section, Table, Value};
+use crate::report::groups::{Group, by_combination};
+use crate::report::labels::LabelRow;
+use crate::report::sweep::Sweep;
+use std::collections::HashMap;
+use xray_metrics::mean_interval;
+
+pub(super) fn section(sweep: &Sweep) -> Section {
+    let mut section = Section::new("labels", "Each finding by fraction");
+    if sweep.label.is_some() || sweep.chosen.is_none() {
+        return section;
+    }
+    let groups = sweep.groups();
+    let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
+    let lines = by_combination(&groups);
+    let Some(groups) = lines.into_iter().find(|groups| groups[0].combination == combination) else {
+        return section;
+    };
+    let scores = Scores::of(&sweep.labels);
+    let labels = sweep.shown_labels();
+    let values =
+        || labels.iter().flat_map(|label| groups.iter().flat_map(|group| scores.values(group, label)));
+    let y = Axis::new("test AUC", Scale::around(values().chain([NO_IMAGE])));
+    let chart = |label: &String| {
+        let x = |group: &Group<'_>| 100.0 * group.fraction;
+        let each = |group: &Group<'_>| {
+            scores.values(group, label).into_iter().map(|auc| (x(group), auc)).collect::<Vec<_>>()
+        };
+        let means: Vec<_> = groups
+            .iter()
+            .filter_map(|group| Some((x(group), mean_interval(&scores.values(group, label))?)))
+            .collect();
+        let series = Series {
+            dots: groups.iter().flat_map(each).collect(),
+            line: means.iter().map(|(x, (mean, _))| (*x, *mean)).collect(),
+            band: means.iter().filter_map(|(x, (_, interval))| Some((*x, (*interval)?))).collect(),
+            ..Series::default()
+        };
+        let what = Chart {
+            title: label.replace('_', " "),
+            x: fraction_axis(&sweep.runs),
+            y: y.clone(),
+            series: vec![series],
+            levels: vec![NO_IMAGE],
+            legend: Vec::new(),
+            empty: "no AUC",
+        };
+        Named { name: format!("auc-{}", label.to_lowercase()), what }
+    };
+    let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
+    section.text(format!(
+        "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
+         95 % interval; the dotted line is 0.5."
+    ));
+    section.multiples(labels.iter().map(chart).collect());
+    section.table("labels", table(groups, &labels, &scores, sweep));
+    section
+}
+
+/// Test AUCs by cell and label.
+struct Scores<'a>(HashMap<(&'a str, &'a str), f64>);
+
+impl<'a> Scores<'a> {
+    fn of(rows: &'a [LabelRow]) -> Scores<'a> {
+        let test = rows.iter().filter(|row| row.split == "test");
+        Scores(test.filter_map(|row| Some(((row.cell.as_str(), row.label.as_str()), row.auc?))).collect())
+    }
+
+    fn values(&self, group: &Group<'_>, label: &str) -> Vec<f64> {
+        let done = group.runs.iter().filter(|run| run.done());
+        done.filter_map(|run| self.0.get(&(run.cell.as_str(), label)).copied()).collect()
+    }
+}
+
+fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &Sweep) -> Table {
+    let (first, last) = (&groups[0], &groups[groups.len() - 1]);
+    let mut table = Table::new(
+        "Test AUC of each finding, mean and 95 % interval over trials",
+        &[
+            ("label", "finding"),
+            ("test_positives", ">test positives"),
+            ("smallest", ">smallest fraction"),
+            ("smallest_interval", ">95 % interval"),
+            ("largest", ">largest fraction"),
+            ("largest_interval", ">95 % interval"),
+            ("gain", ">gain"),
+        ],
+    );
+    for label in labels {
+        let of = |group| mean_interval(&scores.values(group, label));
+        let (low, high) = (of(first), of(last));
+        let row = sweep.labels.iter().find(|row| row.split == "test" && row.label == *label);
+        table.row(vec![
+            Value::text(label.replace('_', " ")),
+            Value::count(row.map(|row| row.positives)),
+            Value::number(low.map(|(mean, _)| mean), 3),
+            Value::interval(low.and_then(|(_, interval)| interval), 3),
+            Value::number(high.map(|(mean, _)| mean), 3),
+            Value::interval(high.and_then(|(_, interval)| interval), 3),
+            Value::signed(low.zip(high).map(|(low, high)| high.0 - low.0), 3),
+        ]);
+    }
+    table.without_empty_columns()
+}
