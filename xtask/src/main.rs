@@ -4,6 +4,7 @@
 mod bench;
 mod condor;
 mod package;
+mod page;
 mod programs;
 mod quickstart;
 mod steps;
@@ -25,6 +26,7 @@ struct Arguments {
 enum Command {
     Quickstart(quickstart::QuickstartArguments),
     Test(test::TestArguments),
+    Page(page::PageArguments),
     #[command(subcommand)]
     Package(package::Package),
     #[command(subcommand)]
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Page(arguments) => page::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Condor(condor) => condor::run(&condor),

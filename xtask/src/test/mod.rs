@@ -6,8 +6,8 @@ mod skipped;
 mod system;
 mod worker;
 
-use crate::condor;
 use crate::steps::duration;
+use crate::{condor, page};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner};
@@ -54,7 +54,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
         skipped.push(format!("no HTCondor pool: {reason:#}"));
     }
 
-    let runner = Runner::choose(python.ok(), worker, pool.is_ok().then(std::env::current_exe).transpose()?);
+    let own = std::env::current_exe()?;
+    let page = page::installed().map(|_| own.clone());
+    let runner = Runner::choose(python.ok(), worker, pool.is_ok().then_some(own), page);
     let report = test_all(&runner);
     // The pool is a process of its own, which would outlive this one.
     drop(pool);

@@ -15,6 +15,7 @@ pub(super) struct Runner {
     python: Option<PathBuf>,
     worker: Option<PathBuf>,
     pool: Option<PathBuf>,
+    page: Option<PathBuf>,
 }
 
 /// What came out.
@@ -27,14 +28,19 @@ pub(super) struct Report {
 }
 
 impl Runner {
-    /// `python`, `worker`, a folder of packaged workers, and `pool`, a program whose `condor run` reaches a pool, go
-    /// to tests that ask for them.
-    pub(super) fn choose(python: Option<PathBuf>, worker: Option<PathBuf>, pool: Option<PathBuf>) -> Runner {
+    /// `python`, `worker`, a folder of packaged workers, `pool`, a program whose `condor run` reaches a pool, and `page`,
+    /// one whose `page` looks at a page in a browser, go to tests that ask for them.
+    pub(super) fn choose(
+        python: Option<PathBuf>,
+        worker: Option<PathBuf>,
+        pool: Option<PathBuf>,
+        page: Option<PathBuf>,
+    ) -> Runner {
         let has_nextest = steps::succeeds(&mut cargo(["nextest", "--version"]));
         if !has_nextest {
             eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
         }
-        Runner { has_nextest, python, worker, pool }
+        Runner { has_nextest, python, worker, pool, page }
     }
 
     /// The examples in the documentation. `cargo test` alone can run them.
@@ -99,6 +105,7 @@ impl Runner {
             ("XRAY_PYTHON", &self.python),
             ("XRAY_WORKER_DIR", &self.worker),
             ("XRAY_CONDOR_RUN", &self.pool),
+            ("XRAY_PAGE_CHECK", &self.page),
         ];
         for (name, value) in variables {
             match value {

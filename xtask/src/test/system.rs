@@ -2,6 +2,7 @@
 
 use super::TestArguments;
 use crate::condor;
+use crate::page;
 use crate::steps::{self, command, succeeds};
 use anyhow::Result;
 use std::fs;
@@ -39,6 +40,12 @@ const POOL: Need = Need {
     is_there: has_pool_or_its_maker,
 };
 
+const BROWSER: Need = Need {
+    packages: &["chromium", "fonts-dejavu-core"],
+    what: "no Chromium to look at pages with",
+    is_there: has_browser,
+};
+
 /// Installs what is missing, and says what is missing still.
 pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
     let wanted = [
@@ -46,6 +53,7 @@ pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
         (PYTHON, !arguments.no_python),
         (OLD_PROCESSOR, !arguments.no_worker),
         (POOL, !arguments.no_pool),
+        (BROWSER, true),
     ];
     let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);
     // Elsewhere GPUs come with the system, and there is no apt-get.
@@ -118,6 +126,10 @@ fn has_old_processor() -> bool {
 
 fn has_pool_or_its_maker() -> bool {
     condor::installed::answers() || succeeds(command("debootstrap").arg("--version"))
+}
+
+fn has_browser() -> bool {
+    page::installed().is_some()
 }
 
 #[cfg(test)]

@@ -1,0 +1,169 @@
+//! Headless Chromium over its debugging pipe: JSON messages that end with a zero byte (Chrome DevTools Protocol).
+
+use crate::steps::succeeds;
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a page is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    Light,
+    Dark,
+    Print,
+}
+
+impl Media {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Media::Light => "light",
+            Media::Dark => "dark",
+            Media::Print => "print",
+        }
+    }
+}
+
+/// A running browser with one page.
+pub(super) struct Browser {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    session: Option<String>,
+    next: u64,
+    /// Addresses that the page asked for since it was opened.
+    requests: Vec<String>,
+    loaded: bool,
+}
+
+/// The browser's name, if there is one.
+pub(crate) fn installed() -> Option<&'static str> {
+    NAMES.into_iter().find(|name| succeeds(Command::new(name).arg("--version")))
+}
+
+impl Browser {
+    pub(super) fn start() -> Result<Browser> {
+        let name = installed().context("no Chromium here (apt-get install chromium)")?;
+        // The pipe is files 3 and 4; a shell lays our pipes there. As root it runs without its sandbox only; it reads
+        // nothing but the one file.
+        let script = format!(
+            "exec {name} --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
+             --no-first-run --disable-extensions --disable-background-networking --user-data-dir=\"$PROFILE\" \
+             --remote-debugging-pipe 3<&0 4>&1 </dev/null >/dev/null 2>&1"
+        );
+        let profile = std::env::temp_dir().join(format!("xtask-page-{}", std::process::id()));
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .env("PROFILE", &profile)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start sh")?;
+        let stdin = child.stdin.take().expect("it was asked for");
+        let stdout = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut browser =
+            Browser { child, stdin, stdout, session: None, next: 0, requests: Vec::new(), loaded: false };
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))?;
+        let attached = browser
+            .call("Target.attachToTarget", &json!({ "targetId": target["targetId"], "flatten": true }))?;
+        browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page.enable", "Network.enable", "Runtime.enable"] {
+            browser.call(domain, &json!({}))?;
+        }
+        Ok(browser)
+    }
+
+    /// Shows a page; returns all addresses that it asked for.
+    pub(super) fn open(&mut self, url: &str, width: u32, media: Media) -> Result<Vec<String>> {
+        let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", &metrics)?;
+        let scheme = if media == Media::Dark { "dark" } else { "light" };
+        let kind = if media == Media::Print { "print" } else { "screen" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.call("Emulation.setEmulatedMedia", &json!({ "media": kind, "features": features }))?;
+        (self.loaded, self.requests) = (false, Vec::new());
+        let went = self.call("Page.navigate", &json!({ "url": url }))?;
+        if let Some(error) = went["errorText"].as_str() {
+            bail!("{url}: {error}");
+        }
+        let start = Instant::now();
+        while !self.loaded {
+            if start.elapsed() > PATIENCE {
+                bail!("{url} does not load");
+            }
+            self.receive()?;
+        }
+        Ok(std::mem::take(&mut self.requests))
+    }
+
+    /// The value of an expression in the page.
+    pub(super) fn evaluate(&mut self, expression: &str) -> Result<Value> {
+        let arguments = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut found = self.call("Runtime.evaluate", &arguments)?;
+        if let Some(exception) = found.get("exceptionDetails") {
+            bail!("the audit failed: {exception}");
+        }
+        Ok(found["result"]["value"].take())
+    }
+
+    /// The whole page as PNG.
+    pub(super) fn screenshot(&mut self) -> Result<Vec<u8>> {
+        let picture =
+            self.call("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }))?;
+        STANDARD.decode(picture["data"].as_str().unwrap_or_default()).context("the picture is not base64")
+    }
+
+    fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
+        self.next += 1;
+        let id = self.next;
+        let mut message = json!({ "id": id, "method": method, "params": parameters });
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        let mut bytes = message.to_string().into_bytes();
+        bytes.push(0);
+        self.stdin.write_all(&bytes).and_then(|()| self.stdin.flush()).context("the browser is gone")?;
+        loop {
+            let mut answer = self.receive()?;
+            if answer["id"] == id {
+                if let Some(error) = answer.get("error") {
+                    bail!("{method}: {error}");
+                }
+                return Ok(answer["result"].take());
+            }
+        }
+    }
+
+    /// The next message; events are noted.
+    fn receive(&mut self) -> Result<Value> {
+        let mut bytes = Vec::new();
+        self.stdout.read_until(0, &mut bytes).context("the browser is gone")?;
+        if bytes.pop() != Some(0) {
+            bail!("the browser ended");
+        }
+        let message: Value = serde_json::from_slice(&bytes).context("the browser does not speak JSON")?;
+        match message["method"].as_str() {
+            Some("Network.requestWillBeSent") => {
+                self.requests.extend(message["params"]["request"]["url"].as_str().map(str::to_owned));
+            }
+            Some("Page.loadEventFired") => self.loaded = true,
+            _ => {}
+        }
+        Ok(message)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ =
+            std::fs::remove_dir_all(std::env::temp_dir().join(format!("xtask-page-{}", std::process::id())));
+    }
+}
