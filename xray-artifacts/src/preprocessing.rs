@@ -21,7 +21,7 @@ pub struct Preprocessing {
 }
 
 impl Default for Preprocessing {
-    /// 128 px, squashed to a square, antialiased bilinear, and the mean and deviation of ImageNet's
+    /// 224 px, squashed to a square, antialiased bilinear, and the mean and deviation of ImageNet's
     /// three channels averaged, which fit gray X-rays well and keep imported weights in their range.
     fn default() -> Self {
         Preprocessing {

@@ -1,6 +1,7 @@
 //! The tables against what they were made of, read back from the Parquet files.
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[expect(dead_code, reason = "other tests and the example use the rest")]
 mod fixture;
 
 use polars::prelude::*;

@@ -3,8 +3,10 @@
 mod competitor;
 mod contest;
 mod data;
+mod evaluation;
 mod machine;
 mod peers;
+mod process;
 mod report;
 mod shards;
 mod spread;
@@ -18,6 +20,7 @@ use clap::Subcommand;
 pub(crate) enum Bench {
     Data(data::DataArguments),
     Sweep(sweep::SweepArguments),
+    Report(evaluation::EvaluationArguments),
 }
 
 /// Measures what was asked for.
@@ -25,5 +28,6 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Data(arguments) => data::run(arguments),
         Bench::Sweep(arguments) => sweep::run(arguments),
+        Bench::Report(arguments) => evaluation::run(arguments),
     }
 }

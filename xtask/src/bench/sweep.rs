@@ -1,16 +1,15 @@
 //! `cargo xtask bench sweep`: planning, surveying and collecting a sweep far larger than anyone's pool.
 
 use super::machine::Machine;
-use super::spread::Spread;
+use super::process::{self, Row};
 use crate::programs::{ProgramArguments, Programs};
 use crate::steps::{self, command};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 /// Measure plan, status, collect and report of 10,000 cells, and write results/benchmarks/sweep.md
 ///
@@ -60,13 +59,6 @@ struct SweepBench {
     work: PathBuf,
     cells: usize,
     rounds: usize,
-}
-
-/// One command's figures.
-struct Row {
-    what: &'static str,
-    seconds: Spread,
-    peak_mib: f64,
 }
 
 impl SweepBench {
@@ -133,74 +125,20 @@ impl SweepBench {
         Ok(command)
     }
 
-    fn row(&self, what: &'static str, mut make: impl FnMut() -> Result<Command>) -> Result<Row> {
-        let (mut seconds, mut peak_mib) = (Vec::new(), 0.0_f64);
-        for _ in 0..self.rounds {
-            let (time, peak) = timed(&mut make()?)?;
-            seconds.push(time.as_secs_f64());
-            peak_mib = peak_mib.max(peak);
-        }
-        let seconds = Spread::of(seconds).context("no round")?;
-        eprintln!("{what}: {seconds} s, {peak_mib:.0} MiB");
-        Ok(Row { what, seconds, peak_mib })
+    fn row(&self, what: &'static str, make: impl FnMut() -> Result<Command>) -> Result<Row> {
+        Row::measure(what, self.rounds, make)
     }
-}
-
-/// Time and highest resident memory of a process, the latter looked at every millisecond.
-fn timed(command: &mut Command) -> Result<(Duration, f64)> {
-    let start = Instant::now();
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let path = format!("/proc/{}/status", child.id());
-    let mut peak = 0.0_f64;
-    let status = loop {
-        let highest = fs::read_to_string(&path).ok().and_then(|status| high_water_mib(&status));
-        peak = peak.max(highest.unwrap_or(0.0));
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    // 4: a sweep with cells that are not done, as planned ones are.
-    ensure!(matches!(status.code(), Some(0 | 4)), "{} ended with {status}", steps::line(command));
-    Ok((start.elapsed(), peak))
-}
-
-fn high_water_mib(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024.0)
 }
 
 fn markdown(machine: &Machine, cells: usize, rounds: usize, rows: &[Row]) -> String {
-    let mut text = format!(
+    let text = format!(
         "# A large sweep\n\n`cargo xtask bench sweep`, {cells} cells, {rounds} rounds, {}, commit {}.\n\n\
-         Machine: {}.\n\n\
-         | command | seconds, median (lowest–highest) | peak MiB |\n|---|---|---|\n",
+         Machine: {}.\n\n{}",
         machine.date,
         machine.commit,
         machine.sentence(),
+        process::table(rows),
     );
-    for row in rows {
-        text += &format!("| {} | {} | {:.0} |\n", row.what, row.seconds, row.peak_mib);
-    }
     text + "\nResults are fabricated: 14 labels, validation and test, 95 lines of metrics a cell. Files are in \
             memory after the first round. Peaks are of xray-sweep's own process, not of the trainer that `plan` asks.\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_high_water_mark_is_read() {
-        assert_eq!(high_water_mib("Name:\tx\nVmHWM:\t    2048 kB\n"), Some(2.0));
-        assert_eq!(high_water_mib("Name:\tx\n"), None);
-    }
-
-    #[test]
-    fn a_process_is_timed_and_its_failure_is_an_error() {
-        let (time, peak) = timed(Command::new("sleep").arg("0.05")).expect("it ends well");
-        assert!(time >= Duration::from_millis(50) && peak > 0.1, "{time:?} {peak}");
-        timed(&mut Command::new("false")).expect_err("exit code 1");
-    }
 }

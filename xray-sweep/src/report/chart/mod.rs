@@ -85,9 +85,12 @@ pub(super) struct Size {
     small: bool,
 }
 
+/// Scores that differ by less are not drawn farther apart.
+const LEAST_SPAN: f64 = 0.02;
+
 /// For a page or a file.
 pub(super) const WIDE: Size =
-    Size { width: 760.0, plot_height: 320.0, left: 54.0, right: 14.0, font: 12.0, title: 15.0, small: false };
+    Size { width: 720.0, plot_height: 310.0, left: 54.0, right: 14.0, font: 12.0, title: 15.0, small: false };
 /// For a phone.
 pub(super) const NARROW: Size =
     Size { width: 326.0, plot_height: 230.0, left: 44.0, right: 12.0, font: 11.0, title: 13.0, small: false };
@@ -127,7 +130,10 @@ impl Scale {
         if low > high {
             return Scale::Linear { low: 0.0, high: 1.0 };
         }
-        let step = ticks::step((high - low).max(1e-3), 6);
+        // One value alone stands in the middle of some room.
+        let room = (LEAST_SPAN - (high - low)).max(0.0) / 2.0;
+        let (low, high) = (low - room, high + room);
+        let step = ticks::step(high - low, 6);
         Scale::Linear { low: (low / step - 1e-9).floor() * step, high: (high / step + 1e-9).ceil() * step }
     }
 
