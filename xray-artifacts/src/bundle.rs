@@ -4,17 +4,18 @@ use crate::{Preprocessing, Split, Versioned};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `model.json`. `M` is the network's configuration (`xray-model` owns it), `E` its scores (`xray-metrics`).
+/// `model.json`. `M` is the network's configuration (`xray-model` owns it), `E` its scores and `C` a label's way from
+/// logits to probabilities (`xray-metrics`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelCard<M, E> {
+pub struct ModelCard<M, E, C> {
     /// The network.
     pub model: M,
     /// From pixels to its input.
     pub preprocessing: Preprocessing,
     /// The findings, in the order of its outputs.
     pub labels: Vec<String>,
-    /// From logits to probabilities, one per label; null while the model is not calibrated.
-    pub calibration: Option<Vec<Calibration>>,
+    /// From logits to probabilities, one per label; empty while the model is not calibrated.
+    pub calibration: Vec<Calibration<C>>,
     /// Operating points, one per label; empty while none is chosen.
     pub thresholds: Vec<Threshold>,
     /// What it was trained on.
@@ -23,25 +24,32 @@ pub struct ModelCard<M, E> {
     pub scores: BTreeMap<Split, E>,
 }
 
-impl<M, E> Versioned for ModelCard<M, E> {
-    const FORMAT: u32 = 1;
+impl<M, E, C> Versioned for ModelCard<M, E, C> {
+    const FORMAT: u32 = 2;
     const KIND: &'static str = "model card";
 }
 
-/// Probability = sigmoid(`scale` · logit + `shift`).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Multiplies the logit.
-    pub scale: f64,
-    /// Is added.
-    pub shift: f64,
+/// One label's way from logits to probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration<C> {
+    /// Null where none fits; the probability is then the sigmoid of the logit.
+    pub calibrator: Option<C>,
+    /// Why none fits.
+    pub left_as_it_is: Option<String>,
+    /// On which records it was fitted: never those it is reported on.
+    pub fitted_on: Split,
 }
 
 /// Where "positive" begins for one label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// On the probability.
-    pub probability: f64,
+    /// Logits of this or more are positive; null where the rule gives none. Calls are made on logits, so that no
+    /// rounding of probabilities moves a record to the other side.
+    pub logit: Option<f32>,
+    /// The same as a calibrated probability, for people.
+    pub probability: Option<f64>,
+    /// Why there is none.
+    pub undefined: Option<String>,
     /// How it was chosen.
     pub rule: String,
     /// On which records: never those it is reported on.

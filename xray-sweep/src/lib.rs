@@ -8,6 +8,7 @@
 //! ```
 
 pub mod attempt;
+pub mod budget;
 pub mod cell;
 pub mod cli;
 pub mod collect;

@@ -78,7 +78,10 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     }
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
-    let resolved = resolve(&found, spec, &points, options)?;
+    let mut resolved = resolve(&found, spec, &points, options)?;
+    for config in &mut resolved.configs {
+        spec.budget.apply(config, data.train_images());
+    }
     let mut notes = found.notes.clone();
     let kept = match &before {
         Some(_) => read_cells(&dir.cells())?,

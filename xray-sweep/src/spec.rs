@@ -1,6 +1,7 @@
 //! `sweep.toml`: what a sweep is asked to be. Flags of `plan` are laid on it, and what came of both is
 //! written back, so that a sweep directory says how it was made.
 
+use crate::budget::Budget;
 use crate::fractions::Fractions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub struct Spec {
     pub fractions: Fractions,
     /// Runs per point of the grid, each with a seed of its own.
     pub trials: u32,
+    /// What all fractions have in common.
+    pub budget: Budget,
     /// Whether trials also begin at different places of the training records.
     pub rotate_data: bool,
     /// A configuration file of the trainer, below `set`.
@@ -73,6 +76,7 @@ impl Default for Spec {
             data: PathBuf::new(),
             fractions: "0.1..1.0:0.1".parse().expect("a good range"),
             trials: 3,
+            budget: Budget::Epochs,
             rotate_data: false,
             config: None,
             templates: None,

@@ -19,7 +19,7 @@ use xray_artifacts::{
     read_sealed, write_json, write_sealed,
 };
 use xray_data::{Loader, LoaderConfig};
-use xray_metrics::Evaluation;
+use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{Learner, LearnerConfig, ModelConfig, Predictor, StateDict};
 
 /// How a run is run; none of it changes its numbers.
@@ -41,6 +41,9 @@ pub struct RunOptions {
 
 /// A result with this project's scores.
 pub type Outcome = RunResult<Evaluation>;
+
+/// A bundle's card with this project's network, scores and calibrations.
+pub type Card = ModelCard<ModelConfig, Evaluation, Calibrator>;
 
 /// Runs, and leaves a result in the run directory whatever happens.
 pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure> {
@@ -389,12 +392,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn card(&self, outcome: &Outcome, progress: &Progress) -> ModelCard<ModelConfig, Evaluation> {
-        ModelCard {
+    fn card(&self, outcome: &Outcome, progress: &Progress) -> Card {
+        Card {
             model: self.config.model.clone(),
             preprocessing: self.config.preprocessing.clone(),
             labels: self.data.dataset.labels().to_vec(),
-            calibration: None,
+            calibration: Vec::new(),
             thresholds: Vec::new(),
             provenance: Provenance {
                 trainer: format!("{VERSION} {}", now()),

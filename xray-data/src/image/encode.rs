@@ -20,11 +20,23 @@ pub fn encode_jpeg(image: &GrayImage, quality: u8) -> Vec<u8> {
 /// # Panics
 /// When a side is zero or `pixels` is not `width * height` long.
 pub fn encode_png(image: &GrayImage) -> Vec<u8> {
+    png(image.width, image.height, ::png::ColorType::Grayscale, &image.pixels)
+}
+
+/// Eight-bit colour PNG of red, green, blue per pixel.
+///
+/// # Panics
+/// When a side is zero or `pixels` is not `3 * width * height` long.
+pub fn encode_png_rgb(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
+    png(width, height, ::png::ColorType::Rgb, pixels)
+}
+
+fn png(width: u32, height: u32, colour: ::png::ColorType, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut encoder = ::png::Encoder::new(&mut bytes, image.width, image.height);
-    encoder.set_color(::png::ColorType::Grayscale);
+    let mut encoder = ::png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(colour);
     let mut writer = encoder.write_header().expect("the sides are not zero and memory takes every byte");
-    writer.write_image_data(&image.pixels).expect("the caller gives width * height pixels");
+    writer.write_image_data(pixels).expect("the caller gives as many pixels as the sides say");
     drop(writer);
     bytes
 }

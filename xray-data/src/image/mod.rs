@@ -8,7 +8,7 @@ mod jpeg;
 mod png;
 
 pub use decode::decode_gray;
-pub use encode::{encode_jpeg, encode_png};
+pub use encode::{encode_jpeg, encode_png, encode_png_rgb};
 pub use header::{ImageHeader, read_header};
 
 /// The longest side that is decoded, in pixels.

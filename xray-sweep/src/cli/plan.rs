@@ -1,6 +1,7 @@
 //! `xray-sweep plan`.
 
 use super::{OutputFormat, Sweep, print, say};
+use crate::budget::Budget;
 use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
@@ -32,6 +33,9 @@ pub(super) struct PlanArguments {
     /// Runs per point, each with a seed of its own
     #[arg(long, value_name = "N")]
     trials: Option<u32>,
+    /// What all fractions have in common: epochs, or the steps that those take on all the data [default: epochs]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    budget: Option<Budget>,
     /// Trials also begin at different places of the training records
     #[arg(long)]
     rotate_data: bool,
@@ -159,6 +163,7 @@ impl PlanArguments {
         replace(&mut spec.data, self.data.as_ref().map(absolute));
         replace(&mut spec.fractions, self.fractions.clone());
         replace(&mut spec.trials, self.trials);
+        replace(&mut spec.budget, self.budget);
         spec.rotate_data |= self.rotate_data;
         spec.config = self.config.as_ref().map(absolute).or(spec.config);
         spec.set.extend(self.set.clone());

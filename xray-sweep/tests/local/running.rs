@@ -173,3 +173,24 @@ fn a_configuration_edited_by_hand_is_refused_and_no_number_of_it_counts() {
     fs::write(&config, planned).expect("writable");
     assert_exit(&workplace.sweep(&["run", "s", "--failed"]), 0);
 }
+
+#[test]
+fn with_a_budget_of_steps_every_fraction_trains_as_long() {
+    let Some(workplace) = Workplace::new() else { return };
+    let more = ["--fractions", "0.1,1", "--trials", "1", "--set", "training.duration=2 epochs"];
+    let planned = workplace.plan("epochs", "3", &more);
+    assert_exit(&planned, 0);
+    assert_exit(&workplace.plan("steps", "3", &[&more[..], &["--budget", "steps"]].concat()), 0);
+    let steps = |dir: &str| {
+        assert_exit(&workplace.sweep(&["run", dir]), 0);
+        [0, 1].map(|at| {
+            workplace.result(dir, &workplace.id(dir, at))["training"]["steps"].as_u64().expect("a number")
+        })
+    };
+    let (of_epochs, of_steps) = (steps("epochs"), steps("steps"));
+    assert!(of_epochs[0] < of_epochs[1], "{of_epochs:?}");
+    assert_eq!(of_steps, [of_epochs[1]; 2]);
+    // The whole of the data trains the same either way.
+    let scores = |dir: &str| workplace.result(dir, &workplace.id(dir, 1))["scores"].clone();
+    assert_eq!(scores("epochs"), scores("steps"));
+}

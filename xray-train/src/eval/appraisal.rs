@@ -207,6 +207,17 @@ impl Appraisal {
             self.test.records
         );
         text += &self.discrimination();
+        text += &self.fitted_text();
+        if !self.subgroups.is_empty() {
+            let _ = writeln!(text, "\nSubgroups of test\n");
+            text += &subgroups::table(&self.subgroups);
+        }
+        text
+    }
+
+    /// Operating points and calibrations.
+    pub(super) fn fitted_text(&self) -> String {
+        let mut text = String::new();
         match &self.operating_points {
             Some(points) => {
                 let _ =
@@ -219,10 +230,6 @@ impl Appraisal {
         }
         let _ = writeln!(text, "\nCalibration: expected error of the probabilities on test\n");
         text += &self.calibration();
-        if !self.subgroups.is_empty() {
-            let _ = writeln!(text, "\nSubgroups of test\n");
-            text += &subgroups::table(&self.subgroups);
-        }
         text
     }
 

@@ -1,6 +1,9 @@
 //! The command line of `xray-eval`.
 
-use super::{ScoreKind, Settings, Subject, appraise, compare_subjects};
+use super::{
+    ExplainOptions, Explanation, ScoreKind, Settings, Subject, appraise, calibrate_bundle, compare_subjects,
+    explain,
+};
 use crate::cli::OutputFormat;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -15,6 +18,8 @@ Examples:
   xray-eval run RUN --rule 'sensitivity>=0.9' --calibration isotonic
   xray-eval score scores.csv
   xray-eval compare RUN-A RUN-B
+  xray-eval calibrate RUN --rule 'sensitivity>=0.9'
+  xray-eval explain RUN chest.png --label Effusion --out maps
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data";
 
@@ -52,6 +57,30 @@ enum Command {
         scores: Option<ScoreKind>,
         #[command(flatten)]
         look: Look,
+    },
+    /// Fit calibrations and thresholds on a run's validation records, and write them into its bundle
+    Calibrate {
+        /// The run directory
+        run: PathBuf,
+        #[command(flatten)]
+        look: Look,
+    },
+    /// Draw where in an image a finding's score comes from: a class activation map over the image, as PNG
+    Explain {
+        /// The run directory
+        run: PathBuf,
+        /// JPEG or PNG files
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+        /// Which finding; otherwise the one that stands out most
+        #[arg(long, value_name = "NAME")]
+        label: Option<String>,
+        /// Folder for the pictures
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
     },
     /// Compare two models on the same test records
     Compare {
@@ -104,6 +133,15 @@ impl Arguments {
                 let found = compare_subjects(&a, &b, draws.resamples, draws.seed)?;
                 Ok(printed(*format, &found, || found.text()))
             }
+            Some(Command::Calibrate { run, look }) => {
+                let found = calibrate_bundle(run, &look.settings())?;
+                Ok(printed(look.format, &found, || found.text()))
+            }
+            Some(Command::Explain { run, images, label, out, format }) => {
+                let found = explain(run, images, &ExplainOptions { label: label.clone(), out: out.clone() })?;
+                let text = || found.iter().map(Explanation::text).collect::<Vec<_>>().join("\n");
+                Ok(printed(*format, &found, text))
+            }
             None => Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`")),
         }
     }
@@ -111,10 +149,13 @@ impl Arguments {
 
 impl Look {
     fn at(&self, subject: &Subject) -> Result<String, Failure> {
-        let Draws { resamples, seed } = self.draws;
-        let settings = Settings { rule: self.rule, calibration: self.calibration, resamples, seed };
-        let found = appraise(subject, &settings)?;
+        let found = appraise(subject, &self.settings())?;
         Ok(printed(self.format, &found, || found.text()))
+    }
+
+    fn settings(&self) -> Settings {
+        let Draws { resamples, seed } = self.draws;
+        Settings { rule: self.rule, calibration: self.calibration, resamples, seed }
     }
 }
 

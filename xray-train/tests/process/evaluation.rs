@@ -2,8 +2,11 @@
 
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use assert_cmd::Command;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Output;
+use xray_artifacts::{Predictions, Split};
+use xray_data::{GrayImage, encode_png};
+use xray_metrics::{Calibrator, Rule, Scores, ValidationScores, threshold};
 
 fn eval(workplace: &Workplace, arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("xray-eval").expect("the binary under test");
@@ -52,6 +55,89 @@ fn what_cannot_be_evaluated_says_why() {
     let output = eval(&workplace, &["score", "a.csv"]);
     assert_exit(&output, 0);
     assert!(stdout(&output).contains("No operating points and no calibration"), "{}", stdout(&output));
+}
+
+#[test]
+fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let before = workplace.json("run/model/model.json");
+    assert_eq!((&before["calibration"], &before["thresholds"]), (&json!([]), &json!([])));
+    let calibrate = |method: &str| {
+        let rule = ["--rule", "sensitivity>=0.8", "--resamples", "0"];
+        eval(&workplace, &[&["calibrate", "run", "--calibration", method][..], &rule].concat())
+    };
+    for method in ["temperature", "platt", "isotonic"] {
+        assert_exit(&calibrate(method), 0);
+        let card = workplace.json("run/model/model.json");
+        for key in ["model", "preprocessing", "labels", "provenance", "scores", "format"] {
+            assert_eq!(card[key], before[key], "{key}");
+        }
+        let val = predictions(&workplace, Split::Val);
+        let scores = Scores::new(&val.logits, &val.truth, val.labels.len()).expect("finite");
+        let fitted = threshold::fit(ValidationScores::new(scores), Rule::Sensitivity(0.8));
+        let calibrators: Vec<Option<Calibrator>> = card["calibration"]
+            .as_array()
+            .expect("one per label")
+            .iter()
+            .map(|label| serde_json::from_value(label["calibrator"].clone()).expect("a calibrator or null"))
+            .collect();
+        assert!(calibrators.iter().any(Option::is_some), "{card}");
+        for (at, fitted) in fitted.iter().enumerate() {
+            let stored = &card["thresholds"][at];
+            assert_eq!(stored["logit"].as_f64().map(|logit| logit as f32), fitted.threshold());
+            assert_eq!(stored["undefined"].is_string(), fitted.threshold().is_none());
+            assert_eq!((&stored["fitted_on"], &stored["rule"]), (&json!("val"), &json!("sensitivity>=0.8")));
+            // Whoever is called positive by the logit is by the probability, too.
+            let (Some(calibrator), Some(cut)) = (&calibrators[at], fitted.threshold()) else { continue };
+            assert_eq!(stored["probability"].as_f64(), Some(calibrator.probability(f64::from(cut))));
+            for logit in scores.scores_of(at).filter(|logit| *logit >= f64::from(cut)) {
+                assert!(calibrator.probability(logit) >= calibrator.probability(f64::from(cut)));
+            }
+        }
+    }
+    let bytes = || std::fs::read(workplace.path("run/model/model.json")).expect("a card");
+    let first = bytes();
+    assert_exit(&calibrate("isotonic"), 0);
+    assert!(first == bytes(), "the same again gives the same bytes");
+    let nowhere = eval(&workplace, &["calibrate", "nowhere"]);
+    assert_exit(&nowhere, 3);
+}
+
+#[test]
+fn a_finding_is_drawn_where_its_score_comes_from() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let image =
+        GrayImage { width: 90, height: 70, pixels: (0..90 * 70).map(|at| (at % 251) as u8).collect() };
+    std::fs::write(workplace.path("chest.png"), encode_png(&image)).expect("writable");
+    let drawn = eval(
+        &workplace,
+        &["explain", "run", "chest.png", "--label", "Mass", "--out", "maps", "--format", "json"],
+    );
+    assert_exit(&drawn, 0);
+    let found: Value = serde_json::from_slice(&drawn.stdout).expect("JSON");
+    assert_eq!((&found[0]["label"], &found[0]["picture"]), (&json!("Mass"), &json!("maps/chest-Mass.png")));
+    assert_eq!(found[0]["findings"].as_array().map(Vec::len), Some(14));
+    let header =
+        xray_data::read_header(&std::fs::read(workplace.path("maps/chest-Mass.png")).expect("a picture"));
+    let header = header.expect("a PNG");
+    assert!(header.width > 2 * 512 && header.height >= 512, "{} x {}", header.width, header.height);
+
+    let check = |arguments: &[&str], code: i32, message: &str| {
+        let output = eval(&workplace, arguments);
+        assert_exit(&output, code);
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    };
+    check(&["explain", "run", "chest.png", "--label", "mas"], 2, "did you mean Mass?");
+    std::fs::write(workplace.path("broken.jpg"), b"\xff\xd8\xff").expect("writable");
+    check(&["explain", "run", "broken.jpg"], 5, "broken.jpg");
+    check(&["explain", "nowhere", "chest.png"], 3, "there is no bundle in nowhere");
+}
+
+fn predictions(workplace: &Workplace, split: Split) -> Predictions {
+    Predictions::load(&workplace.path(&format!("run/predictions-{split}.safetensors")))
+        .expect("a finished run")
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.

@@ -1,0 +1,165 @@
+//! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
+
+use super::bundle::{card, probability};
+use super::overlay::side_by_side;
+use super::text_table::{TextTable, number};
+use crate::run::Card;
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use xray_artifacts::{Exit, Failure, FileError, Split, write_bytes};
+use xray_data::{decode_gray, normalise, prepare};
+use xray_model::{Backend, Predictor, StateDict};
+
+/// What was found in one image, and where.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The image.
+    pub image: PathBuf,
+    /// The finding whose map was drawn.
+    pub label: String,
+    /// Left the image as the network saw it, right the same with the map.
+    pub picture: PathBuf,
+    /// All findings, the highest first by how far they are above what calls them positive.
+    pub findings: Vec<Finding>,
+}
+
+/// One finding in one image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// Its name.
+    pub label: String,
+    /// What the network said.
+    pub logit: f64,
+    /// Calibrated where the bundle is.
+    pub probability: f64,
+    /// Where "positive" begins, in the same probability; null while none is chosen.
+    pub threshold: Option<f64>,
+    /// The call; null without a threshold.
+    pub positive: Option<bool>,
+}
+
+/// How images are explained.
+#[derive(Clone, Debug, Default)]
+pub struct ExplainOptions {
+    /// Which finding to draw; the one that stands out most if absent.
+    pub label: Option<String>,
+    /// Folder for the pictures.
+    pub out: PathBuf,
+}
+
+/// Explains each of `images` with the bundle of `run`, and writes a picture for each.
+///
+/// # Errors
+/// If there is no bundle, no such finding, an image cannot be read, or a picture cannot be written. Pictures of the
+/// images before stay.
+pub fn explain(
+    run: &Path,
+    images: &[PathBuf],
+    options: &ExplainOptions,
+) -> Result<Vec<Explanation>, Failure> {
+    let (path, card) = card(run)?;
+    let label = options.label.as_deref().map(|label| place_of(&card.labels, label)).transpose()?;
+    let weights = StateDict::load(&path.with_file_name("model.safetensors"))?;
+    let model = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)?;
+    fs::create_dir_all(&options.out).map_err(|source| FileError::Io {
+        path: options.out.clone(),
+        action: "write",
+        source,
+    })?;
+    images.iter().map(|image| explain_one(&card, &model, image, label, &options.out)).collect()
+}
+
+fn explain_one(
+    card: &Card,
+    model: &Predictor,
+    image: &Path,
+    label: Option<usize>,
+    out: &Path,
+) -> Result<Explanation, Failure> {
+    let bytes =
+        fs::read(image).map_err(|source| FileError::Io { path: image.to_owned(), action: "read", source })?;
+    let unreadable = |problem: xray_data::ImageProblem| {
+        Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
+            .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
+    };
+    let seen =
+        decode_gray(&bytes).and_then(|decoded| prepare(&decoded, &card.preprocessing)).map_err(unreadable)?;
+    let mut pixels = vec![0.0; seen.pixels.len()];
+    normalise(&seen.pixels, &card.preprocessing, &mut pixels);
+    let maps = model.activation_maps(&pixels, card.preprocessing.size);
+    let places = maps.height * maps.width;
+    let map = |label: usize| &maps.values[label * places..(label + 1) * places];
+    let logits = model.predict(&pixels, card.preprocessing.size);
+    let label = label.unwrap_or_else(|| most_striking(card, &logits));
+    let evidence: Vec<f32> = map(label).iter().map(|value| value - ordinary(card, label)).collect();
+
+    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+    let picture = out.join(format!("{stem}-{}.png", card.labels[label]));
+    write_bytes(&picture, &side_by_side(&seen, &evidence, [maps.height, maps.width]))?;
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    let above = |at: usize| logits[at] - ordinary(card, at);
+    order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
+    Ok(Explanation {
+        image: image.to_owned(),
+        label: card.labels[label].clone(),
+        picture,
+        findings: order.into_iter().map(|at| finding(card, at, f64::from(logits[at]))).collect(),
+    })
+}
+
+fn finding(card: &Card, at: usize, logit: f64) -> Finding {
+    let threshold = card.thresholds.get(at);
+    Finding {
+        label: card.labels[at].clone(),
+        logit,
+        probability: probability(card.calibration.get(at), logit),
+        threshold: threshold.and_then(|threshold| threshold.probability),
+        positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
+    }
+}
+
+/// The logit that tells nothing: the log-odds of the finding in the training records. What a place adds above it
+/// speaks for the finding; below it, against.
+fn ordinary(card: &Card, label: usize) -> f32 {
+    let scored = card.scores.get(&Split::Test).or(card.scores.get(&Split::Val));
+    let prevalence = scored.and_then(|scores| scores.labels.get(label)?.train_prevalence);
+    let prevalence = prevalence.unwrap_or(0.5).clamp(1e-4, 1.0 - 1e-4);
+    (prevalence / (1.0 - prevalence)).ln() as f32
+}
+
+fn most_striking(card: &Card, logits: &[f32]) -> usize {
+    let above = |at: &usize| logits[*at] - ordinary(card, *at);
+    (0..logits.len()).max_by(|a, b| above(a).total_cmp(&above(b))).unwrap_or(0)
+}
+
+fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {
+    labels.iter().position(|label| label == wanted).ok_or_else(|| {
+        let alike = |label: &&String| strsim::jaro_winkler(&label.to_lowercase(), &wanted.to_lowercase());
+        let nearest = labels.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        let failure = Failure::new(Exit::Usage, format!("this model does not know {wanted}"));
+        match nearest {
+            Some(nearest) => failure.hint(format!("did you mean {nearest}?")),
+            None => failure,
+        }
+    })
+}
+
+impl Explanation {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        const SHOWN: usize = 5;
+        let mut table = TextTable::new(&["finding", "probability", "threshold", "call"]);
+        for finding in self.findings.iter().take(SHOWN) {
+            let call =
+                finding.positive.map_or("–", |positive| if positive { "positive" } else { "negative" });
+            table.row(vec![
+                finding.label.clone(),
+                number(Some(finding.probability)),
+                number(finding.threshold),
+                call.to_owned(),
+            ]);
+        }
+        format!("{}\n{}{} of {}\n", self.image.display(), table.text(), self.picture.display(), self.label)
+    }
+}
