@@ -61,6 +61,11 @@ impl Cell {
         self.axes.iter().map(axis).collect::<Vec<_>>().join(" ")
     }
 
+    /// What tables and charts know a cell by: its axes, fraction and trial.
+    pub fn place(&self) -> (String, u64, u32) {
+        (self.axes_text(), self.fraction.to_bits(), self.trial)
+    }
+
     /// By the axes' values, then by fraction and trial; the rest only to leave nothing to chance.
     pub fn order(&self, other: &Cell) -> Ordering {
         order_of_values(self, other)

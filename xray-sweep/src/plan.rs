@@ -20,7 +20,7 @@ use crate::sweep_dir::SweepDir;
 use crate::trainer::{self, Resolved};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Versioned, cell_id, read_json};
 
@@ -104,6 +104,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let added: HashSet<String> = new.iter().map(|cell| cell.id.clone()).collect();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
     all.sort_by(Cell::order);
+    one_run_a_place(dir, &all)?;
 
     let plan = Plan {
         data: data.dir.clone(),
@@ -149,6 +150,23 @@ fn same_code(dir: &SweepDir, cells: Vec<Cell>, code: &str, replace: bool) -> Res
         }
         _ => Ok(same),
     }
+}
+
+/// Refuses cells that differ in what no table shows: they would pass for trials of one another.
+fn one_run_a_place(dir: &SweepDir, cells: &[Cell]) -> Result<(), Failure> {
+    let mut places = HashMap::new();
+    let taken = cells.iter().find_map(|cell| Some([places.insert(cell.place(), cell)?, cell]));
+    let Some(twice) = taken else { return Ok(()) };
+    let message = format!(
+        "{} has trial {} of fraction {} already, with other settings (cells {} and {})",
+        dir.path().display(),
+        twice[0].trial,
+        twice[0].fraction,
+        twice[0].id,
+        twice[1].id
+    );
+    Err(Failure::new(Exit::Usage, message)
+        .hint("plan another sweep directory, or make what changed an axis: --axis key=old,new"))
 }
 
 fn resolve(

@@ -100,7 +100,7 @@ fn failed_cells_are_counted_named_and_marked() {
     let found = reported(&cells);
 
     assert!(found.markdown.starts_with("# Sweep learning\\_curve\n"), "{}", found.markdown);
-    assert_eq!(found.card("Cells done")["value"], "27 of 30");
+    assert_eq!(found.card("Cells done")["text"], "27 of 30");
     let not_done = found.rows("not-done");
     assert_eq!(not_done.len(), 3);
     let row = |id: &str| not_done.iter().find(|row| row["cell"] == id).expect("a row").clone();
@@ -155,7 +155,7 @@ fn validation_chooses_the_run_that_the_headline_is_about() {
         set(cell, 0.7, 0.7 + at as f64 / 100.0);
     }
     set(&mut cells[3], 0.9, 0.612);
-    let value = reported(&cells).card("Best test macro-AUC")["value"].as_str().expect("text").to_owned();
+    let value = reported(&cells).card("Best test macro-AUC")["text"].as_str().expect("text").to_owned();
     assert!(value.starts_with("0.612"), "{value}");
 }
 
@@ -236,15 +236,15 @@ fn a_sweep_of_which_nothing_or_one_cell_is_done_has_a_report() {
     one[0] = cell_report(one[0].cell.clone(), CellState::Done, None);
     for (reports, done) in [(Vec::new(), 0), (grid(1).map(missing).collect(), 0), (one, 1)] {
         let found = reported(&reports);
-        assert_eq!(found.card("Cells done")["value"], format!("{done} of {}", reports.len()));
+        assert_eq!(found.card("Cells done")["text"], format!("{done} of {}", reports.len()));
         for text in found.charts.iter().chain([&found.html, &found.markdown]) {
             assert!(!text.contains("NaN") && !text.contains("inf<"), "{text}");
         }
         if done == 0 {
             assert!(found.charts.iter().all(|chart| chart.contains("no cell is done yet")));
-            assert_eq!(found.card("Best test")["value"], "–");
+            assert_eq!(found.card("Best test")["text"], "–");
         } else {
-            assert_eq!(found.card("Smallest")["value"], "–");
+            assert_eq!(found.card("Smallest")["text"], "–");
         }
     }
 }

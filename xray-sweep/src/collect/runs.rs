@@ -8,6 +8,7 @@ use crate::verdict::Outcome;
 use polars::prelude::DataFrame;
 use xray_artifacts::{Environment, Seconds, Split};
 use xray_metrics::Evaluation;
+use xray_metrics::bootstrap::Unit;
 
 pub(super) fn table(reports: &[&CellReport]) -> DataFrame {
     let columns = planned(Columns::of(reports));
@@ -82,6 +83,12 @@ fn scored<'a>(columns: Reports<'a>, split: Split) -> Reports<'a> {
         .number(&name("macro_auc"), |r| scores(r)?.macro_auc)
         .number(&name("macro_auc_low"), |r| Some(scores(r)?.macro_auc_interval?[0]))
         .number(&name("macro_auc_high"), |r| Some(scores(r)?.macro_auc_interval?[1]))
+        .text(&name("intervals_unit"), |r| {
+            Some(match scores(r)?.intervals.as_ref()?.unit {
+                Unit::Patient => "patient",
+                Unit::Record => "record",
+            })
+        })
         .integer(&name("undefined_labels"), |r| Some(scores(r)?.undefined_labels as u64))
         .number(&name("macro_average_precision"), |r| scores(r)?.macro_average_precision)
         .number(&name("macro_average_precision_baseline"), |r| scores(r)?.macro_average_precision_baseline)

@@ -44,7 +44,7 @@ pub(super) struct Named<T> {
 /// One figure, its name, and what to know of it.
 pub(super) struct Card {
     pub(super) name: String,
-    pub(super) value: String,
+    pub(super) value: Value,
     pub(super) detail: String,
 }
 
@@ -55,9 +55,12 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<Value>>,
     /// What a reader should know of it.
     pub(super) notes: Vec<String>,
+    /// People are not shown the columns in which no row says anything.
+    hides_empty_columns: bool,
 }
 
 /// A column: its key in JSON, its title for people.
+#[derive(Clone)]
 pub(super) struct ColumnTitle {
     pub(super) key: &'static str,
     pub(super) title: String,
@@ -113,7 +116,13 @@ impl Table {
             number: title.starts_with('>'),
         };
         let columns = columns.iter().map(column).collect();
-        Table { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
+        Table {
+            title: title.into(),
+            columns,
+            rows: Vec::new(),
+            notes: Vec::new(),
+            hides_empty_columns: false,
+        }
     }
 
     pub(super) fn row(&mut self, values: Vec<Value>) {
@@ -121,22 +130,15 @@ impl Table {
         self.rows.push(values);
     }
 
-    /// Without the columns in which no row says anything.
-    pub(super) fn without_empty_columns(mut self) -> Table {
-        let kept: Vec<bool> = (0..self.columns.len())
-            .map(|at| self.rows.iter().any(|row| !matches!(row[at].text.as_str(), "" | DASH)))
-            .collect();
-        let keep = |at: &mut usize| {
-            *at += 1;
-            kept[*at - 1]
-        };
-        let mut at = 0;
-        self.columns.retain(|_| keep(&mut at));
-        for row in &mut self.rows {
-            at = 0;
-            row.retain(|_| keep(&mut at));
-        }
-        self
+    /// Shown to people without the columns in which no row says anything.
+    pub(super) fn without_empty_columns(self) -> Table {
+        Table { hides_empty_columns: true, ..self }
+    }
+
+    /// The columns that people are shown.
+    pub(super) fn shown_columns(&self) -> Vec<usize> {
+        let says = |at: usize| self.rows.iter().any(|row| !matches!(row[at].text.as_str(), "" | DASH));
+        (0..self.columns.len()).filter(|&at| !self.hides_empty_columns || says(at)).collect()
     }
 }
 
@@ -170,6 +172,26 @@ impl Value {
         let text =
             interval.map_or(DASH.into(), |[low, high]| format!("{low:.decimals$} to {high:.decimals$}"));
         Value { text, json: json!(interval) }
+    }
+
+    /// A number with the interval around it.
+    pub(super) fn estimate(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> Value {
+        let text = with_interval(value, interval, decimals);
+        Value { text, json: json!({ "value": value, "interval": interval }) }
+    }
+
+    /// A p-value.
+    pub(super) fn p(p: Option<f64>) -> Value {
+        let text = match p {
+            Some(p) if p < 0.001 => "<0.001".to_owned(),
+            other => number(other, 3),
+        };
+        Value { text, json: json!(p) }
+    }
+
+    /// Nothing to say.
+    pub(super) fn none() -> Value {
+        Value { text: DASH.into(), json: Json::Null }
     }
 
     /// A share as percent.
@@ -225,11 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_say_nothing_go() {
+    fn columns_that_say_nothing_are_not_shown() {
         let mut table = Table::new("t", &[("a", "a"), ("b", ">b"), ("c", ">c")]);
         table.row(vec![Value::text(""), Value::number(None, 1), Value::number(Some(0.25), 1)]);
-        let table = table.without_empty_columns();
-        assert_eq!(table.columns.iter().map(|column| column.key).collect::<Vec<_>>(), ["c"]);
-        assert_eq!(table.rows, [[Value { text: "0.2".into(), json: json!(0.25) }]]);
+        assert_eq!(table.shown_columns(), [0, 1, 2]);
+        assert_eq!(table.without_empty_columns().shown_columns(), [2]);
     }
 }

@@ -52,8 +52,8 @@ fn block(block: &Block) -> String {
 
 fn card(card: &Card) -> String {
     // The figure large, what stands in brackets behind it small.
-    let (figure, rest) =
-        card.value.split_once(" (").map_or((card.value.as_str(), ""), |(figure, rest)| (figure, rest));
+    let value = card.value.text.as_str();
+    let (figure, rest) = value.split_once(" (").unwrap_or((value, ""));
     let rest = rest.trim_end_matches(')');
     let interval = if rest.is_empty() { String::new() } else { format!(" <span>{}</span>", escape(rest)) };
     format!(
@@ -78,15 +78,16 @@ fn table(table: &Table) -> String {
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table>\n<thead><tr>"
     );
     // Writing to a string cannot fail.
-    let classes: Vec<&str> = (0..table.columns.len()).map(|at| class(table, at)).collect();
-    for (column, class) in table.columns.iter().zip(&classes) {
-        let _ = write!(text, "<th scope=\"col\"{class}>{}</th>", escape(&column.title));
+    let shown: Vec<(usize, &str)> =
+        table.shown_columns().into_iter().map(|at| (at, class(table, at))).collect();
+    for (at, class) in &shown {
+        let _ = write!(text, "<th scope=\"col\"{class}>{}</th>", escape(&table.columns[*at].title));
     }
     text += "</tr></thead>\n<tbody>\n";
     for row in &table.rows {
         text += "<tr>";
-        for (class, value) in classes.iter().zip(row) {
-            let _ = write!(text, "<td{class}>{}</td>", sentence(&value.text));
+        for (at, class) in &shown {
+            let _ = write!(text, "<td{class}>{}</td>", escape(&row[*at].text));
         }
         text += "</tr>\n";
     }

@@ -13,22 +13,36 @@ pub(super) fn text(document: &Document) -> String {
 }
 
 fn section(section: &Section) -> Json {
-    let (mut texts, mut cards, mut tables) = (Vec::new(), Vec::new(), Map::new());
+    let (mut texts, mut cards, mut commands) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tables, mut charts) = (Map::new(), Map::new());
     for block in &section.blocks {
         match block {
             Block::Text(text) | Block::Warning(text) => texts.push(json!(text)),
-            Block::Cards(all) => cards.extend(
-                all.iter()
-                    .map(|card| json!({ "name": card.name, "value": card.value, "detail": card.detail })),
-            ),
+            Block::Cards(all) => cards.extend(all.iter().map(|card| {
+                json!({ "name": card.name, "value": card.value.json, "text": card.value.text,
+                        "detail": card.detail })
+            })),
             Block::Table(named) => {
                 tables.insert(named.name.clone(), table(&named.what));
             }
-            // Charts show what the tables say.
-            Block::Chart(_) | Block::Multiples(_) | Block::Code(_) => {}
+            Block::Chart(named) => {
+                charts.insert(named.name.clone(), named.what.json());
+            }
+            Block::Multiples(all) => {
+                charts.extend(all.iter().map(|named| (named.name.clone(), named.what.json())));
+            }
+            Block::Code(code) => commands.push(json!(code)),
         }
     }
-    json!({ "id": section.id, "title": section.title, "text": texts, "cards": cards, "tables": tables })
+    json!({
+        "id": section.id,
+        "title": section.title,
+        "text": texts,
+        "cards": cards,
+        "tables": tables,
+        "charts": charts,
+        "code": commands,
+    })
 }
 
 fn table(table: &Table) -> Json {

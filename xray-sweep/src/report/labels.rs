@@ -18,6 +18,22 @@ pub(super) struct LabelRow {
     pub(super) train_prevalence: Option<f64>,
     pub(super) auc: Option<f64>,
     pub(super) auc_interval: Option<[f64; 2]>,
+    pub(super) average_precision: Option<f64>,
+    pub(super) brier: Option<f64>,
+}
+
+impl LabelRow {
+    /// Share of positives among the records where it is known.
+    pub(super) fn prevalence(&self) -> Option<f64> {
+        let known = self.positives + self.negatives;
+        (known > 0).then(|| self.positives as f64 / known as f64)
+    }
+
+    /// The Brier score of whoever says the training prevalence of every record.
+    pub(super) fn brier_of_prevalence(&self) -> Option<f64> {
+        let (here, train) = (self.prevalence()?, self.train_prevalence?);
+        Some(here * (1.0 - train).powi(2) + (1.0 - here) * train.powi(2))
+    }
 }
 
 /// Reads the table, in its order: cells as runs stand, splits, labels as the model has them.
@@ -54,6 +70,7 @@ fn rows(table: &DataFrame) -> PolarsResult<Vec<LabelRow>> {
     let (positives, negatives, unknown) = (integer("positives")?, integer("negatives")?, integer("unknown")?);
     let (train_prevalence, auc) = (number("train_prevalence")?, number("auc")?);
     let (low, high) = (number("auc_low")?, number("auc_high")?);
+    let (average_precision, brier) = (number("average_precision")?, number("brier")?);
     let owned = |column: &StringChunked, at| column.get(at).unwrap_or_default().to_owned();
     let row = |at| LabelRow {
         cell: owned(cell, at),
@@ -65,6 +82,8 @@ fn rows(table: &DataFrame) -> PolarsResult<Vec<LabelRow>> {
         train_prevalence: train_prevalence.get(at),
         auc: auc.get(at),
         auc_interval: low.get(at).zip(high.get(at)).map(|(low, high)| [low, high]),
+        average_precision: average_precision.get(at),
+        brier: brier.get(at),
     };
     Ok((0..table.height()).map(row).collect())
 }

@@ -17,15 +17,20 @@ pub(super) fn text(document: &Document) -> String {
                 Block::Cards(cards) => {
                     text.push('\n');
                     for card in cards {
-                        let _ =
-                            writeln!(text, "- **{}: {}** {}", card.name, card.value, sentence(&card.detail));
+                        let (name, value) = (escape(&card.name), escape(&card.value.text));
+                        let _ = writeln!(text, "- **{name}: {value}** {}", sentence(&card.detail));
                     }
                     Ok(())
                 }
-                Block::Chart(chart) => writeln!(text, "\n![{}]({}.svg)", chart.what.title, chart.name),
+                Block::Chart(chart) => {
+                    writeln!(text, "\n![{}]({}.svg)", escape(&chart.what.title), chart.name)
+                }
                 Block::Multiples(charts) => writeln!(text, "\n{} charts stand in report.html.", charts.len()),
                 Block::Table(named) => write!(text, "\n{}", table(&named.what)),
-                Block::Code(code) => writeln!(text, "\n```\n{code}\n```"),
+                Block::Code(code) => {
+                    let fence = fence(code);
+                    writeln!(text, "\n{fence}\n{code}\n{fence}")
+                }
             };
         }
     }
@@ -43,20 +48,21 @@ pub(super) fn charts(document: &Document) -> Vec<(String, String)> {
 }
 
 fn table(table: &Table) -> String {
-    let cells =
-        |row: &Vec<super::document::Value>| row.iter().map(|value| escape(&value.text)).collect::<Vec<_>>();
-    let titles: Vec<String> = table.columns.iter().map(|column| escape(&column.title)).collect();
+    let shown = table.shown_columns();
+    let cells = |row: &Vec<super::document::Value>| shown.iter().map(|&at| escape(&row[at].text)).collect();
+    let titles: Vec<String> = shown.iter().map(|&at| escape(&table.columns[at].title)).collect();
     let lines: Vec<Vec<String>> = std::iter::once(titles).chain(table.rows.iter().map(cells)).collect();
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0).max(3);
-    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
+    let widths: Vec<usize> = (0..shown.len()).map(width).collect();
+    let is_number = |at: usize| table.columns[shown[at]].number;
     let padded = |line: &Vec<String>| {
-        let cell = |(at, text): (usize, &String)| match table.columns[at].number {
+        let cell = |(at, text): (usize, &String)| match is_number(at) {
             true => format!("{text:>0$}", widths[at]),
             false => format!("{text:<0$}", widths[at]),
         };
         format!("| {} |\n", line.iter().enumerate().map(cell).collect::<Vec<_>>().join(" | "))
     };
-    let rule = |(at, &width): (usize, &usize)| match table.columns[at].number {
+    let rule = |(at, &width): (usize, &usize)| match is_number(at) {
         true => format!("{}:", "-".repeat(width - 1)),
         false => "-".repeat(width),
     };
@@ -68,6 +74,12 @@ fn table(table: &Table) -> String {
         let _ = writeln!(text, "\n{}", sentence(note));
     }
     text
+}
+
+/// Longer than any run of backquotes in the text.
+fn fence(code: &str) -> String {
+    let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(3.max(longest + 1))
 }
 
 /// Text that can stand in a table's cell: one line, and no character that markdown takes for its own.
@@ -104,5 +116,6 @@ mod tests {
     #[test]
     fn code_in_a_sentence_stays_as_it_is() {
         assert_eq!(sentence("see `a_b` of x_y"), "see `a_b` of x\\_y");
+        assert_eq!((fence("a `b`"), fence("a ``` b")), ("```".to_owned(), "````".to_owned()));
     }
 }

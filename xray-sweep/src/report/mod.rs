@@ -4,6 +4,7 @@
 //! `tables`, `runs` and `labels` read; `sweep` holds what was read; each file of `sections/` says one thing about
 //! it as a [`document::Section`]; `html`, `markdown` and `json` write the document down.
 
+mod attempts;
 mod chart;
 mod document;
 mod groups;
@@ -11,6 +12,7 @@ mod html;
 mod json;
 mod labels;
 mod markdown;
+mod predictions;
 mod runs;
 mod sections;
 mod sweep;
@@ -41,7 +43,8 @@ impl Default for ReportOptions {
     }
 }
 
-/// Writes `report/report.html`, `report.md` with its charts, and `report.json`; returns the three.
+/// Writes `report/report.html`, `report.md` with its charts, and `report.json`, of one finding in a folder of its name
+/// below; returns the three.
 ///
 /// # Errors
 /// If a sweep was not collected, or by another version, there is no such label, or the report can not be written.
@@ -55,7 +58,11 @@ pub fn report(dir: &SweepDir, options: &ReportOptions) -> Result<[PathBuf; 3], F
     };
     let document = Document { title, sections: sections::all(&sweep, other.as_ref(), options.rule) };
 
-    let folder = dir.path().join("report");
+    // A report on one finding does not replace the one on all.
+    let folder = match label {
+        Some(label) => dir.path().join("report").join(label.replace(['/', '\\'], "_")),
+        None => dir.path().join("report"),
+    };
     let refused = |source| FileError::Io { path: folder.clone(), action: "write", source };
     fs::create_dir_all(&folder).map_err(refused)?;
     for (file, svg) in markdown::charts(&document) {

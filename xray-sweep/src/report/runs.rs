@@ -10,6 +10,7 @@ use xray_artifacts::Failure;
 pub(super) struct Run {
     pub(super) cell: String,
     pub(super) fraction: f64,
+    pub(super) fraction_offset: f64,
     pub(super) trial: i64,
     /// Values of the axes, `model.width=16 loss.name=focal`; empty without axes.
     pub(super) combination: String,
@@ -22,6 +23,7 @@ pub(super) struct Run {
     pub(super) microarch: Option<String>,
     pub(super) cpu: Option<String>,
     pub(super) threads: Option<i64>,
+    pub(super) requested_cpus: i64,
     pub(super) device: Option<String>,
     pub(super) code: String,
     pub(super) dataset: String,
@@ -36,6 +38,8 @@ pub(super) struct Run {
     /// The same on test, which is reported.
     pub(super) score: Option<f64>,
     pub(super) score_interval: Option<[f64; 2]>,
+    /// What was drawn for the interval: `patient` or `record`.
+    pub(super) intervals_unit: Option<String>,
     pub(super) average_precision: Option<f64>,
     pub(super) average_precision_baseline: Option<f64>,
     pub(super) micro_auc: Option<f64>,
@@ -102,9 +106,17 @@ fn rows(table: &DataFrame) -> PolarsResult<Vec<Run>> {
     }
     fill!(known texts, cell = "cell", state = "state", code = "code", dataset = "dataset",
         collapsed_labels = "test_collapsed_labels");
-    fill!(known numbers, fraction = "fraction");
-    fill!(known integers, trial = "trial", attempts = "attempts", train_images = "train_images");
-    fill!(texts, reason = "reason", host = "host", microarch = "microarch", cpu = "cpu", device = "device");
+    fill!(known numbers, fraction = "fraction", fraction_offset = "fraction_offset");
+    fill!(known integers, trial = "trial", attempts = "attempts", requested_cpus = "requested_cpus", train_images = "train_images");
+    fill!(
+        texts,
+        reason = "reason",
+        host = "host",
+        microarch = "microarch",
+        cpu = "cpu",
+        device = "device",
+        intervals_unit = "test_intervals_unit"
+    );
     fill!(
         integers,
         exit = "exit",

@@ -1,25 +1,31 @@
 //! Everything the sections speak of: the tables, the plan, and the predictions of the chosen run.
 
-use super::groups::{Group, groups};
+use super::attempts;
+use super::groups::{Group, by_combination, groups};
 use super::labels::{self, LabelRow};
+use super::predictions::BothSplits;
 use super::runs::{self, Run};
 use crate::plan::{Plan, read_plan};
+use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use std::collections::HashMap;
 use std::fs;
-use xray_artifacts::{DatasetManifest, Failure, Predictions, Split, read_json};
-use xray_metrics::{Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, metadata_baseline};
+use xray_artifacts::{DatasetManifest, Failure, read_json};
+use xray_metrics::MetadataBaseline;
 
 /// A sweep as its report sees it.
 pub(super) struct Sweep {
-    pub(super) dir: SweepDir,
     pub(super) name: String,
     pub(super) runs: Vec<Run>,
     pub(super) labels: Vec<LabelRow>,
+    /// Seconds that all starts of a cell kept its machines busy.
+    pub(super) busy_seconds: HashMap<String, f64>,
     /// The label that the report is about; none for all of them.
     pub(super) label: Option<String>,
     /// Absent where only the tables were kept.
     pub(super) plan: Option<Plan>,
+    /// What was asked; absent where only the tables were kept.
+    pub(super) spec: Option<Spec>,
     /// Absent where the data are not here.
     pub(super) dataset: Option<DatasetManifest>,
     pub(super) chosen: Option<Chosen>,
@@ -28,14 +34,10 @@ pub(super) struct Sweep {
 /// The run that validation chose.
 pub(super) struct Chosen {
     pub(super) run: Run,
-    /// Absent where its folder is not here.
-    pub(super) predictions: Option<BothSplits>,
-}
-
-/// What it said of the records that choose and of those that are reported.
-pub(super) struct BothSplits {
-    pub(super) val: Predictions,
-    pub(super) test: Predictions,
+    /// Or why they cannot be shown.
+    pub(super) predictions: Result<BothSplits, String>,
+    /// What sex, age and view alone get on its test records.
+    pub(super) metadata: Option<MetadataBaseline>,
 }
 
 impl Sweep {
@@ -55,16 +57,21 @@ impl Sweep {
             // The folder may hold other data by now.
             (manifest.id() == plan.dataset).then_some(manifest)
         });
-        let chosen = choose(&runs).map(|run| Chosen { predictions: predictions(dir, run), run: run.clone() });
+        let chosen = choose(&runs).map(|run| {
+            let predictions = BothSplits::load(dir, run, &labels);
+            let metadata = predictions.as_ref().ok().and_then(BothSplits::metadata_baseline);
+            Chosen { run: run.clone(), predictions, metadata }
+        });
         let name = fs::canonicalize(dir.path()).ok().and_then(|path| Some(path.file_name()?.to_owned()));
         let name = name.map_or_else(|| "sweep".into(), |name| name.to_string_lossy().into_owned());
         Ok(Sweep {
-            dir: dir.clone(),
             name,
             runs,
             labels,
+            busy_seconds: attempts::seconds(dir)?,
             label: label.map(str::to_owned),
             plan,
+            spec: Spec::read(&dir.spec()).ok(),
             dataset,
             chosen,
         })
@@ -80,8 +87,33 @@ impl Sweep {
         groups(&self.runs)
     }
 
+    /// The groups that a question about fractions is asked of: those of the chosen run's combination.
+    pub(super) fn chosen_groups(&self) -> Vec<Group<'_>> {
+        let Some(chosen) = &self.chosen else { return Vec::new() };
+        let all = self.groups();
+        let lines = by_combination(&all);
+        let own = lines.into_iter().find(|groups| groups[0].combination == chosen.run.combination);
+        own.unwrap_or_default().to_vec()
+    }
+
+    /// Whether trials of one fraction were trained on the same images.
+    pub(super) fn trials_share_data(&self) -> bool {
+        self.groups().iter().all(|group| {
+            let first = group.runs[0].fraction_offset;
+            group.runs.iter().all(|run| run.fraction_offset == first)
+        })
+    }
+
     pub(super) fn done(&self) -> usize {
         self.runs.iter().filter(|run| run.done()).count()
+    }
+
+    /// Said where a score should stand and there is none.
+    pub(super) fn without_score(&self) -> &'static str {
+        match self.done() {
+            0 => "no cell is done yet",
+            _ => "no finished run has this AUC: its test records are all of one class",
+        }
     }
 
     /// The labels that are drawn one by one.
@@ -89,42 +121,34 @@ impl Sweep {
         self.label.as_ref().map_or_else(|| labels::names(&self.labels), |label| vec![label.clone()])
     }
 
+    /// A row of the chosen run.
+    pub(super) fn chosen_label(&self, split: &str, label: &str) -> Option<&LabelRow> {
+        let cell = &self.chosen.as_ref()?.run.cell;
+        self.labels.iter().find(|row| row.cell == *cell && row.split == split && row.label == label)
+    }
+
     /// What sex, age and view alone get, of what the report is about.
     pub(super) fn metadata_baseline(&self) -> Option<f64> {
-        let BothSplits { val, test } = self.chosen.as_ref()?.predictions.as_ref()?;
-        let MetadataBaseline { macro_auc, labels } = metadata_baseline(
-            (ValidationScores::new(scores(val)?), metadata(val)),
-            (TestScores::new(scores(test)?), metadata(test)),
-        )?;
+        let metadata = self.chosen.as_ref()?.metadata.as_ref()?;
         match &self.label {
-            Some(label) => labels[test.labels.iter().position(|name| name == label)?],
-            None => macro_auc,
+            Some(label) => self.metadata_of(label),
+            None => metadata.macro_auc,
         }
+    }
+
+    /// The same for one finding.
+    pub(super) fn metadata_of(&self, label: &str) -> Option<f64> {
+        let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
+        let labels = &predictions.as_ref().ok()?.test.labels;
+        metadata.as_ref()?.labels[labels.iter().position(|name| name == label)?]
     }
 }
 
 /// The best on validation. Test has no say: the best of many on test looks better than it is.
 fn choose(runs: &[Run]) -> Option<&Run> {
-    let done = runs.iter().filter(|run| run.done() && run.val_score.is_some());
+    let done = runs.iter().filter(|run| run.done() && run.val_score.is_some() && run.score.is_some());
     // Of equals the first, which has the smallest fraction.
     done.reduce(|best, run| if run.val_score > best.val_score { run } else { best })
-}
-
-fn predictions(dir: &SweepDir, run: &Run) -> Option<BothSplits> {
-    let folder = dir.cell(&run.cell).run();
-    let load =
-        |split: Split| Predictions::load(&folder.join(format!("predictions-{split}.safetensors"))).ok();
-    let both = BothSplits { val: load(Split::Val)?, test: load(Split::Test)? };
-    (scores(&both.val).is_some() && scores(&both.test).is_some()).then_some(both)
-}
-
-/// The scores of a split; none if they are no scores.
-pub(super) fn scores(predictions: &Predictions) -> Option<Scores<'_>> {
-    Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()).ok()
-}
-
-fn metadata(of: &Predictions) -> Metadata<'_> {
-    Metadata { sexes: &of.sexes, ages: &of.ages, views: &of.views }
 }
 
 /// Puts a label's AUCs where the macro-AUCs stand.

@@ -41,6 +41,23 @@ fn planning_again_changes_nothing_and_a_longer_plan_adds_only_what_is_new() {
     }
 }
 
+/// Both would stand in the tables as trial 1 of fraction 1, and be averaged.
+#[test]
+fn other_settings_do_not_become_trials_of_the_same_sweep() {
+    let Some(workplace) = Workplace::new() else { return };
+    let once = ["--fractions", "1", "--trials", "1"];
+    assert_exit(&workplace.plan("s", "3", &once), 0);
+    let before = snapshot(&workplace.path("s"));
+    for other in [&["--set", "schedule.learning_rate=0.5"][..], &["--budget", "steps"]] {
+        let output = workplace.sweep(&[&["plan", "s", "--no-pool"], other].concat());
+        assert_exit(&output, 2);
+        let said = stderr(&output);
+        assert!(said.contains("s has trial 1 of fraction 1 already, with other settings (cells "), "{said}");
+        assert!(said.contains("make what changed an axis: --axis key=old,new"), "{said}");
+        assert_eq!(before, snapshot(&workplace.path("s")), "nothing is planned");
+    }
+}
+
 #[test]
 fn what_jobs_ask_for_may_change_with_every_plan() {
     let Some(workplace) = Workplace::new() else { return };

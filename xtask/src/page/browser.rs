@@ -1,12 +1,14 @@
 //! Headless Chromium over its debugging pipe: JSON messages that end with a zero byte (Chrome DevTools Protocol).
 
 use crate::steps::succeeds;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -34,7 +36,8 @@ impl Media {
 pub(super) struct Browser {
     child: Child,
     stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    /// What it says; a thread reads it, so that a browser that hangs is noticed.
+    messages: Receiver<Vec<u8>>,
     session: Option<String>,
     next: u64,
     /// Addresses that the page asked for since it was opened.
@@ -66,9 +69,9 @@ impl Browser {
             .spawn()
             .context("cannot start sh")?;
         let stdin = child.stdin.take().expect("it was asked for");
-        let stdout = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let messages = messages(child.stdout.take().expect("it was asked for"));
         let mut browser =
-            Browser { child, stdin, stdout, session: None, next: 0, requests: Vec::new(), loaded: false };
+            Browser { child, stdin, messages, session: None, next: 0, requests: Vec::new(), loaded: false };
         let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))?;
         let attached = browser
             .call("Target.attachToTarget", &json!({ "targetId": target["targetId"], "flatten": true }))?;
@@ -142,11 +145,10 @@ impl Browser {
 
     /// The next message; events are noted.
     fn receive(&mut self) -> Result<Value> {
-        let mut bytes = Vec::new();
-        self.stdout.read_until(0, &mut bytes).context("the browser is gone")?;
-        if bytes.pop() != Some(0) {
-            bail!("the browser ended");
-        }
+        let bytes = self.messages.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => anyhow!("the browser said nothing for {} s", PATIENCE.as_secs()),
+            RecvTimeoutError::Disconnected => anyhow!("the browser ended"),
+        })?;
         let message: Value = serde_json::from_slice(&bytes).context("the browser does not speak JSON")?;
         match message["method"].as_str() {
             Some("Network.requestWillBeSent") => {
@@ -157,6 +159,20 @@ impl Browser {
         }
         Ok(message)
     }
+}
+
+/// Each message, until the browser ends or nobody listens.
+fn messages(stdout: ChildStdout) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let whole = BufReader::new(stdout).split(0).map_while(Result::ok);
+        for message in whole {
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 impl Drop for Browser {

@@ -1,4 +1,4 @@
-//! A Python with TensorFlow for the tests that compare with it, in `target/python`.
+//! A Python with TensorFlow for the tests that compare with it, and with Jupyter for the notebook, in `target/python`.
 
 use crate::steps::{self, command, succeeds};
 use anyhow::{Context, Result};
@@ -30,15 +30,19 @@ fn is_ready(folder: &Path) -> bool {
 
 fn make(folder: &Path, python: &Path) -> Result<()> {
     let start = Instant::now();
-    eprintln!("making a Python environment for tests that compare with TensorFlow: 300 MB, a minute or two");
+    eprintln!(
+        "making a Python environment for tests that compare with TensorFlow and for the notebook: 400 MB, a minute or two"
+    );
     steps::run(command("python3").args(["-m", "venv", "--clear"]).arg(folder))
         .context("cannot make a virtual environment")?;
     let wanted = folder.join("wanted.txt");
     fs::write(&wanted, REQUIREMENTS).with_context(|| format!("cannot write {}", wanted.display()))?;
     steps::run(command(python).args(PIP_INSTALL).arg(&wanted)).context("pip cannot install TensorFlow")?;
     // TensorFlow talks while it is imported, so only what it says when that fails is shown.
-    steps::output(command(python).args(["-c", "import tensorflow, numpy, PIL"]))
-        .context("TensorFlow cannot be imported")?;
+    steps::output(
+        command(python).args(["-c", "import tensorflow, numpy, PIL, polars, matplotlib, nbclient"]),
+    )
+    .context("TensorFlow or what the notebook needs cannot be imported")?;
     fs::rename(&wanted, folder.join(STAMP)).context("cannot mark the environment as ready")?;
     eprintln!("made in {}", steps::duration(start.elapsed()));
     Ok(())

@@ -8,6 +8,7 @@ mod ticks;
 pub(super) use ticks::{Tick, duration, time_unit};
 
 use plot::Plot;
+use serde_json::{Value as Json, json};
 use std::fmt::Write;
 
 /// Colours and strokes of charts, for the page and for files of their own.
@@ -43,10 +44,11 @@ pub(super) enum Scale {
     Log { low: f64, high: f64 },
 }
 
-/// What has one colour.
+/// What has one look.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
-    pub(super) colour: usize,
+    /// Which series: colours, shapes and dashes follow from it, and together differ for all that a chart can show.
+    pub(super) look: usize,
     pub(super) dots: Vec<(f64, f64)>,
     pub(super) line: Vec<(f64, f64)>,
     pub(super) dashed: Vec<(f64, f64)>,
@@ -124,6 +126,14 @@ impl Axis {
 }
 
 impl Scale {
+    /// As [`Self::around`] the values; a band counts as far as it does not press them into a thin stripe.
+    pub(super) fn around_with_bands(values: &[f64], series: &[Series]) -> Scale {
+        let (low, high) = ends(values.iter().copied());
+        let room = (high - low).max(LEAST_SPAN);
+        let bands = series.iter().flat_map(|series| &series.band).flat_map(|(_, ends)| *ends);
+        Scale::around(bands.map(|end| end.clamp(low - room, high + room)).chain(values.iter().copied()))
+    }
+
     /// Linear, from a round number below to a round number above all values.
     pub(super) fn around(values: impl IntoIterator<Item = f64>) -> Scale {
         let (low, high) = ends(values);
@@ -179,6 +189,22 @@ impl Chart {
             width = size.width,
             font = size.font,
         )
+    }
+
+    /// What is drawn, as numbers.
+    pub(super) fn json(&self) -> Json {
+        let series = |series: &Series| {
+            json!({ "dots": series.dots, "line": series.line, "dashed": series.dashed, "band": series.band,
+                "bars": series.bars, "rings": series.rings, "crosses": series.crosses })
+        };
+        json!({
+            "title": self.title,
+            "x": self.x.label,
+            "y": self.y.label,
+            "levels": self.levels,
+            "series": self.series.iter().map(series).collect::<Vec<_>>(),
+            "legend": self.legend.iter().map(|(_, text)| text).collect::<Vec<_>>(),
+        })
     }
 
     /// The picture as a file of its own.

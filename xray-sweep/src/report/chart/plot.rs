@@ -133,15 +133,16 @@ impl Plot<'_> {
         }
         let there = series.band.iter().map(|(x, [low, _])| (*x, *low));
         let back = series.band.iter().rev().map(|(x, [_, high])| (*x, *high));
-        format!("<path class=\"band c{}\" d=\"M{}z\"/>\n", series.colour, self.points(there.chain(back)))
+        format!("<path class=\"band {}\" d=\"M{}z\"/>\n", colour(series.look), self.points(there.chain(back)))
     }
 
     fn lines(&self, series: &Series) -> String {
         let mut svg = String::new();
-        for (class, line) in [("line", &series.line), ("line dashed", &series.dashed)] {
+        let drawn = [(stroke(series.look), &series.line), (dashed(series.look), &series.dashed)];
+        for (class, line) in drawn {
             if line.len() > 1 {
                 let path = self.points(line.iter().copied());
-                writeln!(svg, "<path class=\"{class} c{}\" d=\"M{path}\"/>", series.colour).expect("memory");
+                writeln!(svg, "<path class=\"{class}\" d=\"M{path}\"/>").expect("memory");
             }
         }
         svg
@@ -155,7 +156,7 @@ impl Plot<'_> {
     fn bars(&self, series: &Series) -> String {
         let bar = |(x, [low, high]): &(f64, [f64; 2])| {
             let (x, low, high) = (self.x(*x), self.y(*low), self.y(*high));
-            format!("<path class=\"bar c{}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>\n", series.colour)
+            format!("<path class=\"bar {}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>\n", colour(series.look))
         };
         series.bars.iter().map(bar).collect()
     }
@@ -169,11 +170,11 @@ impl Plot<'_> {
             (false, 200..1000) => 3.0,
             (false, _) => 2.0,
         };
-        series.dots.iter().map(|&(x, y)| dot(series.colour, self.x(x), self.y(y), radius)).collect()
+        series.dots.iter().map(|&(x, y)| dot(series.look, self.x(x), self.y(y), radius)).collect()
     }
 
     fn rings(&self, series: &Series) -> String {
-        series.rings.iter().map(|&(x, y)| ring(series.colour, self.x(x), self.y(y))).collect()
+        series.rings.iter().map(|&(x, y)| ring(series.look, self.x(x), self.y(y))).collect()
     }
 
     fn crosses(&self, series: &Series) -> String {
@@ -185,22 +186,35 @@ impl Plot<'_> {
 pub(super) fn symbol(symbol: Symbol, y: f64) -> String {
     let line = |class: &str| format!("<path class=\"{class}\" d=\"M1 {y:.1}h22\"/>");
     match symbol {
-        Symbol::Dot(colour) => dot(colour, 12.0, y, 4.0),
-        Symbol::Line(colour) => line(&format!("line c{colour}")),
-        Symbol::DotAndLine(colour) => line(&format!("line c{colour}")) + &dot(colour, 12.0, y, 4.0),
-        Symbol::Dashed(colour) => line(&format!("line dashed c{colour}")),
+        Symbol::Dot(look) => dot(look, 12.0, y, 4.0),
+        Symbol::Line(look) => line(&stroke(look)),
+        Symbol::DotAndLine(look) => line(&stroke(look)) + &dot(look, 12.0, y, 4.0),
+        Symbol::Dashed(look) => line(&dashed(look)),
         Symbol::Level(at) => line(&format!("level l{at}")),
-        Symbol::Band(colour) => {
-            format!("<path class=\"band c{colour}\" d=\"M1 {:.1}h22v10h-22z\"/>", y - 5.0)
+        Symbol::Band(look) => {
+            format!("<path class=\"band {}\" d=\"M1 {:.1}h22v10h-22z\"/>", colour(look), y - 5.0)
         }
         Symbol::Cross => cross(12.0, y),
     }
 }
 
+/// Seven colours; with four shapes and strokes 28 looks.
+fn colour(look: usize) -> String {
+    format!("c{}", look % 7)
+}
+
+fn stroke(look: usize) -> String {
+    format!("line s{} {}", look % 4, colour(look))
+}
+
+fn dashed(look: usize) -> String {
+    format!("line dashed {}", colour(look))
+}
+
 /// A dot, square, diamond or triangle.
-fn dot(colour: usize, x: f64, y: f64, radius: f64) -> String {
+fn dot(look: usize, x: f64, y: f64, radius: f64) -> String {
     let (r, d) = (radius, radius * 1.25);
-    let shape = match colour % 4 {
+    let shape = match look % 4 {
         0 => format!("circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r}\""),
         1 => format!(
             "rect x=\"{:.1}\" y=\"{:.1}\" width=\"{w:.1}\" height=\"{w:.1}\"",
@@ -211,11 +225,11 @@ fn dot(colour: usize, x: f64, y: f64, radius: f64) -> String {
         2 => format!("path d=\"M{x:.1} {:.1}l{d:.1} {d:.1} -{d:.1} {d:.1} -{d:.1} -{d:.1}z\"", y - d),
         _ => format!("path d=\"M{x:.1} {:.1}l{d:.1} {h:.1} -{w:.1} 0z\"", y - d, h = 1.9 * d, w = 2.0 * d),
     };
-    format!("<{shape} class=\"dot c{colour}\"/>\n")
+    format!("<{shape} class=\"dot {}\"/>\n", colour(look))
 }
 
-fn ring(colour: usize, x: f64, y: f64) -> String {
-    format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"ring c{colour}\"/>\n")
+fn ring(look: usize, x: f64, y: f64) -> String {
+    format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"ring {}\"/>\n", colour(look))
 }
 
 fn cross(x: f64, y: f64) -> String {

@@ -5,21 +5,26 @@ use crate::report::chart::{Axis, Chart, Scale, Symbol};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
 use crate::report::runs::Run;
-use crate::report::sweep::{BothSplits, Sweep, scores};
-use std::collections::HashMap;
+use crate::report::sweep::Sweep;
+use std::collections::{BTreeSet, HashMap};
 use xray_artifacts::Predictions;
-use xray_metrics::{Difference, compare, difference_interval};
+use xray_metrics::{Difference, Scores, compare, difference_interval};
 
 const RESAMPLES: u32 = 1000;
 const SEED: u64 = 0;
 
 pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
     let mut section = Section::new("comparison", format!("Beside {}", other.name));
-    let (own, others) = (sweep.groups(), other.groups());
-    let (own, others) = (of_chosen(sweep, &own), of_chosen(other, &others));
+    let (own, others) = (sweep.chosen_groups(), other.chosen_groups());
     if own.is_empty() || others.is_empty() {
         section.text("One of the two sweeps has no finished run, so there is nothing to compare.");
         return section;
+    }
+    if !same_data(sweep, other) {
+        section.warning(
+            "The two sweeps are of different data sets, so their scores are of different test records: no difference \
+             between them says which is better.",
+        );
     }
     section.chart("comparison", chart(sweep, other, &own, &others));
     section.table("comparison", by_fraction(sweep, other, &own, &others));
@@ -30,10 +35,10 @@ pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
     section
 }
 
-/// The groups of the combination that validation chose.
-fn of_chosen<'a>(sweep: &Sweep, groups: &[Group<'a>]) -> Vec<Group<'a>> {
-    let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
-    groups.iter().filter(|group| group.combination == combination).copied().collect()
+/// Whether both were scored on the same data set.
+fn same_data(sweep: &Sweep, other: &Sweep) -> bool {
+    let data = |sweep: &Sweep| sweep.runs.iter().map(|run| run.dataset.clone()).collect::<BTreeSet<_>>();
+    data(sweep) == data(other)
 }
 
 fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) -> Chart {
@@ -43,15 +48,15 @@ fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) 
     legend[1].1.clone_from(&other.name);
     legend.push((Symbol::Band(0), "95 % over trials".into()));
     let runs: Vec<Run> = own.iter().chain(others).flat_map(|group| group.runs.to_vec()).collect();
-    let values = runs.iter().filter_map(|run| run.figure(score));
+    let values: Vec<f64> = runs.iter().filter_map(|run| run.figure(score)).collect();
     Chart {
         title: "Both sweeps by fraction".into(),
-        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around(values)),
+        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
         x: fraction_axis(&runs),
         series,
         levels: Vec::new(),
         legend,
-        empty: "no cell is done yet",
+        empty: sweep.without_score(),
     }
 }
 
@@ -74,7 +79,9 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
     };
     for a in own {
         let Some(b) = others.iter().find(|b| b.fraction == a.fraction) else { continue };
-        let difference = difference_interval(&a.values(score), &b.values(score));
+        // Scores on other records differ for other reasons.
+        let comparable = same_data(sweep, other);
+        let difference = difference_interval(&a.values(score), &b.values(score)).filter(|_| comparable);
         table.row(vec![
             Value::percent(a.fraction),
             steps(a),
@@ -92,15 +99,13 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
 /// The chosen runs on the same test records, or why not.
 fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
     let test = |sweep: &Sweep| -> Option<Predictions> {
-        let BothSplits { test, .. } = sweep.chosen.as_ref()?.predictions.as_ref()?;
-        Some(test.clone())
+        Some(sweep.chosen.as_ref()?.predictions.as_ref().ok()?.test.clone())
     };
-    let missing = |name: &str| format!("the predictions of {name} are not in its folder");
+    let missing = |name: &str| format!("the predictions of {name} cannot be shown");
     let a = test(sweep).ok_or_else(|| missing(&sweep.name))?;
     let b = in_order_of(&a, &test(other).ok_or_else(|| missing(&other.name))?)?;
-    let (Some(of_a), Some(of_b)) = (scores(&a), scores(&b)) else {
-        return Err("their scores are not finite".into());
-    };
+    let of = |predictions| scores(predictions).ok_or("their scores are not finite");
+    let (of_a, of_b) = (of(&a)?, of(&b)?);
     let patients = a.patient_numbers();
     let comparison =
         compare(of_a, of_b, patients.as_deref(), RESAMPLES, SEED).map_err(|error| error.to_string())?;
@@ -126,15 +131,23 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
             Value::number(found.b, 3),
             Value::signed(found.difference, 3),
             Value::interval(found.interval, 3),
-            Value::number(found.p_value, 3),
-            Value::number(found.p_value_holm, 3),
+            Value::p(found.p_value),
+            Value::p(found.p_value_holm),
         ]);
     };
     row("macro".into(), &comparison.macro_auc);
     for (label, found) in a.labels.iter().zip(&comparison.labels) {
         row(label.replace('_', " "), found);
     }
+    table.notes.push(format!(
+        "Intervals and p are of these two trained models over other {}: the chance of training is not in them.",
+        if patients.is_some() { "patients" } else { "records, because no patient is named" }
+    ));
     Ok(table)
+}
+
+fn scores(predictions: &Predictions) -> Option<Scores<'_>> {
+    Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()).ok()
 }
 
 fn in_order_of(first: &Predictions, other: &Predictions) -> Result<Predictions, String> {

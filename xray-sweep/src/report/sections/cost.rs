@@ -43,8 +43,24 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     table
         .notes
         .push(format!("All finished runs together took {total} core-hours: threads times wall-clock time."));
+    if let Some(text) = spent_in_vain(sweep) {
+        table.notes.push(text);
+    }
     section.table("cost", table.without_empty_columns());
     section
+}
+
+/// What the cells cost that have no result.
+fn spent_in_vain(sweep: &Sweep) -> Option<String> {
+    let hours =
+        |run: &Run| sweep.busy_seconds.get(&run.cell).map(|it| it * run.requested_cpus as f64 / 3600.0);
+    let lost: f64 = sweep.runs.iter().filter(|run| !run.done()).filter_map(hours).sum();
+    (lost > 0.0).then(|| {
+        format!(
+            "Cells that are not done took {} core-hours besides: cores asked for times time.",
+            significant(Some(lost))
+        )
+    })
 }
 
 /// Three significant digits, or as many decimals as that takes.
@@ -59,7 +75,7 @@ fn chart(sweep: &Sweep, groups: &[Group<'_>]) -> Chart {
     let lines = by_combination(groups);
     let point = |run: &Run| Some((run.figure(Run::core_hours)?, run.figure(|run| run.score)?));
     let one = |(at, groups): (usize, &&[Group<'_>])| Series {
-        colour: at % 7,
+        look: at,
         dots: groups.iter().flat_map(|group| group.runs).filter_map(point).collect(),
         line: groups
             .iter()
@@ -72,7 +88,7 @@ fn chart(sweep: &Sweep, groups: &[Group<'_>]) -> Chart {
         _ => lines
             .iter()
             .enumerate()
-            .map(|(at, line)| (Symbol::DotAndLine(at % 7), line[0].combination.into()))
+            .map(|(at, line)| (Symbol::DotAndLine(at), line[0].combination.into()))
             .collect(),
     };
     let points: Vec<_> = sweep.runs.iter().filter_map(point).collect();
@@ -86,7 +102,7 @@ fn chart(sweep: &Sweep, groups: &[Group<'_>]) -> Chart {
         series: lines.iter().enumerate().map(one).collect(),
         levels: Vec::new(),
         legend,
-        empty: "no cell is done yet",
+        empty: sweep.without_score(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::thresholds::points;
 use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
 use crate::report::document::{Named, Section, number};
-use crate::report::sweep::{BothSplits, Sweep, scores};
+use crate::report::sweep::Sweep;
 use xray_metrics::{
     Column, OperatingPoint, Rule, auc, average_precision, precision_recall_curve, roc_curve, thin,
 };
@@ -14,13 +14,16 @@ const MOST_POINTS: usize = 160;
 pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     let mut section = Section::new("curves", "ROC and precision-recall curves of the chosen run");
     let Some(chosen) = &sweep.chosen else { return section };
-    let Some(both) = &chosen.predictions else {
-        section.text(
-            "The predictions of the chosen run are not in this folder, so there are no curves to draw.",
-        );
-        return section;
+    let both = match &chosen.predictions {
+        Ok(both) => both,
+        Err(why) => {
+            section.warning(format!(
+                "No curves, thresholds and calibration of the chosen run can be shown: {why}."
+            ));
+            return section;
+        }
     };
-    let Some(test) = scores(&both.test) else { return section };
+    let test = both.test_scores();
     let points = points(both, rule);
     section.text(format!(
         "On the test records. The ring is the operating point of the rule `{rule}`, chosen on validation. In the upper \
@@ -28,33 +31,24 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
          lower ones recall runs to the right and precision up, the dotted line is the prevalence."
     ));
     let (mut roc, mut pr) = (Vec::new(), Vec::new());
-    for (at, label) in both
-        .test
-        .labels
-        .iter()
-        .enumerate()
-        .filter(|(_, label)| sweep.label.as_ref().is_none_or(|one| one == *label))
-    {
+    let shown = sweep.shown_labels();
+    for (at, label) in both.places(&shown) {
         let (column, point) = (test.column(at), points.get(at).and_then(Option::as_ref));
         let name = |kind: &str| format!("{kind}-{}", label.to_lowercase());
         roc.extend(roc_chart(label, &column, point).map(|what| Named { name: name("roc"), what }));
         pr.extend(pr_chart(label, &column, point).map(|what| Named { name: name("pr"), what }));
     }
-    let missing = missing(both, sweep);
+    let missing: Vec<String> = both
+        .places(&shown)
+        .filter(|(at, _)| auc(&test.column(*at)).is_none())
+        .map(|(_, label)| label.replace('_', " "))
+        .collect();
     section.multiples(roc);
     section.multiples(pr);
     if !missing.is_empty() {
         section.text(format!("No curve: the test records are all of one class for {}.", missing.join(", ")));
     }
     section
-}
-
-fn missing(both: &BothSplits, sweep: &Sweep) -> Vec<String> {
-    let Some(test) = scores(&both.test) else { return Vec::new() };
-    let shown = sweep.shown_labels();
-    let labels = both.test.labels.iter().enumerate();
-    let undefined = labels.filter(|(at, label)| shown.contains(label) && auc(&test.column(*at)).is_none());
-    undefined.map(|(_, label)| label.replace('_', " ")).collect()
 }
 
 fn unit_axis(label: &str) -> Axis {
@@ -71,7 +65,7 @@ fn roc_chart(label: &str, column: &Column, point: Option<&OperatingPoint>) -> Op
         rings: ring.into_iter().collect(),
         ..Series::default()
     };
-    let chance = Series { colour: 6, dashed: vec![(0.0, 0.0), (1.0, 1.0)], ..Series::default() };
+    let chance = Series { look: 6, dashed: vec![(0.0, 0.0), (1.0, 1.0)], ..Series::default() };
     Some(Chart {
         title: format!("{}: AUC {}", label.replace('_', " "), number(auc(column), 3)),
         x: unit_axis("false positive rate"),

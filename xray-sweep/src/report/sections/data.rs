@@ -1,18 +1,37 @@
 //! What was trained and scored on.
 
 use crate::report::document::{Section, Table, Value, thousands};
-use crate::report::sweep::{BothSplits, Sweep};
+use crate::report::labels::LabelRow;
+use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
-use xray_artifacts::{DatasetManifest, Split};
+use xray_artifacts::{DatasetManifest, Predictions, Split, SplitRule};
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("data", "Data");
     if let Some(dataset) = &sweep.dataset {
         section.table("splits", splits(dataset));
     }
-    let both = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref());
-    if let Some(text) = both.and_then(overlap) {
+    if let Some(text) = sweep.dataset.as_ref().map(rule) {
         section.text(text);
+    }
+    let both = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref().ok());
+    match both.map(|both| (both, both.shared_patients())) {
+        Some((both, Some(0))) => section.text(format!(
+            "Patients in validation and in test at once: 0 (of {} and {}).",
+            distinct(&both.val),
+            distinct(&both.test)
+        )),
+        Some((both, Some(shared))) => section.warning(format!(
+            "Patients in validation and in test at once: {shared} (of {} and {}). Thresholds and calibrations were chosen on \
+             patients that they are reported on, and look better than they are.",
+            distinct(&both.val),
+            distinct(&both.test)
+        )),
+        Some((_, None)) => section.warning(
+            "The records do not name their patients, so nobody can tell whether a patient is in validation and in test; \
+             intervals treat records as independent and are too narrow if patients recur.",
+        ),
+        None => {}
     }
     section.table("prevalence", prevalence(sweep));
     section
@@ -41,23 +60,22 @@ fn splits(dataset: &DatasetManifest) -> Table {
     table
 }
 
-/// How many patients are in validation and in test; none where nobody names them.
-fn overlap(both: &BothSplits) -> Option<String> {
-    if both.val.patients.is_empty() || both.test.patients.is_empty() {
-        return Some(
-            "The records do not name their patients, so nobody can tell whether a patient is in validation and in test; \
-             intervals treat records as independent and are too narrow if patients recur."
-                .to_owned(),
-        );
+/// How many patients there are.
+fn distinct(predictions: &Predictions) -> String {
+    thousands(predictions.patients.iter().collect::<BTreeSet<_>>().len() as i64)
+}
+
+/// How records came to their splits, and what that says of patients in training and in test at once.
+fn rule(dataset: &DatasetManifest) -> String {
+    const PROVEN: &str = "no patient is on two sides, or `xray-data build` would have refused the split.";
+    let by_patient = dataset.splits.values().all(|split| split.patients.is_some());
+    match (dataset.split_rule, by_patient) {
+        (SplitRule::Patient, _) => format!("The splits were drawn by patient: {PROVEN}"),
+        (SplitRule::Official, true) => format!("The test split is the official one: {PROVEN}"),
+        (SplitRule::Column, true) => format!("The source says which record is of which split: {PROVEN}"),
+        _ => "The source names no patients, so a patient may be in training and in test at once, and scores may flatter."
+            .to_owned(),
     }
-    let (val, test): (BTreeSet<_>, BTreeSet<_>) =
-        (both.val.patients.iter().collect(), both.test.patients.iter().collect());
-    Some(format!(
-        "Patients in validation and in test at once: {} (of {} and {}).",
-        val.intersection(&test).count(),
-        thousands(val.len() as i64),
-        thousands(test.len() as i64)
-    ))
 }
 
 fn prevalence(sweep: &Sweep) -> Table {
@@ -73,27 +91,18 @@ fn prevalence(sweep: &Sweep) -> Table {
             ("test_unknown", ">unknown"),
         ],
     );
-    let Some(chosen) = &sweep.chosen else { return table };
+    if sweep.chosen.is_none() {
+        return table;
+    }
     for label in sweep.shown_labels() {
-        let row = |split: &str| {
-            sweep
-                .labels
-                .iter()
-                .find(|row| row.cell == chosen.run.cell && row.split == split && row.label == label)
-        };
-        let share = |split| {
-            let row = row(split)?;
-            let known = row.positives + row.negatives;
-            (known > 0).then(|| row.positives as f64 / known as f64)
-        };
-        let (val, test) = (row("val"), row("test"));
+        let (val, test) = (sweep.chosen_label("val", &label), sweep.chosen_label("test", &label));
         let train = test.or(val).and_then(|row| row.train_prevalence);
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::number(train, 4),
-            Value::number(share("val"), 4),
+            Value::number(val.and_then(LabelRow::prevalence), 4),
             Value::count(val.map(|row| row.positives)),
-            Value::number(share("test"), 4),
+            Value::number(test.and_then(LabelRow::prevalence), 4),
             Value::count(test.map(|row| row.positives)),
             Value::count(test.map(|row| row.unknown).filter(|unknown| *unknown > 0)),
         ]);

@@ -1,7 +1,8 @@
 //! The score against the fraction of the data.
 
+use crate::budget::Budget;
 use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
-use crate::report::document::{Section, Table, Value};
+use crate::report::document::{Section, Table, Value, thousands};
 use crate::report::groups::{Group, by_combination};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
@@ -18,12 +19,8 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let metadata = sweep.metadata_baseline();
     section.chart("auc-by-fraction", chart(sweep, metadata));
     section.table("auc-by-fraction", table(sweep));
-    if steps_differ(&sweep.groups()) {
-        section.text(
-            "Smaller fractions also took fewer steps: the epochs were the same for all, so the curve shows the effect of \
-             less data and of less training together. `xray-sweep plan --budget steps` gives every fraction as many \
-             steps as all the data take.",
-        );
+    if let Some(text) = steps(sweep) {
+        section.text(text);
     }
     if let Some(text) = collapsed(&sweep.runs) {
         section.text(text);
@@ -44,9 +41,16 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
     }
     let values = sweep.runs.iter().filter_map(|run| run.figure(score)).chain(levels.iter().copied());
     // Room below for the crosses of failed runs.
-    let y = Axis::new(format!("test {}", sweep.score_name()), Scale::around(values.chain([NO_IMAGE - 0.02])));
-    let title = format!("{} by fraction", capitalised(&sweep.score_name()));
-    Chart { title, x: fraction_axis(&sweep.runs), y, series, levels, legend, empty: "no cell is done yet" }
+    let values: Vec<f64> = values.chain([NO_IMAGE - 0.02]).collect();
+    Chart {
+        title: format!("{} by fraction", capitalised(&sweep.score_name())),
+        x: fraction_axis(&sweep.runs),
+        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
+        series,
+        levels,
+        legend,
+        empty: sweep.without_score(),
+    }
 }
 
 /// One series per combination: every trial a dot, means a line, failed runs crosses; and what says so.
@@ -56,11 +60,11 @@ pub(super) fn series_by_fraction(
     mean: &str,
 ) -> (Vec<Series>, Vec<(Symbol, String)>) {
     let x = |run: &Run| 100.0 * run.fraction;
-    let one = |(colour, groups): (usize, &&[Group<'_>])| {
+    let one = |(look, groups): (usize, &&[Group<'_>])| {
         let runs = || groups.iter().flat_map(|group| group.runs);
         let band = |group: &Group<'_>| Some((100.0 * group.fraction, group.interval(score)?));
         Series {
-            colour: colour % 7,
+            look,
             dots: runs().filter_map(|run| Some((x(run), run.figure(score)?))).collect(),
             line: groups
                 .iter()
@@ -81,9 +85,8 @@ pub(super) fn series_by_fraction(
         legend.push((Symbol::Dot(0), "one trial".to_owned()));
         legend.push((Symbol::Line(0), mean.to_owned()));
     } else {
-        let name = |(at, groups): (usize, &&[Group<'_>])| {
-            (Symbol::DotAndLine(at % 7), groups[0].combination.to_owned())
-        };
+        let name =
+            |(at, groups): (usize, &&[Group<'_>])| (Symbol::DotAndLine(at), groups[0].combination.to_owned());
         legend.extend(lines.iter().enumerate().map(name));
     }
     let failed: usize = series.iter().map(|series| series.crosses.len()).sum();
@@ -120,6 +123,8 @@ fn table(sweep: &Sweep) -> Table {
             ("score_interval", ">95 % interval"),
             ("lowest", ">lowest"),
             ("highest", ">highest"),
+            ("no_image", ">no image"),
+            ("metadata", ">sex, age, view"),
             ("average_precision", ">average precision"),
             ("average_precision_baseline", ">no image"),
             ("micro_auc", ">micro-AUC"),
@@ -142,27 +147,51 @@ fn table(sweep: &Sweep) -> Table {
             Value::interval(group.interval(score), 3),
             Value::number(values.iter().copied().reduce(f64::min), 3),
             Value::number(values.iter().copied().reduce(f64::max), 3),
+            Value::number(Some(NO_IMAGE), 1),
+            Value::number(sweep.metadata_baseline(), 3),
             Value::number(group.mean(|run| run.average_precision), 3),
             Value::number(group.mean(|run| run.average_precision_baseline), 3),
             Value::number(group.mean(|run| run.micro_auc), 3),
             Value::number(group.mean(|run| run.micro_auc_baseline), 3),
         ]);
     }
-    table.notes.push(
-        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. \
-         Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image."
-            .to_owned(),
-    );
+    table.notes.push(format!(
+        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. {} \
+         Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image.",
+        what_trials_vary(sweep)
+    ));
     table.without_empty_columns()
 }
 
-/// Whether fractions differ in training, too.
-fn steps_differ(groups: &[Group<'_>]) -> bool {
-    let steps: Vec<f64> =
-        groups.iter().filter_map(|group| group.mean(|run| run.steps.map(|steps| steps as f64))).collect();
-    let (low, high) =
-        (steps.iter().copied().fold(f64::INFINITY, f64::min), steps.iter().copied().fold(0.0, f64::max));
-    high > 1.2 * low
+/// What chance is in the trials of a fraction.
+fn what_trials_vary(sweep: &Sweep) -> &'static str {
+    if sweep.trials_share_data() {
+        "Trials of a fraction share their training images and differ in weights and order only, so the chance of having \
+         got these images is not in it (`xray-sweep plan --rotate-data` brings it in)."
+    } else {
+        "Trials of a fraction also differ in their training images."
+    }
+}
+
+/// What else the fractions differ in, or that they do not.
+fn steps(sweep: &Sweep) -> Option<String> {
+    let groups = sweep.chosen_groups();
+    let taken = |group: &Group<'_>| group.mean(|run| run.steps.map(|steps| steps as f64));
+    let (first, last) = (taken(groups.first()?)?, taken(groups.last()?)?);
+    let planned = match sweep.spec.as_ref().map(|spec| spec.budget) {
+        Some(Budget::Epochs) => "Every fraction was planned with as many epochs. ",
+        Some(Budget::Steps) => "Every fraction was planned with as many steps. ",
+        None => "",
+    };
+    if last <= 1.2 * first {
+        return (!planned.is_empty()).then(|| planned.trim_end().to_owned());
+    }
+    Some(format!(
+        "{planned}The smallest took {} steps and the largest {}: the curve shows the effect of less data and of less \
+         training together. `xray-sweep plan --budget steps` gives every fraction as many steps as all the data take.",
+        thousands(first.round() as i64),
+        thousands(last.round() as i64)
+    ))
 }
 
 /// Labels that got the same score whatever the image.

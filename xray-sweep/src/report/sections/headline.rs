@@ -1,8 +1,10 @@
 //! The first screen: how good, from how much data, and how much of the sweep is there.
 
-use crate::report::document::{Block, Card, DASH, Section, number, percent, thousands, with_interval};
-use crate::report::groups::{Group, by_combination};
+use crate::report::document::{Block, Card, Section, Value, number, percent, thousands};
+use crate::report::groups::Group;
+use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use xray_metrics::difference_interval;
 
 /// So close to the full data's mean counts as reaching it.
 const WITHIN: f64 = 0.01;
@@ -18,76 +20,149 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         Some((false, text)) => section.warning(text),
         None => {}
     }
+    if let Some(text) = diverged(&sweep.groups()) {
+        section.warning(text);
+    }
     section
 }
 
 fn best(sweep: &Sweep) -> Card {
     let name = format!("Best test {}", sweep.score_name());
     let Some(chosen) = &sweep.chosen else {
-        return Card { name, value: DASH.into(), detail: "no cell is done yet".into() };
+        return Card { name, value: Value::none(), detail: sweep.without_score().to_owned() };
     };
     let run = &chosen.run;
     let combination =
         if run.combination.is_empty() { String::new() } else { format!(", {}", run.combination) };
     Card {
         name,
-        value: with_interval(run.score, run.score_interval, 3),
+        value: Value::estimate(run.score, run.score_interval, 3),
         detail: format!(
-            "of the run that validation chose ({} of the data, {} images, trial {}{combination}); 95 % interval over \
-             test patients. Without a look at the image: 0.5.",
+            "of the run that validation chose ({} of the data, {} images, trial {}{combination}); {}.{} Without a look at \
+             the image: 0.5.",
             percent(run.fraction),
             thousands(run.train_images),
-            run.trial
+            run.trial,
+            interval_of(run),
+            mean_of(sweep),
         ),
     }
 }
 
-/// The groups that a question about fractions is asked of: those of the chosen run's combination.
-fn chosen_groups<'a>(sweep: &Sweep, all: &'a [Group<'a>]) -> &'a [Group<'a>] {
-    let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
-    by_combination(all).into_iter().find(|groups| groups[0].combination == combination).unwrap_or_default()
+/// What was drawn for the interval, or that there is none.
+fn interval_of(run: &Run) -> &'static str {
+    match (run.score_interval, run.intervals_unit.as_deref()) {
+        (Some(_), Some("record")) => {
+            "95 % interval over test records, too narrow if patients recur: none is named"
+        }
+        (Some(_), _) => "95 % interval over test patients",
+        (None, _) => "no interval: too few test patients have the finding, or none was asked for",
+    }
+}
+
+/// Which findings the mean leaves out.
+fn mean_of(sweep: &Sweep) -> String {
+    if sweep.label.is_some() {
+        return String::new();
+    }
+    let labels = sweep.shown_labels();
+    let undefined: Vec<String> = labels
+        .iter()
+        .filter(|label| sweep.chosen_label("test", label).is_none_or(|row| row.auc.is_none()))
+        .map(|label| label.replace('_', " "))
+        .collect();
+    match undefined.is_empty() {
+        true => format!(" Mean of {} findings.", labels.len()),
+        false => format!(
+            " Mean of {} of {} findings; no AUC for {}, of which the test records are all of one class.",
+            labels.len() - undefined.len(),
+            labels.len(),
+            undefined.join(", ")
+        ),
+    }
 }
 
 fn smallest(sweep: &Sweep) -> Card {
-    let name = format!("Smallest fraction within {WITHIN} of all the data");
-    let all = sweep.groups();
-    let (value, detail) = within(chosen_groups(sweep, &all));
-    Card { name, value, detail }
+    let groups = sweep.chosen_groups();
+    let of = match groups.last() {
+        Some(largest) if largest.fraction < 1.0 => {
+            format!("the largest fraction planned ({})", percent(largest.fraction))
+        }
+        _ => "all the data".to_owned(),
+    };
+    let (fraction, detail) = within(&groups, sweep.without_score());
+    let value = Value {
+        text: fraction.map_or_else(|| Value::none().text, percent),
+        json: serde_json::json!(fraction),
+    };
+    Card { name: format!("Smallest fraction shown to be within {WITHIN} of {of}"), value, detail }
 }
 
-/// The smallest fraction whose interval reaches the full data's mean less [`WITHIN`], and the smallest one from
-/// which on whole intervals lie above it.
-fn within(groups: &[Group<'_>]) -> (String, String) {
-    let unknown = |why: &str| (DASH.to_owned(), why.to_owned());
-    let Some((full, smaller)) = groups.split_last() else { return unknown("no cell is done yet") };
-    let Some(target) = full.mean(|run| run.score).map(|mean| mean - WITHIN) else {
-        return unknown("no run on the largest fraction is done yet");
-    };
+/// The smallest fraction from which on whole intervals of the difference to the largest one lie above `-WITHIN`, and
+/// in words also the smallest one whose interval reaches it: what is shown, and what chance leaves open.
+fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
+    let score = |run: &Run| run.score;
+    let Some((full, smaller)) = groups.split_last() else { return (None, without_score.to_owned()) };
+    if full.values(score).is_empty() {
+        return (None, "no run on the largest fraction is done yet".to_owned());
+    }
     if smaller.is_empty() {
-        return unknown("there is one fraction only");
+        return (None, "there is one fraction only".to_owned());
     }
-    let ends = |group: &Group<'_>| group.interval(|run| run.score);
-    if groups.iter().all(|group| ends(group).is_none()) {
-        return unknown("one trial per fraction tells nothing of chance; plan more trials");
+    let behind = |group: &Group<'_>| {
+        difference_interval(&group.values(score), &full.values(score)).and_then(|it| it.1)
+    };
+    if smaller.iter().all(|group| behind(group).is_none()) {
+        return (None, "one trial per fraction tells nothing of chance; plan more trials".to_owned());
     }
-    let may = smaller.iter().find(|group| ends(group).is_some_and(|[_, high]| high >= target));
-    let surely =
-        smaller.iter().rev().take_while(|group| ends(group).is_some_and(|[low, _]| low >= target)).last();
-    let value = may.map_or_else(|| percent(full.fraction), |group| percent(group.fraction));
-    let reach = match may {
+    let may = smaller.iter().find(|group| behind(group).is_some_and(|[_, high]| high >= -WITHIN));
+    let shown =
+        smaller.iter().rev().take_while(|group| behind(group).is_some_and(|[low, _]| low >= -WITHIN)).last();
+    let mean = |group: &Group<'_>| number(group.mean(score), 3);
+    let shown_text = match shown {
         Some(group) => format!(
-            "is the smallest whose 95 % interval over trials reaches {target:.3} ({}; {} of all data: {})",
-            with_interval(group.mean(|run| run.score), ends(group), 3),
-            percent(full.fraction),
-            number(full.mean(|run| run.score), 3)
+            "from there on the whole 95 % interval over trials of the difference lies above −{WITHIN} ({}; {} at {})",
+            mean(group),
+            mean(full),
+            percent(full.fraction)
         ),
-        None => format!("no smaller fraction's 95 % interval over trials reaches {target:.3}"),
+        None => format!(
+            "of no smaller fraction do the trials show it ({} at {})",
+            mean(full),
+            percent(full.fraction)
+        ),
     };
-    let sure = match surely {
-        Some(group) => format!("from {} on the whole interval lies above it", percent(group.fraction)),
-        None => "no smaller fraction's whole interval lies above it".to_owned(),
+    let least = shown.map_or(full.fraction, |group| group.fraction);
+    let may_text = match may {
+        Some(group) if group.fraction < least => {
+            format!("; chance leaves it open from {} on ({})", percent(group.fraction), mean(group))
+        }
+        _ => String::new(),
     };
-    (value, format!("{reach}; {sure}."))
+    (Some(least), format!("{shown_text}{may_text}."))
+}
+
+/// Trials that diverged are missing in a mean, which is then one of the lucky ones.
+fn diverged(groups: &[Group<'_>]) -> Option<String> {
+    const DIVERGED: i64 = xray_artifacts::Exit::Diverged as i64;
+    let places: Vec<String> = groups
+        .iter()
+        .filter_map(|group| {
+            let lost = group.runs.iter().filter(|run| run.failed() && run.exit == Some(DIVERGED)).count();
+            let axes = if group.combination.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", group.combination)
+            };
+            (lost > 0).then(|| format!("{lost} of {} at {}{axes}", group.runs.len(), percent(group.fraction)))
+        })
+        .collect();
+    (!places.is_empty()).then(|| {
+        format!(
+            "Trials diverged: {}. Means are of the trials that did not, and flatter the settings.",
+            places.join(", ")
+        )
+    })
 }
 
 fn cells(sweep: &Sweep) -> Card {
@@ -97,7 +172,11 @@ fn cells(sweep: &Sweep) -> Card {
         0 => "every planned run is in the figures below".to_owned(),
         missing => format!("{missing} are missing in the figures below; the grid of cells says why"),
     };
-    Card { name: "Cells done".into(), value: format!("{done} of {planned}"), detail }
+    let value = Value {
+        text: format!("{done} of {planned}"),
+        json: serde_json::json!({ "done": done, "planned": planned }),
+    };
+    Card { name: "Cells done".into(), value, detail }
 }
 
 /// The number that fooled the system before this one.
@@ -133,52 +212,66 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
 mod tests {
     use super::*;
     use crate::report::groups::groups;
-    use crate::report::runs::Run;
 
-    fn check(scores: &[(f64, [f64; 3])], value: &str, detail: &str) {
-        let run =
-            |fraction, score| Run { fraction, score: Some(score), state: "done".into(), ..Run::default() };
-        let runs: Vec<Run> =
-            scores.iter().flat_map(|&(fraction, scores)| scores.map(|score| run(fraction, score))).collect();
-        let (found, said) = within(&groups(&runs));
-        assert_eq!(found, value, "{said}");
+    fn run(fraction: f64, score: f64) -> Run {
+        Run { fraction, score: Some(score), state: "done".into(), ..Run::default() }
+    }
+
+    fn check(scores: &[(f64, &[f64])], value: f64, detail: &str) {
+        let runs: Vec<Run> = scores
+            .iter()
+            .flat_map(|&(fraction, scores)| scores.iter().map(move |&score| run(fraction, score)))
+            .collect();
+        let (found, said) = within(&groups(&runs), "");
+        assert_eq!(found, Some(value), "{said}");
         assert!(said.contains(detail), "{said}");
     }
 
+    const FULL: (f64, &[f64]) = (1.0, &[0.80, 0.80, 0.80]);
+
     #[test]
-    fn the_smallest_fraction_is_told_with_what_is_sure() {
-        let full = (1.0, [0.80, 0.80, 0.80]);
+    fn the_smallest_fraction_is_what_the_trials_show_not_what_chance_leaves_open() {
         check(
-            &[(0.1, [0.60, 0.61, 0.62]), full],
-            "100 %",
-            "no smaller fraction's 95 % interval over trials reaches 0.790",
+            &[(0.1, &[0.60, 0.61, 0.62]), FULL],
+            1.0,
+            "of no smaller fraction do the trials show it (0.800 at 100 %).",
         );
-        // 0.78 ± 0.025 reaches 0.79 and is not surely there.
+        // −0.02 ± 0.025 reaches −0.01 and is not surely there.
         check(
-            &[(0.1, [0.6; 3]), (0.5, [0.77, 0.78, 0.79]), full],
-            "50 %",
-            "no smaller fraction's whole interval",
+            &[(0.1, &[0.6; 3]), (0.5, &[0.77, 0.78, 0.79]), FULL],
+            1.0,
+            "leaves it open from 50 % on (0.780)",
         );
         check(
-            &[(0.1, [0.6; 3]), (0.5, [0.799, 0.8, 0.801]), full],
-            "50 %",
-            "from 50 % on the whole interval",
+            &[(0.1, &[0.6; 3]), (0.5, &[0.799, 0.8, 0.801]), FULL],
+            0.5,
+            "from there on the whole 95 % interval",
         );
+    }
+
+    /// 0.575 ± 0.318 "reaches" everything.
+    #[test]
+    fn two_trials_far_apart_show_nothing() {
+        check(&[(0.01, &[0.55, 0.60]), (0.5, &[0.6; 3]), FULL], 1.0, "leaves it open from 1 % on");
     }
 
     #[test]
     fn without_chance_or_fractions_nothing_is_told() {
-        assert_eq!(within(&[]).0, DASH);
-        let runs = [0.5, 1.0].map(|fraction| Run {
-            fraction,
-            score: Some(0.7),
-            state: "done".into(),
-            ..Run::default()
-        });
+        assert_eq!(within(&[], "nothing yet"), (None, "nothing yet".into()));
+        let runs = [0.5, 1.0].map(|fraction| run(fraction, 0.7));
         assert_eq!(
-            within(&groups(&runs)).1,
+            within(&groups(&runs), "").1,
             "one trial per fraction tells nothing of chance; plan more trials"
         );
-        assert_eq!(within(&groups(&runs[..1])).1, "there is one fraction only");
+        assert_eq!(within(&groups(&runs[..1]), "").1, "there is one fraction only");
+    }
+
+    #[test]
+    fn trials_that_diverged_are_told_beside_the_means_that_lack_them() {
+        let lost = Run { state: "failed".into(), exit: Some(6), score: None, ..run(0.1, 0.0) };
+        let runs = [run(0.1, 0.7), lost, run(0.5, 0.7)];
+        let said = diverged(&groups(&runs)).expect("one did");
+        assert!(said.starts_with("Trials diverged: 1 of 2 at 10 %."), "{said}");
+        assert_eq!(diverged(&groups(&runs[2..])), None);
     }
 }

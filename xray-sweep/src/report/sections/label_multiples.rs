@@ -3,7 +3,7 @@
 use super::fractions::{NO_IMAGE, fraction_axis};
 use crate::report::chart::{Axis, Chart, Scale, Series};
 use crate::report::document::{Named, Section, Table, Value};
-use crate::report::groups::{Group, by_combination};
+use crate::report::groups::Group;
 use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
 use std::collections::HashMap;
@@ -11,22 +11,14 @@ use xray_metrics::mean_interval;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("labels", "Each finding by fraction");
-    if sweep.label.is_some() || sweep.chosen.is_none() {
+    let groups = sweep.chosen_groups();
+    if sweep.label.is_some() || groups.is_empty() {
         return section;
     }
-    let groups = sweep.groups();
-    let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
-    let lines = by_combination(&groups);
-    let Some(groups) = lines.into_iter().find(|groups| groups[0].combination == combination) else {
-        return section;
-    };
     let scores = Scores::of(&sweep.labels);
     let labels = sweep.shown_labels();
-    let values =
-        || labels.iter().flat_map(|label| groups.iter().flat_map(|group| scores.values(group, label)));
-    let y = Axis::new("test AUC", Scale::around(values().chain([NO_IMAGE])));
-    let chart = |label: &String| {
-        let x = |group: &Group<'_>| 100.0 * group.fraction;
+    let x = |group: &Group<'_>| 100.0 * group.fraction;
+    let series_of = |label: &String| {
         let each = |group: &Group<'_>| {
             scores.values(group, label).into_iter().map(|auc| (x(group), auc)).collect::<Vec<_>>()
         };
@@ -34,12 +26,17 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             .iter()
             .filter_map(|group| Some((x(group), mean_interval(&scores.values(group, label))?)))
             .collect();
-        let series = Series {
+        Series {
             dots: groups.iter().flat_map(each).collect(),
             line: means.iter().map(|(x, (mean, _))| (*x, *mean)).collect(),
             band: means.iter().filter_map(|(x, (_, interval))| Some((*x, (*interval)?))).collect(),
             ..Series::default()
-        };
+        }
+    };
+    let series: Vec<Series> = labels.iter().map(series_of).collect();
+    let values = series.iter().flat_map(|series| &series.dots).map(|dot| dot.1).chain([NO_IMAGE]);
+    let y = Axis::new("test AUC", Scale::around_with_bands(&values.collect::<Vec<_>>(), &series));
+    let chart = |(label, series): (&String, Series)| {
         let what = Chart {
             title: label.replace('_', " "),
             x: fraction_axis(&sweep.runs),
@@ -51,13 +48,14 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         };
         Named { name: format!("auc-{}", label.to_lowercase()), what }
     };
+    let combination = &groups[0].combination;
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
     section.text(format!(
         "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
          95 % interval; the dotted line is 0.5."
     ));
-    section.multiples(labels.iter().map(chart).collect());
-    section.table("labels", table(groups, &labels, &scores, sweep));
+    section.multiples(labels.iter().zip(series).map(chart).collect());
+    section.table("labels", table(&groups, &labels, &scores, sweep));
     section
 }
 
@@ -88,6 +86,8 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             ("largest", ">largest fraction"),
             ("largest_interval", ">95 % interval"),
             ("gain", ">gain"),
+            ("no_image", ">no image"),
+            ("metadata", ">sex, age, view"),
         ],
     );
     for label in labels {
@@ -102,6 +102,8 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             Value::number(high.map(|(mean, _)| mean), 3),
             Value::interval(high.and_then(|(_, interval)| interval), 3),
             Value::signed(low.zip(high).map(|(low, high)| high.0 - low.0), 3),
+            Value::number(Some(NO_IMAGE), 1),
+            Value::number(sweep.metadata_of(label), 3),
         ]);
     }
     table.without_empty_columns()

@@ -71,19 +71,16 @@ fn chart(sweep: &Sweep, trainings: &[(f64, f64)], fitted: &FittedCurve) -> Chart
         points.into_iter().map(|images| (images, fitted.curve.score(images))).collect()
     };
     let band: Vec<_> = places.iter().filter_map(|&images| Some((images, fitted.interval(images)?))).collect();
-    let values = trainings.iter().map(|training| training.1).chain(band.iter().map(|point| point.1[1]));
+    let (line, dashed) = (line(true), line(false));
+    let points = trainings.iter().chain(&line).chain(&dashed);
+    let values: Vec<f64> = points.map(|point| point.1).collect();
+    let series = vec![Series { dots: trainings.to_vec(), line, dashed, band, ..Series::default() }];
     let score = capitalised(&sweep.score_name());
     Chart {
         title: format!("{score} by training images"),
         x: Axis::new("training images", Scale::Log { low: first / 1.25, high: 1.1 * end }),
-        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around(values)),
-        series: vec![Series {
-            dots: trainings.to_vec(),
-            line: line(true),
-            dashed: line(false),
-            band,
-            ..Series::default()
-        }],
+        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
+        series,
         levels: Vec::new(),
         legend: vec![
             (Symbol::Dot(0), "one run".into()),
@@ -91,7 +88,7 @@ fn chart(sweep: &Sweep, trainings: &[(f64, f64)], fitted: &FittedCurve) -> Chart
             (Symbol::Dashed(0), "beyond the data".into()),
             (Symbol::Band(0), "95 %".into()),
         ],
-        empty: "no cell is done yet",
+        empty: sweep.without_score(),
     }
 }
 

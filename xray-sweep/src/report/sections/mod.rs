@@ -6,10 +6,12 @@ mod comparison;
 mod cost;
 mod curves;
 mod data;
+mod findings;
 mod fractions;
 mod headline;
 mod label_multiples;
 mod learning_curve;
+mod net_benefit;
 mod provenance;
 mod run_time;
 mod thresholds;
@@ -28,11 +30,13 @@ pub(super) fn all(sweep: &Sweep, other: Option<&Sweep>, rule: Rule) -> Vec<Secti
         fractions::section(sweep),
         learning_curve::section(sweep),
         label_multiples::section(sweep),
-        run_time::section(sweep),
-        cost::section(sweep),
+        findings::section(sweep),
         curves::section(sweep, rule),
         thresholds::section(sweep, rule),
         calibration::section(sweep),
+        net_benefit::section(sweep),
+        run_time::section(sweep),
+        cost::section(sweep),
         cells::section(sweep),
         data::section(sweep),
         provenance::section(sweep),

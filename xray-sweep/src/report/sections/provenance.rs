@@ -3,8 +3,8 @@
 use crate::report::document::{Block, Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use crate::spec::Spec;
 use std::collections::BTreeSet;
-use std::fs;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("provenance", "Where this comes from");
@@ -13,9 +13,9 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         section.text("Planned and run again by:");
         section.blocks.push(Block::Code(command));
     }
-    if let Ok(spec) = fs::read_to_string(sweep.dir.spec()) {
-        section.text("The plan, sweep.toml:");
-        section.blocks.push(Block::Code(spec.trim_end().to_owned()));
+    if let Some(spec) = &sweep.spec {
+        section.text("The plan, sweep.toml; values of environment variables are left out:");
+        section.blocks.push(Block::Code(without_secrets(spec)));
     }
     section
 }
@@ -49,15 +49,54 @@ fn table(sweep: &Sweep) -> Table {
     table
 }
 
+/// As `sweep.toml` has it. Environment variables may hold tokens, and reports are handed around.
+fn without_secrets(spec: &Spec) -> String {
+    let mut spec = spec.clone();
+    spec.condor.environment.values_mut().for_each(|value| *value = "…".to_owned());
+    toml::to_string(&spec).expect("a sweep is plain values").trim_end().to_owned()
+}
+
 fn command(sweep: &Sweep) -> Option<String> {
     let plan = sweep.plan.as_ref()?;
-    let program = plan
-        .binaries
-        .first()
-        .map_or(String::new(), |binary| format!(" --binary {}/{}", sweep.name, binary.file));
+    let name = quoted(&sweep.name);
+    let file = |name: &str| quoted(&format!("{}/{name}", sweep.name));
+    let programs: String =
+        plan.binaries.iter().map(|binary| format!(" --binary {}", file(&binary.file))).collect();
     Some(format!(
-        "xray-sweep plan again --from {name}/sweep.toml --data DATA{program}\nxray-sweep run again --launcher local\n\
+        "# in the folder that holds {name}; DATA is a folder with the data set above\n\
+         xray-sweep plan again --from {spec} --data DATA{programs}\nxray-sweep run again --launcher local\n\
          xray-sweep collect again && xray-sweep report again",
-        name = sweep.name
+        spec = file("sweep.toml"),
     ))
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_to_a_shell() {
+        let check = |word, expected: &str| assert_eq!(quoted(word), expected);
+        check("sweeps/nih-1.0", "sweeps/nih-1.0");
+        check("my sweep", "'my sweep'");
+        check("it's", "'it'\\''s'");
+    }
+
+    #[test]
+    fn tokens_stay_out_of_reports() {
+        let mut spec = Spec::default();
+        spec.condor.environment.insert("API_TOKEN".into(), "hunter2".into());
+        let text = without_secrets(&spec);
+        assert!(text.contains("API_TOKEN") && !text.contains("hunter2"), "{text}");
+    }
 }

@@ -21,11 +21,15 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     section
 }
 
-/// Finished runs by the kind of machine they ran on.
+/// Finished runs by the kind of machine they ran on, and by the axes, which change what an image costs.
 fn machines(runs: &[Run]) -> BTreeMap<String, Vec<&Run>> {
     let mut machines = BTreeMap::<_, Vec<&Run>>::new();
     for run in runs.iter().filter(|run| run.done() && run.seconds.is_some()) {
-        machines.entry(run.machine()).or_default().push(run);
+        let name = match run.combination.as_str() {
+            "" => run.machine(),
+            axes => format!("{}, {axes}", run.machine()),
+        };
+        machines.entry(name).or_default().push(run);
     }
     machines
 }
@@ -48,7 +52,7 @@ fn by_fraction(runs: &[Run], machines: &BTreeMap<String, Vec<&Run>>) -> Chart {
         let line =
             Fit::of(runs).map(|fit| [0.0, most].map(|images| (images, fit.seconds(images) / unit)).to_vec());
         Series {
-            colour: at % 7,
+            look: at,
             dots: runs.iter().filter_map(dot).collect(),
             line: line.unwrap_or_default(),
             ..Series::default()
@@ -71,13 +75,13 @@ fn by_fraction(runs: &[Run], machines: &BTreeMap<String, Vec<&Run>>) -> Chart {
 }
 
 fn machine_legend(machines: &BTreeMap<String, Vec<&Run>>) -> Vec<(Symbol, String)> {
-    machines.keys().enumerate().map(|(at, name)| (Symbol::DotAndLine(at % 7), name.clone())).collect()
+    machines.keys().enumerate().map(|(at, name)| (Symbol::DotAndLine(at), name.clone())).collect()
 }
 
 fn speed(machines: &BTreeMap<String, Vec<&Run>>, runs: &[Run]) -> Chart {
     let one = |(at, runs): (usize, &Vec<&Run>)| {
         let dot = |run: &&Run| Some((100.0 * run.fraction, run.images_per_second?));
-        Series { colour: at % 7, dots: runs.iter().filter_map(dot).collect(), ..Series::default() }
+        Series { look: at, dots: runs.iter().filter_map(dot).collect(), ..Series::default() }
     };
     let values = machines.values().flatten().filter_map(|run| run.images_per_second);
     let legend =
@@ -191,7 +195,7 @@ fn fits(machines: &BTreeMap<String, Vec<&Run>>) -> Table {
         &[
             ("machine", "machine"),
             ("runs", ">runs"),
-            ("fixed_seconds", ">without images"),
+            ("fixed_seconds", ">without images (s)"),
             ("seconds_per_1000_images", ">per 1,000 images"),
             ("r_squared", ">R²"),
         ],
@@ -201,10 +205,15 @@ fn fits(machines: &BTreeMap<String, Vec<&Run>>) -> Table {
         table.row(vec![
             Value::text(machine),
             Value::count(runs.len() as i64),
-            Value::duration(fit.map(|fit| fit.fixed.max(0.0))),
+            Value::number(fit.map(|fit| fit.fixed), 1),
             Value::duration(fit.map(|fit| 1000.0 * fit.per_image)),
             Value::number(fit.map(|fit| fit.r_squared), 3),
         ]);
+        if fit.is_some_and(|fit| fit.fixed < 0.0) {
+            table.notes.push(format!(
+                "{machine}: time below 0 without images means that time does not grow along a straight line here."
+            ));
+        }
     }
     table
 }

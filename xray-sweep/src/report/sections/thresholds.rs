@@ -1,129 +1,207 @@
 //! Where "positive" begins, by rule, and what that does on the test records.
 
-use crate::report::document::{Block, Section, Table, Value, with_interval};
-use crate::report::sweep::{BothSplits, Sweep, scores};
+use crate::report::document::{Section, Table, Value};
+use crate::report::predictions::BothSplits;
+use crate::report::sweep::Sweep;
+use serde_json::json;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::fit;
-use xray_metrics::{OperatingPoint, Proportion, Rule, TestScores, ValidationScores, operating_points};
+use xray_metrics::{Fitted, OperatingPoint, Proportion, Rule, operating_points};
 
-/// Shown beside the rule that was asked for. The last is what the system before this one did, on test.
-const RULES: [Rule; 6] = [
+/// Shown beside the rule that was asked for. The last is what the system before this one did.
+const RULES: [Rule; 7] = [
     Rule::Youden,
     Rule::MaxF1,
     Rule::Sensitivity(0.9),
-    Rule::Specificity(0.9),
     Rule::Sensitivity(0.95),
+    Rule::Specificity(0.9),
+    Rule::Ppv(0.3),
     Rule::LowestPositive,
 ];
 
 pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     let mut section = Section::new("thresholds", "Operating points of the chosen run");
-    let Some(both) = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref()) else {
-        return section;
-    };
+    let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
+    let shown = sweep.shown_labels();
     section.text(
         "Thresholds are chosen on the validation records and reported on the test records, so they may miss what the rule \
-         asks for; that gap is what a user meets. Intervals are Wilson's, 95 %, and count records as independent.",
+         asks for; that gap is what a user meets. They are on the probability as the network says it, before any \
+         calibration. Intervals are Wilson's, 95 %, and count records as independent; PPV, NPV and F1 hold at the \
+         prevalence of these records.",
     );
-    section.table("thresholds", by_label(sweep, both, rule));
-    section.table("rules", by_rule(sweep, both));
-    section.blocks.push(Block::Text(
+    let fitted = fit(both.validation(), rule);
+    section.table("thresholds", by_label(both, &shown, rule, &fitted));
+    let all = all_rules(both);
+    section.table("rules", by_rule(both, &shown, &all));
+    section.table("rules-by-finding", by_rule_and_finding(both, &shown, &all));
+    section.text(
         "`lowest-positive` puts the threshold at the lowest score of any positive record, as the system before this one \
-         did; the one positive that is hardest to see decides for all."
-            .into(),
-    ));
+         did; the one positive that is hardest to see decides for all.",
+    );
     section
 }
 
 /// One per label, fitted on validation, on the test records.
 pub(super) fn points(both: &BothSplits, rule: Rule) -> Vec<Option<OperatingPoint>> {
-    let (Some(val), Some(test)) = (scores(&both.val), scores(&both.test)) else { return Vec::new() };
-    operating_points(TestScores::new(test), &fit(ValidationScores::new(val), rule)).unwrap_or_default()
+    points_of(both, &fit(both.validation(), rule))
 }
 
-fn by_label(sweep: &Sweep, both: &BothSplits, rule: Rule) -> Table {
+fn points_of(both: &BothSplits, fitted: &[Fitted]) -> Vec<Option<OperatingPoint>> {
+    operating_points(both.test(), fitted).expect("both splits are of the same labels")
+}
+
+fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) -> Table {
     let mut table = Table::new(
         format!("Rule {rule}"),
         &[
             ("label", "finding"),
+            ("positives", ">positives"),
+            ("negatives", ">negatives"),
+            ("threshold", ">threshold"),
+            ("sensitivity", ">sensitivity"),
+            ("specificity", ">specificity"),
+            ("ppv", ">PPV"),
+            ("prevalence", ">prevalence"),
+            ("npv", ">NPV"),
+            ("f1", ">F1"),
+            ("f1_always_yes", ">always yes"),
+            ("accuracy", ">accuracy"),
+            ("accuracy_always_no", ">always no"),
+        ],
+    );
+    let counts = both.test_scores().counts();
+    let points = points_of(both, fitted);
+    for (at, label) in both.places(shown) {
+        if let Fitted::Undefined(why) = fitted[at] {
+            table.notes.push(format!("{}: no threshold: {why}.", label.replace('_', " ")));
+        }
+        let (point, prevalence) = (points[at].as_ref(), counts[at].prevalence());
+        let mut row = vec![
+            Value::text(label.replace('_', " ")),
+            Value::count(counts[at].positives as i64),
+            Value::count(counts[at].negatives as i64),
+            threshold(fitted[at]),
+        ];
+        row.extend([
+            share(point, |point| point.sensitivity),
+            share(point, |point| point.specificity),
+            share(point, |point| point.ppv),
+            Value::number(prevalence, 3),
+            share(point, |point| point.npv),
+            Value::number(point.and_then(|point| point.f1), 3),
+            Value::number(prevalence.map(|share| 2.0 * share / (1.0 + share)), 3),
+            Value::number(point.and_then(|point| point.confusion.accuracy()), 3),
+            Value::number(prevalence.map(|share| 1.0 - share), 3),
+        ]);
+        table.row(row);
+    }
+    table
+}
+
+fn threshold(fitted: Fitted) -> Value {
+    Value::number(fitted.threshold().map(|logit| sigmoid(f64::from(logit))), 3)
+}
+
+fn share(point: Option<&OperatingPoint>, of: fn(&OperatingPoint) -> Option<Proportion>) -> Value {
+    let share = point.and_then(of);
+    let value = Value::estimate(share.map(|share| share.value), share.map(|share| share.interval), 2);
+    Value { json: json!(share), ..value }
+}
+
+/// What each rule chose on validation, and what that does on test.
+type Ruled = (Rule, Vec<Fitted>, Vec<Option<OperatingPoint>>);
+
+fn all_rules(both: &BothSplits) -> Vec<Ruled> {
+    let of = |rule| {
+        let fitted = fit(both.validation(), rule);
+        let points = points_of(both, &fitted);
+        (rule, fitted, points)
+    };
+    RULES.map(of).to_vec()
+}
+
+/// Means over the labels that have a threshold by every rule, so that rules differ in nothing else.
+fn by_rule(both: &BothSplits, shown: &[String], all: &[Ruled]) -> Table {
+    let mut table = Table::new(
+        "Rules side by side, mean over the findings that every rule has a threshold for",
+        &[
+            ("rule", "rule"),
+            ("findings", ">findings"),
+            ("sensitivity", ">sensitivity"),
+            ("specificity", ">specificity"),
+            ("ppv", ">PPV"),
+            ("npv", ">NPV"),
+        ],
+    );
+    let has_ppv = |point: &Option<OperatingPoint>| point.as_ref().is_some_and(|point| point.ppv.is_some());
+    let common: Vec<usize> = both
+        .places(shown)
+        .map(|(at, _)| at)
+        .filter(|&at| all.iter().all(|(.., points)| has_ppv(&points[at])))
+        .collect();
+    if common.is_empty() {
+        return table;
+    }
+    let mean = |of: &dyn Fn(usize) -> Option<f64>| {
+        let values: Vec<f64> = common.iter().filter_map(|&at| of(at)).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    for (rule, _, points) in all {
+        let of = |figure: fn(&OperatingPoint) -> Option<Proportion>| {
+            Value::number(mean(&|at| Some(figure(points[at].as_ref()?)?.value)), 3)
+        };
+        table.row(vec![
+            Value::text(rule.to_string()),
+            Value::count(common.len() as i64),
+            of(|point| point.sensitivity),
+            of(|point| point.specificity),
+            of(|point| point.ppv),
+            of(|point| point.npv),
+        ]);
+    }
+    let counts = both.test_scores().counts();
+    let prevalence = mean(&|at| counts[at].prevalence());
+    let mut baseline = |name: &str, sensitivity, ppv, npv| {
+        table.row(vec![
+            Value::text(name),
+            Value::count(common.len() as i64),
+            Value::number(Some(sensitivity), 3),
+            Value::number(Some(1.0 - sensitivity), 3),
+            Value::number(ppv, 3),
+            Value::number(npv, 3),
+        ]);
+    };
+    baseline("always no", 0.0, None, prevalence.map(|share| 1.0 - share));
+    baseline("always yes", 1.0, prevalence, None);
+    table
+}
+
+fn by_rule_and_finding(both: &BothSplits, shown: &[String], all: &[Ruled]) -> Table {
+    let mut table = Table::new(
+        "Every rule for every finding",
+        &[
+            ("label", "finding"),
+            ("rule", "rule"),
             ("threshold", ">threshold"),
             ("sensitivity", ">sensitivity"),
             ("specificity", ">specificity"),
             ("ppv", ">PPV"),
             ("npv", ">NPV"),
-            ("f1", ">F1"),
-            ("accuracy", ">accuracy"),
-            ("accuracy_always_no", ">always no"),
         ],
     );
-    let (Some(val), Some(test)) = (scores(&both.val), scores(&both.test)) else { return table };
-    let fitted = fit(ValidationScores::new(val), rule);
-    let points = points(both, rule);
-    for (at, label) in
-        both.test.labels.iter().enumerate().filter(|(_, label)| sweep.shown_labels().contains(label))
-    {
-        let point = points.get(at).and_then(Option::as_ref);
-        let share = |of: fn(&OperatingPoint) -> Option<Proportion>| {
-            let share = point.and_then(of);
-            Value {
-                text: with_interval(share.map(|share| share.value), share.map(|share| share.interval), 2),
-                json: serde_json::json!(share),
-            }
-        };
-        if let xray_metrics::Fitted::Undefined(why) = fitted[at] {
-            table.notes.push(format!("{}: no threshold: {why}.", label.replace('_', " ")));
+    for (at, label) in both.places(shown) {
+        for (rule, fitted, points) in all {
+            let point = points[at].as_ref();
+            table.row(vec![
+                Value::text(label.replace('_', " ")),
+                Value::text(rule.to_string()),
+                threshold(fitted[at]),
+                share(point, |point| point.sensitivity),
+                share(point, |point| point.specificity),
+                share(point, |point| point.ppv),
+                share(point, |point| point.npv),
+            ]);
         }
-        let prevalence = test.counts()[at].prevalence();
-        table.row(vec![
-            Value::text(label.replace('_', " ")),
-            Value::number(fitted[at].threshold().map(|logit| sigmoid(f64::from(logit))), 3),
-            share(|point| point.sensitivity),
-            share(|point| point.specificity),
-            share(|point| point.ppv),
-            share(|point| point.npv),
-            Value::number(point.and_then(|point| point.f1), 3),
-            Value::number(point.and_then(|point| point.confusion.accuracy()), 3),
-            Value::number(prevalence.map(|share| 1.0 - share), 3),
-        ]);
-    }
-    table
-}
-
-/// Means over the labels that have a threshold.
-fn by_rule(sweep: &Sweep, both: &BothSplits) -> Table {
-    let mut table = Table::new(
-        "Other rules, mean over the findings",
-        &[
-            ("rule", "rule"),
-            ("labels", ">findings"),
-            ("sensitivity", ">sensitivity"),
-            ("specificity", ">specificity"),
-            ("ppv", ">PPV"),
-            ("npv", ">NPV"),
-        ],
-    );
-    let shown = sweep.shown_labels();
-    for rule in RULES {
-        let points: Vec<OperatingPoint> = both
-            .test
-            .labels
-            .iter()
-            .zip(points(both, rule))
-            .filter(|(label, _)| shown.contains(label))
-            .filter_map(|(_, point)| point)
-            .collect();
-        let mean = |of: fn(&OperatingPoint) -> Option<Proportion>| {
-            let values: Vec<f64> = points.iter().filter_map(|point| Some(of(point)?.value)).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        table.row(vec![
-            Value::text(rule.to_string()),
-            Value::count(points.len() as i64),
-            Value::number(mean(|point| point.sensitivity), 3),
-            Value::number(mean(|point| point.specificity), 3),
-            Value::number(mean(|point| point.ppv), 3),
-            Value::number(mean(|point| point.npv), 3),
-        ]);
     }
     table
 }

@@ -1,0 +1,113 @@
+//! What the chosen run said of single records, once it is sure that the collected scores are of these.
+
+use super::labels::LabelRow;
+use super::runs::Run;
+use crate::sweep_dir::SweepDir;
+use std::collections::BTreeSet;
+use xray_artifacts::{Predictions, Split};
+use xray_metrics::{
+    LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc, metadata_baseline,
+};
+
+/// What it said of the records that choose and of those that are reported.
+pub(super) struct BothSplits {
+    pub(super) val: Predictions,
+    pub(super) test: Predictions,
+}
+
+/// Figures of one model are equal up to the order of a sum.
+const TOLERANCE: f64 = 1e-9;
+
+impl BothSplits {
+    /// Reads both files of a run and holds them against the collected `rows`; in a sentence, why it cannot.
+    pub(super) fn load(dir: &SweepDir, run: &Run, rows: &[LabelRow]) -> Result<BothSplits, String> {
+        let folder = dir.cell(&run.cell).run();
+        if !folder.exists() {
+            return Err(format!("the folder of cell {} is not here", run.cell));
+        }
+        let load = |split: Split| -> Result<Predictions, String> {
+            let name = format!("predictions-{split}.safetensors");
+            let predictions =
+                Predictions::load(&folder.join(&name)).map_err(|failure| failure.message.clone())?;
+            if predictions.split != split {
+                return Err(format!("{name} of cell {} holds the {} split", run.cell, predictions.split));
+            }
+            match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
+                Err(error) => Err(format!("{name} of cell {}: {error}", run.cell)),
+                Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),
+            }
+        };
+        Ok(BothSplits { val: load(Split::Val)?, test: load(Split::Test)? })
+    }
+
+    /// The scores that may choose.
+    pub(super) fn validation(&self) -> ValidationScores<'_> {
+        ValidationScores::new(scores(&self.val))
+    }
+
+    /// The scores that may only be reported.
+    pub(super) fn test(&self) -> TestScores<'_> {
+        TestScores::new(scores(&self.test))
+    }
+
+    /// The test scores, to count and to draw.
+    pub(super) fn test_scores(&self) -> Scores<'_> {
+        scores(&self.test)
+    }
+
+    /// How often each label is positive in validation.
+    pub(super) fn validation_counts(&self) -> Vec<LabelCounts> {
+        scores(&self.val).counts()
+    }
+
+    /// The labels of these names: place and name.
+    pub(super) fn places<'a>(&'a self, shown: &'a [String]) -> impl Iterator<Item = (usize, &'a String)> {
+        self.test.labels.iter().enumerate().filter(|(_, label)| shown.contains(label))
+    }
+
+    /// What sex, age and view alone get.
+    pub(super) fn metadata_baseline(&self) -> Option<MetadataBaseline> {
+        metadata_baseline((self.validation(), metadata(&self.val)), (self.test(), metadata(&self.test)))
+    }
+
+    /// How many patients are in validation and in test; none where nobody names them.
+    pub(super) fn shared_patients(&self) -> Option<usize> {
+        let [val, test] = [&self.val, &self.test].map(|split| split.patients.iter().collect::<BTreeSet<_>>());
+        (!val.is_empty() && !test.is_empty()).then(|| val.intersection(&test).count())
+    }
+}
+
+fn scores(predictions: &Predictions) -> Scores<'_> {
+    Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len())
+        .expect("they were checked when they were read")
+}
+
+fn metadata(of: &Predictions) -> Metadata<'_> {
+    Metadata { sexes: &of.sexes, ages: &of.ages, views: &of.views }
+}
+
+/// That the AUCs of `scores` are those of the tables: a run may have been repeated since.
+fn collected(
+    predictions: &Predictions,
+    scores: Scores<'_>,
+    run: &Run,
+    rows: &[LabelRow],
+) -> Result<(), String> {
+    for (at, label) in predictions.labels.iter().enumerate() {
+        let row = rows
+            .iter()
+            .find(|row| row.cell == run.cell && row.split == predictions.split.name() && row.label == *label);
+        let same = match (auc(&scores.column(at)), row.and_then(|row| row.auc)) {
+            (Some(found), Some(collected)) => (found - collected).abs() <= TOLERANCE,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            return Err(format!(
+                "the {} predictions of cell {} are not those that were collected (AUC of {label}); collect again",
+                predictions.split, run.cell
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The chosen run finding by finding, each figure beside what no look at the image gets.
+
+use super::fractions::NO_IMAGE;
+use crate::report::document::{Section, Table, Value};
+use crate::report::labels::LabelRow;
+use crate::report::sweep::Sweep;
+
+pub(super) fn section(sweep: &Sweep) -> Section {
+    let mut section = Section::new("findings", "Each finding of the chosen run");
+    section.table("findings", table(sweep));
+    section
+}
+
+fn table(sweep: &Sweep) -> Table {
+    let mut table = Table::new(
+        "On the test records, beside what is had without the image",
+        &[
+            ("label", "finding"),
+            ("positives", ">positives"),
+            ("negatives", ">negatives"),
+            ("auc", ">AUC"),
+            ("auc_interval", ">95 % interval"),
+            ("no_image", ">no image"),
+            ("metadata", ">sex, age, view"),
+            ("average_precision", ">average precision"),
+            ("average_precision_baseline", ">prevalence"),
+            ("brier", ">Brier score"),
+            ("brier_baseline", ">of the training prevalence"),
+        ],
+    );
+    let Some(chosen) = &sweep.chosen else { return table };
+    for label in sweep.shown_labels() {
+        let Some(row) = sweep.chosen_label("test", &label) else { continue };
+        table.row(vec![
+            Value::text(label.replace('_', " ")),
+            Value::count(row.positives),
+            Value::count(row.negatives),
+            Value::number(row.auc, 3),
+            Value::interval(row.auc_interval, 3),
+            Value::number(row.auc.map(|_| NO_IMAGE), 1),
+            Value::number(sweep.metadata_of(&label), 3),
+            Value::number(row.average_precision, 3),
+            Value::number(row.prevalence(), 3),
+            Value::number(row.brier, 4),
+            Value::number(row.brier_of_prevalence(), 4),
+        ]);
+    }
+    let drawn = match chosen.run.intervals_unit.as_deref() {
+        Some("record") => "test records, because no patient is named",
+        _ => "test patients",
+    };
+    table.notes.push(format!(
+        "Intervals are of this one trained model over other {drawn}; there is none where fewer than five have the finding \
+         or fewer than five have it not."
+    ));
+    let without = |row: &LabelRow| row.auc.is_none();
+    let named: Vec<String> = sweep
+        .shown_labels()
+        .into_iter()
+        .filter(|label| sweep.chosen_label("test", label).is_some_and(without))
+        .map(|label| label.replace('_', " "))
+        .collect();
+    if !named.is_empty() {
+        table.notes.push(format!("No AUC for {}: the test records are all of one class.", named.join(", ")));
+    }
+    table.without_empty_columns()
+}
