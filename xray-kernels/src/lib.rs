@@ -1,0 +1,25 @@
+//! CPU kernels for training and running convolutional networks, on plain slices of `f32`.
+
+mod arena;
+mod batch_norm;
+mod context;
+mod convolution;
+mod halo;
+mod isa;
+mod lanes;
+mod peak;
+mod planes;
+mod shape;
+mod shared;
+mod tasks;
+
+pub use arena::{Arena, ArenaBuffer};
+pub use batch_norm::Sums;
+pub use context::Context;
+pub use convolution::{
+    ConvOutput, ConvSpec, GradientTarget, PackedWeights, TransposedWeights, convolve, convolve_backward,
+};
+pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use peak::multiply_add_peak;
+pub use planes::ConvInput;
+pub use shape::{MapShape, PlanarShape};
