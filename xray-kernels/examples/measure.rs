@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 use xray_kernels::{
-    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape, Sums,
-    TransposedWeights, convolve, convolve_backward, multiply_add_peak,
+    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape,
+    Sums, TransposedWeights, convolve, convolve_backward, multiply_add_peak,
 };
 
 /// Shortest of a few repeats, in seconds.
@@ -14,7 +14,7 @@ fn shortest(mut work: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
     let begin = Instant::now();
     let mut repeats = 0;
-    while repeats < 3 || (begin.elapsed().as_secs_f64() < 0.15 && repeats < 40) {
+    while repeats < 3 || (begin.elapsed().as_secs_f64() < 0.3 && repeats < 200) {
         let start = Instant::now();
         work();
         best = best.min(start.elapsed().as_secs_f64());
@@ -37,20 +37,20 @@ fn layer(name: &'static str, [i, o, kernel, stride]: [usize; 4], size: usize, im
 
 fn layers() -> Vec<Layer> {
     vec![
-        layer("small 1", [1, 32, 3, 1], 128, 8),
-        layer("small 2", [32, 64, 3, 1], 64, 8),
-        layer("small 3", [64, 128, 3, 1], 32, 8),
-        layer("small 4", [128, 256, 3, 1], 16, 8),
-        layer("resnet stem", [3, 64, 7, 2], 224, 4),
-        layer("resnet 56", [64, 64, 3, 1], 56, 8),
-        layer("resnet 28", [128, 128, 3, 1], 28, 8),
-        layer("resnet 14", [256, 256, 3, 1], 14, 8),
+        layer("small 1", [1, 32, 3, 1], 128, 2),
+        layer("small 2", [32, 64, 3, 1], 64, 2),
+        layer("small 3", [64, 128, 3, 1], 32, 2),
+        layer("small 4", [128, 256, 3, 1], 16, 4),
+        layer("resnet stem", [3, 64, 7, 2], 224, 1),
+        layer("resnet 56", [64, 64, 3, 1], 56, 2),
+        layer("resnet 28", [128, 128, 3, 1], 28, 2),
+        layer("resnet 14", [256, 256, 3, 1], 14, 4),
         layer("resnet 7", [512, 512, 3, 1], 7, 8),
-        layer("resnet 56 s2", [64, 128, 3, 2], 56, 8),
-        layer("resnet 28 1x1 s2", [128, 256, 1, 2], 28, 8),
-        layer("dense 28 1x1", [256, 128, 1, 1], 28, 8),
-        layer("dense 28 3x3", [128, 32, 3, 1], 28, 8),
-        layer("dense 14 1x1", [768, 128, 1, 1], 14, 8),
+        layer("resnet 56 s2", [64, 128, 3, 2], 56, 2),
+        layer("resnet 28 1x1 s2", [128, 256, 1, 2], 28, 2),
+        layer("dense 28 1x1", [256, 128, 1, 1], 28, 2),
+        layer("dense 28 3x3", [128, 32, 3, 1], 28, 2),
+        layer("dense 14 1x1", [768, 128, 1, 1], 14, 4),
         layer("dense 7 1x1", [960, 128, 1, 1], 7, 8),
         layer("dense 7 3x3", [128, 32, 3, 1], 7, 8),
     ]
@@ -81,11 +81,11 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
     let input = if planar { ConvInput::Planar(&data, planar_shape) } else { ConvInput::Map(&data, in_shape) };
     let packed = PackedWeights::new(&context.arena, spec, planar, &weights, None);
     let transposed = TransposedWeights::new(&context.arena, spec, &weights);
-    let mut output = random(out_shape.len());
+    let mut output = context.arena.zeroed(out_shape.len());
     let gradient = random(out_shape.len());
     let mut sums = Sums::new(&out_shape);
     let mut grad_weights = vec![0.0; weights.len()];
-    let mut grad_input = vec![0.0; in_shape.len()];
+    let mut grad_input = context.arena.zeroed(in_shape.len());
 
     let forward = shortest(|| {
         let to = ConvOutput {

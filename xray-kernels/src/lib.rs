@@ -2,6 +2,7 @@
 
 mod arena;
 mod batch_norm;
+mod block;
 mod context;
 mod convolution;
 mod halo;
@@ -14,7 +15,8 @@ mod shared;
 mod tasks;
 
 pub use arena::{Arena, ArenaBuffer};
-pub use batch_norm::Sums;
+pub use batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
+pub use block::{BlockGradients, BlockParameters, ConvBlock, FoldedBlock, SavedBlock};
 pub use context::Context;
 pub use convolution::{
     ConvOutput, ConvSpec, GradientTarget, PackedWeights, TransposedWeights, convolve, convolve_backward,

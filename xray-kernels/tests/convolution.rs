@@ -5,8 +5,8 @@ mod reference;
 use proptest::prelude::*;
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape, Sums,
-    TransposedWeights, convolve, convolve_backward,
+    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape,
+    Sums, TransposedWeights, convolve, convolve_backward,
 };
 
 const TOLERANCE: f64 = 2e-5;
@@ -49,11 +49,8 @@ fn check(case: &Case, planar: bool) {
     let in_shape = MapShape::new(n, spec.in_channels, h, w, spec.padding + halo);
     let in_shape = in_shape.within(1, in_shape.blocks() + 2);
     let (planar_data, map) = (input.planar(), input.blocked(&in_shape, f32::NAN));
-    let given = if planar {
-        ConvInput::Planar(&planar_data, planar_shape)
-    } else {
-        ConvInput::Map(&map, in_shape)
-    };
+    let given =
+        if planar { ConvInput::Planar(&planar_data, planar_shape) } else { ConvInput::Map(&map, in_shape) };
     let [_, _, oh, ow] = output.size;
     let out_shape = MapShape::new(n, spec.out_channels, oh, ow, halo);
     let out_shape = out_shape.within(1, out_shape.blocks() + 2);
@@ -64,7 +61,13 @@ fn check(case: &Case, planar: bool) {
         let packed = PackedWeights::new(&context.arena, spec, planar, &single_weights, None);
         let mut buffer = vec![7.0; out_shape.len()];
         let mut sums = Sums::new(&out_shape);
-        let to = ConvOutput { buffer: &mut buffer, shape: out_shape, bias: None, relu: false, sums: Some(&mut sums) };
+        let to = ConvOutput {
+            buffer: &mut buffer,
+            shape: out_shape,
+            bias: None,
+            relu: false,
+            sums: Some(&mut sums),
+        };
         convolve(&context, given, &packed, to);
         output.assert_map(&buffer, &out_shape, 7.0, TOLERANCE, &format!("{isa}, forward"));
 
@@ -79,11 +82,23 @@ fn check(case: &Case, planar: bool) {
             accumulate: false,
         };
         let given_gradient = (&grad_output[..], out_shape);
-        convolve_backward(&context, spec, given, given_gradient, &mut found_weights, (!planar).then_some(target));
+        convolve_backward(
+            &context,
+            spec,
+            given,
+            given_gradient,
+            &mut found_weights,
+            (!planar).then_some(target),
+        );
         assert_close(&found_weights, &grad_weights, TOLERANCE, &format!("{isa}, weight gradient"));
         if !planar {
             let found = Images::from_map(&found_input, &in_shape);
-            assert_close(&single(&found.data), &grad_input.data, TOLERANCE, &format!("{isa}, input gradient"));
+            assert_close(
+                &single(&found.data),
+                &grad_input.data,
+                TOLERANCE,
+                &format!("{isa}, input gradient"),
+            );
         }
     }
 }

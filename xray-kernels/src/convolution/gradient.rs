@@ -23,7 +23,11 @@ pub fn convolve_backward(
 ) {
     let [images, _, height, width] = input.size();
     let expected = [images, spec.out_channels, spec.output_size(height), spec.output_size(width)];
-    assert_eq!([shape.images, shape.channels, shape.height, shape.width], expected, "the gradient of {spec:?}");
+    assert_eq!(
+        [shape.images, shape.channels, shape.height, shape.width],
+        expected,
+        "the gradient of {spec:?}"
+    );
     shape.check(grad_output, "the output gradient");
     Backward { context, spec, input }.run(&Given { data: grad_output, shape }, grad_weights, target);
 }

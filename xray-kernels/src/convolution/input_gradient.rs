@@ -58,7 +58,8 @@ impl<'a> InputGradient<'a> {
 
     /// Those of all images, on the threads of the pool.
     pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
-        Split::new(images, self.gradient.image(), self.tiles(), 1).for_each(|part| self.part(part, 0, gradient));
+        Split::new(images, self.gradient.image(), self.tiles(), 1)
+            .for_each(|part| self.part(part, 0, gradient));
     }
 
     fn tiles(&self) -> usize {

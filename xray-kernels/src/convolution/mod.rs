@@ -18,6 +18,7 @@ mod weight_tile;
 
 pub use backward::GradientTarget;
 pub(crate) use backward::{Backward, MapGradient};
+pub(crate) use forward::convolve_pooled;
 pub use forward::{ConvOutput, convolve};
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};

@@ -109,9 +109,9 @@ impl Pass {
             // SAFETY: the second block's addresses are made only where it exists; the others lie in the planes.
             unsafe {
                 let other = target.blocks - 1;
-                let output = target.output.add(
-                    self.output_first + y * self.output_row + segment.first * self.output_step,
-                );
+                let output = target
+                    .output
+                    .add(self.output_first + y * self.output_row + segment.first * self.output_step);
                 let second_bias =
                     if target.bias.is_null() { target.bias } else { target.bias.add(other * LANES) };
                 let run = TileRun {

@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn parities_are_all_pairs_of_input_and_output() {
-        for (kernel, stride, padding, size) in [(3, 1, 1, 5), (3, 2, 1, 8), (7, 2, 3, 9), (1, 2, 0, 4), (2, 3, 0, 7)] {
+        for (kernel, stride, padding, size) in
+            [(3, 1, 1, 5), (3, 2, 1, 8), (7, 2, 3, 9), (1, 2, 0, 4), (2, 3, 0, 7)]
+        {
             let spec = spec(kernel, stride, padding);
             let mut pairs = Vec::new();
             for parity in parities(&spec, size) {

@@ -129,7 +129,8 @@ impl<const ROWS: usize, const COLS: usize, const BLOCKS: usize, const STEP: usiz
                 return;
             }
             for block in 0..BLOCKS {
-                let (plain, squared) = (run.sums.add(block * 2 * LANES), run.sums.add((block * 2 + 1) * LANES));
+                let (plain, squared) =
+                    (run.sums.add(block * 2 * LANES), run.sums.add((block * 2 + 1) * LANES));
                 let (mut sum, mut squares) = (L::load(plain), L::load(squared));
                 for row in &sums {
                     for pixel in row {

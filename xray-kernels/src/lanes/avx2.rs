@@ -90,10 +90,7 @@ impl Lanes for Avx2 {
     unsafe fn mul_add(self, factor: Self, summand: Self) -> Self {
         // SAFETY: above.
         unsafe {
-            Self(
-                _mm256_fmadd_ps(self.0, factor.0, summand.0),
-                _mm256_fmadd_ps(self.1, factor.1, summand.1),
-            )
+            Self(_mm256_fmadd_ps(self.0, factor.0, summand.0), _mm256_fmadd_ps(self.1, factor.1, summand.1))
         }
     }
 

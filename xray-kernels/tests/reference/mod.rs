@@ -1,6 +1,8 @@
 //! Convolutions as their formula says, in double precision, and conversions to and from the blocked layout.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod norm;
+
 use xray_kernels::{ConvSpec, MapShape};
 
 /// Images `[n][c][h][w]` in double precision.
@@ -129,7 +131,8 @@ pub fn products(
             for ky in 0..k {
                 for kx in 0..k {
                     let (iy, ix) = (y * spec.stride + ky, x * spec.stride + kx);
-                    let (Some(iy), Some(ix)) = (iy.checked_sub(spec.padding), ix.checked_sub(spec.padding)) else {
+                    let (Some(iy), Some(ix)) = (iy.checked_sub(spec.padding), ix.checked_sub(spec.padding))
+                    else {
                         continue;
                     };
                     if iy < height && ix < width {
