@@ -31,7 +31,6 @@ pub(crate) struct Planes<'a> {
     data: PlaneData<'a>,
     /// Where the first image's first plane begins.
     first: usize,
-    pub(crate) images: usize,
     /// Between images.
     pub(crate) image: usize,
     /// Planes of each image, or 1 where `channels` of them are taps of one.
@@ -59,7 +58,6 @@ impl<'a> Planes<'a> {
                 Self {
                     data: PlaneData::Borrowed(data),
                     first: shape.corner(0, 0),
-                    images: shape.images,
                     image: shape.image(),
                     blocks: shape.blocks(),
                     plane: shape.plane(),
@@ -90,7 +88,6 @@ impl<'a> Planes<'a> {
         Self {
             data: PlaneData::Padded(buffer),
             first: 0,
-            images: shape.images,
             image: shape.channels * plane,
             blocks: 1,
             plane,

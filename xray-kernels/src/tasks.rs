@@ -23,12 +23,14 @@ pub(crate) struct Part {
 }
 
 impl Split {
-    /// Cuts for the threads of the current pool; an image has `floats` of input.
-    pub(crate) fn new(images: usize, floats: usize, columns: usize, rows: usize) -> Self {
+    /// Cuts for the threads of the current pool. An image has `floats` of input and a column `weights`: whatever
+    /// is larger stays in the cache while the other passes by.
+    pub(crate) fn new(images: usize, floats: usize, weights: usize, columns: usize, rows: usize) -> Self {
         let threads = rayon::current_num_threads();
         let sizes = [images, columns, rows];
         if threads == 1 || images >= 2 * threads {
-            let group = (CACHE / floats.max(1)).clamp(1, (images / (2 * threads)).max(1));
+            let most = images.div_ceil(2 * threads).min(images);
+            let group = if weights > floats { most } else { (CACHE / floats.max(1)).clamp(1, most) };
             return Self { sizes, steps: [group, columns, rows] };
         }
         let wanted = 4 * threads;
@@ -65,7 +67,7 @@ mod tests {
     fn every_cell_belongs_to_one_part() {
         for (images, columns, rows) in [(1, 1, 1), (1, 5, 7), (3, 2, 9), (40, 3, 8)] {
             let seen = Mutex::new(vec![0; images * columns * rows]);
-            Split::new(images, 1000, columns, rows).for_each(|part| {
+            Split::new(images, 1000, 10, columns, rows).for_each(|part| {
                 let mut seen = seen.lock().expect("no panic");
                 for image in part.images {
                     for column in part.columns.clone() {

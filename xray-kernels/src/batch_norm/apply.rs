@@ -87,7 +87,7 @@ pub fn normalise(
     check_sizes(&shape, activation, &output_shape);
     let form = apply_form(context.isa, activation);
     let output = Shared::new(output);
-    Split::new(shape.images, shape.image(), shape.blocks(), 1).for_each(|part| {
+    Split::new(shape.images, shape.image(), 0, shape.blocks(), 1).for_each(|part| {
         for image in part.images {
             for block in part.columns.clone() {
                 let rows = ApplyRows {

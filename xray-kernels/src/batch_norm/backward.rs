@@ -76,7 +76,7 @@ impl NormGradient<'_> {
         let shared = Shared::new(sums.start());
         let form = reduce_form(isa, self.activation);
         let step = if self.activation.pool { 2 } else { 1 };
-        Split::new(self.shape.images, self.shape.image(), self.shape.blocks(), 1).for_each(|part| {
+        Split::new(self.shape.images, self.shape.image(), 0, self.shape.blocks(), 1).for_each(|part| {
             for image in part.images {
                 for block in part.columns.clone() {
                     // SAFETY: each plane's sums belong to one part.
@@ -172,7 +172,7 @@ pub fn normalise_backward(
     assert_eq!(same(&shape), same(&gradient.shape), "the input gradient's size and the input's");
     let reduced = gradient.reduce(context.isa);
     let to = Shared::new(grad_input);
-    Split::new(shape.images, shape.image(), shape.blocks(), 1).for_each(|part| {
+    Split::new(shape.images, shape.image(), 0, shape.blocks(), 1).for_each(|part| {
         for image in part.images {
             for block in part.columns.clone() {
                 let output = (to.at(shape.offset(image, block, 0, 0)), shape.row());

@@ -101,8 +101,9 @@ impl Forward<'_> {
         let (_, tile_blocks) = limits(self.context.isa);
         // Sums are added row by row, so that they must not depend on how rows are shared out.
         let rows = if sums.is_some() { 1 } else { shape.height };
-        let split = Split::new(shape.images, self.planes.image, shape.blocks().div_ceil(tile_blocks), rows);
         let out_block = WeightLayout::new(&self.weights.spec, self.weights.planar).out_block();
+        let (image, tiles) = (self.planes.image, shape.blocks().div_ceil(tile_blocks));
+        let split = Split::new(shape.images, image, out_block * tile_blocks, tiles, rows);
         let buffer = Shared::new(buffer);
         let sums = sums.as_mut().map(|sums| Shared::new(sums.start()));
         split.for_each(|part| {
@@ -140,9 +141,9 @@ impl Forward<'_> {
         let ConvOutput { buffer, shape, bias, relu, .. } = output;
         let isa = self.context.isa;
         let (_, tile_blocks) = limits(isa);
-        let split =
-            Split::new(shape.images, self.planes.image, shape.blocks().div_ceil(tile_blocks), shape.height);
         let out_block = WeightLayout::new(&self.weights.spec, self.weights.planar).out_block();
+        let (image, tiles) = (self.planes.image, shape.blocks().div_ceil(tile_blocks));
+        let split = Split::new(shape.images, image, out_block * tile_blocks, tiles, shape.height);
         let buffer = Shared::new(buffer);
         let form = apply_form(isa, Activation { relu, pool: true });
         split.for_each(|part| {

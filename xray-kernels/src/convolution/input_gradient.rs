@@ -58,8 +58,9 @@ impl<'a> InputGradient<'a> {
 
     /// Those of all images, on the threads of the pool.
     pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
-        Split::new(images, self.gradient.image(), self.tiles(), 1)
-            .for_each(|part| self.part(part, 0, gradient));
+        let weights = self.weights.len() / self.tiles();
+        let split = Split::new(images, self.gradient.image(), weights, self.tiles(), 1);
+        split.for_each(|part| self.part(part, 0, gradient));
     }
 
     fn tiles(&self) -> usize {

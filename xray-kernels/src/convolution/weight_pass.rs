@@ -50,18 +50,21 @@ impl WeightPass {
         let taps = forward_taps(spec, planes.halo, planes.row, planes.step);
         let most = weight_tile_limit(isa);
         let mut neighbours = Vec::new();
+        // Pieces of nearly equal length: a short one would not keep the arithmetic units busy.
         let mut push = |offset: usize, target: usize, length: usize| {
-            let mut done = 0;
-            while done < length {
-                let count = most.min(length - done);
-                let forms = [1, 2].map(|blocks| weight_form(isa, count, blocks.min(tile_blocks(isa))));
-                neighbours.push(Neighbours { offset: offset + done, target: target + done * LANES, forms });
-                done += count;
+            let pieces = length.div_ceil(most);
+            for piece in 0..pieces {
+                let (start, end) = (length * piece / pieces, length * (piece + 1) / pieces);
+                let forms = [1, 2].map(|blocks| weight_form(isa, end - start, blocks.min(tile_blocks(isa))));
+                neighbours.push(Neighbours { offset: offset + start, target: target + start * LANES, forms });
             }
         };
         if planes.step == LANES {
-            for (number, tap) in taps.iter().enumerate() {
-                push(tap.offset, number * LANES * LANES, LANES);
+            // The channels of neighbouring pixels follow each other, here and in the packed gradient: a row of
+            // the kernel is one list.
+            for (y, line) in taps.chunks(spec.kernel).enumerate() {
+                let target = y * spec.kernel * LANES * LANES;
+                push(line[0].offset, target, spec.kernel * LANES);
             }
         } else {
             for channel in 0..planes.planar_channels {

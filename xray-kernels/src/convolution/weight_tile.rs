@@ -109,9 +109,9 @@ impl LanesVisitor for Choice {
 
     fn visit<L: Lanes>(self) -> Form<WeightRun> {
         if self.blocks == 2 {
-            sized!(L, self.count, 2: 1 2 3 4 5 6 7 8)
+            sized!(L, self.count, 2: 1 2 3 4 5 6 7 8 9 10 11 12)
         } else {
-            sized!(L, self.count, 1: 1 2 3 4 5 6 7 8)
+            sized!(L, self.count, 1: 1 2 3 4 5 6 7 8 9 10 11 12)
         }
     }
 }

@@ -23,7 +23,7 @@ impl Lanes for Avx2 {
     // 6 x 2 accumulators, two vectors of weights and a pixel: 15 of 16 registers.
     const TILE_PIXELS: usize = 6;
     const TILE_BLOCKS: usize = 1;
-    const WEIGHT_TILE: usize = 4;
+    const WEIGHT_TILE: usize = 6;
 
     fn form<K: Kernel>() -> Form<K::Arguments> {
         entry::<K>

@@ -23,7 +23,7 @@ impl Lanes for Avx512 {
     // 14 x 2 accumulators, two vectors of weights and a pixel: 31 of 32 registers.
     const TILE_PIXELS: usize = 14;
     const TILE_BLOCKS: usize = 2;
-    const WEIGHT_TILE: usize = 8;
+    const WEIGHT_TILE: usize = 12;
 
     fn form<K: Kernel>() -> Form<K::Arguments> {
         entry::<K>

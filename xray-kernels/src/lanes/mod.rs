@@ -45,7 +45,7 @@ pub(crate) trait Lanes: Copy {
     const TILE_PIXELS: usize;
     /// Blocks of output channels in it.
     const TILE_BLOCKS: usize;
-    /// Input channels in the register tile of a weight gradient; a divisor of 16.
+    /// Inputs in the register tile of a weight gradient.
     const WEIGHT_TILE: usize;
 
     /// The entry that has the instructions enabled.
