@@ -1,7 +1,7 @@
 //! One list of taps over whole planes: cut into register tiles.
 #![expect(unsafe_code, reason = "pointers into planes, handed to the register tile")]
 
-use super::tile::{TileRun, has_wide_tiles, limits, tile_form};
+use super::tile::{MOST_ROWS, TileRun, has_tall_tiles, has_wide_tiles, limits, tile_form};
 use crate::isa::{Form, Isa};
 use crate::lanes::LANES;
 use std::ops::Range;
@@ -64,36 +64,39 @@ impl Pass {
     /// The target's pointers are good for the planes that this pass describes, and nobody else uses its rows
     /// of the output and its sums meanwhile.
     pub(super) unsafe fn run(&self, isa: Isa, target: &Target) {
-        let (most, _) = limits(isa);
         let mut y = target.rows.start;
-        // Narrow planes: a tile of two rows, so that weights once loaded meet more pixels.
-        if self.width * 2 <= most && has_wide_tiles(self.input_step) {
-            let form = tile_form(isa, 2, self.width, target.blocks, self.input_step);
-            let pair = [Segment { first: 0, form, count: 1 }];
-            while y + 2 <= target.rows.end {
-                // SAFETY: rows y and y + 1 are the target's.
-                unsafe { self.row(target, y, &pair) };
-                y += 2;
+        for rows in (1..=self.tile_rows(isa)).rev() {
+            let segments = self.segments(isa, target.blocks, rows);
+            while y + rows <= target.rows.end {
+                // SAFETY: rows from y on are the target's.
+                unsafe { self.row(target, y, &segments) };
+                y += rows;
             }
-        }
-        let segments = self.segments(isa, target.blocks, most);
-        while y < target.rows.end {
-            // SAFETY: row y is the target's.
-            unsafe { self.row(target, y, &segments) };
-            y += 1;
         }
     }
 
-    /// A row as tiles of nearly equal width: a narrow one at the end would not keep the arithmetic units busy.
-    fn segments(&self, isa: Isa, blocks: usize, most: usize) -> Vec<Segment> {
-        let most = if has_wide_tiles(self.input_step) { most } else { 1 };
+    /// The rows of a tile that let it have the most pixels: weights once loaded meet all of them.
+    fn tile_rows(&self, isa: Isa) -> usize {
+        if !has_tall_tiles(self.input_step) {
+            return 1;
+        }
+        let (most, _) = limits(isa);
+        // Tiles for so many rows of the plane, to compare pixels per tile without fractions.
+        let tiles = |rows: usize| self.width.div_ceil(most / rows) * (6 / rows);
+        let possible = 1..=MOST_ROWS.min(most).min(self.height);
+        possible.min_by_key(|&rows| tiles(rows)).unwrap_or(1)
+    }
+
+    /// Rows as tiles of nearly equal width: a narrow one at the end would not keep the arithmetic units busy.
+    fn segments(&self, isa: Isa, blocks: usize, rows: usize) -> Vec<Segment> {
+        let most = if has_wide_tiles(self.input_step) { limits(isa).0 / rows } else { 1 };
         let tiles = self.width.div_ceil(most);
         let (narrow, wide_tiles) = (self.width / tiles, self.width % tiles);
         let mut segments = Vec::with_capacity(2);
         let mut first = 0;
         for (columns, count) in [(narrow + 1, wide_tiles), (narrow, tiles - wide_tiles)] {
             if count > 0 {
-                let form = tile_form(isa, 1, columns, blocks, self.input_step);
+                let form = tile_form(isa, rows, columns, blocks, self.input_step);
                 segments.push(Segment { first, form, count });
                 first += columns * count;
             }

@@ -162,9 +162,17 @@ pub(super) fn limits(isa: Isa) -> (usize, usize) {
     isa.visit(Limits)
 }
 
+/// The most rows of a tile.
+pub(super) const MOST_ROWS: usize = 3;
+
 /// Input steps that tiles of several columns are compiled for: planar and blocked inputs, strides 1 and 2.
 pub(super) fn has_wide_tiles(step: usize) -> bool {
-    matches!(step, 1 | 2 | LANES | 32)
+    matches!(step, 1 | 2) || has_tall_tiles(step)
+}
+
+/// Those of several rows: blocked inputs, whose weights are many.
+pub(super) fn has_tall_tiles(step: usize) -> bool {
+    matches!(step, LANES | 32)
 }
 
 struct Choice {
@@ -190,14 +198,23 @@ macro_rules! sized {
     };
 }
 
-macro_rules! stepped {
+macro_rules! flat {
+    ($L:ident, $choice:ident, $step:literal) => {
+        match $choice.blocks {
+            1 => sized!($L, $choice.columns, 1, 1, $step: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            _ => sized!($L, $choice.columns, 1, 2, $step: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        }
+    };
+}
+
+macro_rules! tall {
     ($L:ident, $choice:ident, $step:literal) => {
         match ($choice.rows, $choice.blocks) {
-            (1, 1) => sized!($L, $choice.columns, 1, 1, $step: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (1, 2) => sized!($L, $choice.columns, 1, 2, $step: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (1, _) => flat!($L, $choice, $step),
             (2, 1) => sized!($L, $choice.columns, 2, 1, $step: 1 2 3 4 5 6 7),
-            (2, 2) => sized!($L, $choice.columns, 2, 2, $step: 1 2 3 4 5 6 7),
-            (rows, blocks) => unreachable!("a tile of {rows} rows and {blocks} blocks"),
+            (2, _) => sized!($L, $choice.columns, 2, 2, $step: 1 2 3 4 5 6 7),
+            (_, 1) => sized!($L, $choice.columns, 3, 1, $step: 1 2 3 4),
+            (_, _) => sized!($L, $choice.columns, 3, 2, $step: 1 2 3 4),
         }
     };
 }
@@ -207,10 +224,10 @@ impl LanesVisitor for Choice {
 
     fn visit<L: Lanes>(self) -> Form<TileRun> {
         match self.step {
-            1 => stepped!(L, self, 1),
-            2 => stepped!(L, self, 2),
-            16 => stepped!(L, self, 16),
-            32 => stepped!(L, self, 32),
+            1 => flat!(L, self, 1),
+            2 => flat!(L, self, 2),
+            16 => tall!(L, self, 16),
+            32 => tall!(L, self, 32),
             _ if self.blocks == 2 => sized!(L, self.columns, 1, 2, 0: 1),
             _ => sized!(L, self.columns, 1, 1, 0: 1),
         }
