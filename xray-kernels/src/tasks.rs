@@ -1,5 +1,6 @@
 //! How work is shared out: by images, and where they are few, by columns (output blocks) and rows too.
 
+use crate::shape::MapShape;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -56,6 +57,15 @@ impl Split {
             });
         });
     }
+}
+
+/// Calls with each image and block of a map, on the threads of the pool.
+pub(crate) fn for_each_plane(shape: &MapShape, call: impl Fn(usize, usize) + Sync) {
+    Split::new(shape.images, shape.plane() * shape.blocks(), 0, shape.blocks(), 1).for_each(|part| {
+        for image in part.images {
+            part.columns.clone().for_each(|block| call(image, block));
+        }
+    });
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::Split;
+use crate::tasks::for_each_plane;
 
 /// Rows of a block.
 pub(crate) struct ApplyRows {
@@ -87,25 +87,21 @@ pub fn normalise(
     check_sizes(&shape, activation, &output_shape);
     let form = apply_form(context.isa, activation);
     let output = Shared::new(output);
-    Split::new(shape.images, shape.image(), 0, shape.blocks(), 1).for_each(|part| {
-        for image in part.images {
-            for block in part.columns.clone() {
-                let rows = ApplyRows {
-                    input: input[shape.offset(image, block, 0, 0)..].as_ptr(),
-                    input_row: shape.row(),
-                    output: output.at(output_shape.offset(image, block, 0, 0)),
-                    output_row: output_shape.row(),
-                    rows: output_shape.height,
-                    columns: output_shape.width,
-                    scale: normalisation.scale[block * LANES..].as_ptr(),
-                    shift: normalisation.shift[block * LANES..].as_ptr(),
-                };
-                // SAFETY: lengths were checked against shapes; each plane belongs to one part.
-                unsafe {
-                    clear_halo(output, &output_shape, image, block..block + 1);
-                    form(&rows);
-                }
-            }
+    for_each_plane(&shape, |image, block| {
+        let rows = ApplyRows {
+            input: input[shape.offset(image, block, 0, 0)..].as_ptr(),
+            input_row: shape.row(),
+            output: output.at(output_shape.offset(image, block, 0, 0)),
+            output_row: output_shape.row(),
+            rows: output_shape.height,
+            columns: output_shape.width,
+            scale: normalisation.scale[block * LANES..].as_ptr(),
+            shift: normalisation.shift[block * LANES..].as_ptr(),
+        };
+        // SAFETY: lengths were checked against shapes; each plane is written by one call.
+        unsafe {
+            clear_halo(output, &output_shape, image, block..block + 1);
+            form(&rows);
         }
     });
 }

@@ -10,7 +10,7 @@ use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::Split;
+use crate::tasks::for_each_plane;
 use std::ptr;
 
 /// A normalisation's input, and the gradient of what was made of it.
@@ -76,20 +76,16 @@ impl NormGradient<'_> {
         let shared = Shared::new(sums.start());
         let form = reduce_form(isa, self.activation);
         let step = if self.activation.pool { 2 } else { 1 };
-        Split::new(self.shape.images, self.shape.image(), 0, self.shape.blocks(), 1).for_each(|part| {
-            for image in part.images {
-                for block in part.columns.clone() {
-                    // SAFETY: each plane's sums belong to one part.
-                    let total = unsafe { shared.part(Sums::offset(&self.shape, image, block), 2 * LANES) };
-                    for row in 0..self.grad_shape.height {
-                        let mut sums = [0.0_f32; 2 * LANES];
-                        let rows = self.rows(image, block, row * step, step);
-                        // SAFETY: lengths were checked against shapes.
-                        unsafe { form(&GradientRows { sums: sums.as_mut_ptr(), ..rows }) };
-                        for (total, sum) in total.iter_mut().zip(sums) {
-                            *total += f64::from(sum);
-                        }
-                    }
+        for_each_plane(&self.shape, |image, block| {
+            // SAFETY: each plane's sums are added by one call.
+            let total = unsafe { shared.part(Sums::offset(&self.shape, image, block), 2 * LANES) };
+            for row in 0..self.grad_shape.height {
+                let mut sums = [0.0_f32; 2 * LANES];
+                let rows = self.rows(image, block, row * step, step);
+                // SAFETY: lengths were checked against shapes.
+                unsafe { form(&GradientRows { sums: sums.as_mut_ptr(), ..rows }) };
+                for (total, sum) in total.iter_mut().zip(sums) {
+                    *total += f64::from(sum);
                 }
             }
         });
@@ -172,14 +168,10 @@ pub fn normalise_backward(
     assert_eq!(same(&shape), same(&gradient.shape), "the input gradient's size and the input's");
     let reduced = gradient.reduce(context.isa);
     let to = Shared::new(grad_input);
-    Split::new(shape.images, shape.image(), 0, shape.blocks(), 1).for_each(|part| {
-        for image in part.images {
-            for block in part.columns.clone() {
-                let output = (to.at(shape.offset(image, block, 0, 0)), shape.row());
-                // SAFETY: lengths were checked against shapes; each plane belongs to one part.
-                unsafe { gradient.propagate(context.isa, &reduced, [image, block], output, accumulate) };
-            }
-        }
+    for_each_plane(&shape, |image, block| {
+        let output = (to.at(shape.offset(image, block, 0, 0)), shape.row());
+        // SAFETY: lengths were checked against shapes; each plane is written by one call.
+        unsafe { gradient.propagate(context.isa, &reduced, [image, block], output, accumulate) };
     });
     (reduced.grad_gamma, reduced.grad_beta)
 }

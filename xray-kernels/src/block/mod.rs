@@ -1,9 +1,11 @@
 //! A convolution, its normalisation and its activation as one operation.
 
 mod inference;
+mod pre_activation;
 mod training;
 
 pub use inference::FoldedBlock;
+pub use pre_activation::PreActivation;
 pub use training::{BlockGradients, BlockParameters, SavedBlock};
 
 use crate::batch_norm::Activation;

@@ -1,38 +1,38 @@
 //! Convolutions as their formula says, in double precision, and conversions to and from the blocked layout.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
-pub mod norm;
+pub(crate) mod norm;
 
 use xray_kernels::{ConvSpec, MapShape};
 
 /// Images `[n][c][h][w]` in double precision.
 #[derive(Clone, Debug)]
-pub struct Images {
-    pub size: [usize; 4],
-    pub data: Vec<f64>,
+pub(crate) struct Images {
+    pub(crate) size: [usize; 4],
+    pub(crate) data: Vec<f64>,
 }
 
 impl Images {
-    pub fn zeros(size: [usize; 4]) -> Self {
+    pub(crate) fn zeros(size: [usize; 4]) -> Self {
         Self { size, data: vec![0.0; size.iter().product()] }
     }
 
-    pub fn random(size: [usize; 4], random: &mut Random) -> Self {
+    pub(crate) fn random(size: [usize; 4], random: &mut Random) -> Self {
         let data = (0..size.iter().product()).map(|_| random.value()).collect();
         Self { size, data }
     }
 
-    pub fn at(&self, n: usize, c: usize, y: usize, x: usize) -> f64 {
+    pub(crate) fn at(&self, n: usize, c: usize, y: usize, x: usize) -> f64 {
         self.data[self.index(n, c, y, x)]
     }
 
-    pub fn index(&self, n: usize, c: usize, y: usize, x: usize) -> usize {
+    pub(crate) fn index(&self, n: usize, c: usize, y: usize, x: usize) -> usize {
         let [_, channels, height, width] = self.size;
         ((n * channels + c) * height + y) * width + x
     }
 
     /// All places.
-    pub fn places(&self) -> impl Iterator<Item = [usize; 4]> + use<> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = [usize; 4]> + use<> {
         let [images, channels, height, width] = self.size;
         (0..images * channels * height * width).map(move |index| {
             let (x, rest) = (index % width, index / width);
@@ -41,12 +41,12 @@ impl Images {
         })
     }
 
-    pub fn planar(&self) -> Vec<f32> {
+    pub(crate) fn planar(&self) -> Vec<f32> {
         self.data.iter().map(|&value| value as f32).collect()
     }
 
     /// In a blocked map; what the map does not hold is `outside`, the halo and surplus lanes are zero.
-    pub fn blocked(&self, shape: &MapShape, outside: f32) -> Vec<f32> {
+    pub(crate) fn blocked(&self, shape: &MapShape, outside: f32) -> Vec<f32> {
         let mut to = vec![outside; shape.len()];
         for n in 0..shape.images {
             for block in 0..shape.blocks() {
@@ -61,7 +61,7 @@ impl Images {
     }
 
     /// Asserts that a map holds these values, zeros in its halo and surplus lanes, and `outside` elsewhere.
-    pub fn assert_map(&self, map: &[f32], shape: &MapShape, outside: f32, tolerance: f64, what: &str) {
+    pub(crate) fn assert_map(&self, map: &[f32], shape: &MapShape, outside: f32, tolerance: f64, what: &str) {
         let scale = self.data.iter().fold(1e-3_f64, |most, value| most.max(value.abs()));
         let expected = self.blocked(shape, outside);
         for (index, (&got, &wanted)) in map.iter().zip(&expected).enumerate() {
@@ -72,7 +72,7 @@ impl Images {
         assert_eq!(map.len(), expected.len());
     }
 
-    pub fn from_map(map: &[f32], shape: &MapShape) -> Self {
+    pub(crate) fn from_map(map: &[f32], shape: &MapShape) -> Self {
         let mut images = Self::zeros([shape.images, shape.channels, shape.height, shape.width]);
         for [n, c, y, x] in images.places() {
             let index = images.index(n, c, y, x);
@@ -83,7 +83,7 @@ impl Images {
 }
 
 /// Asserts that two lists agree, relative to the largest of the second.
-pub fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), wanted.len(), "{what}");
     let scale = wanted.iter().fold(1e-3_f64, |most, value| most.max(value.abs()));
     for (index, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
@@ -93,14 +93,14 @@ pub fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, what: &str) {
 }
 
 /// Single precision values, from a seed (xorshift64*).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    pub fn value(&mut self) -> f64 {
+    pub(crate) fn value(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -108,17 +108,17 @@ impl Random {
         f64::from((bits as f32 / (1_u32 << 23) as f32) - 1.0)
     }
 
-    pub fn values(&mut self, count: usize) -> Vec<f64> {
+    pub(crate) fn values(&mut self, count: usize) -> Vec<f64> {
         (0..count).map(|_| self.value()).collect()
     }
 }
 
-pub fn single(values: &[f64]) -> Vec<f32> {
+pub(crate) fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
 /// Calls with input place, output place and weight index of every product of a convolution.
-pub fn products(
+pub(crate) fn products(
     spec: &ConvSpec,
     input: [usize; 4],
     mut call: impl FnMut([usize; 4], [usize; 4], usize),
@@ -145,7 +145,7 @@ pub fn products(
     output
 }
 
-pub fn convolve(spec: &ConvSpec, input: &Images, weights: &[f64]) -> Images {
+pub(crate) fn convolve(spec: &ConvSpec, input: &Images, weights: &[f64]) -> Images {
     let size = products(spec, [0, 0, input.size[2], input.size[3]], |_, _, _| {});
     let mut output = Images::zeros([input.size[0], spec.out_channels, size[2], size[3]]);
     products(spec, input.size, |[n, c, y, x], [m, o, oy, ox], weight| {
@@ -156,7 +156,7 @@ pub fn convolve(spec: &ConvSpec, input: &Images, weights: &[f64]) -> Images {
 }
 
 /// Gradients of the input and the weights.
-pub fn convolve_backward(
+pub(crate) fn convolve_backward(
     spec: &ConvSpec,
     input: &Images,
     weights: &[f64],

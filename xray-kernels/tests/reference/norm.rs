@@ -5,7 +5,7 @@ use super::Images;
 use xray_kernels::Activation;
 
 /// Mean and biased variance per channel.
-pub fn moments(z: &Images) -> Vec<[f64; 2]> {
+pub(crate) fn moments(z: &Images) -> Vec<[f64; 2]> {
     let [images, channels, height, width] = z.size;
     let count = (images * height * width) as f64;
     let mut moments = vec![[0.0; 2]; channels];
@@ -18,12 +18,12 @@ pub fn moments(z: &Images) -> Vec<[f64; 2]> {
     moments
 }
 
-pub struct Norm<'a> {
-    pub moments: &'a [[f64; 2]],
-    pub gamma: &'a [f64],
-    pub beta: &'a [f64],
-    pub epsilon: f64,
-    pub activation: Activation,
+pub(crate) struct Norm<'a> {
+    pub(crate) moments: &'a [[f64; 2]],
+    pub(crate) gamma: &'a [f64],
+    pub(crate) beta: &'a [f64],
+    pub(crate) epsilon: f64,
+    pub(crate) activation: Activation,
 }
 
 impl Norm<'_> {
@@ -45,7 +45,7 @@ impl Norm<'_> {
         value
     }
 
-    pub fn forward(&self, z: &Images) -> Images {
+    pub(crate) fn forward(&self, z: &Images) -> Images {
         self.activate(&self.affine(z)).0
     }
 
@@ -74,7 +74,7 @@ impl Norm<'_> {
     }
 
     /// `dz`, `dgamma`, `dbeta`.
-    pub fn backward(&self, z: &Images, gradient: &Images) -> (Images, Vec<f64>, Vec<f64>) {
+    pub(crate) fn backward(&self, z: &Images, gradient: &Images) -> (Images, Vec<f64>, Vec<f64>) {
         let (_, sources) = self.activate(&self.affine(z));
         let mut reached = Images::zeros(z.size);
         for (source, &gradient) in sources.iter().zip(&gradient.data) {
