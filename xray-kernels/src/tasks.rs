@@ -61,9 +61,14 @@ impl Split {
 
 /// Calls with each image and block of a map, on the threads of the pool.
 pub(crate) fn for_each_plane(shape: &MapShape, call: impl Fn(usize, usize) + Sync) {
-    Split::new(shape.images, shape.plane() * shape.blocks(), 0, shape.blocks(), 1).for_each(|part| {
+    for_each_of(shape.images, shape.blocks(), call);
+}
+
+/// Calls with each image and column, on the threads of the pool: whole images where there are enough.
+pub(crate) fn for_each_of(images: usize, columns: usize, call: impl Fn(usize, usize) + Sync) {
+    Split::new(images, CACHE, 0, columns, 1).for_each(|part| {
         for image in part.images {
-            part.columns.clone().for_each(|block| call(image, block));
+            part.columns.clone().for_each(|column| call(image, column));
         }
     });
 }

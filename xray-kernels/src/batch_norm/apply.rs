@@ -106,7 +106,8 @@ pub fn normalise(
     });
 }
 
-pub(super) fn check_sizes(shape: &MapShape, activation: Activation, output: &MapShape) {
+/// Panics unless the output is what the activation leaves of a map.
+pub(crate) fn check_sizes(shape: &MapShape, activation: Activation, output: &MapShape) {
     let [height, width] = [shape.height, shape.width].map(|size| activation.output_size(size));
     let expected = [shape.images, shape.channels, height, width];
     assert_eq!(

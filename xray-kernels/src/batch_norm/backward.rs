@@ -3,14 +3,16 @@
 
 use super::apply::check_sizes;
 use super::gradient::{GradientRows, propagate_form, reduce_form};
+use super::input::{NormInput, Rows, Stored};
 use super::{Activation, Normalisation, Sums};
 use crate::context::Context;
 use crate::convolution::MapGradient;
+use crate::halo::clear_halo;
 use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::for_each_plane;
+use crate::tasks::for_each_of;
 use std::ptr;
 
 /// A normalisation's input, and the gradient of what was made of it.
@@ -30,6 +32,43 @@ pub struct NormGradient<'a> {
     pub grad_shape: MapShape,
 }
 
+/// The gradients of gamma and beta, `[channels]` each; that of the input is written to `grad_input`, or added to
+/// what it holds where `accumulate` says so. Its halo is not touched.
+///
+/// # Panics
+/// If shapes or lengths do not fit each other.
+pub fn normalise_backward(
+    context: &Context,
+    gradient: &NormGradient,
+    (grad_input, shape): (&mut [f32], MapShape),
+    accumulate: bool,
+) -> (Vec<f32>, Vec<f32>) {
+    let NormGradient { input, shape: input_shape, normalisation, activation, .. } = *gradient;
+    shape.check(grad_input, "the input gradient");
+    let same = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
+    assert_eq!(same(&shape), same(&input_shape), "the input gradient's size and the input's");
+    let stored = Stored::new(input, input_shape);
+    let output = (gradient.grad_output, gradient.grad_shape);
+    let backward = NormBackward::new(context.isa, &stored, normalisation, activation, output);
+    let reduced = backward.reduce();
+    let to = Shared::new(grad_input);
+    for_each_of(shape.images, stored.tiles(), |image, tile| {
+        // SAFETY: lengths were checked against shapes; each plane is written by one call.
+        unsafe { backward.propagate(&reduced, [image, tile], (to, &shape, image), accumulate) };
+    });
+    (reduced.grad_gamma, reduced.grad_beta)
+}
+
+/// The backward pass over any kind of input.
+pub(crate) struct NormBackward<'a, I> {
+    isa: Isa,
+    input: &'a I,
+    normalisation: &'a Normalisation,
+    activation: Activation,
+    grad_output: &'a [f32],
+    grad_shape: MapShape,
+}
+
 /// `dgamma`, `dbeta`, and what `dz` needs of them.
 pub(crate) struct Reduced {
     pub(crate) grad_gamma: Vec<f32>,
@@ -38,28 +77,60 @@ pub(crate) struct Reduced {
     factors: Vec<f32>,
 }
 
-impl NormGradient<'_> {
-    fn check(&self) {
-        self.shape.check(self.input, "the input");
-        self.grad_shape.check(self.grad_output, "the output gradient");
-        self.normalisation.check(&self.shape);
-        check_sizes(&self.shape, self.activation, &self.grad_shape);
+impl<'a, I: NormInput> NormBackward<'a, I> {
+    pub(crate) fn new(
+        isa: Isa,
+        input: &'a I,
+        normalisation: &'a Normalisation,
+        activation: Activation,
+        (grad_output, grad_shape): (&'a [f32], MapShape),
+    ) -> Self {
+        grad_shape.check(grad_output, "the output gradient");
+        normalisation.check(&input.shape());
+        check_sizes(&input.shape(), activation, &grad_shape);
+        Self { isa, input, normalisation, activation, grad_output, grad_shape }
     }
 
-    fn rows(&self, image: usize, block: usize, row: usize, rows: usize) -> GradientRows {
-        let lanes = block * LANES;
+    /// Sums over the batch, in single precision along rows and in double across them.
+    pub(crate) fn reduce(&self) -> Reduced {
+        let shape = self.input.shape();
+        let mut sums = Sums::new(&shape);
+        let shared = Shared::new(sums.start());
+        let form = reduce_form(self.isa, self.activation);
+        let step = if self.activation.pool { 2 } else { 1 };
+        for_each_of(shape.images, self.input.tiles(), |image, tile| {
+            self.input.visit(image, tile, |band| {
+                // SAFETY: each plane's sums are added by one call.
+                let total = unsafe { shared.part(Sums::offset(&shape, image, band.block), 2 * LANES) };
+                for row in (0..band.rows.len() / step).map(|row| row * step) {
+                    let mut sums = [0.0_f32; 2 * LANES];
+                    let rows = self.rows(image, &band, row, step);
+                    // SAFETY: lengths were checked against shapes.
+                    unsafe { form(&GradientRows { sums: sums.as_mut_ptr(), ..rows }) };
+                    for (total, sum) in total.iter_mut().zip(sums) {
+                        *total += f64::from(sum);
+                    }
+                }
+            });
+        });
+        self.reduced(&sums)
+    }
+
+    fn rows(&self, image: usize, band: &Rows, row: usize, rows: usize) -> GradientRows {
+        let lanes = band.block * LANES;
         let step = if self.activation.pool { 2 } else { 1 };
         // The last odd row of a pooled map has no gradient, and none is read.
-        let gradient_row = (row / step).min(self.grad_shape.height - 1);
+        let gradient_row = ((band.rows.start + row) / step).min(self.grad_shape.height - 1);
+        let gradient = self.grad_shape.offset(image, band.block, gradient_row, 0);
         GradientRows {
-            input: self.input[self.shape.offset(image, block, row, 0)..].as_ptr(),
-            input_row: self.shape.row(),
-            gradient: self.grad_output[self.grad_shape.offset(image, block, gradient_row, 0)..].as_ptr(),
+            input: band.pixels[row * band.row..].as_ptr(),
+            input_row: band.row,
+            gradient: self.grad_output[gradient..].as_ptr(),
             gradient_row: self.grad_shape.row(),
             output: ptr::null_mut(),
             output_row: 0,
             rows,
-            columns: self.shape.width,
+            columns: self.input.shape().width,
             scale: self.normalisation.scale[lanes..].as_ptr(),
             shift: self.normalisation.shift[lanes..].as_ptr(),
             mean: self.normalisation.lane_mean[lanes..].as_ptr(),
@@ -69,34 +140,12 @@ impl NormGradient<'_> {
         }
     }
 
-    /// Sums over the batch, in single precision along rows and in double across them.
-    pub(crate) fn reduce(&self, isa: Isa) -> Reduced {
-        self.check();
-        let mut sums = Sums::new(&self.shape);
-        let shared = Shared::new(sums.start());
-        let form = reduce_form(isa, self.activation);
-        let step = if self.activation.pool { 2 } else { 1 };
-        for_each_plane(&self.shape, |image, block| {
-            // SAFETY: each plane's sums are added by one call.
-            let total = unsafe { shared.part(Sums::offset(&self.shape, image, block), 2 * LANES) };
-            for row in 0..self.grad_shape.height {
-                let mut sums = [0.0_f32; 2 * LANES];
-                let rows = self.rows(image, block, row * step, step);
-                // SAFETY: lengths were checked against shapes.
-                unsafe { form(&GradientRows { sums: sums.as_mut_ptr(), ..rows }) };
-                for (total, sum) in total.iter_mut().zip(sums) {
-                    *total += f64::from(sum);
-                }
-            }
-        });
-        self.reduced(&sums)
-    }
-
     // dz = scale * (g - mean(g) - (z - mean) * inverse^2 * mean(g * (z - mean))), with g the gradient that
     // reaches a pixel and means over the batch.
     fn reduced(&self, sums: &Sums) -> Reduced {
-        let count = self.shape.pixels() as f64;
-        let mut factors = vec![0.0; self.shape.blocks() * 2 * LANES];
+        let shape = self.input.shape();
+        let count = shape.pixels() as f64;
+        let mut factors = vec![0.0; shape.blocks() * 2 * LANES];
         let (mut grad_gamma, mut grad_beta) = (Vec::new(), Vec::new());
         for (channel, [sum, product]) in sums.totals().into_iter().enumerate() {
             let inverse = f64::from(self.normalisation.inverse_deviation[channel]);
@@ -110,68 +159,47 @@ impl NormGradient<'_> {
         Reduced { grad_gamma, grad_beta, factors }
     }
 
-    /// Writes or adds `dz` of a plane, whose first pixel is at `to`.
+    /// Writes or adds `dz` of a tile of blocks to an image of a map.
     ///
     /// # Safety
-    /// `to` is good for the plane in rows of `to_row` floats, and nobody else uses it meanwhile.
+    /// The buffer has the shape's length, and nobody else uses these planes meanwhile.
     unsafe fn propagate(
         &self,
-        isa: Isa,
         reduced: &Reduced,
-        [image, block]: [usize; 2],
-        (output, output_row): (*mut f32, usize),
+        [image, tile]: [usize; 2],
+        (to, shape, to_image): (Shared<f32>, &MapShape, usize),
         accumulate: bool,
     ) {
-        let factors = reduced.factors[block * 2 * LANES..].as_ptr();
-        let rows = self.rows(image, block, 0, self.shape.height);
-        let rows = GradientRows { output, output_row, factors, accumulate, ..rows };
-        // SAFETY: lengths were checked in `reduce`; the output is the caller's.
-        unsafe { propagate_form(isa, self.activation)(&rows) };
+        let form = propagate_form(self.isa, self.activation);
+        self.input.visit(image, tile, |band| {
+            let rows = GradientRows {
+                output: to.at(shape.offset(to_image, band.block, band.rows.start, 0)),
+                output_row: shape.row(),
+                factors: reduced.factors[band.block * 2 * LANES..].as_ptr(),
+                accumulate,
+                ..self.rows(image, &band, 0, band.rows.len())
+            };
+            // SAFETY: lengths were checked in `new`; the output is the caller's.
+            unsafe { form(&rows) };
+        });
     }
 }
 
 /// `dz` on its way into a convolution's backward pass.
-pub(crate) struct Propagated<'a> {
-    pub(crate) isa: Isa,
-    pub(crate) gradient: NormGradient<'a>,
+pub(crate) struct Propagated<'a, I> {
+    pub(crate) backward: &'a NormBackward<'a, I>,
     pub(crate) reduced: &'a Reduced,
 }
 
-impl MapGradient for Propagated<'_> {
+impl<I: NormInput> MapGradient for Propagated<'_, I> {
     fn write(&self, image: usize, shape: &MapShape, to: &mut [f32]) {
         assert_eq!(to.len(), shape.len(), "an image of {shape:?}");
         let to = Shared::new(to);
-        for block in 0..shape.blocks() {
-            let output = (to.at(shape.offset(0, block, 0, 0)), shape.row());
-            // SAFETY: the image is this call's alone and has the size of the normalised one.
-            unsafe {
-                crate::halo::clear_halo(to, shape, 0, block..block + 1);
-                self.gradient.propagate(self.isa, self.reduced, [image, block], output, false);
-            }
+        // SAFETY: the image is this call's alone and has the size of the normalised one.
+        unsafe { clear_halo(to, shape, 0, 0..shape.blocks()) };
+        for tile in 0..self.backward.input.tiles() {
+            // SAFETY: as above.
+            unsafe { self.backward.propagate(self.reduced, [image, tile], (to, shape, 0), false) };
         }
     }
-}
-
-/// The gradients of gamma and beta, `[channels]` each; that of the input is written to `grad_input`, or added to
-/// what it holds where `accumulate` says so. Its halo is not touched.
-///
-/// # Panics
-/// If shapes or lengths do not fit each other.
-pub fn normalise_backward(
-    context: &Context,
-    gradient: &NormGradient,
-    (grad_input, shape): (&mut [f32], MapShape),
-    accumulate: bool,
-) -> (Vec<f32>, Vec<f32>) {
-    shape.check(grad_input, "the input gradient");
-    let same = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
-    assert_eq!(same(&shape), same(&gradient.shape), "the input gradient's size and the input's");
-    let reduced = gradient.reduce(context.isa);
-    let to = Shared::new(grad_input);
-    for_each_plane(&shape, |image, block| {
-        let output = (to.at(shape.offset(image, block, 0, 0)), shape.row());
-        // SAFETY: lengths were checked against shapes; each plane is written by one call.
-        unsafe { gradient.propagate(context.isa, &reduced, [image, block], output, accumulate) };
-    });
-    (reduced.grad_gamma, reduced.grad_beta)
 }

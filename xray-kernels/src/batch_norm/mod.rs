@@ -7,13 +7,15 @@
 mod apply;
 mod backward;
 mod gradient;
+mod input;
 mod normalisation;
 mod sums;
 
 pub use apply::normalise;
-pub(crate) use apply::{ApplyRows, apply_form};
-pub(crate) use backward::Propagated;
+pub(crate) use apply::{ApplyRows, apply_form, check_sizes};
+pub(crate) use backward::{NormBackward, Propagated};
 pub use backward::{NormGradient, normalise_backward};
+pub(crate) use input::{NormInput, Rows, Stored};
 pub use normalisation::Normalisation;
 pub use sums::Sums;
 

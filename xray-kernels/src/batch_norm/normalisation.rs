@@ -69,8 +69,9 @@ impl Normalisation {
         (&self.scale[..self.mean.len()], &self.shift[..self.mean.len()])
     }
 
-    pub(crate) fn lane_shift(&self) -> &[f32] {
-        &self.shift
+    /// Scale and shift, `[blocks * 16]` each.
+    pub(crate) fn lanes(&self) -> [&[f32]; 2] {
+        [&self.scale, &self.shift]
     }
 
     pub(crate) fn check(&self, shape: &MapShape) {

@@ -4,7 +4,7 @@
 use super::ConvBlock;
 use crate::batch_norm::Normalisation;
 use crate::context::Context;
-use crate::convolution::{ConvOutput, PackedWeights, convolve_pooled};
+use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve};
 use crate::planes::ConvInput;
 use crate::shape::MapShape;
 
@@ -12,6 +12,7 @@ use crate::shape::MapShape;
 #[derive(Debug)]
 pub struct FoldedBlock {
     block: ConvBlock,
+    planar: bool,
     weights: PackedWeights,
     bias: Vec<f32>,
 }
@@ -30,7 +31,7 @@ impl FoldedBlock {
     ) -> Self {
         let (scale, _) = normalisation.affine();
         let weights = PackedWeights::new(&context.arena, block.conv, planar, weights, Some(scale));
-        Self { block, weights, bias: normalisation.lane_shift().to_vec() }
+        Self { block, planar, weights, bias: normalisation.lanes()[1].to_vec() }
     }
 
     /// Forward. Writes the output with a zero halo.
@@ -38,8 +39,14 @@ impl FoldedBlock {
     /// # Panics
     /// If a shape does not fit the block, or a slice its shape.
     pub fn forward(&self, context: &Context, input: ConvInput, (buffer, shape): (&mut [f32], MapShape)) {
-        let relu = self.block.activation.relu;
-        let output = ConvOutput { buffer, shape, bias: Some(&self.bias), relu, sums: None };
-        convolve_pooled(context, input, &self.weights, output, self.block.activation.pool);
+        let activation = self.block.activation;
+        if !activation.pool {
+            let output =
+                ConvOutput { buffer, shape, bias: Some(&self.bias), relu: activation.relu, sums: None };
+            return convolve(context, input, &self.weights, output);
+        }
+        self.block.check(&input, self.planar);
+        let ones = vec![1.0; self.bias.len()];
+        Bands::new(context, input, &self.weights).activate([&ones, &self.bias], activation, (buffer, shape));
     }
 }

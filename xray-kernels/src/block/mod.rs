@@ -38,4 +38,14 @@ impl ConvBlock {
         let [height, width] = [height, width].map(|size| self.conv.output_size(size));
         MapShape::new(images, self.conv.out_channels, height, width, 0)
     }
+
+    fn check(&self, input: &ConvInput, planar: bool) {
+        assert_eq!(
+            input.size()[1],
+            self.conv.in_channels,
+            "the input's channels and those of {:?}",
+            self.conv
+        );
+        assert_eq!(matches!(input, ConvInput::Planar(..)), planar, "packed for another kind of input");
+    }
 }

@@ -4,6 +4,7 @@
 //! output channels, each the sum over input blocks and a list of taps. What differs is the list and the steps.
 
 mod backward;
+mod bands;
 mod forward;
 mod gradient;
 mod input_gradient;
@@ -18,7 +19,7 @@ mod weight_tile;
 
 pub use backward::GradientTarget;
 pub(crate) use backward::{Backward, MapGradient};
-pub(crate) use forward::convolve_pooled;
+pub(crate) use bands::Bands;
 pub use forward::{ConvOutput, convolve};
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};
