@@ -6,6 +6,7 @@ mod batch_norm;
 mod block;
 mod context;
 mod convolution;
+mod depthwise;
 mod halo;
 mod isa;
 mod lanes;
@@ -26,6 +27,7 @@ pub use context::Context;
 pub use convolution::{
     ConvOutput, ConvSpec, GradientTarget, PackedWeights, TransposedWeights, convolve, convolve_backward,
 };
+pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use layout::{to_blocked, to_planar};
 pub use peak::multiply_add_peak;

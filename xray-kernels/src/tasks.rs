@@ -4,8 +4,8 @@ use crate::shape::MapShape;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Floats of input that should stay in the cache of a core while weights pass by: 256 KiB.
-const CACHE: usize = 64 * 1024;
+/// Floats of input that should stay in the cache of a core while weights pass by: 512 KiB.
+const CACHE: usize = 128 * 1024;
 
 /// A grid of images, columns and rows, cut into parts.
 ///

@@ -14,8 +14,8 @@ use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Floats of output gradient that should stay in the cache of a core: 256 KiB.
-const CACHE: usize = 64 * 1024;
+/// Floats of output gradient that should stay in the cache of a core: 512 KiB.
+const CACHE: usize = 128 * 1024;
 
 /// Where the gradient of the input goes.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ impl Backward<'_> {
         }
         let work = Work { context: self.context, images, output, weights: &weights, input: input.as_ref() };
         let runs = runs_of_images(images, layout.len(), gradient.image());
-        let parts = if runs == 1 { work.by_weights() } else { work.by_images(runs) };
-        layout.unpack_sum(&parts, grad_weights);
+        let mut parts = if runs == 1 { work.by_weights() } else { work.by_images(runs) };
+        layout.unpack_sum(&mut parts, grad_weights);
     }
 }
 
@@ -88,7 +88,9 @@ impl<G: MapGradient> Work<'_, G> {
             sum.fill(0.0);
             let sum = Shared::new(sum);
             let images = run_range(self.images, runs, run);
-            let group = (CACHE / self.weights.gradient.image()).clamp(1, images.len());
+            // All weights and their gradients pass by once per group: it should outweigh them.
+            let floats = CACHE.max(self.weights.layout.len());
+            let group = (floats / self.weights.gradient.image()).clamp(1, images.len());
             let mut gradient = self.context.arena.take(group * self.weights.gradient.image());
             for start in images.clone().step_by(group) {
                 let images = start..(start + group).min(images.end);

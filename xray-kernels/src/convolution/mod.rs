@@ -24,3 +24,4 @@ pub use forward::{ConvOutput, convolve};
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};
 pub use spec::ConvSpec;
+pub(crate) use taps::{Tap, forward_taps, gradient_halo, parities};

@@ -85,18 +85,20 @@ impl WeightLayout {
         }
     }
 
-    /// Adds up packed gradients, in their order, and puts them into PyTorch's.
-    pub(super) fn unpack_sum(&self, parts: &[f32], weights: &mut [f32]) {
-        weights.par_chunks_mut(self.filter()).enumerate().for_each(|(out, to)| {
-            let start = out / LANES * self.out_block() + out % LANES;
-            for (number, part) in parts.chunks_exact(self.len()).enumerate() {
-                let part = &part[start..];
-                if number == 0 {
-                    self.for_each(|source, target| to[source] = part[target]);
-                } else {
-                    self.for_each(|source, target| to[source] += part[target]);
+    /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's.
+    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
+        const CHUNK: usize = 4096;
+        let (sum, others) = parts.split_at_mut(self.len());
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(number, sum)| {
+            for part in others.chunks_exact(self.len()) {
+                for (sum, value) in sum.iter_mut().zip(&part[number * CHUNK..]) {
+                    *sum += value;
                 }
             }
+        });
+        weights.par_chunks_mut(self.filter()).enumerate().for_each(|(out, to)| {
+            let from = &sum[out / LANES * self.out_block() + out % LANES..];
+            self.for_each(|source, target| to[source] = from[target]);
         });
     }
 }

@@ -4,15 +4,15 @@ use super::spec::ConvSpec;
 
 /// A tap: a place in the kernel, and the offset of its input pixel in floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tap {
+pub(crate) struct Tap {
     /// Row and column in the kernel.
-    pub(super) kernel: (usize, usize),
+    pub(crate) kernel: (usize, usize),
     /// From the corner of the input's halo, for the first output pixel.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
 }
 
 /// The taps of a forward pass over planes with `halo` rings of zeros, rows `row` and pixels `step` floats apart.
-pub(super) fn forward_taps(spec: &ConvSpec, halo: usize, row: usize, step: usize) -> Vec<Tap> {
+pub(crate) fn forward_taps(spec: &ConvSpec, halo: usize, row: usize, step: usize) -> Vec<Tap> {
     assert!(halo >= spec.padding, "a halo of {halo} is too thin for a padding of {}", spec.padding);
     let skip = halo - spec.padding;
     let places = (0..spec.kernel).flat_map(|y| (0..spec.kernel).map(move |x| (y, x)));
@@ -25,17 +25,17 @@ pub(super) fn forward_taps(spec: &ConvSpec, halo: usize, row: usize, step: usize
 /// `i = first + stride * t` the places are `k = rest + stride * j` with `rest = (first + padding) % stride`,
 /// and the outputs `o = (first + padding) / stride - j + t`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Parity {
+pub(crate) struct Parity {
     /// The first input pixel.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// How many there are.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Places in the kernel, and the output each meets for the first input pixel; that may lie outside.
-    pub(super) places: Vec<(usize, isize)>,
+    pub(crate) places: Vec<(usize, isize)>,
 }
 
 /// The parities of an axis of `size` input pixels.
-pub(super) fn parities(spec: &ConvSpec, size: usize) -> Vec<Parity> {
+pub(crate) fn parities(spec: &ConvSpec, size: usize) -> Vec<Parity> {
     let parity = |first: usize| {
         let (start, rest) = ((first + spec.padding) / spec.stride, (first + spec.padding) % spec.stride);
         let steps = 0..(spec.kernel.saturating_sub(rest)).div_ceil(spec.stride);
@@ -46,7 +46,7 @@ pub(super) fn parities(spec: &ConvSpec, size: usize) -> Vec<Parity> {
 }
 
 /// Rings of zeros that the gradient of the output needs, so that no input pixel is a border case.
-pub(super) fn gradient_halo(spec: &ConvSpec, height: usize, width: usize) -> usize {
+pub(crate) fn gradient_halo(spec: &ConvSpec, height: usize, width: usize) -> usize {
     let axis = |size: usize| {
         let outputs = spec.output_size(size) as isize;
         let reach = |parity: &Parity| {
