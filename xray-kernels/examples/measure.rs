@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 use xray_kernels::{
-    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape,
-    Sums, TransposedWeights, convolve, convolve_backward, multiply_add_peak,
+    Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, PlanarShape, Sums,
+    TransposedWeights, convolve, convolve_backward, multiply_add_peak,
 };
 
 /// Shortest of a few repeats, in seconds.
@@ -109,12 +109,7 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
     report("weights", weight, operations);
     if !planar {
         let both = shortest(|| {
-            let target = GradientTarget {
-                weights: &transposed,
-                buffer: &mut grad_input,
-                shape: in_shape,
-                accumulate: false,
-            };
+            let target = (&transposed, GradientMap::new(&mut grad_input, in_shape));
             convolve_backward(&context, spec, input, given, &mut grad_weights, Some(target));
         });
         report("both", both, 2.0 * operations);

@@ -6,7 +6,8 @@
 use std::time::Instant;
 use xray_kernels::{
     Activation, AdamStep, ArenaBuffer, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput,
-    ConvSpec, FoldedBlock, MapShape, PlanarShape, SavedBlock, global_average, global_average_backward,
+    ConvSpec, FoldedBlock, GradientMap, MapShape, PlanarShape, SavedBlock, global_average,
+    global_average_backward,
 };
 
 struct Layer {
@@ -72,14 +73,18 @@ fn step(context: &Context, layers: &mut [Layer], images: (&[f32], PlanarShape), 
         let input = input(images, before.last());
         let in_shape = before.last().map(|output| output.shape.with_halo(0));
         let mut grad_input = context.arena.take(in_shape.map_or(0, |shape| shape.len()));
-        let target = in_shape.map(|shape| (&mut grad_input[..], shape, false));
         let Layer { block, parameters: [weights, gamma, beta] } = &mut layers[index];
         let ([weights, grad_weights, ..], [gamma, grad_gamma, ..], [beta, grad_beta, ..]) =
             (weights, gamma, beta);
-        let gradients = BlockGradients { weights: grad_weights, gamma: grad_gamma, beta: grad_beta };
+        let gradients = BlockGradients {
+            weights: grad_weights,
+            gamma: grad_gamma,
+            beta: grad_beta,
+            input: in_shape.map(|shape| GradientMap::new(&mut grad_input, shape)),
+        };
         let parameters = BlockParameters { weights, gamma, beta };
         let given = (&gradient[..], grad_shape);
-        block.backward(context, input, parameters, &output[0].saved, given, gradients, target);
+        block.backward(context, input, parameters, &output[0].saved, given, gradients);
         gradient = grad_input;
         if let Some(shape) = in_shape {
             grad_shape = shape;

@@ -66,7 +66,7 @@ fn planar_row(shape: &PlanarShape, image: usize, channel: usize, y: usize) -> us
 
 fn check_same(planar: &PlanarShape, shape: &MapShape) {
     let planar = [planar.images, planar.channels, planar.height, planar.width];
-    assert_eq!(planar, [shape.images, shape.channels, shape.height, shape.width], "planar and blocked");
+    assert_eq!(planar, shape.size(), "planar and blocked");
 }
 
 #[cfg(test)]

@@ -24,9 +24,7 @@ pub use arena::{Arena, ArenaBuffer};
 pub use batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
 pub use block::{BlockGradients, BlockParameters, ConvBlock, FoldedBlock, PreActivation, SavedBlock};
 pub use context::Context;
-pub use convolution::{
-    ConvOutput, ConvSpec, GradientTarget, PackedWeights, TransposedWeights, convolve, convolve_backward,
-};
+pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use layout::{to_blocked, to_planar};
@@ -34,4 +32,4 @@ pub use peak::multiply_add_peak;
 pub use planes::ConvInput;
 pub use pooling::{Pool, PoolKind, global_average, global_average_backward};
 pub use residual::{add, relu_backward};
-pub use shape::{MapShape, PlanarShape};
+pub use shape::{GradientMap, MapShape, PlanarShape};

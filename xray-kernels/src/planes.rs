@@ -20,7 +20,7 @@ impl ConvInput<'_> {
     /// Images, channels, height and width.
     pub fn size(&self) -> [usize; 4] {
         match self {
-            Self::Map(_, shape) => [shape.images, shape.channels, shape.height, shape.width],
+            Self::Map(_, shape) => shape.size(),
             Self::Planar(_, shape) => [shape.images, shape.channels, shape.height, shape.width],
         }
     }

@@ -94,9 +94,8 @@ fn by_rows(
     first_shape.check(first, "the first map");
     second_shape.check(second, "the second map");
     shape.check(output, "the output");
-    let size = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
-    assert_eq!(size(&first_shape), size(&shape), "the first map and the output");
-    assert_eq!(size(&second_shape), size(&shape), "the second map and the output");
+    assert_eq!(first_shape.size(), shape.size(), "the first map and the output");
+    assert_eq!(second_shape.size(), shape.size(), "the second map and the output");
     let output = Shared::new(output);
     for_each_plane(&shape, |image, block| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.

@@ -104,8 +104,41 @@ impl MapShape {
         image * self.image() + (self.first_block + block) * self.plane()
     }
 
+    /// Images, channels, height and width.
+    pub(crate) fn size(&self) -> [usize; 4] {
+        [self.images, self.channels, self.height, self.width]
+    }
+
     pub(crate) fn check(&self, buffer: &[f32], name: &str) {
         assert_eq!(buffer.len(), self.len(), "{name} does not have the length of {self:?}");
+    }
+}
+
+/// Where a gradient goes.
+#[derive(Debug)]
+pub struct GradientMap<'a> {
+    /// The map.
+    pub buffer: &'a mut [f32],
+    /// Its shape: that of the map whose gradient it is, with any halo, which is not written.
+    pub shape: MapShape,
+    /// Whether it is added to what the map holds, as where a skip connection or a concatenation joins.
+    pub accumulate: bool,
+}
+
+impl<'a> GradientMap<'a> {
+    /// A map to be overwritten.
+    pub fn new(buffer: &'a mut [f32], shape: MapShape) -> Self {
+        Self { buffer, shape, accumulate: false }
+    }
+
+    /// A map to be added to.
+    pub fn added_to(buffer: &'a mut [f32], shape: MapShape) -> Self {
+        Self { buffer, shape, accumulate: true }
+    }
+
+    pub(crate) fn check(&self, size: [usize; 4]) {
+        self.shape.check(self.buffer, "the input gradient");
+        assert_eq!(self.shape.size(), size, "the input gradient's size and the input's");
     }
 }
 

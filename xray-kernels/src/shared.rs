@@ -33,7 +33,6 @@ impl<'a, T> Shared<'a, T> {
     ///
     /// # Safety
     /// Nobody else touches this part while it is borrowed.
-    #[expect(clippy::mut_from_ref, reason = "the caller vouches that parts are disjoint")]
     pub(crate) unsafe fn part(self, from: usize, len: usize) -> &'a mut [T] {
         assert!(from + len <= self.len, "{len} from {from} on in a buffer of {}", self.len);
         // SAFETY: inside the slice, and the caller's alone.

@@ -7,8 +7,8 @@ use proptest::test_runner::RngSeed;
 use reference::norm::{Norm, moments};
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock, Isa,
-    MapShape, PlanarShape,
+    Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock,
+    GradientMap, Isa, MapShape, PlanarShape,
 };
 
 const EPSILON: f64 = 1e-3;
@@ -81,14 +81,14 @@ fn check(case: &Case) {
         let mut weight_gradient = vec![f32::NAN; weights.len()];
         let (mut gamma_gradient, mut beta_gradient) =
             (vec![f32::NAN; gamma.len()], vec![f32::NAN; gamma.len()]);
+        let mut input_gradient = vec![1.0; in_shape.len()];
         let gradients = BlockGradients {
             weights: &mut weight_gradient,
             gamma: &mut gamma_gradient,
             beta: &mut beta_gradient,
+            input: (!planar).then_some(GradientMap::added_to(&mut input_gradient, in_shape)),
         };
-        let mut input_gradient = vec![1.0; in_shape.len()];
-        let target = (!planar).then_some((&mut input_gradient[..], in_shape, true));
-        block.backward(&context, given, parameters, &saved, (&grad_map, out_shape), gradients, target);
+        block.backward(&context, given, parameters, &saved, (&grad_map, out_shape), gradients);
         assert_close(&weight_gradient, &grad_weights, 5e-4, &format!("{isa}, weights"));
         assert_close(&gamma_gradient, &grad_gamma, 5e-4, &format!("{isa}, gamma"));
         assert_close(&beta_gradient, &grad_beta, 5e-4, &format!("{isa}, beta"));

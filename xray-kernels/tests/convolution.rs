@@ -5,8 +5,8 @@ mod reference;
 use proptest::prelude::*;
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Context, ConvInput, ConvOutput, ConvSpec, GradientTarget, Isa, MapShape, PackedWeights, PlanarShape,
-    Sums, TransposedWeights, convolve, convolve_backward,
+    Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, PlanarShape, Sums,
+    TransposedWeights, convolve, convolve_backward,
 };
 
 const TOLERANCE: f64 = 2e-5;
@@ -75,12 +75,7 @@ fn check(case: &Case, planar: bool) {
         let grad_output = gradient.blocked(&out_shape, f32::NAN);
         let mut found_weights = vec![f32::NAN; weights.len()];
         let mut found_input = vec![5.0; in_shape.len()];
-        let target = GradientTarget {
-            weights: &transposed,
-            buffer: &mut found_input,
-            shape: in_shape,
-            accumulate: false,
-        };
+        let target = (&transposed, GradientMap::new(&mut found_input, in_shape));
         let given_gradient = (&grad_output[..], out_shape);
         convolve_backward(
             &context,

@@ -5,7 +5,8 @@ mod reference;
 use reference::norm::{Norm, moments};
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Activation, BlockGradients, BlockParameters, Context, ConvSpec, Isa, MapShape, PreActivation, Sums,
+    Activation, BlockGradients, BlockParameters, Context, ConvSpec, GradientMap, Isa, MapShape,
+    PreActivation, Sums,
 };
 
 #[test]
@@ -50,13 +51,16 @@ fn check(kernel: usize, channels: usize, out_channels: usize, [n, h, w]: [usize;
 
         let mut found = [vec![0.0; weights.len()], vec![0.0; channels], vec![0.0; channels]];
         let [weight_gradient, gamma_gradient, beta_gradient] = &mut found;
-        let gradients =
-            BlockGradients { weights: weight_gradient, gamma: gamma_gradient, beta: beta_gradient };
         // The gradient of the concatenation holds what later layers sent, here 1 everywhere.
         let mut whole = vec![1.0; shape.len()];
+        let gradients = BlockGradients {
+            weights: weight_gradient,
+            gamma: gamma_gradient,
+            beta: beta_gradient,
+            input: Some(GradientMap::added_to(&mut whole, shape)),
+        };
         let input = (&concatenation[..], shape);
-        let target = (&mut whole[..], shape, true);
-        layer.backward(&context, input, &weights, &saved, (&grad_map, out_shape), gradients, target);
+        layer.backward(&context, input, &weights, &saved, (&grad_map, out_shape), gradients);
         assert_close(&found[0], &grad_weights, 5e-5, "weights");
         assert_close(&found[1], &grad_gamma, 5e-5, "gamma");
         assert_close(&found[2], &grad_beta, 5e-5, "beta");

@@ -4,7 +4,9 @@ mod reference;
 
 use proptest::prelude::*;
 use reference::{Images, Random, assert_close, single};
-use xray_kernels::{Context, ConvSpec, DepthwiseSpec, Isa, MapShape, depthwise, depthwise_backward};
+use xray_kernels::{
+    Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, depthwise, depthwise_backward,
+};
 
 /// A channel as images of one.
 fn channel(images: &Images, channel: usize) -> Images {
@@ -63,7 +65,7 @@ proptest! {
             depthwise(&context, &spec, (&map, shape), &weights, (&mut found, out_shape));
             output.assert_map(&found, &out_shape, 0.0, 1e-5, &format!("{isa}, forward"));
             let (mut found_weights, mut found) = (vec![f32::NAN; weights.len()], vec![f32::NAN; shape.len()]);
-            let target = Some((&mut found[..], shape));
+            let target = Some(GradientMap::new(&mut found, shape));
             let given = (&grad[..], out_shape);
             depthwise_backward(&context, &spec, (&map, shape), &weights, given, &mut found_weights, target);
             assert_close(&found_weights, &grad_weights, 1e-5, &format!("{isa}, weights"));

@@ -6,7 +6,7 @@ mod reference;
 use reference::{Random, single};
 use xray_kernels::{
     Activation, AdamStep, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec,
-    FoldedBlock, Isa, MapShape, PlanarShape,
+    FoldedBlock, GradientMap, Isa, MapShape, PlanarShape,
 };
 
 const ZONE: usize = 4096 + 5;
@@ -80,15 +80,15 @@ fn block_stays_inside(
     let channels = conv.out_channels;
     let mut grads = [unwritten(conv.weight_len()), unwritten(channels), unwritten(channels)];
     let [grad_weights, grad_gamma, grad_beta] = &mut grads;
+    let in_shape = shape.with_halo(0);
+    let mut grad_input = unwritten(in_shape.len());
     let gradients = BlockGradients {
         weights: grad_weights.get_mut(),
         gamma: grad_gamma.get_mut(),
         beta: grad_beta.get_mut(),
+        input: (!planar).then_some(GradientMap::new(grad_input.get_mut(), in_shape)),
     };
-    let in_shape = shape.with_halo(0);
-    let mut grad_input = unwritten(in_shape.len());
-    let target = (!planar).then_some((grad_input.get_mut(), in_shape, false));
-    block.backward(&context, input, parameters, &saved, (grad_output.get(), out_shape), gradients, target);
+    block.backward(&context, input, parameters, &saved, (grad_output.get(), out_shape), gradients);
     grads.iter().for_each(|gradient| _ = gradient.check(&what));
     if !planar {
         grad_input.check(&what);

@@ -7,8 +7,8 @@ use proptest::test_runner::RngSeed;
 use reference::norm::{Norm, moments};
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Activation, Context, ConvInput, ConvOutput, ConvSpec, Isa, MapShape, NormGradient, Normalisation,
-    PackedWeights, Sums, convolve, normalise, normalise_backward,
+    Activation, Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, NormGradient,
+    Normalisation, PackedWeights, Sums, convolve, normalise, normalise_backward,
 };
 
 fn activations() -> impl Strategy<Value = Activation> {
@@ -58,7 +58,8 @@ proptest! {
                 input: &map, shape, normalisation: &normalisation, activation,
                 grad_output: &grad, grad_shape: out_shape,
             };
-            let (found_gamma, found_beta) = normalise_backward(&context, &gradient, (&mut found, shape), accumulate);
+            let target = GradientMap { buffer: &mut found, shape, accumulate };
+            let (found_gamma, found_beta) = normalise_backward(&context, &gradient, target);
             assert_close(&found_gamma, &grad_gamma, 1e-5, "dgamma");
             assert_close(&found_beta, &grad_beta, 1e-5, "dbeta");
             let mut found = Images::from_map(&found, &shape);

@@ -4,7 +4,7 @@ mod reference;
 
 use proptest::prelude::*;
 use reference::{Images, Random, assert_close, single};
-use xray_kernels::{Context, Isa, MapShape, Pool, PoolKind};
+use xray_kernels::{Context, GradientMap, Isa, MapShape, Pool, PoolKind};
 
 /// The output, and the gradient of the input.
 fn reference_pool(pool: &Pool, input: &Images, gradient: &Images) -> (Images, Images) {
@@ -69,7 +69,7 @@ proptest! {
             pool.forward(&context, (&map, shape), (&mut found, out_shape));
             output.assert_map(&found, &out_shape, 0.0, 1e-6, &format!("{isa}, {pool:?}"));
             let mut found = vec![f32::NAN; shape.len()];
-            pool.backward(&context, (&map, shape), (&grad, out_shape), (&mut found, shape));
+            pool.backward(&context, (&map, shape), (&grad, out_shape), GradientMap::new(&mut found, shape));
             let found = Images::from_map(&found, &shape);
             assert_close(&single(&found.data), &grad_input.data, 1e-5, &format!("{isa}, {pool:?}"));
         }

@@ -4,8 +4,8 @@ mod reference;
 
 use reference::{Random, single};
 use xray_kernels::{
-    Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock, Isa,
-    MapShape, PlanarShape,
+    Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock,
+    GradientMap, Isa, MapShape, PlanarShape,
 };
 
 /// Everything that a block computes, as bits.
@@ -37,10 +37,14 @@ fn bits(isa: Isa, conv: ConvSpec, [images, height, width]: [usize; 3], planar: b
     folded.forward(&context, input, (&mut inferred, out_shape));
     let mut grads = [vec![0.0; weights.len()], vec![0.0; gamma.len()], vec![0.0; gamma.len()]];
     let [weight_gradient, gamma_gradient, beta_gradient] = &mut grads;
-    let gradients = BlockGradients { weights: weight_gradient, gamma: gamma_gradient, beta: beta_gradient };
     let mut grad_input = vec![0.0; shape.len()];
-    let target = (!planar).then_some((&mut grad_input[..], shape, false));
-    block.backward(&context, input, parameters, &saved, (&gradient, out_shape), gradients, target);
+    let gradients = BlockGradients {
+        weights: weight_gradient,
+        gamma: gamma_gradient,
+        beta: beta_gradient,
+        input: (!planar).then_some(GradientMap::new(&mut grad_input, shape)),
+    };
+    block.backward(&context, input, parameters, &saved, (&gradient, out_shape), gradients);
 
     let normalisation = &saved.normalisation;
     let lists = [&output, &inferred, &grads[0], &grads[1], &grads[2], &grad_input, &normalisation.variance];

@@ -110,9 +110,5 @@ pub fn normalise(
 pub(crate) fn check_sizes(shape: &MapShape, activation: Activation, output: &MapShape) {
     let [height, width] = [shape.height, shape.width].map(|size| activation.output_size(size));
     let expected = [shape.images, shape.channels, height, width];
-    assert_eq!(
-        [output.images, output.channels, output.height, output.width],
-        expected,
-        "after {activation:?}"
-    );
+    assert_eq!(output.size(), expected, "after {activation:?}");
 }

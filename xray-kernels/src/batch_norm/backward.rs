@@ -10,7 +10,7 @@ use crate::convolution::MapGradient;
 use crate::halo::clear_halo;
 use crate::isa::Isa;
 use crate::lanes::LANES;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::for_each_of;
 use std::ptr;
@@ -32,26 +32,23 @@ pub struct NormGradient<'a> {
     pub grad_shape: MapShape,
 }
 
-/// The gradients of gamma and beta, `[channels]` each; that of the input is written to `grad_input`, or added to
-/// what it holds where `accumulate` says so. Its halo is not touched.
+/// The gradients of gamma and beta, `[channels]` each; that of the input goes to its map.
 ///
 /// # Panics
 /// If shapes or lengths do not fit each other.
 pub fn normalise_backward(
     context: &Context,
     gradient: &NormGradient,
-    (grad_input, shape): (&mut [f32], MapShape),
-    accumulate: bool,
+    grad_input: GradientMap,
 ) -> (Vec<f32>, Vec<f32>) {
     let NormGradient { input, shape: input_shape, normalisation, activation, .. } = *gradient;
-    shape.check(grad_input, "the input gradient");
-    let same = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
-    assert_eq!(same(&shape), same(&input_shape), "the input gradient's size and the input's");
+    grad_input.check(input_shape.size());
+    let GradientMap { buffer, shape, accumulate } = grad_input;
     let stored = Stored::new(input, input_shape);
     let output = (gradient.grad_output, gradient.grad_shape);
     let backward = NormBackward::new(context.isa, &stored, normalisation, activation, output);
     let reduced = backward.reduce();
-    let to = Shared::new(grad_input);
+    let to = Shared::new(buffer);
     for_each_of(shape.images, stored.tiles(), |image, tile| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe { backward.propagate(&reduced, [image, tile], (to, &shape, image), accumulate) };

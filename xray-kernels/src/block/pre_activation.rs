@@ -5,10 +5,10 @@ use crate::arena::ArenaBuffer;
 use crate::batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
 use crate::context::Context;
 use crate::convolution::{
-    ConvOutput, ConvSpec, GradientTarget, PackedWeights, TransposedWeights, convolve, convolve_backward,
+    ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward,
 };
 use crate::planes::ConvInput;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 
 /// `conv(relu(batch_norm(x)))`. Gamma and beta belong to the channels of the input.
 ///
@@ -67,11 +67,10 @@ impl PreActivation {
         convolve(context, ConvInput::Map(&activated, activated_shape), &packed, output);
     }
 
-    /// Backward: the gradients of the parameters; that of the input is written to its map, or added to what it
-    /// holds. Its halo is not touched.
+    /// Backward: the gradients of the parameters and of the input.
     ///
     /// # Panics
-    /// If a shape does not fit the block, or a slice its shape.
+    /// If a shape does not fit the block, a slice its shape, or the input's gradient has no map.
     pub fn backward(
         &self,
         context: &Context,
@@ -80,18 +79,12 @@ impl PreActivation {
         normalisation: &Normalisation,
         grad_output: (&[f32], MapShape),
         gradients: BlockGradients,
-        (grad_input, grad_shape, accumulate): (&mut [f32], MapShape, bool),
     ) {
         let (activated, activated_shape) = self.activated(context, input, normalisation);
         let transposed = TransposedWeights::new(&context.arena, self.conv, weights);
         let inner_shape = input.1.with_halo(0);
         let mut inner = context.arena.take(inner_shape.len());
-        let target = GradientTarget {
-            weights: &transposed,
-            buffer: &mut inner,
-            shape: inner_shape,
-            accumulate: false,
-        };
+        let target = (&transposed, GradientMap::new(&mut inner, inner_shape));
         let given = ConvInput::Map(&activated, activated_shape);
         convolve_backward(context, self.conv, given, grad_output, gradients.weights, Some(target));
         drop(activated);
@@ -103,7 +96,8 @@ impl PreActivation {
             grad_output: &inner,
             grad_shape: inner_shape,
         };
-        let (gamma, beta) = normalise_backward(context, &gradient, (grad_input, grad_shape), accumulate);
+        let map = gradients.input.expect("a layer inside a network passes a gradient on");
+        let (gamma, beta) = normalise_backward(context, &gradient, map);
         gradients.gamma.copy_from_slice(&gamma);
         gradients.beta.copy_from_slice(&beta);
     }

@@ -4,11 +4,9 @@ use super::ConvBlock;
 use crate::arena::ArenaBuffer;
 use crate::batch_norm::{NormBackward, NormInput, Normalisation, Propagated, Stored, Sums, normalise};
 use crate::context::Context;
-use crate::convolution::{
-    Backward, Bands, ConvOutput, GradientTarget, PackedWeights, TransposedWeights, convolve,
-};
+use crate::convolution::{Backward, Bands, ConvOutput, PackedWeights, TransposedWeights, convolve};
 use crate::planes::ConvInput;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 
 /// What a block learns.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +29,7 @@ pub struct SavedBlock {
     pub normalisation: Normalisation,
 }
 
-/// The gradients of what a block learns, in the layouts of [`BlockParameters`].
+/// Where gradients go; those of what a block learns in the layouts of [`BlockParameters`].
 #[derive(Debug)]
 pub struct BlockGradients<'a> {
     /// Overwritten.
@@ -40,6 +38,8 @@ pub struct BlockGradients<'a> {
     pub gamma: &'a mut [f32],
     /// Overwritten.
     pub beta: &'a mut [f32],
+    /// The input's, where it is wanted: a first layer's is not.
+    pub input: Option<GradientMap<'a>>,
 }
 
 impl ConvBlock {
@@ -82,8 +82,7 @@ impl ConvBlock {
         matches!(input, ConvInput::Planar(..)) && products <= FEW_PRODUCTS
     }
 
-    /// Backward: the gradients of the parameters, and that of the input where it is wanted (a first layer's is
-    /// not): its map, of any halo, which is not written, and whether to add to what it holds.
+    /// Backward: the gradients of the parameters, and that of the input where it is wanted.
     ///
     /// # Panics
     /// If a shape does not fit the block, or a slice its shape.
@@ -95,7 +94,6 @@ impl ConvBlock {
         saved: &SavedBlock,
         grad_output: (&[f32], MapShape),
         gradients: BlockGradients,
-        grad_input: Option<(&mut [f32], MapShape, bool)>,
     ) {
         let planar = matches!(input, ConvInput::Planar(..));
         self.check(&input, planar);
@@ -103,11 +101,11 @@ impl ConvBlock {
         let backward = BlockBackward { block: self, context, input, parameters };
         if let Some(conv_output) = &saved.conv_output {
             let stored = Stored::new(conv_output, saved.conv_shape);
-            backward.run(&stored, &saved.normalisation, grad_output, gradients, grad_input);
+            backward.run(&stored, &saved.normalisation, grad_output, gradients);
         } else {
             let weights = PackedWeights::new(&context.arena, self.conv, planar, parameters.weights, None);
             let bands = Bands::new(context, input, &weights);
-            backward.run(&bands, &saved.normalisation, grad_output, gradients, grad_input);
+            backward.run(&bands, &saved.normalisation, grad_output, gradients);
         }
     }
 }
@@ -126,18 +124,16 @@ impl BlockBackward<'_> {
         normalisation: &Normalisation,
         grad_output: (&[f32], MapShape),
         gradients: BlockGradients,
-        grad_input: Option<(&mut [f32], MapShape, bool)>,
     ) {
         let Self { block, context, input, parameters } = *self;
         let backward =
             NormBackward::new(context.isa, conv_output, normalisation, block.activation, grad_output);
         let reduced = backward.reduce();
-        let transposed = grad_input
+        let transposed = gradients
+            .input
             .as_ref()
             .map(|_| TransposedWeights::new(&context.arena, block.conv, parameters.weights));
-        let target = grad_input.zip(transposed.as_ref()).map(|((buffer, shape, accumulate), weights)| {
-            GradientTarget { weights, buffer, shape, accumulate }
-        });
+        let target = transposed.as_ref().zip(gradients.input);
         let output = Propagated { backward: &backward, reduced: &reduced };
         Backward { context, spec: block.conv, input }.run(&output, gradients.weights, target);
         gradients.gamma.copy_from_slice(&reduced.grad_gamma);

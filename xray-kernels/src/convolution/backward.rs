@@ -9,26 +9,13 @@ use super::weight_gradient::{WeightGradient, run_range, runs_of_images};
 use super::weight_pass::WeightPass;
 use crate::context::Context;
 use crate::planes::{ConvInput, Planes};
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Floats of output gradient that should stay in the cache of a core: 512 KiB.
 const CACHE: usize = 128 * 1024;
-
-/// Where the gradient of the input goes.
-#[derive(Debug)]
-pub struct GradientTarget<'a> {
-    /// The weights it takes.
-    pub weights: &'a TransposedWeights,
-    /// The map.
-    pub buffer: &'a mut [f32],
-    /// Its shape: images and channels of the input, any halo, which is not written.
-    pub shape: MapShape,
-    /// Whether it is added to what the map holds, as where a skip connection joins.
-    pub accumulate: bool,
-}
 
 /// Makes the gradient of a convolution's output, image by image.
 pub(crate) trait MapGradient: Sync {
@@ -49,7 +36,7 @@ impl Backward<'_> {
         &self,
         output: &impl MapGradient,
         grad_weights: &mut [f32],
-        target: Option<GradientTarget>,
+        target: Option<(&TransposedWeights, GradientMap)>,
     ) {
         let spec = &self.spec;
         let [images, channels, height, width] = self.input.size();
@@ -61,10 +48,10 @@ impl Backward<'_> {
         let layout = WeightLayout::new(spec, matches!(self.input, ConvInput::Planar(..)));
         let pass = WeightPass::new(self.context.isa, spec, &planes, &gradient);
         let weights = WeightGradient { isa: self.context.isa, planes: &planes, pass, layout, gradient };
-        let input = target.map(|target| InputGradient::new(self.context.isa, spec, gradient, target));
-        if let Some(input) = &input {
-            input.check([images, channels, height, width]);
-        }
+        let input = target.map(|(transposed, map)| {
+            map.check(self.input.size());
+            InputGradient::new(self.context.isa, spec, gradient, transposed, map)
+        });
         let work = Work { context: self.context, images, output, weights: &weights, input: input.as_ref() };
         let runs = runs_of_images(images, layout.len(), gradient.image());
         let mut parts = if runs == 1 { work.by_weights() } else { work.by_images(runs) };

@@ -41,7 +41,7 @@ pub fn convolve(context: &Context, input: ConvInput, weights: &PackedWeights, ou
     let shape = output.shape;
     let expected = [images, spec.out_channels, spec.output_size(height), spec.output_size(width)];
     assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
-    assert_eq!([shape.images, shape.channels, shape.height, shape.width], expected, "the output of {spec:?}");
+    assert_eq!(shape.size(), expected, "the output of {spec:?}");
     assert_eq!(weights.planar, matches!(input, ConvInput::Planar(..)), "packed for another kind of input");
     shape.check(output.buffer, "the output");
     assert!(output.bias.is_none_or(|bias| bias.len() == shape.blocks() * LANES), "not a bias per lane");

@@ -1,11 +1,12 @@
 //! The backward pass of a convolution that stands alone.
 
-use super::backward::{Backward, GradientTarget, MapGradient};
+use super::backward::{Backward, MapGradient};
+use super::pack::TransposedWeights;
 use super::spec::ConvSpec;
 use crate::context::Context;
 use crate::lanes::LANES;
 use crate::planes::ConvInput;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 
 /// The gradients of a convolution, given that of its output (of any halo, which is not read).
 ///
@@ -19,7 +20,7 @@ pub fn convolve_backward(
     input: ConvInput,
     (grad_output, shape): (&[f32], MapShape),
     grad_weights: &mut [f32],
-    target: Option<GradientTarget>,
+    grad_input: Option<(&TransposedWeights, GradientMap)>,
 ) {
     let [images, _, height, width] = input.size();
     let expected = [images, spec.out_channels, spec.output_size(height), spec.output_size(width)];
@@ -29,7 +30,7 @@ pub fn convolve_backward(
         "the gradient of {spec:?}"
     );
     shape.check(grad_output, "the output gradient");
-    Backward { context, spec, input }.run(&Given { data: grad_output, shape }, grad_weights, target);
+    Backward { context, spec, input }.run(&Given { data: grad_output, shape }, grad_weights, grad_input);
 }
 
 struct Given<'a> {

@@ -2,15 +2,14 @@
 //! parities.
 #![expect(unsafe_code, reason = "threads write disjoint images and blocks of one buffer")]
 
-use super::backward::GradientTarget;
-use super::pack::parity_places;
+use super::pack::{TransposedWeights, parity_places};
 use super::pass::{Pass, Target};
 use super::spec::ConvSpec;
 use super::taps::parities;
 use super::tile::limits;
 use crate::isa::Isa;
 use crate::lanes::LANES;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::{Part, Split};
 use std::ops::Range;
@@ -30,24 +29,24 @@ pub(super) struct InputGradient<'a> {
 }
 
 impl<'a> InputGradient<'a> {
-    pub(super) fn new(isa: Isa, spec: &ConvSpec, gradient: MapShape, target: GradientTarget<'a>) -> Self {
-        assert_eq!(target.weights.spec, *spec, "weights of another convolution");
-        target.shape.check(target.buffer, "the input gradient");
+    /// For a map that has the input's size.
+    pub(super) fn new(
+        isa: Isa,
+        spec: &ConvSpec,
+        gradient: MapShape,
+        weights: &'a TransposedWeights,
+        map: GradientMap<'a>,
+    ) -> Self {
+        assert_eq!(weights.spec, *spec, "weights of another convolution");
         Self {
             isa,
             gradient,
-            passes: passes(spec, &gradient, &target.shape),
-            weights: &target.weights.data,
-            buffer: Shared::new(target.buffer),
-            shape: target.shape,
-            accumulate: target.accumulate,
+            passes: passes(spec, &gradient, &map.shape),
+            weights: &weights.data,
+            buffer: Shared::new(map.buffer),
+            shape: map.shape,
+            accumulate: map.accumulate,
         }
-    }
-
-    pub(super) fn check(&self, size: [usize; 4]) {
-        let shape = &self.shape;
-        let own = [shape.images, shape.channels, shape.height, shape.width];
-        assert_eq!(own, size, "the input gradient's size and the input's");
     }
 
     /// Those of some images, whose output gradients begin at `gradient[0]`.

@@ -17,7 +17,6 @@ mod weight_gradient;
 mod weight_pass;
 mod weight_tile;
 
-pub use backward::GradientTarget;
 pub(crate) use backward::{Backward, MapGradient};
 pub(crate) use bands::Bands;
 pub use forward::{ConvOutput, convolve};

@@ -89,12 +89,11 @@ impl<const ROWS: usize, const COLS: usize, const BLOCKS: usize, const STEP: usiz
                             *vector = L::load(*weights);
                             *weights = weights.add(LANES);
                         }
-                        for row in 0..ROWS {
-                            for column in 0..COLS {
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            for (column, sums) in sums.iter_mut().enumerate() {
                                 let value = L::splat(*pixel.add(row * run.input_row + column * STEP));
-                                for block in 0..BLOCKS {
-                                    let sum = &mut sums[row][column][block];
-                                    *sum = value.mul_add(vectors[block], *sum);
+                                for (sum, vector) in sums.iter_mut().zip(vectors) {
+                                    *sum = value.mul_add(vector, *sum);
                                 }
                             }
                         }
@@ -110,11 +109,11 @@ impl<const ROWS: usize, const COLS: usize, const BLOCKS: usize, const STEP: usiz
     unsafe fn finish<L: Lanes>(run: &TileRun, mut sums: Accumulators<L, ROWS, COLS, BLOCKS>, at: usize) {
         // SAFETY: the tile's pixels lie in the output, and `sums` is null or has room for its blocks.
         unsafe {
-            for block in 0..BLOCKS {
-                for row in 0..ROWS {
-                    for column in 0..COLS {
-                        let value = &mut sums[row][column][block];
-                        let to = run.output[block].add(at + row * run.output_row + column * run.output_step);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (column, sums) in sums.iter_mut().enumerate() {
+                    let at = at + row * run.output_row + column * run.output_step;
+                    for (value, output) in sums.iter_mut().zip(run.output) {
+                        let to = output.add(at);
                         if run.accumulate {
                             *value = value.add(L::load(to));
                         }

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::convolution::{Tap, forward_taps, gradient_halo, parities};
 use crate::isa::Isa;
 use crate::lanes::LANES;
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
 
@@ -23,18 +23,16 @@ pub fn depthwise_backward(
     weights: &[f32],
     (grad_output, grad_shape): (&[f32], MapShape),
     grad_weights: &mut [f32],
-    grad_input: Option<(&mut [f32], MapShape)>,
+    grad_input: Option<GradientMap>,
 ) {
     input.1.check(input.0, "the input");
     grad_shape.check(grad_output, "the output gradient");
     spec.check(&input.1, &grad_shape);
     assert_eq!(grad_weights.len(), spec.weight_len(), "the weight gradient of {spec:?}");
     weight_gradient(context.isa, spec, input, (grad_output, grad_shape), grad_weights);
-    if let Some((buffer, shape)) = grad_input {
-        shape.check(buffer, "the input gradient");
-        let size = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
-        assert_eq!(size(&shape), size(&input.1), "the input gradient's size and the input's");
-        input_gradient(context, spec, (grad_output, grad_shape), weights, (buffer, shape));
+    if let Some(map) = grad_input {
+        map.check(input.1.size());
+        input_gradient(context, spec, (grad_output, grad_shape), weights, map);
     }
 }
 
@@ -86,8 +84,9 @@ fn input_gradient(
     spec: &DepthwiseSpec,
     (gradient, grad_shape): (&[f32], MapShape),
     weights: &[f32],
-    (buffer, shape): (&mut [f32], MapShape),
+    map: GradientMap,
 ) {
+    let GradientMap { buffer, shape, accumulate } = map;
     let halo = gradient_halo(&spec.single(), shape.height, shape.width);
     let plane = MapShape::new(1, LANES, grad_shape.height, grad_shape.width, halo);
     let packed = spec.pack(weights);
@@ -113,6 +112,7 @@ fn input_gradient(
                     output: to.at(shape.offset(image, block, y, pass.first.1)),
                     output_step: spec.stride * LANES,
                     columns: pass.columns,
+                    accumulate,
                 };
                 // SAFETY: the taps lie in the padded plane; each plane is written by one call.
                 unsafe { form(&row) };

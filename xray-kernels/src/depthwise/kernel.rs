@@ -22,6 +22,8 @@ pub(super) struct PixelRow {
     pub(super) output: *mut f32,
     pub(super) output_step: usize,
     pub(super) columns: usize,
+    /// Whether sums are added to what the output holds.
+    pub(super) accumulate: bool,
 }
 
 /// Pixels whose sums are in registers together.
@@ -63,7 +65,9 @@ unsafe fn tile<L: Lanes, const COUNT: usize>(row: &PixelRow, x: usize) {
             }
         }
         for (pixel, sum) in sums.into_iter().enumerate() {
-            sum.store(row.output.add((x + pixel) * row.output_step));
+            let to = row.output.add((x + pixel) * row.output_step);
+            let sum = if row.accumulate { sum.add(L::load(to)) } else { sum };
+            sum.store(to);
         }
     }
 }

@@ -51,8 +51,7 @@ impl DepthwiseSpec {
 
     fn check(&self, input: &MapShape, output: &MapShape) {
         let [height, width] = [input.height, input.width].map(|size| self.output_size(size));
-        let found = [output.images, output.channels, output.height, output.width];
-        assert_eq!(found, [input.images, self.channels, height, width], "the output of {self:?}");
+        assert_eq!(output.size(), [input.images, self.channels, height, width], "the output of {self:?}");
         assert_eq!(input.channels, self.channels, "the input's channels and those of {self:?}");
     }
 
@@ -111,6 +110,7 @@ pub fn depthwise(
                     output: output.at(output_shape.offset(image, block, y, 0)),
                     output_step: LANES,
                     columns: output_shape.width,
+                    accumulate: false,
                 });
             }
         }

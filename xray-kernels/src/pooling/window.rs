@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::halo::clear_halo;
 use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
-use crate::shape::MapShape;
+use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
 use std::ptr;
@@ -65,7 +65,7 @@ impl Pool {
         });
     }
 
-    /// Writes the gradient of the input (its halo is not touched), given the input and the output's gradient.
+    /// The gradient of the input, given the input and the output's gradient.
     ///
     /// # Panics
     /// If a shape does not fit, or a buffer does not have its length.
@@ -74,17 +74,16 @@ impl Pool {
         context: &Context,
         input: (&[f32], MapShape),
         (grad_output, shape): (&[f32], MapShape),
-        (grad_input, grad_shape): (&mut [f32], MapShape),
+        grad_input: GradientMap,
     ) {
         self.check(input, shape, grad_output);
-        grad_shape.check(grad_input, "the input gradient");
-        let size = |shape: &MapShape| [shape.images, shape.channels, shape.height, shape.width];
-        assert_eq!(size(&grad_shape), size(&input.1), "the input gradient's size and the input's");
-        let (to, form) = (Shared::new(grad_input), self.form::<true>(context.isa));
+        grad_input.check(input.1.size());
+        let GradientMap { buffer, shape: grad_shape, accumulate } = grad_input;
+        let (to, form) = (Shared::new(buffer), self.form::<true>(context.isa));
         for_each_plane(&shape, |image, block| {
             // SAFETY: lengths were checked against shapes; each plane is written by one call.
             unsafe {
-                for y in 0..grad_shape.height {
+                for y in 0..if accumulate { 0 } else { grad_shape.height } {
                     to.part(grad_shape.offset(image, block, y, 0), grad_shape.width * LANES).fill(0.0);
                 }
                 for y in 0..shape.height {
@@ -103,8 +102,11 @@ impl Pool {
         shape.check(input, "the input");
         output_shape.check(output, "the output");
         let [height, width] = [shape.height, shape.width].map(|size| self.output_size(size));
-        let found = [output_shape.images, output_shape.channels, output_shape.height, output_shape.width];
-        assert_eq!(found, [shape.images, shape.channels, height, width], "the output of {self:?}");
+        assert_eq!(
+            output_shape.size(),
+            [shape.images, shape.channels, height, width],
+            "the output of {self:?}"
+        );
     }
 
     fn form<const BACKWARD: bool>(&self, isa: Isa) -> Form<Windows> {
