@@ -109,7 +109,13 @@ impl MapShape {
         [self.images, self.channels, self.height, self.width]
     }
 
+    /// Panics unless a buffer holds the map. The fields are public, so they are looked at again.
     pub(crate) fn check(&self, buffer: &[f32], name: &str) {
+        assert!(self.size().iter().all(|&size| size > 0), "{name} has no images, channels or pixels");
+        assert!(
+            self.first_block + self.blocks() <= self.buffer_blocks,
+            "{name} has too many channels: {self:?}"
+        );
         assert_eq!(buffer.len(), self.len(), "{name} does not have the length of {self:?}");
     }
 }
@@ -178,6 +184,13 @@ mod tests {
         assert_eq!(part.image(), 4 * 9 * 16);
         assert_eq!(part.offset(1, 1, 2, 2), 4 * 144 + 2 * 144 + 8 * 16);
         assert_eq!(part.len(), 2 * 4 * 144);
+    }
+
+    #[test]
+    #[should_panic(expected = "too many channels")]
+    fn channels_that_were_changed_are_noticed() {
+        let shape = MapShape { channels: 40, ..MapShape::new(1, 16, 1, 1, 0) };
+        shape.check(&[0.0; 16], "the input");
     }
 
     #[test]

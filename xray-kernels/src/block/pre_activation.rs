@@ -12,10 +12,10 @@ use crate::shape::{GradientMap, MapShape};
 
 /// `conv(relu(batch_norm(x)))`. Gamma and beta belong to the channels of the input.
 ///
-/// The input may be the first blocks of a wider buffer and the output others of another or a later run of the same
-/// layer's ([`MapShape::within`]), so that the concatenations of a DenseNet are never copied. What the convolution
-/// reads is computed again in backward, not kept: the memory of a dense block then grows with its features, not
-/// with their square (Pleiss et al., 2017).
+/// The input may be the first blocks of a wider buffer, and the features of the next convolution go behind them
+/// ([`MapShape::within`]), so that the concatenations of a DenseNet are never copied. What the convolution reads is
+/// computed again in backward, not kept: the memory of a dense block then grows with its features, not with their
+/// square (Pleiss et al., 2017).
 #[derive(Clone, Copy, Debug)]
 pub struct PreActivation {
     /// The convolution, without bias.

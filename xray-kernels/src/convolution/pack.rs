@@ -103,7 +103,7 @@ impl WeightLayout {
     }
 }
 
-/// Weights for the input gradient: for each pair of parities (see [`super::taps`])
+/// Weights for the input gradient: for each pair of parities of input pixels (module `taps`)
 /// `[in block][out block][tap][16 out][16 in]`, surplus ones zero.
 #[derive(Debug)]
 pub struct TransposedWeights {

@@ -218,7 +218,7 @@ impl<const BACKWARD: bool, const MAX: bool> RowOfWindows<BACKWARD, MAX> {
     ) {
         // SAFETY: as in `run`.
         unsafe {
-            let mut open = gradient.equal(gradient);
+            let mut open = L::zero().equal(L::zero());
             let shared = gradient.mul(L::splat(share(rows, columns)));
             for y in rows.0..rows.1 {
                 for x in columns.0..columns.1 {
