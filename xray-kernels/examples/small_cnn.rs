@@ -1,13 +1,13 @@
 //! A training step of the small network (four blocks of convolution, batch norm, ReLU and pooling), by phase:
 //! `cargo run --release -p xray-kernels --example small_cnn -- [THREADS] [SIZE] [BATCH] [STEPS]`.
-//! `XRAY_ISA` chooses the instruction set.
+//! All instruction sets of the processor, or the one that `XRAY_ISA` names.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
 use xray_kernels::{
     Activation, AdamStep, ArenaBuffer, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput,
-    ConvSpec, FoldedBlock, GradientMap, MapShape, PlanarShape, SavedBlock, global_average,
-    global_average_backward,
+    ConvSpec, FoldedBlock, GradientMap, ISA_VARIABLE, Isa, MapShape, PlanarShape, SavedBlock, global_average,
+    global_average_backward, multiply_add_peak,
 };
 
 struct Layer {
@@ -121,44 +121,70 @@ fn infer(context: &Context, folded: &[FoldedBlock], layers: &[Layer], images: (&
     start.elapsed().as_secs_f64()
 }
 
+/// Multiplications and additions of the convolutions: forward, and backward, which has no first input gradient.
+fn operations(layers: &[Layer], size: usize, batch: usize) -> [f64; 2] {
+    let pixels = |layer: usize| batch * (size >> layer) * (size >> layer);
+    let each = layers.iter().enumerate().map(|(index, layer)| layer.block.conv.operations(pixels(index)));
+    let each: Vec<f64> = each.collect();
+    let forward: f64 = each.iter().sum();
+    [forward, 2.0 * forward - each[0]]
+}
+
+/// Shortest and middle of some times in seconds, in milliseconds.
+fn summary(mut times: Vec<f64>) -> [f64; 2] {
+    times.sort_by(f64::total_cmp);
+    [times[0] * 1e3, times[times.len() / 2] * 1e3]
+}
+
+fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), steps: usize) {
+    let mut layers = [layer(1, 32), layer(32, 64), layer(64, 128), layer(128, 256)];
+    let shape = images.1;
+    let times: Vec<[f64; 3]> =
+        (1..=steps).map(|number| step(context, &mut layers, images, number as u64)).collect();
+    let [forward_work, backward_work] = operations(&layers, shape.height, shape.images);
+    let peak = multiply_add_peak(context.isa) * threads as f64;
+    let report = |what: &str, [least, middle]: [f64; 2], work: f64| {
+        let speed = work / least / 1e6;
+        let share = 100.0 * speed / peak;
+        println!(
+            "  {what:9} {least:8.2} ms (median {middle:8.2}), {speed:6.1} GFLOP/s, {share:3.0} % of the peak"
+        );
+    };
+    println!("{}, {threads} threads: peak {peak:.1} GFLOP/s", context.isa);
+    report("forward", summary(times.iter().map(|times| times[0]).collect()), forward_work);
+    report("backward", summary(times.iter().map(|times| times[1]).collect()), backward_work);
+    report(
+        "step",
+        summary(times.iter().map(|times| times.iter().sum()).collect()),
+        forward_work + backward_work,
+    );
+    let folded = fold(context, &layers, images);
+    let one = PlanarShape { images: 1, ..shape };
+    let single = (&images.0[..one.len()], one);
+    let times = (0..steps).map(|_| infer(context, &folded, &layers, single)).collect();
+    report("infer 1", summary(times), forward_work / shape.images as f64);
+    let times = (0..steps.div_ceil(4)).map(|_| infer(context, &folded, &layers, images)).collect();
+    report("infer all", summary(times), forward_work);
+}
+
 fn main() {
     let numbers: Vec<usize> =
         std::env::args().skip(1).map(|argument| argument.parse().expect("a number")).collect();
     let number = |index: usize, default: usize| numbers.get(index).copied().unwrap_or(default);
     let [threads, size, batch, steps] = [number(0, 1), number(1, 128), number(2, 32), number(3, 20)];
-    let context = Context::detected().expect("an instruction set of this processor");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     let shape = PlanarShape { images: batch, channels: 1, height: size, width: size };
     let images: Vec<f32> =
         (0..shape.len()).map(|index| ((index * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
-    let mut layers = [layer(1, 32), layer(32, 64), layer(64, 128), layer(128, 256)];
-    pool.install(|| {
-        let times: Vec<[f64; 3]> =
-            (1..=steps).map(|number| step(&context, &mut layers, (&images, shape), number as u64)).collect();
-        let least =
-            |phase: &dyn Fn(&[f64; 3]) -> f64| times.iter().map(phase).fold(f64::INFINITY, f64::min) * 1e3;
-        let mut whole: Vec<f64> = times.iter().map(|phases| phases.iter().sum::<f64>() * 1e3).collect();
-        whole.sort_by(f64::total_cmp);
-        println!(
-            "{} threads={threads} size={size} batch={batch}: step min {:.1} ms, median {:.1} ms; \
-             min forward {:.1}, backward {:.1}, adam {:.2}",
-            context.isa,
-            whole[0],
-            whole[whole.len() / 2],
-            least(&|phases| phases[0]),
-            least(&|phases| phases[1]),
-            least(&|phases| phases[2]),
-        );
-        let folded = fold(&context, &layers, (&images, shape));
-        let one = PlanarShape { images: 1, ..shape };
-        let single = (&images[..one.len()], one);
-        let least =
-            (0..steps).map(|_| infer(&context, &folded, &layers, single)).fold(f64::INFINITY, f64::min);
-        let all = (0..steps.div_ceil(4))
-            .map(|_| infer(&context, &folded, &layers, (&images, shape)))
-            .fold(f64::INFINITY, f64::min);
-        println!("  inference: batch 1 {:.2} ms, batch {batch} {:.1} ms", least * 1e3, all * 1e3);
-    });
+    let sets = match std::env::var_os(ISA_VARIABLE) {
+        Some(_) => vec![Isa::detected().expect("an instruction set of this processor")],
+        None => Isa::available().into_iter().rev().collect(),
+    };
+    for isa in sets {
+        // The portable form is a tenth as fast.
+        let steps = if isa == Isa::PORTABLE { 3 } else { steps };
+        pool.install(|| measure(&Context::new(isa), threads, (&images, shape), steps));
+    }
 }
 
 /// With the statistics of one training batch.
