@@ -1,0 +1,42 @@
+//! Batch normalisation (Ioffe and Szegedy, 2015), with ReLU and max pooling in the same pass.
+//!
+//! `y = gamma * (z - mean) / sqrt(variance + epsilon) + beta`, per channel, over all pixels of the batch. What
+//! pooling chose and ReLU cut is not stored: backward computes `y` again from `z`, with the same instructions
+//! and so the same bits, while it reads `z` anyway.
+
+mod apply;
+mod backward;
+mod gradient;
+mod input;
+mod normalisation;
+mod sums;
+
+pub use apply::normalise;
+pub(crate) use apply::{ApplyRows, apply_form, check_sizes};
+pub(crate) use backward::{NormBackward, Propagated};
+pub use backward::{NormGradient, normalise_backward};
+pub(crate) use input::{NormInput, Rows, Stored};
+pub use normalisation::Normalisation;
+pub use sums::Sums;
+
+/// What follows a normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Negative values become zero; the gradient at zero is zero.
+    pub relu: bool,
+    /// The largest of each 2 x 2 pixels, the last odd row and column left out; the gradient goes to the first of
+    /// equal ones, row by row.
+    pub pool: bool,
+}
+
+impl Activation {
+    /// Rows or columns left of `size`.
+    ///
+    /// # Panics
+    /// If pooling leaves none.
+    pub fn output_size(self, size: usize) -> usize {
+        let output = if self.pool { size / 2 } else { size };
+        assert!(output > 0, "nothing is left of {size} pixels after pooling");
+        output
+    }
+}

@@ -1,0 +1,52 @@
+//! Forward with fixed statistics: the normalisation is part of the weights, and pooling follows while the
+//! convolution's rows are in the cache.
+
+use super::ConvBlock;
+use crate::batch_norm::Normalisation;
+use crate::context::Context;
+use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve};
+use crate::planes::ConvInput;
+use crate::shape::MapShape;
+
+/// A block whose batch norm is folded into weights and bias; made once per model.
+#[derive(Debug)]
+pub struct FoldedBlock {
+    block: ConvBlock,
+    planar: bool,
+    weights: PackedWeights,
+    bias: Vec<f32>,
+}
+
+impl FoldedBlock {
+    /// Folds: `weights * scale` and `shift` as the bias. `planar` says which input it will be given.
+    ///
+    /// # Panics
+    /// If the weights or the normalisation do not have the block's channels.
+    pub fn new(
+        context: &Context,
+        block: ConvBlock,
+        planar: bool,
+        weights: &[f32],
+        normalisation: &Normalisation,
+    ) -> Self {
+        let (scale, _) = normalisation.affine();
+        let weights = PackedWeights::new(&context.arena, block.conv, planar, weights, Some(scale));
+        Self { block, planar, weights, bias: normalisation.lanes()[1].to_vec() }
+    }
+
+    /// Forward. Writes the output with a zero halo.
+    ///
+    /// # Panics
+    /// If a shape does not fit the block, or a slice its shape.
+    pub fn forward(&self, context: &Context, input: ConvInput, (buffer, shape): (&mut [f32], MapShape)) {
+        let activation = self.block.activation;
+        if !activation.pool {
+            let output =
+                ConvOutput { buffer, shape, bias: Some(&self.bias), relu: activation.relu, sums: None };
+            return convolve(context, input, &self.weights, output);
+        }
+        self.block.check(&input, self.planar);
+        let ones = vec![1.0; self.bias.len()];
+        Bands::new(context, input, &self.weights).activate([&ones, &self.bias], activation, (buffer, shape));
+    }
+}

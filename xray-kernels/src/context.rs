@@ -1,0 +1,25 @@
+//! What every operation is given: instructions and memory.
+
+use crate::arena::Arena;
+use crate::isa::{Isa, IsaError};
+
+/// Instructions to use and where buffers come from. Threads are those of the current rayon pool.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Where scratch and results are taken from.
+    pub arena: Arena,
+}
+
+impl Context {
+    /// The instruction set that [`Isa::detected`] finds, and an arena that keeps any buffer it ever lent.
+    pub fn detected() -> Result<Self, IsaError> {
+        Ok(Self::new(Isa::detected()?))
+    }
+
+    /// The given instruction set, and an arena that keeps any buffer it ever lent.
+    pub fn new(isa: Isa) -> Self {
+        Self { isa, arena: Arena::new(usize::MAX) }
+    }
+}

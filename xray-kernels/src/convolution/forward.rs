@@ -1,0 +1,122 @@
+//! The forward pass: `z = x * w`, with what can be done to `z` before it leaves the registers.
+#![expect(unsafe_code, reason = "threads write disjoint images, blocks and rows of one buffer")]
+
+use super::pack::{PackedWeights, WeightLayout};
+use super::pass::{Pass, Target};
+use super::taps::forward_taps;
+use super::tile::limits;
+use crate::batch_norm::Sums;
+use crate::context::Context;
+use crate::halo::clear_halo;
+use crate::lanes::LANES;
+use crate::planes::{ConvInput, Planes};
+use crate::shape::MapShape;
+use crate::shared::Shared;
+use crate::tasks::Split;
+use std::ptr;
+
+/// Where a convolution's output goes and what happens to it on the way.
+#[derive(Debug)]
+pub struct ConvOutput<'a> {
+    /// The map and its shape.
+    pub buffer: &'a mut [f32],
+    /// Its shape; any halo.
+    pub shape: MapShape,
+    /// Added to each channel: `[blocks * 16]`, zero in surplus lanes.
+    pub bias: Option<&'a [f32]>,
+    /// Whether negative values become zero.
+    pub relu: bool,
+    /// Where the sums for a batch norm go.
+    pub sums: Option<&'a mut Sums>,
+}
+
+/// Convolves: `output[n, o, y, x] = bias[o] + sum over i, ky, kx of
+/// weights[o, i, ky, kx] * input[n, i, y * stride + ky - padding, x * stride + kx - padding]`.
+///
+/// # Panics
+/// If a shape does not fit the convolution, or a buffer its shape.
+pub fn convolve(context: &Context, input: ConvInput, weights: &PackedWeights, output: ConvOutput) {
+    let spec = &weights.spec;
+    let [images, channels, height, width] = input.size();
+    let shape = output.shape;
+    let expected = [images, spec.out_channels, spec.output_size(height), spec.output_size(width)];
+    assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
+    assert_eq!(shape.size(), expected, "the output of {spec:?}");
+    assert_eq!(weights.planar, matches!(input, ConvInput::Planar(..)), "packed for another kind of input");
+    shape.check(output.buffer, "the output");
+    assert!(output.bias.is_none_or(|bias| bias.len() == shape.blocks() * LANES), "not a bias per lane");
+    assert!(output.sums.as_ref().is_none_or(|sums| sums.fits(&shape)), "sums for another shape");
+
+    let planes = Planes::new(context, input, spec.padding);
+    Forward { context, planes: &planes, weights, pass: forward_pass(weights, &planes, &shape) }.run(output);
+}
+
+/// The inner loops of a forward pass that writes maps of the given shape.
+pub(super) fn forward_pass(weights: &PackedWeights, planes: &Planes, shape: &MapShape) -> Pass {
+    let spec = &weights.spec;
+    let taps = forward_taps(spec, planes.halo, planes.row, planes.step);
+    let channels = 0..planes.planar_channels;
+    Pass {
+        taps: channels.flat_map(|c| taps.iter().map(move |tap| c * planes.plane + tap.offset)).collect(),
+        in_blocks: planes.blocks,
+        in_plane: planes.plane,
+        depth: planes.step,
+        input_step: spec.stride * planes.step,
+        input_row: spec.stride * planes.row,
+        height: shape.height,
+        width: shape.width,
+        output_first: shape.offset(0, 0, 0, 0) - shape.corner(0, 0),
+        output_step: LANES,
+        output_row: shape.row(),
+        output_plane: shape.plane(),
+    }
+}
+
+struct Forward<'a> {
+    context: &'a Context,
+    planes: &'a Planes<'a>,
+    weights: &'a PackedWeights,
+    pass: Pass,
+}
+
+impl Forward<'_> {
+    fn run(&self, output: ConvOutput) {
+        let ConvOutput { buffer, shape, bias, relu, mut sums } = output;
+        let (_, tile_blocks) = limits(self.context.isa);
+        // Sums are added row by row, so that they must not depend on how rows are shared out.
+        let rows = if sums.is_some() { 1 } else { shape.height };
+        let out_block = WeightLayout::new(&self.weights.spec, self.weights.planar).out_block();
+        let (image, tiles) = (self.planes.image, shape.blocks().div_ceil(tile_blocks));
+        let split = Split::new(shape.images, image, out_block * tile_blocks, tiles, rows);
+        let buffer = Shared::new(buffer);
+        let sums = sums.as_mut().map(|sums| Shared::new(sums.start()));
+        split.for_each(|part| {
+            let rows = if rows == 1 { 0..shape.height } else { part.rows.clone() };
+            for tile in part.columns.clone() {
+                let first = tile * tile_blocks;
+                let blocks = tile_blocks.min(shape.blocks() - first);
+                for image in part.images.clone() {
+                    // SAFETY: the lengths of all buffers were checked against the shapes, and each image, block
+                    // and row belongs to one part.
+                    unsafe {
+                        if rows.start == 0 {
+                            clear_halo(buffer, &shape, image, first..first + blocks);
+                        }
+                        let target = Target {
+                            input: self.planes.image(image).as_ptr(),
+                            weights: self.weights.data[first * out_block..].as_ptr(),
+                            output: buffer.at(shape.corner(image, first)),
+                            blocks,
+                            rows: rows.clone(),
+                            bias: bias.map_or(ptr::null(), |bias| bias[first * LANES..].as_ptr()),
+                            relu,
+                            accumulate: false,
+                            sums: sums.map_or(ptr::null_mut(), |s| s.at(Sums::offset(&shape, image, first))),
+                        };
+                        self.pass.run(self.context.isa, &target);
+                    }
+                }
+            }
+        });
+    }
+}

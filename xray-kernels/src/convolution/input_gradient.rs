@@ -1,0 +1,131 @@
+//! The input gradient: the register tiles of the forward pass over transposed weights, one pass per pair of
+//! parities.
+#![expect(unsafe_code, reason = "threads write disjoint images and blocks of one buffer")]
+
+use super::pack::{TransposedWeights, parity_places};
+use super::pass::{Pass, Target};
+use super::spec::ConvSpec;
+use super::taps::parities;
+use super::tile::limits;
+use crate::isa::Isa;
+use crate::lanes::LANES;
+use crate::shape::{GradientMap, MapShape};
+use crate::shared::Shared;
+use crate::tasks::{Part, Split};
+use std::ops::Range;
+use std::ptr;
+
+/// Writes or adds the input gradients of images.
+pub(super) struct InputGradient<'a> {
+    isa: Isa,
+    /// The shape of the output's gradient, as the caller holds it.
+    gradient: MapShape,
+    /// Passes, and where the weights of each begin.
+    passes: Vec<(Pass, usize)>,
+    weights: &'a [f32],
+    buffer: Shared<'a, f32>,
+    shape: MapShape,
+    accumulate: bool,
+}
+
+impl<'a> InputGradient<'a> {
+    /// For a map that has the input's size.
+    pub(super) fn new(
+        isa: Isa,
+        spec: &ConvSpec,
+        gradient: MapShape,
+        weights: &'a TransposedWeights,
+        map: GradientMap<'a>,
+    ) -> Self {
+        assert_eq!(weights.spec, *spec, "weights of another convolution");
+        Self {
+            isa,
+            gradient,
+            passes: passes(spec, &gradient, &map.shape),
+            weights: &weights.data,
+            buffer: Shared::new(map.buffer),
+            shape: map.shape,
+            accumulate: map.accumulate,
+        }
+    }
+
+    /// Those of some images, whose output gradients begin at `gradient[0]`.
+    pub(super) fn add(&self, images: Range<usize>, gradient: &[f32]) {
+        let columns = 0..self.tiles();
+        self.part(Part { images: 0..images.len(), columns, rows: 0..1 }, images.start, gradient);
+    }
+
+    /// Those of all images, on the threads of the pool.
+    pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
+        let weights = self.weights.len() / self.tiles();
+        let split = Split::new(images, self.gradient.image(), weights, self.tiles(), 1);
+        split.for_each(|part| self.part(part, 0, gradient));
+    }
+
+    fn tiles(&self) -> usize {
+        self.shape.blocks().div_ceil(limits(self.isa).1)
+    }
+
+    fn part(&self, part: Part, first_image: usize, gradient: &[f32]) {
+        let tile_blocks = limits(self.isa).1;
+        for tile in part.columns {
+            let first = tile * tile_blocks;
+            let blocks = tile_blocks.min(self.shape.blocks() - first);
+            for (pass, start) in &self.passes {
+                for image in part.images.clone() {
+                    let weights = &self.weights[start + first * pass.weight_block()..];
+                    let target = Target {
+                        input: gradient[self.gradient.corner(image, 0)..].as_ptr(),
+                        weights: weights.as_ptr(),
+                        output: self.buffer.at(self.shape.corner(first_image + image, first)),
+                        blocks,
+                        rows: 0..pass.height,
+                        bias: ptr::null(),
+                        relu: false,
+                        accumulate: self.accumulate,
+                        sums: ptr::null_mut(),
+                    };
+                    // SAFETY: lengths were checked against shapes; an image's blocks belong to one part.
+                    unsafe { pass.run(self.isa, &target) };
+                }
+            }
+        }
+    }
+}
+
+fn passes(spec: &ConvSpec, gradient: &MapShape, shape: &MapShape) -> Vec<(Pass, usize)> {
+    let (rows, columns) = (parities(spec, shape.height), parities(spec, shape.width));
+    let (in_blocks, out_blocks) = (spec.in_channels.div_ceil(LANES), gradient.blocks());
+    let mut start = 0;
+    let mut passes = Vec::new();
+    for (number, places) in parity_places(spec).iter().enumerate() {
+        let here = start;
+        start += in_blocks * out_blocks * places.len() * LANES * LANES;
+        // A small image may lack a parity.
+        let (Some(y), Some(x)) = (rows.get(number / spec.stride), columns.get(number % spec.stride)) else {
+            continue;
+        };
+        let halo = gradient.halo as isize;
+        let offset = |(y, x): (isize, isize)| {
+            let place = (y + halo) * gradient.row() as isize + (x + halo) * LANES as isize;
+            usize::try_from(place).expect("the halo is as wide as taps reach")
+        };
+        let taps = y.places.iter().flat_map(|&(_, y)| x.places.iter().map(move |&(_, x)| offset((y, x))));
+        let pass = Pass {
+            taps: taps.collect(),
+            in_blocks: out_blocks,
+            in_plane: gradient.plane(),
+            depth: LANES,
+            input_step: LANES,
+            input_row: gradient.row(),
+            height: y.count,
+            width: x.count,
+            output_first: shape.offset(0, 0, y.first, x.first) - shape.corner(0, 0),
+            output_step: spec.stride * LANES,
+            output_row: spec.stride * shape.row(),
+            output_plane: shape.plane(),
+        };
+        passes.push((pass, here));
+    }
+    passes
+}

@@ -1,0 +1,26 @@
+//! Direct convolutions on blocked maps, without a matrix of columns.
+//!
+//! Every forward pass and every input gradient is one thing, a [`pass::Pass`]: register tiles of pixels by
+//! output channels, each the sum over input blocks and a list of taps. What differs is the list and the steps.
+
+mod backward;
+mod bands;
+mod forward;
+mod gradient;
+mod input_gradient;
+mod pack;
+mod pass;
+mod spec;
+mod taps;
+mod tile;
+mod weight_gradient;
+mod weight_pass;
+mod weight_tile;
+
+pub(crate) use backward::{Backward, MapGradient};
+pub(crate) use bands::Bands;
+pub use forward::{ConvOutput, convolve};
+pub use gradient::convolve_backward;
+pub use pack::{PackedWeights, TransposedWeights};
+pub use spec::ConvSpec;
+pub(crate) use taps::{Tap, forward_taps, gradient_halo, parities};

@@ -1,0 +1,156 @@
+//! Weights in the order in which the register tiles read them, made of PyTorch's `[out][in][kernel][kernel]`.
+
+use super::spec::ConvSpec;
+use super::taps::parities;
+use crate::arena::{Arena, ArenaBuffer};
+use crate::lanes::LANES;
+use rayon::prelude::*;
+
+/// Weights for the forward pass: `[out block][in block][kernel y][kernel x][16 in][16 out]`, surplus ones zero.
+/// Those for a planar input are `[out block][in][kernel y][kernel x][16 out]`.
+#[derive(Debug)]
+pub struct PackedWeights {
+    pub(super) spec: ConvSpec,
+    pub(super) planar: bool,
+    pub(super) data: ArenaBuffer,
+}
+
+impl PackedWeights {
+    /// Packs; `planar` where the input is planar. With `scale`, `[out]`, each output channel is multiplied.
+    ///
+    /// # Panics
+    /// If the weights or the scale have another length than the convolution says.
+    pub fn new(arena: &Arena, spec: ConvSpec, planar: bool, weights: &[f32], scale: Option<&[f32]>) -> Self {
+        assert_eq!(weights.len(), spec.weight_len(), "weights do not have the length of {spec:?}");
+        assert!(scale.is_none_or(|scale| scale.len() == spec.out_channels), "not a scale per output channel");
+        let layout = WeightLayout::new(&spec, planar);
+        let mut data = arena.zeroed(layout.len());
+        data.par_chunks_mut(layout.out_block()).enumerate().for_each(|(block, to)| {
+            for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
+                let scale = scale.map_or(1.0, |scale| scale[out]);
+                let from = &weights[out * layout.filter()..][..layout.filter()];
+                layout.for_each(|source, target| to[target + out % LANES] = from[source] * scale);
+            }
+        });
+        Self { spec, planar, data }
+    }
+}
+
+/// Where the weights of one output channel lie.
+#[derive(Clone, Copy)]
+pub(super) struct WeightLayout {
+    in_channels: usize,
+    out_channels: usize,
+    taps: usize,
+    planar: bool,
+}
+
+impl WeightLayout {
+    pub(super) fn new(spec: &ConvSpec, planar: bool) -> Self {
+        let taps = spec.kernel * spec.kernel;
+        Self { in_channels: spec.in_channels, out_channels: spec.out_channels, taps, planar }
+    }
+
+    /// Weights of an output channel in PyTorch's order.
+    pub(super) fn filter(&self) -> usize {
+        self.in_channels * self.taps
+    }
+
+    /// Floats per block of input channels; a planar input is one block.
+    pub(super) fn in_block(&self) -> usize {
+        self.taps * LANES * if self.planar { self.in_channels } else { LANES }
+    }
+
+    /// Floats per block of output channels.
+    pub(super) fn out_block(&self) -> usize {
+        self.in_block() * if self.planar { 1 } else { self.in_channels.div_ceil(LANES) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.out_block() * self.out_channels.div_ceil(LANES)
+    }
+
+    /// Calls with each weight's place in PyTorch's order, and where its vector begins in the block.
+    #[inline]
+    fn for_each(&self, mut call: impl FnMut(usize, usize)) {
+        for channel in 0..self.in_channels {
+            let (start, step) = if self.planar {
+                (channel * self.taps * LANES, LANES)
+            } else {
+                ((channel / LANES * self.taps * LANES + channel % LANES) * LANES, LANES * LANES)
+            };
+            for tap in 0..self.taps {
+                call(channel * self.taps + tap, start + tap * step);
+            }
+        }
+    }
+
+    /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's.
+    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
+        const CHUNK: usize = 4096;
+        let (sum, others) = parts.split_at_mut(self.len());
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(number, sum)| {
+            for part in others.chunks_exact(self.len()) {
+                for (sum, value) in sum.iter_mut().zip(&part[number * CHUNK..]) {
+                    *sum += value;
+                }
+            }
+        });
+        weights.par_chunks_mut(self.filter()).enumerate().for_each(|(out, to)| {
+            let from = &sum[out / LANES * self.out_block() + out % LANES..];
+            self.for_each(|source, target| to[source] = from[target]);
+        });
+    }
+}
+
+/// Weights for the input gradient: for each pair of parities of input pixels (module `taps`)
+/// `[in block][out block][tap][16 out][16 in]`, surplus ones zero.
+#[derive(Debug)]
+pub struct TransposedWeights {
+    pub(super) spec: ConvSpec,
+    pub(super) data: ArenaBuffer,
+}
+
+impl TransposedWeights {
+    /// Packs.
+    ///
+    /// # Panics
+    /// If the weights have another length than the convolution says.
+    pub fn new(arena: &Arena, spec: ConvSpec, weights: &[f32]) -> Self {
+        assert_eq!(weights.len(), spec.weight_len(), "weights do not have the length of {spec:?}");
+        let taps = spec.kernel * spec.kernel;
+        let (in_blocks, out_blocks) = (spec.in_channels.div_ceil(LANES), spec.out_channels.div_ceil(LANES));
+        let mut data = arena.zeroed(in_blocks * out_blocks * taps * LANES * LANES);
+        let mut rest = &mut data[..];
+        for places in parity_places(&spec) {
+            let block = places.len() * LANES * LANES;
+            let (part, others) = rest.split_at_mut(in_blocks * out_blocks * block);
+            rest = others;
+            if block == 0 {
+                continue;
+            }
+            part.par_chunks_mut(out_blocks * block).enumerate().for_each(|(in_block, to)| {
+                for out in 0..spec.out_channels {
+                    let start = out / LANES * block + out % LANES * LANES;
+                    for (lane, channel) in (in_block * LANES..spec.in_channels).take(LANES).enumerate() {
+                        let from = &weights[(out * spec.in_channels + channel) * taps..][..taps];
+                        for (tap, &place) in places.iter().enumerate() {
+                            to[start + tap * LANES * LANES + lane] = from[place];
+                        }
+                    }
+                }
+            });
+        }
+        Self { spec, data }
+    }
+}
+
+/// The places in the kernel of each pair of parities, row by row. All pairs, even those that a small image lacks.
+pub(super) fn parity_places(spec: &ConvSpec) -> Vec<Vec<usize>> {
+    // Parities do not depend on the size, as long as each has a pixel.
+    let axis = parities(spec, spec.stride + spec.kernel);
+    let pair = |y: &[(usize, isize)], x: &[(usize, isize)]| {
+        y.iter().flat_map(|&(y, _)| x.iter().map(move |&(x, _)| y * spec.kernel + x)).collect()
+    };
+    axis.iter().flat_map(|y| axis.iter().map(|x| pair(&y.places, &x.places))).collect()
+}

@@ -1,0 +1,88 @@
+//! CPU kernels for training and running convolutional networks, on plain slices of `f32`: no tensors, no graph.
+//!
+//! Each hot kernel is written once over sixteen lanes and compiled for AVX-512, for AVX2 with FMA and for plain
+//! Rust; the processor is asked at run time ([`Isa`]; the variable `XRAY_ISA` overrides). Feature maps have their
+//! channels in blocks of 16 and a halo of zeros ([`MapShape`]). Threads are those of the current rayon pool, and
+//! results have the same bits on any number of them: sums are cut by shapes, never by threads. Between instruction
+//! sets the last bits differ.
+//!
+//! The unit is a block, not an operation: what makes training slow is passing over memory, so batch norm takes its
+//! sums where the convolution writes, ReLU and pooling happen in the pass that scales, and backward makes the
+//! gradient of a convolution's output image by image and uses it while it is in the cache.
+//!
+//! ```
+//! use xray_kernels::{
+//!     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, PlanarShape,
+//! };
+//!
+//! let context = Context::detected()?;
+//! let conv = ConvSpec { in_channels: 1, out_channels: 8, kernel: 3, stride: 1, padding: 1 };
+//! let block = ConvBlock { conv, activation: Activation { relu: true, pool: true }, epsilon: 1e-5 };
+//!
+//! // Two gray images of 6 x 6 pixels.
+//! let pixels: Vec<f32> = (0..72).map(|i| (i % 7) as f32).collect();
+//! let input = ConvInput::Planar(&pixels, PlanarShape { images: 2, channels: 1, height: 6, width: 6 });
+//! let weights: Vec<f32> = (0..72).map(|i| (i % 5) as f32 - 2.0).collect();
+//! let parameters = BlockParameters { weights: &weights, gamma: &[1.0; 8], beta: &[0.0; 8] };
+//!
+//! // 3 x 3 pixels after pooling, with a halo for the next layer's padding.
+//! let shape = block.output_shape(&input, 1);
+//! let mut output = context.arena.take(shape.len());
+//! let saved = block.forward_training(&context, input, parameters, (&mut output, shape));
+//! assert_eq!(saved.normalisation.mean.len(), 8);
+//!
+//! let grad_output = vec![1.0; shape.len()];
+//! let (mut weights, mut gamma, mut beta) = (vec![0.0; 72], [0.0; 8], [0.0; 8]);
+//! let gradients =
+//!     BlockGradients { weights: &mut weights, gamma: &mut gamma, beta: &mut beta, input: None };
+//! block.backward(&context, input, parameters, &saved, (&grad_output, shape), gradients);
+//! assert!(beta.iter().all(|&gradient| gradient > 0.0 && gradient <= 18.0)); // of 2 x 9 outputs
+//! # Ok::<(), xray_kernels::IsaError>(())
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `isa`, `lanes`, `peak` | instruction sets, sixteen floats in three forms, what the processor can do at most |
+//! | `shape`, `halo`, `planes`, `layout` | blocked maps, planar images, and the way between them |
+//! | `arena`, `context` | buffers that outlive a step; what every operation is given |
+//! | `tasks`, `shared` | how work is shared out among threads |
+//! | `convolution` | forward, weight gradient, input gradient, packing of weights |
+//! | `batch_norm` | normalisation with ReLU and 2 x 2 max pooling, forward and backward |
+//! | `block` | convolution, batch norm and activation as one: training, backward, inference; pre-activation |
+//! | `depthwise` | a kernel per channel |
+//! | `pooling`, `residual` | max, average and global pools; the sum of a skip connection |
+//! | `adam` | the optimizer's step in one pass |
+
+mod adam;
+mod arena;
+mod batch_norm;
+mod block;
+mod context;
+mod convolution;
+mod depthwise;
+mod halo;
+mod isa;
+mod lanes;
+mod layout;
+mod peak;
+mod planes;
+mod pooling;
+mod residual;
+mod shape;
+mod shared;
+mod tasks;
+
+pub use adam::AdamStep;
+pub use arena::{Arena, ArenaBuffer};
+pub use batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
+pub use block::{BlockGradients, BlockParameters, ConvBlock, FoldedBlock, PreActivation, SavedBlock};
+pub use context::Context;
+pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
+pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
+pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use layout::{to_blocked, to_planar};
+pub use peak::multiply_add_peak;
+pub use planes::ConvInput;
+pub use pooling::{Pool, PoolKind, global_average, global_average_backward};
+pub use residual::{add, relu_backward};
+pub use shape::{GradientMap, MapShape, PlanarShape};

@@ -1,0 +1,109 @@
+//! What a convolution reads: a blocked map, or planar images with a border of zeros put around them.
+
+use crate::arena::ArenaBuffer;
+use crate::context::Context;
+use crate::lanes::LANES;
+use crate::shape::{MapShape, PlanarShape};
+use rayon::prelude::*;
+
+/// The input of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub enum ConvInput<'a> {
+    /// A blocked map whose halo is at least as wide as the padding.
+    Map(&'a [f32], MapShape),
+    /// Images `[images][channels][height][width]`, of few channels: each channel is a pass of its own over the
+    /// lanes of the output, so that nothing is spent on empty lanes.
+    Planar(&'a [f32], PlanarShape),
+}
+
+impl ConvInput<'_> {
+    /// Images, channels, height and width.
+    pub fn size(&self) -> [usize; 4] {
+        match self {
+            Self::Map(_, shape) => shape.size(),
+            Self::Planar(_, shape) => [shape.images, shape.channels, shape.height, shape.width],
+        }
+    }
+}
+
+/// Planes in memory, blocked or planar, with their distances in floats.
+pub(crate) struct Planes<'a> {
+    data: PlaneData<'a>,
+    /// Where the first image's first plane begins.
+    first: usize,
+    /// Between images.
+    pub(crate) image: usize,
+    /// Planes of each image, or 1 where `channels` of them are taps of one.
+    pub(crate) blocks: usize,
+    pub(crate) plane: usize,
+    pub(crate) row: usize,
+    /// Between neighbours in a row, which is also how many channels a pixel holds: 16 or 1.
+    pub(crate) step: usize,
+    pub(crate) halo: usize,
+    /// Channels of a planar input; 1 where channels are in blocks.
+    pub(crate) planar_channels: usize,
+}
+
+enum PlaneData<'a> {
+    Borrowed(&'a [f32]),
+    Padded(ArenaBuffer),
+}
+
+impl<'a> Planes<'a> {
+    /// The planes of an input; planar images are copied with `padding` zeros around them.
+    pub(crate) fn new(context: &Context, input: ConvInput<'a>, padding: usize) -> Self {
+        match input {
+            ConvInput::Map(data, shape) => {
+                shape.check(data, "the input");
+                Self {
+                    data: PlaneData::Borrowed(data),
+                    first: shape.corner(0, 0),
+                    image: shape.image(),
+                    blocks: shape.blocks(),
+                    plane: shape.plane(),
+                    row: shape.row(),
+                    step: LANES,
+                    halo: shape.halo,
+                    planar_channels: 1,
+                }
+            }
+            ConvInput::Planar(data, shape) => {
+                shape.check(data, "the input");
+                Self::padded(context, data, shape, padding)
+            }
+        }
+    }
+
+    fn padded(context: &Context, data: &[f32], shape: PlanarShape, padding: usize) -> Self {
+        let row = shape.width + 2 * padding;
+        let plane = (shape.height + 2 * padding) * row;
+        let mut buffer = context.arena.zeroed(shape.images * shape.channels * plane);
+        let pairs = buffer.par_chunks_mut(plane).zip(data.par_chunks(shape.height * shape.width));
+        pairs.for_each(|(to, from)| {
+            for (y, line) in from.chunks(shape.width).enumerate() {
+                let start = (y + padding) * row + padding;
+                to[start..start + shape.width].copy_from_slice(line);
+            }
+        });
+        Self {
+            data: PlaneData::Padded(buffer),
+            first: 0,
+            image: shape.channels * plane,
+            blocks: 1,
+            plane,
+            row,
+            step: 1,
+            halo: padding,
+            planar_channels: shape.channels,
+        }
+    }
+
+    /// An image from its first plane on.
+    pub(crate) fn image(&self, image: usize) -> &[f32] {
+        let all: &[f32] = match &self.data {
+            PlaneData::Borrowed(data) => data,
+            PlaneData::Padded(buffer) => buffer,
+        };
+        &all[self.first + image * self.image..]
+    }
+}

@@ -1,0 +1,102 @@
+//! Global average pooling: a feature per channel.
+
+use crate::lanes::LANES;
+use crate::shape::MapShape;
+use rayon::prelude::*;
+
+/// The mean of each channel's pixels: blocked maps to `[images][channels]`.
+///
+/// # Panics
+/// If a buffer does not have its length.
+pub fn global_average((input, shape): (&[f32], MapShape), features: &mut [f32]) {
+    shape.check(input, "the input");
+    assert_eq!(features.len(), shape.images * shape.channels, "features of {shape:?}");
+    let area = (shape.height * shape.width) as f64;
+    features.par_chunks_mut(shape.channels).enumerate().for_each(|(image, features)| {
+        for (block, features) in features.chunks_mut(LANES).enumerate() {
+            let mut total = [0.0_f64; LANES];
+            for y in 0..shape.height {
+                // A row in single precision, rows in double.
+                let mut sum = [0.0_f32; LANES];
+                let start = shape.offset(image, block, y, 0);
+                for pixel in input[start..start + shape.width * LANES].chunks_exact(LANES) {
+                    for (sum, value) in sum.iter_mut().zip(pixel) {
+                        *sum += value;
+                    }
+                }
+                for (total, sum) in total.iter_mut().zip(sum) {
+                    *total += f64::from(sum);
+                }
+            }
+            for (feature, total) in features.iter_mut().zip(total) {
+                *feature = (total / area) as f32;
+            }
+        }
+    });
+}
+
+/// Spreads the gradient of each feature evenly over its channel's pixels. The halo is not written.
+///
+/// # Panics
+/// If a buffer does not have its length.
+pub fn global_average_backward(grad_features: &[f32], (grad_input, shape): (&mut [f32], MapShape)) {
+    shape.check(grad_input, "the input gradient");
+    assert_eq!(grad_features.len(), shape.images * shape.channels, "features of {shape:?}");
+    let area = (shape.height * shape.width) as f32;
+    let whole = shape.image();
+    let first = shape.offset(0, 0, 0, 0);
+    let images = grad_input.par_chunks_mut(whole).zip(grad_features.par_chunks(shape.channels));
+    images.for_each(|(image, features)| {
+        for (block, features) in features.chunks(LANES).enumerate() {
+            let mut lanes = [0.0; LANES];
+            for (lane, feature) in lanes.iter_mut().zip(features) {
+                *lane = feature / area;
+            }
+            for y in 0..shape.height {
+                let start = first + block * shape.plane() + y * shape.row();
+                for pixel in image[start..start + shape.width * LANES].chunks_exact_mut(LANES) {
+                    pixel.copy_from_slice(&lanes);
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_their_gradient() {
+        let shape = MapShape::new(2, 17, 2, 3, 1).within(1, 4);
+        let mut map = vec![f32::NAN; shape.len()];
+        for (image, channel, y, x) in places(&shape) {
+            map[shape.offset(image, channel / 16, y, x) + channel % 16] =
+                (image * 100 + channel + y * 3 + x) as f32;
+        }
+        let mut features = vec![0.0; 34];
+        global_average((&map, shape), &mut features);
+        for image in 0..2 {
+            for channel in 0..17 {
+                assert_eq!(features[image * 17 + channel], (image * 100 + channel) as f32 + 2.5);
+            }
+        }
+        let gradient: Vec<f32> = (0..34).map(|index| index as f32).collect();
+        let mut spread = vec![-1.0; shape.len()];
+        global_average_backward(&gradient, (&mut spread, shape));
+        for (image, channel, y, x) in places(&shape) {
+            let found = spread[shape.offset(image, channel / 16, y, x) + channel % 16];
+            assert_eq!(found, (image * 17 + channel) as f32 / 6.0);
+        }
+        let outside = spread.iter().filter(|&&value| value == -1.0).count();
+        assert_eq!(outside, shape.len() - 2 * 2 * 6 * 16);
+    }
+
+    fn places(shape: &MapShape) -> impl Iterator<Item = (usize, usize, usize, usize)> + use<> {
+        let MapShape { images, channels, height, width, .. } = *shape;
+        (0..images * channels * height * width).map(move |index| {
+            let (plane, pixel) = (index / (height * width), index % (height * width));
+            (plane / channels, plane % channels, pixel / width, pixel % width)
+        })
+    }
+}

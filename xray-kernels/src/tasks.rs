@@ -1,0 +1,98 @@
+//! How work is shared out: by images, and where they are few, by columns (output blocks) and rows too.
+
+use crate::shape::MapShape;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Floats of input that should stay in the cache of a core while weights pass by: 512 KiB.
+const CACHE: usize = 128 * 1024;
+
+/// A grid of images, columns and rows, cut into parts.
+///
+/// How it is cut depends on the number of threads, so only for work where each element of the result is
+/// computed the same way whatever its part.
+pub(crate) struct Split {
+    sizes: [usize; 3],
+    steps: [usize; 3],
+}
+
+/// One part.
+pub(crate) struct Part {
+    pub(crate) images: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    pub(crate) rows: Range<usize>,
+}
+
+impl Split {
+    /// Cuts for the threads of the current pool. An image has `floats` of input and a column `weights`: whatever
+    /// is larger stays in the cache while the other passes by.
+    pub(crate) fn new(images: usize, floats: usize, weights: usize, columns: usize, rows: usize) -> Self {
+        let threads = rayon::current_num_threads();
+        let sizes = [images, columns, rows];
+        if threads == 1 || images >= 2 * threads {
+            let most = images.div_ceil(2 * threads).min(images);
+            let group = if weights > floats { most } else { (CACHE / floats.max(1)).clamp(1, most) };
+            return Self { sizes, steps: [group, columns, rows] };
+        }
+        let wanted = 4 * threads;
+        let column_parts = columns.min(wanted.div_ceil(images));
+        // A band of fewer than four rows reads more halo than it is worth.
+        let row_parts = wanted.div_ceil(images * column_parts).min(rows.div_ceil(4));
+        Self { sizes, steps: [1, columns.div_ceil(column_parts), rows.div_ceil(row_parts)] }
+    }
+
+    /// Calls for each part, on the threads of the pool.
+    pub(crate) fn for_each(&self, call: impl Fn(Part) + Sync) {
+        let counts: [usize; 3] = std::array::from_fn(|axis| self.sizes[axis].div_ceil(self.steps[axis]));
+        (0..counts.iter().product::<usize>()).into_par_iter().for_each(|number| {
+            let axis = |axis: usize, index: usize| {
+                let start = index * self.steps[axis];
+                start..(start + self.steps[axis]).min(self.sizes[axis])
+            };
+            let (image, rest) = (number / (counts[1] * counts[2]), number % (counts[1] * counts[2]));
+            call(Part {
+                images: axis(0, image),
+                columns: axis(1, rest / counts[2]),
+                rows: axis(2, rest % counts[2]),
+            });
+        });
+    }
+}
+
+/// Calls with each image and block of a map, on the threads of the pool.
+pub(crate) fn for_each_plane(shape: &MapShape, call: impl Fn(usize, usize) + Sync) {
+    for_each_of(shape.images, shape.blocks(), call);
+}
+
+/// Calls with each image and column, on the threads of the pool: whole images where there are enough.
+pub(crate) fn for_each_of(images: usize, columns: usize, call: impl Fn(usize, usize) + Sync) {
+    Split::new(images, CACHE, 0, columns, 1).for_each(|part| {
+        for image in part.images {
+            part.columns.clone().for_each(|column| call(image, column));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn every_cell_belongs_to_one_part() {
+        for (images, columns, rows) in [(1, 1, 1), (1, 5, 7), (3, 2, 9), (40, 3, 8)] {
+            let seen = Mutex::new(vec![0; images * columns * rows]);
+            Split::new(images, 1000, 10, columns, rows).for_each(|part| {
+                let mut seen = seen.lock().expect("no panic");
+                for image in part.images {
+                    for column in part.columns.clone() {
+                        for row in part.rows.clone() {
+                            seen[(image * columns + column) * rows + row] += 1;
+                        }
+                    }
+                }
+            });
+            assert!(seen.lock().expect("no panic").iter().all(|&count| count == 1));
+        }
+    }
+}

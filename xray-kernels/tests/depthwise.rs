@@ -1,0 +1,76 @@
+//! Depthwise convolutions equal their formula: a convolution of each channel by itself.
+
+mod reference;
+
+use proptest::prelude::*;
+use reference::{Images, Random, assert_close, single};
+use xray_kernels::{
+    Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, depthwise, depthwise_backward,
+};
+
+/// A channel as images of one.
+fn channel(images: &Images, channel: usize) -> Images {
+    let [n, _, h, w] = images.size;
+    let mut one = Images::zeros([n, 1, h, w]);
+    for [n, _, y, x] in one.places() {
+        let index = one.index(n, 0, y, x);
+        one.data[index] = images.at(n, channel, y, x);
+    }
+    one
+}
+
+fn set_channel(images: &mut Images, channel: usize, one: &Images) {
+    for [n, _, y, x] in one.places() {
+        let index = images.index(n, channel, y, x);
+        images.data[index] = one.at(n, 0, y, x);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn depthwise_convolutions_equal_their_formula(
+        (n, channels, h, w) in (1..4_usize, 1..40_usize, 1..12_usize, 1..20_usize),
+        kernel in prop::sample::select(vec![1_usize, 2, 3, 5, 7]),
+        (stride, padding, halo) in (1..4_usize, 0..4_usize, 0..2_usize),
+        seed in any::<u64>(),
+    ) {
+        prop_assume!(h.min(w) + 2 * padding >= kernel);
+        let spec = DepthwiseSpec { channels, kernel, stride, padding };
+        let one = ConvSpec { in_channels: 1, out_channels: 1, kernel, stride, padding };
+        let mut random = Random::new(seed);
+        let input = Images::random([n, channels, h, w], &mut random);
+        let weights = random.values(spec.weight_len());
+        let size = [n, channels, spec.output_size(h), spec.output_size(w)];
+        let gradient = Images::random(size, &mut random);
+        let (mut output, mut grad_input) = (Images::zeros(size), Images::zeros(input.size));
+        let mut grad_weights = Vec::new();
+        for (index, weights) in weights.chunks(kernel * kernel).enumerate() {
+            let (input, gradient) = (channel(&input, index), channel(&gradient, index));
+            set_channel(&mut output, index, &reference::convolve(&one, &input, weights));
+            let (of_input, of_weights) = reference::convolve_backward(&one, &input, weights, &gradient);
+            set_channel(&mut grad_input, index, &of_input);
+            grad_weights.extend(of_weights);
+        }
+
+        let shape = MapShape::new(n, channels, h, w, padding + halo);
+        let shape = shape.within(1, shape.blocks() + 1);
+        let out_shape = MapShape::new(n, channels, size[2], size[3], halo);
+        let (map, grad) = (input.blocked(&shape, f32::NAN), gradient.blocked(&out_shape, f32::NAN));
+        let weights = single(&weights);
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let mut found = vec![f32::NAN; out_shape.len()];
+            depthwise(&context, &spec, (&map, shape), &weights, (&mut found, out_shape));
+            output.assert_map(&found, &out_shape, 0.0, 1e-5, &format!("{isa}, forward"));
+            let (mut found_weights, mut found) = (vec![f32::NAN; weights.len()], vec![f32::NAN; shape.len()]);
+            let target = Some(GradientMap::new(&mut found, shape));
+            let given = (&grad[..], out_shape);
+            depthwise_backward(&context, &spec, (&map, shape), &weights, given, &mut found_weights, target);
+            assert_close(&found_weights, &grad_weights, 1e-5, &format!("{isa}, weights"));
+            let found = Images::from_map(&found, &shape);
+            assert_close(&single(&found.data), &grad_input.data, 1e-5, &format!("{isa}, input"));
+        }
+    }
+}
