@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// This processor.
+    /// This processor, by the kernels of xray-kernels.
     #[default]
     Cpu,
+    /// This processor, by burn's own operations: some ten times slower, to compare with.
+    Flex,
     /// Any GPU through wgpu (feature `wgpu`).
     Wgpu,
     /// An NVIDIA GPU through CUDA (feature `cuda`).
@@ -38,6 +40,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Backend::Cpu => "cpu",
+            Backend::Flex => "flex",
             Backend::Wgpu => "wgpu",
             Backend::Cuda => "cuda",
             Backend::Ndarray => "ndarray",
@@ -47,13 +50,13 @@ impl Backend {
 
     /// Every backend of this build that names a device, in the order `auto` is not one of.
     pub fn compiled() -> Vec<Backend> {
-        let all = [Backend::Cpu, Backend::Wgpu, Backend::Cuda, Backend::Ndarray];
+        let all = [Backend::Cpu, Backend::Flex, Backend::Wgpu, Backend::Cuda, Backend::Ndarray];
         all.into_iter().filter(|backend| backend.is_compiled()).collect()
     }
 
     fn is_compiled(self) -> bool {
         match self {
-            Backend::Cpu | Backend::Auto => true,
+            Backend::Cpu | Backend::Flex | Backend::Auto => true,
             Backend::Wgpu => cfg!(feature = "wgpu"),
             Backend::Cuda => cfg!(feature = "cuda"),
             Backend::Ndarray => cfg!(feature = "ndarray"),
@@ -63,11 +66,12 @@ impl Backend {
     pub(crate) fn open(self) -> Result<(Device, DeviceInfo)> {
         let absent = Error::BackendAbsent { name: self.name() };
         match self {
-            Backend::Cpu => Ok(cpu()),
+            Backend::Cpu => cpu(),
+            Backend::Flex => Ok(flex()),
             Backend::Wgpu => gpu(Adapters::Any).ok_or(absent)?,
             Backend::Auto => match gpu(Adapters::Hardware) {
                 Some(Ok(found)) => Ok(found),
-                _ => Ok(cpu()),
+                _ => cpu(),
             },
             Backend::Cuda => cuda().ok_or(absent),
             Backend::Ndarray => ndarray().ok_or(absent),
@@ -89,8 +93,13 @@ enum Adapters {
     Hardware,
 }
 
-fn cpu() -> (Device, DeviceInfo) {
-    (Device::flex(), DeviceInfo { backend: Backend::Cpu, name: "CPU".into(), warning: None })
+fn cpu() -> Result<(Device, DeviceInfo)> {
+    crate::cpu::prepare()?;
+    Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name: "CPU".into(), warning: None }))
+}
+
+fn flex() -> (Device, DeviceInfo) {
+    (Device::flex(), DeviceInfo { backend: Backend::Flex, name: "CPU".into(), warning: None })
 }
 
 #[cfg(feature = "wgpu")]

@@ -21,6 +21,12 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
+    /// Instructions that `XRAY_ISA` names and that are not to be had.
+    #[error("XRAY_ISA: {source}")]
+    Instructions {
+        /// What is wrong with them.
+        source: xray_kernels::IsaError,
+    },
     /// A configuration that describes no network.
     #[error("model.{key} is {value}, it must be {expected}")]
     Config {
@@ -95,6 +101,9 @@ impl Error {
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
             Error::File(error) => error.hint().map(str::to_owned),
+            Error::Instructions { .. } => {
+                Some("leave the variable out: the best that this processor has is chosen".into())
+            }
             Error::Config { .. } => None,
         }
     }
@@ -102,7 +111,8 @@ impl Error {
     fn exit(&self) -> Exit {
         match self {
             Error::BackendAbsent { .. } | Error::NoDevice { .. } => Exit::CannotRunHere,
-            Error::Config { .. } => Exit::Usage,
+            Error::Instructions { source: xray_kernels::IsaError::Missing { .. } } => Exit::CannotRunHere,
+            Error::Config { .. } | Error::Instructions { .. } => Exit::Usage,
             Error::File(_) => Exit::Unexpected,
             _ => Exit::ModelMismatch,
         }

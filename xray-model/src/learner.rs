@@ -5,6 +5,7 @@ use crate::architectures::Network;
 use crate::average::Average;
 use crate::backend::{Backend, DeviceInfo};
 use crate::initialise::initialise;
+use crate::layers::Maps;
 use crate::losses::Targets;
 use crate::optimizer::Optimizer;
 use crate::weights::{weights_of, with_weights};
@@ -122,7 +123,7 @@ impl Learner {
 
     /// Logits and loss of a batch, in training mode.
     pub fn forward(&self, batch: &Batch<'_>) -> Pass {
-        let logits = self.network.forward(images(batch.images, batch.size, &self.device));
+        let logits = self.network.forward(self.images(batch.images, batch.size));
         let targets = Targets::new(batch.labels, &self.positive_weights, &self.device);
         let loss = self.loss.mean(logits, &targets);
         let value = loss.clone().into_scalar::<f32>();
@@ -165,7 +166,11 @@ impl Learner {
             }
             None => network,
         };
-        Predictor { network, device: self.device.clone().inner() }
+        Predictor::of(network, self.device.clone().inner(), self.info.backend)
+    }
+
+    fn images(&self, pixels: &[f32], size: u32) -> Maps {
+        images(pixels, size, &self.device, self.info.backend)
     }
 
     /// The weights to keep: the averaged ones where an average is kept.
@@ -205,26 +210,36 @@ impl Learner {
 pub struct Predictor {
     network: Network,
     device: Device,
+    backend: Backend,
 }
 
 impl Predictor {
     /// From the weights that [`Learner::weights`] gave.
     pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
-        let (device, _) = backend.open()?;
+        let (device, DeviceInfo { backend, .. }) = backend.open()?;
         let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        Ok(Predictor { network, device })
+        Ok(Predictor::of(network, device, backend))
+    }
+
+    fn of(network: Network, device: Device, backend: Backend) -> Self {
+        let network = if backend == Backend::Cpu { network.folded() } else { network };
+        Predictor { network, device, backend }
+    }
+
+    fn images(&self, pixels: &[f32], size: u32) -> Maps {
+        images(pixels, size, &self.device, self.backend)
     }
 
     /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
     pub fn predict(&self, pixels: &[f32], size: u32) -> Vec<f32> {
-        let logits = self.network.forward(images(pixels, size, &self.device));
+        let logits = self.network.forward(self.images(pixels, size));
         logits.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
     }
 
     /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
     /// of the image adds to each logit. The mean of a map is the logit.
     pub fn activation_maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
-        let maps = self.network.activation_maps(images(pixels, size, &self.device));
+        let maps = self.network.activation_maps(self.images(pixels, size));
         let [_, classes, height, width] = maps.dims();
         let values = maps.into_data_as::<f32>().try_to_vec().expect("read as float32 just now");
         ActivationMaps { values, classes, height, width }
@@ -248,10 +263,10 @@ const NETWORK: &str = "network.";
 const OPTIMIZER: &str = "optimizer.";
 const AVERAGE: &str = "average.";
 
-fn images(pixels: &[f32], size: u32, device: &Device) -> Tensor<4> {
+fn images(pixels: &[f32], size: u32, device: &Device, backend: Backend) -> Maps {
     let size = size as usize;
     let n = pixels.len() / (size * size);
-    Tensor::from_data(TensorData::new(pixels.to_vec(), [n, 1, size, size]), device)
+    Maps::of_images(Tensor::from_data(TensorData::new(pixels.to_vec(), [n, 1, size, size]), device), backend)
 }
 
 /// ln(p / (1 − p)), held within ±log-odds of 1 in 10,000 for labels that never or always occur.

@@ -20,6 +20,7 @@
 mod architectures;
 mod average;
 mod backend;
+mod cpu;
 mod error;
 mod initialise;
 mod layers;

@@ -2,6 +2,7 @@
 
 mod small_cnn;
 
+use crate::layers::Maps;
 use crate::{Error, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -95,16 +96,23 @@ impl Network {
     }
 
     /// Images `[n, channels, h, w]` to logits `[n, classes]`.
-    pub(crate) fn forward(&self, images_nchw: Tensor<4>) -> Tensor<2> {
+    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
         match self {
-            Network::SmallCnn(network) => network.forward(images_nchw),
+            Network::SmallCnn(network) => network.forward(images),
         }
     }
 
     /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
-    pub(crate) fn activation_maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
         match self {
-            Network::SmallCnn(network) => network.activation_maps(images_nchw),
+            Network::SmallCnn(network) => network.activation_maps(images),
+        }
+    }
+
+    /// For inference on the CPU: what can be computed once is. The weights must not change any more.
+    pub(crate) fn folded(self) -> Self {
+        match self {
+            Network::SmallCnn(network) => Network::SmallCnn(network.folded()),
         }
     }
 

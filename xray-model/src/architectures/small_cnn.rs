@@ -1,7 +1,7 @@
 //! SmallCNN: four blocks of 3×3 convolution, batch norm, ReLU and max-pool, then the mean over the map and
 //! one linear layer. 391,918 parameters at width 32, one input channel and 14 findings.
 
-use crate::layers::ConvBlock;
+use crate::layers::{ConvBlock, Maps};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -26,15 +26,20 @@ impl SmallCnn {
         }
     }
 
-    pub(crate) fn forward(&self, images_nchw: Tensor<4>) -> Tensor<2> {
-        let means_nc = self.maps(images_nchw).flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
-        self.classifier.forward(means_nc)
+    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
+        self.classifier.forward(self.maps(images).global_average())
+    }
+
+    /// For inference on the CPU; the weights must not change any more.
+    pub(crate) fn folded(self) -> Self {
+        let blocks = self.features.into_iter().enumerate();
+        SmallCnn { features: blocks.map(|(at, block)| block.folded(at == 0)).collect(), ..self }
     }
 
     /// What each place of the last map adds to each logit, `[n, classes, h, w]`. The classifier is linear in the
     /// mean over the map, so the mean of a class's map is its logit.
-    pub(crate) fn activation_maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
-        let maps_nchw = self.maps(images_nchw);
+    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
+        let maps_nchw = self.maps(images).into_nchw();
         let [n, channels, h, w] = maps_nchw.dims();
         let weight_kc = self.classifier.weight.val().transpose();
         let classes = weight_kc.dims()[0];
@@ -44,8 +49,8 @@ impl SmallCnn {
         (classes_nkp + bias.reshape([1, classes, 1])).reshape([n, classes, h, w])
     }
 
-    fn maps(&self, images_nchw: Tensor<4>) -> Tensor<4> {
-        self.features.iter().fold(images_nchw, |maps, block| block.forward(maps))
+    fn maps(&self, images: Maps) -> Maps {
+        self.features.iter().fold(images, |maps, block| block.forward(maps))
     }
 
     /// Multiply-adds of one image of `size` pixels.

@@ -4,9 +4,8 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::module::{batch_norm, batch_norm_train};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
-const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
 /// Per-channel normalisation of `[batch, channels, height, width]`: by the batch's statistics on a device
@@ -20,6 +19,9 @@ pub(crate) struct BatchNorm {
 }
 
 impl BatchNorm {
+    /// Added to the variance.
+    pub(crate) const EPSILON: f64 = 1e-5;
+
     pub(crate) fn new(channels: usize, device: &Device) -> Self {
         BatchNorm {
             weight: Param::from_tensor(Tensor::ones([channels], device)),
@@ -35,18 +37,36 @@ impl BatchNorm {
             self.normalise_by_batch(input_nchw)
         } else {
             let (mean, variance) = (self.running_mean.value(), self.running_var.value());
-            batch_norm(input_nchw, self.weight.val(), self.bias.val(), mean, variance, EPSILON)
+            batch_norm(input_nchw, self.weight.val(), self.bias.val(), mean, variance, Self::EPSILON)
         }
     }
 
     fn normalise_by_batch(&self, input_nchw: Tensor<4>) -> Tensor<4> {
         let [n, _, h, w] = input_nchw.dims();
-        let samples = (n * h * w) as f64;
-        let batch = batch_norm_train(input_nchw, self.weight.val(), self.bias.val(), EPSILON);
-        let unbiased = batch.variance.detach().mul_scalar(samples / (samples - 1.0).max(1.0));
-        blend(&self.running_mean, batch.mean.detach());
-        blend(&self.running_var, unbiased);
+        let batch = batch_norm_train(input_nchw, self.weight.val(), self.bias.val(), Self::EPSILON);
+        self.blend(batch.mean.detach(), batch.variance.detach(), n * h * w);
         batch.output
+    }
+
+    /// Takes up the mean and biased variance per channel of a batch with so many values of each.
+    pub(crate) fn track(&self, mean: Vec<f32>, variance: Vec<f32>, count: usize) {
+        let device = self.weight.val().device();
+        let [mean, variance] = [mean, variance].map(|values| {
+            let length = values.len();
+            Tensor::from_data(TensorData::new(values, [length]), &device)
+        });
+        self.blend(mean, variance, count);
+    }
+
+    /// The running mean and variance.
+    pub(crate) fn statistics(&self) -> [Tensor<1>; 2] {
+        [self.running_mean.value(), self.running_var.value()]
+    }
+
+    fn blend(&self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
+        let samples = count as f64;
+        blend(&self.running_mean, mean);
+        blend(&self.running_var, variance.mul_scalar(samples / (samples - 1.0).max(1.0)));
     }
 }
 
