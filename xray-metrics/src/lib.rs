@@ -76,14 +76,14 @@ pub mod wilson;
 
 pub use auc::auc;
 pub use average_precision::average_precision;
-pub use bootstrap::{AucIntervals, auc_intervals};
+pub use bootstrap::{AucIntervals, NoInterval, auc_intervals, no_interval};
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
 pub use calibration::{Calibrator, Method, Uncalibrated, calibrate};
 pub use comparison::{Comparison, Difference, compare};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};
-pub use delong::{AucDifference, DeLong, delong, delong_difference};
+pub use delong::{DeLong, delong};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
 pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, fit_learning_curve};
