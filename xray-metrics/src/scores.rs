@@ -30,6 +30,16 @@ impl<'a> Scores<'a> {
         Ok(Scores { scores, labels, num_labels })
     }
 
+    /// All scores, row-major.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.scores
+    }
+
+    /// All labels, row-major.
+    pub(crate) fn truth(&self) -> &'a [f32] {
+        self.labels
+    }
+
     /// Rows.
     pub fn num_records(&self) -> usize {
         self.scores.len() / self.num_labels

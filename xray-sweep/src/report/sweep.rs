@@ -92,7 +92,7 @@ impl Sweep {
     /// What sex, age and view alone get, of what the report is about.
     pub(super) fn metadata_baseline(&self) -> Option<f64> {
         let BothSplits { val, test } = self.chosen.as_ref()?.predictions.as_ref()?;
-        let MetadataBaseline { macro_auc, labels } = metadata_baseline(
+        let MetadataBaseline { macro_auc, labels, .. } = metadata_baseline(
             (ValidationScores::new(scores(val)?), metadata(val)),
             (TestScores::new(scores(test)?), metadata(test)),
         )?;
