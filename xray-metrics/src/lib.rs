@@ -86,7 +86,7 @@ pub use decision_curve::{NetBenefit, decision_curve};
 pub use delong::{DeLong, delong};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
-pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, fit_learning_curve};
+pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, Trials, fit_learning_curve};
 pub use logistic::Logistic;
 pub use mean_interval::{difference_interval, mean_interval};
 pub use metadata::{Metadata, MetadataBaseline, metadata_baseline};

@@ -6,7 +6,7 @@ use crate::report::document::{Section, Table, Value, thousands};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use xray_metrics::learning_curve::REACH;
-use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, fit_learning_curve};
+use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, Trials, fit_learning_curve};
 
 const DRAWS: u32 = 1000;
 const SEED: u64 = 0;
@@ -20,13 +20,15 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     if trainings.is_empty() {
         return section;
     }
-    match fit_learning_curve(&trainings, DRAWS, SEED) {
+    match fit_learning_curve(&trainings, Trials::ShareImages, DRAWS, SEED) {
         Ok(fitted) => {
             section.text(said(&fitted, sweep));
             section.chart("learning-curve", chart(sweep, &trainings, &fitted));
             section.table("images-needed", table(sweep, &fitted));
         }
-        Err(why @ NoCurve::FewSizes(_)) => section.text(format!("Not told here: {why}.")),
+        Err(why @ (NoCurve::FewSizes(_) | NoCurve::LittleFreedom { .. })) => {
+            section.text(format!("Not told here: {why}."))
+        }
         Err(why @ NoCurve::NotRising) => section.warning(format!(
             "The data cannot tell: {why}. Train longer, with more trials, or over a wider range of fractions."
         )),
@@ -174,8 +176,9 @@ mod tests {
     #[test]
     fn what_is_out_of_reach_is_said_so() {
         let law = |images: f64| 0.8 - images.powf(-0.5);
-        let runs: Vec<_> = [100.0, 200.0, 400.0, 800.0, 1600.0].map(|images| (images, law(images))).to_vec();
-        let fitted = fit_learning_curve(&runs, 50, 0).expect("rising");
+        let sizes = [100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0];
+        let runs: Vec<_> = sizes.map(|images| (images, law(images))).to_vec();
+        let fitted = fit_learning_curve(&runs, Trials::ShareImages, 50, 0).expect("rising");
         let said = |score| worded(&fitted.images_for(score), &fitted);
         assert_eq!(said(0.75).0, "400");
         assert_eq!(said(0.5).0, "≤ 100");
