@@ -112,8 +112,9 @@ fn choose(runs: &[Run]) -> Option<&Run> {
 
 fn predictions(dir: &SweepDir, run: &Run) -> Option<BothSplits> {
     let folder = dir.cell(&run.cell).run();
-    let load =
-        |split: Split| Predictions::load(&folder.join(format!("predictions-{split}.safetensors"))).ok();
+    let load = |split: Split| {
+        Predictions::load(&folder.join(format!("predictions-{split}.safetensors")), split).ok()
+    };
     let both = BothSplits { val: load(Split::Val)?, test: load(Split::Test)? };
     (scores(&both.val).is_some() && scores(&both.test).is_some()).then_some(both)
 }
