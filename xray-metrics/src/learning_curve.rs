@@ -437,6 +437,24 @@ mod tests {
         assert!(as_if_their_own < 165, "the simulation tells the two apart: {as_if_their_own} of 200");
     }
 
+    /// Trials that share their images say no more than their mean.
+    #[test]
+    fn more_trials_of_the_same_images_are_no_new_evidence() {
+        let trials = rising(BY_SIZE, 5);
+        let mean = |group: &[(f64, f64)]| {
+            (group[0].0, group.iter().map(|training| training.1).sum::<f64>() / group.len() as f64)
+        };
+        let means: Vec<_> = trials.chunks(TRIALS).map(mean).collect();
+        let interval = |trainings: &[(f64, f64)]| {
+            let fitted = fit_learning_curve(trainings, Trials::ShareImages, 100, 0).expect("rising");
+            fitted.interval(1145.0).expect("draws")
+        };
+        let (of_means, of_trials) = (interval(&means), interval(&trials));
+        for (mean, trial) in of_means.into_iter().zip(of_trials) {
+            assert!((mean - trial).abs() < 1e-6, "{of_means:?} {of_trials:?}");
+        }
+    }
+
     #[test]
     fn flat_scores_are_seldom_taken_for_rising_ones() {
         let check = |scatter: Scatter, trials: Trials| {
