@@ -136,23 +136,23 @@ mod tests {
     #[test]
     fn probabilities_mean_what_validation_taught() {
         // Raw, the sigmoid of 3 is 0.95 and would act at every threshold below.
-        let test = predictions(Split::Test, &[(3.0, 1.0), (3.0, 0.0), (-3.0, 0.0), (-3.0, 1.0)]);
+        let test = predictions(Split::Test, &[(3.0, 1.0), (3.0, 1.0), (3.0, 0.0), (-3.0, 0.0), (-3.0, 1.0)]);
         let found = net_benefits(&val(), &test, Rule::Youden, Method::Isotonic).expect("good").remove(0);
         assert_eq!((found.val_prevalence, &found.undefined), (Some(0.125), &None));
         let [half, once, twice, four] = found.at_prevalence.map(|at| at.expect("below 1"));
         assert_eq!([half, once, twice, four].map(|at| at.threshold_probability), [0.0625, 0.125, 0.25, 0.5]);
-        // One found and one false alarm of four records, at odds of 1/7 and 1/3; nobody reaches 0.5.
+        // Two found and one false alarm of five records, at odds of 1/7 and 1/3; nobody reaches 0.5.
         let close =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-        close(once.model, 0.25 - 0.25 / 7.0);
-        close(once.treat_all, 0.5 - 0.5 / 7.0);
-        close(twice.model, 0.25 - 0.25 / 3.0);
+        close(once.model, 0.4 - 0.2 / 7.0);
+        close(once.treat_all, 0.6 - 0.4 / 7.0);
+        close(twice.model, 0.4 - 0.2 / 3.0);
         close(four.model, 0.0);
         let at = found.at_operating_point.expect("a threshold");
         // The threshold lies midway, at a probability midway.
         close(at.threshold_probability, 0.125);
         let text = table(&[found]);
-        assert!(text.contains("214.3 (all 428.6) at 0.125"), "{text}");
+        assert!(text.contains("371.4 (all 542.9) at 0.125"), "{text}");
     }
 
     #[test]
