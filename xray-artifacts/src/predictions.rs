@@ -124,21 +124,79 @@ impl Predictions {
         (!self.patients.is_empty()).then(|| self.patients.iter().map(number).collect())
     }
 
-    /// Reads the file.
-    pub fn load(path: &Path) -> Result<Predictions, Failure> {
+    /// The same records in the order of those of `first`, so that two models stand side by side.
+    ///
+    /// # Errors
+    /// If the two have scored other labels or other records, or one of them has an id twice.
+    pub fn in_order_of(&self, first: &Predictions) -> Result<Predictions, Failure> {
+        let mismatch = |message: String| {
+            Failure::new(Exit::BadData, message)
+                .hint("models are compared on the same records and labels only")
+        };
+        if first.labels != self.labels {
+            let missing = |a: &Predictions, b: &Predictions| {
+                a.labels.iter().find(|label| !b.labels.contains(label)).cloned()
+            };
+            return Err(mismatch(match missing(first, self).or_else(|| missing(self, first)) {
+                Some(label) => format!("only one of the two models scores {label}"),
+                None => "the two models have their labels in another order".to_owned(),
+            }));
+        }
+        let twice =
+            |which: &str, id: &str| mismatch(format!("the {which} model has more than one record {id}"));
+        let own = places(&self.ids).map_err(|id| twice("second", id))?;
+        let others = places(&first.ids).map_err(|id| twice("first", id))?;
+        let order = first.ids.iter().map(|id| {
+            own.get(id.as_str())
+                .copied()
+                .ok_or_else(|| mismatch(format!("the second model has no score of {id}")))
+        });
+        let order = order.collect::<Result<Vec<_>, _>>()?;
+        match self.ids.iter().find(|id| !others.contains_key(id.as_str())) {
+            Some(id) => Err(mismatch(format!("the first model has no score of {id}"))),
+            None => Ok(self.records(&order)),
+        }
+    }
+
+    /// Reads the file, which is to be of `split`: what is chosen on validation must not meet the test records under
+    /// its name.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no such file, or is of another split.
+    pub fn load(path: &Path, split: Split) -> Result<Predictions, Failure> {
         let bytes = std::fs::read(path).map_err(|source| FileError::Io {
             path: path.to_owned(),
             action: "read",
             source,
         })?;
-        parse(&bytes).ok_or_else(|| {
+        let predictions = parse(&bytes).ok_or_else(|| {
             Failure::new(
                 Exit::BadData,
                 format!("{} is not a predictions file of format {FORMAT}", path.display()),
             )
             .hint("the file was cut off, or another version of this program wrote it")
-        })
+        })?;
+        if predictions.split != split {
+            let found = predictions.split;
+            return Err(Failure::new(
+                Exit::BadData,
+                format!("{} holds the predictions of the {found} split, not of {split}", path.display()),
+            )
+            .hint("files were renamed or swapped: put them back, or train again"));
+        }
+        Ok(predictions)
     }
+}
+
+/// Where each id stands, or one that stands there twice.
+fn places(ids: &[String]) -> Result<HashMap<&str, usize>, &str> {
+    let mut places = HashMap::with_capacity(ids.len());
+    for (at, id) in ids.iter().enumerate() {
+        if places.insert(id.as_str(), at).is_some() {
+            return Err(id);
+        }
+    }
+    Ok(places)
 }
 
 fn parse(bytes: &[u8]) -> Option<Predictions> {
@@ -216,6 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn records_are_put_into_the_order_of_others() {
+        let of =
+            |ids: &[&str]| Predictions { ids: ids.iter().map(|&id| id.to_owned()).collect(), ..example() };
+        let ordered = of(&["b", "a"]).in_order_of(&of(&["a", "b"])).expect("the same records");
+        assert_eq!((ordered.ids, ordered.logits), (vec!["a".into(), "b".into()], vec![0.0, -0.0, -1.0, 2.5]));
+        let check = |first: &Predictions, second: &Predictions, message: &str| {
+            let failure = second.in_order_of(first).expect_err(message);
+            assert_eq!((failure.exit, &failure.message[..]), (Exit::BadData, message));
+        };
+        let three = Predictions { ages: vec![0.0; 3], ..of(&["a", "b", "c"]) };
+        check(&of(&["a", "b"]), &of(&["a", "c"]), "the second model has no score of b");
+        check(&of(&["a", "b"]), &three, "the first model has no score of c");
+        check(&of(&["a", "a"]), &of(&["a", "b"]), "the first model has more than one record a");
+        check(&of(&["a", "b"]), &of(&["b", "b"]), "the second model has more than one record b");
+        let labelled =
+            |labels: [&str; 2]| Predictions { labels: labels.map(str::to_owned).to_vec(), ..example() };
+        check(&example(), &labelled(["Mass", "Edema"]), "only one of the two models scores Hernia");
+        let turned = labelled(["Hernia", "Mass"]);
+        check(&example(), &turned, "the two models have their labels in another order");
+    }
+
+    #[test]
     fn records_of_one_patient_get_one_number() {
         let patients = ["q", "p", "q"].map(str::to_owned).to_vec();
         assert_eq!(Predictions { patients, ..example() }.patient_numbers(), Some(vec![0, 1, 0]));
@@ -227,10 +307,16 @@ mod tests {
         let path = dir.path().join("predictions-val.safetensors");
         let predictions = example();
         predictions.save(&path).expect("a writable temporary folder");
-        assert_eq!(Predictions::load(&path).expect("just written"), predictions);
+        assert_eq!(Predictions::load(&path, Split::Val).expect("just written"), predictions);
+        let failure = Predictions::load(&path, Split::Test).expect_err("of validation");
+        assert_eq!(failure.exit, Exit::BadData);
+        assert!(
+            failure.message.ends_with("holds the predictions of the val split, not of test"),
+            "{failure}"
+        );
         let bytes = std::fs::read(&path).expect("readable");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("a writable temporary folder");
-        let failure = Predictions::load(&path).expect_err("cut off");
+        let failure = Predictions::load(&path, Split::Val).expect_err("cut off");
         assert!(failure.message.ends_with("is not a predictions file of format 2"), "{failure}");
     }
 }

@@ -4,6 +4,9 @@
 //! Records of one patient resemble each other. Drawing records as if they were independent makes intervals
 //! too narrow, so that is done only where nobody says whose record it is, and [`Unit`] says so.
 //!
+//! An interval stands only where the draws can tell one: see [`NoInterval`]. A label with the same score for every
+//! record has an AUC of 0.5 by the definition of ties, in every draw, and [0.5, 0.5] would be no finding.
+//!
 //! Each label is sorted once; a resample is then a weight per patient and one walk over the sorted records.
 //! A resample depends on the seed and its number only, so the intervals do not depend on the threads.
 
@@ -22,6 +25,9 @@ pub const LEVEL: f64 = 0.95;
 /// With fewer the bootstrap sees next to none of the variation and its interval would look far too sure.
 pub const MIN_UNITS: usize = 5;
 
+/// Of fewer draws the ends of an interval are those of the outermost two or three.
+pub const MIN_DRAWS: usize = 100;
+
 /// What a resample draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +38,49 @@ pub enum Unit {
     Record,
 }
 
+/// Why an AUC has no interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NoInterval {
+    /// There is no AUC either.
+    #[error("no positive or no negative record")]
+    NoAuc,
+    /// Every record has the same score, whatever is on it.
+    #[error("the same score whatever the image")]
+    SameScore,
+    /// Nobody else was seen.
+    #[error("all records are of one patient")]
+    OnePatient,
+    /// Too few to see how they vary: fewer than [`MIN_UNITS`].
+    #[error("only {positive} {unit}s with it and {negative} without, of {MIN_UNITS} that an interval takes")]
+    FewUnits {
+        /// What was counted.
+        unit: Unit,
+        /// Units with a positive record.
+        positive: usize,
+        /// Units with a negative record.
+        negative: usize,
+    },
+    /// Fewer draws than [`MIN_DRAWS`].
+    #[error("{resamples} resamples, of {MIN_DRAWS} that an interval takes")]
+    FewDraws {
+        /// How many were asked for.
+        resamples: u32,
+    },
+    /// Every draw gives 0 or every draw gives 1, which says little of other patients.
+    #[error("the scores separate the classes, so every resample gives the same AUC")]
+    Separated,
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unit::Patient => "patient",
+            Unit::Record => "record",
+        })
+    }
+}
+
 /// Intervals as `[low, high]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AucIntervals {
@@ -39,7 +88,7 @@ pub struct AucIntervals {
     pub unit: Unit,
     /// How many distinct units there are.
     pub units: usize,
-    /// Of each label's AUC, over the resamples that define it; none below [`MIN_UNITS`].
+    /// Of each label's AUC, over the resamples that define it; none where [`no_interval`] says why.
     pub labels: Vec<Option<[f64; 2]>>,
     /// Of the macro-AUC, which in a resample is the mean over the labels that the resample defines; none
     /// if no label has an interval.
@@ -63,14 +112,28 @@ pub fn auc_intervals(
         (0..scores.num_labels()).map(|label| SortedLabel::new(scores, label, &units)).collect();
     let drawn = draw_all(&labels, units.count, resamples, seed, available_threads());
 
-    let of_label = |(at, label): (usize, &SortedLabel)| {
-        let sure = label.enough_units(units.count);
-        interval(drawn.iter().filter_map(|aucs| aucs[at])).filter(|_| sure)
+    let of_label = |(at, label): (usize, &SortedLabel)| match label.no_interval(&units, resamples) {
+        Some(_) => None,
+        None => interval(drawn.iter().filter_map(|aucs| aucs[at])),
     };
     let of_labels: Vec<_> = labels.iter().enumerate().map(of_label).collect();
     let any = of_labels.iter().any(Option::is_some);
     let macro_auc = interval(drawn.iter().filter_map(|aucs| mean_of_defined(aucs))).filter(|_| any);
     Ok(AucIntervals { unit: units.unit, units: units.count, labels: of_labels, macro_auc })
+}
+
+/// Why [`auc_intervals`] with the same arguments gives a label no interval; none if it gives one.
+///
+/// # Errors
+/// If there is not one patient per record.
+pub fn no_interval(
+    scores: Scores<'_>,
+    label: usize,
+    patients: Option<&[u32]>,
+    resamples: u32,
+) -> Result<Option<NoInterval>> {
+    let units = Units::new(scores.num_records(), patients)?;
+    Ok(SortedLabel::new(scores, label, &units).no_interval(&units, resamples))
 }
 
 pub(crate) fn available_threads() -> usize {
@@ -79,7 +142,7 @@ pub(crate) fn available_threads() -> usize {
 
 /// Who the records belong to, numbered from 0 without gaps.
 pub(crate) struct Units {
-    unit: Unit,
+    pub(crate) unit: Unit,
     pub(crate) of_record: Vec<usize>,
     pub(crate) count: usize,
 }
@@ -127,14 +190,36 @@ impl SortedLabel {
 
     /// Whether both classes have [`MIN_UNITS`].
     pub(crate) fn enough_units(&self, units: usize) -> bool {
-        [true, false].iter().all(|&class| {
-            let mut seen = vec![false; units];
-            self.0
-                .iter()
-                .filter(|record| record.positive == class)
-                .for_each(|record| seen[record.unit] = true);
-            seen.iter().filter(|&&seen| seen).count() >= MIN_UNITS
-        })
+        [true, false].iter().all(|&class| self.units_of(class, units) >= MIN_UNITS)
+    }
+
+    fn units_of(&self, class: bool, units: usize) -> usize {
+        let mut seen = vec![false; units];
+        self.0.iter().filter(|record| record.positive == class).for_each(|record| seen[record.unit] = true);
+        seen.iter().filter(|&&seen| seen).count()
+    }
+
+    fn has_one_score(&self) -> bool {
+        self.0.iter().filter(|record| record.ends_tie).count() == 1
+    }
+
+    fn no_interval(&self, units: &Units, resamples: u32) -> Option<NoInterval> {
+        let [positive, negative] = [true, false].map(|class| self.units_of(class, units.count));
+        if positive == 0 || negative == 0 {
+            Some(NoInterval::NoAuc)
+        } else if self.has_one_score() {
+            Some(NoInterval::SameScore)
+        } else if units.unit == Unit::Patient && units.count == 1 {
+            Some(NoInterval::OnePatient)
+        } else if positive < MIN_UNITS || negative < MIN_UNITS {
+            Some(NoInterval::FewUnits { unit: units.unit, positive, negative })
+        } else if (resamples as usize) < MIN_DRAWS {
+            Some(NoInterval::FewDraws { resamples })
+        } else {
+            let separated =
+                self.weighted_auc(&vec![1; units.count]).is_some_and(|auc| auc == 0.0 || auc == 1.0);
+            separated.then_some(NoInterval::Separated)
+        }
     }
 
     /// The AUC if each unit's records were there as often as its weight says.
@@ -182,12 +267,18 @@ fn draw_weights(weights: &mut [u32], random: &mut SplitMix64) {
     (0..weights.len()).for_each(|_| weights[random.below(weights.len())] += 1);
 }
 
+/// The middle share of [`LEVEL`]; none of fewer than [`MIN_DRAWS`].
+pub(crate) fn interval(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+    let values: Vec<_> = values.collect();
+    if values.len() < MIN_DRAWS { None } else { percentiles(values.into_iter()) }
+}
+
 /// The middle share of [`LEVEL`]; none of nothing.
-pub(crate) fn interval(aucs: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
-    let mut aucs: Vec<_> = aucs.collect();
-    aucs.sort_unstable_by(f64::total_cmp);
+pub(crate) fn percentiles(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - LEVEL) / 2.0;
-    Some([quantile(&aucs, tail)?, quantile(&aucs, 1.0 - tail)?])
+    Some([quantile(&values, tail)?, quantile(&values, 1.0 - tail)?])
 }
 
 /// Linear between the two nearest of the sorted values, as numpy's `percentile` does; none of nothing.
@@ -211,6 +302,42 @@ mod tests {
         check(&[1.0, 2.0, 4.0], 0.0, Some(1.0));
         check(&[1.0, 2.0, 4.0], 0.75, Some(3.0));
         check(&[1.0, 2.0, 4.0], 1.0, Some(4.0));
+    }
+
+    #[test]
+    fn what_has_no_interval_says_why() {
+        let check =
+            |values: &dyn Fn(u16) -> f32, truth: &dyn Fn(u16) -> f32, patients, resamples, expected| {
+                let (values, truth): (Vec<_>, Vec<_>) = (0..40).map(|at| (values(at), truth(at))).unzip();
+                let scores = Scores::new(&values, &truth, 1).expect("valid");
+                let why = no_interval(scores, 0, patients, resamples).expect("one patient per record");
+                assert_eq!(why, expected);
+                let found = auc_intervals(scores, patients, resamples, 0).expect("one patient per record");
+                assert_eq!(
+                    (found.labels[0].is_none(), found.macro_auc.is_none()),
+                    (why.is_some(), why.is_some())
+                );
+            };
+        let mixed = |at: u16| f32::from(at * 7 % 13);
+        let half = |at: u16| f32::from(at % 2);
+        let pairs: Vec<u32> = (0..40).map(|at| at / 2).collect();
+        check(&mixed, &half, Some(&pairs[..]), 100, None);
+        check(&mixed, &half, None, 100, None);
+        check(&mixed, &|_| 0.0, None, 100, Some(NoInterval::NoAuc));
+        check(&mixed, &|_| f32::NAN, None, 100, Some(NoInterval::NoAuc));
+        check(&|_| -2.0, &half, Some(&pairs[..]), 1000, Some(NoInterval::SameScore));
+        check(&half, &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
+        check(&|at| -half(at), &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
+        check(&mixed, &half, Some(&[7; 40][..]), 1000, Some(NoInterval::OnePatient));
+        check(&mixed, &half, Some(&pairs[..]), 99, Some(NoInterval::FewDraws { resamples: 99 }));
+        check(&mixed, &half, None, 0, Some(NoInterval::FewDraws { resamples: 0 }));
+        let few = |unit, positive, negative| Some(NoInterval::FewUnits { unit, positive, negative });
+        let rare = |at: u16| f32::from(u8::from(at < 8));
+        check(&mixed, &rare, Some(&pairs[..]), 1000, few(Unit::Patient, 4, 16));
+        check(&mixed, &|at| 1.0 - rare(at), Some(&pairs[..]), 1000, few(Unit::Patient, 16, 4));
+        check(&mixed, &|at| f32::from(u8::from(at < 4)), None, 1000, few(Unit::Record, 4, 36));
+        let said = few(Unit::Patient, 4, 16).expect("just made").to_string();
+        assert_eq!(said, "only 4 patients with it and 16 without, of 5 that an interval takes");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Two models on the same records: differences of AUC with intervals and p-values.
 //!
-//! The intervals come from the bootstrap by patient with the same draws for both models, the labels' p-values from
-//! [`mod@crate::delong`]. Fourteen p-values are fourteen chances of a false alarm, so Holm's (Scandinavian Journal
+//! The intervals come from the bootstrap by patient with the same draws for both models, the labels' p-values (and,
+//! where no resamples are asked for, their intervals) from [`mod@crate::delong`]. Where two models rank the records
+//! alike there is neither: that they do so on these records is no certainty about others. Fourteen p-values are fourteen chances of a false alarm, so Holm's (Scandinavian Journal
 //! of Statistics 6, 1979) stand beside them.
 
-use crate::bootstrap::{SortedLabel, Units, available_threads, draw_all, interval};
-use crate::delong::{check_same_truth, difference_of_same};
+use crate::bootstrap::{SortedLabel, Unit, Units, available_threads, draw_all, interval};
+use crate::delong::{check_same_truth, delong_difference};
 use crate::mean::mean_of_defined;
 use crate::{Result, Scores, auc};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 /// How two models differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// What was drawn, and what p-values count as independent.
+    pub unit: Unit,
+    /// How many distinct units there are.
+    pub units: usize,
     /// Of the macro-AUCs, over the labels that both define; its p-value is the bootstrap's.
     pub macro_auc: Difference,
     /// Of each label's AUCs.
@@ -28,9 +33,11 @@ pub struct Difference {
     pub b: Option<f64>,
     /// The first less the second.
     pub difference: Option<f64>,
-    /// Low and high end of what the difference could be on other patients.
+    /// Low and high end of what the difference could be on other patients. None with few of them
+    /// ([`crate::bootstrap::MIN_UNITS`]) or few draws, and where both models rank alike.
     pub interval: Option<[f64; 2]>,
-    /// Chance of a difference at least this large between equally good models.
+    /// Chance of a difference at least this large between equally good models; none where there could be no
+    /// interval.
     pub p_value: Option<f64>,
     /// The same for all labels together, by Holm's rule; none for the macro-AUC, which is one test.
     pub p_value_holm: Option<f64>,
@@ -63,12 +70,14 @@ pub fn compare(
     for label in 0..num_labels {
         let (a_auc, b_auc) = (auc(&a.column(label)), auc(&b.column(label)));
         let sure = both[label].enough_units(units.count);
+        let delong = delong_difference(a, b, label, patients)?.filter(|_| sure);
+        let drawn = || interval(apart.iter().filter_map(|labels| labels[label]));
         labels.push(Difference {
             a: a_auc,
             b: b_auc,
             difference: a_auc.zip(b_auc).map(|(a, b)| a - b),
-            interval: interval(apart.iter().filter_map(|labels| labels[label])).filter(|_| sure),
-            p_value: difference_of_same(a, b, label, patients)?.map(|found| found.p_value).filter(|_| sure),
+            interval: delong.and_then(|delong| if resamples == 0 { Some(delong.interval) } else { drawn() }),
+            p_value: delong.map(|delong| delong.p_value),
             p_value_holm: None,
         });
     }
@@ -77,16 +86,17 @@ pub fn compare(
         mean_of_defined(&labels.iter().map(figure).collect::<Vec<_>>())
     };
     let means: Vec<f64> = apart.iter().filter_map(|labels| mean_of_defined(labels)).collect();
-    let any = labels.iter().any(|label| label.interval.is_some());
+    let of_draws =
+        interval(means.iter().copied()).filter(|_| labels.iter().any(|label| label.interval.is_some()));
     let macro_auc = Difference {
         a: mean(|label| label.a),
         b: mean(|label| label.b),
         difference: mean(|label| label.difference),
-        interval: interval(means.iter().copied()).filter(|_| any),
-        p_value: p_of_draws(&means).filter(|_| any),
+        interval: of_draws,
+        p_value: of_draws.and_then(|_| p_of_draws(&means)),
         p_value_holm: None,
     };
-    Ok(Comparison { macro_auc, labels })
+    Ok(Comparison { unit: units.unit, units: units.count, macro_auc, labels })
 }
 
 /// Twice the share of draws on the far side of 0, the observed data counted as one more draw.
@@ -131,8 +141,8 @@ mod tests {
         let (sharp, blunt, truth, patients) = example();
         let scores = |values| Scores::new(values, &truth, 1).expect("valid");
         let same = compare(scores(&sharp), scores(&sharp), Some(&patients), 200, 1).expect("same records");
-        assert_eq!((same.macro_auc.difference, same.macro_auc.p_value), (Some(0.0), Some(1.0)));
-        assert_eq!(same.labels[0].interval, Some([0.0, 0.0]));
+        assert_eq!((same.macro_auc.difference, same.macro_auc.p_value), (Some(0.0), None));
+        assert_eq!((same.labels[0].interval, same.macro_auc.interval), (None, None));
         let found = compare(scores(&sharp), scores(&blunt), Some(&patients), 1000, 1).expect("same records");
         let macro_auc = found.macro_auc;
         assert!(macro_auc.interval.is_some_and(|[low, _]| low > 0.0), "{macro_auc:?}");
@@ -142,6 +152,53 @@ mod tests {
         let [low, high] = macro_auc.interval.expect("seen above");
         let [other_low, other_high] = turned.macro_auc.interval.expect("as many records");
         assert!((low + other_high).abs() < 1e-12 && (high + other_low).abs() < 1e-12);
+    }
+
+    /// Every record twice, by the same patient, is no new evidence; as records it would look like some.
+    #[test]
+    fn copies_of_every_record_change_nothing_when_the_patient_is_known() {
+        let (sharp, blunt, truth, patients) = example();
+        let twice = |values: &[f32]| values.repeat(2);
+        let (sharp2, blunt2, truth2) = (twice(&sharp), twice(&blunt), twice(&truth));
+        let once = |values| Scores::new(values, &truth, 1).expect("valid");
+        let copied = |values| Scores::new(values, &truth2, 1).expect("valid");
+        let patients2 = patients.repeat(2);
+        for resamples in [500, 0] {
+            let expected = compare(once(&sharp), once(&blunt), Some(&patients), resamples, 1).expect("same");
+            let compared = |patients| {
+                compare(copied(&sharp2), copied(&blunt2), patients, resamples, 1).expect("same records")
+            };
+            let found = compared(Some(&patients2[..]));
+            assert_eq!((found.unit, found.units), (Unit::Patient, 20));
+            assert_eq!(found.macro_auc, expected.macro_auc);
+            let (found, expected) = (found.labels[0], expected.labels[0]);
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{resamples}: {a} is not {b}");
+            let ends = |found: Difference| found.interval.expect("ten patients of each class");
+            close(ends(found)[0], ends(expected)[0]);
+            close(ends(found)[1], ends(expected)[1]);
+            close(found.p_value.expect("they differ"), expected.p_value.expect("they differ"));
+            let by_record = compared(None);
+            let width = |found: Difference| ends(found)[1] - ends(found)[0];
+            assert!(width(by_record.labels[0]) < 0.9 * width(expected), "{by_record:?}");
+            assert!(by_record.labels[0].p_value < found.p_value, "{by_record:?}");
+            assert_eq!(by_record.unit, Unit::Record);
+        }
+    }
+
+    #[test]
+    fn without_resamples_the_intervals_are_delongs_and_few_draws_have_none() {
+        let (sharp, blunt, truth, patients) = example();
+        let scores = |values| Scores::new(values, &truth, 1).expect("valid");
+        let of = |resamples| {
+            compare(scores(&sharp), scores(&blunt), Some(&patients), resamples, 1).expect("same records")
+        };
+        let delong = delong_difference(scores(&sharp), scores(&blunt), 0, Some(&patients));
+        let delong = delong.expect("one patient per record").expect("they differ");
+        assert_eq!(of(0).labels[0].interval, Some(delong.interval));
+        assert_eq!((of(0).macro_auc.interval, of(0).macro_auc.p_value), (None, None));
+        assert_eq!((of(99).labels[0].interval, of(99).macro_auc.p_value), (None, None));
+        assert_eq!(of(99).labels[0].p_value, Some(delong.p_value));
+        assert!(of(100).labels[0].interval.is_some());
     }
 
     #[test]

@@ -16,22 +16,23 @@ pub struct DeLong {
     pub auc: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// At 95 %, symmetric on the log-odds scale so that it stays between 0 and 1; none where the AUC is 0 or 1.
+    /// At 95 %, symmetric on the log-odds scale so that it stays between 0 and 1; none where the AUC is 0 or 1, or the
+    /// standard error 0 because all scores are equal.
     pub interval: Option<[f64; 2]>,
 }
 
-/// How far two AUCs on the same records lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AucDifference {
-    /// The first less the second.
-    pub difference: f64,
-    /// Its standard error.
-    pub standard_error: f64,
-    /// At 95 %.
-    pub interval: [f64; 2],
-    /// Chance of a difference at least this large between equally good models; 1 where both rank alike.
-    pub p_value: f64,
+/// How far two AUCs on the same records lie apart, where these records tell: two models that rank alike have a
+/// standard error of 0, which is no certainty about other records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AucDifference {
+    /// At 95 %, of the first less the second.
+    pub(crate) interval: [f64; 2],
+    /// Chance of a difference at least this large between equally good models.
+    pub(crate) p_value: f64,
 }
+
+/// A standard error below this is rounding: placements are multiples of one over twice a class's records.
+const ROUNDING: f64 = 1e-12;
 
 /// The AUC of one label; none with fewer than two patients (records, without `patients`) of either class.
 ///
@@ -42,7 +43,8 @@ pub fn delong(scores: Scores<'_>, label: usize, patients: Option<&[u32]>) -> Res
     let auc = placements.auc();
     Ok(placements.variance().map(|variance| {
         let standard_error = variance.sqrt();
-        DeLong { auc, standard_error, interval: on_log_odds(auc, standard_error) }
+        let interval = on_log_odds(auc, standard_error).filter(|_| standard_error > ROUNDING);
+        DeLong { auc, standard_error, interval }
     }))
 }
 
@@ -54,23 +56,12 @@ fn on_log_odds(auc: f64, standard_error: f64) -> Option<[f64; 2]> {
     })
 }
 
-/// The AUC of `a` less that of `b` for one label of the same records; none with fewer than two patients of either
-/// class.
+/// The AUC of `a` less that of `b` for one label, for scores that are known to be of the same records
+/// ([`check_same_truth`]); none with fewer than two patients of either class, or a standard error of 0.
 ///
 /// # Errors
-/// If the two are not of the same records: other shapes or other truths; or not one patient per record.
-pub fn delong_difference(
-    a: Scores<'_>,
-    b: Scores<'_>,
-    label: usize,
-    patients: Option<&[u32]>,
-) -> Result<Option<AucDifference>> {
-    check_same_truth(a, b)?;
-    difference_of_same(a, b, label, patients)
-}
-
-/// For scores that are known to be of the same records.
-pub(crate) fn difference_of_same(
+/// If there is not one patient per record.
+pub(crate) fn delong_difference(
     a: Scores<'_>,
     b: Scores<'_>,
     label: usize,
@@ -80,15 +71,12 @@ pub(crate) fn difference_of_same(
     let Some((a, b)) = a.zip(b) else { return Ok(None) };
     let apart = a.minus(&b);
     let difference = apart.auc();
-    Ok(apart.variance().map(|variance| {
-        let standard_error = variance.sqrt();
+    let standard_error = apart.variance().map(f64::sqrt).filter(|&error| error > ROUNDING);
+    Ok(standard_error.map(|standard_error| {
         let half = Z * standard_error;
-        let p_value = if difference == 0.0 { 1.0 } else { two_sided_p(difference / standard_error) };
         AucDifference {
-            difference,
-            standard_error,
             interval: [difference - half, difference + half],
-            p_value,
+            p_value: two_sided_p(difference / standard_error),
         }
     }))
 }
@@ -324,7 +312,9 @@ mod tests {
             let truth = truth_of(&rows);
             let (a, b): (Vec<_>, Vec<_>) = rows.iter().map(|row| (row.0, row.1)).unzip();
             let found = delong_difference(scores(&a, &truth), scores(&b, &truth), 0, Some(patients));
-            let found = found.expect("same records").expect("two patients of each class").standard_error;
+            let found = found.expect("one patient per record").map_or(0.0, |found| {
+                (found.interval[1] - found.interval[0]) / (2.0 * Z)
+            });
             let expected = expected.expect("assumed").max(0.0).sqrt();
             // The root of a variance of nothing but rounding.
             prop_assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
@@ -339,18 +329,29 @@ mod tests {
     fn a_model_does_not_differ_from_itself() {
         let (values, truth) = ([1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 1.0, 0.0, 1.0, 1.0]);
         let one = scores(&values, &truth);
-        let found = delong_difference(one, one, 0, None).expect("same records").expect("two of each class");
-        assert_eq!((found.difference, found.standard_error, found.p_value), (0.0, 0.0, 1.0));
-        let turned = [5.0, 4.0, 3.0, 2.0, 1.0];
-        let found = delong_difference(one, scores(&turned, &truth), 0, None).expect("same").expect("enough");
-        assert!(found.difference > 0.0 && found.p_value < 1.0, "{found:?}");
+        let difference = |a, b| delong_difference(a, b, 0, None).expect("as many records");
+        assert_eq!(difference(one, one), None, "a standard error of 0 is no certainty");
+        let [doubled, turned] = [[2.0, 4.0, 6.0, 8.0, 10.0], [5.0, 4.0, 3.0, 2.0, 1.0]];
+        assert_eq!(difference(one, scores(&doubled, &truth)), None, "they rank alike");
+        let found = difference(one, scores(&turned, &truth)).expect("enough");
+        assert!(found.interval[1] > 0.0 && found.p_value < 1.0, "{found:?}");
+        // A perfect model and a constant one differ by one half in every record.
+        let truth = [0.0, 0.0, 0.0, 1.0, 1.0];
+        assert_eq!(difference(scores(&values, &truth), scores(&[3.0; 5], &truth)), None);
+    }
+
+    #[test]
+    fn equal_scores_have_an_auc_of_one_half_and_no_interval() {
+        let found = delong(scores(&[-1.5; 7], &[0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0]), 0, None);
+        let found = found.expect("no patients to count").expect("two of each class");
+        assert_eq!((found.auc, found.interval), (0.5, None));
     }
 
     #[test]
     fn other_records_are_refused_and_too_few_have_no_error() {
         let truth = [0.0, 1.0, 0.0];
         let (a, b) = (scores(&[1.0, 2.0, 3.0], &truth), scores(&[1.0, 2.0, 3.0], &[0.0, 1.0, 1.0]));
-        assert_eq!(delong_difference(a, b, 0, None), Err(Error::OtherRecords { record: 2, label: 0 }));
+        assert_eq!(check_same_truth(a, b), Err(Error::OtherRecords { record: 2, label: 0 }));
         assert_eq!(delong(a, 0, None), Ok(None)); // one positive
     }
 }

@@ -12,7 +12,8 @@ const T: [f64; 30] = [
 /// none.
 pub fn mean_interval(values: &[f64]) -> Option<(f64, Option<[f64; 2]>)> {
     let centre = mean(values.iter().copied())?;
-    let half = (values.len() > 1).then(|| t(values.len() as f64 - 1.0) * standard_error(values, centre));
+    let half = (values.len() > 1)
+        .then(|| student_quantile(values.len() as f64 - 1.0) * standard_error(values, centre));
     Some((centre, half.map(|half| [centre - half, centre + half])))
 }
 
@@ -28,7 +29,7 @@ pub fn difference_interval(a: &[f64], b: &[f64]) -> Option<(f64, Option<[f64; 2]
     let sum = of_a + of_b;
     let share = |variance: f64, count: usize| variance * variance / (count as f64 - 1.0);
     let freedom = if sum > 0.0 { sum * sum / (share(of_a, a.len()) + share(of_b, b.len())) } else { 1.0 };
-    let half = t(freedom) * sum.sqrt();
+    let half = student_quantile(freedom) * sum.sqrt();
     Some((difference, Some([difference - half, difference + half])))
 }
 
@@ -39,7 +40,7 @@ fn standard_error(values: &[f64], centre: f64) -> f64 {
 
 /// The quantile 0.975; between whole degrees of freedom linear in their inverse, which is a little too wide, never
 /// too narrow.
-fn t(freedom: f64) -> f64 {
+pub(crate) fn student_quantile(freedom: f64) -> f64 {
     const NORMAL: f64 = 1.959_964;
     let last = T.len() as f64;
     if freedom >= last {
@@ -80,6 +81,7 @@ mod tests {
 
     #[test]
     fn many_degrees_of_freedom_come_to_the_normal_quantile() {
+        let t = student_quantile;
         assert!(
             (t(60.0) - 2.000).abs() < 2e-3 && (t(120.0) - 1.980).abs() < 2e-3 && (t(1e9) - 1.96).abs() < 1e-3
         );

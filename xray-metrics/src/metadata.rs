@@ -5,7 +5,7 @@
 
 use crate::logistic::Logistic;
 use crate::mean::mean_of_defined;
-use crate::{Column, TestScores, ValidationScores, auc};
+use crate::{Column, Comparison, Result, Scores, TestScores, ValidationScores, auc, compare};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -24,10 +24,39 @@ pub struct Metadata<'a> {
 /// How far metadata alone go on the test records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetadataBaseline {
+    /// Validation records that it was fitted on. There are many fewer than a network had, so a fair share of what it
+    /// lacks may be theirs.
+    pub fitted_on: u64,
     /// Mean over the labels that define it.
     pub macro_auc: Option<f64>,
     /// One per label; null where validation or test records are of one class.
     pub labels: Vec<Option<f64>>,
+    /// Its logits of the test records, row-major `[records, labels]`; NaN for a label that has no regression.
+    #[serde(skip)]
+    pub logits: Vec<f32>,
+}
+
+impl MetadataBaseline {
+    /// A model beside it on the test records that it ranked, patient by patient, on the labels that both define:
+    /// `a` is the model, `b` the metadata. See [`compare`] for the rest.
+    ///
+    /// # Errors
+    /// If the model was scored on another number of records or labels, or there is not one patient per record.
+    pub fn beside(
+        &self,
+        model: TestScores<'_>,
+        patients: Option<&[u32]>,
+        resamples: u32,
+        seed: u64,
+    ) -> Result<Comparison> {
+        let model = model.scores();
+        let masked = |(&truth, logit): (&f32, &f32)| if logit.is_nan() { f32::NAN } else { truth };
+        let truth: Vec<f32> = model.truth().iter().zip(&self.logits).map(masked).collect();
+        let own: Vec<f32> =
+            self.logits.iter().map(|&logit| if logit.is_nan() { 0.0 } else { logit }).collect();
+        let of = |logits| Scores::new(logits, &truth, model.num_labels());
+        compare(of(model.values())?, of(&own)?, patients, resamples, seed)
+    }
 }
 
 /// Fits on the validation records (the truth is the only part of their scores that counts) and ranks the test
@@ -44,15 +73,31 @@ pub fn metadata_baseline(
         return None;
     }
     let (val_features, test_features) = (encoding.features(val.1), encoding.features(test.1));
-    let label = |label: usize| {
+    let (records, num_labels) = (test.0.num_records(), test.0.num_labels());
+    assert_eq!(test_features.len(), records * encoding.width(), "metadata of every record");
+    let mut logits = vec![f32::NAN; records * num_labels];
+    let mut labels = Vec::with_capacity(num_labels);
+    for label in 0..num_labels {
         let (features, truth) = known(&val_features, encoding.width(), val.0.truth_of(label));
-        let fitted = Logistic::fit(&features, &truth, encoding.width())?;
-        let (features, truth) = known(&test_features, encoding.width(), test.0.truth_of(label));
-        let logits = features.chunks_exact(encoding.width()).map(|row| fitted.logit(row)).collect();
-        auc(&Column::new(logits, truth).ok()?)
-    };
-    let labels: Vec<_> = (0..test.0.num_labels()).map(label).collect();
-    Some(MetadataBaseline { macro_auc: mean_of_defined(&labels), labels })
+        let Some(fitted) = Logistic::fit(&features, &truth, encoding.width()) else {
+            labels.push(None);
+            continue;
+        };
+        for (record, row) in test_features.chunks_exact(encoding.width()).enumerate() {
+            logits[record * num_labels + label] = fitted.logit(row) as f32;
+        }
+        labels.push(auc_of(&logits, test.0, label));
+    }
+    let fitted_on = val.0.num_records() as u64;
+    Some(MetadataBaseline { fitted_on, macro_auc: mean_of_defined(&labels), labels, logits })
+}
+
+fn auc_of(logits: &[f32], test: TestScores<'_>, label: usize) -> Option<f64> {
+    let of_label = logits.iter().skip(label).step_by(test.num_labels());
+    let rows =
+        of_label.zip(test.truth_of(label)).filter_map(|(&logit, truth)| Some((f64::from(logit), truth?)));
+    let (logits, truth) = rows.unzip();
+    auc(&Column::new(logits, truth).ok()?)
 }
 
 /// The rows whose truth is known.
@@ -144,7 +189,36 @@ mod tests {
             (ValidationScores::new(val), of(&val_views)),
             (TestScores::new(turned), of(&test_views)),
         );
-        assert_eq!(found.expect("views").labels, [Some(0.0)]);
+        let found = found.expect("views");
+        assert_eq!((&found.labels[..], found.fitted_on), (&[Some(0.0)][..], 4));
+    }
+
+    /// Forty patients with two records each. Metadata rank the first label as well as the model; validation has
+    /// nobody with the second, and test nobody with the third.
+    #[test]
+    fn the_model_stands_beside_it_on_the_labels_that_both_define() {
+        let records = 80_usize;
+        let view = |at: usize| if at / 2 % 4 < 2 { "AP" } else { "PA" };
+        let views: Vec<String> = (0..records).map(|at| view(at).to_owned()).collect();
+        let (sexes, ages) = (texts(&["F"; 80]), [f32::NAN; 80]);
+        let metadata = Metadata { sexes: &sexes, ages: &ages, views: &views };
+        let sick = |at: usize| f32::from(u8::from(view(at) == "AP" || at / 2 % 8 == 3));
+        let odd = |at: usize| f32::from(u8::from(at / 2 % 2 == 1));
+        let truth = |of: &dyn Fn(usize) -> [f32; 3]| (0..records).flat_map(of).collect::<Vec<_>>();
+        let (val, test) = (truth(&|at| [sick(at), 0.0, odd(at)]), truth(&|at| [sick(at), odd(at), 0.0]));
+        let logits = truth(&|at| [f32::from(u8::from(view(at) == "AP")), odd(at), 0.0]);
+        let scores = |truth| Scores::new(&logits, truth, 3).expect("valid");
+        let (val, test) = (ValidationScores::new(scores(&val)), TestScores::new(scores(&test)));
+        let baseline = metadata_baseline((val, metadata), (test, metadata)).expect("views");
+        let patients: Vec<u32> = (0..80).map(|at| at / 2).collect();
+        let found = baseline.beside(test, Some(&patients), 200, 0).expect("of the same records");
+        assert_eq!(found.units, 40);
+        assert_eq!(found.labels[0].a, found.labels[0].b);
+        assert_eq!((found.labels[0].a, found.macro_auc.a), (baseline.labels[0], baseline.labels[0]));
+        assert_eq!(found.labels[1].a, None, "the model's 1.0 has nothing beside it");
+        assert_eq!((baseline.labels[1], baseline.labels[2], found.labels[2].b), (None, None, None));
+        let other = Scores::new(&[0.0; 3], &[1.0; 3], 3).expect("valid");
+        baseline.beside(TestScores::new(other), None, 0, 0).expect_err("other records");
     }
 
     #[test]

@@ -20,11 +20,11 @@ pub enum Rule {
     Youden,
     /// `max-f1`: the highest F1.
     MaxF1,
-    /// `sensitivity>=0.9`: this sensitivity or more, at the best specificity.
+    /// `sensitivity>=0.9`: this sensitivity or more, at the best specificity; of equals the more sensitive.
     Sensitivity(f64),
-    /// `specificity>=0.9`: this specificity or more, at the best sensitivity.
+    /// `specificity>=0.9`: this specificity or more, at the best sensitivity; of equals the more specific.
     Specificity(f64),
-    /// `ppv>=0.3`: this positive predictive value or more, at the best sensitivity.
+    /// `ppv>=0.3`: this positive predictive value or more, at the best sensitivity; of equals the more specific.
     Ppv(f64),
     /// `lowest-positive`: the lowest score of any positive, as the original project had it. One odd record
     /// decides, so it is here for comparison only.

@@ -30,6 +30,16 @@ impl<'a> Scores<'a> {
         Ok(Scores { scores, labels, num_labels })
     }
 
+    /// All scores, row-major.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.scores
+    }
+
+    /// All labels, row-major.
+    pub(crate) fn truth(&self) -> &'a [f32] {
+        self.labels
+    }
+
     /// Rows.
     pub fn num_records(&self) -> usize {
         self.scores.len() / self.num_labels
@@ -144,6 +154,11 @@ impl Column {
         self.scores.iter().copied().zip(self.positive.iter().copied())
     }
 
+    /// Whether there are records, all with one score.
+    pub(crate) fn has_one_score(&self) -> bool {
+        self.scores.first().is_some_and(|first| self.scores.iter().all(|score| score == first))
+    }
+
     /// The records in ascending order of score, tied ones counted together.
     pub(crate) fn ties(&self) -> Vec<LabelCounts> {
         let mut rows: Vec<_> = self.iter().collect();
@@ -234,6 +249,18 @@ mod tests {
         let column = Column::new(vec![0.0, 2.0, -0.0, -1.0], vec![true, false, false, true]).expect("valid");
         let counts = |positives, negatives| LabelCounts { positives, negatives, unknown: 0 };
         assert_eq!(column.ties(), [counts(1, 0), counts(1, 1), counts(0, 1)]);
+    }
+
+    #[test]
+    fn equal_scores_are_told_from_nearly_equal_ones() {
+        let check = |scores: &[f64], expected| {
+            let column = Column::new(scores.to_vec(), vec![true; scores.len()]).expect("valid");
+            assert_eq!(column.has_one_score(), expected, "{scores:?}");
+        };
+        check(&[], false);
+        check(&[-1.5], true);
+        check(&[0.0, -0.0, 0.0], true);
+        check(&[1.0, 1.0, 1.0 + f64::EPSILON], false);
     }
 
     #[test]

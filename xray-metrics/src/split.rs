@@ -39,6 +39,11 @@ impl<'a> ValidationScores<'a> {
         self.0.column(label)
     }
 
+    /// Rows.
+    pub(crate) fn num_records(&self) -> usize {
+        self.0.num_records()
+    }
+
     /// The truth of a label on all records; none where it is unknown.
     pub(crate) fn truth_of(&self, label: usize) -> impl ExactSizeIterator<Item = Option<bool>> {
         self.0.truth_of(label)
@@ -62,6 +67,16 @@ impl<'a> TestScores<'a> {
 
     pub(crate) fn column(&self, label: usize) -> Column {
         self.0.column(label)
+    }
+
+    /// Rows.
+    pub(crate) fn num_records(&self) -> usize {
+        self.0.num_records()
+    }
+
+    /// All of them, for figures that fit nothing.
+    pub(crate) fn scores(&self) -> Scores<'a> {
+        self.0
     }
 
     /// The truth of a label on all records; none where it is unknown.

@@ -6,10 +6,14 @@
 //! is no lower one, where `f32` has no number between the two, and for [`Rule::LowestPositive`]. Thresholds
 //! are `f32` as the scores are, so that no later rounding moves a record to the other side.
 //!
-//! Of equally good thresholds the highest is taken, which calls the fewest records positive.
+//! `sensitivity>=S` takes the most specific cut that reaches S and, of equals, the more sensitive; `specificity>=S`
+//! and `ppv>=P` the most sensitive and, of equals, the more specific. So no cut that reaches the bound is better in
+//! one and as good in the other. For the other rules, of equally good cuts the highest is taken, which calls the
+//! fewest records positive.
 
 use crate::{Column, Confusion, Rule, ValidationScores};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 /// What a rule made of one label.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,8 +98,11 @@ fn choose(cuts: &[Cut], rule: Rule) -> Result<usize, Undefined> {
     match rule {
         Rule::Youden => best(cuts, |calls| Some(youden(calls))),
         Rule::MaxF1 => best(cuts, Confusion::f1),
-        Rule::Sensitivity(least) => cuts.iter().position(|(_, calls)| calls.sensitivity() >= Some(least)),
-        Rule::Specificity(least) => cuts.iter().rposition(|(_, calls)| calls.specificity() >= Some(least)),
+        Rule::Sensitivity(least) => most_specific(cuts, |calls| calls.sensitivity() >= Some(least)),
+        // The first of the most sensitive calls the fewest negatives positive.
+        Rule::Specificity(least) => {
+            best(cuts, |calls| (calls.specificity() >= Some(least)).then(|| found(calls)))
+        }
         Rule::Ppv(least) => best(cuts, |calls| (calls.ppv() >= Some(least)).then(|| found(calls))),
         Rule::LowestPositive => best(cuts, |calls| Some(found(calls))),
     }
@@ -107,6 +114,13 @@ fn best(cuts: &[Cut], figure: impl Fn(&Confusion) -> Option<f64>) -> Option<usiz
     let figures = cuts.iter().enumerate().filter_map(|(at, (_, calls))| Some((at, figure(calls)?)));
     // Of equal ones `max_by` takes the last.
     figures.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(at, _)| at)
+}
+
+/// The last of the allowed cuts with the fewest false alarms, which finds the most.
+fn most_specific(cuts: &[Cut], allowed: impl Fn(&Confusion) -> bool) -> Option<usize> {
+    let allowed = cuts.iter().enumerate().filter(|(_, (_, calls))| allowed(calls));
+    let alarms_and_place = |&(at, (_, calls)): &(usize, &Cut)| (calls.false_positives, Reverse(at));
+    allowed.min_by_key(alarms_and_place).map(|(at, _)| at)
 }
 
 /// Youden's J times positives times negatives: whole numbers, so that equal ones are equal.
@@ -166,11 +180,25 @@ mod tests {
         check("sensitivity>=1", 2.5);
         check("specificity>=1", 7.5);
         check("specificity>=0.8", 5.5);
-        check("specificity>=0.6", 4.5); // though 5.5 finds as many
+        check("specificity>=0.6", 5.5); // 4.5 finds no more, at one more alarm
+        check("specificity>=0.4", 2.5);
         check("ppv>=0.75", 5.5);
         check("ppv>=0.76", 7.5);
         check("ppv>=0.5", 2.5);
         check("lowest-positive", 3.0);
+    }
+
+    /// Each of two cuts at one specificity, or at one sensitivity, reaches the bound.
+    #[test]
+    fn no_cut_that_is_worse_in_one_and_no_better_in_the_other_is_taken() {
+        let check = |rule: &str, rows: &[(f32, bool)], expected| {
+            let rule = rule.parse().expect("a rule");
+            assert_eq!(fit_label(&column(rows), rule), Fitted::Threshold(expected), "{rule}");
+        };
+        let rows = [(5.0, true), (4.0, true), (3.0, false), (2.0, false), (1.0, false)];
+        check("sensitivity>=0.5", &rows, 3.5); // 4.5 has no alarm either, and finds one less
+        check("specificity>=0.3", &rows, 3.5);
+        check("ppv>=0.5", &rows, 3.5);
     }
 
     #[test]
@@ -277,21 +305,37 @@ mod tests {
             let calls = Confusion::at(column, threshold);
             let [sensitivity, specificity, ppv] =
                 [calls.sensitivity(), calls.specificity(), calls.ppv()].map(of);
-            let (allowed, merit) = match rule {
-                Rule::Youden => (true, sensitivity + specificity),
-                Rule::MaxF1 => (true, 2.0 / (1.0 / ppv + 1.0 / sensitivity)),
-                Rule::Sensitivity(least) => (sensitivity >= least, specificity),
-                Rule::Specificity(least) => (specificity >= least, -threshold),
-                Rule::Ppv(least) => (ppv >= least, sensitivity),
-                Rule::LowestPositive => (sensitivity == 1.0, specificity),
+            let (allowed, merits) = match rule {
+                Rule::Youden => (true, [sensitivity + specificity, 0.0]),
+                Rule::MaxF1 => (true, [2.0 / (1.0 / ppv + 1.0 / sensitivity), 0.0]),
+                Rule::Sensitivity(least) => (sensitivity >= least, [specificity, sensitivity]),
+                Rule::Specificity(least) => (specificity >= least, [sensitivity, specificity]),
+                Rule::Ppv(least) => (ppv >= least, [sensitivity, specificity]),
+                Rule::LowestPositive => (sensitivity == 1.0, [specificity, 0.0]),
             };
             // Sums of shares that are equal may differ by rounding.
-            allowed.then_some(((merit * 1e9).round(), threshold, calls))
+            let [first, second] = merits.map(|merit| (merit * 1e9).round());
+            allowed.then_some((first, second, threshold, calls))
         };
-        let better = |a: &(f64, f64, Confusion), b: &(f64, f64, Confusion)| {
-            a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+        type Merit = (f64, f64, f64, Confusion);
+        let better =
+            |a: &Merit, b: &Merit| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2));
+        thresholds.filter_map(merit).max_by(better).map(|(.., calls)| calls)
+    }
+
+    /// Whether a cut of the column reaches the rule's bound and beats `calls` in sensitivity or specificity without
+    /// losing in the other.
+    fn is_dominated(column: &Column, rule: Rule, calls: &Confusion) -> bool {
+        let reaches = |other: &Confusion| match rule {
+            Rule::Sensitivity(least) => other.sensitivity() >= Some(least),
+            Rule::Specificity(least) => other.specificity() >= Some(least),
+            Rule::Ppv(least) => other.ppv() >= Some(least),
+            _ => true,
         };
-        thresholds.filter_map(merit).max_by(better).map(|(_, _, calls)| calls)
+        column.iter().map(|(score, _)| Confusion::at(column, score)).filter(reaches).any(|other| {
+            let (finds, alarms) = (other.true_positives, other.false_positives);
+            finds >= calls.true_positives && alarms <= calls.false_positives && other != *calls
+        })
     }
 
     proptest! {
@@ -315,6 +359,7 @@ mod tests {
                 let fitted = fit_label(&column, rule).threshold();
                 let calls = fitted.map(|threshold| Confusion::at(&column, f64::from(threshold)));
                 prop_assert_eq!(calls, by_brute_force(&column, rule), "{}", rule);
+                prop_assert!(calls.is_none_or(|calls| !is_dominated(&column, rule, &calls)), "{}", rule);
             }
         }
     }

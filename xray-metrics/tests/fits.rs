@@ -2,7 +2,7 @@
 //! file.
 
 use serde_json::Value;
-use xray_metrics::{Logistic, fit_learning_curve};
+use xray_metrics::{Logistic, Trials, fit_learning_curve};
 
 fn golden(kind: &str) -> Vec<Value> {
     let golden: Value =
@@ -36,7 +36,7 @@ fn learning_curves_are_scipys() {
     assert_eq!(cases.len(), 3);
     for case in cases {
         let trainings: Vec<_> = f64s(&case["images"]).into_iter().zip(f64s(&case["score"])).collect();
-        let curve = fit_learning_curve(&trainings, 20, 0).expect("rising").curve;
+        let curve = fit_learning_curve(&trainings, Trials::DrawTheirOwn, 20, 0).expect("rising").curve;
         let squares: f64 =
             trainings.iter().map(|&(images, score)| (curve.score(images) - score).powi(2)).sum();
         let expected = case["squares"].as_f64().expect("a number");

@@ -100,6 +100,9 @@ pub enum Uncalibrated {
         /// Known negative records.
         negatives: u64,
     },
+    /// All records have one score. It says how common the finding was, nothing of any image.
+    #[error("the same score whatever the image, so there is nothing to calibrate")]
+    Constant,
     /// The best fit would turn the ranking around: the model is no better than chance on this label.
     #[error("higher scores do not mean more positives, so no rising curve fits")]
     Falling,
@@ -131,6 +134,9 @@ fn fit_label(column: &Column, method: Method) -> Result<Calibrator, Uncalibrated
     if positives == 0 || negatives == 0 {
         return Err(Uncalibrated::OneClass { positives, negatives });
     }
+    if column.has_one_score() {
+        return Err(Uncalibrated::Constant);
+    }
     match method {
         Method::Temperature => temperature::fit(column),
         Method::Platt => platt::fit(column, positives, negatives),
@@ -149,6 +155,23 @@ mod tests {
             let why = fit_label(&column(true), method).expect_err("no negatives");
             assert_eq!(why, Uncalibrated::OneClass { positives: 2, negatives: 0 });
             fit_label(&column(false), method).expect_err("no positives");
+        }
+    }
+
+    /// Of three records in four negative at a logit below 0, a scale alone would fit.
+    #[test]
+    fn equal_logits_are_left_as_they_are() {
+        for (_, method) in Method::NAMES {
+            for logit in [-3.0, 0.0, 0.7] {
+                let why = |truth: &[bool]| {
+                    let column = Column::new(vec![logit; truth.len()], truth.to_vec()).expect("finite");
+                    fit_label(&column, method)
+                };
+                assert_eq!(why(&[true, false]), Err(Uncalibrated::Constant), "{method} {logit}");
+                let [rare, common] = [[true, false, false, false], [false, true, true, true]];
+                assert_eq!(why(&rare), Err(Uncalibrated::Constant), "{method} {logit}");
+                assert_eq!(why(&common), Err(Uncalibrated::Constant), "{method} {logit}");
+            }
         }
     }
 

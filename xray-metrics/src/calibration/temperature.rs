@@ -61,6 +61,6 @@ mod tests {
     fn what_has_no_best_scale_says_so() {
         assert_eq!(of(&[(1.0, true), (-1.0, false)]), Err(Uncalibrated::Separated));
         assert_eq!(of(&[(-1.0, true), (1.0, false)]), Err(Uncalibrated::Falling));
-        assert_eq!(of(&[(0.0, true), (0.0, false)]), Err(Uncalibrated::Falling));
+        assert_eq!(of(&[(1.0, true), (1.0, false), (0.0, true)]), Err(Uncalibrated::Falling));
     }
 }

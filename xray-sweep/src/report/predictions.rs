@@ -6,7 +6,7 @@ use crate::sweep_dir::SweepDir;
 use std::collections::BTreeSet;
 use xray_artifacts::{Predictions, Split};
 use xray_metrics::{
-    LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc, metadata_baseline,
+    Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc, metadata_baseline,
 };
 
 /// What it said of the records that choose and of those that are reported.
@@ -15,6 +15,9 @@ pub(super) struct BothSplits {
     pub(super) test: Predictions,
 }
 
+/// Of intervals.
+pub(super) const RESAMPLES: u32 = 1000;
+pub(super) const SEED: u64 = 0;
 /// Figures of one model are equal up to the order of a sum.
 const TOLERANCE: f64 = 1e-9;
 
@@ -27,11 +30,8 @@ impl BothSplits {
         }
         let load = |split: Split| -> Result<Predictions, String> {
             let name = format!("predictions-{split}.safetensors");
-            let predictions =
-                Predictions::load(&folder.join(&name)).map_err(|failure| failure.message.clone())?;
-            if predictions.split != split {
-                return Err(format!("{name} of cell {} holds the {} split", run.cell, predictions.split));
-            }
+            let predictions = Predictions::load(&folder.join(&name), split)
+                .map_err(|failure| failure.message.clone())?;
             match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
                 Err(error) => Err(format!("{name} of cell {}: {error}", run.cell)),
                 Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),
@@ -65,9 +65,13 @@ impl BothSplits {
         self.test.labels.iter().enumerate().filter(|(_, label)| shown.contains(label))
     }
 
-    /// What sex, age and view alone get.
-    pub(super) fn metadata_baseline(&self) -> Option<MetadataBaseline> {
-        metadata_baseline((self.validation(), metadata(&self.val)), (self.test(), metadata(&self.test)))
+    /// What sex, age and view alone get, and the model beside it on the same draws of test patients.
+    pub(super) fn beside_metadata(&self) -> Option<(MetadataBaseline, Comparison)> {
+        let (val, test) = ((self.validation(), metadata(&self.val)), (self.test(), metadata(&self.test)));
+        let baseline = metadata_baseline(val, test)?;
+        let patients = self.test.patient_numbers();
+        let beside = baseline.beside(self.test(), patients.as_deref(), RESAMPLES, SEED).ok()?;
+        Some((baseline, beside))
     }
 
     /// How many patients are in validation and in test; none where nobody names them.

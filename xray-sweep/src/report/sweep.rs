@@ -11,7 +11,7 @@ use crate::sweep_dir::SweepDir;
 use std::collections::HashMap;
 use std::fs;
 use xray_artifacts::{DatasetManifest, Failure, read_json};
-use xray_metrics::MetadataBaseline;
+use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
 /// A sweep as its report sees it.
 pub(super) struct Sweep {
@@ -36,8 +36,8 @@ pub(super) struct Chosen {
     pub(super) run: Run,
     /// Or why they cannot be shown.
     pub(super) predictions: Result<BothSplits, String>,
-    /// What sex, age and view alone get on its test records.
-    pub(super) metadata: Option<MetadataBaseline>,
+    /// What sex, age and view alone get on its test records, and the run beside it.
+    pub(super) metadata: Option<(MetadataBaseline, Comparison)>,
 }
 
 impl Sweep {
@@ -59,7 +59,7 @@ impl Sweep {
         });
         let chosen = choose(&runs).map(|run| {
             let predictions = BothSplits::load(dir, run, &labels);
-            let metadata = predictions.as_ref().ok().and_then(BothSplits::metadata_baseline);
+            let metadata = predictions.as_ref().ok().and_then(BothSplits::beside_metadata);
             Chosen { run: run.clone(), predictions, metadata }
         });
         let name = fs::canonicalize(dir.path()).ok().and_then(|path| Some(path.file_name()?.to_owned()));
@@ -129,19 +129,29 @@ impl Sweep {
 
     /// What sex, age and view alone get, of what the report is about.
     pub(super) fn metadata_baseline(&self) -> Option<f64> {
-        let metadata = self.chosen.as_ref()?.metadata.as_ref()?;
-        match &self.label {
-            Some(label) => self.metadata_of(label),
-            None => metadata.macro_auc,
-        }
+        self.beside_metadata()?.1.b
     }
 
-    /// The same for one finding.
+    /// On how many records that was fitted, and the chosen run (A) beside it (B) on the labels that both define.
+    pub(super) fn beside_metadata(&self) -> Option<(u64, Difference)> {
+        let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
+        let (baseline, beside) = metadata.as_ref()?;
+        let difference = match &self.label {
+            Some(label) => beside.labels[place(predictions.as_ref().ok()?, label)?].clone(),
+            None => beside.macro_auc.clone(),
+        };
+        Some((baseline.fitted_on, difference))
+    }
+
+    /// What they get of one finding.
     pub(super) fn metadata_of(&self, label: &str) -> Option<f64> {
         let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
-        let labels = &predictions.as_ref().ok()?.test.labels;
-        metadata.as_ref()?.labels[labels.iter().position(|name| name == label)?]
+        metadata.as_ref()?.0.labels[place(predictions.as_ref().ok()?, label)?]
     }
+}
+
+fn place(both: &BothSplits, label: &str) -> Option<usize> {
+    both.test.labels.iter().position(|name| name == label)
 }
 
 /// The best on validation. Test has no say: the best of many on test looks better than it is.

@@ -1,19 +1,19 @@
 //! All that can be said of one model: discrimination, operating points, calibration, subgroups, each beside what a
 //! predictor gets that looks at no image.
 
-use super::subgroups::{self, Subgroup, subgroups};
-use super::subject::{Subject, failure, scores};
-use super::text_table::{TextTable, number, with_interval};
+use super::net_benefit::{LabelNetBenefit, net_benefits};
+use super::subgroups::{Subgroup, subgroups};
+use super::subject::{Subject, failure, scores, test, validation};
 use serde::Serialize;
-use std::fmt::Write;
+use std::collections::HashSet;
 use xray_artifacts::{Failure, Predictions};
-use xray_metrics::bootstrap::Unit;
+use xray_metrics::bootstrap::MIN_DRAWS;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::{
-    Binning, Calibrator, Column, Evaluation, Metadata, MetadataBaseline, Method, OperatingPoint, Proportion,
-    Rule, Scores, TestScores, ValidationScores, calibrate, ece, evaluate, metadata_baseline,
-    operating_points, reliability,
+    Binning, Calibrator, Column, Comparison, DeLong, Evaluation, Metadata, MetadataBaseline, Method,
+    NoInterval, OperatingPoint, Rule, Scores, calibrate, delong, ece, evaluate, metadata_baseline,
+    no_interval, operating_points, reliability,
 };
 
 /// How to look.
@@ -38,16 +38,35 @@ pub struct Appraisal {
     pub notes: Vec<String>,
     /// On test.
     pub test: Evaluation,
+    /// How many patients the test records are of; null where nobody names them.
+    pub test_patients: Option<usize>,
+    /// Labels whose AUC on test has no interval, and why.
+    pub missing_intervals: Vec<MissingInterval>,
+    /// AUCs on test with standard errors that take no resampling, per label; null where there can be no interval.
+    pub delong: Vec<Option<DeLong>>,
     /// On validation.
     pub val: Option<Evaluation>,
     /// What sex, age and view alone get on test, fitted on validation; null where the records do not tell them.
     pub metadata_baseline: Option<MetadataBaseline>,
+    /// The model (a) beside that (b) on the same test records, over the labels that both define.
+    pub beside_metadata: Option<Comparison>,
     /// Chosen on validation, reported on test; null without validation records.
     pub operating_points: Option<OperatingPoints>,
     /// One per label.
     pub reliability: Vec<LabelReliability>,
+    /// One per label; null without validation records.
+    pub net_benefit: Option<Vec<LabelNetBenefit>>,
     /// Of the test records, where they say sex, age or view.
     pub subgroups: Vec<Subgroup>,
+}
+
+/// Why an AUC stands without an interval.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MissingInterval {
+    /// The finding.
+    pub label: String,
+    /// The reason.
+    pub why: NoInterval,
 }
 
 /// One threshold per label.
@@ -64,6 +83,10 @@ pub struct OperatingPoints {
 pub struct LabelPoint {
     /// The finding.
     pub label: String,
+    /// Test records that have it.
+    pub positives: u64,
+    /// Test records that do not.
+    pub negatives: u64,
     /// On the probability, before any calibration; null where there is none.
     pub threshold: Option<f64>,
     /// Why there is none.
@@ -92,32 +115,81 @@ pub struct LabelReliability {
 /// Bins of the calibration error.
 const BINS: u16 = 10;
 
-const NO_VALIDATION: &str = "there are no validation records";
+pub(super) const NO_VALIDATION: &str = "there are no validation records";
 
 /// Looks at a subject.
 pub fn appraise(subject: &Subject, settings: &Settings) -> Result<Appraisal, Failure> {
+    let (val, test) = (subject.val.as_ref(), &subject.test);
     let of = |predictions: &Predictions| evaluate_split(predictions, subject, settings);
-    let groups = subgroups(&subject.test, settings.resamples, settings.seed)
-        .map_err(|error| failure(subject.test.split, &error))?;
+    let patients = test.patient_numbers();
+    let whys = whys_of(test, patients.as_deref(), settings.resamples)?;
+    let metadata_baseline = val.map(|val| metadata_of(val, test)).transpose()?.flatten();
     Ok(Appraisal {
         format: 1,
         notes: subject.notes.clone(),
-        test: of(&subject.test)?,
-        val: subject.val.as_ref().map(of).transpose()?,
-        metadata_baseline: subject
-            .val
+        test: of(test)?,
+        test_patients: patients.as_ref().map(|patients| patients.iter().collect::<HashSet<_>>().len()),
+        delong: delong_of(test, patients.as_deref(), &whys)?,
+        missing_intervals: missing(&test.labels, &whys),
+        val: val.map(of).transpose()?,
+        beside_metadata: metadata_baseline
             .as_ref()
-            .map(|val| metadata_of(val, &subject.test))
-            .transpose()?
-            .flatten(),
-        operating_points: subject
-            .val
-            .as_ref()
-            .map(|val| points(val, &subject.test, settings.rule))
+            .map(|baseline| beside_metadata(test, baseline, patients.as_deref(), settings))
             .transpose()?,
+        metadata_baseline,
+        operating_points: val.map(|val| points(val, test, settings.rule)).transpose()?,
         reliability: reliability_of(subject, settings.calibration)?,
-        subgroups: groups,
+        net_benefit: val
+            .map(|val| net_benefits(val, test, settings.rule, settings.calibration))
+            .transpose()?,
+        subgroups: subgroups(test, settings.resamples, settings.seed)
+            .map_err(|error| failure(test.split, &error))?,
     })
+}
+
+/// Why each label has no interval, where it has none. DeLong's takes no draws, and stands in where none are asked for.
+fn whys_of(
+    test: &Predictions,
+    patients: Option<&[u32]>,
+    resamples: u32,
+) -> Result<Vec<Option<NoInterval>>, Failure> {
+    let draws = if resamples == 0 { MIN_DRAWS as u32 } else { resamples };
+    let scores = scores(test)?;
+    let why =
+        |label| no_interval(scores, label, patients, draws).map_err(|error| failure(test.split, &error));
+    (0..test.labels.len()).map(why).collect()
+}
+
+fn missing(labels: &[String], whys: &[Option<NoInterval>]) -> Vec<MissingInterval> {
+    let missing = |(label, why): (&String, &Option<NoInterval>)| {
+        Some(MissingInterval { label: label.clone(), why: (*why)? })
+    };
+    labels.iter().zip(whys).filter_map(missing).collect()
+}
+
+fn delong_of(
+    test: &Predictions,
+    patients: Option<&[u32]>,
+    whys: &[Option<NoInterval>],
+) -> Result<Vec<Option<DeLong>>, Failure> {
+    let scores = scores(test)?;
+    let of_label = |(label, why): (usize, &Option<NoInterval>)| match why {
+        None | Some(NoInterval::FewDraws { .. }) => {
+            delong(scores, label, patients).map_err(|error| failure(test.split, &error))
+        }
+        Some(_) => Ok(None),
+    };
+    whys.iter().enumerate().map(of_label).collect()
+}
+
+fn beside_metadata(
+    of: &Predictions,
+    baseline: &MetadataBaseline,
+    patients: Option<&[u32]>,
+    settings: &Settings,
+) -> Result<Comparison, Failure> {
+    let Settings { resamples, seed, .. } = *settings;
+    baseline.beside(test(of)?, patients, resamples, seed).map_err(|error| failure(of.split, &error))
 }
 
 fn evaluate_split(
@@ -132,22 +204,21 @@ fn evaluate_split(
         .map_err(|error| failure(predictions.split, &error))
 }
 
-fn metadata_of(val: &Predictions, test: &Predictions) -> Result<Option<MetadataBaseline>, Failure> {
+fn metadata_of(val: &Predictions, of: &Predictions) -> Result<Option<MetadataBaseline>, Failure> {
     fn known(of: &Predictions) -> Metadata<'_> {
         Metadata { sexes: &of.sexes, ages: &of.ages, views: &of.views }
     }
-    let (val_scores, test_scores) = (ValidationScores::new(scores(val)?), TestScores::new(scores(test)?));
-    Ok(metadata_baseline((val_scores, known(val)), (test_scores, known(test))))
+    Ok(metadata_baseline((validation(val)?, known(val)), (test(of)?, known(of))))
 }
 
-fn points(val: &Predictions, test: &Predictions, rule: Rule) -> Result<OperatingPoints, Failure> {
-    let fitted = fit(ValidationScores::new(scores(val)?), rule);
-    let test_scores = scores(test)?;
-    let found = operating_points(TestScores::new(test_scores), &fitted)
-        .map_err(|error| failure(test.split, &error))?;
-    let prevalence: Vec<_> = test_scores.counts().iter().map(|counts| counts.prevalence()).collect();
+fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPoints, Failure> {
+    let fitted = fit(validation(val)?, rule);
+    let found = operating_points(test(of)?, &fitted).map_err(|error| failure(of.split, &error))?;
+    let counts = scores(of)?.counts();
     let label = |at: usize| LabelPoint {
-        label: test.labels[at].clone(),
+        label: of.labels[at].clone(),
+        positives: counts[at].positives,
+        negatives: counts[at].negatives,
         threshold: fitted[at].threshold().map(|logit| sigmoid(f64::from(logit))),
         undefined: match &fitted[at] {
             Fitted::Undefined(why) => Some(why.to_string()),
@@ -155,16 +226,16 @@ fn points(val: &Predictions, test: &Predictions, rule: Rule) -> Result<Operating
         },
         accuracy: found[at].as_ref().and_then(|point| point.confusion.accuracy()),
         point: found[at].clone(),
-        accuracy_always_no: prevalence[at].map(|share| 1.0 - share),
+        accuracy_always_no: counts[at].prevalence().map(|share| 1.0 - share),
     };
-    Ok(OperatingPoints { rule, labels: (0..test.labels.len()).map(label).collect() })
+    Ok(OperatingPoints { rule, labels: (0..of.labels.len()).map(label).collect() })
 }
 
 fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliability>, Failure> {
     let test = scores(&subject.test)?;
     let fitted = match &subject.val {
         Some(val) => {
-            let fitted = calibrate(ValidationScores::new(scores(val)?), method).into_iter();
+            let fitted = calibrate(validation(val)?, method).into_iter();
             fitted.map(|label| label.map_err(|why| why.to_string())).collect()
         }
         None => vec![Err(NO_VALIDATION.to_owned()); subject.test.labels.len()],
@@ -186,152 +257,4 @@ fn error_of(test: Scores<'_>, label: usize, probability: impl Fn(f64) -> f64) ->
     let (probabilities, truth) = rows.iter().map(|(logit, positive)| (probability(logit), positive)).unzip();
     let column = Column::new(probabilities, truth).ok()?;
     ece(&reliability(&column, Binning::EqualCount, BINS).ok()?)
-}
-
-impl Appraisal {
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        for note in &self.notes {
-            let _ = writeln!(text, "note: {note}");
-        }
-        let whose = match &self.test.intervals {
-            Some(method) if method.unit == Unit::Patient => format!(" of {} patients", method.units),
-            Some(_) => ", taken as independent because no patients are named".to_owned(),
-            None => String::new(),
-        };
-        let _ = writeln!(
-            text,
-            "\nDiscrimination on test, 95 % intervals; {} records{whose}\n",
-            self.test.records
-        );
-        text += &self.discrimination();
-        text += &self.fitted_text();
-        if !self.subgroups.is_empty() {
-            let _ = writeln!(text, "\nSubgroups of test\n");
-            text += &subgroups::table(&self.subgroups);
-        }
-        text
-    }
-
-    /// Operating points and calibrations.
-    pub(super) fn fitted_text(&self) -> String {
-        let mut text = String::new();
-        match &self.operating_points {
-            Some(points) => {
-                let _ =
-                    writeln!(text, "\nOperating points: {} on validation, reported on test\n", points.rule);
-                text += &points.table();
-            }
-            None => {
-                text += "\nNo operating points and no calibration: there are no validation records to fit them on.\n"
-            }
-        }
-        let _ = writeln!(text, "\nCalibration: expected error of the probabilities on test\n");
-        text += &self.calibration();
-        text
-    }
-
-    fn discrimination(&self) -> String {
-        let test = &self.test;
-        let mut table = TextTable::new(&["label", "positives", "AUC", "AP", "prevalence", "Brier"]);
-        for label in &test.labels {
-            table.row(vec![
-                label.label.clone(),
-                label.positives.to_string(),
-                with_interval(label.auc, label.auc_interval),
-                number(label.average_precision),
-                number(label.prevalence),
-                number(label.brier),
-            ]);
-        }
-        table.row(vec![
-            "macro".to_owned(),
-            String::new(),
-            with_interval(test.macro_auc, test.macro_auc_interval),
-            number(test.macro_average_precision),
-            number(test.macro_average_precision_baseline),
-            number(test.macro_brier),
-        ]);
-        table.row(vec![
-            "without a look".to_owned(),
-            String::new(),
-            number(test.macro_auc.map(|_| 0.5)),
-            number(test.macro_average_precision_baseline),
-            String::new(),
-            number(test.macro_brier_baseline),
-        ]);
-        if let Some(metadata) = &self.metadata_baseline {
-            let mut row = vec![String::new(); 6];
-            row[0] = "sex, age and view alone".to_owned();
-            row[2] = number(metadata.macro_auc);
-            table.row(row);
-        }
-        let mut text = table.text();
-        let _ = writeln!(
-            text,
-            "micro-AUC {}; a predictor that looks at no image gets {}",
-            number(test.micro_auc),
-            number(test.micro_auc_baseline)
-        );
-        if test.undefined_labels > 0 {
-            let _ = writeln!(
-                text,
-                "{} of {} labels have no AUC: no positive or no negative record",
-                test.undefined_labels,
-                test.labels.len()
-            );
-        }
-        if !test.collapsed_labels.is_empty() {
-            let _ = writeln!(text, "the same score whatever the image: {}", test.collapsed_labels.join(", "));
-        }
-        text
-    }
-
-    fn calibration(&self) -> String {
-        let mut table = TextTable::new(&["label", "as it is", "calibrated on validation"]);
-        let mut whys = String::new();
-        for label in &self.reliability {
-            // Said once above, not for every label.
-            if let Some(why) = label.uncalibrated.as_ref().filter(|why| *why != NO_VALIDATION) {
-                let _ = writeln!(whys, "{}: {why}", label.label);
-            }
-            table.row(vec![label.label.clone(), number(label.ece), number(label.ece_calibrated)]);
-        }
-        table.text() + &whys
-    }
-}
-
-impl OperatingPoints {
-    fn table(&self) -> String {
-        let header =
-            ["label", "threshold", "sensitivity", "specificity", "PPV", "NPV", "F1", "accuracy", "always no"];
-        let mut table = TextTable::new(&header);
-        let mut whys = String::new();
-        let share = |share: Option<Proportion>| {
-            with_interval(share.map(|share| share.value), share.map(|share| share.interval))
-        };
-        for label in &self.labels {
-            if let Some(why) = &label.undefined {
-                let _ = writeln!(whys, "{}: {why}", label.label);
-            }
-            let point = label.point.as_ref();
-            let value = |figure: fn(&OperatingPoint) -> Option<Proportion>| {
-                number(point.and_then(figure).map(|share| share.value))
-            };
-            table.row(vec![
-                label.label.clone(),
-                number(label.threshold),
-                share(point.and_then(|point| point.sensitivity)),
-                share(point.and_then(|point| point.specificity)),
-                value(|point| point.ppv),
-                value(|point| point.npv),
-                number(point.and_then(|point| point.f1)),
-                number(label.accuracy),
-                number(label.accuracy_always_no),
-            ]);
-        }
-        table.text() + &whys
-    }
 }

@@ -1,14 +1,14 @@
 //! Calibrations and thresholds, fitted on a run's validation records, written into its bundle.
 
 use super::appraisal::{Appraisal, Settings, appraise};
-use super::subject::{Subject, scores};
-use crate::run::Card;
+use super::subject::{Subject, unfinished, validation};
+use crate::run::{Card, Outcome};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Calibration, Exit, Failure, Split, Threshold, read_json, write_json};
+use xray_artifacts::{Calibration, Exit, Failure, Split, Threshold, read_json, read_sealed, write_json};
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::{Fitted, fit};
-use xray_metrics::{Calibrator, ValidationScores, calibrate};
+use xray_metrics::{Calibrator, calibrate};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,8 +29,11 @@ pub struct CalibratedBundle {
 pub(super) fn card(run: &Path) -> Result<(PathBuf, Card), Failure> {
     let path = run.join("model/model.json");
     if !path.is_file() {
-        return Err(Failure::new(Exit::NothingMatches, format!("there is no bundle in {}", run.display()))
-            .hint("a run writes model/ when it is finished; start it again and it continues"));
+        return Err(match read_sealed::<Outcome>(&run.join("result.json")) {
+            Ok(outcome) if outcome.scores.is_empty() => unfinished(run, &outcome),
+            _ => Failure::new(Exit::NothingMatches, format!("there is no bundle in {}", run.display()))
+                .hint("name the folder of a finished run, which holds model/"),
+        });
     }
     let card = read_json(&path)?;
     Ok((path, card))
@@ -56,7 +59,9 @@ pub fn calibrate_bundle(run: &Path, settings: &Settings) -> Result<CalibratedBun
         )
         .hint("the bundle and the predictions come from different runs; train again"));
     }
-    let val = ValidationScores::new(scores(val)?);
+    // First what may fail: a bundle is not left with half of what was asked for.
+    let appraisal = appraise(&subject, settings)?;
+    let val = validation(val)?;
     let calibration = |fitted: Result<Calibrator, xray_metrics::Uncalibrated>| Calibration {
         left_as_it_is: fitted.as_ref().err().map(ToString::to_string),
         calibrator: fitted.ok(),
@@ -75,7 +80,6 @@ pub fn calibrate_bundle(run: &Path, settings: &Settings) -> Result<CalibratedBun
     };
     card.thresholds = fit(val, settings.rule).into_iter().zip(&card.calibration).map(threshold).collect();
     write_json(&path, &card)?;
-    let appraisal = appraise(&subject, settings)?;
     let Card { calibration, thresholds, .. } = card;
     Ok(CalibratedBundle { format: 1, card: path, calibration, thresholds, appraisal })
 }

@@ -21,7 +21,7 @@ Examples:
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
 
-Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data";
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version";
 
 /// Say what a chest X-ray classifier is worth, beside what a predictor gets that looks at no image.
 #[derive(Debug, Parser)]
@@ -52,7 +52,7 @@ enum Command {
     Score {
         /// The CSV file
         file: PathBuf,
-        /// What the scores are [default: probabilities if all are between 0 and 1]
+        /// What the scores are [default: probabilities if all are between 0 and 1 or a column is called `prob`]
         #[arg(long, value_enum)]
         scores: Option<ScoreKind>,
         #[command(flatten)]
@@ -114,7 +114,7 @@ struct Look {
 
 #[derive(Debug, Args)]
 struct Draws {
-    /// Bootstrap resamples behind the intervals; 0 leaves them out
+    /// Bootstrap resamples behind the intervals, at least 100; with 0, intervals per label are DeLong's
     #[arg(long, value_name = "N", default_value = "1000")]
     resamples: u32,
     /// Seed of the resamples

@@ -3,8 +3,8 @@
 use super::subject::{Subject, failure, scores};
 use super::text_table::{TextTable, number};
 use serde::Serialize;
-use std::collections::HashMap;
-use xray_artifacts::{Exit, Failure, Predictions};
+use xray_artifacts::Failure;
+use xray_metrics::bootstrap::Unit;
 use xray_metrics::{Comparison, Difference, compare};
 
 /// What two models differ by.
@@ -12,58 +12,53 @@ use xray_metrics::{Comparison, Difference, compare};
 pub struct ComparedModels {
     /// The format of this object.
     pub format: u32,
+    /// What a reader should know of either, and of the two together.
+    pub notes: Vec<String>,
     /// How many test records both have scored.
     pub records: usize,
     /// The findings, in the order of the first model's outputs.
     pub labels: Vec<String>,
-    /// The differences.
+    /// The differences, and whether patients or records were drawn.
     pub comparison: Comparison,
 }
 
-/// Compares the test scores of `a` and `b`, which may stand in any order but must be of the same records.
+/// Compares the test scores of `a` and `b`, which may stand in any order but must be of the same records. Where one
+/// of them names no patients, those that the other names for the same ids are both models'.
 pub fn compare_subjects(
     a: &Subject,
     b: &Subject,
     resamples: u32,
     seed: u64,
 ) -> Result<ComparedModels, Failure> {
-    let b = in_order_of(&a.test, &b.test)?;
-    let patients = a.test.patient_numbers();
-    let comparison = compare(scores(&a.test)?, scores(&b)?, patients.as_deref(), resamples, seed)
+    let of_b = b.test.in_order_of(&a.test)?;
+    let named = |name: &'static str| move |note: &String| format!("{name}: {note}");
+    let mut notes: Vec<_> = a.notes.iter().map(named("A")).chain(b.notes.iter().map(named("B"))).collect();
+    let (patients_a, patients_b) = (a.test.patient_numbers(), of_b.patient_numbers());
+    notes.extend(
+        match (&patients_a, &patients_b) {
+            (Some(a), Some(b)) if a != b => {
+                Some("A and B give the same records to other patients; those of A were drawn")
+            }
+            (Some(_), None) => {
+                Some("B names no patients; those that A names for the same records were drawn")
+            }
+            (None, Some(_)) => {
+                Some("A names no patients; those that B names for the same records were drawn")
+            }
+            _ => None,
+        }
+        .map(str::to_owned),
+    );
+    let patients = patients_a.or(patients_b);
+    let comparison = compare(scores(&a.test)?, scores(&of_b)?, patients.as_deref(), resamples, seed)
         .map_err(|error| failure(a.test.split, &error))?;
-    Ok(ComparedModels { format: 1, records: a.test.ids.len(), labels: a.test.labels.clone(), comparison })
-}
-
-fn in_order_of(first: &Predictions, other: &Predictions) -> Result<Predictions, Failure> {
-    let mismatch = |message: String| {
-        Failure::new(Exit::BadData, message).hint("models are compared on the same records and labels only")
-    };
-    if first.labels != other.labels {
-        let differs = first.labels.iter().find(|label| !other.labels.contains(label));
-        let differs = differs.or_else(|| other.labels.iter().find(|label| !first.labels.contains(label)));
-        return Err(mismatch(match differs {
-            Some(label) => format!("only one of the two models scores {label}"),
-            None => "the two models have their labels in another order".to_owned(),
-        }));
-    }
-    let places: HashMap<&str, usize> =
-        other.ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
-    if places.len() != other.ids.len() || first.ids.len() != other.ids.len() {
-        return Err(mismatch(format!(
-            "the first model scored {} records, the second {} ({} different ones)",
-            first.ids.len(),
-            other.ids.len(),
-            places.len()
-        )));
-    }
-    let place = |id: &String| {
-        places
-            .get(id.as_str())
-            .copied()
-            .ok_or_else(|| mismatch(format!("the second model has no score of {id}")))
-    };
-    let places = first.ids.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-    Ok(other.records(&places))
+    Ok(ComparedModels {
+        format: 1,
+        notes,
+        records: a.test.ids.len(),
+        labels: a.test.labels.clone(),
+        comparison,
+    })
 }
 
 impl ComparedModels {
@@ -75,24 +70,51 @@ impl ComparedModels {
             table.row(row(label, difference));
         }
         table.row(row("macro", &self.comparison.macro_auc));
-        format!("{} test records\n\n{}", self.records, table.text())
+        let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
+        let whose = match self.comparison.unit {
+            Unit::Patient if self.comparison.units == 1 => {
+                " of one patient, whose records tell nothing of other patients: no intervals, no p-values"
+                    .to_owned()
+            }
+            Unit::Patient => format!(" of {} patients, who are what is drawn", self.comparison.units),
+            Unit::Record => {
+                ", which are drawn as if independent because no patients are named: intervals are too \
+                             narrow and p-values too small where patients recur"
+                    .to_owned()
+            }
+        };
+        format!("{notes}{} test records{whose}\n\n{}", self.records, table.text())
     }
 }
 
 fn row(name: &str, found: &Difference) -> Vec<String> {
-    let signed = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:+.3}"));
-    let p = |value: Option<f64>| match value {
-        Some(p) if p < 0.001 => "<0.001".to_owned(),
-        other => number(other),
-    };
-    let interval = found.interval.map_or("–".to_owned(), |[low, high]| format!("{low:+.3} to {high:+.3}"));
     vec![
         name.to_owned(),
         number(found.a),
         number(found.b),
         signed(found.difference),
-        interval,
-        p(found.p_value),
-        p(found.p_value_holm),
+        found.interval.map_or("–".to_owned(), |[low, high]| format!("{low:+.3} to {high:+.3}")),
+        p_value(found.p_value),
+        p_value(found.p_value_holm),
     ]
+}
+
+fn signed(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:+.3}"))
+}
+
+/// `+0.120 (+0.070 to +0.170)`, with a dash for what is not defined.
+pub(super) fn signed_with_interval(found: &Difference) -> String {
+    match found.interval {
+        Some([low, high]) => format!("{} ({low:+.3} to {high:+.3})", signed(found.difference)),
+        None => signed(found.difference),
+    }
+}
+
+/// To three digits, or below them.
+pub(super) fn p_value(p: Option<f64>) -> String {
+    match p {
+        Some(p) if p < 0.001 => "<0.001".to_owned(),
+        other => number(other),
+    }
 }

@@ -5,6 +5,7 @@ use super::overlay::side_by_side;
 use super::text_table::{TextTable, number};
 use crate::run::Card;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Split, write_bytes};
@@ -20,7 +21,7 @@ pub struct Explanation {
     pub label: String,
     /// Left the image as the network saw it, right the same with the map.
     pub picture: PathBuf,
-    /// All findings, the highest first by how far they are above what calls them positive.
+    /// All findings, first the one whose logit lies farthest above the log-odds of the finding in the training records.
     pub findings: Vec<Finding>,
 }
 
@@ -48,7 +49,8 @@ pub struct ExplainOptions {
     pub out: PathBuf,
 }
 
-/// Explains each of `images` with the bundle of `run`, and writes a picture for each.
+/// Explains each of `images` with the bundle of `run`, and writes a picture for each: `chest-Mass.png` for
+/// `chest.png`, `chest-Mass-2.png` for the next of that name.
 ///
 /// # Errors
 /// If there is no bundle, no such finding, an image cannot be read, or a picture cannot be written. Pictures of the
@@ -67,7 +69,28 @@ pub fn explain(
         action: "write",
         source,
     })?;
-    images.iter().map(|image| explain_one(&card, &model, image, label, &options.out)).collect()
+    let mut names = PictureNames::default();
+    let explained = |image: &PathBuf| explain_one(&card, &model, image, label, &options.out, &mut names);
+    images.iter().map(explained).collect()
+}
+
+/// Names of pictures that were given away, so that none replaces another.
+#[derive(Default)]
+struct PictureNames(HashSet<String>);
+
+impl PictureNames {
+    fn of(&mut self, image: &Path, label: &str) -> String {
+        let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+        // Labels are free text; whatever could lead into another folder does not.
+        let label: String =
+            label.chars().map(|c| if c.is_alphanumeric() || " -_.".contains(c) { c } else { '_' }).collect();
+        let numbered = (1_u32..).map(|number| match number {
+            1 => format!("{stem}-{label}.png"),
+            _ => format!("{stem}-{label}-{number}.png"),
+        });
+        let free = numbered.into_iter().find(|name| self.0.insert(name.clone()));
+        free.expect("there are more numbers than pictures")
+    }
 }
 
 fn explain_one(
@@ -76,6 +99,7 @@ fn explain_one(
     image: &Path,
     label: Option<usize>,
     out: &Path,
+    names: &mut PictureNames,
 ) -> Result<Explanation, Failure> {
     let bytes =
         fs::read(image).map_err(|source| FileError::Io { path: image.to_owned(), action: "read", source })?;
@@ -94,8 +118,7 @@ fn explain_one(
     let label = label.unwrap_or_else(|| most_striking(card, &logits));
     let evidence: Vec<f32> = map(label).iter().map(|value| value - ordinary(card, label)).collect();
 
-    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    let picture = out.join(format!("{stem}-{}.png", card.labels[label]));
+    let picture = out.join(names.of(image, &card.labels[label]));
     write_bytes(&picture, &side_by_side(&seen, &evidence, [maps.height, maps.width]))?;
     let mut order: Vec<usize> = (0..logits.len()).collect();
     let above = |at: usize| logits[at] - ordinary(card, at);
@@ -161,5 +184,26 @@ impl Explanation {
             ]);
         }
         format!("{}\n{}{} of {}\n", self.image.display(), table.text(), self.picture.display(), self.label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_picture_replaces_another_and_none_leaves_its_folder() {
+        let mut names = PictureNames::default();
+        let mut check = |image: &str, label: &str, expected: &str| {
+            assert_eq!(names.of(Path::new(image), label), expected);
+        };
+        check("a/x.png", "Mass", "x-Mass.png");
+        check("b/x.png", "Mass", "x-Mass-2.png");
+        check("c/x.jpg", "Mass", "x-Mass-3.png");
+        check("c/x.jpg", "Edema", "x-Edema.png");
+        check("x-Mass.png", "2", "x-Mass-2-2.png");
+        check("x.png", "Mass/Nodule", "x-Mass_Nodule.png");
+        check("x.png", "../../etc", "x-.._.._etc.png");
+        check("ü.png", "Pleural_Thickening", "ü-Pleural_Thickening.png");
     }
 }

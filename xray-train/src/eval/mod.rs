@@ -2,20 +2,25 @@
 //! validation records and reported on test records; nothing here trains.
 
 mod appraisal;
+mod appraisal_text;
 mod bundle;
 pub mod cli;
 mod comparison;
 mod explanation;
+mod net_benefit;
 mod overlay;
 mod score_file;
 mod subgroups;
 mod subject;
 mod text_table;
 
-pub use appraisal::{Appraisal, LabelPoint, LabelReliability, OperatingPoints, Settings, appraise};
+pub use appraisal::{
+    Appraisal, LabelPoint, LabelReliability, MissingInterval, OperatingPoints, Settings, appraise,
+};
 pub use bundle::{CalibratedBundle, calibrate_bundle};
 pub use comparison::{ComparedModels, compare_subjects};
 pub use explanation::{ExplainOptions, Explanation, Finding, explain};
+pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use score_file::{ScoreFile, ScoreKind};
 pub use subgroups::{Subgroup, subgroups};
 pub use subject::Subject;

@@ -3,7 +3,8 @@
 //!
 //! The label `Mass` has its truths in `Mass`, `true_Mass` or `Mass_true` and its scores in `score_Mass` or
 //! `Mass_score`; `pred`, `prob` and `logit` serve as well as `score`, `label` and `y` as well as `true`, and any
-//! of `_`, `.`, `:` and a space may join them. Truths are 0, 1, or empty, `nan` or -1 for unknown. The columns
+//! of `_`, `.`, `:` and a space may join them. Scores are logits if they leave 0 to 1 (unless a column is called `prob`) or
+//! all columns are called `logit`, otherwise probabilities. Truths are 0, 1, or empty, `nan` or -1 for unknown. The columns
 //! `id`, `patient`, `split` (`val` or `test`), `view`, `sex` and `age` may be there too; others are passed over.
 
 use csv::StringRecord;
@@ -27,6 +28,8 @@ pub struct ScoreFile {
     pub kind: ScoreKind,
     /// At least one.
     pub splits: BTreeMap<Split, Predictions>,
+    /// What of the rows a reader should know.
+    pub notes: Vec<String>,
 }
 
 const SCORE_WORDS: [&str; 4] = ["score", "pred", "prob", "logit"];
@@ -34,7 +37,7 @@ const TRUTH_WORDS: [&str; 3] = ["true", "label", "y"];
 const JOINTS: [char; 4] = ['_', '.', ':', ' '];
 
 impl ScoreFile {
-    /// Reads `path`. Without a `kind`, scores are probabilities if all are between 0 and 1.
+    /// Reads `path`. Without a `kind`, names and values tell what the scores are.
     pub fn read(path: &Path, kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
         let file = std::fs::File::open(path).map_err(|source| FileError::Io {
             path: path.to_owned(),
@@ -69,33 +72,64 @@ fn read(file: impl std::io::Read, kind: Option<ScoreKind>) -> Result<ScoreFile, 
             splits.entry(row.split).or_insert_with(|| Predictions::empty(row.split, columns.names()));
         row.push_to(predictions, kind);
     }
-    for predictions in splits.values_mut() {
+    let mut notes = Vec::new();
+    if columns.id.is_none() {
+        notes.push(
+            "there is no column `id`: rows are known, and matched with another model's, by their line".into(),
+        );
+    }
+    for (split, predictions) in &mut splits {
+        let lacking = predictions.patients.iter().filter(|patient| patient.is_empty()).count();
         // Patients of some rows only are of no use to a bootstrap by patient.
-        if predictions.patients.iter().any(String::is_empty) {
+        if lacking > 0 {
+            let rows = predictions.patients.len();
             predictions.patients.clear();
+            if columns.patient.is_some() {
+                notes.push(format!(
+                    "{lacking} of {rows} {split} rows name no patient, so that no patient of this split counts: \
+                     records are taken as independent, and intervals are too narrow where patients recur"
+                ));
+            }
         }
     }
-    Ok(ScoreFile { kind, splits })
+    Ok(ScoreFile { kind, splits, notes })
 }
 
 fn bad(message: impl Into<String>) -> Failure {
     Failure::new(Exit::BadData, message)
 }
 
+/// So far beyond 0 and 1 a probability gets by rounding, and a logit hardly ever stays.
+const ROUNDING: f64 = 0.01;
+
 fn decide(kind: Option<ScoreKind>, rows: &[Row], columns: &Columns) -> Result<ScoreKind, Failure> {
     let outside = rows.iter().find_map(|row| {
         let at = row.scores.iter().position(|score| !(0.0..=1.0).contains(score))?;
         Some((row, at))
     });
-    match (kind, outside) {
-        (Some(ScoreKind::Probabilities), Some((row, at))) => {
-            let (id, label) = (&row.id, &columns.labels[at].name);
-            Err(bad(format!("row {id}: the score of {label} is {}, no probability", row.scores[at]))
-                .hint("say --scores logits, or write probabilities between 0 and 1"))
+    let refused = |why: &str| {
+        let (row, at) = outside.expect("only called where a score is outside");
+        let (id, label, score) = (&row.id, &columns.labels[at].name, row.scores[at]);
+        bad(format!("row {id}: the score of {label} is {score}, {why}"))
+            .hint("say --scores logits, or clip probabilities to 0 and 1")
+    };
+    let called = |word: &str| columns.labels.iter().filter(|label| label.word == word).count();
+    match kind {
+        Some(ScoreKind::Logits) => Ok(ScoreKind::Logits),
+        None if called("logit") == columns.labels.len() => Ok(ScoreKind::Logits),
+        _ if outside.is_none() => Ok(ScoreKind::Probabilities),
+        Some(ScoreKind::Probabilities) => Err(refused("no probability")),
+        None if called("prob") > 0 => {
+            Err(refused("but columns are called `prob`, and that is no probability"))
         }
-        (Some(kind), _) => Ok(kind),
-        (None, Some(_)) => Ok(ScoreKind::Logits),
-        (None, None) => Ok(ScoreKind::Probabilities),
+        None if rows
+            .iter()
+            .flat_map(|row| &row.scores)
+            .all(|score| (-ROUNDING..=1.0 + ROUNDING).contains(score)) =>
+        {
+            Err(refused("just outside 0 to 1: neither a probability nor surely a logit"))
+        }
+        None => Ok(ScoreKind::Logits),
     }
 }
 
@@ -112,6 +146,8 @@ struct Columns {
 
 struct LabelColumns {
     name: String,
+    /// Which of [`SCORE_WORDS`] the column of scores is called by.
+    word: &'static str,
     truth: usize,
     score: usize,
 }
@@ -123,9 +159,11 @@ impl Columns {
         };
         let mut labels = Vec::new();
         for (score, column) in header.iter().enumerate() {
-            let Some(name) = without_word(column, &SCORE_WORDS) else { continue };
+            let Some((name, word)) = without_word(column, &SCORE_WORDS) else { continue };
             let truth = header.iter().enumerate().find(|&(at, column)| {
-                at != score && (column == name || without_word(column, &TRUTH_WORDS) == Some(name))
+                at != score
+                    && (column == name
+                        || without_word(column, &TRUTH_WORDS).is_some_and(|(of, _)| of == name))
             });
             let Some((truth, _)) = truth else {
                 let message =
@@ -135,7 +173,7 @@ impl Columns {
             if labels.iter().any(|label: &LabelColumns| label.name == name) {
                 return Err(bad(format!("two columns have scores of {name}")));
             }
-            labels.push(LabelColumns { name: name.to_owned(), truth, score });
+            labels.push(LabelColumns { name: name.to_owned(), word, truth, score });
         }
         if labels.is_empty() {
             return Err(bad("no column has scores").hint(
@@ -186,12 +224,12 @@ impl Columns {
     }
 }
 
-/// The rest of a name that begins or ends with one of `words`.
-fn without_word<'a>(name: &'a str, words: &[&str]) -> Option<&'a str> {
+/// The rest of a name that begins or ends with one of `words`, and the word.
+fn without_word<'a>(name: &'a str, words: &[&'static str]) -> Option<(&'a str, &'static str)> {
     words.iter().find_map(|word| {
         let rest = name.strip_prefix(word).and_then(|rest| rest.strip_prefix(JOINTS));
         let rest = rest.or_else(|| name.strip_suffix(word).and_then(|rest| rest.strip_suffix(JOINTS)));
-        rest.filter(|rest| !rest.is_empty())
+        rest.filter(|rest| !rest.is_empty()).map(|rest| (rest, *word))
     })
 }
 
@@ -274,9 +312,43 @@ mod tests {
     }
 
     #[test]
-    fn patients_of_some_rows_are_no_patients() {
-        let file = of("Mass,score_Mass,patient\n1,0.5,p1\n0,0.5,\n").expect("good");
+    fn one_score_just_outside_does_not_make_logits_of_probabilities() {
+        let just = "just outside 0 to 1: neither a probability nor surely a logit";
+        let high = "Mass,score_Mass\n1,0.5\n0,1.0000001\n";
+        check_refused(high, None, &format!("row 3: the score of Mass is 1.0000001, {just}"));
+        let low = "id,Mass,score_Mass\na,1,-0.01\nb,0,0.2\n";
+        check_refused(low, None, &format!("row a: the score of Mass is -0.01, {just}"));
+        assert!(of(high).expect_err("refused").hint.is_some_and(|hint| hint.contains("--scores logits")));
+        let kind = |text: &str, kind| read(text.as_bytes(), kind).expect("good").kind;
+        assert_eq!(kind(high, Some(ScoreKind::Logits)), ScoreKind::Logits);
+        assert_eq!(kind("Mass,score_Mass\n1,0.5\n0,1.02\n", None), ScoreKind::Logits);
+    }
+
+    #[test]
+    fn a_column_of_that_name_holds_probabilities_or_logits() {
+        let message =
+            "row 3: the score of Mass is 3, but columns are called `prob`, and that is no probability";
+        check_refused("Mass,Mass_prob\n1,0.5\n0,3\n", None, message);
+        let mixed = "Mass,Edema,prob_Mass,logit_Edema\n1,0,0.5,-3\n";
+        let message =
+            "row 2: the score of Edema is -3, but columns are called `prob`, and that is no probability";
+        check_refused(mixed, None, message);
+        let kind = |text: &str| of(text).expect("good").kind;
+        assert_eq!(kind("Mass,prob_Mass\n1,0.5\n0,1\n"), ScoreKind::Probabilities);
+        assert_eq!(kind("Mass,logit_Mass\n1,0.5\n0,1\n"), ScoreKind::Logits);
+    }
+
+    #[test]
+    fn patients_of_some_rows_are_no_patients_and_it_says_how_many_lack_one() {
+        let text = "id,Mass,score_Mass,patient,split\na,1,0.5,p1,test\nb,0,0.5,,test\nc,0,0.5,p2,val\n";
+        let file = of(text).expect("good");
         assert!(file.splits[&Split::Test].patients.is_empty());
+        assert_eq!(file.splits[&Split::Val].patients, ["p2"]);
+        let [note] = &file.notes[..] else { panic!("{:?}", file.notes) };
+        assert!(note.starts_with("1 of 2 test rows name no patient"), "{note}");
+        assert_eq!(of("id,Mass,score_Mass\n1,1,0.5\n").expect("good").notes, [""; 0]);
+        let [note] = &of("Mass,score_Mass\n1,0.5\n").expect("good").notes[..] else { panic!("one note") };
+        assert!(note.contains("by their line"), "{note}");
     }
 
     #[test]

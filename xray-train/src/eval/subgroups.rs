@@ -1,7 +1,7 @@
 //! The same figures for parts of the records: by sex, age band and view. A model may serve one group worse than
 //! another, and a mean hides it.
 
-use super::text_table::{TextTable, with_interval};
+use super::text_table::{TextTable, number, with_interval};
 use serde::Serialize;
 use xray_artifacts::Predictions;
 use xray_metrics::{Scores, auc, auc_intervals};
@@ -17,12 +17,17 @@ pub struct Subgroup {
     pub records: usize,
     /// How many patients; null where nobody knows.
     pub patients: Option<usize>,
-    /// Mean AUC of the labels that have one here.
+    /// Mean AUC of the labels that have one here. Groups define different labels, so two of these may differ by them.
     pub macro_auc: Option<f64>,
     /// Its interval over other patients.
     pub macro_auc_interval: Option<[f64; 2]>,
     /// Labels without a positive or without a negative record here.
     pub undefined_labels: usize,
+    /// Mean AUC of the labels that every group of the same kind defines, which can be told apart by the groups alone.
+    /// Groups without any AUC are not asked.
+    pub shared_macro_auc: Option<f64>,
+    /// How many labels those are.
+    pub shared_labels: usize,
     /// Per label, in the order of the model's outputs.
     pub auc: Vec<Option<f64>>,
 }
@@ -54,10 +59,13 @@ pub fn subgroups(
         if names == [UNKNOWN] {
             continue;
         }
+        let mut of_kind = Vec::with_capacity(names.len());
         for group in names {
             let places: Vec<_> = (0..groups.len()).filter(|&at| groups[at] == group).collect();
-            found.push(subgroup(by, group, &predictions.records(&places), resamples, seed)?);
+            of_kind.push(subgroup(by, group, &predictions.records(&places), resamples, seed)?);
         }
+        share_labels(&mut of_kind);
+        found.extend(of_kind);
     }
     Ok(found)
 }
@@ -82,8 +90,22 @@ fn subgroup(
         macro_auc: (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64),
         macro_auc_interval: intervals.macro_auc,
         undefined_labels: aucs.len() - defined.len(),
+        shared_macro_auc: None,
+        shared_labels: 0,
         auc: aucs,
     })
+}
+
+fn share_labels(groups: &mut [Subgroup]) {
+    let asked: Vec<&Subgroup> = groups.iter().filter(|group| group.macro_auc.is_some()).collect();
+    let Some(first) = asked.first() else { return };
+    let shared: Vec<usize> =
+        (0..first.auc.len()).filter(|&label| asked.iter().all(|group| group.auc[label].is_some())).collect();
+    for group in groups {
+        let aucs: Vec<f64> = shared.iter().filter_map(|&label| group.auc[label]).collect();
+        group.shared_labels = shared.len();
+        group.shared_macro_auc = (!aucs.is_empty()).then(|| aucs.iter().sum::<f64>() / aucs.len() as f64);
+    }
 }
 
 fn age_band(age: f32) -> &'static str {
@@ -96,7 +118,16 @@ pub(super) fn table(groups: &[Subgroup]) -> String {
     if groups.is_empty() {
         return String::new();
     }
-    let mut table = TextTable::new(&["group", "records", "patients", "macro-AUC", "labels with AUC"]);
+    let header = [
+        "group",
+        "records",
+        "patients",
+        "macro-AUC",
+        "labels with AUC",
+        "macro-AUC of shared labels",
+        "shared",
+    ];
+    let mut table = TextTable::new(&header);
     for group in groups {
         table.row(vec![
             format!("{} {}", group.by, group.group),
@@ -104,9 +135,12 @@ pub(super) fn table(groups: &[Subgroup]) -> String {
             group.patients.map_or("–".to_owned(), |patients| patients.to_string()),
             with_interval(group.macro_auc, group.macro_auc_interval),
             format!("{} of {}", group.auc.len() - group.undefined_labels, group.auc.len()),
+            number(group.shared_macro_auc),
+            group.shared_labels.to_string(),
         ]);
     }
     table.text()
+        + "a macro-AUC is of the labels that the group defines; compare groups of a kind by the labels that they share\n"
 }
 
 #[cfg(test)]
@@ -147,5 +181,36 @@ mod tests {
         assert_eq!((groups[0].macro_auc, groups[0].undefined_labels), (Some(1.0), 0));
         assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
         assert!(table(&groups).contains("sex M"), "{}", table(&groups));
+    }
+
+    /// Women define both labels, men the first only, and the two of unknown sex none.
+    #[test]
+    fn groups_are_compared_on_the_labels_that_they_share() {
+        let mut given = predictions(&["F", "F", "F", "F", "M", "M", "M", "", ""], &[f32::NAN; 9]);
+        given.labels = vec!["Mass".into(), "Hernia".into()];
+        given.logits =
+            [4.0, 1.0, 3.0, 2.0, 2.0, 3.0, 1.0, 4.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 1.0, 1.0, 2.0, 2.0].into();
+        given.truth =
+            [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0].into();
+        let groups = subgroups(&given, 0, 0).expect("finite");
+        let [women, men, unknown] = &groups[..] else { panic!("{groups:?}") };
+        assert_eq!(women.auc, [Some(0.75), Some(1.0 / 3.0)]);
+        assert_eq!((women.macro_auc, women.shared_macro_auc), (Some((0.75 + 1.0 / 3.0) / 2.0), Some(0.75)));
+        assert_eq!((men.macro_auc, men.shared_macro_auc), (Some(0.0), Some(0.0)));
+        assert_eq!((unknown.macro_auc, unknown.shared_macro_auc), (None, None));
+        assert!(groups.iter().all(|group| group.shared_labels == 1), "{groups:?}");
+    }
+
+    /// Every record twice, by the same patient, is no new evidence.
+    #[test]
+    fn intervals_of_groups_are_over_patients() {
+        let mut once = predictions(&["F"; 40], &[f32::NAN; 40]);
+        once.patients = (0..40).map(|at| (at / 2).to_string()).collect();
+        once.logits = (0..40).map(|at| (at * 7 % 13) as f32).collect();
+        let twice = once.records(&(0..40).chain(0..40).collect::<Vec<_>>());
+        let group = |of: &Predictions| subgroups(of, 300, 0).expect("finite").remove(0);
+        let (expected, found) = (group(&once), group(&twice));
+        assert_eq!((found.patients, found.macro_auc_interval), (Some(20), expected.macro_auc_interval));
+        assert!(found.macro_auc_interval.is_some());
     }
 }

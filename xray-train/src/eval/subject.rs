@@ -5,8 +5,8 @@ use super::score_file::{ScoreFile, ScoreKind};
 use crate::run::Outcome;
 use std::collections::HashSet;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, Predictions, Split, read_sealed};
-use xray_metrics::Scores;
+use xray_artifacts::{Exit, Failure, Predictions, Split, State, read_sealed};
+use xray_metrics::{Scores, TestScores, ValidationScores};
 
 /// A model's scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,26 +36,30 @@ impl Subject {
                 .hint("name the folder that `xray-train` printed, or a CSV file of scores"));
         }
         let outcome: Outcome = read_sealed(&result)?;
-        let load = |split: Split| Predictions::load(&dir.join(format!("predictions-{split}.safetensors")));
-        let unfinished = |failure: Failure| match outcome.scores.is_empty() {
-            true => {
-                Failure::new(Exit::NothingMatches, format!("the run in {} is not finished", dir.display()))
-                    .hint("start it again: it continues")
-            }
-            false => failure,
-        };
-        let (val, test) = (load(Split::Val).map_err(unfinished)?, load(Split::Test).map_err(unfinished)?);
+        if outcome.scores.is_empty() {
+            return Err(unfinished(dir, &outcome));
+        }
+        let load =
+            |split: Split| Predictions::load(&dir.join(format!("predictions-{split}.safetensors")), split);
+        let (val, test) = (load(Split::Val)?, load(Split::Test)?);
+        if val.labels != test.labels {
+            let message =
+                format!("the predictions in {} are of other labels on val than on test", dir.display());
+            return Err(Failure::new(Exit::ModelMismatch, message)
+                .hint("the two files come from different runs; train again"));
+        }
         let scored = outcome.scores.get(&Split::Test).or(outcome.scores.get(&Split::Val));
         let train_prevalence = scored.map_or_else(
             || vec![f64::NAN; test.labels.len()],
             |scores| scores.labels.iter().map(|label| label.train_prevalence.unwrap_or(f64::NAN)).collect(),
         );
-        Ok(Subject { test, val: Some(val), train_prevalence, notes: Vec::new() })
+        let notes = shared_patients(&val, &test).into_iter().collect();
+        Ok(Subject { test, val: Some(val), train_prevalence, notes })
     }
 
     /// Of any framework.
     pub fn of_scores(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
-        let ScoreFile { kind: found, mut splits } = ScoreFile::read(path, kind)?;
+        let ScoreFile { kind: found, mut splits, notes: of_rows } = ScoreFile::read(path, kind)?;
         let test = splits.remove(&Split::Test).ok_or_else(|| {
             Failure::new(Exit::BadData, format!("{}: no row is of the test split", path.display()))
                 .hint("rows without a split count as test; leave the column out, or write `test`")
@@ -71,6 +75,7 @@ impl Subject {
             (None, None) => (&test, "the test rows themselves, which flatters the baseline"),
         };
         notes.push(format!("the prevalence baseline comes from {what}"));
+        notes.extend(of_rows);
         notes.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
         let train_prevalence = prevalence(nearest)?;
         Ok(Subject { test, val, train_prevalence, notes })
@@ -89,6 +94,38 @@ fn shared_patients(val: &Predictions, test: &Predictions) -> Option<String> {
 fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {
     let counts = scores(predictions)?.counts();
     Ok(counts.iter().map(|label| label.prevalence().unwrap_or(f64::NAN)).collect())
+}
+
+/// Why a run has no scores, and what to do about it.
+pub(super) fn unfinished(dir: &Path, outcome: &Outcome) -> Failure {
+    let failure = |what: &str| {
+        let reason = outcome.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        Failure::new(Exit::NothingMatches, format!("the run in {} {what}{reason}", dir.display()))
+    };
+    match outcome.state {
+        State::Diverged => failure("diverged")
+            .hint("started again it would diverge again; train with a lower learning rate in another folder"),
+        State::Failed => failure("failed").hint("mend what stopped it and start it again; it continues"),
+        _ => failure("is not finished").hint("start it again: it continues"),
+    }
+}
+
+/// What may be fitted on. Only here and in [`test`] do predictions become one or the other.
+///
+/// # Panics
+/// If these are the predictions of another split: files are checked when they are read.
+pub(super) fn validation(predictions: &Predictions) -> Result<ValidationScores<'_>, Failure> {
+    assert_eq!(predictions.split, Split::Val, "fitted on validation records only");
+    scores(predictions).map(ValidationScores::new)
+}
+
+/// What is reported on.
+///
+/// # Panics
+/// If these are the predictions of another split.
+pub(super) fn test(predictions: &Predictions) -> Result<TestScores<'_>, Failure> {
+    assert_eq!(predictions.split, Split::Test, "reported on test records only");
+    scores(predictions).map(TestScores::new)
 }
 
 /// The scores of a split, checked.

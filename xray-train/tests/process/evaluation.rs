@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use std::process::Output;
 use xray_artifacts::{Predictions, Split};
 use xray_data::{GrayImage, encode_png};
-use xray_metrics::{Calibrator, Rule, Scores, ValidationScores, threshold};
+use xray_metrics::{Calibrator, Method, Rule, Scores, ValidationScores, threshold};
 
-fn eval(workplace: &Workplace, arguments: &[&str]) -> Output {
+pub(crate) fn eval(workplace: &Workplace, arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("xray-eval").expect("the binary under test");
     command.current_dir(workplace.path("")).args(arguments).output().expect("the binary starts")
 }
@@ -27,13 +27,147 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
 
     let text = stdout(&eval(&workplace, &["run", "run"]));
     assert!(found["metadata_baseline"]["macro_auc"].as_f64().is_some_and(|auc| auc > 0.0), "{found}");
-    for part in
-        ["without a look", "sex, age and view alone", "always no", "calibrated on validation", "sex F"]
-    {
+    let records = |split| predictions(&workplace, split).ids.len();
+    let fitted_on = format!("logistic regressions fitted on {} validation records", records(Split::Val));
+    for part in [
+        "without a look",
+        "sex, age and view alone",
+        &fitted_on,
+        "sex, age, view",
+        "AUC less that",
+        "positives  negatives  threshold",
+        "intervals are Wilson's, which count records as independent",
+        "PPV and NPV hold at the prevalence of these records",
+        "always no",
+        "calibrated on validation",
+        "Net benefit per 1,000 test records",
+        "operating point",
+        "sex F",
+        "macro-AUC of shared labels",
+    ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
+    assert_eq!(found["metadata_baseline"]["fitted_on"], records(Split::Val));
+    assert_eq!(found["beside_metadata"]["unit"], "patient");
+    assert_eq!(found["net_benefit"].as_array().map(Vec::len), Some(14));
     let same = stdout(&eval(&workplace, &["compare", "run", "run"]));
     assert!(same.contains("+0.000"), "{same}");
+}
+
+/// Metadata rank the first finding as the model does and know nothing of the second, which validation never has.
+#[test]
+fn the_model_stands_beside_its_metadata_on_the_labels_that_both_define() {
+    let workplace = Workplace::new();
+    let mut rows = "id,patient,split,view,sick,rare,score_sick,score_rare\n".to_owned();
+    for split in ["val", "test"] {
+        for at in 0..80 {
+            let ap = at % 4 < 2;
+            let (sick, rare) = (u8::from(ap != (at % 10 == 0)), u8::from(split == "test" && at % 3 == 0));
+            let (view, score) = if ap { ("AP", 0.8) } else { ("PA", 0.2) };
+            rows += &format!("{split}{at},{split}{},{split},{view},{sick},{rare},{score},0.{at}\n", at / 2);
+        }
+    }
+    std::fs::write(workplace.path("a.csv"), rows).expect("writable");
+    let json = eval(&workplace, &["score", "a.csv", "--format", "json", "--resamples", "200"]);
+    assert_exit(&json, 0);
+    let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let (sick, rare) = (&found["beside_metadata"]["labels"][0], &found["beside_metadata"]["labels"][1]);
+    assert_eq!((&sick["difference"], &sick["p_value"]), (&json!(0.0), &Value::Null), "they rank alike");
+    assert!(found["test"]["labels"][1]["auc"].is_number() && rare["a"].is_null(), "{rare}");
+    assert_eq!(found["beside_metadata"]["macro_auc"]["a"], found["test"]["labels"][0]["auc"]);
+    let text = stdout(&eval(&workplace, &["score", "a.csv"]));
+    let said =
+        "fitted on 80 validation records, get a macro-AUC of 0.900 on the 1 of 2 labels that both define";
+    assert!(text.contains(said), "{text}");
+}
+
+/// A validation file under the name of the test file would report thresholds on the records that chose them.
+#[test]
+fn swapped_files_of_predictions_are_refused() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let path = |name: &str| workplace.path(&format!("run/{name}.safetensors"));
+    std::fs::rename(path("predictions-val"), path("kept")).expect("writable");
+    std::fs::rename(path("predictions-test"), path("predictions-val")).expect("writable");
+    std::fs::rename(path("kept"), path("predictions-test")).expect("writable");
+    for command in ["run", "calibrate"] {
+        let output = eval(&workplace, &[command, "run"]);
+        assert_exit(&output, 5);
+        let said = "predictions-val.safetensors holds the predictions of the test split, not of val";
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_run_whose_patients_are_on_both_sides_says_so() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let shared = "patients in validation and in test:";
+    let text = stdout(&eval(&workplace, &["run", "run", "--resamples", "0"]));
+    assert!(!text.contains(shared), "{text}");
+    let patient = predictions(&workplace, Split::Val).patients[0].clone();
+    edit(&workplace, Split::Test, |test| test.patients[0] = patient);
+    let text = stdout(&eval(&workplace, &["run", "run", "--resamples", "0"]));
+    assert!(text.contains(&format!("note: {shared} 1;")), "{text}");
+}
+
+/// Of four validation rows at the high score one is positive, of four test rows all are: a calibration that had seen
+/// the test rows would be right about them.
+#[test]
+fn calibrations_are_fitted_on_validation_and_judged_on_test() {
+    let workplace = Workplace::new();
+    let mut rows = "split,Mass,score_Mass\n".to_owned();
+    for (split, positives) in [("val", 1), ("test", 4)] {
+        for at in 0..4 {
+            rows += &format!("{split},{},0.9\n{split},0,0.1\n", u8::from(at < positives));
+        }
+    }
+    std::fs::write(workplace.path("a.csv"), rows).expect("writable");
+    let arguments = ["score", "a.csv", "--format", "json", "--calibration", "isotonic"];
+    let output = eval(&workplace, &arguments);
+    assert_exit(&output, 0);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let error = found["reliability"][0]["ece_calibrated"].as_f64().expect("calibrated");
+    assert!((error - 0.75 / 2.0).abs() < 1e-6, "{error}");
+    // At twice the validation prevalence of 1/8 the calibrated model acts on the high half; at four times, on nobody.
+    let benefit =
+        |at: usize| found["net_benefit"][0]["at_prevalence"][at]["model"].as_f64().expect("defined");
+    assert!((benefit(2) - 0.5).abs() < 1e-9 && benefit(3) == 0.0, "{}", found["net_benefit"]);
+}
+
+#[test]
+fn without_resamples_the_intervals_are_delongs() {
+    let workplace = Workplace::new();
+    let rows: String =
+        (0..60).map(|at| format!("{at},p{},{},0.{}\n", at / 2, at % 2, at * 7 % 41 + 10)).collect();
+    std::fs::write(workplace.path("a.csv"), "id,patient,Mass,score_Mass\n".to_owned() + &rows)
+        .expect("writable");
+    let output = eval(&workplace, &["score", "a.csv", "--format", "json", "--resamples", "0"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let ends = &found["delong"][0]["interval"];
+    let [low, high] = [0, 1].map(|end| ends[end].as_f64().expect("an interval"));
+    assert!(low < high && found["missing_intervals"] == json!([]), "{found}");
+    let text = stdout(&eval(&workplace, &["score", "a.csv", "--resamples", "0"]));
+    assert!(text.contains("95 % intervals by DeLong's method; 60 records of 30 patients"), "{text}");
+    assert!(text.contains(&format!("({low:.3}–{high:.3})")), "{text}");
+}
+
+#[test]
+fn a_run_that_diverged_is_not_to_be_started_again() {
+    let workplace = Workplace::new();
+    let more = ["--learning-rate", "1e30", "--set", "schedule.warmup_steps=0"];
+    assert_exit(&workplace.run("run", &more), 6);
+    for arguments in [&["run", "run"][..], &["calibrate", "run"], &["explain", "run", "chest.png"]] {
+        let output = eval(&workplace, arguments);
+        assert_exit(&output, 3);
+        let said = stderr(&output);
+        assert!(said.contains("the run in run diverged: ") && said.contains("lower learning rate"), "{said}");
+    }
+    assert_exit(&workplace.run("stopped", &["--checkpoint-exit-every", "1ms"]), 85);
+    let output = eval(&workplace, &["run", "stopped"]);
+    assert_exit(&output, 3);
+    assert!(stderr(&output).contains("is not finished"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("start it again: it continues"), "{}", stderr(&output));
 }
 
 #[test]
@@ -83,6 +217,14 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
             .map(|label| serde_json::from_value(label["calibrator"].clone()).expect("a calibrator or null"))
             .collect();
         assert!(calibrators.iter().any(Option::is_some), "{card}");
+        let method: Method = method.parse().expect("a method");
+        let of_val = xray_metrics::calibrate(ValidationScores::new(scores), method);
+        let as_stored = |fitted: &Calibrator| {
+            serde_json::from_value(serde_json::to_value(fitted).expect("finite")).expect("its own shape")
+        };
+        let of_val: Vec<Option<Calibrator>> =
+            of_val.iter().map(|fitted| fitted.as_ref().ok().map(as_stored)).collect();
+        assert_eq!(calibrators, of_val, "of validation, whatever test says");
         for (at, fitted) in fitted.iter().enumerate() {
             let stored = &card["thresholds"][at];
             assert_eq!(stored["logit"].as_f64().map(|logit| logit as f32), fitted.threshold());
@@ -102,6 +244,12 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
     assert!(first == bytes(), "the same again gives the same bytes");
     let nowhere = eval(&workplace, &["calibrate", "nowhere"]);
     assert_exit(&nowhere, 3);
+
+    // What cannot be reported on test is not written either.
+    edit(&workplace, Split::Test, |test| test.logits[0] = f32::NAN);
+    let broken = calibrate("platt");
+    assert_exit(&broken, 5);
+    assert!(first == bytes(), "the card stays as it was");
 }
 
 #[test]
@@ -129,15 +277,36 @@ fn a_finding_is_drawn_where_its_score_comes_from() {
         assert_exit(&output, code);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
+    // Two images of one name, in two folders.
+    for folder in ["a", "b"] {
+        std::fs::create_dir(workplace.path(folder)).expect("writable");
+        std::fs::copy(workplace.path("chest.png"), workplace.path(&format!("{folder}/x.png")))
+            .expect("writable");
+    }
+    let both =
+        ["explain", "run", "a/x.png", "b/x.png", "--label", "Mass", "--out", "maps", "--format", "json"];
+    let both: Value = serde_json::from_slice(&eval(&workplace, &both).stdout).expect("JSON");
+    let pictures = [&both[0]["picture"], &both[1]["picture"]];
+    assert_eq!(pictures, [&json!("maps/x-Mass.png"), &json!("maps/x-Mass-2.png")]);
+    assert!(workplace.path("maps/x-Mass-2.png").is_file());
+
     check(&["explain", "run", "chest.png", "--label", "mas"], 2, "did you mean Mass?");
     std::fs::write(workplace.path("broken.jpg"), b"\xff\xd8\xff").expect("writable");
     check(&["explain", "run", "broken.jpg"], 5, "broken.jpg");
     check(&["explain", "nowhere", "chest.png"], 3, "there is no bundle in nowhere");
 }
 
-fn predictions(workplace: &Workplace, split: Split) -> Predictions {
-    Predictions::load(&workplace.path(&format!("run/predictions-{split}.safetensors")))
+pub(crate) fn predictions(workplace: &Workplace, split: Split) -> Predictions {
+    Predictions::load(&workplace.path(&format!("run/predictions-{split}.safetensors")), split)
         .expect("a finished run")
+}
+
+/// Changes what the run in `run` said of a split.
+pub(crate) fn edit(workplace: &Workplace, split: Split, change: impl FnOnce(&mut Predictions)) {
+    let mut predictions = predictions(workplace, split);
+    change(&mut predictions);
+    let path = workplace.path(&format!("run/predictions-{split}.safetensors"));
+    predictions.save(&path).expect("writable");
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.
@@ -155,23 +324,4 @@ fn thresholds_are_chosen_on_validation_and_reported_on_test() {
     let calls = |name: &str| label["point"]["confusion"][name].as_u64().expect("a count");
     let names = ["true_positives", "false_positives", "true_negatives", "false_negatives"];
     assert_eq!(names.map(calls), [1, 1, 2, 1]);
-}
-
-#[test]
-fn models_are_compared_record_by_record_in_whatever_order() {
-    let workplace = Workplace::new();
-    let header = "id,Mass,score_Mass\n";
-    let rows = ["a,1,0.9\n", "b,0,0.4\n", "c,1,0.3\n", "d,0,0.2\n"];
-    let write = |name: &str, rows: Vec<&str>| {
-        std::fs::write(workplace.path(name), header.to_owned() + &rows.concat()).expect("writable");
-    };
-    write("a.csv", rows.to_vec());
-    write("turned.csv", rows.iter().rev().copied().collect());
-    write("others.csv", vec![rows[0], rows[1], rows[2], "e,0,0.2\n"]);
-    let same = eval(&workplace, &["compare", "a.csv", "turned.csv"]);
-    assert_exit(&same, 0);
-    assert!(stdout(&same).contains("0.750  0.750    +0.000"), "{}", stdout(&same));
-    let others = eval(&workplace, &["compare", "a.csv", "others.csv"]);
-    assert_exit(&others, 5);
-    assert!(stderr(&others).contains("the second model has no score of d"), "{}", stderr(&others));
 }

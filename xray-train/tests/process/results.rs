@@ -50,8 +50,7 @@ fn predictions_cover_the_split_and_say_what_the_scores_say() {
     let workplace = Workplace::new();
     assert_exit(&workplace.run("run", &[]), 0);
     let predictions =
-        Predictions::load(&workplace.path("run/predictions-test.safetensors")).expect("written");
-    assert_eq!(predictions.split, Split::Test);
+        Predictions::load(&workplace.path("run/predictions-test.safetensors"), Split::Test).expect("written");
     let test = workplace.json("shards/dataset.json")["splits"]["test"]["images"].as_u64().expect("a count");
     assert_eq!(predictions.ids.len() as u64, test);
     assert_eq!(predictions.patients.len() as u64, test);

@@ -4,14 +4,12 @@ use super::fractions::{fraction_axis, series_by_fraction};
 use crate::report::chart::{Axis, Chart, Scale, Symbol};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
+use crate::report::predictions::{RESAMPLES, SEED};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use xray_artifacts::Predictions;
 use xray_metrics::{Difference, Scores, compare, difference_interval};
-
-const RESAMPLES: u32 = 1000;
-const SEED: u64 = 0;
 
 pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
     let mut section = Section::new("comparison", format!("Beside {}", other.name));
@@ -103,7 +101,8 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
     };
     let missing = |name: &str| format!("the predictions of {name} cannot be shown");
     let a = test(sweep).ok_or_else(|| missing(&sweep.name))?;
-    let b = in_order_of(&a, &test(other).ok_or_else(|| missing(&other.name))?)?;
+    let b = test(other).ok_or_else(|| missing(&other.name))?;
+    let b = b.in_order_of(&a).map_err(|failure| failure.message.clone())?;
     let of = |predictions| scores(predictions).ok_or("their scores are not finite");
     let (of_a, of_b) = (of(&a)?, of(&b)?);
     let patients = a.patient_numbers();
@@ -148,24 +147,4 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
 
 fn scores(predictions: &Predictions) -> Option<Scores<'_>> {
     Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()).ok()
-}
-
-fn in_order_of(first: &Predictions, other: &Predictions) -> Result<Predictions, String> {
-    if first.labels != other.labels {
-        return Err("they score different findings".into());
-    }
-    let places: HashMap<&str, usize> =
-        other.ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
-    if places.len() != first.ids.len() {
-        return Err(format!(
-            "one was scored on {} test records, the other on {}",
-            first.ids.len(),
-            other.ids.len()
-        ));
-    }
-    let place = |id: &String| {
-        places.get(id.as_str()).copied().ok_or_else(|| format!("{id} was scored by one of them only"))
-    };
-    let places = first.ids.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-    Ok(other.records(&places))
 }

@@ -191,19 +191,23 @@ fn micro(sweep: &Sweep) -> Option<String> {
 
 /// Whether the model knows more than who is on the image and how it was taken.
 fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
-    let baseline = sweep.metadata_baseline()?;
-    let run = &sweep.chosen.as_ref()?.run;
-    let surely = run.score_interval.is_some_and(|[low, _]| low > baseline);
-    let verdict = match run.score_interval {
-        _ if surely => "the whole interval of the model lies above it",
-        Some([_, high]) if high < baseline => {
-            "the model is surely below it: it has learnt less than these three tell"
-        }
-        _ => "the model is not surely above it, so it may have learnt nothing else",
+    let (fitted_on, difference) = sweep.beside_metadata()?;
+    let (baseline, ahead) = (difference.b?, difference.difference?);
+    let surely = difference.interval.is_some_and(|[low, _]| low > 0.0);
+    let verdict = match difference.interval {
+        Some(_) if surely => "so it has learnt more than these three tell",
+        Some([_, high]) if high < 0.0 => "so it has learnt less than these three tell",
+        _ => "so it may have learnt nothing that these three do not tell",
     };
+    let interval = difference.interval.map_or_else(
+        || "no interval".to_owned(),
+        |[low, high]| format!("95 % interval {low:+.3} to {high:+.3}, on the same test records"),
+    );
     let text = format!(
-        "Sex, age and view alone, without the image, reach a {} of {baseline:.3}; {verdict}.",
-        sweep.score_name()
+        "Sex, age and view alone, without the image, reach a {} of {baseline:.3} (logistic regression on {} validation \
+         records). The chosen run is {ahead:+.3} beside that ({interval}), {verdict}.",
+        sweep.score_name(),
+        thousands(fitted_on as i64)
     );
     Some((surely, text))
 }

@@ -6,7 +6,7 @@ use crate::report::document::{Section, Table, Value, thousands};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use xray_metrics::learning_curve::REACH;
-use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, fit_learning_curve};
+use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, Trials, fit_learning_curve};
 
 const DRAWS: u32 = 1000;
 const SEED: u64 = 0;
@@ -20,13 +20,16 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     if trainings.is_empty() {
         return section;
     }
-    match fit_learning_curve(&trainings, DRAWS, SEED) {
+    let trials = if sweep.trials_share_data() { Trials::ShareImages } else { Trials::DrawTheirOwn };
+    match fit_learning_curve(&trainings, trials, DRAWS, SEED) {
         Ok(fitted) => {
             section.text(said(&fitted, sweep));
             section.chart("learning-curve", chart(sweep, &trainings, &fitted));
             section.table("images-needed", table(sweep, &fitted));
         }
-        Err(why @ NoCurve::FewSizes(_)) => section.text(format!("Not told here: {why}.")),
+        Err(why @ (NoCurve::FewSizes(_) | NoCurve::LittleFreedom { .. })) => {
+            section.text(format!("Not told here: {why}."))
+        }
         Err(why @ NoCurve::NotRising) => section.warning(format!(
             "The data cannot tell: {why}. Train longer, with more trials, or over a wider range of fractions."
         )),
@@ -45,10 +48,20 @@ fn said(fitted: &FittedCurve, sweep: &Sweep) -> String {
     let curve = fitted.curve;
     let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
+    let varied = if sweep.trials_share_data() {
+        "other trainings on other images (of one size all trials share theirs, so sizes are drawn, not runs)"
+    } else {
+        "other trainings on other images"
+    };
+    let ceiling = if fitted.ceiling_identified {
+        ""
+    } else {
+        " Curves with very different ceilings fit these runs alike, so they do not tell where it ends."
+    };
     format!(
         "The runs{of} follow {} = {:.3} − {:.3} · images^−{:.2} (least squares over {} runs). Intervals are 95 % over \
-         other trainings, by a wild bootstrap of {DRAWS} draws; they hold for these test patients and this way of \
-         training.",
+         {varied}, by a wild bootstrap of {DRAWS} draws; they hold for these test patients and this way of \
+         training.{ceiling}",
         sweep.score_name(),
         curve.ceiling,
         curve.scale,
@@ -132,10 +145,10 @@ fn worded(needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, String, Strin
                 Some(high) => format!("{} to {}", images(low), images(high)),
                 None => format!("{} to more than {limit}", images(low)),
             };
-            let answer = if about > fitted.measured[1] {
-                "beyond what was measured"
-            } else {
-                "within what was measured"
+            let answer = match about {
+                about if about > fitted.measured[1] => "beyond what was measured",
+                about if about < fitted.measured[0] => "fewer than was measured",
+                _ => "within what was measured",
             };
             (images(about), interval, answer.into())
         }
@@ -171,8 +184,9 @@ mod tests {
     #[test]
     fn what_is_out_of_reach_is_said_so() {
         let law = |images: f64| 0.8 - images.powf(-0.5);
-        let runs: Vec<_> = [100.0, 200.0, 400.0, 800.0, 1600.0].map(|images| (images, law(images))).to_vec();
-        let fitted = fit_learning_curve(&runs, 50, 0).expect("rising");
+        let sizes = [100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0];
+        let runs: Vec<_> = sizes.map(|images| (images, law(images))).to_vec();
+        let fitted = fit_learning_curve(&runs, Trials::ShareImages, 50, 0).expect("rising");
         let said = |score| worded(&fitted.images_for(score), &fitted);
         assert_eq!(said(0.75).0, "400");
         assert_eq!(said(0.5).0, "≤ 100");

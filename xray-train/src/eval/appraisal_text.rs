@@ -1,0 +1,236 @@
+//! An appraisal as text for a terminal.
+
+use super::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoints};
+use super::comparison::{p_value, signed_with_interval};
+use super::text_table::{TextTable, number, with_interval};
+use super::{net_benefit, subgroups};
+use std::fmt::Write;
+use xray_metrics::{Difference, NoInterval, OperatingPoint, Proportion};
+
+impl Appraisal {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        let whose = match self.test_patients {
+            Some(1) => " of one patient".to_owned(),
+            Some(patients) => format!(" of {patients} patients"),
+            None => ", taken as independent because no patients are named".to_owned(),
+        };
+        let by = if self.test.intervals.is_none() { " by DeLong's method" } else { "" };
+        let _ = writeln!(
+            text,
+            "\nDiscrimination on test, 95 % intervals{by}; {} records{whose}\n",
+            self.test.records
+        );
+        text += &self.discrimination();
+        text += &self.fitted_text();
+        if !self.subgroups.is_empty() {
+            let _ = writeln!(text, "\nSubgroups of test\n");
+            text += &subgroups::table(&self.subgroups);
+        }
+        text
+    }
+
+    /// Operating points and calibrations.
+    pub(super) fn fitted_text(&self) -> String {
+        let mut text = String::new();
+        match &self.operating_points {
+            Some(points) => {
+                let _ =
+                    writeln!(text, "\nOperating points: {} on validation, reported on test\n", points.rule);
+                text += &points.table();
+                text += "95 % intervals are Wilson's, which count records as independent; PPV and NPV hold at the \
+                         prevalence of these records\n";
+            }
+            None => {
+                text += "\nNo operating points and no calibration: there are no validation records to fit them on.\n"
+            }
+        }
+        let _ = writeln!(text, "\nCalibration: expected error of the probabilities on test\n");
+        text += &self.calibration();
+        if let Some(labels) = &self.net_benefit {
+            text += "\nNet benefit per 1,000 test records of acting on a calibrated probability: findings acted on, less \
+                     false alarms at the odds of the threshold (in brackets: acting on all; on none it is 0)\n\n";
+            text += &net_benefit::table(labels);
+        }
+        text
+    }
+
+    fn discrimination(&self) -> String {
+        let test = &self.test;
+        let mut header = vec!["label", "positives", "AUC", "AP", "prevalence", "Brier"];
+        if self.beside_metadata.is_some() {
+            header.extend(["sex, age, view", "AUC less that"]);
+        }
+        let mut table = TextTable::new(&header);
+        for (at, label) in test.labels.iter().enumerate() {
+            let mut row = vec![
+                label.label.clone(),
+                label.positives.to_string(),
+                self.auc(at),
+                number(label.average_precision),
+                number(label.prevalence),
+                number(label.brier),
+            ];
+            row.extend(
+                self.beside_metadata.as_ref().map(|beside| beside_it(&beside.labels[at])).unwrap_or_default(),
+            );
+            table.row(row);
+        }
+        let mut row = vec![
+            "macro".to_owned(),
+            String::new(),
+            with_interval(test.macro_auc, test.macro_auc_interval),
+            number(test.macro_average_precision),
+            number(test.macro_average_precision_baseline),
+            number(test.macro_brier),
+        ];
+        row.extend(
+            self.beside_metadata.as_ref().map(|beside| beside_it(&beside.macro_auc)).unwrap_or_default(),
+        );
+        table.row(row);
+        table.row(vec![
+            "without a look".to_owned(),
+            String::new(),
+            number(test.macro_auc.map(|_| 0.5)),
+            number(test.macro_average_precision_baseline),
+            String::new(),
+            number(test.macro_brier_baseline),
+        ]);
+        let mut text = table.text();
+        text += &self.why_without_intervals();
+        text += &self.metadata_sentence();
+        let _ = writeln!(
+            text,
+            "micro-AUC {}; a predictor that looks at no image gets {}",
+            number(test.micro_auc),
+            number(test.micro_auc_baseline)
+        );
+        let same = |label: &&String| !self.is_missing(label, |why| why == NoInterval::SameScore);
+        let nearly: Vec<&str> = test.collapsed_labels.iter().filter(same).map(String::as_str).collect();
+        if !nearly.is_empty() {
+            let _ = writeln!(text, "nearly the same score whatever the image: {}", nearly.join(", "));
+        }
+        text
+    }
+
+    fn is_missing(&self, label: &str, wanted: impl Fn(NoInterval) -> bool) -> bool {
+        self.missing_intervals.iter().any(|missing| missing.label == label && wanted(missing.why))
+    }
+
+    /// A label's AUC and its interval, by DeLong where there are no draws.
+    fn auc(&self, at: usize) -> String {
+        let label = &self.test.labels[at];
+        if self.is_missing(&label.label, |why| why == NoInterval::SameScore) {
+            return format!("{} {}", number(label.auc), NoInterval::SameScore);
+        }
+        let by_delong = || self.delong[at].and_then(|delong| delong.interval);
+        let interval = if self.test.intervals.is_none() { by_delong() } else { label.auc_interval };
+        with_interval(label.auc, interval)
+    }
+
+    /// Each reason once, with the labels it is of.
+    fn why_without_intervals(&self) -> String {
+        let mut text = String::new();
+        let mut said: Vec<NoInterval> = Vec::new();
+        for MissingInterval { why, .. } in &self.missing_intervals {
+            // What stands in the table already needs no second word.
+            if said.contains(why) || *why == NoInterval::SameScore {
+                continue;
+            }
+            said.push(*why);
+            let of = self.missing_intervals.iter().filter(|missing| missing.why == *why);
+            let labels = of.map(|missing| missing.label.as_str()).collect::<Vec<_>>().join(", ");
+            let what = if *why == NoInterval::NoAuc { "AUC" } else { "interval" };
+            let _ = writeln!(text, "no {what} of {labels}: {why}");
+        }
+        text
+    }
+
+    fn metadata_sentence(&self) -> String {
+        let Some((baseline, beside)) = self.metadata_baseline.as_ref().zip(self.beside_metadata.as_ref())
+        else {
+            return String::new();
+        };
+        let both = beside.labels.iter().filter(|label| label.difference.is_some()).count();
+        let found = &beside.macro_auc;
+        format!(
+            "sex, age and view alone, by logistic regressions fitted on {} validation records, get a macro-AUC of {} \
+             on the {both} of {} labels that both define; there the model gets {}: {}, p {}\n",
+            baseline.fitted_on,
+            number(found.b),
+            beside.labels.len(),
+            number(found.a),
+            signed_with_interval(found),
+            p_value(found.p_value),
+        )
+    }
+
+    fn calibration(&self) -> String {
+        let mut table = TextTable::new(&["label", "as it is", "calibrated on validation"]);
+        let mut whys = String::new();
+        for label in &self.reliability {
+            // Said once above, not for every label.
+            if let Some(why) = label.uncalibrated.as_ref().filter(|why| *why != NO_VALIDATION) {
+                let _ = writeln!(whys, "{}: {why}", label.label);
+            }
+            table.row(vec![label.label.clone(), number(label.ece), number(label.ece_calibrated)]);
+        }
+        table.text() + &whys
+    }
+}
+
+/// What metadata get, and how far the model is from it.
+fn beside_it(found: &Difference) -> Vec<String> {
+    vec![number(found.b), signed_with_interval(found)]
+}
+
+impl OperatingPoints {
+    fn table(&self) -> String {
+        let header = [
+            "label",
+            "positives",
+            "negatives",
+            "threshold",
+            "sensitivity",
+            "specificity",
+            "PPV",
+            "NPV",
+            "F1",
+            "accuracy",
+            "always no",
+        ];
+        let mut table = TextTable::new(&header);
+        let mut whys = String::new();
+        let share = |share: Option<Proportion>| {
+            with_interval(share.map(|share| share.value), share.map(|share| share.interval))
+        };
+        for label in &self.labels {
+            if let Some(why) = &label.undefined {
+                let _ = writeln!(whys, "{}: {why}", label.label);
+            }
+            let point = label.point.as_ref();
+            let value = |figure: fn(&OperatingPoint) -> Option<Proportion>| {
+                number(point.and_then(figure).map(|share| share.value))
+            };
+            table.row(vec![
+                label.label.clone(),
+                label.positives.to_string(),
+                label.negatives.to_string(),
+                number(label.threshold),
+                share(point.and_then(|point| point.sensitivity)),
+                share(point.and_then(|point| point.specificity)),
+                value(|point| point.ppv),
+                value(|point| point.npv),
+                number(point.and_then(|point| point.f1)),
+                number(label.accuracy),
+                number(label.accuracy_always_no),
+            ]);
+        }
+        table.text() + &whys
+    }
+}

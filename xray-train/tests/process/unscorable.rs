@@ -1,0 +1,192 @@
+//! What `xray-eval` says of scores that tell little or nothing: never a panic, never a figure that is none.
+
+use crate::evaluation::{edit, eval, predictions};
+use crate::workplace::{Workplace, assert_exit, stderr, stdout};
+use serde_json::{Value, json};
+use xray_artifacts::Split;
+
+/// Both outputs of an evaluation that succeeds.
+fn appraised(workplace: &Workplace, arguments: &[&str]) -> (Value, String) {
+    let json = eval(workplace, &[arguments, &["--format", "json", "--resamples", "100"]].concat());
+    assert_exit(&json, 0);
+    let text = eval(workplace, &[arguments, &["--resamples", "100"]].concat());
+    assert_exit(&text, 0);
+    (serde_json::from_slice(&json.stdout).expect("JSON"), stdout(&text))
+}
+
+/// Sixty validation and sixty test rows of patients with two each; `row` gives truth and score.
+fn write(workplace: &Workplace, patient: impl Fn(usize) -> String, row: impl Fn(usize) -> (String, String)) {
+    let mut text = "id,patient,split,Mass,score_Mass\n".to_owned();
+    for (at, split) in (0..120).map(|at| (at, if at < 60 { "val" } else { "test" })) {
+        let (truth, score) = row(at);
+        text += &format!("r{at},{},{split},{truth},{score}\n", patient(at));
+    }
+    std::fs::write(workplace.path("a.csv"), text).expect("writable");
+}
+
+fn own(at: usize) -> String {
+    format!("p{}", at / 2)
+}
+
+fn half(at: usize) -> String {
+    (at % 2).to_string()
+}
+
+fn mixed(at: usize) -> String {
+    format!("0.{}", at * 7 % 41 + 10)
+}
+
+const FILE: [&str; 2] = ["score", "a.csv"];
+
+#[test]
+fn a_label_without_positives_has_no_auc_in_a_file() {
+    let workplace = Workplace::new();
+    write(&workplace, own, |at| ("0".into(), mixed(at)));
+    let (found, text) = appraised(&workplace, &FILE);
+    assert_eq!(
+        (&found["test"]["macro_auc"], &found["test"]["labels"][0]["auc"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "no_auc"}]));
+    assert!(text.contains("no AUC of Mass: no positive or no negative record"), "{text}");
+    assert!(text.contains("Mass: no record is positive"), "{text}");
+    assert!(!text.contains("0.500"), "{text}");
+}
+
+#[test]
+fn equal_scores_are_called_so_in_a_file() {
+    let workplace = Workplace::new();
+    write(&workplace, own, |at| (half(at), "0.3".into()));
+    let (found, text) = appraised(&workplace, &FILE);
+    let label = &found["test"]["labels"][0];
+    assert_eq!((&label["auc"], &label["auc_interval"]), (&json!(0.5), &Value::Null));
+    assert_eq!((&found["test"]["macro_auc_interval"], &found["delong"]), (&Value::Null, &json!([null])));
+    assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "same_score"}]));
+    assert!(text.contains("0.500 the same score whatever the image"), "{text}");
+    assert!(
+        text.contains("Mass: the same score whatever the image, so there is nothing to calibrate"),
+        "{text}"
+    );
+    for method in ["temperature", "platt", "isotonic"] {
+        let (found, _) = appraised(&workplace, &[&FILE[..], &["--calibration", method]].concat());
+        assert_eq!(found["reliability"][0]["ece_calibrated"], Value::Null, "{method}");
+    }
+}
+
+#[test]
+fn one_patient_and_few_patients_have_no_interval_in_a_file() {
+    let workplace = Workplace::new();
+    write(&workplace, |at| if at < 60 { own(at) } else { "p".into() }, |at| (half(at), mixed(at)));
+    let (found, text) = appraised(&workplace, &FILE);
+    assert!(
+        found["test"]["macro_auc"].is_number() && found["test"]["macro_auc_interval"].is_null(),
+        "{found}"
+    );
+    assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "one_patient"}]));
+    assert!(text.contains("60 records of one patient"), "{text}");
+    assert!(text.contains("no interval of Mass: all records are of one patient"), "{text}");
+    let same = eval(&workplace, &["compare", "a.csv", "a.csv"]);
+    assert_exit(&same, 0);
+    assert!(stdout(&same).contains("of one patient"), "{}", stdout(&same));
+
+    write(&workplace, own, |at| (u8::from(at % 60 < 8).to_string(), mixed(at)));
+    let (found, text) = appraised(&workplace, &FILE);
+    assert!(found["test"]["labels"][0]["auc_interval"].is_null(), "{found}");
+    assert!(text.contains("no interval of Mass: only 4 patients with it and 26 without, of 5"), "{text}");
+
+    write(&workplace, own, |at| (half(at), mixed(at)));
+    let text = stdout(&eval(&workplace, &[&FILE[..], &["--resamples", "99"]].concat()));
+    assert!(text.contains("no interval of Mass: 99 resamples, of 100 that an interval takes"), "{text}");
+    write(&workplace, |_| String::new(), |at| (half(at), mixed(at)));
+    let (found, text) = appraised(&workplace, &FILE);
+    assert!(
+        found["test"]["labels"][0]["auc_interval"].is_array() && found["test_patients"].is_null(),
+        "{found}"
+    );
+    assert!(text.contains("60 records, taken as independent because no patients are named"), "{text}");
+    write(&workplace, |at| if at == 70 { String::new() } else { own(at) }, |at| (half(at), mixed(at)));
+    let (_, text) = appraised(&workplace, &FILE);
+    assert!(text.contains("note: 1 of 60 test rows name no patient"), "{text}");
+}
+
+#[test]
+fn scores_that_are_no_numbers_or_no_probabilities_are_refused_in_a_file() {
+    let workplace = Workplace::new();
+    let check = |score: &str, more: &[&str], message: &str| {
+        let of = |at| if at == 70 { score.to_owned() } else { mixed(at) };
+        write(&workplace, own, |at| (half(at), of(at)));
+        let output = eval(&workplace, &[&FILE[..], more].concat());
+        assert_exit(&output, 5);
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    };
+    check("NaN", &[], "line 72: the score of Mass is `NaN`, no number");
+    check("inf", &[], "line 72: the score of Mass is `inf`, no number");
+    check("", &[], "line 72: the score of Mass is ``, no number");
+    check("1.0000001", &[], "row r70: the score of Mass is 1.0000001, just outside 0 to 1");
+    check("-3", &["--scores", "probabilities"], "row r70: the score of Mass is -3, no probability");
+}
+
+#[test]
+fn a_run_that_tells_little_says_so() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    let (test, val) = (predictions(&workplace, Split::Test), predictions(&workplace, Split::Val));
+    let label = test.labels[0].clone();
+    let missing = |found: &Value| {
+        let list = found["missing_intervals"].as_array().expect("a list").clone();
+        list.into_iter().find(|missing| missing["label"] == label).map(|missing| missing["why"].clone())
+    };
+    let every = |values: &mut [f32], value: f32| values.iter_mut().step_by(14).for_each(|at| *at = value);
+
+    edit(&workplace, Split::Test, |test| every(&mut test.truth, 0.0));
+    let (found, text) = appraised(&workplace, &["run", "run"]);
+    assert_eq!((&found["test"]["labels"][0]["auc"], missing(&found)), (&Value::Null, Some(json!("no_auc"))));
+    assert!(text.contains(&format!("no AUC of {label}")), "{text}");
+
+    edit(&workplace, Split::Test, |all| *all = test.clone());
+    for split in [Split::Val, Split::Test] {
+        edit(&workplace, split, |all| {
+            every(&mut all.logits, -1.5);
+            every(&mut all.truth, 0.0);
+            all.truth.iter_mut().step_by(3 * 14).for_each(|at| *at = 1.0);
+        });
+    }
+    let (found, text) = appraised(&workplace, &["run", "run"]);
+    let scored = &found["test"]["labels"][0];
+    assert_eq!((&scored["auc"], &scored["auc_interval"]), (&json!(0.5), &Value::Null));
+    assert_eq!(missing(&found), Some(json!("same_score")));
+    assert!(text.contains("0.500 the same score whatever the image"), "{text}");
+    assert_exit(&eval(&workplace, &["calibrate", "run", "--resamples", "0"]), 0);
+    let card = workplace.json("run/model/model.json");
+    let why = "the same score whatever the image, so there is nothing to calibrate";
+    assert_eq!(card["calibration"][0]["left_as_it_is"], why);
+
+    edit(&workplace, Split::Val, |all| *all = val.clone());
+    edit(&workplace, Split::Test, |all| {
+        *all = test.clone();
+        all.patients.fill("p".into());
+    });
+    let (found, text) = appraised(&workplace, &["run", "run"]);
+    assert_eq!((&found["test_patients"], &found["test"]["macro_auc_interval"]), (&json!(1), &Value::Null));
+    assert!(text.contains("records of one patient"), "{text}");
+    assert!(text.contains("all records are of one patient"), "{text}");
+
+    let check = |change: &dyn Fn(&mut xray_artifacts::Predictions), message: &str| {
+        edit(&workplace, Split::Test, |all| {
+            *all = test.clone();
+            change(all);
+        });
+        for command in ["run", "calibrate"] {
+            let output = eval(&workplace, &[command, "run"]);
+            assert_exit(&output, 5);
+            assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        }
+    };
+    check(&|all| all.logits[15] = f32::NAN, "test split: record 1, label 1: the score is NaN");
+    check(&|all| all.truth[14] = 0.5, "test split: record 1, label 0: the label is 0.5");
+    edit(&workplace, Split::Test, |all| *all = test.clone());
+    edit(&workplace, Split::Val, |all| all.labels[0] = "Another".into());
+    let output = eval(&workplace, &["run", "run"]);
+    assert_exit(&output, 7);
+    assert!(stderr(&output).contains("of other labels on val than on test"), "{}", stderr(&output));
+}
