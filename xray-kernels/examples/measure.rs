@@ -1,4 +1,5 @@
-//! How fast the kernels are here, and what share of the multiply-add peak that is:
+//! How fast the kernels are here, and what share of the multiply-add peak that is; and how long it takes to pack
+//! weights for both directions, as every step does:
 //! `cargo run --release -p xray-kernels --example measure -- [FILTER] [THREADS]`.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
@@ -67,7 +68,7 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(next).collect()
 }
 
-/// Forward with sums, weight gradient alone, both gradients: GFLOP/s and share of the peak.
+/// Packing; forward with sums, weight gradient alone, both gradients: GFLOP/s and share of the peak.
 fn convolution(isa: Isa, peak: f64, layer: &Layer) {
     let Layer { spec, size, images, .. } = *layer;
     let context = Context::new(isa);
@@ -104,7 +105,11 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
         let speed = operations / seconds / 1e9;
         print!("  {what} {:7.2} ms {speed:6.1} {:3.0} %", seconds * 1e3, 100.0 * speed / peak);
     };
-    print!("{:8} {:18}", isa.name(), layer.name);
+    let pack = shortest(|| {
+        drop(PackedWeights::new(&context.arena, spec, planar, &weights, None));
+        drop(TransposedWeights::new(&context.arena, spec, &weights));
+    });
+    print!("{:8} {:18} pack {:5.2} ms", isa.name(), layer.name, pack * 1e3);
     report("forward", forward, operations);
     report("weights", weight, operations);
     if !planar {

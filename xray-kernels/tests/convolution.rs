@@ -3,7 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, single};
+use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, PlanarShape, Sums,
     TransposedWeights, convolve, convolve_backward,
@@ -87,6 +87,7 @@ fn check(case: &Case, planar: bool) {
         );
         assert_close(&found_weights, &grad_weights, TOLERANCE, &format!("{isa}, weight gradient"));
         if !planar {
+            assert_outside(&found_input, &in_shape, 5.0, "input gradient");
             let found = Images::from_map(&found_input, &in_shape);
             assert_close(
                 &single(&found.data),
@@ -99,7 +100,7 @@ fn check(case: &Case, planar: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn blocked_convolutions_equal_their_formula(case in cases(70)) {

@@ -3,7 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, single};
+use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, depthwise, depthwise_backward,
 };
@@ -27,7 +27,7 @@ fn set_channel(images: &mut Images, channel: usize, one: &Images) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn depthwise_convolutions_equal_their_formula(
@@ -69,6 +69,7 @@ proptest! {
             let given = (&grad[..], out_shape);
             depthwise_backward(&context, &spec, (&map, shape), &weights, given, &mut found_weights, target);
             assert_close(&found_weights, &grad_weights, 1e-5, &format!("{isa}, weights"));
+            assert_outside(&found, &shape, f32::NAN, "input gradient");
             let found = Images::from_map(&found, &shape);
             assert_close(&single(&found.data), &grad_input.data, 1e-5, &format!("{isa}, input"));
         }

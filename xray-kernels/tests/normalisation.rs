@@ -5,7 +5,7 @@ mod reference;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use reference::norm::{Norm, moments};
-use reference::{Images, Random, assert_close, single};
+use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Activation, Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, NormGradient,
     Normalisation, PackedWeights, Sums, convolve, normalise, normalise_backward,
@@ -16,7 +16,7 @@ fn activations() -> impl Strategy<Value = Activation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     // Small whole numbers: many equal values in a pool and many exact zeros before ReLU.
     #[test]
@@ -62,6 +62,7 @@ proptest! {
             let (found_gamma, found_beta) = normalise_backward(&context, &gradient, target);
             assert_close(&found_gamma, &grad_gamma, 1e-5, "dgamma");
             assert_close(&found_beta, &grad_beta, 1e-5, "dbeta");
+            assert_outside(&found, &shape, 2.0, "dz");
             let mut found = Images::from_map(&found, &shape);
             if accumulate {
                 found.data.iter_mut().for_each(|value| *value -= 2.0);

@@ -3,7 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, single};
+use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{Context, GradientMap, Isa, MapShape, Pool, PoolKind};
 
 /// The output, and the gradient of the input.
@@ -42,7 +42,7 @@ fn reference_pool(pool: &Pool, input: &Images, gradient: &Images) -> (Images, Im
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn pools_equal_their_formulas(
@@ -70,6 +70,7 @@ proptest! {
             output.assert_map(&found, &out_shape, 0.0, 1e-6, &format!("{isa}, {pool:?}"));
             let mut found = vec![f32::NAN; shape.len()];
             pool.backward(&context, (&map, shape), (&grad, out_shape), GradientMap::new(&mut found, shape));
+            assert_outside(&found, &shape, f32::NAN, "input gradient");
             let found = Images::from_map(&found, &shape);
             assert_close(&single(&found.data), &grad_input.data, 1e-5, &format!("{isa}, {pool:?}"));
         }

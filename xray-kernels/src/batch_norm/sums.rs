@@ -8,10 +8,11 @@ use crate::tasks::for_each_plane;
 
 /// Sums and sums of squares of each channel and image, `[images][blocks][2][16]`.
 ///
-/// The variance is `E[z^2] - E[z]^2`, which cancels where the mean outweighs the deviation. Products of a row are
-/// added in single precision and rows in double. A row's sum has a relative error near `2^-24 * sqrt(width)`, of
-/// either sign, and it averages out over rows and images: for a mean of 100 deviations, the variance still holds
-/// three digits, and behind a convolution the ratio is seldom above 5. The rounding of `z` itself costs as much.
+/// The variance is `E[z^2] - E[z]^2`, which cancels where the mean outweighs the deviation. A row, or the few rows
+/// that share a register tile, is added up in single precision, and rows in double. A row's sum has a relative
+/// error near `2^-24 * sqrt(width)`, of either sign, and it averages out over rows and images: for a mean of 100
+/// deviations, the variance still holds three digits, and behind a convolution the ratio is seldom above 5. The
+/// rounding of `z` itself costs as much.
 #[derive(Clone, Debug)]
 pub struct Sums {
     values: Vec<f64>,

@@ -82,7 +82,8 @@ impl ConvBlock {
         matches!(input, ConvInput::Planar(..)) && products <= FEW_PRODUCTS
     }
 
-    /// Backward: the gradients of the parameters, and that of the input where it is wanted.
+    /// Backward, with the input and the parameters that forward had: the gradients of the parameters, and that of the
+    /// input where it is wanted.
     ///
     /// # Panics
     /// If a shape does not fit the block, or a slice its shape.

@@ -24,16 +24,25 @@ impl PackedWeights {
         assert_eq!(weights.len(), spec.weight_len(), "weights do not have the length of {spec:?}");
         assert!(scale.is_none_or(|scale| scale.len() == spec.out_channels), "not a scale per output channel");
         let layout = WeightLayout::new(&spec, planar);
-        let mut data = arena.zeroed(layout.len());
+        let surplus = spec.out_channels % LANES + if planar { 0 } else { spec.in_channels % LANES };
+        let mut data = buffer(arena, layout.len(), surplus);
         data.par_chunks_mut(layout.out_block()).enumerate().for_each(|(block, to)| {
-            for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
-                let scale = scale.map_or(1.0, |scale| scale[out]);
-                let from = &weights[out * layout.filter()..][..layout.filter()];
-                layout.for_each(|source, target| to[target + out % LANES] = from[source] * scale);
+            for in_block in 0..layout.in_blocks() {
+                for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
+                    let scale = scale.map_or(1.0, |scale| scale[out]);
+                    let from = &weights[out * layout.filter()..][..layout.filter()];
+                    layout
+                        .for_each(in_block, |source, target| to[target + out % LANES] = from[source] * scale);
+                }
             }
         });
         Self { spec, planar, data }
     }
+}
+
+/// Zeros where there are surplus lanes; all others are written anyway.
+fn buffer(arena: &Arena, len: usize, surplus: usize) -> ArenaBuffer {
+    if surplus == 0 { arena.take(len) } else { arena.zeroed(len) }
 }
 
 /// Where the weights of one output channel lie.
@@ -61,23 +70,31 @@ impl WeightLayout {
         self.taps * LANES * if self.planar { self.in_channels } else { LANES }
     }
 
+    fn in_blocks(&self) -> usize {
+        if self.planar { 1 } else { self.in_channels.div_ceil(LANES) }
+    }
+
     /// Floats per block of output channels.
     pub(super) fn out_block(&self) -> usize {
-        self.in_block() * if self.planar { 1 } else { self.in_channels.div_ceil(LANES) }
+        self.in_block() * self.in_blocks()
     }
 
     pub(super) fn len(&self) -> usize {
         self.out_block() * self.out_channels.div_ceil(LANES)
     }
 
-    /// Calls with each weight's place in PyTorch's order, and where its vector begins in the block.
+    /// Calls, for the input channels of a block, with each weight's place in PyTorch's order and where its vector
+    /// begins in the block of output channels. Block by block, so that what is written stays in the first cache
+    /// for all lanes of the vectors.
     #[inline]
-    fn for_each(&self, mut call: impl FnMut(usize, usize)) {
-        for channel in 0..self.in_channels {
+    fn for_each(&self, in_block: usize, mut call: impl FnMut(usize, usize)) {
+        let channels = if self.planar { self.in_channels } else { LANES };
+        let (first, start) = (in_block * channels, in_block * self.in_block());
+        for channel in first..(first + channels).min(self.in_channels) {
             let (start, step) = if self.planar {
-                (channel * self.taps * LANES, LANES)
+                (start + channel * self.taps * LANES, LANES)
             } else {
-                ((channel / LANES * self.taps * LANES + channel % LANES) * LANES, LANES * LANES)
+                (start + (channel - first) * LANES, LANES * LANES)
             };
             for tap in 0..self.taps {
                 call(channel * self.taps + tap, start + tap * step);
@@ -96,9 +113,13 @@ impl WeightLayout {
                 }
             }
         });
-        weights.par_chunks_mut(self.filter()).enumerate().for_each(|(out, to)| {
-            let from = &sum[out / LANES * self.out_block() + out % LANES..];
-            self.for_each(|source, target| to[source] = from[target]);
+        weights.par_chunks_mut(self.filter() * LANES).enumerate().for_each(|(block, to)| {
+            let from = &sum[block * self.out_block()..];
+            for in_block in 0..self.in_blocks() {
+                for (lane, to) in to.chunks_mut(self.filter()).enumerate() {
+                    self.for_each(in_block, |source, target| to[source] = from[target + lane]);
+                }
+            }
         });
     }
 }
@@ -120,7 +141,8 @@ impl TransposedWeights {
         assert_eq!(weights.len(), spec.weight_len(), "weights do not have the length of {spec:?}");
         let taps = spec.kernel * spec.kernel;
         let (in_blocks, out_blocks) = (spec.in_channels.div_ceil(LANES), spec.out_channels.div_ceil(LANES));
-        let mut data = arena.zeroed(in_blocks * out_blocks * taps * LANES * LANES);
+        let surplus = spec.out_channels % LANES + spec.in_channels % LANES;
+        let mut data = buffer(arena, in_blocks * out_blocks * taps * LANES * LANES, surplus);
         let mut rest = &mut data[..];
         for places in parity_places(&spec) {
             let block = places.len() * LANES * LANES;

@@ -82,6 +82,24 @@ impl Images {
     }
 }
 
+/// Asserts that every float of a buffer that is no pixel of the map still has the bits of `outside`.
+pub(crate) fn assert_outside(map: &[f32], shape: &MapShape, outside: f32, what: &str) {
+    let mut pixel = vec![false; map.len()];
+    for n in 0..shape.images {
+        for block in 0..shape.blocks() {
+            for y in 0..shape.height {
+                pixel[shape.offset(n, block, y, 0)..][..shape.width * 16].fill(true);
+            }
+        }
+    }
+    for (index, (value, pixel)) in map.iter().zip(pixel).enumerate() {
+        assert!(
+            pixel || value.to_bits() == outside.to_bits(),
+            "{what}: written outside, at {index} of {shape:?}"
+        );
+    }
+}
+
 /// Asserts that two lists agree, relative to the largest of the second.
 pub(crate) fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), wanted.len(), "{what}");
