@@ -44,6 +44,11 @@ impl Reported {
         found.map_or_else(Vec::new, |table| table["rows"].as_array().expect("rows").clone())
     }
 
+    fn section(&self, id: &str) -> Value {
+        let sections = self.json["sections"].as_array().expect("sections");
+        sections.iter().find(|section| section["id"] == id).cloned().unwrap_or_default()
+    }
+
     fn card(&self, name: &str) -> Value {
         let cards = self.json["sections"][0]["cards"].as_array().expect("cards");
         cards
@@ -160,6 +165,33 @@ fn validation_chooses_the_run_that_the_headline_is_about() {
 }
 
 #[test]
+fn fewer_steps_on_less_data_are_told_apart_from_less_data() {
+    let mut cells: Vec<_> = grid(1).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    let said = |cells: &[CellReport]| reported(cells).section("fractions")["text"].to_string();
+    assert!(!said(&cells).contains("less training"), "all took as many steps");
+    for cell in &mut cells {
+        let steps = (cell.cell.fraction * 1000.0).round() as u64;
+        cell.outcome.as_mut().expect("done").training.steps = steps;
+    }
+    assert!(said(&cells).contains("The smallest took 100 steps and the largest 1,000"), "{}", said(&cells));
+    cells.reverse();
+    let rows = reported(&cells).rows("auc-by-fraction");
+    assert_eq!((&rows[0]["steps"], &rows[9]["steps"]), (&json!(100), &json!(1000)));
+}
+
+#[test]
+fn what_failures_cost_is_told_beside_the_results() {
+    let mut cells: Vec<_> = grid(1).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    assert!(!reported(&cells).markdown.contains("not done took"));
+    let mut failed = cell_report(cells[3].cell.clone(), CellState::Failed, Some("evicted"));
+    // Twice ten minutes on the four cores that were asked for.
+    failed.attempts = vec![fixture::attempt(&failed.cell); 2];
+    cells[3] = failed;
+    let found = reported(&cells);
+    assert!(found.markdown.contains("Cells that are not done took 1.33 core-hours besides"), "{}", found.markdown);
+}
+
+#[test]
 fn every_combination_of_axes_has_its_series() {
     let widths = [16, 32, 64];
     let cells = widths.iter().flat_map(|width| {
@@ -178,6 +210,12 @@ fn every_combination_of_axes_has_its_series() {
         }
     }
     assert_eq!(count(&found.charts[0], "class=\"dot c2\""), 20 + 1, "dots and legend of the third");
+    // Widths cost differently, so each has a line of its own.
+    let lines = found.rows("run-time-fit");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines.iter().zip(widths).all(|(line, width)| {
+        line["machine"].as_str().is_some_and(|name| name.ends_with(&format!(", model.width={width}")))
+    }));
 }
 
 #[test]
