@@ -21,7 +21,7 @@ fn cell_report(cell: Cell, state: CellState, reason: Option<&str>) -> CellReport
         state,
         reason: reason.map(str::to_owned),
         outcome: done.then(|| Box::new(fixture::outcome(&cell))),
-        environment: None,
+        environment: done.then(fixture::environment),
         status: None,
         attempts: if state == CellState::Missing { Vec::new() } else { vec![fixture::attempt(&cell)] },
         cell,

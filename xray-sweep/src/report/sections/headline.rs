@@ -170,6 +170,7 @@ fn cells(sweep: &Sweep) -> Card {
     let detail = match planned - done {
         _ if planned == 0 => "nothing was planned".to_owned(),
         0 => "every planned run is in the figures below".to_owned(),
+        1 => "one is missing in the figures below; the grid of cells says why".to_owned(),
         missing => format!("{missing} are missing in the figures below; the grid of cells says why"),
     };
     let value = Value {
@@ -205,7 +206,7 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
     );
     let text = format!(
         "Sex, age and view alone, without the image, reach a {} of {baseline:.3} (logistic regression on {} validation \
-         records). The chosen run is {ahead:+.3} beside that ({interval}), {verdict}.",
+         records). The chosen run differs from that by {ahead:+.3} ({interval}), {verdict}.",
         sweep.score_name(),
         thousands(fitted_on as i64)
     );

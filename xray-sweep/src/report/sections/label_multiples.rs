@@ -9,6 +9,9 @@ use crate::report::sweep::Sweep;
 use std::collections::HashMap;
 use xray_metrics::mean_interval;
 
+/// Of fewer positives an AUC is mostly chance.
+const FEW: i64 = 10;
+
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("labels", "Each finding by fraction");
     let groups = sweep.chosen_groups();
@@ -34,8 +37,15 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         }
     };
     let series: Vec<Series> = labels.iter().map(series_of).collect();
-    let values = series.iter().flat_map(|series| &series.dots).map(|dot| dot.1).chain([NO_IMAGE]);
-    let y = Axis::new("test AUC", Scale::around_with_bands(&values.collect::<Vec<_>>(), &series));
+    // An AUC of few positives is anywhere between 0 and 1, and would press the others into stripes.
+    let steady = |label: &String| {
+        sweep.chosen_label("test", label).is_some_and(|row| row.positives.min(row.negatives) >= FEW)
+    };
+    let of_steady: Vec<Series> =
+        labels.iter().zip(&series).filter(|(label, _)| steady(label)).map(|(_, it)| it.clone()).collect();
+    let scaled = if of_steady.is_empty() { &series } else { &of_steady };
+    let values = scaled.iter().flat_map(|series| &series.dots).map(|dot| dot.1).chain([NO_IMAGE]);
+    let y = Axis::new("test AUC", Scale::around_with_bands(&values.collect::<Vec<_>>(), scaled));
     let chart = |(label, series): (&String, Series)| {
         let what = Chart {
             title: label.replace('_', " "),
@@ -52,7 +62,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
     section.text(format!(
         "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
-         95 % interval; the dotted line is 0.5."
+         95 % interval; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
     ));
     section.multiples(labels.iter().zip(series).map(chart).collect());
     section.table("labels", table(&groups, &labels, &scores, sweep));
