@@ -1,6 +1,6 @@
 //! Reads a sweep's tables from Rust, with nothing but polars: `cargo run --release --example explore -- SWEEP`.
 //! `notebooks/explore-sweep.ipynb` is the same for Python; `SCHEMA.md` lists the columns.
-#![cfg_attr(not(test), expect(clippy::print_stdout, reason = "the result"))]
+#![expect(clippy::print_stdout, reason = "the result")]
 
 use polars::prelude::*;
 use std::collections::BTreeMap;

@@ -188,7 +188,11 @@ fn what_failures_cost_is_told_beside_the_results() {
     failed.attempts = vec![fixture::attempt(&failed.cell); 2];
     cells[3] = failed;
     let found = reported(&cells);
-    assert!(found.markdown.contains("Cells that are not done took 1.33 core-hours besides"), "{}", found.markdown);
+    assert!(
+        found.markdown.contains("Cells that are not done took 1.33 core-hours besides"),
+        "{}",
+        found.markdown
+    );
 }
 
 #[test]

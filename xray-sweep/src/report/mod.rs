@@ -2,7 +2,7 @@
 //! collected tables and, where its folder is there, of the predictions of the run that validation chose.
 //!
 //! `tables`, `runs` and `labels` read; `sweep` holds what was read; each file of `sections/` says one thing about
-//! it as a [`document::Section`]; `html`, `markdown` and `json` write the document down.
+//! it as a section of the `document`; `html`, `markdown` and `json` write the document down.
 
 mod attempts;
 mod chart;

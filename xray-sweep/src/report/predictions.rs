@@ -6,7 +6,8 @@ use crate::sweep_dir::SweepDir;
 use std::collections::BTreeSet;
 use xray_artifacts::{Predictions, Split};
 use xray_metrics::{
-    Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc, metadata_baseline,
+    Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc,
+    metadata_baseline,
 };
 
 /// What it said of the records that choose and of those that are reported.
@@ -30,8 +31,8 @@ impl BothSplits {
         }
         let load = |split: Split| -> Result<Predictions, String> {
             let name = format!("predictions-{split}.safetensors");
-            let predictions = Predictions::load(&folder.join(&name), split)
-                .map_err(|failure| failure.message.clone())?;
+            let predictions =
+                Predictions::load(&folder.join(&name), split).map_err(|failure| failure.message.clone())?;
             match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
                 Err(error) => Err(format!("{name} of cell {}: {error}", run.cell)),
                 Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),

@@ -137,8 +137,8 @@ impl Sweep {
         let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
         let (baseline, beside) = metadata.as_ref()?;
         let difference = match &self.label {
-            Some(label) => beside.labels[place(predictions.as_ref().ok()?, label)?].clone(),
-            None => beside.macro_auc.clone(),
+            Some(label) => beside.labels[place(predictions.as_ref().ok()?, label)?],
+            None => beside.macro_auc,
         };
         Some((baseline.fitted_on, difference))
     }

@@ -56,10 +56,10 @@ impl Plot<'_> {
             }
             free = middle + half + 6.0;
             let y = bottom + 6.0 + self.size.font;
-            write!(
+            writeln!(
                 svg,
                 "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v4\"/>\
-                 <text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n",
+                 <text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>",
                 escape(&text)
             )
             .expect("memory");
@@ -81,10 +81,10 @@ impl Plot<'_> {
         let mut svg = String::new();
         for (value, text) in self.chart.y.ticks((self.size.plot_height / 45.0) as usize) {
             let y = self.y(value);
-            write!(
+            writeln!(
                 svg,
                 "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 left - 6.0,
                 y + 0.35 * self.size.font,
                 escape(&text)
