@@ -281,6 +281,8 @@ fn two_models_are_compared_on_the_same_records_and_other_data_are_not_compared()
         assert!(of(name)["p"].as_f64().is_some_and(|p| p < 0.05), "{}", of(name));
     }
     assert!(rows(&found, "comparison", "comparison")[0]["difference"].as_f64().is_some_and(|it| it < 0.0));
+    let notes = section(&found, "comparison")["tables"]["comparison-chosen"]["notes"].to_string();
+    assert!(notes.contains("over other patients:"), "{notes}");
 
     let (other, _) = sweep(folder.path(), "other", both(), |cell| cell.dataset = "f".repeat(64));
     let found = reported(&weak, &beside(&other));
