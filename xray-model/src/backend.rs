@@ -94,8 +94,9 @@ enum Adapters {
 }
 
 fn cpu() -> Result<(Device, DeviceInfo)> {
-    crate::cpu::prepare()?;
-    Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name: "CPU".into(), warning: None }))
+    // Which instructions, because the last bits depend on them.
+    let name = format!("CPU ({})", crate::cpu::prepare()?);
+    Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name, warning: None }))
 }
 
 fn flex() -> (Device, DeviceInfo) {

@@ -91,3 +91,27 @@ fn auto_never_takes_a_software_renderer() {
     let name = learner.device().name.to_lowercase();
     assert!(!name.contains("llvmpipe") && !name.contains("swiftshader"), "{name}");
 }
+
+/// The kernels of this processor against burn's own operations, over a training run: rounding may differ, learning may not.
+#[test]
+fn fifty_losses_are_those_of_burns_own_operations() {
+    let losses = |backend| {
+        let mut learner =
+            Learner::new(&config("bce", Algorithm::Adam, backend), 3).expect("on every processor");
+        let labels = labels();
+        let step = |step: u32| {
+            let images = wave(IMAGES * (SIZE * SIZE) as usize, step as f32);
+            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+            let loss = pass.loss();
+            let gradients = learner.backward(pass);
+            learner.step(gradients, 1e-3);
+            loss
+        };
+        (0..50).map(step).collect::<Vec<f32>>()
+    };
+    let (own, burns) = (losses(Backend::Cpu), losses(Backend::Flex));
+    assert!(own[49] < 0.8 * own[0], "it learns: {own:?}");
+    for (step, (own, burns)) in own.iter().zip(&burns).enumerate() {
+        assert!((own / burns - 1.0).abs() < 1e-4, "step {step}: {own} and {burns}");
+    }
+}

@@ -180,6 +180,20 @@ fn fewer_steps_on_less_data_are_told_apart_from_less_data() {
 }
 
 #[test]
+fn what_trials_differ_in_is_told_beside_their_intervals() {
+    let mut cells: Vec<_> = grid(3).map(|cell| cell_report(cell, CellState::Done, None)).collect();
+    let found = reported(&cells).markdown;
+    assert!(found.contains("Trials of a fraction share their training images"), "{found}");
+    assert!(found.contains("so sizes are drawn, not runs"), "{found}");
+    for cell in &mut cells {
+        cell.cell.fraction_offset = f64::from(cell.cell.trial - 1) / 3.0;
+    }
+    let found = reported(&cells).markdown;
+    assert!(found.contains("Trials of a fraction also differ in their training images."), "{found}");
+    assert!(!found.contains("so sizes are drawn, not runs"), "{found}");
+}
+
+#[test]
 fn what_failures_cost_is_told_beside_the_results() {
     let mut cells: Vec<_> = grid(1).map(|cell| cell_report(cell, CellState::Done, None)).collect();
     assert!(!reported(&cells).markdown.contains("not done took"));

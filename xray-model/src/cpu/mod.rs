@@ -13,21 +13,20 @@ pub(crate) use maps::CpuMaps;
 use crate::{Error, Result};
 use burn::backend::{Autodiff, Flex};
 use std::sync::OnceLock;
-use xray_kernels::Context;
+use xray_kernels::{Context, Isa};
 
 /// The CPU backend with gradients.
 type Tracked = Autodiff<Flex>;
 
 static CONTEXT: OnceLock<Context> = OnceLock::new();
 
-/// Chooses the instructions of this process, once.
+/// Chooses the instructions of this process, once, and names them.
 ///
 /// # Errors
 /// If `XRAY_ISA` names instructions that are unknown or that this processor lacks.
-pub(crate) fn prepare() -> Result<()> {
+pub(crate) fn prepare() -> Result<Isa> {
     let context = Context::detected().map_err(|source| Error::Instructions { source })?;
-    CONTEXT.get_or_init(|| context);
-    Ok(())
+    Ok(CONTEXT.get_or_init(|| context).isa)
 }
 
 /// Instructions and buffers.

@@ -38,6 +38,17 @@ fn settings_that_cannot_be() {
 }
 
 #[test]
+fn instructions_that_cannot_be() {
+    let workplace = Workplace::new();
+    let output =
+        workplace.command(&Workplace::arguments("a")).env("XRAY_ISA", "sse9").output().expect("starts");
+    assert_exit(&output, 2);
+    let said = stderr(&output);
+    assert!(said.contains("XRAY_ISA: unknown instruction set \"sse9\": portable, avx2 and avx512"), "{said}");
+    assert!(said.contains(" hint: leave the variable out"), "{said}");
+}
+
+#[test]
 fn data_that_are_not_there() {
     let workplace = Workplace::new();
     let arguments: Vec<_> = Workplace::arguments("run");
