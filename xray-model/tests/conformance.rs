@@ -95,13 +95,21 @@ fn auto_never_takes_a_software_renderer() {
 /// The kernels of this processor against burn's own operations, over a training run: rounding may differ, learning may not.
 #[test]
 fn fifty_losses_are_those_of_burns_own_operations() {
+    // More images than elsewhere here: the statistics of a batch of three magnify any rounding.
+    const BATCH: usize = 24;
+    const PIXELS: usize = 32 * 32;
     let losses = |backend| {
         let mut learner =
             Learner::new(&config("bce", Algorithm::Adam, backend), 3).expect("on every processor");
-        let labels = labels();
-        let step = |step: u32| {
-            let images = wave(IMAGES * (SIZE * SIZE) as usize, step as f32);
-            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+        let step = |step: usize| {
+            let (mut images, mut labels) = (Vec::new(), Vec::new());
+            for image in 0..BATCH {
+                let number = (BATCH * step + image) % 96;
+                let brighter = (number % 7) as f32 / 4.0;
+                images.extend(wave(PIXELS, number as f32).iter().map(|value| value + brighter));
+                labels.extend((0..14).map(|label| f32::from(u8::from((number + label) % 7 < 2))));
+            }
+            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: 32 });
             let loss = pass.loss();
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-3);
@@ -110,7 +118,7 @@ fn fifty_losses_are_those_of_burns_own_operations() {
         (0..50).map(step).collect::<Vec<f32>>()
     };
     let (own, burns) = (losses(Backend::Cpu), losses(Backend::Flex));
-    assert!(own[49] < 0.8 * own[0], "it learns: {own:?}");
+    assert!(own[49] < 0.9 * own[0], "it learns: {own:?}");
     for (step, (own, burns)) in own.iter().zip(&burns).enumerate() {
         assert!((own / burns - 1.0).abs() < 1e-4, "step {step}: {own} and {burns}");
     }
