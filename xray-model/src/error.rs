@@ -22,7 +22,7 @@ pub enum Error {
         reason: String,
     },
     /// Instructions that `XRAY_ISA` names and that are not to be had.
-    #[error("XRAY_ISA: {source}")]
+    #[error("XRAY_ISA")]
     Instructions {
         /// What is wrong with them.
         source: xray_kernels::IsaError,

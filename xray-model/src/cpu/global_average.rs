@@ -1,6 +1,6 @@
 //! The mean of each map as one operation of burn.
 
-use super::maps::{CpuMaps, dimensions};
+use super::maps::dimensions;
 use super::values::{dense, plain, small, tensor, tracked, values};
 use super::{Tracked, context};
 use burn::backend::Flex;
@@ -12,14 +12,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use xray_kernels::{MapShape, global_average_backward};
 
-/// `[n, channels]` of maps; records gradients where they do.
-pub(crate) fn global_average(maps: CpuMaps) -> Tensor<2> {
-    let (maps, shape) = match maps {
-        CpuMaps::Images(images_nchw) => {
-            return images_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
-        }
-        CpuMaps::Blocked { maps, shape } => (maps, shape),
-    };
+/// `[n, channels]` of blocked maps; records gradients where they do.
+pub(crate) fn global_average(maps: Tensor<5>, shape: MapShape) -> Tensor<2> {
     if !maps.device().is_autodiff() {
         return Tensor::from_primitive::<Flex>(means(&plain(maps), shape));
     }

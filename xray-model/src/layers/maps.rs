@@ -25,8 +25,10 @@ impl Maps {
     /// The mean of each map, `[n, channels]`.
     pub(crate) fn global_average(self) -> Tensor<2> {
         match self {
-            Maps::Nchw(maps_nchw) => maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2),
-            Maps::Cpu(maps) => cpu::global_average(maps),
+            Maps::Nchw(maps_nchw) | Maps::Cpu(CpuMaps::Images(maps_nchw)) => {
+                maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2)
+            }
+            Maps::Cpu(CpuMaps::Blocked { maps, shape }) => cpu::global_average(maps, shape),
         }
     }
 

@@ -45,6 +45,7 @@ fn instructions_that_cannot_be() {
     assert_exit(&output, 2);
     let said = stderr(&output);
     assert!(said.contains("XRAY_ISA: unknown instruction set \"sse9\": portable, avx2 and avx512"), "{said}");
+    assert_eq!(said.matches("sse9").count(), 1, "{said}");
     assert!(said.contains(" hint: leave the variable out"), "{said}");
 }
 
