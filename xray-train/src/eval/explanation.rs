@@ -173,7 +173,9 @@ impl Explanation {
     pub fn text(&self) -> String {
         const SHOWN: usize = 5;
         let mut table = TextTable::new(&["finding", "probability", "threshold", "call"]);
-        for finding in self.findings.iter().take(SHOWN) {
+        // The first ones, and in any case the one that was drawn.
+        let ranked = self.findings.iter().enumerate();
+        for (_, finding) in ranked.filter(|(rank, finding)| *rank < SHOWN || finding.label == self.label) {
             let call =
                 finding.positive.map_or("–", |positive| if positive { "positive" } else { "negative" });
             table.row(vec![
@@ -205,5 +207,25 @@ mod tests {
         check("x.png", "Mass/Nodule", "x-Mass_Nodule.png");
         check("x.png", "../../etc", "x-.._.._etc.png");
         check("ü.png", "Pleural_Thickening", "ü-Pleural_Thickening.png");
+    }
+
+    #[test]
+    fn the_finding_that_was_drawn_is_in_the_table_whatever_its_rank() {
+        let finding = |at: usize| Finding {
+            label: format!("finding-{at}"),
+            logit: 0.0,
+            probability: 0.5,
+            threshold: None,
+            positive: None,
+        };
+        let found = Explanation {
+            image: "chest.jpg".into(),
+            label: "finding-7".into(),
+            picture: "chest.png".into(),
+            findings: (0..9).map(finding).collect(),
+        };
+        let text = found.text();
+        let shown: Vec<usize> = (0..9).filter(|at| text.contains(&format!("finding-{at} "))).collect();
+        assert_eq!(shown, [0, 1, 2, 3, 4, 7], "{text}");
     }
 }
