@@ -6,9 +6,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Whose allocator gives big blocks back at once loses time to page faults, which says nothing about a loader:
-/// every competitor is measured with these, which keep the blocks (glibc 2.35 or newer; elsewhere unknown and
-/// without effect).
+/// Variables of a process.
+pub(super) type Environment = &'static [(&'static str, &'static str)];
+
+/// Whose allocator gives big blocks back at once loses time to page faults, which says nothing about the work: these
+/// keep the blocks (glibc 2.35 or newer; elsewhere unknown and without effect).
 pub(super) const TUNED_MALLOC: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1",
@@ -19,6 +21,7 @@ pub(super) const TUNED_MALLOC: (&str, &str) = (
 pub(super) struct Competitor {
     pub(super) name: String,
     pub(super) command: Vec<OsString>,
+    pub(super) environment: Environment,
     /// JSON pointer to the rate, such as `/load/images_per_second`.
     pub(super) rate: &'static str,
     /// JSON pointers to its processes' peaks in MiB, where they are said.
@@ -32,6 +35,8 @@ pub(super) struct Reading {
     pub(super) rate: f64,
     /// Highest resident memory of all its processes together, in MiB.
     pub(super) peak_mib: Option<f64>,
+    /// Arithmetic, and the most that this machine does of it, in GFLOP/s, where it is said.
+    pub(super) arithmetic: Option<(f64, f64)>,
     /// Versions of what it is made of.
     pub(super) versions: BTreeMap<String, String>,
 }
@@ -41,7 +46,7 @@ impl Competitor {
     pub(super) fn run(&self) -> Result<Reading> {
         let (program, arguments) = self.command.split_first().context("an empty command")?;
         let mut command = command(program);
-        command.args(arguments).env(TUNED_MALLOC.0, TUNED_MALLOC.1);
+        command.args(arguments).env_remove(TUNED_MALLOC.0).envs(self.environment.iter().copied());
         let printed = steps::output(&mut command)?;
         self.read(&printed).with_context(|| format!("{} of {}", self.name, steps::line(&command)))
     }
@@ -53,10 +58,11 @@ impl Competitor {
         let Some(rate) = rate else { bail!("no rate at {} of {json}", self.rate) };
         let peaks: Vec<_> = self.peaks.iter().filter_map(|pointer| number(pointer)).collect();
         let peak_mib = (!peaks.is_empty()).then(|| peaks.iter().sum());
+        let arithmetic = number("/gigaflops").zip(number("/peak_gigaflops"));
         let versions = json["versions"].as_object().into_iter().flatten();
         let versions =
             versions.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect();
-        Ok(Reading { rate, peak_mib, versions })
+        Ok(Reading { rate, peak_mib, arithmetic, versions })
     }
 }
 
@@ -74,6 +80,7 @@ mod tests {
         Competitor {
             name: "peer".to_owned(),
             command: vec!["cargo".into()],
+            environment: &[],
             rate: "/img_per_s",
             peaks: &["/peak_rss_mb", "/workers_peak_rss_mb"],
         }
@@ -87,6 +94,14 @@ mod tests {
         assert_eq!(reading.rate, 635.9);
         assert_eq!(reading.peak_mib, Some(747.5));
         assert_eq!(reading.versions["numpy"], "2.4.6");
+        assert_eq!(reading.arithmetic, None);
+    }
+
+    #[test]
+    fn arithmetic_is_read_where_it_is_said() {
+        let printed = "{\"img_per_s\": 1, \"gigaflops\": 200.5, \"peak_gigaflops\": 307}";
+        let reading = competitor().read(printed).expect("figures");
+        assert_eq!(reading.arithmetic, Some((200.5, 307.0)));
     }
 
     #[test]

@@ -67,6 +67,13 @@ impl Outcome {
         Spread::of_ratios(pairs)
     }
 
+    /// Of the median round: GFLOP/s, and the most that the machine does.
+    pub(super) fn our_arithmetic(&self) -> Option<(f64, f64)> {
+        let all = self.rounds.iter().filter_map(|round| round.ours.arithmetic);
+        let (speeds, peaks): (Vec<_>, Vec<_>) = all.unzip();
+        Some((Spread::of(speeds)?.median, Spread::of(peaks)?.median))
+    }
+
     /// The highest of all rounds, in MiB.
     pub(super) fn our_peak(&self) -> Option<f64> {
         highest(self.rounds.iter().map(|round| round.ours.peak_mib))

@@ -1,10 +1,10 @@
 //! `cargo xtask bench data`: reading records, making batches, and the memory that takes, against tf.data and
 //! PyTorch's DataLoader over the same files.
 
-use super::competitor::Competitor;
+use super::competitor::{Competitor, TUNED_MALLOC};
 use super::contest::{Contest, Outcome};
 use super::machine::Machine;
-use super::peers::Peers;
+use super::peers::{LOADERS, PeerArguments, Peers};
 use super::report::{Memory, Report};
 use super::shards::Shards;
 use crate::programs::ProgramArguments;
@@ -31,13 +31,8 @@ pub(crate) struct DataArguments {
     #[arg(long, value_name = "DIR")]
     shards_512: Option<PathBuf>,
 
-    /// Folder with loader_tfdata.py and loader_torch.py, to compare with tf.data and PyTorch's DataLoader
-    #[arg(long, value_name = "DIR", requires = "python")]
-    peers: Option<PathBuf>,
-
-    /// A Python that can import tensorflow, torch and PIL, for --peers
-    #[arg(long, value_name = "FILE", requires = "peers")]
-    python: Option<PathBuf>,
+    #[command(flatten)]
+    peers: PeerArguments,
 
     /// How often each pair is measured
     #[arg(long, value_name = "N", default_value = "5")]
@@ -57,13 +52,16 @@ const READ_PASSES: [&str; 4] = ["--repeats", "20", "--warmup", "3"];
 const LOAD_PASSES: [&str; 4] = ["--repeats", "3", "--warmup", "1"];
 const ONE_PASS: [&str; 4] = ["--repeats", "1", "--warmup", "0"];
 
+const METHOD: &str = "\
+Median of the rounds (lowest–highest). A round is one process of ours and one of theirs, one after the other; a
+ratio is taken within its round. A process makes one pass, then measures three (reads: three, then twenty) and
+gives the median. Loading is: read in random order, decode all of the JPEG, antialiased bilinear resize,
+normalise, batches of 32 with 14 labels.";
+
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
 pub(super) fn run(arguments: &DataArguments) -> Result<()> {
-    let peers = match (&arguments.peers, &arguments.python) {
-        (Some(scripts), Some(python)) => Some(Peers::new(scripts, python)?),
-        _ => None,
-    };
+    let peers = arguments.peers.get(&LOADERS)?;
     let programs = arguments.programs.get()?;
     let workers = arguments.workers.get();
     let bench =
@@ -76,9 +74,21 @@ pub(super) fn run(arguments: &DataArguments) -> Result<()> {
     outcomes.extend(bench.load(&shards_768, 768, 224)?);
     outcomes.extend(bench.load(&shards_512, 512, 128)?);
     let memory = vec![bench.memory(&shards_768, 768, 224)?, bench.memory(&shards_512, 512, 128)?];
-    let shards = vec![shards_768.description, shards_512.description];
+    let shards = [shards_768.description, shards_512.description].join("; ");
+    let notes = vec![
+        format!("Shards: {shards}; in memory before each measurement"),
+        format!("Every process runs with tuned malloc (`{}={}`)", TUNED_MALLOC.0, TUNED_MALLOC.1),
+    ];
 
-    let report = Report { machine, shards, outcomes, memory };
+    let report = Report {
+        title: "Reading and loading",
+        command: "cargo xtask bench data",
+        machine,
+        notes,
+        outcomes,
+        method: METHOD,
+        memory,
+    };
     print!("{}", report.markdown());
     report.write(&steps::root().join(&arguments.out), "data")
 }
@@ -129,7 +139,13 @@ impl DataBench {
         command.extend(["--format".into(), "json".into()]);
         command.extend(arguments.iter().map(Into::into));
         let name = "xray-data".to_owned();
-        Competitor { name, command, rate: "/load/images_per_second", peaks: &["/peak_memory_mib"] }
+        Competitor {
+            name,
+            command,
+            environment: &[TUNED_MALLOC],
+            rate: "/load/images_per_second",
+            peaks: &["/peak_memory_mib"],
+        }
     }
 
     /// Against each of them; alone where there are none.

@@ -10,6 +10,7 @@ mod process;
 mod report;
 mod shards;
 mod spread;
+mod steps;
 mod sweep;
 
 use anyhow::Result;
@@ -21,6 +22,15 @@ pub(crate) enum Bench {
     Data(data::DataArguments),
     Sweep(sweep::SweepArguments),
     Report(evaluation::EvaluationArguments),
+    /// Measure training steps against PyTorch, Keras and burn's own operations: results/benchmarks/train.md
+    ///
+    /// Every figure comes from a process of its own, ours and theirs in turn: leave the machine alone meanwhile.
+    /// Without --peers ours stands beside burn's own operations only.
+    Train(steps::StepArguments),
+    /// Measure inference against ONNX Runtime: results/benchmarks/infer.md
+    ///
+    /// As `train`.
+    Infer(steps::StepArguments),
 }
 
 /// Measures what was asked for.
@@ -29,5 +39,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Data(arguments) => data::run(arguments),
         Bench::Sweep(arguments) => sweep::run(arguments),
         Bench::Report(arguments) => evaluation::run(arguments),
+        Bench::Train(arguments) => steps::train(arguments),
+        Bench::Infer(arguments) => steps::infer(arguments),
     }
 }

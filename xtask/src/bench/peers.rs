@@ -1,8 +1,30 @@
-//! Other people's loaders, as scripts that print their figures as JSON.
+//! Other people's libraries at the same tasks, as scripts that print their figures as JSON.
 
-use super::competitor::Competitor;
+use super::competitor::{Competitor, Environment, TUNED_MALLOC};
 use anyhow::{Result, bail};
+use clap::Args;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+/// With whom to compare.
+#[derive(Debug, Args)]
+pub(super) struct PeerArguments {
+    /// Folder with scripts that measure other libraries at the same tasks
+    #[arg(long, value_name = "DIR", requires = "python")]
+    peers: Option<PathBuf>,
+
+    /// A Python that can import those libraries, for --peers
+    #[arg(long, value_name = "FILE", requires = "peers")]
+    python: Option<PathBuf>,
+}
+
+impl PeerArguments {
+    /// None where none were given; an error where a script is missing.
+    pub(super) fn get(&self, scripts: &[&str]) -> Result<Option<Peers>> {
+        let given = self.peers.as_ref().zip(self.python.as_ref());
+        given.map(|(folder, python)| Peers::new(folder, python, scripts)).transpose()
+    }
+}
 
 /// Where the scripts are, and what runs them.
 #[derive(Clone, Debug)]
@@ -13,26 +35,44 @@ pub(super) struct Peers {
 
 const TF_DATA: &str = "loader_tfdata.py";
 const DATA_LOADER: &str = "loader_torch.py";
+/// Those that [`Peers::read`] and [`Peers::load`] need.
+pub(super) const LOADERS: [&str; 2] = [TF_DATA, DATA_LOADER];
 
 impl Peers {
-    /// Refuses a folder without the scripts.
-    pub(super) fn new(scripts: &Path, python: &Path) -> Result<Peers> {
-        let scripts = std::path::absolute(scripts)?;
-        for script in [TF_DATA, DATA_LOADER] {
-            if !scripts.join(script).is_file() {
-                bail!("there is no {script} in {}", scripts.display());
-            }
+    fn new(folder: &Path, python: &Path, scripts: &[&str]) -> Result<Peers> {
+        let folder = std::path::absolute(folder)?;
+        if let Some(missing) = scripts.iter().find(|script| !folder.join(script).is_file()) {
+            bail!("there is no {missing} in {}", folder.display());
         }
         // Not resolved: that a Python is a link in a virtual environment is what makes it that environment's.
-        Ok(Peers { scripts, python: std::path::absolute(python)? })
+        Ok(Peers { scripts: folder, python: std::path::absolute(python)? })
+    }
+
+    /// A script with arguments.
+    pub(super) fn command(&self, script: &str, arguments: &[&str]) -> Vec<OsString> {
+        let mut command = vec![self.python.clone().into_os_string(), self.scripts.join(script).into()];
+        command.extend(arguments.iter().map(Into::into));
+        command
+    }
+
+    /// A script that prints `img_per_s` with `--json`.
+    pub(super) fn competitor(
+        &self,
+        name: String,
+        script: &str,
+        arguments: &[&str],
+        environment: Environment,
+    ) -> Competitor {
+        let command = self.command(script, &[&["--json"], arguments].concat());
+        Competitor { name, command, environment, rate: "/img_per_s", peaks: &["/peak_rss_mb"] }
     }
 
     /// Reads all records on one thread.
     pub(super) fn read(&self, shards: &Path, passes: &[&str]) -> Vec<Competitor> {
         let arguments = [passes, &["--raw", "--workers", "1"]].concat();
         vec![
-            self.competitor("tf.data, checksums compared", TF_DATA, shards, &arguments, "/gb_per_s"),
-            self.competitor(
+            self.loader("tf.data, checksums compared", TF_DATA, shards, &arguments, "/gb_per_s"),
+            self.loader(
                 "DataLoader's file reads, no checksums",
                 DATA_LOADER,
                 shards,
@@ -48,13 +88,13 @@ impl Peers {
         let arguments = [passes, &["--size", &size, "--batch", "32", "--workers", &workers]].concat();
         let antialias = [&arguments[..], &["--resize", "antialias"]].concat();
         vec![
-            self.competitor("tf.data", TF_DATA, shards, &antialias, "/img_per_s"),
+            self.loader("tf.data", TF_DATA, shards, &antialias, "/img_per_s"),
             // Pillow's bilinear filter widens when it shrinks: it antialiases.
-            self.competitor("PyTorch DataLoader, Pillow", DATA_LOADER, shards, &arguments, "/img_per_s"),
+            self.loader("PyTorch DataLoader, Pillow", DATA_LOADER, shards, &arguments, "/img_per_s"),
         ]
     }
 
-    fn competitor(
+    fn loader(
         &self,
         name: &str,
         script: &str,
@@ -62,10 +102,11 @@ impl Peers {
         arguments: &[&str],
         rate: &'static str,
     ) -> Competitor {
-        let mut command = vec![self.python.clone().into_os_string(), self.scripts.join(script).into()];
-        command.extend(["--json".into(), "--shards".into(), shards.into()]);
+        let mut command = self.command(script, &["--json", "--shards"]);
+        command.push(shards.into());
         command.extend(arguments.iter().map(Into::into));
-        Competitor { name: name.to_owned(), command, rate, peaks: &["/peak_rss_mb", "/workers_peak_rss_mb"] }
+        let peaks = &["/peak_rss_mb", "/workers_peak_rss_mb"];
+        Competitor { name: name.to_owned(), command, environment: &[TUNED_MALLOC], rate, peaks }
     }
 }
 
@@ -77,7 +118,8 @@ mod tests {
     fn a_folder_without_the_scripts_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join(TF_DATA), "").expect("writable");
-        let error = Peers::new(folder.path(), Path::new("python")).expect_err("one script is missing");
+        let error =
+            Peers::new(folder.path(), Path::new("python"), &LOADERS).expect_err("one script is missing");
         assert!(error.to_string().starts_with("there is no loader_torch.py in "), "{error}");
     }
 

@@ -1,6 +1,6 @@
 //! The figures as a table to read and as JSON to compare later.
 
-use super::competitor::{Reading, TUNED_MALLOC};
+use super::competitor::Reading;
 use super::contest::{Outcome, Round};
 use super::machine::Machine;
 use super::spread::Spread;
@@ -13,10 +13,15 @@ use std::path::Path;
 /// Everything that was measured.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
+    pub(super) title: &'static str,
+    /// What was typed.
+    pub(super) command: &'static str,
     pub(super) machine: Machine,
-    /// What the files are.
-    pub(super) shards: Vec<String>,
+    /// On what it was measured: sentences without their full stops.
+    pub(super) notes: Vec<String>,
     pub(super) outcomes: Vec<Outcome>,
+    /// What the columns mean.
+    pub(super) method: &'static str,
     pub(super) memory: Vec<Memory>,
 }
 
@@ -45,20 +50,22 @@ impl Report {
     pub(super) fn markdown(&self) -> String {
         let Machine { date, commit, .. } = &self.machine;
         let mut lines = vec![
-            "# Reading and loading".to_owned(),
+            format!("# {}", self.title),
             String::new(),
-            format!("`cargo xtask bench data`, {date}, commit {commit}."),
+            format!("`{}`, {date}, commit {commit}.", self.command),
             String::new(),
             format!("Machine: {}.", self.machine.sentence()),
-            format!("Shards: {}; in memory before each measurement.", self.shards.join("; ")),
-            format!("Versions: {}.", self.versions()),
-            format!("Every process runs with tuned malloc (`{}={}`).", TUNED_MALLOC.0, TUNED_MALLOC.1),
-            String::new(),
-            TABLE_HEAD.to_owned(),
         ];
-        lines.extend(self.outcomes.iter().map(row));
-        lines.extend([String::new(), METHOD.to_owned(), String::new(), MEMORY_HEAD.to_owned()]);
-        lines.extend(self.memory.iter().map(memory_row));
+        lines.extend(self.notes.iter().map(|note| format!("{note}.")));
+        lines.extend([format!("Versions: {}.", self.versions()), String::new()]);
+        let with_arithmetic = self.outcomes.iter().any(|outcome| outcome.our_arithmetic().is_some());
+        lines.extend(head(with_arithmetic));
+        lines.extend(self.outcomes.iter().map(|outcome| row(outcome, with_arithmetic)));
+        lines.extend([String::new(), self.method.to_owned()]);
+        if !self.memory.is_empty() {
+            lines.extend([String::new(), MEMORY_HEAD.to_owned()]);
+            lines.extend(self.memory.iter().map(memory_row));
+        }
         lines.join("\n") + "\n"
     }
 
@@ -71,10 +78,9 @@ impl Report {
 
     fn json(&self) -> Value {
         json!({
-            "format": 1,
+            "format": 2,
             "machine": self.machine.json(),
-            "shards": self.shards,
-            "environment": { TUNED_MALLOC.0: TUNED_MALLOC.1 },
+            "notes": self.notes,
             "versions": self.versions(),
             "contests": self.outcomes.iter().map(outcome_json).collect::<Vec<_>>(),
             "memory": self.memory.iter().map(memory_json).collect::<Vec<_>>(),
@@ -82,21 +88,20 @@ impl Report {
     }
 }
 
-const TABLE_HEAD: &str = "\
-| task | threads | ours | against | theirs | ours / theirs | peak MiB, ours / theirs |
-|---|---|---|---|---|---|---|";
-
-const METHOD: &str = "\
-Median of the rounds (lowest–highest). A round is one process of ours and one of theirs, one after the other; a
-ratio is taken within its round. A process makes one pass, then measures three (reads: three, then twenty) and
-gives the median. Loading is: read in random order, decode all of the JPEG, antialiased bilinear resize,
-normalise, batches of 32 with 14 labels.";
-
 const MEMORY_HEAD: &str = "\
 | peak memory of one pass | shards | ten times the shards |
 |---|---|---|";
 
-fn row(outcome: &Outcome) -> String {
+fn head(with_arithmetic: bool) -> [String; 2] {
+    let mut names = vec!["task", "threads", "ours", "against", "theirs", "ours / theirs"];
+    names.push("peak MiB, ours / theirs");
+    if with_arithmetic {
+        names.push("GFLOP/s of ours, share of the peak");
+    }
+    [format!("| {} |", names.join(" | ")), format!("|{}", "---|".repeat(names.len()))]
+}
+
+fn row(outcome: &Outcome, with_arithmetic: bool) -> String {
     let contest = &outcome.contest;
     let rate = |spread: Option<Spread>| {
         spread.map_or("–".to_owned(), |spread| format!("{spread} {}", contest.unit))
@@ -106,7 +111,15 @@ fn row(outcome: &Outcome) -> String {
     let mib = |peak: Option<f64>| peak.map_or("–".to_owned(), |peak| format!("{peak:.0}"));
     let peaks = format!("{} / {}", mib(outcome.our_peak()), mib(outcome.their_peak()));
     let (ours, theirs) = (rate(outcome.ours()), rate(outcome.theirs()));
-    format!("| {} | {} | {ours} | {against} | {theirs} | {ratio} | {peaks} |", contest.task, contest.threads)
+    let arithmetic = outcome.our_arithmetic().map_or(" – |".to_owned(), |(speed, peak)| {
+        format!(" {speed:.0} of {peak:.0}, {:.0} % |", 100.0 * speed / peak)
+    });
+    format!(
+        "| {} | {} | {ours} | {against} | {theirs} | {ratio} | {peaks} |{}",
+        contest.task,
+        contest.threads,
+        if with_arithmetic { &arithmetic } else { "" }
+    )
 }
 
 fn memory_row(memory: &Memory) -> String {
@@ -129,7 +142,10 @@ fn outcome_json(outcome: &Outcome) -> Value {
 }
 
 fn round_json(round: &Round) -> Value {
-    let side = |reading: &Reading| json!({ "rate": reading.rate, "peak_mib": reading.peak_mib });
+    let side = |reading: &Reading| {
+        let speed = reading.arithmetic.map(|(speed, _)| speed);
+        json!({ "rate": reading.rate, "peak_mib": reading.peak_mib, "gigaflops": speed })
+    };
     json!({ "ours": side(&round.ours), "theirs": round.theirs.as_ref().map(side) })
 }
 
@@ -145,12 +161,17 @@ mod tests {
 
     fn reading(rate: f64, peak_mib: Option<f64>, library: (&str, &str)) -> Reading {
         let versions = [(library.0.to_owned(), library.1.to_owned())].into();
-        Reading { rate, peak_mib, versions }
+        Reading { rate, peak_mib, arithmetic: None, versions }
     }
 
     fn outcome(theirs: Option<[f64; 3]>) -> Outcome {
-        let competitor =
-            |name: &str| Competitor { name: name.to_owned(), command: Vec::new(), rate: "", peaks: &[] };
+        let competitor = |name: &str| Competitor {
+            name: name.to_owned(),
+            command: Vec::new(),
+            environment: &[],
+            rate: "",
+            peaks: &[],
+        };
         let ours = [300.0, 200.0, 400.0];
         let rounds = (0..3).map(|i| Round {
             ours: reading(ours[i], Some(40.0 + i as f64), ("xray-data", "0.1.0")),
@@ -171,11 +192,23 @@ mod tests {
     #[test]
     fn a_row_holds_both_sides_and_the_ratio_of_each_round() {
         assert_eq!(
-            row(&outcome(Some([150.0, 50.0, 100.0]))),
+            row(&outcome(Some([150.0, 50.0, 100.0])), false),
             "| load | 2 | 300 (200–400) images/s | tf.data | 100 (50–150) images/s \
              | 4.00× (2.00–4.00) | 42 / – |"
         );
-        assert_eq!(row(&outcome(None)), "| load | 2 | 300 (200–400) images/s | – | – | – | 42 / – |");
+        let alone = "| load | 2 | 300 (200–400) images/s | – | – | – | 42 / – |";
+        assert_eq!(row(&outcome(None), false), alone);
+        assert_eq!(row(&outcome(None), true), format!("{alone} – |"));
+    }
+
+    #[test]
+    fn arithmetic_is_the_median_of_the_rounds_beside_the_peak() {
+        let mut outcome = outcome(None);
+        for (round, speed) in outcome.rounds.iter_mut().zip([150.0, 100.0, 170.0]) {
+            round.ours.arithmetic = Some((speed, 300.0));
+        }
+        assert!(row(&outcome, true).ends_with("| 42 / – | 150 of 300, 50 % |"), "{}", row(&outcome, true));
+        assert_eq!(head(true).map(|line| line.matches('|').count()), [9, 9]);
     }
 
     #[test]
@@ -190,7 +223,15 @@ mod tests {
         };
         let memory = vec![Memory { task: "load".to_owned(), once: 44.6, ten_times: 50.2 }];
         let outcomes = vec![outcome(Some([150.0, 50.0, 100.0]))];
-        let report = Report { machine, shards: vec!["768 px".to_owned()], outcomes, memory };
+        let report = Report {
+            title: "Loading",
+            command: "bench",
+            machine,
+            notes: vec!["Shards: 768 px".to_owned()],
+            outcomes,
+            method: "In turn.",
+            memory,
+        };
         let folder = tempfile::tempdir().expect("a temporary folder");
         report.write(&folder.path().join("new"), "data").expect("writable");
 
@@ -198,6 +239,8 @@ mod tests {
         let markdown = read("data.md");
         for line in [
             "Machine: a CPU, 1 core, Linux.",
+            "Shards: 768 px.",
+            "In turn.",
             "Versions: numpy 2.4.6, xray-data 0.1.0.",
             "| load | 45 MiB | 50 MiB |",
         ] {
@@ -205,7 +248,10 @@ mod tests {
         }
         let json: Value = serde_json::from_str(&read("data.json")).expect("JSON");
         assert_eq!(json["contests"][0]["ratio"]["median"], 4.0);
-        assert_eq!(json["contests"][0]["rounds"][1]["theirs"], json!({ "rate": 50.0, "peak_mib": null }));
+        assert_eq!(
+            json["contests"][0]["rounds"][1]["theirs"],
+            json!({ "rate": 50.0, "peak_mib": null, "gigaflops": null })
+        );
         assert_eq!(json["memory"][0]["peak_mib_ten_times"], 50.2);
     }
 }
