@@ -51,7 +51,7 @@
 //! | `block` | convolution, batch norm and activation as one: training, backward, inference; pre-activation |
 //! | `depthwise` | a kernel per channel |
 //! | `pooling`, `residual` | max, average and global pools; the sum of a skip connection |
-//! | `adam` | the optimizer's step in one pass |
+//! | `adam`, `squares` | the optimizer's step in one pass, the norm of a gradient |
 
 mod adam;
 mod arena;
@@ -70,6 +70,7 @@ mod pooling;
 mod residual;
 mod shape;
 mod shared;
+mod squares;
 mod tasks;
 
 pub use adam::AdamStep;
@@ -86,3 +87,4 @@ pub use planes::ConvInput;
 pub use pooling::{Pool, PoolKind, global_average, global_average_backward};
 pub use residual::{add, relu_backward};
 pub use shape::{GradientMap, MapShape, PlanarShape};
+pub use squares::sum_of_squares;

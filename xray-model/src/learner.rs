@@ -99,7 +99,7 @@ impl Learner {
         let average = (config.average_decay > 0.0).then(|| Average::new(config.average_decay, weights));
         Ok(Learner {
             network,
-            optimizer: Optimizer::new(config.optimizer.clone()),
+            optimizer: Optimizer::new(config.optimizer.clone(), info.backend),
             average,
             loss: config.loss.clone(),
             positive_weights: config.prevalence.iter().map(|&p| config.loss.positive_weight(p)).collect(),

@@ -3,12 +3,14 @@
 //! each tensor by itself.
 
 use crate::architectures::Network;
+use crate::cpu;
 use crate::weights::{Place, to_data, to_host};
-use crate::{Error, HostTensor, Result, StateDict};
+use crate::{Backend, Error, HostTensor, Result, StateDict};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use xray_kernels::AdamStep;
 
 /// How gradients become steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub enum Algorithm {
 /// The rule and what it remembers of each parameter.
 pub(crate) struct Optimizer {
     config: OptimizerConfig,
+    /// Whether the kernels of this processor take the steps of Adam.
+    on_cpu: bool,
     /// Steps taken.
     steps: u64,
     /// Flattened, by parameter name.
@@ -71,8 +75,9 @@ struct Moments {
 }
 
 impl Optimizer {
-    pub(crate) fn new(config: OptimizerConfig) -> Self {
-        Optimizer { config, steps: 0, moments: BTreeMap::new() }
+    /// For parameters on the device that `backend` opened.
+    pub(crate) fn new(config: OptimizerConfig, backend: Backend) -> Self {
+        Optimizer { config, on_cpu: backend == Backend::Cpu, steps: 0, moments: BTreeMap::new() }
     }
 
     /// One step; also the gradients' global norm before clipping.
@@ -82,7 +87,7 @@ impl Optimizer {
         mut gradients: Gradients,
         learning_rate: f64,
     ) -> (Network, f32) {
-        let norm = global_norm(&network, &gradients);
+        let norm = global_norm(&network, &gradients, self.on_cpu);
         let clip = self.config.clip_norm;
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         self.steps += 1;
@@ -129,10 +134,21 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The new value of one flattened parameter.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+    /// The new value of one flattened parameter, whose gradient is to be multiplied by `scale`.
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        scale: f32,
+        learning_rate: f64,
+    ) -> Tensor<1> {
         let OptimizerConfig { algorithm, weight_decay, .. } = self.config;
         let decay = if is_decayed(name) { f64::from(weight_decay) } else { 0.0 };
+        if self.on_cpu && algorithm != Algorithm::Sgd {
+            return self.adam_on_cpu(name, value, gradient, scale, learning_rate, decay);
+        }
+        let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
         match algorithm {
             Algorithm::AdamW => {
                 let kept = value.mul_scalar(1.0 - learning_rate * decay);
@@ -146,6 +162,37 @@ impl Optimizer {
                 value - direction.mul_scalar(learning_rate)
             }
         }
+    }
+
+    fn adam_on_cpu(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        scale: f32,
+        learning_rate: f64,
+        decay: f64,
+    ) -> Tensor<1> {
+        let OptimizerConfig { algorithm, momentum, beta2, epsilon, .. } = self.config;
+        let (weight_decay, decoupled_decay) =
+            if algorithm == Algorithm::AdamW { (0.0, decay) } else { (decay, 0.0) };
+        let rule = AdamStep {
+            learning_rate,
+            beta1: f64::from(momentum),
+            beta2: f64::from(beta2),
+            epsilon: f64::from(epsilon),
+            step: self.steps,
+            gradient_scale: scale,
+            weight_decay,
+            decoupled_decay,
+        };
+        let zeros = || Tensor::zeros(value.shape(), &value.device());
+        let old = self.moments.remove(name);
+        let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
+        let moments = [mean.unwrap_or_else(zeros), mean_square.unwrap_or_else(zeros)];
+        let (value, [mean, mean_square]) = cpu::adam(&rule, value, gradient, moments);
+        self.moments.insert(name.to_owned(), Moments { mean, mean_square: Some(mean_square) });
+        value
     }
 
     fn adam(&mut self, name: &str, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
@@ -214,31 +261,40 @@ impl ModuleMapper for Step<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
-        let scaled = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
         param.map(|old| {
             let shape = old.dims();
             let value = old.inner().reshape([-1]);
-            let updated =
-                self.optimizer.update(&self.place.name(), value, scaled.reshape([-1]), self.learning_rate);
+            let (name, gradient) = (self.place.name(), gradient.reshape([-1]));
+            let updated = self.optimizer.update(&name, value, gradient, self.scale, self.learning_rate);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }
 }
 
 /// Root of the sum of squares over all gradients.
-fn global_norm(network: &Network, gradients: &Gradients) -> f32 {
-    struct Squares<'a> {
-        gradients: &'a Gradients,
-        sum: Option<Tensor<1>>,
-    }
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(gradient) = param.val().grad(self.gradients) else { return };
+fn global_norm(network: &Network, gradients: &Gradients, on_cpu: bool) -> f32 {
+    let mut squares = Squares { gradients, on_cpu, sum: 0.0, on_device: None };
+    network.visit(&mut squares);
+    let on_device = squares.on_device.map_or(0.0, |sum| sum.into_scalar::<f32>());
+    (squares.sum + f64::from(on_device)).sqrt() as f32
+}
+
+struct Squares<'a> {
+    gradients: &'a Gradients,
+    on_cpu: bool,
+    sum: f64,
+    /// Read once: a GPU would be waited for at each parameter.
+    on_device: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = param.val().grad(self.gradients) else { return };
+        if self.on_cpu {
+            self.sum += cpu::squares(gradient);
+        } else {
             let squares = (gradient.clone() * gradient).sum();
-            self.sum = Some(self.sum.take().map_or(squares.clone(), |sum| sum + squares));
+            self.on_device = Some(self.on_device.take().map_or(squares.clone(), |sum| sum + squares));
         }
     }
-    let mut squares = Squares { gradients, sum: None };
-    network.visit(&mut squares);
-    squares.sum.map_or(0.0, |sum| sum.into_scalar::<f32>().sqrt())
 }

@@ -1,11 +1,13 @@
 //! Layers on this processor: custom operations of burn that call xray-kernels. Maps between them are blocked
 //! ([`CpuMaps`]); parameters are ordinary tensors, so weights files, optimizers and other devices see no difference.
 
+mod adam;
 mod conv_block;
 mod global_average;
 mod maps;
 mod values;
 
+pub(crate) use adam::{adam, squares};
 pub(crate) use conv_block::{ConvParameters, FoldedConv, fold, infer, train};
 pub(crate) use global_average::global_average;
 pub(crate) use maps::CpuMaps;
