@@ -9,7 +9,8 @@ use xray_kernels::{
     FoldedBlock, GradientMap, Isa, MapShape, PlanarShape,
 };
 
-const ZONE: usize = 4096 + 5;
+/// Floats; Miri sees the first access outside without them.
+const ZONE: usize = if cfg!(miri) { 1 } else { 4096 + 5 };
 const POISON: u32 = 0x7FC0_1234;
 
 /// Floats with poison before and after, aligned to four bytes and no more.
@@ -98,14 +99,20 @@ fn block_stays_inside(
 #[test]
 fn blocks_stay_inside() {
     for isa in Isa::available() {
-        for (in_channels, out_channels, kernel, stride, size) in [
-            (1, 1, 1, 1, [1, 2, 2]),
-            (17, 33, 3, 1, [2, 7, 7]),
-            (16, 32, 3, 2, [1, 9, 6]),
-            (40, 16, 1, 2, [3, 5, 4]),
-            (16, 48, 5, 1, [2, 6, 31]),
-            (3, 20, 7, 2, [2, 15, 12]),
-        ] {
+        // Miri looks at every access, a thousand times slower.
+        let shapes: &[_] = if cfg!(miri) {
+            &[(1, 1, 1, 1, [1, 2, 2]), (17, 2, 3, 1, [2, 5, 3]), (2, 17, 3, 2, [1, 6, 4])]
+        } else {
+            &[
+                (1, 1, 1, 1, [1, 2, 2]),
+                (17, 33, 3, 1, [2, 7, 7]),
+                (16, 32, 3, 2, [1, 9, 6]),
+                (40, 16, 1, 2, [3, 5, 4]),
+                (16, 48, 5, 1, [2, 6, 31]),
+                (3, 20, 7, 2, [2, 15, 12]),
+            ]
+        };
+        for &(in_channels, out_channels, kernel, stride, size) in shapes {
             let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
             for (relu, pool) in [(false, false), (true, true)] {
                 let activation = Activation { relu, pool };

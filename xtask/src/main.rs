@@ -7,6 +7,7 @@ mod package;
 mod page;
 mod programs;
 mod quickstart;
+mod sanitize;
 mod steps;
 mod test;
 
@@ -27,6 +28,7 @@ enum Command {
     Quickstart(quickstart::QuickstartArguments),
     Test(test::TestArguments),
     Page(page::PageArguments),
+    Sanitize(sanitize::SanitizeArguments),
     #[command(subcommand)]
     Package(package::Package),
     #[command(subcommand)]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Page(arguments) => page::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Sanitize(arguments) => sanitize::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Condor(condor) => condor::run(&condor),

@@ -55,7 +55,8 @@ impl<const COUNT: usize, const BLOCKS: usize> Kernel for WeightTile<COUNT, BLOCK
                             *sum = value.mul_add(vector, *sum);
                         }
                     }
-                    input = input.add(run.input_step);
+                    // After the last pixel a step of the stride may lead out of the buffer.
+                    input = input.wrapping_add(run.input_step);
                 }
             }
             for (place, sums) in sums.iter().enumerate() {
