@@ -86,12 +86,13 @@ impl Optimizer {
         let clip = self.config.clip_norm;
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         self.steps += 1;
+        let place = Place::in_network(&network);
         let stepped = network.map(&mut Step {
             optimizer: self,
             gradients: &mut gradients,
             learning_rate,
             scale,
-            place: Place::default(),
+            place,
         });
         (stepped, norm)
     }
@@ -129,11 +130,16 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The new value of one flattened parameter.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
-        let OptimizerConfig { algorithm, weight_decay, .. } = self.config;
-        let decay = if is_decayed(name) { f64::from(weight_decay) } else { 0.0 };
-        match algorithm {
+    /// The new value of one flattened parameter, which shrinks by `decay`.
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        learning_rate: f64,
+        decay: f64,
+    ) -> Tensor<1> {
+        match self.config.algorithm {
             Algorithm::AdamW => {
                 let kept = value.mul_scalar(1.0 - learning_rate * decay);
                 kept - self.adam(name, gradient, learning_rate)
@@ -178,11 +184,6 @@ impl Optimizer {
 
 const STEPS: &str = "steps";
 
-/// Kernels and matrices decay; biases and batch norm do not.
-fn is_decayed(name: &str) -> bool {
-    name.ends_with("weight") && !name.contains("norm")
-}
-
 fn decayed(gradient: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
     if decay == 0.0 { gradient } else { gradient + value.mul_scalar(decay) }
 }
@@ -217,9 +218,11 @@ impl ModuleMapper for Step<'_> {
         let scaled = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
         param.map(|old| {
             let shape = old.dims();
-            let value = old.inner().reshape([-1]);
-            let updated =
-                self.optimizer.update(&self.place.name(), value, scaled.reshape([-1]), self.learning_rate);
+            let (name, value) = (self.place.name(), old.inner().reshape([-1]));
+            // Kernels and matrices decay; biases and batch norm do not.
+            let decay = if D > 1 { f64::from(self.optimizer.config.weight_decay) } else { 0.0 };
+            let gradient = scaled.reshape([-1]);
+            let updated = self.optimizer.update(&name, value, gradient, self.learning_rate, decay);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }
