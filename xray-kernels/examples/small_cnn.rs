@@ -6,8 +6,8 @@
 use std::time::Instant;
 use xray_kernels::{
     Activation, AdamStep, ArenaBuffer, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput,
-    ConvSpec, FoldedBlock, GradientMap, ISA_VARIABLE, Isa, MapShape, PlanarShape, SavedBlock, global_average,
-    global_average_backward, multiply_add_peak,
+    ConvSpec, FoldedBlock, GradientMap, ISA_VARIABLE, Isa, MapShape, Nonlinearity, PlanarShape, SavedBlock,
+    global_average, global_average_backward, multiply_add_peak,
 };
 
 struct Layer {
@@ -32,7 +32,11 @@ fn layer(in_channels: usize, out_channels: usize) -> Layer {
     };
     let weights = (0..conv.weight_len()).map(weight).collect();
     let parameters = [weights, vec![1.0; out_channels], vec![0.0; out_channels]].map(with_state);
-    let block = ConvBlock { conv, activation: Activation { relu: true, pool: true }, epsilon: 1e-5 };
+    let block = ConvBlock {
+        conv,
+        activation: Activation { function: Nonlinearity::Relu, pool: true },
+        epsilon: 1e-5,
+    };
     Layer { block, parameters }
 }
 

@@ -36,6 +36,27 @@ pub fn to_blocked((planar, planar_shape): (&[f32], PlanarShape), (map, shape): (
     });
 }
 
+/// Copies a map into another of its size, as where a concatenation begins, with a zero halo.
+///
+/// # Panics
+/// If the sizes differ, or a buffer does not have its length.
+pub fn copy_map((from, from_shape): (&[f32], MapShape), (to, shape): (&mut [f32], MapShape)) {
+    from_shape.check(from, "the first map");
+    shape.check(to, "the copy");
+    assert_eq!(from_shape.size(), shape.size(), "a map and its copy");
+    let (to, length) = (Shared::new(to), shape.width * LANES);
+    for_each_plane(&shape, |image, block| {
+        // SAFETY: each plane is written by one call.
+        unsafe { clear_halo(to, &shape, image, block..block + 1) };
+        for y in 0..shape.height {
+            let start = from_shape.offset(image, block, y, 0);
+            // SAFETY: a row of the plane.
+            let row = unsafe { to.part(shape.offset(image, block, y, 0), length) };
+            row.copy_from_slice(&from[start..start + length]);
+        }
+    });
+}
+
 /// Blocked to planar.
 ///
 /// # Panics
@@ -72,6 +93,20 @@ fn check_same(planar: &PlanarShape, shape: &MapShape) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_lies_where_it_belongs() {
+        let shape = MapShape::new(2, 20, 2, 3, 1);
+        let map: Vec<f32> = (0..shape.len()).map(|i| i as f32).collect();
+        let slice = shape.with_halo(0).within(1, 4);
+        let mut found = vec![-1.0; slice.len()];
+        copy_map((&map, shape), (&mut found, slice));
+        for (image, block) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let at = |shape: &MapShape| shape.offset(image, block, 1, 2);
+            assert_eq!(found[at(&slice)..at(&slice) + 16], map[at(&shape)..at(&shape) + 16]);
+        }
+        assert_eq!(found.iter().filter(|&&value| value == -1.0).count(), slice.len() / 2);
+    }
 
     #[test]
     fn there_and_back() {

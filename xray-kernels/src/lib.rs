@@ -12,12 +12,13 @@
 //!
 //! ```
 //! use xray_kernels::{
-//!     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, PlanarShape,
+//!     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, Nonlinearity,
+//!     PlanarShape,
 //! };
 //!
 //! let context = Context::detected()?;
 //! let conv = ConvSpec { in_channels: 1, out_channels: 8, kernel: 3, stride: 1, padding: 1 };
-//! let block = ConvBlock { conv, activation: Activation { relu: true, pool: true }, epsilon: 1e-5 };
+//! let block = ConvBlock { conv, activation: Activation { function: Nonlinearity::Relu, pool: true }, epsilon: 1e-5 };
 //!
 //! // Two gray images of 6 x 6 pixels.
 //! let pixels: Vec<f32> = (0..72).map(|i| (i % 7) as f32).collect();
@@ -47,10 +48,11 @@
 //! | `arena`, `context` | buffers that outlive a step; what every operation is given |
 //! | `tasks`, `shared` | how work is shared out among threads |
 //! | `convolution` | forward, weight gradient, input gradient, packing of weights |
-//! | `batch_norm` | normalisation with ReLU and 2 x 2 max pooling, forward and backward |
-//! | `block` | convolution, batch norm and activation as one: training, backward, inference; pre-activation |
+//! | `nonlinearity` | ReLU, ReLU6, SiLU |
+//! | `batch_norm` | normalisation with activation and 2 x 2 max pooling, forward and backward |
+//! | `block` | convolution, batch norm and activation as one, also depthwise, behind a skip connection, or with the convolution last: training, backward, inference |
 //! | `depthwise` | a kernel per channel |
-//! | `pooling`, `residual` | max, average and global pools; the sum of a skip connection |
+//! | `pooling`, `residual`, `gate` | max, average and global pools; the sum of a skip connection; a factor for each channel |
 //! | `adam`, `squares` | the optimizer's step in one pass, the norm of a gradient |
 
 mod adam;
@@ -60,10 +62,12 @@ mod block;
 mod context;
 mod convolution;
 mod depthwise;
+mod gate;
 mod halo;
 mod isa;
 mod lanes;
 mod layout;
+mod nonlinearity;
 mod peak;
 mod planes;
 mod pooling;
@@ -76,15 +80,20 @@ mod tasks;
 pub use adam::AdamStep;
 pub use arena::{Arena, ArenaBuffer};
 pub use batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
-pub use block::{BlockGradients, BlockParameters, ConvBlock, FoldedBlock, PreActivation, SavedBlock};
+pub use block::{
+    BlockGradients, BlockParameters, ConvBlock, DepthwiseBlock, FoldedBlock, PreActivation, SavedBlock,
+    SavedDepthwise,
+};
 pub use context::Context;
 pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
+pub use gate::{gate, gate_backward};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
-pub use layout::{to_blocked, to_planar};
+pub use layout::{copy_map, to_blocked, to_planar};
+pub use nonlinearity::Nonlinearity;
 pub use peak::multiply_add_peak;
 pub use planes::ConvInput;
 pub use pooling::{Pool, PoolKind, global_average, global_average_backward};
-pub use residual::{add, relu_backward};
+pub use residual::{add, normalise_add, relu_backward, relu_backward_in_place};
 pub use shape::{GradientMap, MapShape, PlanarShape};
 pub use squares::sum_of_squares;

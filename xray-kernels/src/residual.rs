@@ -1,12 +1,15 @@
 //! The sum where a skip connection joins, with ReLU.
 #![expect(unsafe_code, reason = "vector instructions; threads write disjoint planes of one buffer")]
 
+use crate::batch_norm::Normalisation;
 use crate::context::Context;
 use crate::halo::clear_halo;
 use crate::lanes::{Kernel, LANES, Lanes};
+use crate::nonlinearity::{Curve, Identity, Relu};
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
+use std::marker::PhantomData;
 
 /// A row of vectors.
 struct Row {
@@ -54,6 +57,97 @@ impl Kernel for Gate {
             }
         }
     }
+}
+
+/// The same with the first summand scaled and shifted.
+struct NormalisedRow {
+    row: Row,
+    /// `[16]` each.
+    scale: *const f32,
+    shift: *const f32,
+}
+
+struct NormaliseAdd<C>(PhantomData<C>);
+
+impl<C: Curve> Kernel for NormaliseAdd<C> {
+    type Arguments = NormalisedRow;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(NormalisedRow { row, scale, shift }: &NormalisedRow) {
+        // SAFETY: the caller's pointers are good for the vectors.
+        unsafe {
+            let (scale, shift) = (L::load(*scale), L::load(*shift));
+            for vector in 0..row.vectors {
+                let at = vector * LANES;
+                let value = L::load(row.first.add(at)).mul_add(scale, shift);
+                C::value(value.add(L::load(row.second.add(at)))).store(row.output.add(at));
+            }
+        }
+    }
+}
+
+/// Writes `relu(scale * z + shift + skip)`, or without the ReLU, with a zero halo: the end of a residual block in one
+/// pass.
+///
+/// # Panics
+/// If the maps differ in size, or a buffer does not have its length.
+pub fn normalise_add(
+    context: &Context,
+    normalisation: &Normalisation,
+    (input, input_shape): (&[f32], MapShape),
+    (skip, skip_shape): (&[f32], MapShape),
+    relu: bool,
+    (output, shape): (&mut [f32], MapShape),
+) {
+    input_shape.check(input, "the input");
+    skip_shape.check(skip, "the skip connection");
+    shape.check(output, "the output");
+    normalisation.check(&shape);
+    assert_eq!(input_shape.size(), shape.size(), "the input and the output");
+    assert_eq!(skip_shape.size(), shape.size(), "the skip connection and the output");
+    let isa = context.isa;
+    let form = if relu { isa.form::<NormaliseAdd<Relu>>() } else { isa.form::<NormaliseAdd<Identity>>() };
+    let ([scale, shift], output) = (normalisation.lanes(), Shared::new(output));
+    for_each_plane(&shape, |image, block| {
+        // SAFETY: lengths were checked against shapes; each plane is written by one call.
+        unsafe {
+            clear_halo(output, &shape, image, block..block + 1);
+            for y in 0..shape.height {
+                let row = Row {
+                    first: input[input_shape.offset(image, block, y, 0)..].as_ptr(),
+                    second: skip[skip_shape.offset(image, block, y, 0)..].as_ptr(),
+                    output: output.at(shape.offset(image, block, y, 0)),
+                    vectors: shape.width,
+                };
+                let [scale, shift] = [scale, shift].map(|lanes| lanes[block * LANES..].as_ptr());
+                form(&NormalisedRow { row, scale, shift });
+            }
+        }
+    });
+}
+
+/// Turns the gradient of `relu(sum)` into that of the sum, where it lies; its halo is not touched.
+///
+/// # Panics
+/// If the maps differ in size, or a buffer does not have its length.
+pub fn relu_backward_in_place(
+    context: &Context,
+    (output, output_shape): (&[f32], MapShape),
+    (gradient, shape): (&mut [f32], MapShape),
+) {
+    output_shape.check(output, "the output");
+    shape.check(gradient, "the gradient");
+    assert_eq!(output_shape.size(), shape.size(), "the output and the gradient");
+    let (form, gradient) = (context.isa.form::<Gate>(), Shared::new(gradient));
+    for_each_plane(&shape, |image, block| {
+        for y in 0..shape.height {
+            let place = gradient.at(shape.offset(image, block, y, 0));
+            let first = output[output_shape.offset(image, block, y, 0)..].as_ptr();
+            // SAFETY: lengths were checked against shapes; each plane is read and written by one call, vector by
+            // vector.
+            unsafe { form(&Row { first, second: place, output: place, vectors: shape.width }) };
+        }
+    });
 }
 
 /// Writes `relu(first + second)`, or the plain sum, with a zero halo.

@@ -5,7 +5,7 @@ mod reference;
 use reference::norm::{Norm, moments};
 use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
-    Activation, BlockGradients, BlockParameters, Context, ConvSpec, GradientMap, Isa, MapShape,
+    Activation, BlockGradients, BlockParameters, Context, ConvSpec, GradientMap, Isa, MapShape, Nonlinearity,
     PreActivation, Sums,
 };
 
@@ -22,7 +22,7 @@ fn check(kernel: usize, channels: usize, out_channels: usize, [n, h, w]: [usize;
     let input = Images::random([n, channels, h, w], &mut random);
     let weights = random.values(conv.weight_len());
     let (gamma, beta) = (random.values(channels), random.values(channels));
-    let activation = Activation { relu: true, pool: false };
+    let activation = Activation::of(Nonlinearity::Relu);
     let given = moments(&input);
     let norm = Norm { moments: &given, gamma: &gamma, beta: &beta, epsilon: 1e-3, activation };
     let activated = norm.forward(&input);

@@ -6,7 +6,7 @@ mod reference;
 use reference::{Random, single};
 use xray_kernels::{
     Activation, AdamStep, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec,
-    FoldedBlock, GradientMap, Isa, MapShape, PlanarShape,
+    FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, PlanarShape,
 };
 
 /// Floats; Miri sees the first access outside without them.
@@ -114,8 +114,10 @@ fn blocks_stay_inside() {
         };
         for &(in_channels, out_channels, kernel, stride, size) in shapes {
             let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
-            for (relu, pool) in [(false, false), (true, true)] {
-                let activation = Activation { relu, pool };
+            for (function, pool) in
+                [(Nonlinearity::Identity, false), (Nonlinearity::Relu, true), (Nonlinearity::Silu, false)]
+            {
+                let activation = Activation { function, pool };
                 block_stays_inside(isa, conv, size, activation, false);
                 block_stays_inside(isa, conv, size, activation, true);
             }

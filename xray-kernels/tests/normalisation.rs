@@ -4,7 +4,7 @@ mod reference;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use reference::norm::{Norm, moments};
+use reference::norm::{Norm, moments, nonlinearities};
 use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Activation, Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, NormGradient,
@@ -12,7 +12,7 @@ use xray_kernels::{
 };
 
 fn activations() -> impl Strategy<Value = Activation> {
-    (any::<bool>(), any::<bool>()).prop_map(|(relu, pool)| Activation { relu, pool })
+    (nonlinearities(), any::<bool>()).prop_map(|(function, pool)| Activation { function, pool })
 }
 
 proptest! {

@@ -5,7 +5,7 @@ mod reference;
 use reference::{Random, single};
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock,
-    GradientMap, Isa, MapShape, PlanarShape,
+    GradientMap, Isa, MapShape, Nonlinearity, PlanarShape,
 };
 
 /// Everything that a block computes, as bits.
@@ -26,7 +26,11 @@ fn bits(isa: Isa, conv: ConvSpec, [images, height, width]: [usize; 3], planar: b
     let gamma = single(&random.values(conv.out_channels));
     let beta = single(&random.values(conv.out_channels));
     let parameters = BlockParameters { weights: &weights, gamma: &gamma, beta: &beta };
-    let block = ConvBlock { conv, activation: Activation { relu: true, pool: true }, epsilon: 1e-5 };
+    let block = ConvBlock {
+        conv,
+        activation: Activation { function: Nonlinearity::Relu, pool: true },
+        epsilon: 1e-5,
+    };
     let out_shape = block.output_shape(&input, 1);
     let gradient = single(&random.values(out_shape.len()));
 

@@ -48,7 +48,7 @@ impl LearnerConfig {
 /// Images and labels of one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// Normalised pixels, `[n, 1, size, size]`.
+    /// Normalised gray pixels, `[n, 1, size, size]`, whatever the network's channels.
     pub images: &'a [f32],
     /// 0, 1 or NaN for unknown, `[n, classes]`.
     pub labels: &'a [f32],
@@ -58,6 +58,7 @@ pub struct Batch<'a> {
 
 /// A forward pass that awaits its backward pass.
 pub struct Pass {
+    logits: Tensor<2>,
     loss: Tensor<1>,
     value: f32,
 }
@@ -66,6 +67,11 @@ impl Pass {
     /// The batch's mean loss.
     pub fn loss(&self) -> f32 {
         self.value
+    }
+
+    /// Logits `[n, classes]` in training mode.
+    pub fn logits(&self) -> Vec<f32> {
+        self.logits.clone().into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
     }
 }
 
@@ -81,6 +87,7 @@ pub struct Learner {
     positive_weights: Vec<f32>,
     device: Device,
     info: DeviceInfo,
+    channels: usize,
     steps: u64,
 }
 
@@ -91,7 +98,7 @@ impl Learner {
         let device = device.autodiff();
         let network = Network::new(&config.model, config.prevalence.len(), &device)?;
         let mut weights = weights_of(&network);
-        initialise(&mut weights, seed);
+        initialise(&mut weights, &network.initialisation(), seed);
         if let Some(bias) = weights.tensors.get_mut(network.output_bias()) {
             bias.values = config.prevalence.iter().map(|&share| log_odds(share)).collect();
         }
@@ -105,6 +112,7 @@ impl Learner {
             positive_weights: config.prevalence.iter().map(|&p| config.loss.positive_weight(p)).collect(),
             device,
             info,
+            channels: config.model.channels,
             steps: 0,
         })
     }
@@ -125,9 +133,9 @@ impl Learner {
     pub fn forward(&self, batch: &Batch<'_>) -> Pass {
         let logits = self.network.forward(self.images(batch.images, batch.size));
         let targets = Targets::new(batch.labels, &self.positive_weights, &self.device);
-        let loss = self.loss.mean(logits, &targets);
+        let loss = self.loss.mean(logits.clone(), &targets);
         let value = loss.clone().into_scalar::<f32>();
-        Pass { loss, value }
+        Pass { logits: logits.inner(), loss, value }
     }
 
     /// Gradients of the loss by every parameter.
@@ -166,11 +174,11 @@ impl Learner {
             }
             None => network,
         };
-        Predictor::of(network, self.device.clone().inner(), self.info.backend)
+        Predictor::of(network, self.device.clone().inner(), self.info.backend, self.channels)
     }
 
     fn images(&self, pixels: &[f32], size: u32) -> Maps {
-        images(pixels, size, &self.device, self.info.backend)
+        images(pixels, size, self.channels, &self.device, self.info.backend)
     }
 
     /// The weights to keep: the averaged ones where an average is kept.
@@ -211,6 +219,7 @@ pub struct Predictor {
     network: Network,
     device: Device,
     backend: Backend,
+    channels: usize,
 }
 
 impl Predictor {
@@ -218,16 +227,16 @@ impl Predictor {
     pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
         let (device, DeviceInfo { backend, .. }) = backend.open()?;
         let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        Ok(Predictor::of(network, device, backend))
+        Ok(Predictor::of(network, device, backend, model.channels))
     }
 
-    fn of(network: Network, device: Device, backend: Backend) -> Self {
+    fn of(network: Network, device: Device, backend: Backend, channels: usize) -> Self {
         let network = if backend == Backend::Cpu { network.folded() } else { network };
-        Predictor { network, device, backend }
+        Predictor { network, device, backend, channels }
     }
 
     fn images(&self, pixels: &[f32], size: u32) -> Maps {
-        images(pixels, size, &self.device, self.backend)
+        images(pixels, size, self.channels, &self.device, self.backend)
     }
 
     /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
@@ -263,10 +272,13 @@ const NETWORK: &str = "network.";
 const OPTIMIZER: &str = "optimizer.";
 const AVERAGE: &str = "average.";
 
-fn images(pixels: &[f32], size: u32, device: &Device, backend: Backend) -> Maps {
+/// `[n, channels, size, size]`: every channel holds the gray image.
+fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {
     let size = size as usize;
-    let n = pixels.len() / (size * size);
-    Maps::of_images(Tensor::from_data(TensorData::new(pixels.to_vec(), [n, 1, size, size]), device), backend)
+    let pixels = pixels.chunks(size * size).flat_map(|image| std::iter::repeat_n(image, channels)).flatten();
+    let pixels: Vec<_> = pixels.copied().collect();
+    let n = pixels.len() / (channels * size * size);
+    Maps::of_images(Tensor::from_data(TensorData::new(pixels, [n, channels, size, size]), device), backend)
 }
 
 /// ln(p / (1 − p)), held within ±log-odds of 1 in 10,000 for labels that never or always occur.

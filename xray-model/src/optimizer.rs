@@ -74,6 +74,15 @@ struct Moments {
     mean_square: Option<Tensor<1>>,
 }
 
+/// How far a parameter goes.
+struct StepSize {
+    learning_rate: f64,
+    /// The gradient is multiplied by this first.
+    scale: f32,
+    /// Weight decay.
+    decay: f64,
+}
+
 impl Optimizer {
     /// For parameters on the device that `backend` opened.
     pub(crate) fn new(config: OptimizerConfig, backend: Backend) -> Self {
@@ -91,12 +100,13 @@ impl Optimizer {
         let clip = self.config.clip_norm;
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         self.steps += 1;
+        let place = Place::in_network(&network);
         let stepped = network.map(&mut Step {
             optimizer: self,
             gradients: &mut gradients,
             learning_rate,
             scale,
-            place: Place::default(),
+            place,
         });
         (stepped, norm)
     }
@@ -134,22 +144,14 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The new value of one flattened parameter, whose gradient is to be multiplied by `scale`.
-    fn update(
-        &mut self,
-        name: &str,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        scale: f32,
-        learning_rate: f64,
-    ) -> Tensor<1> {
-        let OptimizerConfig { algorithm, weight_decay, .. } = self.config;
-        let decay = if is_decayed(name) { f64::from(weight_decay) } else { 0.0 };
-        if self.on_cpu && algorithm != Algorithm::Sgd {
-            return self.adam_on_cpu(name, value, gradient, scale, learning_rate, decay);
+    /// The new value of one flattened parameter.
+    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, step: &StepSize) -> Tensor<1> {
+        let &StepSize { learning_rate, scale, decay } = step;
+        if self.on_cpu && self.config.algorithm != Algorithm::Sgd {
+            return self.adam_on_cpu(name, value, gradient, step);
         }
         let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
-        match algorithm {
+        match self.config.algorithm {
             Algorithm::AdamW => {
                 let kept = value.mul_scalar(1.0 - learning_rate * decay);
                 kept - self.adam(name, gradient, learning_rate)
@@ -169,9 +171,7 @@ impl Optimizer {
         name: &str,
         value: Tensor<1>,
         gradient: Tensor<1>,
-        scale: f32,
-        learning_rate: f64,
-        decay: f64,
+        &StepSize { learning_rate, scale, decay }: &StepSize,
     ) -> Tensor<1> {
         let OptimizerConfig { algorithm, momentum, beta2, epsilon, .. } = self.config;
         let (weight_decay, decoupled_decay) =
@@ -225,11 +225,6 @@ impl Optimizer {
 
 const STEPS: &str = "steps";
 
-/// Kernels and matrices decay; biases and batch norm do not.
-fn is_decayed(name: &str) -> bool {
-    name.ends_with("weight") && !name.contains("norm")
-}
-
 fn decayed(gradient: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
     if decay == 0.0 { gradient } else { gradient + value.mul_scalar(decay) }
 }
@@ -263,9 +258,11 @@ impl ModuleMapper for Step<'_> {
         let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
         param.map(|old| {
             let shape = old.dims();
-            let value = old.inner().reshape([-1]);
-            let (name, gradient) = (self.place.name(), gradient.reshape([-1]));
-            let updated = self.optimizer.update(&name, value, gradient, self.scale, self.learning_rate);
+            let (name, value) = (self.place.name(), old.inner().reshape([-1]));
+            // Kernels and matrices decay; biases and batch norm do not.
+            let decay = if D > 1 { f64::from(self.optimizer.config.weight_decay) } else { 0.0 };
+            let step = StepSize { learning_rate: self.learning_rate, scale: self.scale, decay };
+            let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), &step);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 
 /// The weights as they are now.
 pub(crate) fn weights_of(network: &Network) -> StateDict {
-    let mut reader = Reader { place: Place::default(), dict: StateDict::default() };
+    let mut reader = Reader { place: Place::in_network(network), dict: StateDict::default() };
     network.visit(&mut reader);
     reader.dict
 }
@@ -26,17 +26,22 @@ pub(crate) fn with_weights(network: Network, dict: &StateDict) -> Result<Network
     if let Some(name) = dict.tensors.keys().find(|name| !expected.tensors.contains_key(*name)) {
         return Err(Error::UnknownTensor { name: name.clone() });
     }
-    Ok(network.map(&mut Writer { place: Place::default(), dict }))
+    let place = Place::in_network(&network);
+    Ok(network.map(&mut Writer { place, dict }))
 }
 
 /// Where a visit stands: the path of field names, and whether the innermost layer is linear.
-#[derive(Default)]
 pub(crate) struct Place {
     path: Vec<String>,
     layers: Vec<String>,
+    spelling: fn(&[&str]) -> String,
 }
 
 impl Place {
+    pub(crate) fn in_network(network: &Network) -> Self {
+        Place { path: Vec::new(), layers: Vec::new(), spelling: network.spelling() }
+    }
+
     pub(crate) fn enter(&mut self, name: &str, container: &str) {
         // An enum's variant is no part of a parameter's name: `Network::SmallCnn` is the network itself.
         if !container.starts_with("Enum:") {
@@ -54,7 +59,8 @@ impl Place {
 
     /// `features.0.conv.weight`.
     pub(crate) fn name(&self) -> String {
-        self.path.join(".")
+        let path: Vec<_> = self.path.iter().map(String::as_str).collect();
+        (self.spelling)(&path)
     }
 
     /// burn keeps a linear layer's matrix as `[in, out]`, PyTorch as `[out, in]`.

@@ -1,7 +1,9 @@
 //! Every device of this build computes what the CPU computes: the same logits, losses and weights after some
 //! steps, for each loss and optimizer. A backend without a device here says that it is skipped.
 
-use xray_model::{Algorithm, Backend, Batch, Learner, LearnerConfig, Loss, ModelConfig, OptimizerConfig};
+use xray_model::{
+    Algorithm, Architecture, Backend, Batch, Learner, LearnerConfig, Loss, ModelConfig, OptimizerConfig,
+};
 
 const SIZE: u32 = 34;
 const IMAGES: usize = 3;
@@ -79,9 +81,40 @@ fn every_compiled_device_agrees_with_the_cpu() {
             Ok(learner) => {
                 eprintln!("{}: {}", backend.name(), learner.device().name);
                 check(backend);
+                check_networks(backend);
             }
             Err(error) => eprintln!("skipped: {error}"),
         }
+    }
+}
+
+/// Each network in evaluation mode and over a few steps.
+fn check_networks(backend: Backend) {
+    for architecture in Architecture::ALL {
+        let width = if architecture == Architecture::DenseNet121 { 3 } else { 8 };
+        let of = |backend| LearnerConfig {
+            model: ModelConfig { architecture, width, channels: 1 },
+            ..config("bce", Algorithm::Sgd, backend)
+        };
+        let trace = |backend| -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
+            let mut learner = Learner::new(&of(backend), 11)?;
+            let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
+            let logits = learner.predict(&images, SIZE);
+            // Small steps: the statistics of three images magnify any rounding.
+            let step = |_| {
+                let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+                let loss = pass.loss();
+                let gradients = learner.backward(pass);
+                learner.step(gradients, 1e-5);
+                loss
+            };
+            Ok(((0..3).map(step).collect(), logits))
+        };
+        let what = format!("{} on {}", architecture.name(), backend.name());
+        let (losses, logits) = trace(backend).expect("the device was there before");
+        let (cpu_losses, cpu_logits) = trace(Backend::Cpu).expect("always there");
+        assert_close(&what, &losses, &cpu_losses);
+        assert_close(&what, &logits, &cpu_logits);
     }
 }
 

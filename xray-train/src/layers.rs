@@ -33,6 +33,7 @@ impl Layers {
         let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
             Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
         })?;
+        let config = RunConfig { model: config.model.resolved(), ..config };
         config.check()?;
         Ok(config)
     }

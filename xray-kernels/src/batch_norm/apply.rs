@@ -1,4 +1,4 @@
-//! Forward: scale, shift, ReLU and pooling in one pass over the map.
+//! Forward: scale, shift, activation and pooling in one pass over the map.
 #![expect(unsafe_code, reason = "vector instructions; threads write disjoint planes of one buffer")]
 
 use super::{Activation, Normalisation};
@@ -6,9 +6,11 @@ use crate::context::Context;
 use crate::halo::clear_halo;
 use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
+use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
+use std::marker::PhantomData;
 
 /// Rows of a block.
 pub(crate) struct ApplyRows {
@@ -25,9 +27,9 @@ pub(crate) struct ApplyRows {
     pub(crate) shift: *const f32,
 }
 
-struct Apply<const RELU: bool, const POOL: bool>;
+struct Apply<C, const POOL: bool>(PhantomData<C>);
 
-impl<const RELU: bool, const POOL: bool> Kernel for Apply<RELU, POOL> {
+impl<C: Curve, const POOL: bool> Kernel for Apply<C, POOL> {
     type Arguments = ApplyRows;
 
     #[inline(always)]
@@ -48,10 +50,7 @@ impl<const RELU: bool, const POOL: bool> Kernel for Apply<RELU, POOL> {
                         let right_below = L::load(below.add(LANES)).mul_add(scale, shift);
                         value = value.max(right).max(left_below.max(right_below));
                     }
-                    if RELU {
-                        value = L::zero().max(value);
-                    }
-                    value.store(output);
+                    C::value(value).store(output);
                     input = input.add(stride * LANES);
                     output = output.add(LANES);
                 }
@@ -62,11 +61,15 @@ impl<const RELU: bool, const POOL: bool> Kernel for Apply<RELU, POOL> {
 
 /// The form of the pass for an activation.
 pub(crate) fn apply_form(isa: Isa, activation: Activation) -> Form<ApplyRows> {
-    match (activation.relu, activation.pool) {
-        (false, false) => isa.form::<Apply<false, false>>(),
-        (true, false) => isa.form::<Apply<true, false>>(),
-        (false, true) => isa.form::<Apply<false, true>>(),
-        (true, true) => isa.form::<Apply<true, true>>(),
+    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<ApplyRows> {
+        if pool { isa.form::<Apply<C, true>>() } else { isa.form::<Apply<C, false>>() }
+    }
+    let pool = activation.pool;
+    match activation.function {
+        Nonlinearity::Identity => of::<Identity>(isa, pool),
+        Nonlinearity::Relu => of::<Relu>(isa, pool),
+        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
+        Nonlinearity::Silu => of::<Silu>(isa, pool),
     }
 }
 

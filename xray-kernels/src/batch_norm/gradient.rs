@@ -4,6 +4,8 @@
 use super::Activation;
 use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
+use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};
+use std::marker::PhantomData;
 
 /// Rows of a block.
 pub(super) struct GradientRows {
@@ -33,7 +35,7 @@ pub(super) struct GradientRows {
 
 /// Pixels that share a gradient: one, or the four of a pool.
 #[inline(always)]
-unsafe fn reaching<L: Lanes, const RELU: bool, const COUNT: usize>(
+unsafe fn reaching<L: Lanes, C: Curve, const COUNT: usize>(
     gradient: L,
     pixels: [L; COUNT],
     scale: L,
@@ -49,10 +51,8 @@ unsafe fn reaching<L: Lanes, const RELU: bool, const COUNT: usize>(
         for &value in &values[1..] {
             largest = largest.max(value);
         }
+        let gradient = C::carry(gradient, largest);
         let mut open = largest.equal(largest);
-        if RELU {
-            open = largest.greater(L::zero());
-        }
         let mut reached = [gradient; COUNT];
         if COUNT == 1 {
             reached[0] = gradient.keep(open);
@@ -68,9 +68,9 @@ unsafe fn reaching<L: Lanes, const RELU: bool, const COUNT: usize>(
 }
 
 /// Sums over rows of pixels that the output's gradient reaches.
-struct Reduce<const RELU: bool, const POOL: bool>;
+struct Reduce<C, const POOL: bool>(PhantomData<C>);
 
-impl<const RELU: bool, const POOL: bool> Kernel for Reduce<RELU, POOL> {
+impl<C: Curve, const POOL: bool> Kernel for Reduce<C, POOL> {
     type Arguments = GradientRows;
 
     #[inline(always)]
@@ -93,14 +93,14 @@ impl<const RELU: bool, const POOL: bool> Kernel for Reduce<RELU, POOL> {
                             L::load(below),
                             L::load(below.add(LANES)),
                         ];
-                        let reached = reaching::<L, RELU, 4>(given, pixels, scale, shift);
+                        let reached = reaching::<L, C, 4>(given, pixels, scale, shift);
                         for (pixel, reached) in pixels.into_iter().zip(reached) {
                             sum = sum.add(reached);
                             product = reached.mul_add(pixel.sub(mean), product);
                         }
                     } else {
                         let pixel = L::load(input);
-                        let [reached] = reaching::<L, RELU, 1>(given, [pixel], scale, shift);
+                        let [reached] = reaching::<L, C, 1>(given, [pixel], scale, shift);
                         sum = sum.add(reached);
                         product = reached.mul_add(pixel.sub(mean), product);
                     }
@@ -115,7 +115,7 @@ impl<const RELU: bool, const POOL: bool> Kernel for Reduce<RELU, POOL> {
 }
 
 /// `dz = scale * reached + factor * (z - mean) + constant`.
-struct Propagate<const RELU: bool, const POOL: bool>;
+struct Propagate<C, const POOL: bool>(PhantomData<C>);
 
 struct Coefficients<L> {
     scale: L,
@@ -143,7 +143,7 @@ impl<L: Lanes> Coefficients<L> {
     }
 }
 
-impl<const RELU: bool, const POOL: bool> Kernel for Propagate<RELU, POOL> {
+impl<C: Curve, const POOL: bool> Kernel for Propagate<C, POOL> {
     type Arguments = GradientRows;
 
     #[inline(always)]
@@ -167,7 +167,7 @@ impl<const RELU: bool, const POOL: bool> Kernel for Propagate<RELU, POOL> {
     }
 }
 
-impl<const RELU: bool, const POOL: bool> Propagate<RELU, POOL> {
+impl<C: Curve, const POOL: bool> Propagate<C, POOL> {
     #[inline(always)]
     unsafe fn plain<L: Lanes>(rows: &GradientRows, with: &Coefficients<L>) {
         for y in 0..rows.rows {
@@ -179,7 +179,7 @@ impl<const RELU: bool, const POOL: bool> Propagate<RELU, POOL> {
                 for x in 0..rows.columns {
                     let pixel = L::load(input.add(x * LANES));
                     let given = L::load(gradient.add(x * LANES));
-                    let [reached] = reaching::<L, RELU, 1>(given, [pixel], with.scale, with.shift);
+                    let [reached] = reaching::<L, C, 1>(given, [pixel], with.scale, with.shift);
                     with.put(pixel, Some(reached), output.add(x * LANES));
                 }
             }
@@ -208,7 +208,7 @@ impl<const RELU: bool, const POOL: bool> Propagate<RELU, POOL> {
                         L::load(below.add(x + LANES)),
                     ];
                     let given = L::load(gradient.add(pair * LANES));
-                    let reached = reaching::<L, RELU, 4>(given, pixels, with.scale, with.shift);
+                    let reached = reaching::<L, C, 4>(given, pixels, with.scale, with.shift);
                     with.put(pixels[0], Some(reached[0]), output.add(x));
                     with.put(pixels[1], Some(reached[1]), output.add(x + LANES));
                     with.put(pixels[2], Some(reached[2]), output_below.add(x));
@@ -237,20 +237,28 @@ impl<const RELU: bool, const POOL: bool> Propagate<RELU, POOL> {
 
 /// The form that adds up.
 pub(super) fn reduce_form(isa: Isa, activation: Activation) -> Form<GradientRows> {
-    match (activation.relu, activation.pool) {
-        (false, false) => isa.form::<Reduce<false, false>>(),
-        (true, false) => isa.form::<Reduce<true, false>>(),
-        (false, true) => isa.form::<Reduce<false, true>>(),
-        (true, true) => isa.form::<Reduce<true, true>>(),
+    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<GradientRows> {
+        if pool { isa.form::<Reduce<C, true>>() } else { isa.form::<Reduce<C, false>>() }
+    }
+    let pool = activation.pool;
+    match activation.function {
+        Nonlinearity::Identity => of::<Identity>(isa, pool),
+        Nonlinearity::Relu => of::<Relu>(isa, pool),
+        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
+        Nonlinearity::Silu => of::<Silu>(isa, pool),
     }
 }
 
 /// The form that writes `dz`.
 pub(super) fn propagate_form(isa: Isa, activation: Activation) -> Form<GradientRows> {
-    match (activation.relu, activation.pool) {
-        (false, false) => isa.form::<Propagate<false, false>>(),
-        (true, false) => isa.form::<Propagate<true, false>>(),
-        (false, true) => isa.form::<Propagate<false, true>>(),
-        (true, true) => isa.form::<Propagate<true, true>>(),
+    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<GradientRows> {
+        if pool { isa.form::<Propagate<C, true>>() } else { isa.form::<Propagate<C, false>>() }
+    }
+    let pool = activation.pool;
+    match activation.function {
+        Nonlinearity::Identity => of::<Identity>(isa, pool),
+        Nonlinearity::Relu => of::<Relu>(isa, pool),
+        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
+        Nonlinearity::Silu => of::<Silu>(isa, pool),
     }
 }

@@ -1,7 +1,7 @@
-//! Batch normalisation (Ioffe and Szegedy, 2015), with ReLU and max pooling in the same pass.
+//! Batch normalisation (Ioffe and Szegedy, 2015), with activation and max pooling in the same pass.
 //!
 //! `y = gamma * (z - mean) / sqrt(variance + epsilon) + beta`, per channel, over all pixels of the batch. What
-//! pooling chose and ReLU cut is not stored: backward computes `y` again from `z`, with the same instructions
+//! pooling chose and the activation cut is not stored: backward computes `y` again from `z`, with the same instructions
 //! and so the same bits, while it reads `z` anyway.
 
 mod apply;
@@ -19,17 +19,24 @@ pub(crate) use input::{NormInput, Rows, Stored};
 pub use normalisation::Normalisation;
 pub use sums::Sums;
 
+use crate::nonlinearity::Nonlinearity;
+
 /// What follows a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activation {
-    /// Negative values become zero; the gradient at zero is zero.
-    pub relu: bool,
+    /// What becomes of each value, after pooling.
+    pub function: Nonlinearity,
     /// The largest of each 2 x 2 pixels, the last odd row and column left out; the gradient goes to the first of
     /// equal ones, row by row.
     pub pool: bool,
 }
 
 impl Activation {
+    /// Without pooling.
+    pub const fn of(function: Nonlinearity) -> Self {
+        Self { function, pool: false }
+    }
+
     /// Rows or columns left of `size`.
     ///
     /// # Panics

@@ -1,20 +1,21 @@
-//! Forward with fixed statistics: the normalisation is part of the weights, and pooling follows while the
-//! convolution's rows are in the cache.
+//! Forward with fixed statistics: the normalisation is part of the weights, and activation and pooling follow while
+//! the convolution's rows are in the cache.
 
 use super::ConvBlock;
 use crate::batch_norm::Normalisation;
 use crate::context::Context;
 use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve};
+use crate::nonlinearity::Nonlinearity;
 use crate::planes::ConvInput;
 use crate::shape::MapShape;
 
 /// A block whose batch norm is folded into weights and bias; made once per model.
 #[derive(Debug)]
 pub struct FoldedBlock {
-    block: ConvBlock,
+    pub(super) block: ConvBlock,
     planar: bool,
-    weights: PackedWeights,
-    bias: Vec<f32>,
+    pub(super) weights: PackedWeights,
+    pub(super) bias: Vec<f32>,
 }
 
 impl FoldedBlock {
@@ -34,15 +35,20 @@ impl FoldedBlock {
         Self { block, planar, weights, bias: normalisation.lanes()[1].to_vec() }
     }
 
+    /// The shape of what comes out, with a halo of the next layer's choice.
+    pub fn output_shape(&self, input: &ConvInput, halo: usize) -> MapShape {
+        self.block.output_shape(input, halo)
+    }
+
     /// Forward. Writes the output with a zero halo.
     ///
     /// # Panics
     /// If a shape does not fit the block, or a slice its shape.
     pub fn forward(&self, context: &Context, input: ConvInput, (buffer, shape): (&mut [f32], MapShape)) {
         let activation = self.block.activation;
-        if !activation.pool {
-            let output =
-                ConvOutput { buffer, shape, bias: Some(&self.bias), relu: activation.relu, sums: None };
+        let relu = activation.function == Nonlinearity::Relu;
+        if !activation.pool && (relu || activation.function == Nonlinearity::Identity) {
+            let output = ConvOutput { buffer, shape, bias: Some(&self.bias), relu, sums: None };
             return convolve(context, input, &self.weights, output);
         }
         self.block.check(&input, self.planar);

@@ -1,9 +1,12 @@
 //! A convolution, its normalisation and its activation as one operation.
 
+mod depthwise;
 mod inference;
 mod pre_activation;
+mod residual;
 mod training;
 
+pub use depthwise::{DepthwiseBlock, SavedDepthwise};
 pub use inference::FoldedBlock;
 pub use pre_activation::PreActivation;
 pub use training::{BlockGradients, BlockParameters, SavedBlock};

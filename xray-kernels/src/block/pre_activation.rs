@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::convolution::{
     ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward,
 };
+use crate::nonlinearity::Nonlinearity;
 use crate::planes::ConvInput;
 use crate::shape::{GradientMap, MapShape};
 
@@ -24,7 +25,7 @@ pub struct PreActivation {
     pub epsilon: f32,
 }
 
-const RELU: Activation = Activation { relu: true, pool: false };
+const RELU: Activation = Activation::of(Nonlinearity::Relu);
 
 impl PreActivation {
     /// Forward with the statistics of this batch, from the sums over the input. Writes the output with a zero

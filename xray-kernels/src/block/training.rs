@@ -23,8 +23,8 @@ pub struct BlockParameters<'a> {
 #[derive(Debug)]
 pub struct SavedBlock {
     /// None where it is computed again.
-    conv_output: Option<ArenaBuffer>,
-    conv_shape: MapShape,
+    pub(super) conv_output: Option<ArenaBuffer>,
+    pub(super) conv_shape: MapShape,
     /// The batch's mean and biased variance, for the caller's running statistics.
     pub normalisation: Normalisation,
 }

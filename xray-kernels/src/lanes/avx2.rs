@@ -1,7 +1,7 @@
 //! Two 256-bit registers.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
-use super::{Kernel, Lanes};
+use super::{EXPONENT, Kernel, Lanes};
 use crate::isa::Form;
 use std::arch::x86_64::*;
 
@@ -98,6 +98,22 @@ impl Lanes for Avx2 {
     unsafe fn max(self, other: Self) -> Self {
         // SAFETY: above.
         unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        // SAFETY: above.
+        unsafe {
+            let Self(low, high) = self.add(Self::splat(EXPONENT));
+            let shifted = |half| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(half)));
+            Self(shifted(low), shifted(high))
+        }
     }
 
     #[inline(always)]

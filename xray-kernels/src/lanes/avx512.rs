@@ -1,7 +1,7 @@
 //! One 512-bit register.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
-use super::{Kernel, Lanes};
+use super::{EXPONENT, Kernel, Lanes};
 use crate::isa::Form;
 use std::arch::x86_64::*;
 
@@ -93,6 +93,21 @@ impl Lanes for Avx512 {
     unsafe fn max(self, other: Self) -> Self {
         // SAFETY: above.
         Self(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: above.
+        Self(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        // SAFETY: above.
+        unsafe {
+            let bits = _mm512_castps_si512(self.add(Self::splat(EXPONENT)).0);
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(bits)))
+        }
     }
 
     #[inline(always)]

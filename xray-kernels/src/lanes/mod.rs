@@ -8,12 +8,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod exp;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+pub(crate) use exp::exp;
 pub(crate) use portable::Portable;
 
 use crate::isa::Form;
@@ -32,6 +34,9 @@ pub(crate) trait Kernel {
     /// The processor has the instructions of `L`, and the arguments are as the kernel says.
     unsafe fn run<L: Lanes>(arguments: &Self::Arguments);
 }
+
+/// Adding it to a whole number `n` from -126 to 127 leaves the exponent bits of `2^n` in the lowest nine bits.
+const EXPONENT: f32 = 12_582_912.0 + 127.0;
 
 /// Sixteen floats.
 ///
@@ -64,6 +69,10 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, summand: Self) -> Self;
     /// The larger; `other` where either is not a number.
     unsafe fn max(self, other: Self) -> Self;
+    /// The smaller; `other` where either is not a number.
+    unsafe fn min(self, other: Self) -> Self;
+    /// 2 to this power, for whole numbers from -126 to 127.
+    unsafe fn power_of_two(self) -> Self;
     unsafe fn greater(self, other: Self) -> Self::Mask;
     unsafe fn equal(self, other: Self) -> Self::Mask;
     unsafe fn and(one: Self::Mask, other: Self::Mask) -> Self::Mask;

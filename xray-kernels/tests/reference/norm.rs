@@ -2,7 +2,27 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 use super::Images;
-use xray_kernels::Activation;
+use proptest::prelude::*;
+use xray_kernels::{Activation, Nonlinearity};
+
+/// Any of them.
+pub(crate) fn nonlinearities() -> impl Strategy<Value = Nonlinearity> {
+    use Nonlinearity::{Identity, Relu, Relu6, Silu};
+    prop::sample::select(vec![Identity, Relu, Relu6, Silu])
+}
+
+/// Value and slope.
+pub(crate) fn curve(function: Nonlinearity, x: f64) -> [f64; 2] {
+    match function {
+        Nonlinearity::Identity => [x, 1.0],
+        Nonlinearity::Relu => [x.max(0.0), f64::from(u8::from(x > 0.0))],
+        Nonlinearity::Relu6 => [x.clamp(0.0, 6.0), f64::from(u8::from(x > 0.0 && x < 6.0))],
+        Nonlinearity::Silu => {
+            let sigmoid = 1.0 / (1.0 + (-x).exp());
+            [x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid))]
+        }
+    }
+}
 
 /// Mean and biased variance per channel.
 pub(crate) fn moments(z: &Images) -> Vec<[f64; 2]> {
@@ -49,12 +69,12 @@ impl Norm<'_> {
         self.activate(&self.affine(z)).0
     }
 
-    /// The output, and the place of `z` that each output value comes from; none where ReLU cut it.
-    fn activate(&self, value: &Images) -> (Images, Vec<Option<usize>>) {
+    /// The output, and for each output value the place of `z` that it comes from and the slope there.
+    fn activate(&self, value: &Images) -> (Images, Vec<(usize, f64)>) {
         let step = if self.activation.pool { 2 } else { 1 };
         let [images, channels, height, width] = value.size;
         let mut output = Images::zeros([images, channels, height / step, width / step]);
-        let mut sources = vec![None; output.data.len()];
+        let mut sources = vec![(0, 0.0); output.data.len()];
         for [n, c, y, x] in output.places() {
             let mut best = value.index(n, c, y * step, x * step);
             for dy in 0..step {
@@ -66,9 +86,9 @@ impl Norm<'_> {
                 }
             }
             let to = output.index(n, c, y, x);
-            let cut = self.activation.relu && value.data[best] <= 0.0;
-            output.data[to] = if cut { 0.0 } else { value.data[best] };
-            sources[to] = (!cut).then_some(best);
+            let [activated, slope] = curve(self.activation.function, value.data[best]);
+            output.data[to] = activated;
+            sources[to] = (best, slope);
         }
         (output, sources)
     }
@@ -78,9 +98,8 @@ impl Norm<'_> {
         let (_, sources) = self.activate(&self.affine(z));
         let mut reached = Images::zeros(z.size);
         for (source, &gradient) in sources.iter().zip(&gradient.data) {
-            if let Some(source) = source {
-                reached.data[*source] += gradient;
-            }
+            let (place, slope) = *source;
+            reached.data[place] += gradient * slope;
         }
         let standard = self.standard(z);
         let channels = z.size[1];

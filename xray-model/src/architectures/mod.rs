@@ -1,28 +1,79 @@
 //! The networks by name, and the one type the rest of the crate handles.
 
+mod cost;
+mod densenet;
+mod efficientnet;
+mod mobilenet;
+mod resnet;
 mod small_cnn;
 
+use crate::initialise::Initialisation;
 use crate::layers::Maps;
 use crate::{Error, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use densenet::DenseNet;
+use efficientnet::EfficientNetB0;
+use mobilenet::MobileNetV2;
+use resnet::{Depth, ResNet};
 use serde::{Deserialize, Serialize};
 use small_cnn::SmallCnn;
 
 /// Which network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Four blocks of convolution, batch norm, ReLU and max-pool.
     #[default]
+    #[serde(rename = "small-cnn")]
     SmallCnn,
+    /// He et al. 2016, with 18 layers.
+    #[serde(rename = "resnet-18")]
+    ResNet18,
+    /// He et al. 2016, with 50 layers.
+    #[serde(rename = "resnet-50")]
+    ResNet50,
+    /// Huang et al. 2017, with 121 layers: the network of CheXNet.
+    #[serde(rename = "densenet-121")]
+    DenseNet121,
+    /// Sandler et al. 2018.
+    #[serde(rename = "mobilenet-v2")]
+    MobileNetV2,
+    /// Tan & Le 2019.
+    #[serde(rename = "efficientnet-b0")]
+    EfficientNetB0,
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Architecture; 6] = [
+        Architecture::SmallCnn,
+        Architecture::ResNet18,
+        Architecture::ResNet50,
+        Architecture::DenseNet121,
+        Architecture::MobileNetV2,
+        Architecture::EfficientNetB0,
+    ];
+
     /// As written on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Architecture::SmallCnn => "small-cnn",
+            Architecture::ResNet18 => "resnet-18",
+            Architecture::ResNet50 => "resnet-50",
+            Architecture::DenseNet121 => "densenet-121",
+            Architecture::MobileNetV2 => "mobilenet-v2",
+            Architecture::EfficientNetB0 => "efficientnet-b0",
+        }
+    }
+
+    /// The paper's width: channels of the first convolution, or DenseNet's growth rate.
+    pub fn width(self) -> usize {
+        match self {
+            Architecture::SmallCnn => small_cnn::WIDTH,
+            Architecture::ResNet18 | Architecture::ResNet50 => resnet::WIDTH,
+            Architecture::DenseNet121 => densenet::WIDTH,
+            Architecture::MobileNetV2 => mobilenet::WIDTH,
+            Architecture::EfficientNetB0 => efficientnet::WIDTH,
         }
     }
 }
@@ -33,46 +84,60 @@ impl Architecture {
 pub struct ModelConfig {
     /// Which network.
     pub architecture: Architecture,
-    /// Channels of the first block; the others follow from it.
+    /// Channels of the first convolution, or DenseNet's growth rate; all others follow from it. 0 stands for the paper's.
     pub width: usize,
-    /// Channels of the images.
+    /// Channels of the images: 1, or 3 that all hold the gray image, for weights of colour images.
     pub channels: usize,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        ModelConfig { architecture: Architecture::SmallCnn, width: 32, channels: 1 }
+        ModelConfig { architecture: Architecture::SmallCnn, width: 0, channels: 1 }
     }
 }
 
 impl ModelConfig {
+    /// The paper's network.
+    pub fn of(architecture: Architecture) -> Self {
+        ModelConfig { architecture, ..ModelConfig::default() }
+    }
+
+    /// The same with its width as a number.
+    pub fn resolved(self) -> Self {
+        let width = if self.width == 0 { self.architecture.width() } else { self.width };
+        ModelConfig { width, ..self }
+    }
+
     /// The smallest image this network takes, in pixels.
     pub fn smallest_size(&self) -> u32 {
         match self.architecture {
             Architecture::SmallCnn => 16,
+            // One pixel is left of it.
+            _ => 32,
         }
     }
 
     /// Multiply-adds of one forward pass of one image.
     pub fn multiply_adds(&self, classes: usize, size: u32) -> u64 {
-        match self.architecture {
-            Architecture::SmallCnn => SmallCnn::multiply_adds(
-                self.channels as u64,
-                self.width as u64,
-                classes as u64,
-                u64::from(size),
-            ),
+        let ModelConfig { architecture, width, channels } = self.clone().resolved();
+        match architecture {
+            Architecture::SmallCnn => SmallCnn::multiply_adds(channels, width, classes, size),
+            Architecture::ResNet18 => ResNet::multiply_adds(Depth::Eighteen, channels, width, classes, size),
+            Architecture::ResNet50 => ResNet::multiply_adds(Depth::Fifty, channels, width, classes, size),
+            Architecture::DenseNet121 => DenseNet::multiply_adds(channels, width, classes, size),
+            Architecture::MobileNetV2 => MobileNetV2::multiply_adds(channels, width, classes, size),
+            Architecture::EfficientNetB0 => EfficientNetB0::multiply_adds(channels, width, classes, size),
         }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
         let refuse =
             |key, value: usize, expected| Err(Error::Config { key, value: value.to_string(), expected });
-        if !(1..=1024).contains(&self.width) {
-            return refuse("width", self.width, "1 to 1024");
+        if self.width > 1024 {
+            return refuse("width", self.width, "1 to 1024, or 0 for the paper's");
         }
-        if self.channels != 1 {
-            return refuse("channels", self.channels, "1, for gray images");
+        if ![1, 3].contains(&self.channels) {
+            return refuse("channels", self.channels, "1, for gray images, or 3, each with the gray image");
         }
         Ok(())
     }
@@ -82,44 +147,139 @@ impl ModelConfig {
 #[derive(Module, Debug)]
 pub(crate) enum Network {
     SmallCnn(SmallCnn),
+    ResNet(ResNet),
+    DenseNet(DenseNet),
+    MobileNetV2(MobileNetV2),
+    EfficientNetB0(EfficientNetB0),
+}
+
+/// The same for whichever network it is.
+macro_rules! of_each {
+    ($network:expr, $inner:ident => $result:expr) => {
+        match $network {
+            Network::SmallCnn($inner) => $result,
+            Network::ResNet($inner) => $result,
+            Network::DenseNet($inner) => $result,
+            Network::MobileNetV2($inner) => $result,
+            Network::EfficientNetB0($inner) => $result,
+        }
+    };
 }
 
 impl Network {
     /// With weights that are not yet worth anything: [`crate::initialise`] or a file gives them values.
     pub(crate) fn new(config: &ModelConfig, classes: usize, device: &Device) -> Result<Self> {
         config.check()?;
-        match config.architecture {
-            Architecture::SmallCnn => {
-                Ok(Network::SmallCnn(SmallCnn::new(config.channels, config.width, classes, device)))
+        let ModelConfig { architecture, width, channels } = config.clone().resolved();
+        let resnet = |depth| Network::ResNet(ResNet::new(depth, channels, width, classes, device));
+        Ok(match architecture {
+            Architecture::SmallCnn => Network::SmallCnn(SmallCnn::new(channels, width, classes, device)),
+            Architecture::ResNet18 => resnet(Depth::Eighteen),
+            Architecture::ResNet50 => resnet(Depth::Fifty),
+            Architecture::DenseNet121 => Network::DenseNet(DenseNet::new(channels, width, classes, device)),
+            Architecture::MobileNetV2 => {
+                Network::MobileNetV2(MobileNetV2::new(channels, width, classes, device))
             }
-        }
+            Architecture::EfficientNetB0 => {
+                Network::EfficientNetB0(EfficientNetB0::new(channels, width, classes, device))
+            }
+        })
     }
 
     /// Images `[n, channels, h, w]` to logits `[n, classes]`.
     pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        match self {
-            Network::SmallCnn(network) => network.forward(images),
-        }
+        of_each!(self, network => network.forward(images))
     }
 
     /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
     pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        match self {
-            Network::SmallCnn(network) => network.activation_maps(images),
-        }
+        of_each!(self, network => network.activation_maps(images))
     }
 
     /// For inference on the CPU: what can be computed once is. The weights must not change any more.
     pub(crate) fn folded(self) -> Self {
+        of_each!(self, network => network.folded().into())
+    }
+
+    /// How first weights are drawn.
+    pub(crate) fn initialisation(&self) -> Initialisation {
         match self {
-            Network::SmallCnn(network) => Network::SmallCnn(network.folded()),
+            Network::SmallCnn(_) => small_cnn::INITIALISATION,
+            Network::ResNet(_) => resnet::INITIALISATION,
+            Network::DenseNet(_) => densenet::INITIALISATION,
+            Network::MobileNetV2(_) => mobilenet::INITIALISATION,
+            Network::EfficientNetB0(_) => efficientnet::INITIALISATION,
+        }
+    }
+
+    /// How the parameter at a path of fields is called in weights files.
+    pub(crate) fn spelling(&self) -> fn(&[&str]) -> String {
+        match self {
+            Network::SmallCnn(_) => |path| path.join("."),
+            Network::ResNet(_) => resnet::spelling,
+            Network::DenseNet(_) => densenet::spelling,
+            Network::MobileNetV2(_) => mobilenet::spelling,
+            Network::EfficientNetB0(_) => efficientnet::spelling,
         }
     }
 
     /// The name of the last layer's bias, which starts at the labels' log-odds.
     pub(crate) fn output_bias(&self) -> &'static str {
         match self {
-            Network::SmallCnn(_) => "classifier.bias",
+            Network::SmallCnn(_) | Network::DenseNet(_) => "classifier.bias",
+            Network::ResNet(_) => "fc.bias",
+            Network::MobileNetV2(_) | Network::EfficientNetB0(_) => "classifier.1.bias",
+        }
+    }
+}
+
+macro_rules! a_network {
+    ($($name:ident),*) => {
+        $(impl From<$name> for Network {
+            fn from(network: $name) -> Self {
+                Network::$name(network)
+            }
+        })*
+    };
+}
+
+a_network!(SmallCnn, ResNet, DenseNet, MobileNetV2, EfficientNetB0);
+
+/// Where a layer stands in torchvision's sequence of convolution and batch norm.
+fn position(layer: &str) -> usize {
+    usize::from(layer == "norm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiply_adds_are_the_known_ones() {
+        // torchvision's, of colour images and a thousand classes, in billions.
+        let check = |architecture, expected: f64| {
+            let config = ModelConfig { channels: 3, ..ModelConfig::of(architecture) };
+            let found = config.multiply_adds(1000, 224) as f64 / 1e9;
+            assert!((found - expected).abs() < 6e-4, "{architecture:?}: {found}");
+        };
+        check(Architecture::ResNet18, 1.814);
+        check(Architecture::ResNet50, 4.089);
+        check(Architecture::DenseNet121, 2.834);
+        check(Architecture::MobileNetV2, 0.301);
+        check(Architecture::EfficientNetB0, 0.386);
+    }
+
+    #[test]
+    fn a_width_of_zero_is_the_papers() {
+        let width = |width| ModelConfig { width, ..ModelConfig::of(Architecture::ResNet50) }.resolved().width;
+        assert_eq!((width(0), width(12)), (64, 12));
+    }
+
+    #[test]
+    fn names_are_those_of_settings() {
+        for architecture in Architecture::ALL {
+            let name = serde_json::to_value(architecture).expect("a name");
+            assert_eq!(name, architecture.name());
         }
     }
 }

@@ -1,38 +1,61 @@
 //! What the layers of a network hand on: images as they come, or blocked maps.
 
-use super::values::{plain, values};
+use super::gradient::GradientCell;
+use super::values::{dense, plain, tensor, tracked, values};
+use super::{Tracked, context};
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
+use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor, TensorData};
-use xray_kernels::{ConvInput, MapShape, PlanarShape, to_planar};
-
-/// The halo of a block's output: what the padding of a 3×3 convolution takes.
-pub(super) const HALO: usize = 1;
+use xray_kernels::{ArenaBuffer, ConvInput, MapShape, PlanarShape, to_planar};
 
 /// Feature maps on the CPU.
 #[derive(Clone, Debug)]
 pub(crate) enum CpuMaps {
     /// `[n, channels, h, w]`.
     Images(Tensor<4>),
-    /// `[n, blocks, h + 2 halo, w + 2 halo, 16]`.
-    Blocked {
-        /// The values.
-        maps: Tensor<5>,
-        /// What of them is what.
-        shape: MapShape,
-    },
+    /// Channels in blocks of 16.
+    Blocked(BlockedMaps),
 }
 
-/// The layout of a [`CpuMaps`].
+/// Maps that an operation made.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockedMaps {
+    /// `[n, blocks, h + 2 halo, w + 2 halo, 16]`.
+    tensor: Tensor<5>,
+    shape: MapShape,
+    gradient: GradientCell,
+}
+
+/// What an operation reads, apart from the graph that it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    values: FlexTensor,
+    shape: InputShape,
+    /// Where its gradient goes: nothing learns from that of an image.
+    pub(super) gradient: Option<GradientCell>,
+}
+
 #[derive(Clone, Copy, Debug)]
-pub(super) enum InputShape {
+enum InputShape {
     Images(PlanarShape),
     Blocked(MapShape),
 }
 
-impl InputShape {
-    pub(super) fn input(self, values: &[f32]) -> ConvInput<'_> {
-        match self {
-            InputShape::Images(shape) => ConvInput::Planar(values, shape),
-            InputShape::Blocked(shape) => ConvInput::Map(values, shape),
+impl Input {
+    pub(super) fn conv_input(&self) -> ConvInput<'_> {
+        match self.shape {
+            InputShape::Images(shape) => ConvInput::Planar(values(&self.values), shape),
+            InputShape::Blocked(shape) => ConvInput::Map(values(&self.values), shape),
+        }
+    }
+
+    /// The values and shape of maps.
+    pub(super) fn map(&self) -> (&[f32], MapShape) {
+        match self.shape {
+            InputShape::Blocked(shape) => (values(&self.values), shape),
+            InputShape::Images(_) => unreachable!("only a first convolution reads images"),
         }
     }
 }
@@ -41,22 +64,36 @@ impl CpuMaps {
     pub(crate) fn device(&self) -> Device {
         match self {
             CpuMaps::Images(images) => images.device(),
-            CpuMaps::Blocked { maps, .. } => maps.device(),
+            CpuMaps::Blocked(maps) => maps.tensor.device(),
         }
     }
 
-    /// Whether no layer has read them yet.
-    pub(crate) fn are_images(&self) -> bool {
-        matches!(self, CpuMaps::Images(_))
+    /// For an operation that records gradients.
+    pub(super) fn tracked(self) -> (Input, NodeGuard) {
+        let (tensor, shape, gradient) = match self {
+            CpuMaps::Images(images) => {
+                let shape = InputShape::Images(planar(&images));
+                (tracked(images), shape, None)
+            }
+            CpuMaps::Blocked(BlockedMaps { tensor, shape, gradient }) => {
+                (tracked(tensor), InputShape::Blocked(shape), Some(gradient))
+            }
+        };
+        // Taken apart, so that nothing is kept alive that the backward pass does not need.
+        let (values, node) = tensor.into_parts();
+        (Input { values: dense(values), shape, gradient }, node)
     }
 
-    pub(super) fn shape(&self) -> InputShape {
+    /// For an operation that does not.
+    pub(super) fn plain(self) -> Input {
         match self {
-            CpuMaps::Images(images_nchw) => {
-                let [images, channels, height, width] = images_nchw.dims();
-                InputShape::Images(PlanarShape { images, channels, height, width })
+            CpuMaps::Images(images) => {
+                let shape = InputShape::Images(planar(&images));
+                Input { values: plain(images), shape, gradient: None }
             }
-            CpuMaps::Blocked { shape, .. } => InputShape::Blocked(*shape),
+            CpuMaps::Blocked(BlockedMaps { tensor, shape, .. }) => {
+                Input { values: plain(tensor), shape: InputShape::Blocked(shape), gradient: None }
+            }
         }
     }
 
@@ -64,20 +101,56 @@ impl CpuMaps {
     pub(crate) fn into_nchw(self) -> Tensor<4> {
         match self {
             CpuMaps::Images(images) => images,
-            CpuMaps::Blocked { maps, shape } => {
-                let device = maps.device();
+            CpuMaps::Blocked(BlockedMaps { tensor, shape, .. }) => {
+                let device = tensor.device();
                 let MapShape { images, channels, height, width, .. } = shape;
                 let planar = PlanarShape { images, channels, height, width };
                 let mut found = vec![0.0; planar.len()];
-                to_planar((values(&plain(maps)), shape), (&mut found, planar));
+                to_planar((values(&plain(tensor)), shape), (&mut found, planar));
                 Tensor::from_data(TensorData::new(found, [images, channels, height, width]), &device)
             }
         }
     }
 }
 
+/// Memory for maps of a shape.
+pub(super) fn buffer(shape: &MapShape) -> ArenaBuffer {
+    context().arena.take(shape.len())
+}
+
+/// An operation that made maps, as a step of burn's graph. What it needs in its backward pass is said by `state`, which
+/// is given the maps' values and the cell of their gradient.
+pub(super) fn record<O: Backward<Flex, N>, const N: usize>(
+    operation: O,
+    nodes: [NodeGuard; N],
+    (buffer, shape): (ArenaBuffer, MapShape),
+    state: impl FnOnce(&FlexTensor, GradientCell) -> O::State,
+) -> CpuMaps {
+    let (output, gradient) = (tensor(buffer, dimensions(&shape)), GradientCell::default());
+    let prepared = operation.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
+    let maps = match prepared {
+        OpsKind::Tracked(prepared) => {
+            let state = state(&output, gradient.clone());
+            prepared.finish(state, output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    CpuMaps::Blocked(BlockedMaps { tensor: Tensor::from_primitive::<Tracked>(maps), shape, gradient })
+}
+
+/// Maps without gradients.
+pub(super) fn untracked((buffer, shape): (ArenaBuffer, MapShape)) -> CpuMaps {
+    let tensor = Tensor::from_primitive::<Flex>(tensor(buffer, dimensions(&shape)));
+    CpuMaps::Blocked(BlockedMaps { tensor, shape, gradient: GradientCell::default() })
+}
+
+fn planar(images_nchw: &Tensor<4>) -> PlanarShape {
+    let [images, channels, height, width] = images_nchw.dims();
+    PlanarShape { images, channels, height, width }
+}
+
 /// The dimensions of the tensor that holds a map.
-pub(super) fn dimensions(shape: &MapShape) -> [usize; 5] {
+fn dimensions(shape: &MapShape) -> [usize; 5] {
     let [height, width] = [shape.height, shape.width].map(|size| size + 2 * shape.halo);
     [shape.images, shape.blocks(), height, width, 16]
 }

@@ -2,15 +2,31 @@
 //! ([`CpuMaps`]); parameters are ordinary tensors, so weights files, optimizers and other devices see no difference.
 
 mod adam;
-mod conv_block;
+mod concatenation;
+mod conv_norm;
+mod dense_block;
+mod depthwise;
+mod gate;
 mod global_average;
+mod gradient;
 mod maps;
+mod norm_relu;
+mod parameters;
+mod pool;
+mod transition;
 mod values;
 
 pub(crate) use adam::{adam, squares};
-pub(crate) use conv_block::{ConvParameters, FoldedConv, fold, infer, train};
+pub(crate) use conv_norm::{ConvNormSpec, FoldedConv, fold, infer, train};
+pub(crate) use dense_block::{FoldedDenseLayer, fold_dense_layer, infer_dense_block, train_dense_block};
+pub(crate) use depthwise::{infer_depthwise, train_depthwise};
+pub(crate) use gate::gate;
 pub(crate) use global_average::global_average;
 pub(crate) use maps::CpuMaps;
+pub(crate) use norm_relu::{infer_norm_relu, train_norm_relu};
+pub(crate) use parameters::{ConvParameters, NormParameters, Statistics};
+pub(crate) use pool::pool;
+pub(crate) use transition::{infer_transition, train_transition};
 
 use crate::{Error, Result};
 use burn::backend::{Autodiff, Flex};

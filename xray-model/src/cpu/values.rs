@@ -41,6 +41,6 @@ pub(super) fn tensor<const D: usize>(buffer: ArenaBuffer, shape: [usize; D]) -> 
 }
 
 /// A few values as a tensor.
-pub(super) fn small<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+pub(super) fn small(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }

@@ -2,7 +2,11 @@
 //! the unbiased batch variance. burn's own layer takes the biased one, which would make a network trained
 //! here score differently from the same one trained in PyTorch.
 
+use super::Maps;
+use crate::cpu::{self, ConvParameters, NormParameters, Statistics};
 use burn::module::{Module, Param, RunningState};
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -48,8 +52,34 @@ impl BatchNorm {
         batch.output
     }
 
-    /// Takes up the mean and biased variance per channel of a batch with so many values of each.
-    pub(crate) fn track(&self, mean: Vec<f32>, variance: Vec<f32>, count: usize) {
+    /// With ReLU, where no convolution is next to it.
+    pub(crate) fn forward_relu(&self, maps: Maps) -> Maps {
+        let epsilon = Self::EPSILON as f32;
+        let parameters = || NormParameters { gamma: self.weight.val(), beta: self.bias.val() };
+        match maps {
+            Maps::Nchw(maps_nchw) => Maps::Nchw(relu(self.forward(maps_nchw))),
+            Maps::Cpu(maps) if maps.device().is_autodiff() => {
+                let (output, statistics) = cpu::train_norm_relu(maps, parameters(), epsilon);
+                self.track(statistics);
+                Maps::Cpu(output)
+            }
+            Maps::Cpu(maps) => {
+                Maps::Cpu(cpu::infer_norm_relu(maps, parameters(), self.statistics(), epsilon))
+            }
+        }
+    }
+
+    /// What this layer and a convolution next to it learn.
+    pub(crate) fn with(&self, conv: &Conv2d) -> ConvParameters {
+        ConvParameters { weight: conv.weight.val(), gamma: self.weight.val(), beta: self.bias.val() }
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
+    /// Takes up the statistics of a batch.
+    pub(crate) fn track(&self, Statistics { mean, variance, count }: Statistics) {
         let device = self.weight.val().device();
         let [mean, variance] = [mean, variance].map(|values| {
             let length = values.len();

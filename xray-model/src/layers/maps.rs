@@ -3,6 +3,9 @@
 use crate::Backend;
 use crate::cpu::{self, CpuMaps};
 use burn::tensor::Tensor;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use xray_kernels::{Pool, PoolKind};
 
 /// Feature maps.
 #[derive(Clone, Debug)]
@@ -25,10 +28,31 @@ impl Maps {
     /// The mean of each map, `[n, channels]`.
     pub(crate) fn global_average(self) -> Tensor<2> {
         match self {
-            Maps::Nchw(maps_nchw) | Maps::Cpu(CpuMaps::Images(maps_nchw)) => {
-                maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2)
+            Maps::Nchw(maps_nchw) => maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2),
+            Maps::Cpu(maps) => cpu::global_average(maps),
+        }
+    }
+
+    /// Each map times its factor, `[n, channels]`.
+    pub(crate) fn scaled(self, factors_nc: Tensor<2>) -> Self {
+        match self {
+            Maps::Nchw(maps_nchw) => Maps::Nchw(maps_nchw * factors_nc.unsqueeze_dims(&[2, 3])),
+            Maps::Cpu(maps) => Maps::Cpu(cpu::gate(maps, factors_nc)),
+        }
+    }
+
+    /// The largest of each 3×3 pixels, every second in both directions, as behind the first convolution of large
+    /// networks.
+    pub(crate) fn overlapping_max(self) -> Self {
+        match self {
+            Maps::Nchw(maps_nchw) => {
+                let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]);
+                Maps::Nchw(max_pool2d(maps_nchw, options.with_padding([1, 1])))
             }
-            Maps::Cpu(CpuMaps::Blocked { maps, shape }) => cpu::global_average(maps, shape),
+            Maps::Cpu(maps) => {
+                let pool = Pool { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
+                Maps::Cpu(cpu::pool(pool, maps))
+            }
         }
     }
 

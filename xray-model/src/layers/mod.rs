@@ -1,9 +1,19 @@
 //! The blocks that networks are made of.
 
+mod activation;
 mod batch_norm;
-mod conv_block;
+mod class_maps;
+mod conv_norm;
+mod dense_block;
+mod depthwise_norm;
 mod maps;
+mod squeeze_excitation;
 
+use activation::activate;
 pub(crate) use batch_norm::BatchNorm;
-pub(crate) use conv_block::ConvBlock;
+pub(crate) use class_maps::class_maps;
+pub(crate) use conv_norm::ConvNorm;
+pub(crate) use dense_block::{DenseBlock, Transition};
+pub(crate) use depthwise_norm::DepthwiseNorm;
 pub(crate) use maps::Maps;
+pub(crate) use squeeze_excitation::SqueezeExcitation;

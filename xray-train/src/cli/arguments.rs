@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Where prepared images are kept between epochs: ram, disk or none (data.cache)
     #[arg(long, value_name = "WHERE")]
     cache: Option<String>,
-    /// Network: small-cnn (model.architecture)
+    /// Network: small-cnn, resnet-18, resnet-50, densenet-121, mobilenet-v2 or efficientnet-b0 (model.architecture)
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Width and height of the network's input in pixels (preprocessing.size)

@@ -1,0 +1,216 @@
+//! What residual, mobile and gated networks add to a block equals its formula in double precision, in every form and
+//! with the same bits on any number of threads.
+
+mod reference;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use reference::norm::{Norm, moments, nonlinearities};
+use reference::{Images, Random, assert_close, assert_outside, single};
+use xray_kernels::{
+    Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, DepthwiseBlock,
+    DepthwiseSpec, FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, gate, gate_backward,
+};
+
+const EPSILON: f64 = 1e-3;
+
+/// Calls with every form on one thread, and asserts that two and four give the same bits.
+fn in_every_form(run: impl Fn(&Context) -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f32>])) {
+    for isa in Isa::available() {
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| run(&Context::new(isa)))
+        };
+        let bits = |lists: &[Vec<f32>]| -> Vec<u32> { lists.iter().flatten().map(|v| v.to_bits()).collect() };
+        let one = on(1);
+        for threads in [2, 4] {
+            assert!(bits(&one) == bits(&on(threads)), "{isa}: other bits on {threads} threads");
+        }
+        check(isa, &one);
+    }
+}
+
+fn plus(one: &Images, other: &Images) -> Images {
+    let data = one.data.iter().zip(&other.data).map(|(one, other)| one + other).collect();
+    Images { data, ..one.clone() }
+}
+
+fn without(map: &[f32], shape: &MapShape, summand: f64) -> Vec<f32> {
+    Images::from_map(map, shape).data.iter().map(|value| (value - summand) as f32).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, rng_seed: RngSeed::Fixed(4), ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_end_of_a_residual_block_equals_its_formula(
+        (in_channels, out_channels) in (1..40_usize, 1..40_usize),
+        (n, h, w) in (2..5_usize, 3..12_usize, 3..12_usize),
+        (kernel, relu) in (prop::sample::select(vec![1_usize, 3]), any::<bool>()),
+        seed in any::<u64>(),
+    ) {
+        let conv = ConvSpec { in_channels, out_channels, kernel, stride: 1, padding: kernel / 2 };
+        let mut random = Random::new(seed);
+        let input = Images::random([n, in_channels, h, w], &mut random);
+        let skip = Images::random([n, out_channels, h, w], &mut random);
+        let weights = random.values(conv.weight_len());
+        let (gamma, beta) = (random.values(out_channels), random.values(out_channels));
+        let z = reference::convolve(&conv, &input, &weights);
+        let plain = Activation::of(Nonlinearity::Identity);
+        let given = moments(&z);
+        let norm = Norm { moments: &given, gamma: &gamma, beta: &beta, epsilon: EPSILON, activation: plain };
+        let mut output = plus(&norm.forward(&z), &skip);
+        let gradient = Images::random(output.size, &mut random);
+        let mut grad_sum = gradient.clone();
+        if relu {
+            for (gradient, value) in grad_sum.data.iter_mut().zip(&mut output.data) {
+                *gradient = if *value > 0.0 { *gradient } else { 0.0 };
+                *value = value.max(0.0);
+            }
+        }
+        let (dz, grad_gamma, grad_beta) = norm.backward(&z, &grad_sum);
+        let (grad_input, grad_weights) = reference::convolve_backward(&conv, &input, &weights, &dz);
+
+        let shape = MapShape::new(n, in_channels, h, w, conv.padding);
+        let [out_shape, skip_shape] = [1, 2].map(|halo| MapShape::new(n, out_channels, h, w, halo));
+        let grad_shape = out_shape.with_halo(0);
+        let (map, skip_map) = (input.blocked(&shape, f32::NAN), skip.blocked(&skip_shape, f32::NAN));
+        let grad_map = gradient.blocked(&grad_shape, f32::NAN);
+        let (weights, gamma, beta) = (single(&weights), single(&gamma), single(&beta));
+        let parameters = BlockParameters { weights: &weights, gamma: &gamma, beta: &beta };
+        let function = if relu { Nonlinearity::Relu } else { Nonlinearity::Identity };
+        let block = ConvBlock { conv, activation: Activation::of(function), epsilon: EPSILON as f32 };
+        let run = |context: &Context| {
+            let given = ConvInput::Map(&map, shape);
+            let (mut trained, mut inferred) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; out_shape.len()]);
+            let onto = (&skip_map[..], skip_shape);
+            let saved = block.forward_training_onto(context, given, onto, parameters, (&mut trained, out_shape));
+            let folded = FoldedBlock::new(context, block, false, &weights, &saved.normalisation);
+            folded.forward_onto(context, given, onto, (&mut inferred, out_shape));
+            let mut grad_sum = grad_map.clone();
+            let mut found = [vec![0.0; weights.len()], vec![0.0; out_channels], vec![0.0; out_channels]];
+            let [grad_weights, grad_gamma, grad_beta] = &mut found;
+            let mut grad_input = vec![1.0; shape.len()];
+            let gradients = BlockGradients {
+                weights: grad_weights,
+                gamma: grad_gamma,
+                beta: grad_beta,
+                input: Some(GradientMap::added_to(&mut grad_input, shape)),
+            };
+            let of_output = (&mut grad_sum[..], grad_shape);
+            block.backward_onto(context, given, parameters, &saved, (&trained, out_shape), of_output, gradients);
+            let [weights, gamma, beta] = found;
+            vec![trained, inferred, grad_sum, weights, gamma, beta, grad_input]
+        };
+        in_every_form(run, |isa, found| {
+            output.assert_map(&found[0], &out_shape, 0.0, 1e-4, &format!("{isa}, training"));
+            output.assert_map(&found[1], &out_shape, 0.0, 1e-4, &format!("{isa}, inference"));
+            grad_sum.assert_map(&found[2], &grad_shape, 0.0, 1e-6, &format!("{isa}, skip"));
+            assert_close(&found[3], &grad_weights, 5e-4, "weights");
+            assert_close(&found[4], &grad_gamma, 5e-4, "gamma");
+            assert_close(&found[5], &grad_beta, 5e-4, "beta");
+            assert_close(&without(&found[6], &shape, 1.0), &grad_input.data, 5e-4, "input");
+        });
+    }
+
+    #[test]
+    fn depthwise_blocks_equal_their_formulas(
+        (channels, function) in (1..40_usize, nonlinearities()),
+        (n, h, w) in (2..5_usize, 5..12_usize, 5..12_usize),
+        (kernel, stride) in (prop::sample::select(vec![3_usize, 5]), 1..3_usize),
+        seed in any::<u64>(),
+    ) {
+        let conv = DepthwiseSpec { channels, kernel, stride, padding: kernel / 2 };
+        let mut random = Random::new(seed);
+        let input = Images::random([n, channels, h, w], &mut random);
+        let weights = random.values(conv.weight_len());
+        let (gamma, beta) = (random.values(channels), random.values(channels));
+        // A depthwise convolution is one whose other weights are zero.
+        let whole = ConvSpec { in_channels: channels, out_channels: channels, kernel, stride, padding: kernel / 2 };
+        let taps = kernel * kernel;
+        let mut spread = vec![0.0; whole.weight_len()];
+        for (index, weight) in weights.iter().enumerate() {
+            let channel = index / taps;
+            spread[(channel * channels + channel) * taps + index % taps] = *weight;
+        }
+        let z = reference::convolve(&whole, &input, &spread);
+        let given = moments(&z);
+        let activation = Activation::of(function);
+        let norm = Norm { moments: &given, gamma: &gamma, beta: &beta, epsilon: EPSILON, activation };
+        let output = norm.forward(&z);
+        let gradient = Images::random(output.size, &mut random);
+        let (dz, grad_gamma, grad_beta) = norm.backward(&z, &gradient);
+        let (grad_input, all_weights) = reference::convolve_backward(&whole, &input, &spread, &dz);
+        let of_channel = |index: usize| (index / taps * channels + index / taps) * taps + index % taps;
+        let grad_weights: Vec<f64> = (0..weights.len()).map(|index| all_weights[of_channel(index)]).collect();
+
+        let block = DepthwiseBlock { conv, function, epsilon: EPSILON as f32 };
+        let shape = MapShape::new(n, channels, h, w, kernel / 2);
+        let out_shape = block.output_shape(&shape, 1);
+        let (map, grad_map) = (input.blocked(&shape, f32::NAN), gradient.blocked(&out_shape, f32::NAN));
+        let (weights, gamma, beta) = (single(&weights), single(&gamma), single(&beta));
+        let parameters = BlockParameters { weights: &weights, gamma: &gamma, beta: &beta };
+        let run = |context: &Context| {
+            let (mut trained, mut inferred) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; out_shape.len()]);
+            let given = (&map[..], shape);
+            let saved = block.forward_training(context, given, parameters, (&mut trained, out_shape));
+            block.forward(context, given, &weights, &saved.normalisation, (&mut inferred, out_shape));
+            let mut found = [vec![0.0; weights.len()], vec![0.0; channels], vec![0.0; channels]];
+            let [grad_weights, grad_gamma, grad_beta] = &mut found;
+            let mut grad_input = vec![1.0; shape.len()];
+            let gradients = BlockGradients {
+                weights: grad_weights,
+                gamma: grad_gamma,
+                beta: grad_beta,
+                input: Some(GradientMap::added_to(&mut grad_input, shape)),
+            };
+            block.backward(context, given, &weights, &saved, (&grad_map, out_shape), gradients);
+            let [weights, gamma, beta] = found;
+            vec![trained, inferred, weights, gamma, beta, grad_input]
+        };
+        in_every_form(run, |isa, found| {
+            output.assert_map(&found[0], &out_shape, 0.0, 1e-4, &format!("{isa}, training"));
+            output.assert_map(&found[1], &out_shape, 0.0, 1e-4, &format!("{isa}, inference"));
+            assert_close(&found[2], &grad_weights, 5e-4, "weights");
+            assert_close(&found[3], &grad_gamma, 5e-4, "gamma");
+            assert_close(&found[4], &grad_beta, 5e-4, "beta");
+            assert_close(&without(&found[5], &shape, 1.0), &grad_input.data, 5e-4, "input");
+        });
+    }
+
+    #[test]
+    fn gates_equal_their_formula(
+        (n, channels, h, w) in (1..4_usize, 1..40_usize, 1..9_usize, 1..20_usize),
+        (seed, accumulate) in (any::<u64>(), any::<bool>()),
+    ) {
+        let mut random = Random::new(seed);
+        let [input, gradient] = [0, 1].map(|_| Images::random([n, channels, h, w], &mut random));
+        let factors = random.values(n * channels);
+        let (mut output, mut grad_input) = (input.clone(), gradient.clone());
+        let mut grad_factors = vec![0.0; factors.len()];
+        for [n, c, y, x] in input.places() {
+            let (at, factor) = (input.index(n, c, y, x), n * channels + c);
+            output.data[at] *= factors[factor];
+            grad_input.data[at] *= factors[factor];
+            grad_factors[factor] += input.data[at] * gradient.data[at];
+        }
+        let [shape, out_shape] = [0, 1].map(|halo| MapShape::new(n, channels, h, w, halo));
+        let (map, grad_map) = (input.blocked(&shape, 0.0), gradient.blocked(&out_shape, 0.0));
+        let factors = single(&factors);
+        let run = |context: &Context| {
+            let (mut found, mut found_factors) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; factors.len()]);
+            gate(context, (&map, shape), &factors, (&mut found, out_shape));
+            let mut found_input = vec![2.0; out_shape.len()];
+            let target = GradientMap { buffer: &mut found_input, shape: out_shape, accumulate };
+            gate_backward(context, (&map, shape), &factors, (&grad_map, out_shape), &mut found_factors, target);
+            vec![found, found_factors, found_input]
+        };
+        in_every_form(run, |isa, found| {
+            output.assert_map(&found[0], &out_shape, 0.0, 1e-6, &format!("{isa}"));
+            assert_close(&found[1], &grad_factors, 1e-5, "factors");
+            assert_outside(&found[2], &out_shape, 2.0, "input gradient");
+            let held = if accumulate { 2.0 } else { 0.0 };
+            assert_close(&without(&found[2], &out_shape, held), &grad_input.data, 1e-5, "input");
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Dense blocks and what lies between them (Huang et al., 2017): every layer reads the features of all layers before it.
+
+use super::conv_norm::convolution;
+use super::{BatchNorm, Maps};
+use crate::cpu::{self, ConvParameters, CpuMaps, FoldedDenseLayer};
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Tensor};
+
+/// A 1×1 convolution gives so many times the growth rate to the 3×3 convolution that follows.
+const BOTTLENECK: usize = 4;
+
+const EPSILON: f32 = BatchNorm::EPSILON as f32;
+
+/// `[n, in, h, w]` to `[n, in + layers * growth, h, w]`.
+#[derive(Module, Debug)]
+pub(crate) struct DenseBlock {
+    layers: Vec<DenseLayer>,
+}
+
+/// Batch norm, ReLU, 1×1 convolution; batch norm, ReLU, 3×3 convolution.
+#[derive(Module, Debug)]
+struct DenseLayer {
+    norm1: BatchNorm,
+    conv1: Conv2d,
+    norm2: BatchNorm,
+    conv2: Conv2d,
+    /// For inference on the CPU, once the weights do not change any more.
+    #[module(skip)]
+    folded: Option<FoldedDenseLayer>,
+}
+
+impl DenseBlock {
+    pub(crate) fn new(channels: usize, layers: usize, growth: usize, device: &Device) -> Self {
+        let layer = |number| DenseLayer::new(channels + number * growth, growth, device);
+        DenseBlock { layers: (0..layers).map(layer).collect() }
+    }
+
+    pub(crate) fn forward(&self, maps: Maps) -> Maps {
+        match maps {
+            Maps::Nchw(maps_nchw) => {
+                let grown = |features: Tensor<4>, layer: &DenseLayer| {
+                    let new = layer.composed(features.clone());
+                    Tensor::cat(vec![features, new], 1)
+                };
+                Maps::Nchw(self.layers.iter().fold(maps_nchw, grown))
+            }
+            Maps::Cpu(maps) if maps.device().is_autodiff() => Maps::Cpu(self.train(maps)),
+            Maps::Cpu(maps) => {
+                let folded = |(number, layer): (usize, &DenseLayer)| {
+                    layer.folded.clone().unwrap_or_else(|| self.fold(number))
+                };
+                let layers: Vec<_> = self.layers.iter().enumerate().map(folded).collect();
+                Maps::Cpu(cpu::infer_dense_block(maps, &layers))
+            }
+        }
+    }
+
+    /// For inference on the CPU; the weights must not change any more.
+    pub(crate) fn folded(self) -> Self {
+        let folded: Vec<_> = (0..self.layers.len()).map(|number| self.fold(number)).collect();
+        let layers = self.layers.into_iter().zip(folded);
+        DenseBlock {
+            layers: layers.map(|(layer, folded)| DenseLayer { folded: Some(folded), ..layer }).collect(),
+        }
+    }
+
+    fn fold(&self, number: usize) -> FoldedDenseLayer {
+        let layer = &self.layers[number];
+        let channels = self.layers[0].norm1.channels();
+        let statistics = [layer.norm1.statistics(), layer.norm2.statistics()];
+        cpu::fold_dense_layer(number, channels, layer.parameters(), statistics, EPSILON)
+    }
+
+    fn train(&self, maps: CpuMaps) -> CpuMaps {
+        let parameters = self.layers.iter().map(DenseLayer::parameters).collect();
+        let (output, statistics) = cpu::train_dense_block(maps, parameters, EPSILON);
+        for (layer, [first, second]) in self.layers.iter().zip(statistics) {
+            layer.norm1.track(first);
+            layer.norm2.track(second);
+        }
+        output
+    }
+}
+
+impl DenseLayer {
+    fn new(channels: usize, growth: usize, device: &Device) -> Self {
+        let width = BOTTLENECK * growth;
+        DenseLayer {
+            norm1: BatchNorm::new(channels, device),
+            conv1: convolution([channels, width], 1, 1, 1, device),
+            norm2: BatchNorm::new(width, device),
+            conv2: convolution([width, growth], 3, 1, 1, device),
+            folded: None,
+        }
+    }
+
+    /// Of burn's own operations.
+    fn composed(&self, features_nchw: Tensor<4>) -> Tensor<4> {
+        let inner = self.conv1.forward(relu(self.norm1.forward(features_nchw)));
+        self.conv2.forward(relu(self.norm2.forward(inner)))
+    }
+
+    fn parameters(&self) -> [ConvParameters; 2] {
+        [self.norm1.with(&self.conv1), self.norm2.with(&self.conv2)]
+    }
+}
+
+/// `[n, in, h, w]` to `[n, out, h / 2, w / 2]`: batch norm, ReLU, 1×1 convolution, 2×2 mean.
+#[derive(Module, Debug)]
+pub(crate) struct Transition {
+    norm: BatchNorm,
+    conv: Conv2d,
+}
+
+impl Transition {
+    pub(crate) fn new(channels: [usize; 2], device: &Device) -> Self {
+        let norm = BatchNorm::new(channels[0], device);
+        Transition { norm, conv: convolution(channels, 1, 1, 1, device) }
+    }
+
+    pub(crate) fn forward(&self, maps: Maps) -> Maps {
+        match maps {
+            Maps::Nchw(maps_nchw) => {
+                let output = self.conv.forward(relu(self.norm.forward(maps_nchw)));
+                let halved = avg_pool2d(output, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
+                Maps::Nchw(halved)
+            }
+            Maps::Cpu(maps) if maps.device().is_autodiff() => {
+                let (output, statistics) = cpu::train_transition(maps, self.parameters(), EPSILON);
+                self.norm.track(statistics);
+                Maps::Cpu(output)
+            }
+            Maps::Cpu(maps) => {
+                let statistics = self.norm.statistics();
+                Maps::Cpu(cpu::infer_transition(maps, self.parameters(), statistics, EPSILON))
+            }
+        }
+    }
+
+    fn parameters(&self) -> ConvParameters {
+        self.norm.with(&self.conv)
+    }
+}

@@ -1,0 +1,38 @@
+//! A factor for each channel, learned from the means of all (Hu et al., 2018).
+
+use super::{Maps, activate};
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use xray_kernels::Nonlinearity;
+
+/// `maps * sigmoid(fc2(silu(fc1(means of maps))))`. As in torchvision, the two layers are 1×1 convolutions of maps of one
+/// pixel.
+#[derive(Module, Debug)]
+pub(crate) struct SqueezeExcitation {
+    fc1: Conv2d,
+    fc2: Conv2d,
+}
+
+impl SqueezeExcitation {
+    pub(crate) fn new(channels: usize, squeezed: usize, device: &Device) -> Self {
+        SqueezeExcitation {
+            fc1: Conv2dConfig::new([channels, squeezed], [1, 1]).init(device),
+            fc2: Conv2dConfig::new([squeezed, channels], [1, 1]).init(device),
+        }
+    }
+
+    pub(crate) fn forward(&self, maps: Maps) -> Maps {
+        let means_nc = maps.clone().global_average();
+        let squeezed = activate(Nonlinearity::Silu, linear(&self.fc1, means_nc));
+        maps.scaled(sigmoid(linear(&self.fc2, squeezed)))
+    }
+}
+
+/// A 1×1 convolution of maps of one pixel.
+fn linear(conv: &Conv2d, input_ni: Tensor<2>) -> Tensor<2> {
+    let weight_io = conv.weight.val().flatten::<2>(1, 3).transpose();
+    let bias = conv.bias.as_ref().expect("made with a bias").val();
+    input_ni.matmul(weight_io) + bias.unsqueeze()
+}

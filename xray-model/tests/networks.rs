@@ -1,0 +1,327 @@
+//! The networks that torchvision has give its numbers, under its names, by our kernels and by burn's own operations. The
+//! golden files are made by `tests/golden/make_networks.py`.
+
+use std::path::Path;
+use std::process::Command;
+use xray_model::{
+    Algorithm, Architecture, Backend, Batch, HostTensor, Learner, LearnerConfig, ModelConfig,
+    OptimizerConfig, Predictor, StateDict,
+};
+
+const CLASSES: usize = 14;
+const IMAGES: usize = 8;
+const SIZE: u32 = 64;
+const SAMPLE: usize = 64;
+
+/// A network and its width in the golden files.
+fn narrow(architecture: Architecture) -> ModelConfig {
+    let (width, channels) = match architecture {
+        Architecture::ResNet18 => (12, 1),
+        Architecture::ResNet50 => (8, 3),
+        Architecture::DenseNet121 => (16, 1),
+        _ => (8, 1),
+    };
+    ModelConfig { architecture, width, channels }
+}
+
+/// Numbers from 0 to 1 that are a function of the name: SplitMix64 from its FNV-1a hash.
+fn uniform(name: &str, count: usize) -> Vec<f64> {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let number = |index: u64| {
+        let mut z = hash.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 24)
+    };
+    (0..count as u64).map(number).collect()
+}
+
+/// A weight or running statistic, as the script makes it.
+fn value(name: &str, shape: &[usize]) -> HostTensor {
+    let count = shape.iter().product();
+    let positive = name.ends_with("weight") || name.ends_with("running_var");
+    let fan_in: usize = shape[1..].iter().product();
+    let scale = (3.0 / fan_in as f64).sqrt() as f32;
+    let of = |uniform: f64| {
+        let centred = 2.0 * uniform as f32 - 1.0;
+        match (shape.len(), positive) {
+            (1, true) => 1.0 + 0.25 * centred,
+            (1, false) => 0.25 * centred,
+            _ => centred * scale,
+        }
+    };
+    HostTensor { shape: shape.to_vec(), values: uniform(name, count).into_iter().map(of).collect() }
+}
+
+struct Golden {
+    tensors: StateDict,
+    names: String,
+}
+
+fn golden(architecture: Architecture) -> Golden {
+    let file = format!("tests/golden/{}.safetensors", architecture.name());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let (tensors, words) = StateDict::load_with_metadata(&path).expect("a committed file");
+    Golden { tensors, names: words["names"].clone() }
+}
+
+impl Golden {
+    fn values(&self, name: &str) -> &[f32] {
+        &self.tensors.tensors[name].values
+    }
+}
+
+fn learner(architecture: Architecture, backend: Backend, optimizer: OptimizerConfig) -> Learner {
+    let config =
+        LearnerConfig { model: narrow(architecture), optimizer, backend, ..LearnerConfig::new(CLASSES) };
+    let mut learner = Learner::new(&config, 0).expect("the CPU is always there");
+    let mut weights = learner.weights();
+    for (name, tensor) in &mut weights.tensors {
+        *tensor = value(name, &tensor.shape);
+    }
+    let mut state = learner.state();
+    state.extend_prefixed("network.", weights);
+    learner.restore(&state, 0).expect("the same names and shapes");
+    learner
+}
+
+struct Data {
+    images: Vec<f32>,
+    labels: Vec<f32>,
+}
+
+impl Data {
+    fn new(architecture: Architecture) -> Self {
+        let salt = if architecture == Architecture::DenseNet121 { " 3" } else { "" };
+        let images = uniform(&format!("images{salt}"), IMAGES * (SIZE * SIZE) as usize);
+        let labels = uniform(&format!("labels{salt}"), IMAGES * CLASSES);
+        Data {
+            images: images.into_iter().map(|value| (2.0 * value - 1.0) as f32).collect(),
+            labels: labels.into_iter().map(|value| f32::from(u8::from(value < 0.3))).collect(),
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch { images: &self.images, labels: &self.labels, size: SIZE }
+    }
+}
+
+/// The largest difference, relative to the largest expected value.
+fn error(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1e-6f32, |most, value| most.max(value.abs()));
+    let worst = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
+    worst.fold(0.0f32, |most, error| if error > most || error.is_nan() { error } else { most }) / scale
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    let error = error(found, expected);
+    assert!(error <= tolerance, "{what}: off by {error:e} of the largest, {found:?} and {expected:?}");
+}
+
+fn sampled(values: &[f32]) -> impl Iterator<Item = f32> {
+    values.iter().step_by(values.len().div_ceil(SAMPLE)).copied()
+}
+
+/// Two of these narrow networks magnify rounding: where a value within rounding of zero stands before a ReLU, its gradient
+/// comes or goes. PyTorch in single precision leaves its own double precision by as much or more on such data.
+fn tolerance(architecture: Architecture) -> f32 {
+    match architecture {
+        Architecture::ResNet50 | Architecture::DenseNet121 => 1e-3,
+        _ => 1e-4,
+    }
+}
+
+/// Everything of the first pass: names, logits, loss, gradients, running statistics.
+#[expect(clippy::print_stderr, reason = "how close, for whoever asks")]
+fn check_first_pass(architecture: Architecture, backend: Backend) {
+    let (golden, data) = (golden(architecture), Data::new(architecture));
+    let plain = OptimizerConfig { algorithm: Algorithm::Sgd, momentum: 0.0, ..OptimizerConfig::default() };
+    let mut learner = learner(architecture, backend, plain);
+    let before = learner.weights();
+    let names = before.tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.shape));
+    assert_eq!(names.collect::<Vec<_>>().join("\n"), golden.names);
+
+    let what = |part: &str| format!("{} on {}: {part}", architecture.name(), backend.name());
+    let logits = learner.predict(&data.images, SIZE);
+    assert_close(&what("logits_eval"), &logits, golden.values("logits_eval"), 1e-4);
+    let pass = learner.forward(&data.batch());
+    let logits = pass.logits();
+    assert_close(&what("logits_train"), &logits, golden.values("logits_train"), 1e-4);
+    assert_close(&what("loss"), &[pass.loss()], golden.values("loss"), 1e-5);
+    let tracked = learner.weights();
+    let running = tracked.tensors.iter().filter(|(name, _)| name.contains("running_"));
+    let running: Vec<_> = running.flat_map(|(_, tensor)| sampled(&tensor.values)).collect();
+    assert_close(&what("statistics"), &running, golden.values("statistics"), 1e-4);
+
+    let tolerance = tolerance(architecture);
+    // Plain descent at rate 1 moves each weight by its gradient.
+    let gradients = learner.backward(pass);
+    learner.step(gradients, 1.0);
+    let (after, mut at) = (learner.weights(), 0);
+    let learned = before.tensors.iter().filter(|(name, _)| !name.contains("running_"));
+    let mut worst = (0.0, String::new());
+    let all = golden.values("gradient_norms").iter().map(|norm| norm * norm).sum::<f32>().sqrt().max(1.0);
+    for ((name, before), norm) in learned.zip(golden.values("gradient_norms")) {
+        let moved: Vec<_> = before
+            .values
+            .iter()
+            .zip(&after.tensors[name].values)
+            .map(|(before, after)| before - after)
+            .collect();
+        let found: Vec<_> = sampled(&moved).collect();
+        let expected = &golden.values("gradients")[at..at + found.len()];
+        at += found.len();
+        // A weight of one takes up a gradient to 1e-7, and a bias before a batch norm has a gradient of zero.
+        let largest =
+            expected.iter().fold(norm / (moved.len() as f32).sqrt(), |most, value| most.max(value.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            let error = ((found - expected).abs() - 2e-7 - 1e-8 * all).max(0.0) / largest;
+            if error > worst.0 || error.is_nan() {
+                worst = (error, name.clone());
+            }
+        }
+        let found = moved.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        let error = ((found / f64::from(*norm) - 1.0).abs()) as f32;
+        let rounding = (2e-7 + 1e-8 * all) * (moved.len() as f32).sqrt() / norm;
+        assert!(error <= tolerance + rounding, "{}: off by {error:e}", what(&format!("the norm of {name}")));
+    }
+    assert_eq!(at, golden.values("gradients").len(), "every gradient was looked at");
+    eprintln!("{}: {worst:?}, running {:e}", what("gradients"), error(&running, golden.values("statistics")));
+    assert!(worst.0 <= tolerance, "{}: {worst:?}", what("gradients"));
+}
+
+#[expect(clippy::print_stderr, reason = "how close, for whoever asks")]
+fn check_ten_losses(architecture: Architecture, backend: Backend) {
+    let (golden, data) = (golden(architecture), Data::new(architecture));
+    // A large epsilon: Adam divides by the size of gradients, and small ones are mostly rounding.
+    let rate = f64::from(golden.values("learning_rate")[0]);
+    let mut learner =
+        learner(architecture, backend, OptimizerConfig { epsilon: 1e-2, ..OptimizerConfig::default() });
+    let step = |_| {
+        let pass = learner.forward(&data.batch());
+        let loss = pass.loss();
+        let gradients = learner.backward(pass);
+        learner.step(gradients, rate);
+        loss
+    };
+    let losses: Vec<_> = (0..10).map(step).collect();
+    let what = format!("{} on {}: losses", architecture.name(), backend.name());
+    eprintln!("{what}: {:e}", error(&losses, golden.values("losses")));
+    assert_close(&what, &losses, golden.values("losses"), tolerance(architecture));
+}
+
+/// The mean of a class activation map is the logit.
+fn check_activation_maps(architecture: Architecture) {
+    let data = Data::new(architecture);
+    for backend in [Backend::Cpu, Backend::Flex] {
+        let predictor = learner(architecture, backend, OptimizerConfig::default()).predictor();
+        let logits = predictor.predict(&data.images, SIZE);
+        let maps = predictor.activation_maps(&data.images, SIZE);
+        let places = maps.height * maps.width;
+        assert!(places > 1 && maps.values.len() == logits.len() * places);
+        let mean = |map: &[f32]| map.iter().sum::<f32>() / places as f32;
+        let means: Vec<_> = maps.values.chunks(places).map(mean).collect();
+        assert_close("means of the maps", &means, &logits, 1e-5);
+    }
+}
+
+macro_rules! networks {
+    ($($module:ident: $architecture:ident, $parameters:literal;)*) => {
+        $(mod $module {
+            use super::*;
+
+            #[test]
+            fn the_first_pass_is_torchvisions() {
+                check_first_pass(Architecture::$architecture, Backend::Cpu);
+                check_first_pass(Architecture::$architecture, Backend::Flex);
+            }
+
+            #[test]
+            fn ten_losses_are_torchvisions() {
+                check_ten_losses(Architecture::$architecture, Backend::Cpu);
+                check_ten_losses(Architecture::$architecture, Backend::Flex);
+            }
+
+            #[test]
+            fn class_activation_maps_add_up() {
+                check_activation_maps(Architecture::$architecture);
+            }
+
+            #[test]
+            fn it_has_the_papers_parameters() {
+                let model = ModelConfig::of(Architecture::$architecture);
+                let config = LearnerConfig { model, ..LearnerConfig::new(CLASSES) };
+                let learner = Learner::new(&config, 0).expect("the CPU is always there");
+                assert_eq!(learner.num_parameters(), $parameters);
+            }
+        })*
+    };
+}
+
+networks! {
+    resnet_18: ResNet18, 11_177_422;
+    resnet_50: ResNet50, 23_530_446;
+    densenet_121: DenseNet121, 6_961_934;
+    mobilenet_v2: MobileNetV2, 2_241_230;
+    efficientnet_b0: EfficientNetB0, 4_024_906;
+}
+
+/// A growth rate that fills no block of lanes.
+#[test]
+fn a_narrow_densenet_trains_as_by_burns_own_operations() {
+    let model = ModelConfig { width: 5, ..ModelConfig::of(Architecture::DenseNet121) };
+    let data = Data::new(model.architecture);
+    let trace = |backend| {
+        let config = LearnerConfig { model: model.clone(), backend, ..LearnerConfig::new(CLASSES) };
+        let mut learner = Learner::new(&config, 3).expect("the CPU is always there");
+        let step = |_| {
+            let pass = learner.forward(&data.batch());
+            let loss = pass.loss();
+            let gradients = learner.backward(pass);
+            learner.step(gradients, 1e-4);
+            loss
+        };
+        let losses: Vec<f32> = (0..4).map(step).collect();
+        (losses, learner.predict(&data.images, SIZE))
+    };
+    let ((own, own_logits), (burns, burns_logits)) = (trace(Backend::Cpu), trace(Backend::Flex));
+    assert_close("losses", &own, &burns, 1e-4);
+    assert_close("logits", &own_logits, &burns_logits, 1e-3);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "why nothing was compared")]
+fn full_size_weights_of_torchvision_give_its_logits() {
+    let Some(python) = std::env::var_os("XRAY_PYTHON") else {
+        eprintln!("skipped: XRAY_PYTHON names no Python with torchvision");
+        return;
+    };
+    if !Command::new(&python)
+        .args(["-c", "import torchvision"])
+        .output()
+        .is_ok_and(|run| run.status.success())
+    {
+        eprintln!("skipped: the Python that XRAY_PYTHON names has no torchvision");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/make_networks.py");
+    let run = Command::new(python).arg(script).arg(dir.path()).output().expect("XRAY_PYTHON runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for architecture in Architecture::ALL.into_iter().filter(|one| *one != Architecture::SmallCnn) {
+        let path = dir.path().join(format!("{}.safetensors", architecture.name()));
+        let file = StateDict::load(&path).expect("just written");
+        let model = ModelConfig { width: 0, ..narrow(architecture) };
+        for backend in [Backend::Cpu, Backend::Flex] {
+            let predictor = Predictor::new(&model, CLASSES, &file.with_prefix("weights."), backend);
+            let logits =
+                predictor.expect("torchvision's weights fit").predict(&file.tensors["image"].values, 224);
+            let what = format!("{} on {}", architecture.name(), backend.name());
+            eprintln!("{what}: {:e}", error(&logits, &file.tensors["logits"].values));
+            assert_close(&what, &logits, &file.tensors["logits"].values, 1e-4);
+        }
+    }
+}
