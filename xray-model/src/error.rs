@@ -59,6 +59,27 @@ pub enum Error {
         /// In the network.
         expected: Vec<usize>,
     },
+    /// A last layer of other classes.
+    #[error("the weights end in {} classes (`{name}`), this network in {}", found.first().unwrap_or(&0), expected.first().unwrap_or(&0))]
+    Head {
+        /// The tensor.
+        name: String,
+        /// In the file.
+        found: Vec<usize>,
+        /// In the network.
+        expected: Vec<usize>,
+    },
+    /// Weights of which no tensor has a counterpart.
+    #[error("none of the weights has a place in this network")]
+    NothingFits,
+    /// A file that holds no weights, or is damaged.
+    #[error("{path} is no readable weights file: {reason}", path = path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
     /// A file that is no safetensors file, or is cut off.
     #[error("{path} is not a readable safetensors file", path = path.display())]
     Safetensors {
@@ -93,7 +114,14 @@ impl Error {
                 Some(format!("build with `--features {name}`, or use --backend cpu"))
             }
             Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
-            Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::Shape { .. } => {
+            Error::Head { .. } => Some("start with a new last layer: --init-head replace".into()),
+            Error::Weights { .. } => {
+                Some("safetensors files and files that `torch.save` wrote are read".into())
+            }
+            Error::MissingTensor { .. }
+            | Error::UnknownTensor { .. }
+            | Error::Shape { .. }
+            | Error::NothingFits => {
                 Some("the weights belong to another architecture, width or label set".into())
             }
             Error::Safetensors { .. } => {

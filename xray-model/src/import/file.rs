@@ -1,0 +1,126 @@
+//! Named tensors out of a safetensors or PyTorch file, as float32.
+
+use crate::{Error, HostTensor, Result, StateDict};
+use half::{bf16, f16};
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::tensor::{Dtype, SafeTensors};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use xray_artifacts::FileError;
+
+/// Reads all floating-point tensors of a safetensors file or of what `torch.save` wrote: a state dict, a checkpoint
+/// that holds one, or a whole module. What a file is, its first bytes say, not its name. Pickles are parsed, never
+/// executed. float64, float16 and bfloat16 become float32; integers, such as counters, are left out.
+///
+/// # Errors
+/// If the file cannot be read, is neither of the two, is cut off, or holds no floating-point tensor.
+pub fn read_weights(path: &Path) -> Result<StateDict> {
+    let dict = if is_safetensors(path)? { safetensors(path)? } else { pytorch(path)? };
+    if dict.tensors.is_empty() {
+        return Err(Error::Weights {
+            path: path.to_owned(),
+            reason: "it holds no floating-point tensor".into(),
+        });
+    }
+    Ok(dict)
+}
+
+/// A length of the header, then the header, which is JSON.
+fn is_safetensors(path: &Path) -> Result<bool> {
+    let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
+    let mut start = Vec::new();
+    File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
+    Ok(start.get(8) == Some(&b'{'))
+}
+
+fn safetensors(path: &Path) -> Result<StateDict> {
+    let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
+    let bytes = std::fs::read(path).map_err(io)?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|source| Error::Safetensors { path: path.to_owned(), source })?;
+    let mut dict = StateDict::default();
+    for (name, view) in file.iter() {
+        let values = match view.dtype() {
+            Dtype::F64 => floats(view.data(), f64::from_le_bytes, |value| value as f32),
+            Dtype::F32 => floats(view.data(), f32::from_le_bytes, |value| value),
+            Dtype::F16 => floats(view.data(), f16::from_le_bytes, f16::to_f32),
+            Dtype::BF16 => floats(view.data(), bf16::from_le_bytes, bf16::to_f32),
+            _ => continue,
+        };
+        dict.tensors.insert(name.to_owned(), HostTensor { shape: view.shape().to_vec(), values });
+    }
+    Ok(dict)
+}
+
+fn pytorch(path: &Path) -> Result<StateDict> {
+    let unreadable = |reason: String| Error::Weights { path: path.to_owned(), reason };
+    let reader = PytorchReader::new(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut dict = StateDict::default();
+    for (name, tensor) in reader.into_tensors() {
+        let read = || tensor.read().map_err(|error| unreadable(error.to_string()));
+        let values = match tensor.dtype() {
+            DType::F64 => floats(&read()?, f64::from_ne_bytes, |value| value as f32),
+            DType::F32 => floats(&read()?, f32::from_ne_bytes, |value| value),
+            DType::F16 => floats(&read()?, f16::from_ne_bytes, f16::to_f32),
+            DType::BF16 => floats(&read()?, bf16::from_ne_bytes, bf16::to_f32),
+            _ => continue,
+        };
+        dict.tensors.insert(name, HostTensor { shape: tensor.shape().to_vec(), values });
+    }
+    Ok(dict)
+}
+
+/// The numbers in `bytes`, each of `N`.
+fn floats<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T, narrow: fn(T) -> f32) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|bytes| narrow(read(*bytes))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{TensorView, serialize};
+
+    /// Every type of number that a weight is kept in, and a counter.
+    #[test]
+    fn numbers_of_all_types_become_float32() {
+        let values = [1.5_f32, -0.25, 3.0e-5];
+        let f64s: Vec<u8> = values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
+        let f16s: Vec<u8> = values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let bf16s: Vec<u8> = values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let counter = 7_i64.to_le_bytes();
+        let view =
+            |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes).expect("fits");
+        let views = [
+            ("a", view(Dtype::F64, &[3], &f64s)),
+            ("b", view(Dtype::F16, &[3, 1], &f16s)),
+            ("c", view(Dtype::BF16, &[3], &bf16s)),
+            ("n", view(Dtype::I64, &[], &counter)),
+        ];
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("weights.bin");
+        std::fs::write(&path, serialize(views, None).expect("serializable")).expect("writable");
+        let dict = read_weights(&path).expect("a safetensors file, whatever its name");
+        assert_eq!(dict.tensors.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(dict.tensors["a"].values, values);
+        assert_eq!(dict.tensors["b"].shape, [3, 1]);
+        assert_eq!(dict.tensors["b"].values[..2], values[..2]);
+        assert!((dict.tensors["c"].values[2] - 3.0e-5).abs() < 1e-7, "{:?}", dict.tensors["c"]);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_or_a_cut_one_is_refused_with_its_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let refused = |name: &str, bytes: &[u8], part: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("writable");
+            let message = read_weights(&path).expect_err("must be refused").to_string();
+            assert!(message.contains(name) && message.contains(part), "{message}");
+        };
+        refused("empty.pth", b"", "is no readable weights file");
+        refused("picture.pth", b"\xff\xd8\xff\xe0 not weights at all", "is no readable weights file");
+        refused("cut.safetensors", b"\x40\0\0\0\0\0\0\0{\"a\":", "is not a readable safetensors file");
+        let missing = read_weights(&folder.path().join("absent.pth")).expect_err("there is none");
+        assert!(missing.to_string().contains("absent.pth"), "{missing}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Weights that others trained: safetensors and PyTorch files, and how their tensors find their places.
+
+mod adapt;
+mod file;
+mod names;
+
+pub use adapt::{Head, Import, ImportOptions, Note};
+pub use file::read_weights;
