@@ -138,9 +138,10 @@ mod tests {
                 unsafe { isa.form::<Both<C>>()(&sixteen) };
                 for (lane, x) in x.into_iter().enumerate() {
                     let expected = [value(f64::from(x)), slope(f64::from(x))];
-                    // The terms of a slope cancel where it passes through zero.
+                    // The terms of a slope cancel where it passes through zero, and one less the sigmoid of a large
+                    // argument, which stands beside that argument, is rounded.
                     for (found, (expected, least)) in found.iter().zip(expected.into_iter().zip([0.0, 1.0])) {
-                        let allowed = 4e-7 * expected.abs().max(least * 2.0) + 1e-30;
+                        let allowed = 4e-7 * expected.abs().max(least * 5.0) + 1e-30;
                         let error = (f64::from(found[lane]) - expected).abs();
                         assert!(error <= allowed, "{isa}: {x}: {} instead of {expected}", found[lane]);
                     }

@@ -94,7 +94,7 @@ struct Data {
 
 impl Data {
     fn new(architecture: Architecture) -> Self {
-        let salt = if architecture == Architecture::DenseNet121 { " 3" } else { "" };
+        let salt = if architecture == Architecture::DenseNet121 { " 14" } else { "" };
         let images = uniform(&format!("images{salt}"), IMAGES * (SIZE * SIZE) as usize);
         let labels = uniform(&format!("labels{salt}"), IMAGES * CLASSES);
         Data {
@@ -125,13 +125,10 @@ fn sampled(values: &[f32]) -> impl Iterator<Item = f32> {
     values.iter().step_by(values.len().div_ceil(SAMPLE)).copied()
 }
 
-/// Two of these narrow networks magnify rounding: where a value within rounding of zero stands before a ReLU, its gradient
-/// comes or goes. PyTorch in single precision leaves its own double precision by as much or more on such data.
+/// The narrow ResNet-50 magnifies rounding: PyTorch's own gradients in single precision leave those in double precision
+/// by 1.7e-4, and its losses by more.
 fn tolerance(architecture: Architecture) -> f32 {
-    match architecture {
-        Architecture::ResNet50 | Architecture::DenseNet121 => 1e-3,
-        _ => 1e-4,
-    }
+    if architecture == Architecture::ResNet50 { 1e-3 } else { 1e-4 }
 }
 
 /// Everything of the first pass: names, logits, loss, gradients, running statistics.

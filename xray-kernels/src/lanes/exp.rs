@@ -12,7 +12,7 @@ pub(crate) unsafe fn exp<L: Lanes>(x: L) -> L {
     // Adding and subtracting it rounds to a whole number.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with few bits: its multiples are exact (Cody and Waite, 1980).
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     // Of (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2 (Moshier's Cephes library).
     const POLYNOMIAL: [f32; 6] =
         [1.987_569_2e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];

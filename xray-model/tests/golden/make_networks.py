@@ -119,9 +119,9 @@ def golden(name):
         return model.train(), channels
 
     model, channels = fresh()
-    # Of other data for DenseNet-121 PyTorch's own single precision is off by some percent in single gradients: where a
-    # value within rounding of zero stands before a ReLU, its gradient comes or goes.
-    salt = " 3" if name == "densenet-121" else ""
+    # On most data PyTorch's own single precision is off by some percent in single gradients of DenseNet-121: where a
+    # value within rounding of zero stands before a ReLU, its gradient comes or goes. On this data none does.
+    salt = " 14" if name == "densenet-121" else ""
     images = torch.from_numpy(2 * uniform("images" + salt, IMAGES * SIZE * SIZE) - 1).reshape(IMAGES, 1, SIZE, SIZE)
     images = images.float().double().expand(-1, channels, -1, -1)
     labels = torch.from_numpy(uniform("labels" + salt, IMAGES * CLASSES) < 0.3).double().reshape(IMAGES, CLASSES)
