@@ -69,9 +69,8 @@ fn random(len: usize) -> Vec<f32> {
 }
 
 /// Packing; forward with sums, weight gradient alone, both gradients: GFLOP/s and share of the peak.
-fn convolution(isa: Isa, peak: f64, layer: &Layer) {
+fn convolution(context: &Context, peak: f64, layer: &Layer) {
     let Layer { spec, size, images, .. } = *layer;
-    let context = Context::new(isa);
     let planar = spec.in_channels < 4;
     let weights = random(spec.weight_len());
     let out = spec.output_size(size);
@@ -96,10 +95,10 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
             relu: false,
             sums: Some(&mut sums),
         };
-        convolve(&context, input, &packed, to);
+        convolve(context, input, &packed, to);
     });
     let given = (&gradient[..], out_shape);
-    let weight = shortest(|| convolve_backward(&context, spec, input, given, &mut grad_weights, None));
+    let weight = shortest(|| convolve_backward(context, spec, input, given, &mut grad_weights, None));
     let operations = spec.operations(out_shape.pixels());
     let report = |what: &str, seconds: f64, operations: f64| {
         let speed = operations / seconds / 1e9;
@@ -109,13 +108,14 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
         drop(PackedWeights::new(&context.arena, spec, planar, &weights, None));
         drop(TransposedWeights::new(&context.arena, spec, &weights));
     });
-    print!("{:8} {:18} pack {:5.2} ms", isa.name(), layer.name, pack * 1e3);
+    let form = if context.winograd { "winograd" } else { "direct" };
+    print!("{:8} {:18} {form:8} pack {:5.2} ms", context.isa.name(), layer.name, pack * 1e3);
     report("forward", forward, operations);
     report("weights", weight, operations);
     if !planar {
         let both = shortest(|| {
             let target = (&transposed, GradientMap::new(&mut grad_input, in_shape));
-            convolve_backward(&context, spec, input, given, &mut grad_weights, Some(target));
+            convolve_backward(context, spec, input, given, &mut grad_weights, Some(target));
         });
         report("both", both, 2.0 * operations);
     }
@@ -133,7 +133,9 @@ fn main() {
             println!("{isa}: {peak:.1} GFLOP/s multiply-add peak on {threads} threads");
             for layer in layers() {
                 if format!("{isa} {}", layer.name).contains(&filter) {
-                    convolution(isa, peak, &layer);
+                    for winograd in [true, false] {
+                        convolution(&Context { winograd, ..Context::new(isa) }, peak, &layer);
+                    }
                 }
             }
         }

@@ -150,7 +150,8 @@ fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), ste
             "  {what:9} {least:8.2} ms (median {middle:8.2}), {speed:6.1} GFLOP/s, {share:3.0} % of the peak"
         );
     };
-    println!("{}, {threads} threads: peak {peak:.1} GFLOP/s", context.isa);
+    let form = if context.winograd { "Winograd's convolutions" } else { "direct convolutions" };
+    println!("{}, {form}, {threads} threads: peak {peak:.1} GFLOP/s", context.isa);
     report("forward", summary(times.iter().map(|times| times[0]).collect()), forward_work);
     report("backward", summary(times.iter().map(|times| times[1]).collect()), backward_work);
     report(
@@ -183,7 +184,10 @@ fn main() {
     for isa in sets {
         // The portable form is a tenth as fast.
         let steps = if isa == Isa::PORTABLE { 3 } else { steps };
-        pool.install(|| measure(&Context::new(isa), threads, (&images, shape), steps));
+        for winograd in [true, false] {
+            let context = Context { winograd, ..Context::new(isa) };
+            pool.install(|| measure(&context, threads, (&images, shape), steps));
+        }
     }
 }
 

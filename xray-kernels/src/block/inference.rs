@@ -4,7 +4,7 @@
 use super::ConvBlock;
 use crate::batch_norm::Normalisation;
 use crate::context::Context;
-use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve};
+use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve, convolve_pooled};
 use crate::planes::ConvInput;
 use crate::shape::MapShape;
 
@@ -46,6 +46,16 @@ impl FoldedBlock {
             return convolve(context, input, &self.weights, output);
         }
         self.block.check(&input, self.planar);
+        let to = ConvOutput {
+            buffer: &mut *buffer,
+            shape,
+            bias: Some(&self.bias),
+            relu: activation.relu,
+            sums: None,
+        };
+        if convolve_pooled(context, input, &self.weights, to) {
+            return;
+        }
         let ones = vec![1.0; self.bias.len()];
         Bands::new(context, input, &self.weights).activate([&ones, &self.bias], activation, (buffer, shape));
     }

@@ -16,9 +16,11 @@ mod tile;
 mod weight_gradient;
 mod weight_pass;
 mod weight_tile;
+mod winograd;
 
 pub(crate) use backward::{Backward, MapGradient};
 pub(crate) use bands::Bands;
+pub(crate) use forward::convolve_pooled;
 pub use forward::{ConvOutput, convolve};
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};

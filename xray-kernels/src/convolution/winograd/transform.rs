@@ -1,0 +1,133 @@
+//! The transforms along one axis, over sixteen channels at a time.
+//!
+//! Tiles are polynomials, evaluated at 0, `±A`, `±B` and infinity, multiplied there, and interpolated (Toom and Cook).
+//! Rows and columns are transformed one after the other.
+#![expect(unsafe_code, reason = "vector instructions")]
+
+use super::{PATCH, TILE};
+use crate::lanes::Lanes;
+
+// The usual points 1 and 2 lose a digit more: the powers of these stay nearer to one. Both are exact in binary, and
+// so are the coefficients of all transforms but the weights'.
+const A: f64 = 0.625;
+const B: f64 = 1.5;
+const A2: f64 = A * A;
+const B2: f64 = B * B;
+
+// One over the derivative of `x (x^2 - A^2) (x^2 - B^2)` at each point.
+const WEIGHT_0: f64 = 1.0 / (A2 * B2);
+const WEIGHT_A: f64 = 1.0 / (2.0 * A2 * (A2 - B2));
+const WEIGHT_B: f64 = 1.0 / (2.0 * B2 * (B2 - A2));
+
+/// Inputs to points: coefficients of that polynomial divided by each of its factors.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn input<L: Lanes>(d: [L; PATCH]) -> [L; PATCH] {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let scale = |factor: f64| L::splat(factor as f32);
+        let even_a = d[2].mul_add(scale(-B2), d[4]);
+        let even_b = d[2].mul_add(scale(-A2), d[4]);
+        let odd_a = d[1].mul_add(scale(-B2), d[3]);
+        let odd_b = d[1].mul_add(scale(-A2), d[3]);
+        let ends = |first: L, middle: L, last: L| {
+            first.mul_add(scale(A2 * B2), middle.mul_add(scale(-A2 - B2), last))
+        };
+        [
+            ends(d[0], d[2], d[4]),
+            odd_a.mul_add(scale(A), even_a),
+            odd_a.mul_add(scale(-A), even_a),
+            odd_b.mul_add(scale(B), even_b),
+            odd_b.mul_add(scale(-B), even_b),
+            ends(d[1], d[3], d[5]),
+        ]
+    }
+}
+
+/// Points to outputs: powers of the points.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn output<L: Lanes>(m: [L; PATCH]) -> [L; TILE] {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let scale = |factor: f64| L::splat(factor as f32);
+        let (even_a, odd_a) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (even_b, odd_b) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [
+            m[0].add(even_a).add(even_b),
+            odd_a.mul_add(scale(A), odd_b.mul(scale(B))),
+            even_a.mul_add(scale(A2), even_b.mul(scale(B2))),
+            odd_a.mul_add(scale(A * A2), odd_b.mul_add(scale(B * B2), m[5])),
+        ]
+    }
+}
+
+/// Gradients of outputs to points: the transpose of [`output`].
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn gradient<L: Lanes>(y: [L; TILE]) -> [L; PATCH] {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let scale = |factor: f64| L::splat(factor as f32);
+        let even_a = y[2].mul_add(scale(A2), y[0]);
+        let even_b = y[2].mul_add(scale(B2), y[0]);
+        let odd_a = y[3].mul_add(scale(A2), y[1]);
+        let odd_b = y[3].mul_add(scale(B2), y[1]);
+        [
+            y[0],
+            odd_a.mul_add(scale(A), even_a),
+            odd_a.mul_add(scale(-A), even_a),
+            odd_b.mul_add(scale(B), even_b),
+            odd_b.mul_add(scale(-B), even_b),
+            y[3],
+        ]
+    }
+}
+
+/// Weights to points.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; PATCH] {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let scale = |factor: f64| L::splat(factor as f32);
+        let even_a = g[2].mul_add(scale(WEIGHT_A * A2), g[0].mul(scale(WEIGHT_A)));
+        let even_b = g[2].mul_add(scale(WEIGHT_B * B2), g[0].mul(scale(WEIGHT_B)));
+        [
+            g[0].mul(scale(WEIGHT_0)),
+            g[1].mul_add(scale(WEIGHT_A * A), even_a),
+            g[1].mul_add(scale(-WEIGHT_A * A), even_a),
+            g[1].mul_add(scale(WEIGHT_B * B), even_b),
+            g[1].mul_add(scale(-WEIGHT_B * B), even_b),
+            g[2],
+        ]
+    }
+}
+
+/// Points to gradients of weights: the transpose of [`weights`].
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn weight_gradient<L: Lanes>(u: [L; PATCH]) -> [L; 3] {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let scale = |factor: f64| L::splat(factor as f32);
+        let (even_a, odd_a) = (u[1].add(u[2]), u[1].sub(u[2]));
+        let (even_b, odd_b) = (u[3].add(u[4]), u[3].sub(u[4]));
+        let first = even_b.mul_add(scale(WEIGHT_B), u[0].mul(scale(WEIGHT_0)));
+        [
+            even_a.mul_add(scale(WEIGHT_A), first),
+            odd_a.mul_add(scale(WEIGHT_A * A), odd_b.mul(scale(WEIGHT_B * B))),
+            even_a.mul_add(scale(WEIGHT_A * A2), even_b.mul_add(scale(WEIGHT_B * B2), u[5])),
+        ]
+    }
+}
