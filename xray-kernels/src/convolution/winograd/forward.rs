@@ -76,11 +76,6 @@ impl<'a> MinimalConvolution<'a> {
         Self { context, padding, products, grid, map, shape, epilogue, output, group }
     }
 
-    /// Strips of each image.
-    pub(in super::super) fn strips(&self) -> usize {
-        self.grid.strips
-    }
-
     fn tiles_of_blocks(&self) -> usize {
         self.shape.blocks().div_ceil(limits(self.context.isa).1)
     }

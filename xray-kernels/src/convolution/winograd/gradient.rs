@@ -19,18 +19,13 @@ impl Kernel for GradientTransform {
                 let from = strip.from.add(tile * TILE * LANES);
                 let mut columns = [[L::zero(); PATCH]; TILE];
                 for (x, column) in columns.iter_mut().enumerate() {
-                    let mut pixels = [L::zero(); TILE];
-                    for (y, pixel) in pixels.iter_mut().enumerate() {
-                        *pixel = L::load(from.add(y * strip.row + x * LANES));
-                    }
-                    *column = transform::gradient(pixels);
+                    *column = transform::gradient(transform::column(from.add(x * LANES), strip.row));
                 }
                 let to = strip.to.add(tile * strip.tile);
+                let [first, second, third, fourth] = columns;
                 for y in 0..PATCH {
-                    let points = transform::gradient(std::array::from_fn::<L, TILE, _>(|x| columns[x][y]));
-                    for (x, point) in points.iter().enumerate() {
-                        point.store(to.add((y * PATCH + x) * strip.point));
-                    }
+                    let points = transform::gradient([first[y], second[y], third[y], fourth[y]]);
+                    transform::store(points, to.add(y * PATCH * strip.point), strip.point);
                 }
             }
         }
@@ -71,14 +66,15 @@ impl Kernel for WeightGradientTransform {
                     points[number % PATCH][number / PATCH] = sum;
                 }
                 let mut columns = [[L::zero(); 3]; PATCH];
-                for (column, points) in columns.iter_mut().zip(points) {
-                    *column = transform::weight_gradient(points);
+                for (column, points) in columns.iter_mut().zip(&points) {
+                    *column = transform::weight_gradient(*points);
                 }
                 for y in 0..3 {
-                    let row = std::array::from_fn::<L, PATCH, _>(|x| columns[x][y]);
-                    for (x, value) in transform::weight_gradient(row).iter().enumerate() {
-                        value.store(sums.to.add(channel * LANES + (y * 3 + x) * sums.tap));
-                    }
+                    let to = sums.to.add(channel * LANES + y * 3 * sums.tap);
+                    let [left, middle, right] = transform::weight_gradient(transform::row(&columns, y));
+                    left.store(to);
+                    middle.store(to.add(sums.tap));
+                    right.store(to.add(2 * sums.tap));
                 }
             }
         }

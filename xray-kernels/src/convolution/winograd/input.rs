@@ -25,28 +25,20 @@ impl Kernel for InputTransform {
     unsafe fn run<L: Lanes>(strip: &InputStrip) {
         // SAFETY: the caller's pointers are good for the strip's patches, which overlap by two columns, and points.
         unsafe {
-            let column = |x: usize| {
-                let mut pixels = [L::zero(); PATCH];
-                for (y, pixel) in pixels.iter_mut().enumerate() {
-                    *pixel = L::load(strip.from.add(y * strip.row + x * LANES));
-                }
-                transform::input(pixels)
-            };
             let mut columns = [[L::zero(); PATCH]; PATCH];
-            columns[TILE] = column(0);
-            columns[TILE + 1] = column(1);
+            columns[TILE] = transform::input(transform::column(strip.from, strip.row));
+            columns[TILE + 1] = transform::input(transform::column(strip.from.add(LANES), strip.row));
             for tile in 0..strip.tiles {
+                let from = strip.from.add(tile * TILE * LANES);
                 columns[0] = columns[TILE];
                 columns[1] = columns[TILE + 1];
-                for x in PATCH - TILE..PATCH {
-                    columns[x] = column(tile * TILE + x);
+                for (x, column) in columns.iter_mut().enumerate().skip(PATCH - TILE) {
+                    *column = transform::input(transform::column(from.add(x * LANES), strip.row));
                 }
                 let to = strip.to.add(tile * strip.tile);
                 for y in 0..PATCH {
-                    let points = transform::input(std::array::from_fn::<L, PATCH, _>(|x| columns[x][y]));
-                    for (x, point) in points.iter().enumerate() {
-                        point.store(to.add((y * PATCH + x) * strip.point));
-                    }
+                    let points = transform::input(transform::row(&columns, y));
+                    transform::store(points, to.add(y * PATCH * strip.point), strip.point);
                 }
             }
         }

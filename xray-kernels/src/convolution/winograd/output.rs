@@ -41,23 +41,20 @@ impl<const POOL: bool> Kernel for OutputTransform<POOL> {
                 let from = strip.from.add(tile * LANES);
                 let mut columns = [[L::zero(); TILE]; PATCH];
                 for (x, column) in columns.iter_mut().enumerate() {
-                    let mut points = [L::zero(); PATCH];
-                    for (y, point) in points.iter_mut().enumerate() {
-                        *point = L::load(from.add((y * PATCH + x) * strip.point));
-                    }
+                    let points = transform::column(from.add(x * strip.point), PATCH * strip.point);
                     *column = transform::output(points);
                 }
                 let mut pixels = [[L::zero(); TILE]; TILE];
                 for (y, row) in pixels.iter_mut().enumerate() {
-                    *row = transform::output(std::array::from_fn::<L, PATCH, _>(|x| columns[x][y]));
+                    *row = transform::output(transform::row(&columns, y));
                     for pixel in row {
                         *pixel = pixel.add(bias);
                     }
                 }
                 if POOL {
-                    finish(strip, tile, pooled(pixels), &mut sums);
+                    finish(strip, tile, &pooled(&pixels), &mut sums);
                 } else {
-                    finish(strip, tile, pixels, &mut sums);
+                    finish(strip, tile, &pixels, &mut sums);
                 }
             }
             if !strip.sums.is_null() {
@@ -69,12 +66,19 @@ impl<const POOL: bool> Kernel for OutputTransform<POOL> {
 }
 
 #[inline(always)]
-unsafe fn pooled<L: Lanes>(pixels: [[L; TILE]; TILE]) -> [[L; TILE / 2]; TILE / 2] {
+unsafe fn pooled<L: Lanes>(pixels: &[[L; TILE]; TILE]) -> [[L; TILE / 2]; TILE / 2] {
     // SAFETY: the caller has the instructions.
-    let most = |y: usize, x: usize| unsafe {
-        pixels[y][x].max(pixels[y][x + 1]).max(pixels[y + 1][x].max(pixels[y + 1][x + 1]))
-    };
-    [[most(0, 0), most(0, 2)], [most(2, 0), most(2, 2)]]
+    unsafe {
+        let mut most = [[L::zero(); TILE / 2]; TILE / 2];
+        for (y, row) in most.iter_mut().enumerate() {
+            let (above, below) = (&pixels[2 * y], &pixels[2 * y + 1]);
+            for (x, value) in row.iter_mut().enumerate() {
+                let (left, right) = (2 * x, 2 * x + 1);
+                *value = above[left].max(above[right]).max(below[left].max(below[right]));
+            }
+        }
+        most
+    }
 }
 
 /// Writes what of a tile lies in the map.
@@ -82,24 +86,42 @@ unsafe fn pooled<L: Lanes>(pixels: [[L; TILE]; TILE]) -> [[L; TILE / 2]; TILE / 
 unsafe fn finish<L: Lanes, const SIZE: usize>(
     strip: &OutputStrip,
     tile: usize,
-    pixels: [[L; SIZE]; SIZE],
+    pixels: &[[L; SIZE]; SIZE],
     sums: &mut [L; 2],
 ) {
-    let columns = strip.columns - (tile * SIZE).min(strip.columns);
-    for (y, row) in pixels.into_iter().enumerate().take(strip.rows) {
-        for (x, mut value) in row.into_iter().enumerate().take(columns) {
-            // SAFETY: the pixel is one of the output's rows and columns.
-            unsafe {
-                let to = strip.to.add(y * strip.row + (tile * SIZE + x) * LANES);
-                if strip.accumulate {
-                    value = value.add(L::load(to));
+    // SAFETY: rows and columns are those of the output.
+    unsafe {
+        let columns = strip.columns - (tile * SIZE).min(strip.columns);
+        if columns >= SIZE && strip.rows == SIZE {
+            for (y, row) in pixels.iter().enumerate() {
+                for (x, value) in row.iter().enumerate() {
+                    write(strip, [y, tile * SIZE + x], *value, sums);
                 }
-                if strip.relu {
-                    value = L::zero().max(value);
+            }
+            return;
+        }
+        for (y, row) in pixels.iter().enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                if y < strip.rows && x < columns {
+                    write(strip, [y, tile * SIZE + x], *value, sums);
                 }
-                value.store(to);
-                *sums = [sums[0].add(value), value.mul_add(value, sums[1])];
             }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn write<L: Lanes>(strip: &OutputStrip, [y, x]: [usize; 2], mut value: L, sums: &mut [L; 2]) {
+    // SAFETY: the pixel is one of the output's.
+    unsafe {
+        let to = strip.to.add(y * strip.row + x * LANES);
+        if strip.accumulate {
+            value = value.add(L::load(to));
+        }
+        if strip.relu {
+            value = L::zero().max(value);
+        }
+        value.store(to);
+        *sums = [sums[0].add(value), value.mul_add(value, sums[1])];
     }
 }

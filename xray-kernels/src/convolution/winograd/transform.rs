@@ -19,6 +19,50 @@ const WEIGHT_0: f64 = 1.0 / (A2 * B2);
 const WEIGHT_A: f64 = 1.0 / (2.0 * A2 * (A2 - B2));
 const WEIGHT_B: f64 = 1.0 / (2.0 * B2 * (B2 - A2));
 
+// No closures in here or in the kernels: they would be compiled without the instructions, and not inlined.
+
+#[inline(always)]
+unsafe fn constant<L: Lanes>(value: f64) -> L {
+    // SAFETY: the caller has the instructions.
+    unsafe { L::splat(value as f32) }
+}
+
+/// The second axis: element `y` of each column.
+#[inline(always)]
+pub(super) fn row<L: Copy, const ROWS: usize>(columns: &[[L; ROWS]; PATCH], y: usize) -> [L; PATCH] {
+    [columns[0][y], columns[1][y], columns[2][y], columns[3][y], columns[4][y], columns[5][y]]
+}
+
+/// The pixels of a column from the first on, `row` floats apart.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn column<L: Lanes, const ROWS: usize>(from: *const f32, row: usize) -> [L; ROWS] {
+    // SAFETY: the caller's pointer is good for these pixels.
+    unsafe {
+        let mut pixels = [L::zero(); ROWS];
+        for (y, pixel) in pixels.iter_mut().enumerate() {
+            *pixel = L::load(from.add(y * row));
+        }
+        pixels
+    }
+}
+
+/// Stores six points `step` floats apart.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn store<L: Lanes>(points: [L; PATCH], to: *mut f32, step: usize) {
+    // SAFETY: the caller's pointer is good for these points.
+    unsafe {
+        for (x, point) in points.iter().enumerate() {
+            point.store(to.add(x * step));
+        }
+    }
+}
+
 /// Inputs to points: coefficients of that polynomial divided by each of its factors.
 ///
 /// # Safety
@@ -27,21 +71,17 @@ const WEIGHT_B: f64 = 1.0 / (2.0 * B2 * (B2 - A2));
 pub(super) unsafe fn input<L: Lanes>(d: [L; PATCH]) -> [L; PATCH] {
     // SAFETY: the caller has the instructions.
     unsafe {
-        let scale = |factor: f64| L::splat(factor as f32);
-        let even_a = d[2].mul_add(scale(-B2), d[4]);
-        let even_b = d[2].mul_add(scale(-A2), d[4]);
-        let odd_a = d[1].mul_add(scale(-B2), d[3]);
-        let odd_b = d[1].mul_add(scale(-A2), d[3]);
-        let ends = |first: L, middle: L, last: L| {
-            first.mul_add(scale(A2 * B2), middle.mul_add(scale(-A2 - B2), last))
-        };
+        let even_a = d[2].mul_add(constant(-B2), d[4]);
+        let even_b = d[2].mul_add(constant(-A2), d[4]);
+        let odd_a = d[1].mul_add(constant(-B2), d[3]);
+        let odd_b = d[1].mul_add(constant(-A2), d[3]);
         [
-            ends(d[0], d[2], d[4]),
-            odd_a.mul_add(scale(A), even_a),
-            odd_a.mul_add(scale(-A), even_a),
-            odd_b.mul_add(scale(B), even_b),
-            odd_b.mul_add(scale(-B), even_b),
-            ends(d[1], d[3], d[5]),
+            d[0].mul_add(constant(A2 * B2), d[2].mul_add(constant(-A2 - B2), d[4])),
+            odd_a.mul_add(constant(A), even_a),
+            odd_a.mul_add(constant(-A), even_a),
+            odd_b.mul_add(constant(B), even_b),
+            odd_b.mul_add(constant(-B), even_b),
+            d[1].mul_add(constant(A2 * B2), d[3].mul_add(constant(-A2 - B2), d[5])),
         ]
     }
 }
@@ -54,14 +94,13 @@ pub(super) unsafe fn input<L: Lanes>(d: [L; PATCH]) -> [L; PATCH] {
 pub(super) unsafe fn output<L: Lanes>(m: [L; PATCH]) -> [L; TILE] {
     // SAFETY: the caller has the instructions.
     unsafe {
-        let scale = |factor: f64| L::splat(factor as f32);
         let (even_a, odd_a) = (m[1].add(m[2]), m[1].sub(m[2]));
         let (even_b, odd_b) = (m[3].add(m[4]), m[3].sub(m[4]));
         [
             m[0].add(even_a).add(even_b),
-            odd_a.mul_add(scale(A), odd_b.mul(scale(B))),
-            even_a.mul_add(scale(A2), even_b.mul(scale(B2))),
-            odd_a.mul_add(scale(A * A2), odd_b.mul_add(scale(B * B2), m[5])),
+            odd_a.mul_add(constant(A), odd_b.mul(constant(B))),
+            even_a.mul_add(constant(A2), even_b.mul(constant(B2))),
+            odd_a.mul_add(constant(A * A2), odd_b.mul_add(constant(B * B2), m[5])),
         ]
     }
 }
@@ -74,17 +113,16 @@ pub(super) unsafe fn output<L: Lanes>(m: [L; PATCH]) -> [L; TILE] {
 pub(super) unsafe fn gradient<L: Lanes>(y: [L; TILE]) -> [L; PATCH] {
     // SAFETY: the caller has the instructions.
     unsafe {
-        let scale = |factor: f64| L::splat(factor as f32);
-        let even_a = y[2].mul_add(scale(A2), y[0]);
-        let even_b = y[2].mul_add(scale(B2), y[0]);
-        let odd_a = y[3].mul_add(scale(A2), y[1]);
-        let odd_b = y[3].mul_add(scale(B2), y[1]);
+        let even_a = y[2].mul_add(constant(A2), y[0]);
+        let even_b = y[2].mul_add(constant(B2), y[0]);
+        let odd_a = y[3].mul_add(constant(A2), y[1]);
+        let odd_b = y[3].mul_add(constant(B2), y[1]);
         [
             y[0],
-            odd_a.mul_add(scale(A), even_a),
-            odd_a.mul_add(scale(-A), even_a),
-            odd_b.mul_add(scale(B), even_b),
-            odd_b.mul_add(scale(-B), even_b),
+            odd_a.mul_add(constant(A), even_a),
+            odd_a.mul_add(constant(-A), even_a),
+            odd_b.mul_add(constant(B), even_b),
+            odd_b.mul_add(constant(-B), even_b),
             y[3],
         ]
     }
@@ -98,15 +136,14 @@ pub(super) unsafe fn gradient<L: Lanes>(y: [L; TILE]) -> [L; PATCH] {
 pub(super) unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; PATCH] {
     // SAFETY: the caller has the instructions.
     unsafe {
-        let scale = |factor: f64| L::splat(factor as f32);
-        let even_a = g[2].mul_add(scale(WEIGHT_A * A2), g[0].mul(scale(WEIGHT_A)));
-        let even_b = g[2].mul_add(scale(WEIGHT_B * B2), g[0].mul(scale(WEIGHT_B)));
+        let even_a = g[2].mul_add(constant(WEIGHT_A * A2), g[0].mul(constant(WEIGHT_A)));
+        let even_b = g[2].mul_add(constant(WEIGHT_B * B2), g[0].mul(constant(WEIGHT_B)));
         [
-            g[0].mul(scale(WEIGHT_0)),
-            g[1].mul_add(scale(WEIGHT_A * A), even_a),
-            g[1].mul_add(scale(-WEIGHT_A * A), even_a),
-            g[1].mul_add(scale(WEIGHT_B * B), even_b),
-            g[1].mul_add(scale(-WEIGHT_B * B), even_b),
+            g[0].mul(constant(WEIGHT_0)),
+            g[1].mul_add(constant(WEIGHT_A * A), even_a),
+            g[1].mul_add(constant(-WEIGHT_A * A), even_a),
+            g[1].mul_add(constant(WEIGHT_B * B), even_b),
+            g[1].mul_add(constant(-WEIGHT_B * B), even_b),
             g[2],
         ]
     }
@@ -120,14 +157,13 @@ pub(super) unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; PATCH] {
 pub(super) unsafe fn weight_gradient<L: Lanes>(u: [L; PATCH]) -> [L; 3] {
     // SAFETY: the caller has the instructions.
     unsafe {
-        let scale = |factor: f64| L::splat(factor as f32);
         let (even_a, odd_a) = (u[1].add(u[2]), u[1].sub(u[2]));
         let (even_b, odd_b) = (u[3].add(u[4]), u[3].sub(u[4]));
-        let first = even_b.mul_add(scale(WEIGHT_B), u[0].mul(scale(WEIGHT_0)));
+        let first = even_b.mul_add(constant(WEIGHT_B), u[0].mul(constant(WEIGHT_0)));
         [
-            even_a.mul_add(scale(WEIGHT_A), first),
-            odd_a.mul_add(scale(WEIGHT_A * A), odd_b.mul(scale(WEIGHT_B * B))),
-            even_a.mul_add(scale(WEIGHT_A * A2), even_b.mul_add(scale(WEIGHT_B * B2), u[5])),
+            even_a.mul_add(constant(WEIGHT_A), first),
+            odd_a.mul_add(constant(WEIGHT_A * A), odd_b.mul(constant(WEIGHT_B * B))),
+            even_a.mul_add(constant(WEIGHT_A * A2), even_b.mul_add(constant(WEIGHT_B * B2), u[5])),
         ]
     }
 }

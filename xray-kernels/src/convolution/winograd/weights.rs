@@ -60,19 +60,20 @@ impl Kernel for WeightTransform {
         // SAFETY: the caller's pointers are good for the channels' taps and points.
         unsafe {
             for channel in 0..taps.channels {
-                let tap = |y: usize, x: usize| {
-                    let place = if taps.flipped { 8 - (y * 3 + x) } else { y * 3 + x };
-                    L::load(taps.from.add((place * LANES + channel) * LANES))
-                };
                 let mut columns = [[L::zero(); PATCH]; 3];
                 for (x, column) in columns.iter_mut().enumerate() {
-                    *column = transform::weights([tap(0, x), tap(1, x), tap(2, x)]);
-                }
-                for y in 0..PATCH {
-                    let points = transform::weights([columns[0][y], columns[1][y], columns[2][y]]);
-                    for (x, point) in points.iter().enumerate() {
-                        point.store(taps.to.add((y * PATCH + x) * taps.point + channel * LANES));
+                    let mut values = [L::zero(); 3];
+                    for (y, value) in values.iter_mut().enumerate() {
+                        let place = if taps.flipped { 8 - (y * 3 + x) } else { y * 3 + x };
+                        *value = L::load(taps.from.add((place * LANES + channel) * LANES));
                     }
+                    *column = transform::weights(values);
+                }
+                let [left, middle, right] = columns;
+                for y in 0..PATCH {
+                    let points = transform::weights([left[y], middle[y], right[y]]);
+                    let to = taps.to.add(y * PATCH * taps.point + channel * LANES);
+                    transform::store(points, to, taps.point);
                 }
             }
         }
