@@ -39,21 +39,21 @@ fn layer(name: &'static str, [i, o, kernel, stride]: [usize; 4], size: usize, im
 fn layers() -> Vec<Layer> {
     vec![
         layer("small 1", [1, 32, 3, 1], 128, 2),
-        layer("small 2", [32, 64, 3, 1], 64, 2),
-        layer("small 3", [64, 128, 3, 1], 32, 2),
-        layer("small 4", [128, 256, 3, 1], 16, 4),
+        layer("small 2", [32, 64, 3, 1], 64, 8),
+        layer("small 3", [64, 128, 3, 1], 32, 8),
+        layer("small 4", [128, 256, 3, 1], 16, 16),
         layer("resnet stem", [3, 64, 7, 2], 224, 1),
-        layer("resnet 56", [64, 64, 3, 1], 56, 2),
-        layer("resnet 28", [128, 128, 3, 1], 28, 2),
-        layer("resnet 14", [256, 256, 3, 1], 14, 4),
+        layer("resnet 56", [64, 64, 3, 1], 56, 8),
+        layer("resnet 28", [128, 128, 3, 1], 28, 8),
+        layer("resnet 14", [256, 256, 3, 1], 14, 16),
         layer("resnet 7", [512, 512, 3, 1], 7, 8),
         layer("resnet 56 s2", [64, 128, 3, 2], 56, 2),
         layer("resnet 28 1x1 s2", [128, 256, 1, 2], 28, 2),
         layer("dense 28 1x1", [256, 128, 1, 1], 28, 2),
-        layer("dense 28 3x3", [128, 32, 3, 1], 28, 2),
+        layer("dense 28 3x3", [128, 32, 3, 1], 28, 8),
         layer("dense 14 1x1", [768, 128, 1, 1], 14, 4),
         layer("dense 7 1x1", [960, 128, 1, 1], 7, 8),
-        layer("dense 7 3x3", [128, 32, 3, 1], 7, 8),
+        layer("dense 7 3x3", [128, 32, 3, 1], 7, 16),
     ]
 }
 
@@ -66,6 +66,10 @@ fn random(len: usize) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..len).map(next).collect()
+}
+
+fn form(winograd: bool) -> &'static str {
+    if winograd { "winograd" } else { "direct" }
 }
 
 /// Packing; forward with sums, weight gradient alone, both gradients: GFLOP/s and share of the peak.
@@ -108,7 +112,7 @@ fn convolution(context: &Context, peak: f64, layer: &Layer) {
         drop(PackedWeights::new(&context.arena, spec, planar, &weights, None));
         drop(TransposedWeights::new(&context.arena, spec, &weights));
     });
-    let form = if context.winograd { "winograd" } else { "direct" };
+    let form = form(context.winograd);
     print!("{:8} {:18} {form:8} pack {:5.2} ms", context.isa.name(), layer.name, pack * 1e3);
     report("forward", forward, operations);
     report("weights", weight, operations);
@@ -132,8 +136,9 @@ fn main() {
             let peak = multiply_add_peak(isa) * threads as f64;
             println!("{isa}: {peak:.1} GFLOP/s multiply-add peak on {threads} threads");
             for layer in layers() {
-                if format!("{isa} {}", layer.name).contains(&filter) {
-                    for winograd in [true, false] {
+                for winograd in [true, false] {
+                    let form = form(winograd);
+                    if format!("{isa} {} {form}", layer.name).contains(&filter) {
                         convolution(&Context { winograd, ..Context::new(isa) }, peak, &layer);
                     }
                 }

@@ -51,7 +51,7 @@ impl Backward<'_> {
             InputGradient::new(self.context, spec, gradient, transposed, map)
         });
         let (context, input) = (self.context, input.as_ref());
-        if !planar && winograd::applies(context, spec, [rows, columns]) {
+        if !planar && winograd::applies_to_weight_gradient(context, spec, [rows, columns], images) {
             let source = Source::of_planes(&planes, [height, width]);
             let (padding, in_blocks) = (spec.padding, planes.blocks);
             let weights = MinimalWeightGradient { context, source, padding, layout, in_blocks, gradient };

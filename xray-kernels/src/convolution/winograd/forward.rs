@@ -19,7 +19,7 @@ use std::ptr;
 
 /// Floats of a group's points, of its input channels and of the output channels at hand: they should stay in the
 /// second cache.
-const GROUP: usize = 176 * 1024;
+const GROUP: usize = 112 * 1024;
 /// Fewer tiles than this would not be worth the way of the weights through the caches.
 const FEWEST: usize = 32;
 
@@ -104,8 +104,8 @@ impl<'a> MinimalConvolution<'a> {
         let most = limits(self.context.isa).1;
         let group = self.group.min(strips.len());
         let tiles = group * self.grid.columns;
-        let inputs = Points { blocks: self.products.in_blocks, tiles };
-        let outputs = Points { blocks: most.min(self.shape.blocks()), tiles };
+        let inputs = Points { blocks: self.products.in_blocks, count: POINTS, tiles };
+        let outputs = Points { blocks: most.min(self.shape.blocks()), count: POINTS, tiles };
         let patch = PATCH * (self.grid.columns * TILE + 2) * LANES;
         let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + patch);
         let (from, rest) = scratch.split_at_mut(inputs.len());
@@ -118,7 +118,7 @@ impl<'a> MinimalConvolution<'a> {
             for column in columns.clone() {
                 let first = column * most;
                 let blocks = most.min(self.shape.blocks() - first);
-                let outputs = Points { tiles, blocks };
+                let outputs = Points { blocks, tiles, ..outputs };
                 self.products.run(first, (from, inputs), (to, outputs));
                 self.write(strips.clone(), first, (to, outputs), first_image);
             }
@@ -129,7 +129,7 @@ impl<'a> MinimalConvolution<'a> {
     fn transform(&self, source: Source, strips: Range<usize>, to: (&mut [f32], Points), patch: &mut [f32]) {
         let (to, points) = to;
         assert!(to.len() >= points.len(), "room for all points");
-        let form = self.context.isa.form::<InputTransform>();
+        let form = self.context.isa.form::<InputTransform<PATCH, 0>>();
         let size = [PATCH, self.grid.columns * TILE + 2];
         for block in 0..points.blocks {
             for (number, strip) in strips.clone().enumerate() {

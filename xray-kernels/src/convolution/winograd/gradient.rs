@@ -6,9 +6,9 @@ use super::{PATCH, POINTS, TILE, transform};
 use crate::lanes::{Kernel, LANES, Lanes};
 
 /// As for inputs, with tiles that do not overlap.
-pub(super) struct GradientTransform;
+pub(super) struct GradientTransform<const ROWS: usize, const PART: usize>;
 
-impl Kernel for GradientTransform {
+impl<const ROWS: usize, const PART: usize> Kernel for GradientTransform<ROWS, PART> {
     type Arguments = InputStrip;
 
     #[inline(always)]
@@ -17,13 +17,16 @@ impl Kernel for GradientTransform {
         unsafe {
             for tile in 0..strip.tiles {
                 let from = strip.from.add(tile * TILE * LANES);
-                let mut columns = [[L::zero(); PATCH]; TILE];
+                let mut columns = [[L::zero(); ROWS]; TILE];
                 for (x, column) in columns.iter_mut().enumerate() {
-                    *column = transform::gradient(transform::column(from.add(x * LANES), strip.row));
+                    *column = transform::gradient_part::<L, ROWS, PART>(transform::column(
+                        from.add(x * LANES),
+                        strip.row,
+                    ));
                 }
                 let to = strip.to.add(tile * strip.tile);
                 let [first, second, third, fourth] = columns;
-                for y in 0..PATCH {
+                for y in 0..ROWS {
                     let points = transform::gradient([first[y], second[y], third[y], fourth[y]]);
                     transform::store(points, to.add(y * PATCH * strip.point), strip.point);
                 }
@@ -34,7 +37,7 @@ impl Kernel for GradientTransform {
 
 /// The sums of a block of output channels with some input channels.
 pub(super) struct PointSums {
-    /// The first channel's first point, the floats to the next point's, and those to the next part of the sum.
+    /// The first channel's first point (in the order of pairs of rows), the floats to the next point's, and those to the next part of the sum.
     pub(super) from: *const f32,
     pub(super) point: usize,
     pub(super) part: usize,
@@ -63,7 +66,7 @@ impl Kernel for WeightGradientTransform {
                     for part in 1..sums.parts {
                         sum = sum.add(L::load(from.add(number * sums.point + part * sums.part)));
                     }
-                    points[number % PATCH][number / PATCH] = sum;
+                    points[number % PATCH][transform::PAIRS[number / PATCH]] = sum;
                 }
                 let mut columns = [[L::zero(); 3]; PATCH];
                 for (column, points) in columns.iter_mut().zip(&points) {

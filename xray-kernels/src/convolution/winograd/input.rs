@@ -1,4 +1,4 @@
-//! Patches of 6 x 6 inputs to their 36 points.
+//! Patches of 6 x 6 inputs to their 36 points, or a part of them.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
 use super::{PATCH, TILE, transform};
@@ -16,27 +16,32 @@ pub(super) struct InputStrip {
     pub(super) point: usize,
 }
 
-pub(super) struct InputTransform;
+/// `ROWS` rows of points: all, or the pair number `PART`.
+pub(super) struct InputTransform<const ROWS: usize, const PART: usize>;
 
-impl Kernel for InputTransform {
+impl<const ROWS: usize, const PART: usize> Kernel for InputTransform<ROWS, PART> {
     type Arguments = InputStrip;
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(strip: &InputStrip) {
         // SAFETY: the caller's pointers are good for the strip's patches, which overlap by two columns, and points.
         unsafe {
-            let mut columns = [[L::zero(); PATCH]; PATCH];
-            columns[TILE] = transform::input(transform::column(strip.from, strip.row));
-            columns[TILE + 1] = transform::input(transform::column(strip.from.add(LANES), strip.row));
+            let mut columns = [[L::zero(); ROWS]; PATCH];
+            columns[TILE] = transform::input_part::<L, ROWS, PART>(transform::column(strip.from, strip.row));
+            columns[TILE + 1] =
+                transform::input_part::<L, ROWS, PART>(transform::column(strip.from.add(LANES), strip.row));
             for tile in 0..strip.tiles {
                 let from = strip.from.add(tile * TILE * LANES);
                 columns[0] = columns[TILE];
                 columns[1] = columns[TILE + 1];
                 for (x, column) in columns.iter_mut().enumerate().skip(PATCH - TILE) {
-                    *column = transform::input(transform::column(from.add(x * LANES), strip.row));
+                    *column = transform::input_part::<L, ROWS, PART>(transform::column(
+                        from.add(x * LANES),
+                        strip.row,
+                    ));
                 }
                 let to = strip.to.add(tile * strip.tile);
-                for y in 0..PATCH {
+                for y in 0..ROWS {
                     let points = transform::input(transform::row(&columns, y));
                     transform::store(points, to.add(y * PATCH * strip.point), strip.point);
                 }

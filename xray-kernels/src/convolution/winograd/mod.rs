@@ -11,19 +11,17 @@ mod gradient;
 mod input;
 mod output;
 mod products;
+mod rule;
 mod source;
 mod transform;
 mod weight_gradient;
 mod weights;
 
 pub(super) use forward::{Epilogue, MinimalConvolution};
+pub(super) use rule::{applies, applies_to_weight_gradient};
 pub(super) use source::Source;
 pub(super) use weight_gradient::MinimalWeightGradient;
 pub(super) use weights::PointWeights;
-
-use super::spec::ConvSpec;
-use crate::context::Context;
-use crate::lanes::LANES;
 
 /// Outputs of a tile, along an axis.
 const TILE: usize = 4;
@@ -31,20 +29,6 @@ const TILE: usize = 4;
 const PATCH: usize = TILE + 2;
 /// Values that a tile is transformed to.
 const POINTS: usize = PATCH * PATCH;
-
-/// Whether a convolution of a blocked map with an output of this size is done this way: a function of shapes alone,
-/// and not of the number of images, so that an image's result is the same in every batch.
-pub(super) fn applies(context: &Context, spec: &ConvSpec, [height, width]: [usize; 2]) -> bool {
-    const FEWEST_PIXELS: usize = 6;
-    context.winograd
-        && spec.kernel == 3
-        && spec.stride == 1
-        && spec.padding <= 2
-        && spec.in_channels >= LANES
-        && spec.out_channels >= LANES
-        && height >= FEWEST_PIXELS
-        && width >= FEWEST_PIXELS
-}
 
 /// Strips of tiles in so many rows of output.
 pub(super) fn strips(height: usize) -> usize {

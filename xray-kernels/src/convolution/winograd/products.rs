@@ -8,27 +8,30 @@ use crate::isa::{Form, Isa};
 use crate::lanes::LANES;
 use std::ptr;
 
-/// Points of a group of tiles, `[point][block][tile][16]`, with a vector of nothing after each point that keeps
-/// points from sharing a place in the cache.
+/// Points of a group of tiles, `[block][point][tile][16]`, with a vector of nothing after each point that keeps
+/// points from sharing a place in the cache. Blocks come first because a transform writes all points of one: they
+/// should lie on few pages.
 #[derive(Clone, Copy)]
 pub(super) struct Points {
     pub(super) blocks: usize,
+    /// Points: all 36, or a part.
+    pub(super) count: usize,
     pub(super) tiles: usize,
 }
 
 impl Points {
     /// Floats between points.
     pub(super) fn point(self) -> usize {
-        (self.blocks * self.tiles + 1) * LANES
+        (self.tiles + 1) * LANES
     }
 
     pub(super) fn len(self) -> usize {
-        POINTS * self.point()
+        self.blocks * self.count * self.point()
     }
 
     /// Where a tile's vector of a block begins.
     pub(super) fn offset(self, block: usize, tile: usize) -> usize {
-        (block * self.tiles + tile) * LANES
+        block * self.count * self.point() + tile * LANES
     }
 }
 
@@ -49,11 +52,12 @@ struct Segment {
 }
 
 impl Products<'_> {
-    /// Writes the products with one or two blocks of weights, as `[point][block][tile][16]`.
+    /// Writes the products with one or two blocks of weights, as [`Points`] too.
     pub(super) fn run(&self, first_block: usize, from: (&[f32], Points), to: (&mut [f32], Points)) {
         let ((from, inputs), (to, outputs)) = (from, to);
         let (weight_point, blocks) = (point(self.in_blocks), outputs.blocks);
         assert!(inputs.blocks == self.in_blocks && inputs.tiles == outputs.tiles);
+        assert!(inputs.count == POINTS && outputs.count == POINTS);
         assert!(from.len() >= inputs.len() && to.len() >= outputs.len());
         let weights = &self.weights[first_block * POINTS * weight_point..][..blocks * POINTS * weight_point];
         let segments = self.segments(outputs.tiles, blocks);

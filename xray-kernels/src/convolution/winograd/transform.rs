@@ -27,6 +27,41 @@ unsafe fn constant<L: Lanes>(value: f64) -> L {
     unsafe { L::splat(value as f32) }
 }
 
+/// Rows of points in the order of parts of two: those of a pair share their arithmetic.
+pub(super) const PAIRS: [usize; PATCH] = [0, 5, 1, 2, 3, 4];
+
+/// Those rows of points that a part of `ROWS` takes: all six in their order, or a pair.
+#[inline(always)]
+fn part<L: Copy, const ROWS: usize, const PART: usize>(all: [L; PATCH]) -> [L; ROWS] {
+    let mut rows = [all[0]; ROWS];
+    for (place, row) in rows.iter_mut().enumerate() {
+        *row = if ROWS == PATCH { all[place] } else { all[PAIRS[PART * ROWS + place]] };
+    }
+    rows
+}
+
+/// [`input`], of which only a part is wanted, and only that is computed.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn input_part<L: Lanes, const ROWS: usize, const PART: usize>(d: [L; PATCH]) -> [L; ROWS] {
+    // SAFETY: the caller has the instructions.
+    part::<L, ROWS, PART>(unsafe { input(d) })
+}
+
+/// [`gradient`], likewise.
+///
+/// # Safety
+/// As all functions of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn gradient_part<L: Lanes, const ROWS: usize, const PART: usize>(
+    y: [L; TILE],
+) -> [L; ROWS] {
+    // SAFETY: the caller has the instructions.
+    part::<L, ROWS, PART>(unsafe { gradient(y) })
+}
+
 /// The second axis: element `y` of each column.
 #[inline(always)]
 pub(super) fn row<L: Copy, const ROWS: usize>(columns: &[[L; ROWS]; PATCH], y: usize) -> [L; PATCH] {

@@ -13,17 +13,24 @@ use super::source::Source;
 use super::{Grid, PATCH, POINTS, TILE};
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
-use crate::isa::Form;
+use crate::isa::{Form, Isa};
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Floats of a group's points that should stay in the second cache beside the sums.
-const GROUP: usize = 112 * 1024;
-/// Floats of a group's points where all threads share it, in the third cache.
-const SHARED_GROUP: usize = 2 * 1024 * 1024;
+/// Points are taken in three parts, so that those of many tiles stay in the second cache: then sums, which may lie in
+/// the third, pass by less often.
+const PARTS: usize = 3;
+/// Rows of points in a part.
+const ROWS: usize = PATCH / PARTS;
+const PART_POINTS: usize = ROWS * PATCH;
+
+/// Floats of a part of a group's points that should stay in the second cache.
+const GROUP: usize = 96 * 1024;
+/// Floats of a part of a group's points where all threads share it, in the third cache.
+const SHARED_GROUP: usize = 1024 * 1024;
 
 /// Sums products of points.
 pub(in super::super) struct MinimalWeightGradient<'a> {
@@ -36,7 +43,7 @@ pub(in super::super) struct MinimalWeightGradient<'a> {
     pub(in super::super) gradient: MapShape,
 }
 
-/// Points of a group of tiles: inputs as `[point][tile][in lanes]`, gradients as `[point][block][tile][16]`.
+/// A part of the points of a group of tiles: inputs as `[point][tile][in lanes]`, gradients as [`Points`].
 #[derive(Clone, Copy)]
 struct Group {
     in_lanes: usize,
@@ -55,7 +62,7 @@ impl Group {
     }
 
     fn input_len(self) -> usize {
-        POINTS * self.input_point()
+        PART_POINTS * self.input_point()
     }
 }
 
@@ -70,14 +77,18 @@ impl MinimalWeightGradient<'_> {
     }
 
     fn group(&self, strips: usize) -> Group {
-        let gradients = Points { blocks: self.gradient.blocks(), tiles: strips * self.grid().columns };
+        let gradients = Points {
+            blocks: self.gradient.blocks(),
+            count: PART_POINTS,
+            tiles: strips * self.grid().columns,
+        };
         Group { in_lanes: self.in_blocks * LANES, gradients }
     }
 
     /// Strips of a group whose points take about so many floats.
     fn strips(&self, floats: usize) -> usize {
         let lanes = (self.in_blocks + self.gradient.blocks()) * LANES;
-        (floats / (POINTS * lanes)).max(24).div_ceil(self.grid().columns)
+        (floats / (PART_POINTS * lanes)).max(24).div_ceil(self.grid().columns)
     }
 
     fn patch(&self) -> ArenaBuffer {
@@ -91,6 +102,7 @@ impl MinimalWeightGradient<'_> {
     unsafe fn inputs(
         &self,
         group: Group,
+        part: usize,
         [image, y, number, block]: [usize; 4],
         to: Shared<f32>,
         patch: &mut [f32],
@@ -107,7 +119,7 @@ impl MinimalWeightGradient<'_> {
             point: group.input_point(),
         };
         // SAFETY: the source vouches for the strip; the points are the caller's.
-        unsafe { self.context.isa.form::<InputTransform>()(&strip) };
+        unsafe { input_form(self.context.isa, part)(&strip) };
     }
 
     /// One block of a strip's gradients to their points.
@@ -117,6 +129,7 @@ impl MinimalWeightGradient<'_> {
     unsafe fn gradients(
         &self,
         group: Group,
+        part: usize,
         source: Source,
         [image, y, number, block]: [usize; 4],
         to: Shared<f32>,
@@ -133,7 +146,7 @@ impl MinimalWeightGradient<'_> {
             point: group.gradients.point(),
         };
         // SAFETY: as above.
-        unsafe { self.context.isa.form::<GradientTransform>()(&strip) };
+        unsafe { gradient_form(self.context.isa, part)(&strip) };
     }
 
     /// Adds the products of a group at one point, for one tile of output blocks.
@@ -144,7 +157,7 @@ impl MinimalWeightGradient<'_> {
         &self,
         group: Group,
         [inputs, gradients]: [&[f32]; 2],
-        [number, tile]: [usize; 2],
+        [part, number, tile]: [usize; 3],
         sums: Shared<f32>,
     ) {
         let most = limits(self.context.isa).1;
@@ -153,7 +166,7 @@ impl MinimalWeightGradient<'_> {
         let in_lanes = group.in_lanes;
         let gradient =
             |block| gradients[number * group.gradients.point() + group.gradients.offset(block, 0)..].as_ptr();
-        let sum = |block: usize| number * self.point() + block * in_lanes * LANES;
+        let sum = |block: usize| (part * PART_POINTS + number) * self.point() + block * in_lanes * LANES;
         let pieces = in_lanes.div_ceil(weight_tile_limit(self.context.isa));
         for piece in 0..pieces {
             let [start, end] = [piece, piece + 1].map(|piece| in_lanes * piece / pieces);
@@ -178,6 +191,22 @@ impl MinimalWeightGradient<'_> {
     }
 }
 
+fn input_form(isa: Isa, part: usize) -> Form<InputStrip> {
+    match part {
+        0 => isa.form::<InputTransform<ROWS, 0>>(),
+        1 => isa.form::<InputTransform<ROWS, 1>>(),
+        _ => isa.form::<InputTransform<ROWS, 2>>(),
+    }
+}
+
+fn gradient_form(isa: Isa, part: usize) -> Form<InputStrip> {
+    match part {
+        0 => isa.form::<GradientTransform<ROWS, 0>>(),
+        1 => isa.form::<GradientTransform<ROWS, 1>>(),
+        _ => isa.form::<GradientTransform<ROWS, 2>>(),
+    }
+}
+
 impl WeightSums for MinimalWeightGradient<'_> {
     fn len(&self) -> usize {
         POINTS * self.point()
@@ -194,28 +223,29 @@ impl WeightSums for MinimalWeightGradient<'_> {
         let mut patch = self.patch();
         let source = Source::of_map(gradient, &self.gradient);
         let sums = Shared::new(sums);
-        for start in (0..strips).step_by(step) {
+        for (start, part) in
+            (0..strips).step_by(step).flat_map(|start| (0..PARTS).map(move |part| (start, part)))
+        {
             let strips = start..(start + step).min(strips);
             let group = self.group(strips.len());
+            let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
             for (number, strip) in strips.enumerate() {
                 let (image, y) = (strip / grid.strips, strip % grid.strips);
                 for block in 0..self.in_blocks {
+                    let place = [images.start + image, y, number, block];
                     // SAFETY: this task's alone.
-                    unsafe {
-                        let place = [images.start + image, y, number, block];
-                        self.inputs(group, place, Shared::new(inputs), &mut patch);
-                    }
+                    unsafe { self.inputs(group, part, place, to_inputs, &mut patch) };
                 }
                 for block in 0..self.gradient.blocks() {
-                    let to = Shared::new(gradients);
+                    let place = [image, y, number, block];
                     // SAFETY: as above.
-                    unsafe { self.gradients(group, source, [image, y, number, block], to, &mut patch) };
+                    unsafe { self.gradients(group, part, source, place, to_gradients, &mut patch) };
                 }
             }
-            for number in 0..POINTS {
+            for number in 0..PART_POINTS {
                 for tile in 0..self.output_tiles() {
                     // SAFETY: as above.
-                    unsafe { self.products(group, [inputs, gradients], [number, tile], sums) };
+                    unsafe { self.products(group, [inputs, gradients], [part, number, tile], sums) };
                 }
             }
         }
@@ -231,11 +261,13 @@ impl WeightSums for MinimalWeightGradient<'_> {
         let (inputs, gradients) = scratch.split_at_mut(most.input_len());
         let source = Source::of_map(gradient, &self.gradient);
         let sums = Shared::new(sums);
-        for start in (0..strips).step_by(step) {
+        let (blocks, tiles) = (self.in_blocks + self.gradient.blocks(), self.output_tiles());
+        for (start, part) in
+            (0..strips).step_by(step).flat_map(|start| (0..PARTS).map(move |part| (start, part)))
+        {
             let strips = start..(start + step).min(strips);
             let group = self.group(strips.len());
             let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
-            let blocks = self.in_blocks + self.gradient.blocks();
             (0..strips.len() * blocks).into_par_iter().for_each_init(
                 || self.patch(),
                 |patch, place| {
@@ -244,18 +276,24 @@ impl WeightSums for MinimalWeightGradient<'_> {
                     // SAFETY: each strip's points of a block are one task's.
                     unsafe {
                         if let Some(block) = block.checked_sub(self.in_blocks) {
-                            self.gradients(group, source, [image, y, number, block], to_gradients, patch);
+                            self.gradients(
+                                group,
+                                part,
+                                source,
+                                [image, y, number, block],
+                                to_gradients,
+                                patch,
+                            );
                         } else {
-                            self.inputs(group, [image, y, number, block], to_inputs, patch);
+                            self.inputs(group, part, [image, y, number, block], to_inputs, patch);
                         }
                     }
                 },
             );
-            let tiles = self.output_tiles();
             let points = [&*inputs, &*gradients];
-            (0..POINTS * tiles).into_par_iter().for_each(|place| {
+            (0..PART_POINTS * tiles).into_par_iter().for_each(|place| {
                 // SAFETY: each point's tile of the sums is one task's.
-                unsafe { self.products(group, points, [place / tiles, place % tiles], sums) };
+                unsafe { self.products(group, points, [part, place / tiles, place % tiles], sums) };
             });
         }
     }
