@@ -1,6 +1,7 @@
 //! How fast the kernels are here, and what share of the multiply-add peak that is; and how long it takes to pack
-//! weights for both directions, as every step does:
-//! `cargo run --release -p xray-kernels --example measure -- [FILTER] [THREADS]`.
+//! weights for both directions, as every step does; by Winograd's convolutions, where they apply, and by direct ones:
+//! `cargo run --release -p xray-kernels --example measure -- [FILTER] [THREADS]`, where the filter is a part of
+//! "avx512 small 2 winograd". Operations are those of direct convolutions, so that Winograd's may exceed the peak.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;

@@ -1,6 +1,7 @@
 //! A training step of the small network (four blocks of convolution, batch norm, ReLU and pooling), by phase:
 //! `cargo run --release -p xray-kernels --example small_cnn -- [THREADS] [SIZE] [BATCH] [STEPS]`.
-//! All instruction sets of the processor, or the one that `XRAY_ISA` names.
+//! All instruction sets of the processor, or the one that `XRAY_ISA` names; Winograd's convolutions and direct ones.
+//! Operations are those of direct convolutions, so that Winograd's may exceed the peak.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
@@ -166,6 +167,7 @@ fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), ste
     report("infer 1", summary(times), forward_work / shape.images as f64);
     let times = (0..steps.div_ceil(4)).map(|_| infer(context, &folded, &layers, images)).collect();
     report("infer all", summary(times), forward_work);
+    println!("  buffers   {:8.1} MB", context.arena.idle_bytes() as f64 / 1e6);
 }
 
 fn main() {

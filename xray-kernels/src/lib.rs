@@ -46,7 +46,7 @@
 //! | `shape`, `halo`, `planes`, `layout` | blocked maps, planar images, and the way between them |
 //! | `arena`, `context` | buffers that outlive a step; what every operation is given |
 //! | `tasks`, `shared` | how work is shared out among threads |
-//! | `convolution` | forward, weight gradient, input gradient, packing of weights |
+//! | `convolution` | forward, weight gradient, input gradient, packing of weights; direct, or by Winograd's filtering |
 //! | `batch_norm` | normalisation with ReLU and 2 x 2 max pooling, forward and backward |
 //! | `block` | convolution, batch norm and activation as one: training, backward, inference; pre-activation |
 //! | `depthwise` | a kernel per channel |

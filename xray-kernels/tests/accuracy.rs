@@ -108,5 +108,5 @@ fn a_third_layer() {
 
 #[test]
 fn a_fourth_layer() {
-    check([128, 256], 8, 16);
+    check([128, 128], 8, 16);
 }

@@ -87,7 +87,8 @@ impl<'a> MinimalConvolution<'a> {
         let wanted = if threads == 1 { 1 } else { 4 * threads };
         let group = self.group.min(strips.div_ceil(wanted).max(FEWEST.div_ceil(2 * self.grid.columns)));
         let groups = strips.div_ceil(group);
-        let parts = wanted.div_ceil(groups).min(columns);
+        // Each part of the output channels transforms the inputs again, so no more of them than it takes.
+        let parts = wanted.div_ceil(2 * groups).min(columns);
         (0..groups * parts).into_par_iter().for_each(|number| {
             let (first, part) = (number / parts * group, number % parts);
             let columns = columns * part / parts..columns * (part + 1) / parts;

@@ -10,6 +10,7 @@ mod forward;
 mod gradient;
 mod input;
 mod output;
+mod part;
 mod products;
 mod rule;
 mod source;

@@ -6,26 +6,20 @@ use super::super::backward::WeightSums;
 use super::super::pack::WeightLayout;
 use super::super::tile::limits;
 use super::super::weight_tile::{WeightRun, weight_form, weight_tile_limit};
-use super::gradient::{GradientTransform, PointSums, WeightGradientTransform};
-use super::input::{InputStrip, InputTransform};
+use super::gradient::{PointSums, WeightGradientTransform};
+use super::input::InputStrip;
+use super::part::{Group, PART_POINTS, PARTS, gradient_form, input_form};
 use super::products::Points;
 use super::source::Source;
 use super::{Grid, PATCH, POINTS, TILE};
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
-use crate::isa::{Form, Isa};
+use crate::isa::Form;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Points are taken in three parts, so that those of many tiles stay in the second cache: then sums, which may lie in
-/// the third, pass by less often.
-const PARTS: usize = 3;
-/// Rows of points in a part.
-const ROWS: usize = PATCH / PARTS;
-const PART_POINTS: usize = ROWS * PATCH;
 
 /// Floats of a part of a group's points that should stay in the second cache.
 const GROUP: usize = 96 * 1024;
@@ -41,29 +35,6 @@ pub(in super::super) struct MinimalWeightGradient<'a> {
     pub(in super::super) in_blocks: usize,
     /// Of the output's gradient, as the caller holds it.
     pub(in super::super) gradient: MapShape,
-}
-
-/// A part of the points of a group of tiles: inputs as `[point][tile][in lanes]`, gradients as [`Points`].
-#[derive(Clone, Copy)]
-struct Group {
-    in_lanes: usize,
-    gradients: Points,
-}
-
-impl Group {
-    /// Floats between tiles and between points of inputs. Both are odd numbers of vectors, so that neither tiles
-    /// nor points share a place in the cache.
-    fn input_tile(self) -> usize {
-        self.in_lanes + LANES
-    }
-
-    fn input_point(self) -> usize {
-        self.gradients.tiles * self.input_tile() + LANES
-    }
-
-    fn input_len(self) -> usize {
-        PART_POINTS * self.input_point()
-    }
 }
 
 impl MinimalWeightGradient<'_> {
@@ -188,22 +159,6 @@ impl MinimalWeightGradient<'_> {
 
     fn output_tiles(&self) -> usize {
         self.gradient.blocks().div_ceil(limits(self.context.isa).1)
-    }
-}
-
-fn input_form(isa: Isa, part: usize) -> Form<InputStrip> {
-    match part {
-        0 => isa.form::<InputTransform<ROWS, 0>>(),
-        1 => isa.form::<InputTransform<ROWS, 1>>(),
-        _ => isa.form::<InputTransform<ROWS, 2>>(),
-    }
-}
-
-fn gradient_form(isa: Isa, part: usize) -> Form<InputStrip> {
-    match part {
-        0 => isa.form::<GradientTransform<ROWS, 0>>(),
-        1 => isa.form::<GradientTransform<ROWS, 1>>(),
-        _ => isa.form::<GradientTransform<ROWS, 2>>(),
     }
 }
 
