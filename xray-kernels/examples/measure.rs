@@ -1,6 +1,7 @@
 //! How fast the kernels are here, and what share of the multiply-add peak that is; and how long it takes to pack
-//! weights for both directions, as every step does:
-//! `cargo run --release -p xray-kernels --example measure -- [FILTER] [THREADS]`.
+//! weights for both directions, as every step does; by Winograd's convolutions, where they apply, and by direct ones:
+//! `cargo run --release -p xray-kernels --example measure -- [FILTER] [THREADS]`, where the filter is a part of
+//! "avx512 small 2 winograd". Operations are those of direct convolutions, so that Winograd's may exceed the peak.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
@@ -39,21 +40,21 @@ fn layer(name: &'static str, [i, o, kernel, stride]: [usize; 4], size: usize, im
 fn layers() -> Vec<Layer> {
     vec![
         layer("small 1", [1, 32, 3, 1], 128, 2),
-        layer("small 2", [32, 64, 3, 1], 64, 2),
-        layer("small 3", [64, 128, 3, 1], 32, 2),
-        layer("small 4", [128, 256, 3, 1], 16, 4),
+        layer("small 2", [32, 64, 3, 1], 64, 8),
+        layer("small 3", [64, 128, 3, 1], 32, 8),
+        layer("small 4", [128, 256, 3, 1], 16, 16),
         layer("resnet stem", [3, 64, 7, 2], 224, 1),
-        layer("resnet 56", [64, 64, 3, 1], 56, 2),
-        layer("resnet 28", [128, 128, 3, 1], 28, 2),
-        layer("resnet 14", [256, 256, 3, 1], 14, 4),
+        layer("resnet 56", [64, 64, 3, 1], 56, 8),
+        layer("resnet 28", [128, 128, 3, 1], 28, 8),
+        layer("resnet 14", [256, 256, 3, 1], 14, 16),
         layer("resnet 7", [512, 512, 3, 1], 7, 8),
         layer("resnet 56 s2", [64, 128, 3, 2], 56, 2),
         layer("resnet 28 1x1 s2", [128, 256, 1, 2], 28, 2),
         layer("dense 28 1x1", [256, 128, 1, 1], 28, 2),
-        layer("dense 28 3x3", [128, 32, 3, 1], 28, 2),
+        layer("dense 28 3x3", [128, 32, 3, 1], 28, 8),
         layer("dense 14 1x1", [768, 128, 1, 1], 14, 4),
         layer("dense 7 1x1", [960, 128, 1, 1], 7, 8),
-        layer("dense 7 3x3", [128, 32, 3, 1], 7, 8),
+        layer("dense 7 3x3", [128, 32, 3, 1], 7, 16),
     ]
 }
 
@@ -68,10 +69,13 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(next).collect()
 }
 
+fn form(winograd: bool) -> &'static str {
+    if winograd { "winograd" } else { "direct" }
+}
+
 /// Packing; forward with sums, weight gradient alone, both gradients: GFLOP/s and share of the peak.
-fn convolution(isa: Isa, peak: f64, layer: &Layer) {
+fn convolution(context: &Context, peak: f64, layer: &Layer) {
     let Layer { spec, size, images, .. } = *layer;
-    let context = Context::new(isa);
     let planar = spec.in_channels < 4;
     let weights = random(spec.weight_len());
     let out = spec.output_size(size);
@@ -96,10 +100,10 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
             relu: false,
             sums: Some(&mut sums),
         };
-        convolve(&context, input, &packed, to);
+        convolve(context, input, &packed, to);
     });
     let given = (&gradient[..], out_shape);
-    let weight = shortest(|| convolve_backward(&context, spec, input, given, &mut grad_weights, None));
+    let weight = shortest(|| convolve_backward(context, spec, input, given, &mut grad_weights, None));
     let operations = spec.operations(out_shape.pixels());
     let report = |what: &str, seconds: f64, operations: f64| {
         let speed = operations / seconds / 1e9;
@@ -109,13 +113,14 @@ fn convolution(isa: Isa, peak: f64, layer: &Layer) {
         drop(PackedWeights::new(&context.arena, spec, planar, &weights, None));
         drop(TransposedWeights::new(&context.arena, spec, &weights));
     });
-    print!("{:8} {:18} pack {:5.2} ms", isa.name(), layer.name, pack * 1e3);
+    let form = form(context.winograd);
+    print!("{:8} {:18} {form:8} pack {:5.2} ms", context.isa.name(), layer.name, pack * 1e3);
     report("forward", forward, operations);
     report("weights", weight, operations);
     if !planar {
         let both = shortest(|| {
             let target = (&transposed, GradientMap::new(&mut grad_input, in_shape));
-            convolve_backward(&context, spec, input, given, &mut grad_weights, Some(target));
+            convolve_backward(context, spec, input, given, &mut grad_weights, Some(target));
         });
         report("both", both, 2.0 * operations);
     }
@@ -132,8 +137,11 @@ fn main() {
             let peak = multiply_add_peak(isa) * threads as f64;
             println!("{isa}: {peak:.1} GFLOP/s multiply-add peak on {threads} threads");
             for layer in layers() {
-                if format!("{isa} {}", layer.name).contains(&filter) {
-                    convolution(isa, peak, &layer);
+                for winograd in [true, false] {
+                    let form = form(winograd);
+                    if format!("{isa} {} {form}", layer.name).contains(&filter) {
+                        convolution(&Context { winograd, ..Context::new(isa) }, peak, &layer);
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! A training step of the small network (four blocks of convolution, batch norm, ReLU and pooling), by phase:
 //! `cargo run --release -p xray-kernels --example small_cnn -- [THREADS] [SIZE] [BATCH] [STEPS]`.
-//! All instruction sets of the processor, or the one that `XRAY_ISA` names.
+//! All instruction sets of the processor, or the one that `XRAY_ISA` names; Winograd's convolutions and direct ones.
+//! Operations are those of direct convolutions, so that Winograd's may exceed the peak.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
@@ -154,7 +155,8 @@ fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), ste
             "  {what:9} {least:8.2} ms (median {middle:8.2}), {speed:6.1} GFLOP/s, {share:3.0} % of the peak"
         );
     };
-    println!("{}, {threads} threads: peak {peak:.1} GFLOP/s", context.isa);
+    let form = if context.winograd { "Winograd's convolutions" } else { "direct convolutions" };
+    println!("{}, {form}, {threads} threads: peak {peak:.1} GFLOP/s", context.isa);
     report("forward", summary(times.iter().map(|times| times[0]).collect()), forward_work);
     report("backward", summary(times.iter().map(|times| times[1]).collect()), backward_work);
     report(
@@ -169,6 +171,7 @@ fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), ste
     report("infer 1", summary(times), forward_work / shape.images as f64);
     let times = (0..steps.div_ceil(4)).map(|_| infer(context, &folded, &layers, images)).collect();
     report("infer all", summary(times), forward_work);
+    println!("  buffers   {:8.1} MB", context.arena.idle_bytes() as f64 / 1e6);
 }
 
 fn main() {
@@ -187,7 +190,10 @@ fn main() {
     for isa in sets {
         // The portable form is a tenth as fast.
         let steps = if isa == Isa::PORTABLE { 3 } else { steps };
-        pool.install(|| measure(&Context::new(isa), threads, (&images, shape), steps));
+        for winograd in [true, false] {
+            let context = Context { winograd, ..Context::new(isa) };
+            pool.install(|| measure(&context, threads, (&images, shape), steps));
+        }
     }
 }
 

@@ -10,6 +10,9 @@ pub struct Context {
     pub isa: Isa,
     /// Where scratch and results are taken from.
     pub arena: Arena,
+    /// Whether convolutions of 3 x 3 kernels may save multiplications as Winograd did, which is the rule. Results
+    /// then differ from direct convolutions in their last digits.
+    pub winograd: bool,
 }
 
 impl Context {
@@ -20,6 +23,6 @@ impl Context {
 
     /// The given instruction set, and an arena that keeps any buffer it ever lent.
     pub fn new(isa: Isa) -> Self {
-        Self { isa, arena: Arena::new(usize::MAX) }
+        Self { isa, arena: Arena::new(usize::MAX), winograd: true }
     }
 }

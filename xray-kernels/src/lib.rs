@@ -47,7 +47,7 @@
 //! | `shape`, `halo`, `planes`, `layout` | blocked maps, planar images, and the way between them |
 //! | `arena`, `context` | buffers that outlive a step; what every operation is given |
 //! | `tasks`, `shared` | how work is shared out among threads |
-//! | `convolution` | forward, weight gradient, input gradient, packing of weights |
+//! | `convolution` | forward, weight gradient, input gradient, packing of weights; direct, or by Winograd's filtering |
 //! | `nonlinearity` | ReLU, ReLU6, SiLU |
 //! | `batch_norm` | normalisation with activation and 2 x 2 max pooling, forward and backward |
 //! | `block` | convolution, batch norm and activation as one, also depthwise, behind a skip connection, or with the convolution last: training, backward, inference |

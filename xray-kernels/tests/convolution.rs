@@ -35,6 +35,20 @@ fn cases(most_channels: usize) -> impl Strategy<Value = Case> {
     )
 }
 
+/// Those that module `winograd` takes up.
+fn minimal_cases() -> impl Strategy<Value = Case> {
+    let channels = (16..70_usize, 16..70_usize);
+    let size = (1..6_usize, 4..30_usize, 4..40_usize);
+    (channels, 0..3_usize, size, 0..2_usize, any::<u64>()).prop_filter_map(
+        "little work",
+        |((in_channels, out_channels), padding, (n, h, w), halo, seed)| {
+            let spec = ConvSpec { in_channels, out_channels, kernel: 3, stride: 1, padding };
+            let work = spec.weight_len() * n * h * w;
+            (work < 6_000_000).then_some(Case { spec, size: [n, h, w], halo, seed })
+        },
+    )
+}
+
 /// Forward and backward against the formula, with the input in a slice of a wider buffer full of NaN.
 fn check(case: &Case, planar: bool) {
     let Case { spec, size: [n, h, w], halo, seed } = *case;
@@ -56,8 +70,9 @@ fn check(case: &Case, planar: bool) {
     let out_shape = out_shape.within(1, out_shape.blocks() + 2);
     let single_weights = single(&weights);
 
-    for isa in Isa::available() {
-        let context = Context::new(isa);
+    let contexts = Isa::available().into_iter().map(Context::new);
+    for context in contexts.flat_map(|context| [Context { winograd: false, ..context.clone() }, context]) {
+        let isa = format!("{}, winograd {}", context.isa, context.winograd);
         let packed = PackedWeights::new(&context.arena, spec, planar, &single_weights, None);
         let mut buffer = vec![7.0; out_shape.len()];
         let mut sums = Sums::new(&out_shape);
@@ -104,6 +119,11 @@ proptest! {
 
     #[test]
     fn blocked_convolutions_equal_their_formula(case in cases(70)) {
+        check(&case, false);
+    }
+
+    #[test]
+    fn minimal_convolutions_equal_their_formula(case in minimal_cases()) {
         check(&case, false);
     }
 

@@ -82,6 +82,16 @@ fn more_weights_than_pixels() {
 }
 
 #[test]
+fn many_tiles() {
+    check([64, 80, 3, 1], [8, 30, 28], false);
+}
+
+#[test]
+fn more_weights_than_pixels_with_tiles() {
+    check([96, 112, 3, 1], [9, 16, 14], false);
+}
+
+#[test]
 fn a_strided_first_layer() {
     check([3, 32, 7, 2], [5, 30, 29], true);
 }

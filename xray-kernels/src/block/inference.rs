@@ -4,7 +4,7 @@
 use super::ConvBlock;
 use crate::batch_norm::Normalisation;
 use crate::context::Context;
-use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve};
+use crate::convolution::{Bands, ConvOutput, PackedWeights, convolve, convolve_pooled};
 use crate::nonlinearity::Nonlinearity;
 use crate::planes::ConvInput;
 use crate::shape::MapShape;
@@ -45,13 +45,19 @@ impl FoldedBlock {
     /// # Panics
     /// If a shape does not fit the block, or a slice its shape.
     pub fn forward(&self, context: &Context, input: ConvInput, (buffer, shape): (&mut [f32], MapShape)) {
+        self.block.check(&input, self.planar);
         let activation = self.block.activation;
         let relu = activation.function == Nonlinearity::Relu;
-        if !activation.pool && (relu || activation.function == Nonlinearity::Identity) {
-            let output = ConvOutput { buffer, shape, bias: Some(&self.bias), relu, sums: None };
-            return convolve(context, input, &self.weights, output);
+        // What the register tiles themselves can do.
+        if relu || activation.function == Nonlinearity::Identity {
+            let output = ConvOutput { buffer: &mut *buffer, shape, bias: Some(&self.bias), relu, sums: None };
+            if !activation.pool {
+                return convolve(context, input, &self.weights, output);
+            }
+            if convolve_pooled(context, input, &self.weights, output) {
+                return;
+            }
         }
-        self.block.check(&input, self.planar);
         let ones = vec![1.0; self.bias.len()];
         Bands::new(context, input, &self.weights).activate([&ones, &self.bias], activation, (buffer, shape));
     }

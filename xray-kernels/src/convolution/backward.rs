@@ -1,5 +1,4 @@
 //! Backward: weight gradient and input gradient of an image while the gradient of its output is in the cache.
-#![expect(unsafe_code, reason = "threads write disjoint images of one buffer")]
 
 use super::input_gradient::InputGradient;
 use super::pack::{TransposedWeights, WeightLayout};
@@ -7,10 +6,10 @@ use super::spec::ConvSpec;
 use super::taps::gradient_halo;
 use super::weight_gradient::{WeightGradient, run_range, runs_of_images};
 use super::weight_pass::WeightPass;
+use super::winograd::{self, MinimalWeightGradient, Source};
 use crate::context::Context;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::{GradientMap, MapShape};
-use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -45,49 +44,69 @@ impl Backward<'_> {
         let planes = Planes::new(self.context, self.input, spec.padding);
         let [rows, columns] = [spec.output_size(height), spec.output_size(width)];
         let gradient = MapShape::new(1, spec.out_channels, rows, columns, gradient_halo(spec, height, width));
-        let layout = WeightLayout::new(spec, matches!(self.input, ConvInput::Planar(..)));
-        let pass = WeightPass::new(self.context.isa, spec, &planes, &gradient);
-        let weights = WeightGradient { isa: self.context.isa, planes: &planes, pass, layout, gradient };
+        let planar = matches!(self.input, ConvInput::Planar(..));
+        let layout = WeightLayout::new(spec, planar);
         let input = target.map(|(transposed, map)| {
             map.check(self.input.size());
-            InputGradient::new(self.context.isa, spec, gradient, transposed, map)
+            InputGradient::new(self.context, spec, gradient, transposed, map)
         });
-        let work = Work { context: self.context, images, output, weights: &weights, input: input.as_ref() };
-        let runs = runs_of_images(images, layout.len(), gradient.image());
-        let mut parts = if runs == 1 { work.by_weights() } else { work.by_images(runs) };
-        layout.unpack_sum(&mut parts, grad_weights);
+        let (context, input) = (self.context, input.as_ref());
+        if !planar && winograd::applies_to_weight_gradient(context, spec, [rows, columns], images) {
+            let source = Source::of_planes(&planes, [height, width]);
+            let (padding, in_blocks) = (spec.padding, planes.blocks);
+            let weights = MinimalWeightGradient { context, source, padding, layout, in_blocks, gradient };
+            Work { context, images, output, gradient, weights: &weights, input }.run(grad_weights);
+        } else {
+            let pass = WeightPass::new(context.isa, spec, &planes, &gradient);
+            let weights = WeightGradient { isa: context.isa, planes: &planes, pass, layout, gradient };
+            Work { context, images, output, gradient, weights: &weights, input }.run(grad_weights);
+        }
     }
 }
 
-struct Work<'a, G> {
+/// How weight gradients are summed, in whatever order of weights suits.
+pub(super) trait WeightSums: Sync {
+    /// Floats of a sum.
+    fn len(&self) -> usize;
+    /// Adds some images, whose output gradients begin at `gradient[0]`, image after image, on this thread.
+    fn add(&self, images: Range<usize>, gradient: &[f32], sums: &mut [f32]);
+    /// Adds all images on the threads of the pool, each weight's image after image.
+    fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]);
+    /// Adds up sums that lie one behind the other, in their order, and puts the gradients in PyTorch's.
+    fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]);
+}
+
+struct Work<'a, G, W> {
     context: &'a Context,
     images: usize,
     output: &'a G,
-    weights: &'a WeightGradient<'a>,
+    /// The shape of the output's gradient, for one image.
+    gradient: MapShape,
+    weights: &'a W,
     input: Option<&'a InputGradient<'a>>,
 }
 
-impl<G: MapGradient> Work<'_, G> {
+impl<G: MapGradient, W: WeightSums> Work<'_, G, W> {
+    fn run(&self, grad_weights: &mut [f32]) {
+        let runs = runs_of_images(self.images, self.weights.len(), self.gradient.image());
+        let mut parts = if runs == 1 { self.by_weights() } else { self.by_images(runs) };
+        self.weights.finish(&mut parts, grad_weights);
+    }
+
     /// Threads take runs of images; each run has its own sum of weight gradients.
     fn by_images(&self, runs: usize) -> crate::arena::ArenaBuffer {
-        let mut sums = self.context.arena.take(runs * self.weights.layout.len());
-        sums.par_chunks_mut(self.weights.layout.len()).enumerate().for_each(|(run, sum)| {
+        let mut sums = self.context.arena.take(runs * self.weights.len());
+        sums.par_chunks_mut(self.weights.len()).enumerate().for_each(|(run, sum)| {
             sum.fill(0.0);
-            let sum = Shared::new(sum);
             let images = run_range(self.images, runs, run);
             // All weights and their gradients pass by once per group: it should outweigh them.
-            let floats = CACHE.max(self.weights.layout.len());
-            let group = (floats / self.weights.gradient.image()).clamp(1, images.len());
-            let mut gradient = self.context.arena.take(group * self.weights.gradient.image());
+            let floats = CACHE.max(self.weights.len());
+            let group = (floats / self.gradient.image()).clamp(1, images.len());
+            let mut gradient = self.context.arena.take(group * self.gradient.image());
             for start in images.clone().step_by(group) {
                 let images = start..(start + group).min(images.end);
                 self.write_gradients(images.clone(), &mut gradient);
-                for tile in 0..self.weights.tiles() {
-                    for in_block in 0..self.weights.planes.blocks {
-                        // SAFETY: the sum is this task's.
-                        unsafe { self.weights.add(images.clone(), &gradient, [tile, in_block], sum) };
-                    }
-                }
+                self.weights.add(images.clone(), &gradient, sum);
                 if let Some(input) = self.input {
                     input.add(images, &gradient);
                 }
@@ -98,18 +117,13 @@ impl<G: MapGradient> Work<'_, G> {
 
     /// The gradients of all images first; then threads take blocks of weights, each over all images in order.
     fn by_weights(&self) -> crate::arena::ArenaBuffer {
-        let image = self.weights.gradient.image();
+        let image = self.gradient.image();
         let mut gradient = self.context.arena.take(self.images * image);
         gradient.par_chunks_mut(image).enumerate().for_each(|(number, to)| {
             self.write_gradients(number..number + 1, to);
         });
-        let mut sum = self.context.arena.zeroed(self.weights.layout.len());
-        let (shared, in_blocks) = (Shared::new(&mut sum), self.weights.planes.blocks);
-        (0..self.weights.tiles() * in_blocks).into_par_iter().for_each(|number| {
-            let place = [number / in_blocks, number % in_blocks];
-            // SAFETY: each tile belongs to one task.
-            unsafe { self.weights.add(0..self.images, &gradient, place, shared) };
-        });
+        let mut sum = self.context.arena.zeroed(self.weights.len());
+        self.weights.add_all(self.images, &gradient, &mut sum);
         if let Some(input) = self.input {
             input.add_all(self.images, &gradient);
         }
@@ -117,7 +131,7 @@ impl<G: MapGradient> Work<'_, G> {
     }
 
     fn write_gradients(&self, images: Range<usize>, gradient: &mut [f32]) {
-        let shape = &self.weights.gradient;
+        let shape = &self.gradient;
         for (image, to) in images.zip(gradient.chunks_mut(shape.image())) {
             self.output.write(image, shape, to);
         }

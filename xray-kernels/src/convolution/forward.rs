@@ -5,6 +5,7 @@ use super::pack::{PackedWeights, WeightLayout};
 use super::pass::{Pass, Target};
 use super::taps::forward_taps;
 use super::tile::limits;
+use super::winograd::{self, Epilogue, MinimalConvolution, Source};
 use crate::batch_norm::Sums;
 use crate::context::Context;
 use crate::halo::clear_halo;
@@ -48,7 +49,75 @@ pub fn convolve(context: &Context, input: ConvInput, weights: &PackedWeights, ou
     assert!(output.sums.as_ref().is_none_or(|sums| sums.fits(&shape)), "sums for another shape");
 
     let planes = Planes::new(context, input, spec.padding);
+    if !weights.planar && winograd::applies(context, spec, [shape.height, shape.width]) {
+        return minimal(context, &planes, weights, output, [height, width], false);
+    }
     Forward { context, planes: &planes, weights, pass: forward_pass(weights, &planes, &shape) }.run(output);
+}
+
+/// As [`convolve`], with 2 x 2 max pooling behind it, where that can be done before anything is written: otherwise
+/// nothing happens, and false is returned.
+pub(crate) fn convolve_pooled(
+    context: &Context,
+    input: ConvInput,
+    weights: &PackedWeights,
+    output: ConvOutput,
+) -> bool {
+    let spec = &weights.spec;
+    let [images, channels, height, width] = input.size();
+    let size = [height, width].map(|size| spec.output_size(size));
+    if weights.planar || !winograd::applies(context, spec, size) {
+        return false;
+    }
+    let expected = [images, spec.out_channels, size[0] / 2, size[1] / 2];
+    assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
+    assert_eq!(output.shape.size(), expected, "the pooled output of {spec:?}");
+    assert!(matches!(input, ConvInput::Map(..)), "packed for another kind of input");
+    output.shape.check(output.buffer, "the output");
+    assert!(
+        output.bias.is_none_or(|bias| bias.len() == output.shape.blocks() * LANES) && output.sums.is_none(),
+        "a bias per lane and no sums"
+    );
+    let planes = Planes::new(context, input, spec.padding);
+    minimal(context, &planes, weights, output, [height, width], true);
+    true
+}
+
+/// A convolution at the points of module `winograd`.
+fn minimal(
+    context: &Context,
+    planes: &Planes,
+    weights: &PackedWeights,
+    output: ConvOutput,
+    input_size: [usize; 2],
+    pool: bool,
+) {
+    let ConvOutput { buffer, shape, bias, relu, sums } = output;
+    let spec = &weights.spec;
+    let size = input_size.map(|size| spec.output_size(size));
+    let strips = winograd::strips(size[0]);
+    let strip_sums = shape.blocks() * 2 * LANES;
+    let mut partial = sums.as_ref().map(|_| context.arena.take(shape.images * strips * strip_sums));
+    let epilogue = Epilogue {
+        bias,
+        relu,
+        pool,
+        accumulate: false,
+        halo: true,
+        sums: partial.as_mut().map(|partial| Shared::new(partial)),
+    };
+    let points = (weights.points(context), planes.blocks);
+    let map = (Shared::new(buffer), shape);
+    let convolution = MinimalConvolution::new(context, spec.padding, points, map, size, epilogue);
+    convolution.run_all(Source::of_planes(planes, input_size), shape.images);
+    if let (Some(sums), Some(partial)) = (sums, partial) {
+        let totals = sums.start().chunks_mut(strip_sums);
+        for (total, image) in totals.zip(partial.chunks(strips * strip_sums)) {
+            for strip in image.chunks(strip_sums) {
+                total.iter_mut().zip(strip).for_each(|(total, &sum)| *total += f64::from(sum));
+            }
+        }
+    }
 }
 
 /// The inner loops of a forward pass that writes maps of the given shape.

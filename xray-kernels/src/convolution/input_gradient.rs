@@ -7,6 +7,8 @@ use super::pass::{Pass, Target};
 use super::spec::ConvSpec;
 use super::taps::parities;
 use super::tile::limits;
+use super::winograd::{self, Epilogue, MinimalConvolution, Source};
+use crate::context::Context;
 use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::{GradientMap, MapShape};
@@ -16,7 +18,58 @@ use std::ops::Range;
 use std::ptr;
 
 /// Writes or adds the input gradients of images.
-pub(super) struct InputGradient<'a> {
+pub(super) enum InputGradient<'a> {
+    Direct(DirectGradient<'a>),
+    Minimal(MinimalConvolution<'a>, MapShape),
+}
+
+impl<'a> InputGradient<'a> {
+    /// For a map that has the input's size. `gradient` is the shape of the output's, as the caller holds it.
+    pub(super) fn new(
+        context: &'a Context,
+        spec: &ConvSpec,
+        gradient: MapShape,
+        weights: &'a TransposedWeights,
+        map: GradientMap<'a>,
+    ) -> Self {
+        assert_eq!(weights.spec, *spec, "weights of another convolution");
+        if !winograd::applies(context, spec, [gradient.height, gradient.width]) {
+            return Self::Direct(DirectGradient::new(context.isa, spec, gradient, weights, map));
+        }
+        let epilogue = Epilogue {
+            bias: None,
+            relu: false,
+            pool: false,
+            accumulate: map.accumulate,
+            halo: false,
+            sums: None,
+        };
+        let (points, size) =
+            ((weights.points(context), gradient.blocks()), [map.shape.height, map.shape.width]);
+        let map = (Shared::new(map.buffer), map.shape);
+        let padding = spec.kernel - 1 - spec.padding;
+        Self::Minimal(MinimalConvolution::new(context, padding, points, map, size, epilogue), gradient)
+    }
+
+    /// Those of some images, whose output gradients begin at `gradient[0]`.
+    pub(super) fn add(&self, images: Range<usize>, gradient: &[f32]) {
+        match self {
+            Self::Direct(direct) => direct.add(images, gradient),
+            Self::Minimal(minimal, shape) => minimal.run_images(Source::of_map(gradient, shape), images),
+        }
+    }
+
+    /// Those of all images, on the threads of the pool.
+    pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
+        match self {
+            Self::Direct(direct) => direct.add_all(images, gradient),
+            Self::Minimal(minimal, shape) => minimal.run_all(Source::of_map(gradient, shape), images),
+        }
+    }
+}
+
+/// The register tiles of the forward pass.
+pub(super) struct DirectGradient<'a> {
     isa: Isa,
     /// The shape of the output's gradient, as the caller holds it.
     gradient: MapShape,
@@ -28,16 +81,14 @@ pub(super) struct InputGradient<'a> {
     accumulate: bool,
 }
 
-impl<'a> InputGradient<'a> {
-    /// For a map that has the input's size.
-    pub(super) fn new(
+impl<'a> DirectGradient<'a> {
+    fn new(
         isa: Isa,
         spec: &ConvSpec,
         gradient: MapShape,
         weights: &'a TransposedWeights,
         map: GradientMap<'a>,
     ) -> Self {
-        assert_eq!(weights.spec, *spec, "weights of another convolution");
         Self {
             isa,
             gradient,
@@ -49,14 +100,12 @@ impl<'a> InputGradient<'a> {
         }
     }
 
-    /// Those of some images, whose output gradients begin at `gradient[0]`.
-    pub(super) fn add(&self, images: Range<usize>, gradient: &[f32]) {
+    fn add(&self, images: Range<usize>, gradient: &[f32]) {
         let columns = 0..self.tiles();
         self.part(Part { images: 0..images.len(), columns, rows: 0..1 }, images.start, gradient);
     }
 
-    /// Those of all images, on the threads of the pool.
-    pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
+    fn add_all(&self, images: usize, gradient: &[f32]) {
         let weights = self.weights.len() / self.tiles();
         let split = Split::new(images, self.gradient.image(), weights, self.tiles(), 1);
         split.for_each(|part| self.part(part, 0, gradient));

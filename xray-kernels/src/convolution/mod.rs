@@ -1,6 +1,7 @@
-//! Direct convolutions on blocked maps, without a matrix of columns.
+//! Convolutions on blocked maps, without a matrix of columns: direct ones, and in module `winograd` those of 3 x 3
+//! kernels with fewer multiplications.
 //!
-//! Every forward pass and every input gradient is one thing, a [`pass::Pass`]: register tiles of pixels by
+//! Every direct forward pass and every input gradient is one thing, a [`pass::Pass`]: register tiles of pixels by
 //! output channels, each the sum over input blocks and a list of taps. What differs is the list and the steps.
 
 mod backward;
@@ -16,9 +17,11 @@ mod tile;
 mod weight_gradient;
 mod weight_pass;
 mod weight_tile;
+mod winograd;
 
 pub(crate) use backward::{Backward, MapGradient};
 pub(crate) use bands::Bands;
+pub(crate) use forward::convolve_pooled;
 pub use forward::{ConvOutput, convolve};
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};

@@ -2,7 +2,9 @@
 
 use super::spec::ConvSpec;
 use super::taps::parities;
+use super::winograd::PointWeights;
 use crate::arena::{Arena, ArenaBuffer};
+use crate::context::Context;
 use crate::lanes::LANES;
 use rayon::prelude::*;
 
@@ -13,6 +15,7 @@ pub struct PackedWeights {
     pub(super) spec: ConvSpec,
     pub(super) planar: bool,
     pub(super) data: ArenaBuffer,
+    points: PointWeights,
 }
 
 impl PackedWeights {
@@ -36,7 +39,12 @@ impl PackedWeights {
                 }
             }
         });
-        Self { spec, planar, data }
+        Self { spec, planar, data, points: PointWeights::default() }
+    }
+
+    /// The weights at their points, for module `winograd`.
+    pub(super) fn points(&self, context: &Context) -> &[f32] {
+        self.points.of(context, &self.data, self.spec.in_channels.div_ceil(LANES), false)
     }
 }
 
@@ -130,6 +138,7 @@ impl WeightLayout {
 pub struct TransposedWeights {
     pub(super) spec: ConvSpec,
     pub(super) data: ArenaBuffer,
+    points: PointWeights,
 }
 
 impl TransposedWeights {
@@ -163,7 +172,13 @@ impl TransposedWeights {
                 }
             });
         }
-        Self { spec, data }
+        Self { spec, data, points: PointWeights::default() }
+    }
+
+    /// The weights at their points, for module `winograd`: a stride of 1 has one pair of parities, and its taps run
+    /// from the bottom right.
+    pub(super) fn points(&self, context: &Context) -> &[f32] {
+        self.points.of(context, &self.data, self.spec.out_channels.div_ceil(LANES), true)
     }
 }
 

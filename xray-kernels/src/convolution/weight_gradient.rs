@@ -1,12 +1,14 @@
 //! The weight gradient of a batch, with sums whose order depends on shapes alone.
 #![expect(unsafe_code, reason = "threads write disjoint blocks of one buffer")]
 
+use super::backward::WeightSums;
 use super::pack::WeightLayout;
 use super::weight_pass::{WeightPass, WeightTarget, tile_blocks};
 use crate::isa::Isa;
 use crate::planes::Planes;
 use crate::shape::MapShape;
 use crate::shared::Shared;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Adds products into a packed gradient.
@@ -21,7 +23,7 @@ pub(super) struct WeightGradient<'a> {
 
 impl WeightGradient<'_> {
     /// Tiles of output blocks.
-    pub(super) fn tiles(&self) -> usize {
+    fn tiles(&self) -> usize {
         self.gradient.blocks().div_ceil(tile_blocks(self.isa))
     }
 
@@ -30,7 +32,7 @@ impl WeightGradient<'_> {
     ///
     /// # Safety
     /// Nobody else uses this tile of `weights`, which has the packed length, meanwhile.
-    pub(super) unsafe fn add(
+    unsafe fn add_tile(
         &self,
         images: Range<usize>,
         gradient: &[f32],
@@ -52,6 +54,35 @@ impl WeightGradient<'_> {
             // SAFETY: the planes have the shapes that the pass was made for; the tile is the caller's.
             unsafe { self.pass.run(&run) };
         }
+    }
+}
+
+impl WeightSums for WeightGradient<'_> {
+    fn len(&self) -> usize {
+        self.layout.len()
+    }
+
+    fn add(&self, images: Range<usize>, gradient: &[f32], sums: &mut [f32]) {
+        let sums = Shared::new(sums);
+        for tile in 0..self.tiles() {
+            for in_block in 0..self.planes.blocks {
+                // SAFETY: the sums are this call's.
+                unsafe { self.add_tile(images.clone(), gradient, [tile, in_block], sums) };
+            }
+        }
+    }
+
+    fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]) {
+        let (shared, in_blocks) = (Shared::new(sums), self.planes.blocks);
+        (0..self.tiles() * in_blocks).into_par_iter().for_each(|number| {
+            let place = [number / in_blocks, number % in_blocks];
+            // SAFETY: each tile belongs to one task.
+            unsafe { self.add_tile(0..images, gradient, place, shared) };
+        });
+    }
+
+    fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]) {
+        self.layout.unpack_sum(parts, grad_weights);
     }
 }
 

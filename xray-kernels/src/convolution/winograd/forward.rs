@@ -1,0 +1,186 @@
+//! Groups of tiles from planes to a map: a forward pass, or an input gradient.
+#![expect(unsafe_code, reason = "threads write disjoint strips and blocks of one buffer")]
+
+use super::super::tile::limits;
+use super::input::{InputStrip, InputTransform};
+use super::output::{OutputStrip, OutputTransform};
+use super::products::{Points, Products};
+use super::source::Source;
+use super::{Grid, PATCH, POINTS, TILE};
+use crate::context::Context;
+use crate::halo::clear_halo;
+use crate::isa::Form;
+use crate::lanes::LANES;
+use crate::shape::MapShape;
+use crate::shared::Shared;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::ptr;
+
+/// Floats of a group's points, of its input channels and of the output channels at hand: they should stay in the
+/// second cache.
+const GROUP: usize = 112 * 1024;
+/// Fewer tiles than this would not be worth the way of the weights through the caches.
+const FEWEST: usize = 32;
+
+/// What happens to outputs before they are written.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Epilogue<'a> {
+    /// `[blocks * 16]`.
+    pub(in super::super) bias: Option<&'a [f32]>,
+    pub(in super::super) relu: bool,
+    /// 2 x 2 max pooling; the map is the pooled one.
+    pub(in super::super) pool: bool,
+    /// Whether outputs are added to what the map holds.
+    pub(in super::super) accumulate: bool,
+    /// Whether the map's halo becomes zero.
+    pub(in super::super) halo: bool,
+    /// Sums of each strip, `[images][strips][blocks][2][16]`.
+    pub(in super::super) sums: Option<Shared<'a, f32>>,
+}
+
+/// A convolution over whole images.
+pub(in super::super) struct MinimalConvolution<'a> {
+    context: &'a Context,
+    padding: usize,
+    products: Products<'a>,
+    grid: Grid,
+    map: Shared<'a, f32>,
+    shape: MapShape,
+    epilogue: Epilogue<'a>,
+    output: Form<OutputStrip>,
+    /// Strips of a group.
+    group: usize,
+}
+
+impl<'a> MinimalConvolution<'a> {
+    /// With `weights` at their points, from `in_blocks` blocks to a map of the given shape.
+    pub(in super::super) fn new(
+        context: &'a Context,
+        padding: usize,
+        (weights, in_blocks): (&'a [f32], usize),
+        (map, shape): (Shared<'a, f32>, MapShape),
+        [height, width]: [usize; 2],
+        epilogue: Epilogue<'a>,
+    ) -> Self {
+        let isa = context.isa;
+        let grid = Grid::new(height, width);
+        let output = if epilogue.pool {
+            isa.form::<OutputTransform<true>>()
+        } else {
+            isa.form::<OutputTransform<false>>()
+        };
+        let lanes = (in_blocks + limits(isa).1) * LANES;
+        let group = (GROUP / (POINTS * lanes)).max(FEWEST).div_ceil(grid.columns);
+        let products = Products { isa, weights, in_blocks };
+        Self { context, padding, products, grid, map, shape, epilogue, output, group }
+    }
+
+    fn tiles_of_blocks(&self) -> usize {
+        self.shape.blocks().div_ceil(limits(self.context.isa).1)
+    }
+
+    /// All images, on the threads of the pool.
+    pub(in super::super) fn run_all(&self, source: Source, images: usize) {
+        let (strips, columns) = (images * self.grid.strips, self.tiles_of_blocks());
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { 4 * threads };
+        let group = self.group.min(strips.div_ceil(wanted).max(FEWEST.div_ceil(2 * self.grid.columns)));
+        let groups = strips.div_ceil(group);
+        // Each part of the output channels transforms the inputs again, so no more of them than it takes.
+        let parts = wanted.div_ceil(2 * groups).min(columns);
+        (0..groups * parts).into_par_iter().for_each(|number| {
+            let (first, part) = (number / parts * group, number % parts);
+            let columns = columns * part / parts..columns * (part + 1) / parts;
+            self.part(source, first..(first + group).min(strips), columns, 0);
+        });
+    }
+
+    /// Images whose planes begin at the source's first, on this thread.
+    pub(in super::super) fn run_images(&self, source: Source, images: Range<usize>) {
+        self.part(source, 0..images.len() * self.grid.strips, 0..self.tiles_of_blocks(), images.start);
+    }
+
+    fn part(&self, source: Source, strips: Range<usize>, columns: Range<usize>, first_image: usize) {
+        let most = limits(self.context.isa).1;
+        let group = self.group.min(strips.len());
+        let tiles = group * self.grid.columns;
+        let inputs = Points { blocks: self.products.in_blocks, count: POINTS, tiles };
+        let outputs = Points { blocks: most.min(self.shape.blocks()), count: POINTS, tiles };
+        let patch = PATCH * (self.grid.columns * TILE + 2) * LANES;
+        let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + patch);
+        let (from, rest) = scratch.split_at_mut(inputs.len());
+        let (to, patch) = rest.split_at_mut(outputs.len());
+        for start in strips.clone().step_by(group) {
+            let strips = start..(start + group).min(strips.end);
+            let tiles = strips.len() * self.grid.columns;
+            let inputs = Points { tiles, ..inputs };
+            self.transform(source, strips.clone(), (from, inputs), patch);
+            for column in columns.clone() {
+                let first = column * most;
+                let blocks = most.min(self.shape.blocks() - first);
+                let outputs = Points { blocks, tiles, ..outputs };
+                self.products.run(first, (from, inputs), (to, outputs));
+                self.write(strips.clone(), first, (to, outputs), first_image);
+            }
+        }
+    }
+
+    /// Inputs of some strips to their points.
+    fn transform(&self, source: Source, strips: Range<usize>, to: (&mut [f32], Points), patch: &mut [f32]) {
+        let (to, points) = to;
+        assert!(to.len() >= points.len(), "room for all points");
+        let form = self.context.isa.form::<InputTransform<PATCH, 0>>();
+        let size = [PATCH, self.grid.columns * TILE + 2];
+        for block in 0..points.blocks {
+            for (number, strip) in strips.clone().enumerate() {
+                let (image, y) = (strip / self.grid.strips, strip % self.grid.strips * TILE);
+                let strip = source.strip([image, block], y, self.padding, size, patch);
+                let strip = InputStrip {
+                    from: strip.first,
+                    row: strip.row,
+                    tiles: self.grid.columns,
+                    to: to[points.offset(block, number * self.grid.columns)..].as_mut_ptr(),
+                    tile: LANES,
+                    point: points.point(),
+                };
+                // SAFETY: the source vouches for the strip; the points have room for all tiles of all blocks.
+                unsafe { form(&strip) };
+            }
+        }
+    }
+
+    /// Points of some blocks of the output to the map.
+    fn write(&self, strips: Range<usize>, first: usize, from: (&[f32], Points), first_image: usize) {
+        let (from, points) = from;
+        assert!(from.len() >= points.len(), "all points are there");
+        let Epilogue { bias, relu, pool, accumulate, halo, sums } = self.epilogue;
+        let size = if pool { TILE / 2 } else { TILE };
+        for (number, strip) in strips.enumerate() {
+            let (image, strip) = (first_image + strip / self.grid.strips, strip % self.grid.strips);
+            if halo && strip == 0 {
+                // SAFETY: the halo of an image's blocks belongs to whoever writes its first strip.
+                unsafe { clear_halo(self.map, &self.shape, image, first..first + points.blocks) };
+            }
+            let y = (strip * size).min(self.shape.height);
+            for block in 0..points.blocks {
+                let place = (image * self.grid.strips + strip) * self.shape.blocks() + first + block;
+                let strip = OutputStrip {
+                    from: from[points.offset(block, number * self.grid.columns)..].as_ptr(),
+                    point: points.point(),
+                    tiles: self.grid.columns,
+                    to: self.map.at(self.shape.offset(image, first + block, y, 0)),
+                    row: self.shape.row(),
+                    rows: size.min(self.shape.height - y),
+                    columns: self.shape.width,
+                    bias: bias.map_or(ptr::null(), |bias| bias[(first + block) * LANES..].as_ptr()),
+                    relu,
+                    accumulate,
+                    sums: sums.map_or(ptr::null_mut(), |sums| sums.at(place * 2 * LANES)),
+                };
+                // SAFETY: strips and blocks of the map belong to one part each, and so do their sums.
+                unsafe { (self.output)(&strip) };
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Weights at their 36 points, made of those packed for the direct convolution.
+#![expect(unsafe_code, reason = "vector instructions and pointers")]
+
+use super::{PATCH, POINTS, transform};
+use crate::arena::ArenaBuffer;
+use crate::context::Context;
+use crate::lanes::{Kernel, LANES, Lanes};
+use rayon::prelude::*;
+use std::sync::OnceLock;
+
+/// Weights at their points `[block][point][in lanes][16]`, with a vector of nothing after each point; made when they
+/// are first asked for, because whether they are depends on the map.
+#[derive(Debug, Default)]
+pub(in super::super) struct PointWeights {
+    made: OnceLock<ArenaBuffer>,
+}
+
+impl PointWeights {
+    /// Of `packed` weights `[block][in block][3][3][16 in][16]`, always the same; with the kernel turned over where
+    /// `flipped` says so.
+    pub(in super::super) fn of(
+        &self,
+        context: &Context,
+        packed: &[f32],
+        in_blocks: usize,
+        flipped: bool,
+    ) -> &[f32] {
+        if self.made.get().is_none() {
+            // Not inside `get_or_init`: while this thread waits there for its tasks it may take up another one that
+            // asks for the same weights, and would wait for itself. Two threads may make the same, and one is kept.
+            _ = self.made.set(point_weights(context, packed, in_blocks, flipped));
+        }
+        self.made.get().expect("just made")
+    }
+}
+
+/// Floats between points; the surplus vector keeps points from sharing a place in the cache.
+pub(super) fn point(in_blocks: usize) -> usize {
+    (in_blocks * LANES + 1) * LANES
+}
+
+/// Some channels of one block.
+struct WeightTaps {
+    /// The first channel's first tap, and the floats to its next.
+    from: *const f32,
+    channels: usize,
+    /// Whether the kernel is turned over.
+    flipped: bool,
+    to: *mut f32,
+    point: usize,
+}
+
+struct WeightTransform;
+
+impl Kernel for WeightTransform {
+    type Arguments = WeightTaps;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(taps: &WeightTaps) {
+        // SAFETY: the caller's pointers are good for the channels' taps and points.
+        unsafe {
+            for channel in 0..taps.channels {
+                let mut columns = [[L::zero(); PATCH]; 3];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let mut values = [L::zero(); 3];
+                    for (y, value) in values.iter_mut().enumerate() {
+                        let place = if taps.flipped { 8 - (y * 3 + x) } else { y * 3 + x };
+                        *value = L::load(taps.from.add((place * LANES + channel) * LANES));
+                    }
+                    *column = transform::weights(values);
+                }
+                let [left, middle, right] = columns;
+                for y in 0..PATCH {
+                    let points = transform::weights([left[y], middle[y], right[y]]);
+                    let to = taps.to.add(y * PATCH * taps.point + channel * LANES);
+                    transform::store(points, to, taps.point);
+                }
+            }
+        }
+    }
+}
+
+fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: bool) -> ArenaBuffer {
+    let direct = in_blocks * 9 * LANES * LANES;
+    let point = point(in_blocks);
+    let mut data = context.arena.take(packed.len() / direct * POINTS * point);
+    let form = context.isa.form::<WeightTransform>();
+    data.par_chunks_mut(POINTS * point).zip(packed.par_chunks(direct)).for_each(|(to, from)| {
+        for in_block in 0..in_blocks {
+            let taps = WeightTaps {
+                from: from[in_block * 9 * LANES * LANES..].as_ptr(),
+                channels: LANES,
+                flipped,
+                to: to[in_block * LANES * LANES..].as_mut_ptr(),
+                point,
+            };
+            // SAFETY: both blocks have the lengths of the chunks.
+            unsafe { form(&taps) };
+        }
+    });
+    data
+}
