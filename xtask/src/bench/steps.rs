@@ -86,9 +86,11 @@ struct Case {
 }
 
 impl Case {
-    const ALL: [Case; 2] = [
+    const ALL: [Case; 4] = [
         Case { model: "small-cnn", peers_model: "small", size: "128", batch: "32", repeats: "8" },
         Case { model: "small-cnn", peers_model: "small", size: "224", batch: "32", repeats: "6" },
+        Case { model: "resnet-18", peers_model: "resnet18", size: "224", batch: "16", repeats: "6" },
+        Case { model: "densenet-121", peers_model: "densenet121", size: "224", batch: "8", repeats: "6" },
     ];
 
     fn is_small(&self) -> bool {
