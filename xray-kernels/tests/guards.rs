@@ -101,7 +101,7 @@ fn blocks_stay_inside() {
     for isa in Isa::available() {
         // Miri looks at every access, a thousand times slower.
         let shapes: &[_] = if cfg!(miri) {
-            &[(1, 1, 1, 1, [1, 2, 2]), (17, 2, 3, 1, [2, 5, 3]), (2, 17, 3, 2, [1, 6, 4])]
+            &[(2, 17, 3, 2, [1, 5, 4]), (16, 16, 3, 1, [1, 6, 6])]
         } else {
             &[
                 (1, 1, 1, 1, [1, 2, 2]),
@@ -115,9 +115,9 @@ fn blocks_stay_inside() {
         };
         for &(in_channels, out_channels, kernel, stride, size) in shapes {
             let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
-            for (function, pool) in
-                [(Nonlinearity::Identity, false), (Nonlinearity::Relu, true), (Nonlinearity::Silu, false)]
-            {
+            let activations =
+                [(Nonlinearity::Relu, true), (Nonlinearity::Identity, false), (Nonlinearity::Silu, false)];
+            for (function, pool) in activations.into_iter().take(if cfg!(miri) { 1 } else { 3 }) {
                 let activation = Activation { function, pool };
                 block_stays_inside(isa, conv, size, activation, false);
                 block_stays_inside(isa, conv, size, activation, true);

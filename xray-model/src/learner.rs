@@ -7,9 +7,9 @@ use crate::backend::{Backend, DeviceInfo};
 use crate::initialise::initialise;
 use crate::layers::Maps;
 use crate::losses::Targets;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Rates};
 use crate::weights::{weights_of, with_weights};
-use crate::{Loss, ModelConfig, OptimizerConfig, Result, StateDict};
+use crate::{Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -89,6 +89,7 @@ pub struct Learner {
     info: DeviceInfo,
     channels: usize,
     steps: u64,
+    backbone_rate: f64,
 }
 
 impl Learner {
@@ -99,7 +100,7 @@ impl Learner {
         let network = Network::new(&config.model, config.prevalence.len(), &device)?;
         let mut weights = weights_of(&network);
         initialise(&mut weights, &network.initialisation(), seed);
-        if let Some(bias) = weights.tensors.get_mut(network.output_bias()) {
+        if let Some(bias) = weights.tensors.get_mut(&format!("{}.bias", network.head())) {
             bias.values = config.prevalence.iter().map(|&share| log_odds(share)).collect();
         }
         let network = with_weights(network, &weights)?;
@@ -114,7 +115,26 @@ impl Learner {
             info,
             channels: config.model.channels,
             steps: 0,
+            backbone_rate: 1.0,
         })
+    }
+
+    /// Takes up weights that others trained, such as [`read_weights`](crate::read_weights) found. The moving average
+    /// begins with them.
+    pub fn import(&mut self, found: StateDict, options: ImportOptions) -> Result<Import> {
+        let fresh = weights_of(&self.network.valid());
+        let import = Import::new(&fresh, self.network.head(), found, options)?;
+        self.network = with_weights(self.network.clone(), &import.weights)?;
+        if let Some(average) = &mut self.average {
+            average.weights = import.weights.clone();
+        }
+        Ok(import)
+    }
+
+    /// The learning rate of all layers but the last, as a part of the last one's, from the next step on. At 0 they are
+    /// frozen: they compute as in inference, and neither weights nor batch norm's statistics change.
+    pub fn set_backbone_rate(&mut self, factor: f64) {
+        self.backbone_rate = factor;
     }
 
     /// The device that was opened.
@@ -131,7 +151,13 @@ impl Learner {
 
     /// Logits and loss of a batch, in training mode.
     pub fn forward(&self, batch: &Batch<'_>) -> Pass {
-        let logits = self.network.forward(self.images(batch.images, batch.size));
+        let logits = if self.backbone_rate == 0.0 {
+            let inner = self.device.clone().inner();
+            let images = images(batch.images, batch.size, self.channels, &inner, self.info.backend);
+            self.network.classify(Tensor::from_inner(self.network.valid().features(images)))
+        } else {
+            self.network.forward(self.images(batch.images, batch.size))
+        };
         let targets = Targets::new(batch.labels, &self.positive_weights, &self.device);
         let loss = self.loss.mean(logits.clone(), &targets);
         let value = loss.clone().into_scalar::<f32>();
@@ -150,7 +176,12 @@ impl Learner {
     /// One optimizer step; returns the gradients' global norm before clipping.
     pub fn step(&mut self, gradients: Gradients, learning_rate: f64) -> f32 {
         let network = self.network.clone();
-        let (network, norm) = self.optimizer.step(network, gradients.0, learning_rate);
+        let rates = Rates {
+            head: network.head(),
+            head_rate: learning_rate,
+            backbone_rate: learning_rate * self.backbone_rate,
+        };
+        let (network, norm) = self.optimizer.step(network, gradients.0, &rates);
         self.network = network;
         self.steps += 1;
         if let Some(average) = &mut self.average {

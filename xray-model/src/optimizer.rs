@@ -74,6 +74,22 @@ struct Moments {
     mean_square: Option<Tensor<1>>,
 }
 
+/// Learning rates of a step.
+pub(crate) struct Rates {
+    /// The name of the last layer.
+    pub(crate) head: &'static str,
+    pub(crate) head_rate: f64,
+    /// Of all other layers.
+    pub(crate) backbone_rate: f64,
+}
+
+impl Rates {
+    fn of(&self, parameter: &str) -> f64 {
+        let in_head = parameter.strip_prefix(self.head).is_some_and(|rest| rest.starts_with('.'));
+        if in_head { self.head_rate } else { self.backbone_rate }
+    }
+}
+
 /// How far a parameter goes.
 struct StepSize {
     learning_rate: f64,
@@ -94,7 +110,7 @@ impl Optimizer {
         &mut self,
         network: Network,
         mut gradients: Gradients,
-        learning_rate: f64,
+        rates: &Rates,
     ) -> (Network, f32) {
         let norm = global_norm(&network, &gradients, self.on_cpu);
         let clip = self.config.clip_norm;
@@ -104,7 +120,7 @@ impl Optimizer {
         let stepped = network.map(&mut Step {
             optimizer: self,
             gradients: &mut gradients,
-            learning_rate,
+            rates,
             scale,
             place,
         });
@@ -240,7 +256,7 @@ fn blend(old: Option<Tensor<1>>, new: Tensor<1>, kept: f64) -> Tensor<1> {
 struct Step<'a> {
     optimizer: &'a mut Optimizer,
     gradients: &'a mut Gradients,
-    learning_rate: f64,
+    rates: &'a Rates,
     scale: f32,
     place: Place,
 }
@@ -261,7 +277,7 @@ impl ModuleMapper for Step<'_> {
             let (name, value) = (self.place.name(), old.inner().reshape([-1]));
             // Kernels and matrices decay; biases and batch norm do not.
             let decay = if D > 1 { f64::from(self.optimizer.config.weight_decay) } else { 0.0 };
-            let step = StepSize { learning_rate: self.learning_rate, scale: self.scale, decay };
+            let step = StepSize { learning_rate: self.rates.of(&name), scale: self.scale, decay };
             let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), &step);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })

@@ -126,9 +126,14 @@ fn sampled(values: &[f32]) -> impl Iterator<Item = f32> {
 }
 
 /// The narrow ResNet-50 magnifies rounding: PyTorch's own gradients in single precision leave those in double precision
-/// by 1.7e-4, and its losses by more.
-fn tolerance(architecture: Architecture) -> f32 {
-    if architecture == Architecture::ResNet50 { 1e-3 } else { 1e-4 }
+/// by 1.7e-4, and its losses by more. In DenseNet-121 a gradient comes or goes where a value within rounding of zero
+/// stands before a ReLU, of which there are millions; Winograd's convolutions round twice as far as direct ones.
+fn tolerance(architecture: Architecture, backend: Backend) -> f32 {
+    match (architecture, backend) {
+        (Architecture::ResNet50, _) => 1e-3,
+        (Architecture::DenseNet121, Backend::Cpu) => 3e-4,
+        _ => 1e-4,
+    }
 }
 
 /// Everything of the first pass: names, logits, loss, gradients, running statistics.
@@ -153,7 +158,7 @@ fn check_first_pass(architecture: Architecture, backend: Backend) {
     let running: Vec<_> = running.flat_map(|(_, tensor)| sampled(&tensor.values)).collect();
     assert_close(&what("statistics"), &running, golden.values("statistics"), 1e-4);
 
-    let tolerance = tolerance(architecture);
+    let tolerance = tolerance(architecture, backend);
     // Plain descent at rate 1 moves each weight by its gradient.
     let gradients = learner.backward(pass);
     learner.step(gradients, 1.0);

@@ -1,6 +1,8 @@
 //! A run's configuration: one struct that composes those of the parts, and the checks that need no data.
 
+use crate::fine_tuning::FineTuning;
 use crate::schedule::{Schedule, TrainingConfig};
+use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct RunConfig {
     pub schedule: Schedule,
     /// How long, how often.
     pub training: TrainingConfig,
+    /// First weights from a file.
+    pub fine_tuning: FineTuning,
 }
 
 /// Which records a run trains on, and how they are read.
@@ -93,6 +97,7 @@ impl Default for RunConfig {
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             training: TrainingConfig::default(),
+            fine_tuning: FineTuning::default(),
         }
     }
 }
@@ -121,6 +126,9 @@ impl RunConfig {
         )?;
         let std = self.preprocessing.std;
         require(std > 0.0 && std.is_finite(), "preprocessing.std", std, "above 0")?;
+        let rate = self.fine_tuning.backbone_rate;
+        require(rate >= 0.0 && rate.is_finite(), "fine_tuning.backbone_rate", rate, "at least 0")?;
+        self.fine_tuning.check()?;
         self.max_time()?;
         self.checkpoint_time()?;
         self.augmentation.validate().map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))
@@ -152,6 +160,11 @@ fn require(holds: bool, key: &str, value: impl std::fmt::Display, expected: &str
     } else {
         Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}")))
     }
+}
+
+/// A length of training such as `1 epochs`.
+pub fn duration_of_training(key: &str, text: &str) -> Result<Span, Failure> {
+    text.parse().map_err(|problem| Failure::new(Exit::Usage, format!("{key}: {problem}")))
 }
 
 /// A time such as `90s`, `10m` or `1h 30m`.

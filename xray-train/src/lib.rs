@@ -18,6 +18,7 @@ pub mod environment;
 pub mod eval;
 pub mod evaluate;
 pub mod events;
+pub mod fine_tuning;
 pub mod layers;
 pub mod observers;
 pub mod run;

@@ -290,7 +290,10 @@ impl<'a> Session<'a> {
                 learner.restore(&state, progress.step)?;
                 progress
             }
-            None => Progress::default(),
+            None => {
+                self.config.fine_tuning.begin(&mut learner, observer)?;
+                Progress::default()
+            }
         };
         let plan = self.plan(loader.batches_per_epoch() as u64, options)?;
         let mut trainer = Trainer {
@@ -315,6 +318,8 @@ impl<'a> Session<'a> {
         let steps = |span: crate::span::Span| span.steps(steps_per_epoch, training.batch_size);
         Ok(Plan {
             schedule: self.config.schedule.clone(),
+            frozen_steps: self.config.fine_tuning.frozen_steps(steps)?,
+            backbone_rate: self.config.fine_tuning.backbone_rate,
             total_steps: steps(training.duration),
             steps_per_epoch,
             evaluate_every: steps(training.evaluate_every),

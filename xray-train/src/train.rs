@@ -17,6 +17,10 @@ use xray_model::Learner;
 pub struct Plan {
     /// The learning rate.
     pub schedule: Schedule,
+    /// Steps at the beginning in which only the last layer learns.
+    pub frozen_steps: u64,
+    /// Afterwards, the learning rate of all other layers as a part of the last one's.
+    pub backbone_rate: f64,
     /// Steps to take in all.
     pub total_steps: u64,
     /// Steps of one pass over the training records.
@@ -124,6 +128,7 @@ impl Trainer<'_> {
             return Ok(());
         }
         let learning_rate = self.learning_rate();
+        self.learner.set_backbone_rate(self.backbone_rate());
         let clock = Instant::now();
         let view = xray_model::Batch { images: &batch.images, labels: &batch.labels, size: batch.size };
         let pass = self.learner.forward(&view);
@@ -147,6 +152,10 @@ impl Trainer<'_> {
 
     fn learning_rate(&self) -> f64 {
         self.plan.schedule.rate(self.progress.step - 1, self.plan.total_steps, self.progress.reductions)
+    }
+
+    fn backbone_rate(&self) -> f64 {
+        if self.progress.step <= self.plan.frozen_steps { 0.0 } else { self.plan.backbone_rate }
     }
 
     fn report(

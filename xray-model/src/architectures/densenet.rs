@@ -4,10 +4,10 @@
 
 use super::cost::Cost;
 use crate::initialise::{Draw, Initialisation};
-use crate::layers::{BatchNorm, ConvNorm, DenseBlock, Maps, Transition, class_maps};
+use crate::layers::{BatchNorm, ConvNorm, DenseBlock, Maps, Transition};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use xray_kernels::{Activation, Nonlinearity};
 
 /// The paper's growth rate: the features that each layer adds.
@@ -61,12 +61,14 @@ impl DenseNet {
         }
     }
 
-    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        self.classifier.forward(self.features.maps(images).global_average())
+    /// The last maps.
+    pub(crate) fn maps(&self, images: Maps) -> Maps {
+        self.features.maps(images)
     }
 
-    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        class_maps(&self.classifier, self.features.maps(images).into_nchw())
+    /// Makes logits of the maps' means.
+    pub(crate) fn classifier(&self) -> &Linear {
+        &self.classifier
     }
 
     /// For inference on the CPU; the weights must not change any more.

@@ -6,10 +6,10 @@ use super::cost::Cost;
 use super::mobilenet::scaled;
 use super::position;
 use crate::initialise::{Draw, Initialisation};
-use crate::layers::{ConvNorm, DepthwiseNorm, Maps, SqueezeExcitation, class_maps};
+use crate::layers::{ConvNorm, DepthwiseNorm, Maps, SqueezeExcitation};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use xray_kernels::{Activation, Nonlinearity};
 
 /// The paper's channels of the first convolution; all others follow in proportion, rounded to multiples of eight.
@@ -89,15 +89,13 @@ impl EfficientNetB0 {
         }
     }
 
-    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        self.classifier.forward(self.maps(images).global_average())
+    /// Makes logits of the maps' means.
+    pub(crate) fn classifier(&self) -> &Linear {
+        &self.classifier
     }
 
-    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        class_maps(&self.classifier, self.maps(images).into_nchw())
-    }
-
-    fn maps(&self, images: Maps) -> Maps {
+    /// The last maps.
+    pub(crate) fn maps(&self, images: Maps) -> Maps {
         let blocks = self.stages.iter().flatten();
         self.head.forward(blocks.fold(self.stem.forward(images), |maps, block| block.forward(maps)))
     }

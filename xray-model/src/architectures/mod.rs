@@ -8,9 +8,10 @@ mod resnet;
 mod small_cnn;
 
 use crate::initialise::Initialisation;
-use crate::layers::Maps;
+use crate::layers::{Maps, class_maps};
 use crate::{Error, Result};
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use densenet::DenseNet;
 use efficientnet::EfficientNetB0;
@@ -188,12 +189,30 @@ impl Network {
 
     /// Images `[n, channels, h, w]` to logits `[n, classes]`.
     pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        of_each!(self, network => network.forward(images))
+        self.classify(self.features(images))
+    }
+
+    /// Images `[n, channels, h, w]` to the means of the last maps, `[n, features]`.
+    pub(crate) fn features(&self, images: Maps) -> Tensor<2> {
+        self.maps(images).global_average()
+    }
+
+    /// Features `[n, features]` to logits `[n, classes]`.
+    pub(crate) fn classify(&self, features_nf: Tensor<2>) -> Tensor<2> {
+        self.classifier().forward(features_nf)
     }
 
     /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
     pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        of_each!(self, network => network.activation_maps(images))
+        class_maps(self.classifier(), self.maps(images).into_nchw())
+    }
+
+    fn maps(&self, images: Maps) -> Maps {
+        of_each!(self, network => network.maps(images))
+    }
+
+    fn classifier(&self) -> &Linear {
+        of_each!(self, network => network.classifier())
     }
 
     /// For inference on the CPU: what can be computed once is. The weights must not change any more.
@@ -223,12 +242,12 @@ impl Network {
         }
     }
 
-    /// The name of the last layer's bias, which starts at the labels' log-odds.
-    pub(crate) fn output_bias(&self) -> &'static str {
+    /// The name of the last layer, whose bias starts at the labels' log-odds.
+    pub(crate) fn head(&self) -> &'static str {
         match self {
-            Network::SmallCnn(_) | Network::DenseNet(_) => "classifier.bias",
-            Network::ResNet(_) => "fc.bias",
-            Network::MobileNetV2(_) | Network::EfficientNetB0(_) => "classifier.1.bias",
+            Network::SmallCnn(_) | Network::DenseNet(_) => "classifier",
+            Network::ResNet(_) => "fc",
+            Network::MobileNetV2(_) | Network::EfficientNetB0(_) => "classifier.1",
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use super::cost::Cost;
 use crate::initialise::{Draw, Initialisation};
-use crate::layers::{ConvNorm, Maps, class_maps};
+use crate::layers::{ConvNorm, Maps};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use xray_kernels::{Activation, Nonlinearity};
 
 /// The paper's channels of the first stage; each stage has twice those of the one before.
@@ -118,15 +118,13 @@ impl ResNet {
         }
     }
 
-    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        self.fc.forward(self.maps(images).global_average())
+    /// Makes logits of the maps' means.
+    pub(crate) fn classifier(&self) -> &Linear {
+        &self.fc
     }
 
-    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        class_maps(&self.fc, self.maps(images).into_nchw())
-    }
-
-    fn maps(&self, images: Maps) -> Maps {
+    /// The last maps.
+    pub(crate) fn maps(&self, images: Maps) -> Maps {
         let stem = self.stem.forward(images).overlapping_max();
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         stages.into_iter().flatten().fold(stem, |maps, block| block.forward(maps))

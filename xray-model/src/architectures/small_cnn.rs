@@ -3,10 +3,10 @@
 
 use super::cost::Cost;
 use crate::initialise::{Draw, Initialisation};
-use crate::layers::{ConvNorm, Maps, class_maps};
+use crate::layers::{ConvNorm, Maps};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use xray_kernels::{Activation, Nonlinearity};
 
 /// Channels of the first block.
@@ -41,20 +41,18 @@ impl SmallCnn {
         }
     }
 
-    pub(crate) fn forward(&self, images: Maps) -> Tensor<2> {
-        self.classifier.forward(self.maps(images).global_average())
-    }
-
     /// For inference on the CPU; the weights must not change any more.
     pub(crate) fn folded(self) -> Self {
         SmallCnn { features: self.features.into_iter().map(ConvNorm::folded).collect(), ..self }
     }
 
-    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        class_maps(&self.classifier, self.maps(images).into_nchw())
+    /// Makes logits of the maps' means.
+    pub(crate) fn classifier(&self) -> &Linear {
+        &self.classifier
     }
 
-    fn maps(&self, images: Maps) -> Maps {
+    /// The last maps.
+    pub(crate) fn maps(&self, images: Maps) -> Maps {
         self.features.iter().fold(images, |maps, block| block.forward(maps))
     }
 

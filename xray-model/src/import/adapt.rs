@@ -2,6 +2,7 @@
 
 use super::names::translated;
 use crate::{Error, HostTensor, Result, StateDict};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How strict an import is.
@@ -14,7 +15,8 @@ pub struct ImportOptions {
 }
 
 /// The layer that makes logits of features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Head {
     /// It is taken from the file, whose classes are then this network's, in the same order.
     #[default]

@@ -2,6 +2,7 @@
 
 use super::resolve::resolve_lines;
 use crate::config::{RunConfig, duration};
+use crate::fine_tuning::ALWAYS;
 use crate::layers::{Layers, nearest_file, parse_setting};
 use crate::run::RunOptions;
 use clap::{Parser, ValueEnum};
@@ -16,7 +17,8 @@ Examples:
   xray-train                                      train on a synthetic set that is made once
   xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
   xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
-  xray-train --config recipes/laptop.toml --dry-run
+  xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth --init-head replace \
+             --freeze backbone --epochs-frozen 1     start from weights of torchvision or torchxrayvision
 
 The same command started again continues an interrupted run and prints the result of a finished one.
 
@@ -49,6 +51,22 @@ pub struct Arguments {
     /// Width and height of the network's input in pixels (preprocessing.size)
     #[arg(long, value_name = "PX")]
     size: Option<u32>,
+    /// First weights: a safetensors or PyTorch file of this network, as torchvision or torchxrayvision name its tensors
+    /// (fine_tuning.weights)
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// The last layer of --init: keep it, or replace it by a new one (fine_tuning.head)
+    #[arg(long, value_name = "WHAT", requires = "init")]
+    init_head: Option<String>,
+    /// Leave out what of --init does not fit, and say what that is (fine_tuning.partial)
+    #[arg(long, requires = "init")]
+    init_partial: bool,
+    /// Let only the last layer learn: always, or as long as --epochs-frozen says (fine_tuning.frozen)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    freeze: Option<Freeze>,
+    /// How long --freeze holds (fine_tuning.frozen)
+    #[arg(long, value_name = "N", requires = "freeze")]
+    epochs_frozen: Option<f64>,
     /// Loss: bce, weighted-bce, focal or asymmetric (loss.name)
     #[arg(long, value_name = "NAME")]
     loss: Option<String>,
@@ -117,6 +135,13 @@ pub struct Arguments {
     pub completions: Option<Shell>,
 }
 
+/// What does not learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Freeze {
+    /// All layers but the last.
+    Backbone,
+}
+
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -156,6 +181,11 @@ impl Arguments {
         let length = self.epochs.map(|n| format!("{n} epochs"));
         let length = length.or(self.steps.map(|n| format!("{n} steps")));
         let length = length.or(self.examples.map(|n| format!("{n} examples")));
+        let frozen = self.freeze.map(|_| match self.epochs_frozen {
+            Some(epochs) => format!("{epochs} epochs"),
+            None => ALWAYS.to_owned(),
+        });
+        let init = self.init.as_ref().map(|file| Value::String(file.to_string_lossy().into_owned()));
         let data = self.data.as_ref().map(|dir| Value::String(dir.to_string_lossy().into_owned()));
         let flags = [
             ("data.dir", data),
@@ -165,6 +195,10 @@ impl Arguments {
             ("data.cache", text(&self.cache)),
             ("model.architecture", text(&self.model)),
             ("preprocessing.size", count(self.size.map(u64::from))),
+            ("fine_tuning.weights", init),
+            ("fine_tuning.head", text(&self.init_head)),
+            ("fine_tuning.partial", self.init_partial.then_some(Value::Boolean(true))),
+            ("fine_tuning.frozen", frozen.map(Value::String)),
             ("loss.name", text(&self.loss)),
             ("training.duration", length.map(Value::String)),
             ("training.batch_size", count(self.batch_size.map(|n| n as u64))),

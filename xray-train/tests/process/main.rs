@@ -3,6 +3,7 @@
 mod bad_input;
 mod comparison;
 mod evaluation;
+mod fine_tuning;
 mod results;
 mod stopping;
 mod unscorable;

@@ -1,0 +1,111 @@
+//! Files that PyTorch wrote (`golden/make_import.py`) become first weights.
+
+use std::path::{Path, PathBuf};
+use xray_model::{
+    Batch, Head, ImportOptions, Learner, LearnerConfig, ModelConfig, Note, StateDict, read_weights,
+};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn learner() -> Learner {
+    let model = ModelConfig { width: 2, ..ModelConfig::default() };
+    Learner::new(&LearnerConfig { model, ..LearnerConfig::new(14) }, 3).expect("a CPU")
+}
+
+const REPLACED: ImportOptions = ImportOptions { head: Head::Replace, partial: false };
+
+#[test]
+fn a_checkpoint_of_a_training_loop_becomes_first_weights() {
+    let mut learner = learner();
+    let fresh = learner.weights();
+    let found = read_weights(&golden("checkpoint.pth")).expect("torch.save wrote it");
+    let import = learner.import(found.clone(), REPLACED).expect("all but the head fits");
+    // Three colours, two new tensors of the head.
+    assert!(import.notes.contains(&Note::Summed { name: "features.0.conv.weight".into() }), "{import:?}");
+    assert_eq!((import.notes.len(), import.taken), (3, fresh.tensors.len() - 2), "{:?}", import.notes);
+
+    let weights = learner.weights();
+    let colours = &found.tensors["state_dict.module.features.0.conv.weight"];
+    let summed: f32 = (0..3).map(|colour| colours.values[colour * 9 + 4]).sum();
+    assert_eq!(weights.tensors["features.0.conv.weight"].values[4], summed);
+    for (name, tensor) in &weights.tensors {
+        let same = fresh.tensors[name] == *tensor;
+        assert_eq!(same, name.starts_with("classifier.") || name.contains("norm."), "{name}");
+    }
+    assert_eq!(weights.tensors["features.3.conv.weight"].shape, [16, 8, 3, 3]);
+}
+
+#[test]
+fn a_head_of_other_classes_is_an_error_unless_it_is_replaced() {
+    let found = read_weights(&golden("checkpoint.pth")).expect("torch.save wrote it");
+    let error = learner().import(found, ImportOptions::default()).expect_err("18 classes");
+    assert_eq!(error.to_string(), "the weights end in 18 classes (`classifier.bias`), this network in 14");
+}
+
+#[test]
+fn a_pickle_is_read_and_never_executed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = std::env::current_dir().expect("a folder");
+    let message = read_weights(&golden("malicious.pth")).expect_err("it holds no weights").to_string();
+    assert!(message.contains("malicious.pth"), "{message}");
+    for folder in [here.as_path(), folder.path()] {
+        assert!(!folder.join("executed-by-a-pickle").exists(), "the pickle ran");
+    }
+}
+
+#[test]
+fn every_cut_of_a_checkpoint_is_an_error() {
+    let whole = std::fs::read(golden("checkpoint.pth")).expect("committed");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("cut.pth");
+    for length in (0..whole.len()).step_by(whole.len() / 40) {
+        std::fs::write(&path, &whole[..length]).expect("writable");
+        let message = read_weights(&path).expect_err("cut off").to_string();
+        assert!(message.contains("cut.pth"), "{length}: {message}");
+    }
+}
+
+fn step(learner: &mut Learner, rate: f64) -> StateDict {
+    let images: Vec<f32> = (0..4 * 32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
+    let labels: Vec<f32> = (0..4 * 14).map(|i| (i % 3 == 0) as u8 as f32).collect();
+    let pass = learner.forward(&Batch { images: &images, labels: &labels, size: 32 });
+    let gradients = learner.backward(pass);
+    learner.step(gradients, rate);
+    learner.weights()
+}
+
+/// Names of tensors that a step changes.
+fn changed(learner: &mut Learner) -> Vec<String> {
+    let before = learner.weights();
+    let after = step(learner, 1e-2);
+    let moved = after.tensors.into_iter().filter(|(name, tensor)| before.tensors[name] != *tensor);
+    moved.map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_frozen_backbone_stays_as_it_is_and_thaws() {
+    let mut learner = learner();
+    learner.set_backbone_rate(0.0);
+    assert_eq!(changed(&mut learner), ["classifier.bias", "classifier.weight"]);
+    assert_eq!(changed(&mut learner), ["classifier.bias", "classifier.weight"]);
+    learner.set_backbone_rate(1.0);
+    assert_eq!(changed(&mut learner).len(), learner.weights().tensors.len());
+}
+
+#[test]
+fn the_backbone_learns_at_its_part_of_the_rate() {
+    let moved = |factor: f64, name: &str| {
+        let mut learner = learner();
+        learner.set_backbone_rate(factor);
+        let before = learner.weights();
+        let after = step(&mut learner, 1e-2);
+        f64::from(after.tensors[name].values[0] - before.tensors[name].values[0])
+    };
+    // Adam's first step is the rate, whatever the gradient.
+    for (name, expected) in [("features.0.conv.weight", 1e-3), ("classifier.weight", 1e-2)] {
+        let found = moved(0.1, name).abs();
+        assert!((found / expected - 1.0).abs() < 1e-2, "{name}: {found}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Starting from weights that others trained, and how much of the network then learns.
+
+use crate::config::duration_of_training;
+use crate::events::{Event, Observer};
+use crate::span::Span;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use xray_artifacts::{Exit, Failure};
+use xray_model::{Head, ImportOptions, Learner, read_weights};
+
+/// Where first weights come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FineTuning {
+    /// A safetensors or PyTorch file of first weights; empty to draw them.
+    pub weights: PathBuf,
+    /// `keep` the file's last layer, or `replace` it by a new one.
+    pub head: Head,
+    /// Whether tensors that do not fit are left out.
+    pub partial: bool,
+    /// How long only the last layer learns, such as `1 epochs`; `always`; empty for not at all.
+    pub frozen: String,
+    /// The learning rate of all layers but the last, as a part of the last one's.
+    pub backbone_rate: f64,
+}
+
+impl Default for FineTuning {
+    fn default() -> Self {
+        FineTuning {
+            weights: PathBuf::new(),
+            head: Head::Keep,
+            partial: false,
+            frozen: String::new(),
+            backbone_rate: 1.0,
+        }
+    }
+}
+
+/// As written for `frozen`.
+pub const ALWAYS: &str = "always";
+
+impl FineTuning {
+    /// Refuses values that mean nothing.
+    pub fn check(&self) -> Result<(), Failure> {
+        let frozen = self.frozen_steps(|_| 1)? > 0;
+        if frozen && self.weights.as_os_str().is_empty() {
+            return Err(Failure::new(Exit::Usage, "fine_tuning.frozen without fine_tuning.weights")
+                .hint("layers that were drawn at random must learn; give --init FILE"));
+        }
+        Ok(())
+    }
+
+    /// The steps in which only the last layer learns.
+    pub fn frozen_steps(&self, steps: impl Fn(Span) -> u64) -> Result<u64, Failure> {
+        match self.frozen.as_str() {
+            "" => Ok(0),
+            ALWAYS => Ok(u64::MAX),
+            text => duration_of_training("fine_tuning.frozen", text).map(steps),
+        }
+    }
+
+    /// Gives a fresh learner the file's weights, where there is a file, and says what of them was not simply copied.
+    pub fn begin(&self, learner: &mut Learner, observer: &mut dyn Observer) -> Result<(), Failure> {
+        if self.weights.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let options = ImportOptions { head: self.head, partial: self.partial };
+        let found = read_weights(&self.weights)?;
+        let import = learner.import(found, options).map_err(|error| {
+            let failure = Failure::from(error);
+            Failure { message: format!("{}: {}", self.weights.display(), failure.message), ..failure }
+        })?;
+        let (taken, all) = (import.taken, import.weights.tensors.len());
+        let first = format!("first weights from {}: {taken} of {all} tensors", self.weights.display());
+        observer.observe(&Event::Note(&first))?;
+        for note in &import.notes {
+            observer.observe(&Event::Note(&note.to_string()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! `--init`: runs that start from the weights of another.
+
+use crate::workplace::{Workplace, assert_exit, stderr};
+
+const INIT: [&str; 2] = ["--init", "first/model/model.safetensors"];
+
+#[test]
+fn a_run_starts_from_the_weights_of_another() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("first", &[]), 0);
+    // One step of no length, with everything but the last layer frozen, leaves the weights as they were.
+    let still = ["--freeze", "backbone", "--steps", "1", "--set", "schedule.learning_rate=1e-38"];
+    let second = workplace.run("second", &[&INIT[..], &still].concat());
+    assert_exit(&second, 0);
+    let said = stderr(&second);
+    assert!(said.contains("first weights from first/model/model.safetensors: 22 of 22 tensors"), "{said}");
+    let weights = |run: &str| std::fs::read(workplace.path(run).join("model/model.safetensors")).expect("a bundle");
+    assert!(weights("first") == weights("second"), "the weights changed");
+
+    // Thawed after half an epoch, they learn again.
+    let thawed = ["--freeze", "backbone", "--epochs-frozen", "0.5"];
+    assert_exit(&workplace.run("third", &[&INIT[..], &thawed].concat()), 0);
+    assert!(weights("first") != weights("third"), "nothing learned");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_named() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("first", &[]), 0);
+    let check = |more: &[&str], code: i32, parts: &[&str]| {
+        let output = workplace.run("second", &[more, &["--overwrite"]].concat());
+        assert_exit(&output, code);
+        let said = stderr(&output);
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    };
+    let wider = [&INIT[..], &["--set", "model.width=8"]].concat();
+    check(&wider, 7, &["first/model/model.safetensors: tensor `classifier.weight` has shape", "hint: "]);
+    let other = [&INIT[..], &["--model", "resnet-18"]].concat();
+    check(&other, 7, &["is missing from the weights", "hint: the weights belong to another architecture"]);
+    check(&["--init", "first/config.toml"], 7, &["first/config.toml is no readable weights file", "hint: "]);
+    check(&["--init", "absent.pth"], 1, &["absent.pth"]);
+    check(&["--freeze", "backbone"], 2, &["fine_tuning.frozen without fine_tuning.weights", "hint: "]);
+    let often = [&INIT[..], &["--set", "fine_tuning.frozen=often"]].concat();
+    check(&often, 2, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
+}
