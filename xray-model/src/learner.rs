@@ -26,6 +26,8 @@ pub struct LearnerConfig {
     pub backend: Backend,
     /// Decay of the weights' moving average; 0 keeps none.
     pub average_decay: f32,
+    /// How far training labels are pulled towards even odds, 0 to below 1; 0 leaves them.
+    pub label_smoothing: f32,
     /// Share of positives among the known training labels, one per output. It sets the output bias to the
     /// log-odds, so that training starts from the base rates, and the weights of [`Loss::WeightedBce`].
     pub prevalence: Vec<f64>,
@@ -40,6 +42,7 @@ impl LearnerConfig {
             optimizer: OptimizerConfig::default(),
             backend: Backend::Cpu,
             average_decay: 0.0,
+            label_smoothing: 0.0,
             prevalence: vec![0.5; classes],
         }
     }
@@ -85,6 +88,7 @@ pub struct Learner {
     average: Option<Average>,
     loss: Loss,
     positive_weights: Vec<f32>,
+    label_smoothing: f32,
     device: Device,
     info: DeviceInfo,
     channels: usize,
@@ -111,6 +115,7 @@ impl Learner {
             average,
             loss: config.loss.clone(),
             positive_weights: config.prevalence.iter().map(|&p| config.loss.positive_weight(p)).collect(),
+            label_smoothing: config.label_smoothing,
             device,
             info,
             channels: config.model.channels,
@@ -158,7 +163,7 @@ impl Learner {
         } else {
             self.network.forward(self.images(batch.images, batch.size))
         };
-        let targets = Targets::new(batch.labels, &self.positive_weights, &self.device);
+        let targets = Targets::new(batch.labels, &self.positive_weights, self.label_smoothing, &self.device);
         let loss = self.loss.mean(logits.clone(), &targets);
         let value = loss.clone().into_scalar::<f32>();
         Pass { logits: logits.inner(), loss, value }

@@ -132,7 +132,7 @@ fn to_the(tensor: Tensor<2>, gamma: f32) -> Tensor<2> {
 
 /// A batch's labels on the device.
 pub(crate) struct Targets {
-    /// 1 where positive, `[n, classes]`.
+    /// 1 where positive, or less with smoothing, `[n, classes]`.
     positive_nc: Tensor<2>,
     /// 1 where positive or negative.
     known_nc: Tensor<2>,
@@ -142,11 +142,14 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// From labels 0, 1 or NaN, row-major `[n, classes]`.
-    pub(crate) fn new(labels: &[f32], positive_weights: &[f32], device: &Device) -> Self {
+    /// From labels 0, 1 or NaN, row-major `[n, classes]`. With `smoothing` s a label y counts as `y (1 - s) + s / 2`
+    /// (Szegedy et al. 2016, section 7, for two classes).
+    pub(crate) fn new(labels: &[f32], positive_weights: &[f32], smoothing: f32, device: &Device) -> Self {
         let classes = positive_weights.len();
         let rows = labels.len() / classes;
-        let positive = labels.iter().map(|&label| if label == 1.0 { 1.0f32 } else { 0.0 }).collect();
+        let smoothed = |label: f32| label * (1.0 - smoothing) + smoothing / 2.0;
+        let positive =
+            labels.iter().map(|&label| if label.is_nan() { 0.0 } else { smoothed(label) }).collect();
         let known: Vec<f32> = labels.iter().map(|label| if label.is_nan() { 0.0 } else { 1.0 }).collect();
         let known_count = known.iter().sum();
         let tensor =
@@ -179,7 +182,7 @@ mod tests {
             let weights: Vec<_> = prevalence.iter().map(|&p| loss.positive_weight(f64::from(p))).collect();
             let logits = Tensor::<2>::from_data(TensorData::new(of("logits").to_vec(), [5, 6]), &device)
                 .require_grad();
-            let mean = loss.mean(logits.clone(), &Targets::new(of("labels"), &weights, &device));
+            let mean = loss.mean(logits.clone(), &Targets::new(of("labels"), &weights, 0.0, &device));
             let gradient = logits.grad(&mean.backward()).expect("the logits have a gradient");
             let found = gradient.into_data_as::<f32>().try_to_vec::<f32>().expect("read as float32");
             let value = mean.into_scalar::<f32>();
@@ -195,12 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn smoothed_labels_pull_towards_even_odds() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_data([[2.0, -1.0, 0.5]], &device);
+        let targets = Targets::new(&[1.0, 0.0, f32::NAN], &[1.0; 3], 0.2, &device);
+        let found = Loss::Bce.mean(logits, &targets).into_scalar::<f32>();
+        // 0.9 and 0.1 as targets: log(1 + exp(z)) - t z.
+        let entropy = |z: f32, t: f32| z.exp().ln_1p() - t * z;
+        let expected = (entropy(2.0, 0.9) + entropy(-1.0, 0.1)) / 2.0;
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+
+    #[test]
     fn a_batch_without_known_labels_costs_nothing_and_moves_nothing() {
         let device = Device::flex().autodiff();
         for name in Loss::NAMES {
             let loss = Loss::from_name(name).expect("a listed name");
             let logits = Tensor::<2>::from_data([[50.0, -50.0]], &device).require_grad();
-            let mean = loss.mean(logits.clone(), &Targets::new(&[f32::NAN, f32::NAN], &[1.0, 1.0], &device));
+            let unknown = Targets::new(&[f32::NAN, f32::NAN], &[1.0, 1.0], 0.1, &device);
+            let mean = loss.mean(logits.clone(), &unknown);
             let gradient = logits.grad(&mean.backward()).expect("the logits have a gradient");
             assert_eq!(mean.into_scalar::<f32>(), 0.0, "{name}");
             assert_eq!(gradient.abs().sum().into_scalar::<f32>(), 0.0, "{name}");

@@ -117,13 +117,8 @@ impl Optimizer {
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         self.steps += 1;
         let place = Place::in_network(&network);
-        let stepped = network.map(&mut Step {
-            optimizer: self,
-            gradients: &mut gradients,
-            rates,
-            scale,
-            place,
-        });
+        let stepped =
+            network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale, place });
         (stepped, norm)
     }
 

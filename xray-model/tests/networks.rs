@@ -212,7 +212,7 @@ fn check_ten_losses(architecture: Architecture, backend: Backend) {
     let losses: Vec<_> = (0..10).map(step).collect();
     let what = format!("{} on {}: losses", architecture.name(), backend.name());
     eprintln!("{what}: {:e}", error(&losses, golden.values("losses")));
-    assert_close(&what, &losses, golden.values("losses"), tolerance(architecture));
+    assert_close(&what, &losses, golden.values("losses"), tolerance(architecture, backend));
 }
 
 /// The mean of a class activation map is the logit.

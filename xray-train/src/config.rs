@@ -117,6 +117,9 @@ impl RunConfig {
         require(log > 0, "training.log_every", log, "at least 1")?;
         let decay = self.training.average_decay;
         require((0.0..1.0).contains(&decay), "training.average_decay", decay, "at least 0 and below 1")?;
+        let smoothing = self.training.label_smoothing;
+        let expected = "at least 0 and below 1";
+        require((0.0..1.0).contains(&smoothing), "training.label_smoothing", smoothing, expected)?;
         let (size, smallest) = (self.preprocessing.size, self.model.smallest_size());
         require(
             (smallest..=4096).contains(&size),

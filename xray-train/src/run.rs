@@ -425,6 +425,7 @@ pub fn learner_config(config: &RunConfig, prevalence: &[f64]) -> LearnerConfig {
         optimizer: config.optimizer.clone(),
         backend: config.backend,
         average_decay: config.training.average_decay,
+        label_smoothing: config.training.label_smoothing,
         prevalence: prevalence.iter().map(|p| if p.is_nan() { 0.5 } else { *p }).collect(),
     }
 }

@@ -89,6 +89,8 @@ pub struct TrainingConfig {
     /// Decay of the moving average of the weights, such as 0.999, which is then what is scored and kept;
     /// 0 keeps the weights themselves.
     pub average_decay: f32,
+    /// How far training labels are pulled towards even odds, 0 to below 1; 0 leaves them.
+    pub label_smoothing: f32,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
     /// Resamples behind the intervals of the final scores; 0 leaves them out.
@@ -106,6 +108,7 @@ impl Default for TrainingConfig {
             checkpoint_time: "10m".into(),
             early_stopping: 0,
             average_decay: 0.0,
+            label_smoothing: 0.0,
             log_every: 10,
             bootstrap_resamples: 1000,
         }

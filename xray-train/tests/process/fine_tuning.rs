@@ -14,7 +14,8 @@ fn a_run_starts_from_the_weights_of_another() {
     assert_exit(&second, 0);
     let said = stderr(&second);
     assert!(said.contains("first weights from first/model/model.safetensors: 22 of 22 tensors"), "{said}");
-    let weights = |run: &str| std::fs::read(workplace.path(run).join("model/model.safetensors")).expect("a bundle");
+    let weights =
+        |run: &str| std::fs::read(workplace.path(run).join("model/model.safetensors")).expect("a bundle");
     assert!(weights("first") == weights("second"), "the weights changed");
 
     // Thawed after half an epoch, they learn again.
