@@ -125,6 +125,25 @@ fn the_loss_trace_is_the_committed_one() {
 }
 
 #[test]
+fn every_recipe_can_be_run() {
+    let workplace = Workplace::new();
+    let recipes = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
+    let files = std::fs::read_dir(recipes).expect("the recipes").map(|file| file.expect("readable").path());
+    let files: Vec<_> = files.collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let recipe = file.to_str().expect("text");
+        let arguments = ["--config", recipe, "--data", "shards", "--dry-run"];
+        let output = workplace.command(&arguments).output().expect("starts");
+        assert_exit(&output, 0);
+        let text = std::fs::read_to_string(&file).expect("readable");
+        for part in ["xray-train --config recipes/", "# Time: ", "# Score: "] {
+            assert!(text.contains(part), "no `{part}` in {recipe}");
+        }
+    }
+}
+
+#[test]
 fn a_dry_run_prints_settings_that_can_be_run() {
     let workplace = Workplace::new();
     let output = workplace.run("run", &["--dry-run"]);
