@@ -2,7 +2,7 @@
 //!
 //! Weights at their points are four times as many, and pass by once for each group of tiles. Where they fit into the
 //! second cache that costs nothing. Where they do not, few tiles do not repay it: on one image of 7 x 7 pixels and 512
-//! channels they are 38 MB for four tiles, and the direct convolution takes half as long.
+//! channels they are 38 MB for four tiles, where a direct convolution reads 9 MB (an estimate, not a measurement).
 
 use super::{Grid, POINTS};
 use crate::context::Context;
