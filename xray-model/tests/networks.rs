@@ -126,14 +126,18 @@ fn sampled(values: &[f32]) -> impl Iterator<Item = f32> {
 }
 
 /// The narrow ResNet-50 magnifies rounding: PyTorch's own gradients in single precision leave those in double precision
-/// by 1.7e-4, and its losses by more. In DenseNet-121 a gradient comes or goes where a value within rounding of zero
-/// stands before a ReLU, of which there are millions; Winograd's convolutions round twice as far as direct ones.
-fn tolerance(architecture: Architecture, backend: Backend) -> f32 {
-    match (architecture, backend) {
-        (Architecture::ResNet50, _) => 1e-3,
-        (Architecture::DenseNet121, Backend::Cpu) => 3e-4,
-        _ => 1e-4,
-    }
+/// by 1.7e-4, and its losses by more.
+fn tolerance(architecture: Architecture) -> f32 {
+    if architecture == Architecture::ResNet50 { 1e-3 } else { 1e-4 }
+}
+
+/// In DenseNet-121 a gradient comes or goes where a value within rounding of zero stands before a ReLU, of which there
+/// are millions. With direct convolutions and on burn's own operations none does on this data, and gradients agree to
+/// 4e-6. Winograd's round twice as far, and some do: others with each instruction set (AVX-512 4e-3, AVX2 2e-3, portable
+/// 1e-2, each in another tensor), while logits, loss, statistics and ten losses stay within 1e-4.
+fn gradient_tolerance(architecture: Architecture, backend: Backend) -> f32 {
+    let steps_over_zero = architecture == Architecture::DenseNet121 && backend == Backend::Cpu;
+    if steps_over_zero { 2e-2 } else { tolerance(architecture) }
 }
 
 /// Everything of the first pass: names, logits, loss, gradients, running statistics.
@@ -158,7 +162,7 @@ fn check_first_pass(architecture: Architecture, backend: Backend) {
     let running: Vec<_> = running.flat_map(|(_, tensor)| sampled(&tensor.values)).collect();
     assert_close(&what("statistics"), &running, golden.values("statistics"), 1e-4);
 
-    let tolerance = tolerance(architecture, backend);
+    let tolerance = gradient_tolerance(architecture, backend);
     // Plain descent at rate 1 moves each weight by its gradient.
     let gradients = learner.backward(pass);
     learner.step(gradients, 1.0);
@@ -212,7 +216,7 @@ fn check_ten_losses(architecture: Architecture, backend: Backend) {
     let losses: Vec<_> = (0..10).map(step).collect();
     let what = format!("{} on {}: losses", architecture.name(), backend.name());
     eprintln!("{what}: {:e}", error(&losses, golden.values("losses")));
-    assert_close(&what, &losses, golden.values("losses"), tolerance(architecture, backend));
+    assert_close(&what, &losses, golden.values("losses"), tolerance(architecture));
 }
 
 /// The mean of a class activation map is the logit.

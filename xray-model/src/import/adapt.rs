@@ -112,7 +112,7 @@ impl Import {
                     let (found, expected) = (tensor.shape, target.shape.clone());
                     import.notes.push(Note::OtherShape { name: name.clone(), found, expected });
                 }
-                Some(Err(tensor)) if is_head(name) => {
+                Some(Err(tensor)) if is_head(name) && tensor.shape.first() != target.shape.first() => {
                     let (found, expected) = (tensor.shape, target.shape.clone());
                     return Err(Error::Head { name: name.clone(), found, expected });
                 }
