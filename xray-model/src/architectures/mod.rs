@@ -146,6 +146,7 @@ impl ModelConfig {
 
 /// Any of the networks.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one network in a process; its tensors lie elsewhere")]
 pub(crate) enum Network {
     SmallCnn(SmallCnn),
     ResNet(ResNet),

@@ -72,7 +72,7 @@ impl Concatenation {
 
     /// Whether there are no lanes in between.
     pub(super) fn is_dense(&self) -> bool {
-        self.input.channels % LANES == 0 && self.growth % LANES == 0
+        self.input.channels.is_multiple_of(LANES) && self.growth.is_multiple_of(LANES)
     }
 
     /// The lane of a channel.
