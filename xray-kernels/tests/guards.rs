@@ -9,8 +9,7 @@ use xray_kernels::{
     FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, PlanarShape,
 };
 
-/// Floats; Miri sees the first access outside without them.
-const ZONE: usize = if cfg!(miri) { 1 } else { 4096 + 5 };
+const ZONE: usize = 4096 + 5;
 const POISON: u32 = 0x7FC0_1234;
 
 /// Floats with poison before and after, aligned to four bytes and no more.
@@ -99,25 +98,19 @@ fn block_stays_inside(
 #[test]
 fn blocks_stay_inside() {
     for isa in Isa::available() {
-        // Miri looks at every access, a thousand times slower.
-        let shapes: &[_] = if cfg!(miri) {
-            &[(2, 17, 3, 2, [1, 5, 4]), (16, 16, 3, 1, [1, 6, 6])]
-        } else {
-            &[
-                (1, 1, 1, 1, [1, 2, 2]),
-                (17, 33, 3, 1, [2, 7, 7]),
-                (33, 16, 3, 1, [5, 12, 18]),
-                (16, 32, 3, 2, [1, 9, 6]),
-                (40, 16, 1, 2, [3, 5, 4]),
-                (16, 48, 5, 1, [2, 6, 31]),
-                (3, 20, 7, 2, [2, 15, 12]),
-            ]
-        };
-        for &(in_channels, out_channels, kernel, stride, size) in shapes {
+        for (in_channels, out_channels, kernel, stride, size) in [
+            (1, 1, 1, 1, [1, 2, 2]),
+            (17, 33, 3, 1, [2, 7, 7]),
+            (33, 16, 3, 1, [5, 12, 18]),
+            (16, 32, 3, 2, [1, 9, 6]),
+            (40, 16, 1, 2, [3, 5, 4]),
+            (16, 48, 5, 1, [2, 6, 31]),
+            (3, 20, 7, 2, [2, 15, 12]),
+        ] {
             let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
             let activations =
                 [(Nonlinearity::Relu, true), (Nonlinearity::Identity, false), (Nonlinearity::Silu, false)];
-            for (function, pool) in activations.into_iter().take(if cfg!(miri) { 1 } else { 3 }) {
+            for (function, pool) in activations {
                 let activation = Activation { function, pool };
                 block_stays_inside(isa, conv, size, activation, false);
                 block_stays_inside(isa, conv, size, activation, true);
