@@ -1,12 +1,12 @@
 //! Forward: scale, shift, activation and pooling in one pass over the map.
 #![expect(unsafe_code, reason = "vector instructions; threads write disjoint planes of one buffer")]
 
-use super::{Activation, Normalisation};
+use super::{Activation, ByActivation, Normalisation, chosen};
 use crate::context::Context;
 use crate::halo::clear_halo;
 use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
-use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};
+use crate::nonlinearity::Curve;
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
@@ -61,16 +61,15 @@ impl<C: Curve, const POOL: bool> Kernel for Apply<C, POOL> {
 
 /// The form of the pass for an activation.
 pub(crate) fn apply_form(isa: Isa, activation: Activation) -> Form<ApplyRows> {
-    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<ApplyRows> {
-        if pool { isa.form::<Apply<C, true>>() } else { isa.form::<Apply<C, false>>() }
+    struct Choice;
+    impl ByActivation for Choice {
+        type Arguments = ApplyRows;
+
+        fn form<C: Curve, const POOL: bool>(isa: Isa) -> Form<ApplyRows> {
+            isa.form::<Apply<C, POOL>>()
+        }
     }
-    let pool = activation.pool;
-    match activation.function {
-        Nonlinearity::Identity => of::<Identity>(isa, pool),
-        Nonlinearity::Relu => of::<Relu>(isa, pool),
-        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
-        Nonlinearity::Silu => of::<Silu>(isa, pool),
-    }
+    chosen::<Choice>(isa, activation)
 }
 
 /// Writes `activation(scale * z + shift)`, with a zero halo.

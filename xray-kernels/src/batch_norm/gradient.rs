@@ -1,10 +1,10 @@
 //! Backward, the inner loops: how much of the output's gradient reaches each pixel, the sums of it, and `dz`.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::Activation;
+use super::{Activation, ByActivation, chosen};
 use crate::isa::{Form, Isa};
 use crate::lanes::{Kernel, LANES, Lanes};
-use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};
+use crate::nonlinearity::Curve;
 use std::marker::PhantomData;
 
 /// Rows of a block.
@@ -237,28 +237,26 @@ impl<C: Curve, const POOL: bool> Propagate<C, POOL> {
 
 /// The form that adds up.
 pub(super) fn reduce_form(isa: Isa, activation: Activation) -> Form<GradientRows> {
-    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<GradientRows> {
-        if pool { isa.form::<Reduce<C, true>>() } else { isa.form::<Reduce<C, false>>() }
+    struct Choice;
+    impl ByActivation for Choice {
+        type Arguments = GradientRows;
+
+        fn form<C: Curve, const POOL: bool>(isa: Isa) -> Form<GradientRows> {
+            isa.form::<Reduce<C, POOL>>()
+        }
     }
-    let pool = activation.pool;
-    match activation.function {
-        Nonlinearity::Identity => of::<Identity>(isa, pool),
-        Nonlinearity::Relu => of::<Relu>(isa, pool),
-        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
-        Nonlinearity::Silu => of::<Silu>(isa, pool),
-    }
+    chosen::<Choice>(isa, activation)
 }
 
 /// The form that writes `dz`.
 pub(super) fn propagate_form(isa: Isa, activation: Activation) -> Form<GradientRows> {
-    fn of<C: Curve>(isa: Isa, pool: bool) -> Form<GradientRows> {
-        if pool { isa.form::<Propagate<C, true>>() } else { isa.form::<Propagate<C, false>>() }
+    struct Choice;
+    impl ByActivation for Choice {
+        type Arguments = GradientRows;
+
+        fn form<C: Curve, const POOL: bool>(isa: Isa) -> Form<GradientRows> {
+            isa.form::<Propagate<C, POOL>>()
+        }
     }
-    let pool = activation.pool;
-    match activation.function {
-        Nonlinearity::Identity => of::<Identity>(isa, pool),
-        Nonlinearity::Relu => of::<Relu>(isa, pool),
-        Nonlinearity::Relu6 => of::<Relu6>(isa, pool),
-        Nonlinearity::Silu => of::<Silu>(isa, pool),
-    }
+    chosen::<Choice>(isa, activation)
 }

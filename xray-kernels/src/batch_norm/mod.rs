@@ -19,7 +19,8 @@ pub(crate) use input::{NormInput, Rows, Stored};
 pub use normalisation::Normalisation;
 pub use sums::Sums;
 
-use crate::nonlinearity::Nonlinearity;
+use crate::isa::{Form, Isa};
+use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};
 
 /// What follows a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,5 +46,26 @@ impl Activation {
         let output = if self.pool { size / 2 } else { size };
         assert!(output > 0, "nothing is left of {size} pixels after pooling");
         output
+    }
+}
+
+/// A pass that is compiled once per activation.
+trait ByActivation {
+    type Arguments;
+
+    fn form<C: Curve, const POOL: bool>(isa: Isa) -> Form<Self::Arguments>;
+}
+
+/// The one place that knows them all.
+fn chosen<B: ByActivation>(isa: Isa, activation: Activation) -> Form<B::Arguments> {
+    fn of<B: ByActivation, C: Curve>(isa: Isa, pool: bool) -> Form<B::Arguments> {
+        if pool { B::form::<C, true>(isa) } else { B::form::<C, false>(isa) }
+    }
+    let pool = activation.pool;
+    match activation.function {
+        Nonlinearity::Identity => of::<B, Identity>(isa, pool),
+        Nonlinearity::Relu => of::<B, Relu>(isa, pool),
+        Nonlinearity::Relu6 => of::<B, Relu6>(isa, pool),
+        Nonlinearity::Silu => of::<B, Silu>(isa, pool),
     }
 }
