@@ -171,7 +171,7 @@ fn measure(context: &Context, threads: usize, images: (&[f32], PlanarShape), ste
     report("infer 1", summary(times), forward_work / shape.images as f64);
     let times = (0..steps.div_ceil(4)).map(|_| infer(context, &folded, &layers, images)).collect();
     report("infer all", summary(times), forward_work);
-    println!("  buffers   {:8.1} MB", context.arena.idle_bytes() as f64 / 1e6);
+    println!("  buffers   {:8.1} MB", context.arena.most_lent_bytes() as f64 / 1e6);
 }
 
 fn main() {

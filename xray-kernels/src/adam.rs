@@ -210,7 +210,7 @@ mod tests {
         for (isa, length) in
             Isa::available().into_iter().flat_map(|isa| [1, 16, 37, CHUNK + 5].map(|n| (isa, n)))
         {
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let value = |index: usize, salt: usize| ((index * 37 + salt * 11) % 101) as f32 / 50.0 - 1.0;
             let mut weights: Vec<f32> = (0..length).map(|index| value(index, 0)).collect();
             let (mut mean, mut square) = (vec![0.0; length], vec![0.0; length]);

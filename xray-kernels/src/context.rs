@@ -16,13 +16,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// The instruction set that [`Isa::detected`] finds, and an arena that keeps any buffer it ever lent.
+    /// The instruction set that [`Isa::detected`] finds, and an empty arena.
     pub fn detected() -> Result<Self, IsaError> {
         Ok(Self::new(Isa::detected()?))
     }
 
-    /// The given instruction set, and an arena that keeps any buffer it ever lent.
+    /// The given instruction set, and an empty arena.
     pub fn new(isa: Isa) -> Self {
-        Self { isa, arena: Arena::new(usize::MAX), winograd: true }
+        Self { isa, arena: Arena::new(), winograd: true }
+    }
+
+    /// For tests: the given instruction set, and an arena whose buffers show wrong use.
+    pub fn watched(isa: Isa) -> Self {
+        Self { arena: Arena::watched(), ..Self::new(isa) }
     }
 }

@@ -226,7 +226,7 @@ mod tests {
             std::array::from_fn::<f32, 6, _>(|index| map[shape.offset(0, 0, 0, index % 2) + index / 2])
         };
         for isa in Isa::available() {
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let first = map(&shapes[0], [1.0, -1.0, 2.0, 0.0, 5.0, -7.0]);
             let second = map(&shapes[1], [1.0, 1.0, -3.0, 0.5, 1.0, 8.0]);
             let mut sum = vec![9.0; shapes[2].len()];

@@ -62,7 +62,7 @@ mod tests {
             let values: Vec<f32> = (0..length).map(|i| (i as f32 * 0.7).sin() * 3.0).collect();
             let expected: f64 = values.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
             for isa in Isa::available() {
-                let context = Context::new(isa);
+                let context = Context::watched(isa);
                 let on = |threads| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
                     pool.install(|| sum_of_squares(&context, &values))

@@ -87,7 +87,7 @@ fn check(channels: [usize; 2], count: usize, size: usize) {
     let truth = Truth::new(channels, count, size);
     for isa in Isa::available() {
         let [minimal, direct] =
-            [true, false].map(|winograd| truth.errors(&Context { winograd, ..Context::new(isa) }));
+            [true, false].map(|winograd| truth.errors(&Context { winograd, ..Context::watched(isa) }));
         let list = |errors: [f64; 3]| errors.map(|error| format!("{error:.1e}")).join(" ");
         let what = format!("{isa}, {channels:?} at {size}: {} against {}", list(minimal), list(direct));
         eprintln!("{what}");

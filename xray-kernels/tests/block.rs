@@ -68,7 +68,7 @@ fn check(case: &Case) {
     let grad_map = gradient.blocked(&out_shape, f32::NAN);
 
     for isa in Isa::available() {
-        let context = Context::new(isa);
+        let context = Context::watched(isa);
         let mut found = vec![f32::NAN; out_shape.len()];
         let saved = block.forward_training(&context, given, parameters, (&mut found, out_shape));
         output.assert_map(&found, &out_shape, 0.0, 1e-4, &format!("{isa}, training"));

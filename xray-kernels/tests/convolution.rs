@@ -70,7 +70,7 @@ fn check(case: &Case, planar: bool) {
     let out_shape = out_shape.within(1, out_shape.blocks() + 2);
     let single_weights = single(&weights);
 
-    let contexts = Isa::available().into_iter().map(Context::new);
+    let contexts = Isa::available().into_iter().map(Context::watched);
     for context in contexts.flat_map(|context| [Context { winograd: false, ..context.clone() }, context]) {
         let isa = format!("{}, winograd {}", context.isa, context.winograd);
         let packed = PackedWeights::new(&context.arena, spec, planar, &single_weights, None);

@@ -39,7 +39,7 @@ fn check(kernel: usize, channels: usize, out_channels: usize, [n, h, w]: [usize;
     let layer = PreActivation { conv, epsilon: 1e-3 };
     let grad_map = gradient.blocked(&out_shape, f32::NAN);
     for isa in Isa::available() {
-        let context = Context::new(isa);
+        let context = Context::watched(isa);
         let concatenation = input.blocked(&shape, f32::NAN);
         let sums = Sums::of_map((&concatenation, shape));
         let mut features = vec![3.0; out_shape.len()];

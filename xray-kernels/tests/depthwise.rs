@@ -60,7 +60,7 @@ proptest! {
         let (map, grad) = (input.blocked(&shape, f32::NAN), gradient.blocked(&out_shape, f32::NAN));
         let weights = single(&weights);
         for isa in Isa::available() {
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let mut found = vec![f32::NAN; out_shape.len()];
             depthwise(&context, &spec, (&map, shape), &weights, (&mut found, out_shape));
             output.assert_map(&found, &out_shape, 0.0, 1e-5, &format!("{isa}, forward"));

@@ -46,7 +46,7 @@ fn block_stays_inside(
     activation: Activation,
     planar: bool,
 ) {
-    let context = Context::new(isa);
+    let context = Context::watched(isa);
     let mut random = Random::new(11);
     let shape = MapShape::new(images, conv.in_channels, height, width, conv.padding);
     let planar_shape = PlanarShape { images, channels: conv.in_channels, height, width };
@@ -125,7 +125,7 @@ fn adam_stays_inside() {
         for length in [1, 15, 16, 17, 100] {
             let mut state = [0.5, 0.25, 0.125, 1.0].map(|value| Guarded::new(&vec![value; length]));
             let [weights, gradient, mean, square] = &mut state;
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let step = AdamStep::default();
             step.apply(&context, weights.get_mut(), gradient.get(), mean.get_mut(), square.get_mut());
             let first = state[0].check("adam")[0].to_bits();

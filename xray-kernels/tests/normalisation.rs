@@ -48,7 +48,7 @@ proptest! {
             &vec![1.0; channels], &vec![4.0; channels], &single(&gamma), &single(&beta), 0.0,
         );
         for isa in Isa::available() {
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let mut found = vec![9.0; out_shape.len()];
             normalise(&context, &normalisation, activation, (&map, shape), (&mut found, out_shape));
             output.assert_map(&found, &out_shape, 9.0, 1e-6, "output");
@@ -83,7 +83,7 @@ fn the_variance_survives_a_large_mean() {
     let expected = moments(&input);
     let shape = MapShape::new(4, 16, 40, 40, 0);
     for isa in Isa::available() {
-        let context = Context::new(isa);
+        let context = Context::watched(isa);
         let packed = PackedWeights::new(&context.arena, spec, false, &single(&weights), None);
         let mut sums = Sums::new(&shape);
         let mut buffer = vec![0.0; shape.len()];

@@ -64,7 +64,7 @@ proptest! {
         let out_shape = MapShape::new(images, channels, size[2], size[3], 1);
         let (map, grad) = (input.blocked(&shape, f32::NAN), gradient.blocked(&out_shape, f32::NAN));
         for isa in Isa::available() {
-            let context = Context::new(isa);
+            let context = Context::watched(isa);
             let mut found = vec![f32::NAN; out_shape.len()];
             pool.forward(&context, (&map, shape), (&mut found, out_shape));
             output.assert_map(&found, &out_shape, 0.0, 1e-6, &format!("{isa}, {pool:?}"));

@@ -83,7 +83,8 @@ pub struct Gradients(burn::tensor::Gradients);
 
 /// A network in training.
 pub struct Learner {
-    network: Network,
+    /// The optimizer has it while it steps: what no one else holds is written in its place.
+    network: Option<Network>,
     optimizer: Optimizer,
     average: Option<Average>,
     loss: Loss,
@@ -110,7 +111,7 @@ impl Learner {
         let network = with_weights(network, &weights)?;
         let average = (config.average_decay > 0.0).then(|| Average::new(config.average_decay, weights));
         Ok(Learner {
-            network,
+            network: Some(network),
             optimizer: Optimizer::new(config.optimizer.clone(), info.backend),
             average,
             loss: config.loss.clone(),
@@ -127,9 +128,9 @@ impl Learner {
     /// Takes up weights that others trained, such as [`read_weights`](crate::read_weights) found. The moving average
     /// begins with them.
     pub fn import(&mut self, found: StateDict, options: ImportOptions) -> Result<Import> {
-        let fresh = weights_of(&self.network.valid());
-        let import = Import::new(&fresh, self.network.head(), found, options)?;
-        self.network = with_weights(self.network.clone(), &import.weights)?;
+        let fresh = weights_of(&self.network().valid());
+        let import = Import::new(&fresh, self.network().head(), found, options)?;
+        self.network = Some(with_weights(self.network().clone(), &import.weights)?);
         if let Some(average) = &mut self.average {
             average.weights = import.weights.clone();
         }
@@ -147,9 +148,13 @@ impl Learner {
         &self.info
     }
 
+    fn network(&self) -> &Network {
+        self.network.as_ref().expect(NETWORK_IS_HERE)
+    }
+
     /// How many weights training adjusts.
     pub fn num_parameters(&self) -> usize {
-        let weights = weights_of(&self.network);
+        let weights = weights_of(self.network());
         let trained = weights.tensors.iter().filter(|(name, _)| !name.contains(".running_"));
         trained.map(|(_, tensor)| tensor.values.len()).sum()
     }
@@ -159,9 +164,9 @@ impl Learner {
         let logits = if self.backbone_rate == 0.0 {
             let inner = self.device.clone().inner();
             let images = images(batch.images, batch.size, self.channels, &inner, self.info.backend);
-            self.network.classify(Tensor::from_inner(self.network.valid().features(images)))
+            self.network().classify(Tensor::from_inner(self.network().valid().features(images)))
         } else {
-            self.network.forward(self.images(batch.images, batch.size))
+            self.network().forward(self.images(batch.images, batch.size))
         };
         let targets = Targets::new(batch.labels, &self.positive_weights, self.label_smoothing, &self.device);
         let loss = self.loss.mean(logits.clone(), &targets);
@@ -180,18 +185,18 @@ impl Learner {
 
     /// One optimizer step; returns the gradients' global norm before clipping.
     pub fn step(&mut self, gradients: Gradients, learning_rate: f64) -> f32 {
-        let network = self.network.clone();
+        let network = self.network.take().expect(NETWORK_IS_HERE);
         let rates = Rates {
             head: network.head(),
             head_rate: learning_rate,
             backbone_rate: learning_rate * self.backbone_rate,
         };
         let (network, norm) = self.optimizer.step(network, gradients.0, &rates);
-        self.network = network;
         self.steps += 1;
         if let Some(average) = &mut self.average {
-            average.update(&weights_of(&self.network.valid()), self.steps);
+            average.update(&weights_of(&network.valid()), self.steps);
         }
+        self.network = Some(network);
         norm
     }
 
@@ -203,7 +208,7 @@ impl Learner {
 
     /// A copy for evaluation, with the averaged weights where an average is kept.
     pub fn predictor(&self) -> Predictor {
-        let network = self.network.valid();
+        let network = self.network().valid();
         let network = match &self.average {
             Some(average) => {
                 with_weights(network, &average.weights).expect("the average holds this network's tensors")
@@ -221,14 +226,14 @@ impl Learner {
     pub fn weights(&self) -> StateDict {
         match &self.average {
             Some(average) => average.weights.clone(),
-            None => weights_of(&self.network.valid()),
+            None => weights_of(&self.network().valid()),
         }
     }
 
     /// All that training needs to go on: weights, optimizer, average.
     pub fn state(&self) -> StateDict {
         let mut state = StateDict::default();
-        state.extend_prefixed(NETWORK, weights_of(&self.network.valid()));
+        state.extend_prefixed(NETWORK, weights_of(&self.network().valid()));
         state.extend_prefixed(OPTIMIZER, self.optimizer.state());
         if let Some(average) = &self.average {
             state.extend_prefixed(AVERAGE, average.weights.clone());
@@ -238,14 +243,15 @@ impl Learner {
 
     /// Takes up what [`Learner::state`] gave after `steps` steps.
     pub fn restore(&mut self, state: &StateDict, steps: u64) -> Result<()> {
-        self.network = with_weights(self.network.clone(), &state.with_prefix(NETWORK))?;
+        let network = with_weights(self.network().clone(), &state.with_prefix(NETWORK))?;
         self.optimizer.restore(&state.with_prefix(OPTIMIZER), &self.device.clone().inner())?;
         self.steps = steps;
         if let Some(average) = &mut self.average {
             let weights = state.with_prefix(AVERAGE);
-            with_weights(self.network.clone(), &weights)?;
+            with_weights(network.clone(), &weights)?;
             average.weights = weights;
         }
+        self.network = Some(network);
         Ok(())
     }
 }
@@ -303,6 +309,8 @@ pub struct ActivationMaps {
     /// Columns of a map.
     pub width: usize,
 }
+
+const NETWORK_IS_HERE: &str = "a step that took it has put it back";
 
 const NETWORK: &str = "network.";
 const OPTIMIZER: &str = "optimizer.";
