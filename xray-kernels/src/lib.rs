@@ -84,7 +84,7 @@ pub use block::{
     BlockGradients, BlockParameters, ConvBlock, DepthwiseBlock, FoldedBlock, PreActivation, SavedBlock,
     SavedDepthwise,
 };
-pub use context::Context;
+pub use context::{Context, ContextError};
 pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
 pub use gate::{gate, gate_backward};

@@ -94,7 +94,6 @@ enum Adapters {
 }
 
 fn cpu() -> Result<(Device, DeviceInfo)> {
-    // Which instructions, because the last bits depend on them.
     let name = format!("CPU ({})", crate::cpu::prepare()?);
     Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name, warning: None }))
 }

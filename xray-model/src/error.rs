@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure, FileError, one_line};
+use xray_kernels::{ContextError, IsaError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +22,9 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
-    /// Instructions that `XRAY_ISA` names and that are not to be had.
-    #[error("XRAY_ISA")]
-    Instructions {
-        /// What is wrong with them.
-        source: xray_kernels::IsaError,
-    },
+    /// Instructions or convolutions that an environment variable names and that are not to be had.
+    #[error(transparent)]
+    Kernels(#[from] ContextError),
     /// A configuration that describes no network.
     #[error("model.{key} is {value}, it must be {expected}")]
     Config {
@@ -129,7 +127,7 @@ impl Error {
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
             Error::File(error) => error.hint().map(str::to_owned),
-            Error::Instructions { .. } => {
+            Error::Kernels(_) => {
                 Some("leave the variable out: the best that this processor has is chosen".into())
             }
             Error::Config { .. } => None,
@@ -139,8 +137,8 @@ impl Error {
     fn exit(&self) -> Exit {
         match self {
             Error::BackendAbsent { .. } | Error::NoDevice { .. } => Exit::CannotRunHere,
-            Error::Instructions { source: xray_kernels::IsaError::Missing { .. } } => Exit::CannotRunHere,
-            Error::Config { .. } | Error::Instructions { .. } => Exit::Usage,
+            Error::Kernels(ContextError::Isa(IsaError::Missing { .. })) => Exit::CannotRunHere,
+            Error::Config { .. } | Error::Kernels(_) => Exit::Usage,
             Error::File(_) => Exit::Unexpected,
             _ => Exit::ModelMismatch,
         }

@@ -28,23 +28,24 @@ pub(crate) use parameters::{ConvParameters, NormParameters, Statistics};
 pub(crate) use pool::pool;
 pub(crate) use transition::{infer_transition, train_transition};
 
-use crate::{Error, Result};
+use crate::Result;
 use burn::backend::{Autodiff, Flex};
 use std::sync::OnceLock;
-use xray_kernels::{Context, Isa};
+use xray_kernels::Context;
 
 /// The CPU backend with gradients.
 type Tracked = Autodiff<Flex>;
 
 static CONTEXT: OnceLock<Context> = OnceLock::new();
 
-/// Chooses the instructions of this process, once, and names them.
+/// Chooses the instructions and convolutions of this process, once, and names what the last bits depend on.
 ///
 /// # Errors
-/// If `XRAY_ISA` names instructions that are unknown or that this processor lacks.
-pub(crate) fn prepare() -> Result<Isa> {
-    let context = Context::detected().map_err(|source| Error::Instructions { source })?;
-    Ok(CONTEXT.get_or_init(|| context).isa)
+/// If `XRAY_ISA` or `XRAY_CONVOLUTION` names what is unknown or what this processor lacks.
+pub(crate) fn prepare() -> Result<String> {
+    let context = Context::detected()?;
+    let Context { isa, winograd, .. } = CONTEXT.get_or_init(|| context);
+    Ok(format!("{isa}{}", if *winograd { "" } else { ", direct convolutions" }))
 }
 
 /// Instructions and buffers.

@@ -47,6 +47,15 @@ fn instructions_that_cannot_be() {
     assert!(said.contains("XRAY_ISA: unknown instruction set \"sse9\": portable, avx2 and avx512"), "{said}");
     assert_eq!(said.matches("sse9").count(), 1, "{said}");
     assert!(said.contains(" hint: leave the variable out"), "{said}");
+
+    let output = workplace
+        .command(&Workplace::arguments("a"))
+        .env("XRAY_CONVOLUTION", "fft")
+        .output()
+        .expect("starts");
+    assert_exit(&output, 2);
+    let said = stderr(&output);
+    assert!(said.contains("XRAY_CONVOLUTION: unknown way \"fft\": direct and winograd are known"), "{said}");
 }
 
 #[test]
