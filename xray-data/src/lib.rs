@@ -30,7 +30,7 @@ pub use image::{
 };
 pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
-pub use preprocessing::{normalise, prepare};
-pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, encode_sample};
+pub use preprocessing::{normalise, place_in_source, prepare};
+pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, Uncertain, encode_sample};
 pub use synth::{SynthConfig, SynthImage, synthesise};
 pub use tfrecord::{IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};

@@ -43,6 +43,19 @@ pub fn prepare(image: &GrayImage, preprocessing: &Preprocessing) -> Result<GrayI
     Ok(GrayImage { width: size, height: size, pixels })
 }
 
+/// Where a place of the prepared image lies in one of `width` x `height` pixels; both as parts of width and height, from
+/// the left and from the top. In what [`Crop::Pad`] added it lies outside of 0 to 1.
+pub fn place_in_source(preprocessing: &Preprocessing, width: u32, height: u32, place: [f64; 2]) -> [f64; 2] {
+    let side = match preprocessing.crop {
+        Crop::Squash => return place,
+        Crop::Center => width.min(height),
+        Crop::Pad => width.max(height),
+    };
+    let [x, y] = place;
+    let of = |part: f64, length: u32| 0.5 + (part - 0.5) * f64::from(side) / f64::from(length);
+    [of(x, width), of(y, height)]
+}
+
 /// Fails when no X-ray can look like this. Kept on whole images: cheap beside the decoding.
 pub(crate) fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
     let GrayImage { width, height, ref pixels } = *image;
@@ -236,6 +249,19 @@ mod tests {
         assert_eq!((padded.row(7)[0], padded.row(7)[15]), (50, 200));
         let tall = GrayImage { width: 1, height: 600, pixels: (0..600).map(|i| (i / 3) as u8).collect() };
         assert_eq!(prepared(&tall, Crop::Pad).pixels.iter().filter(|&&pixel| pixel > 0).count(), 16);
+    }
+
+    #[test]
+    fn places_are_found_again() {
+        let place = |crop, at| place_in_source(&settings(16, crop, ResizeFilter::Bilinear), 48, 16, at);
+        assert_eq!(place(Crop::Squash, [0.25, 0.75]), [0.25, 0.75]);
+        // The middle third.
+        let [x, y] = place(Crop::Center, [0.0, 1.0]);
+        assert!((x - 1.0 / 3.0).abs() < 1e-12 && y == 1.0, "{x} {y}");
+        // A third of the rows hold the image.
+        let [x, y] = place(Crop::Pad, [0.25, 0.5]);
+        assert_eq!((x, y), (0.25, 0.5));
+        assert!(place(Crop::Pad, [0.25, 0.1])[1] < 0.0 && place(Crop::Pad, [0.25, 0.9])[1] > 1.0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can go wrong with a model, a weights file or a device.
 
+use crate::Architecture;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure, FileError, one_line};
 use xray_kernels::{ContextError, IsaError};
@@ -70,6 +71,14 @@ pub enum Error {
     /// Weights of which no tensor has a counterpart.
     #[error("none of the weights has a place in this network")]
     NothingFits,
+    /// Weights that have the names of another network's.
+    #[error("{problem}: the weights are those of {}", architecture.name())]
+    OtherNetwork {
+        /// Whose they are.
+        architecture: Architecture,
+        /// What did not fit.
+        problem: Box<Error>,
+    },
     /// A file that holds no weights, or is damaged.
     #[error("{path} is no readable weights file: {reason}", path = path.display())]
     Weights {
@@ -112,6 +121,9 @@ impl Error {
                 Some(format!("build with `--features {name}`, or use --backend cpu"))
             }
             Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
+            Error::OtherNetwork { architecture, .. } => {
+                Some(format!("train that network: --model {}", architecture.name()))
+            }
             Error::Head { .. } => Some("start with a new last layer: --init-head replace".into()),
             Error::Weights { .. } => {
                 Some("safetensors files and files that `torch.save` wrote are read".into())

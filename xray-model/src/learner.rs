@@ -4,13 +4,14 @@
 use crate::architectures::Network;
 use crate::average::Average;
 use crate::backend::{Backend, DeviceInfo};
+use crate::import::{names_only, recognise};
 use crate::initialise::initialise;
 use crate::layers::Maps;
 use crate::losses::Targets;
 use crate::optimizer::{Optimizer, Rates};
 use crate::weights::{weights_of, with_weights};
-use crate::{Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
-use burn::module::Module;
+use crate::{Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Everything that makes a learner besides its seed.
@@ -72,6 +73,14 @@ impl Pass {
         self.value
     }
 
+    /// The same pass, whose loss counts so much.
+    pub fn weighted(self, weight: f32) -> Self {
+        if weight == 1.0 {
+            return self;
+        }
+        Pass { loss: self.loss.mul_scalar(weight), value: self.value * weight, ..self }
+    }
+
     /// Logits `[n, classes]` in training mode.
     pub fn logits(&self) -> Vec<f32> {
         self.logits.clone().into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
@@ -92,7 +101,7 @@ pub struct Learner {
     label_smoothing: f32,
     device: Device,
     info: DeviceInfo,
-    channels: usize,
+    model: ModelConfig,
     steps: u64,
     backbone_rate: f64,
 }
@@ -119,7 +128,7 @@ impl Learner {
             label_smoothing: config.label_smoothing,
             device,
             info,
-            channels: config.model.channels,
+            model: config.model.clone(),
             steps: 0,
             backbone_rate: 1.0,
         })
@@ -129,12 +138,26 @@ impl Learner {
     /// begins with them.
     pub fn import(&mut self, found: StateDict, options: ImportOptions) -> Result<Import> {
         let fresh = weights_of(&self.network().valid());
-        let import = Import::new(&fresh, self.network().head(), found, options)?;
+        let names = names_only(&found);
+        let import = Import::new(&fresh, self.network().head(), found, options)
+            .map_err(|error| self.explained(error, &names))?;
         self.network = Some(with_weights(self.network().clone(), &import.weights)?);
         if let Some(average) = &mut self.average {
             average.weights = import.weights.clone();
         }
         Ok(import)
+    }
+
+    /// An error of weights, with whose they are if they are another network's.
+    fn explained(&self, error: Error, names: &StateDict) -> Error {
+        let other = || recognise(names).filter(|architecture| *architecture != self.model.architecture);
+        match error {
+            Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::NothingFits => match other() {
+                Some(architecture) => Error::OtherNetwork { architecture, problem: Box::new(error) },
+                None => error,
+            },
+            error => error,
+        }
     }
 
     /// The learning rate of all layers but the last, as a part of the last one's, from the next step on. At 0 they are
@@ -163,7 +186,7 @@ impl Learner {
     pub fn forward(&self, batch: &Batch<'_>) -> Pass {
         let logits = if self.backbone_rate == 0.0 {
             let inner = self.device.clone().inner();
-            let images = images(batch.images, batch.size, self.channels, &inner, self.info.backend);
+            let images = images(batch.images, batch.size, self.model.channels, &inner, self.info.backend);
             self.network().classify(Tensor::from_inner(self.network().valid().features(images)))
         } else {
             self.network().forward(self.images(batch.images, batch.size))
@@ -181,6 +204,13 @@ impl Learner {
         // lost device shows at the next read, with its reason.
         let _ = self.device.sync();
         Gradients(gradients)
+    }
+
+    /// The sum of two passes' gradients.
+    pub fn add(&self, sum: Gradients, more: Gradients) -> Gradients {
+        let mut adder = Adder { sum: sum.0, more: more.0 };
+        self.network().visit(&mut adder);
+        Gradients(adder.sum)
     }
 
     /// One optimizer step; returns the gradients' global norm before clipping.
@@ -215,11 +245,11 @@ impl Learner {
             }
             None => network,
         };
-        Predictor::of(network, self.device.clone().inner(), self.info.backend, self.channels)
+        Predictor::of(network, self.device.clone().inner(), self.info.backend, &self.model)
     }
 
     fn images(&self, pixels: &[f32], size: u32) -> Maps {
-        images(pixels, size, self.channels, &self.device, self.info.backend)
+        images(pixels, size, self.model.channels, &self.device, self.info.backend)
     }
 
     /// The weights to keep: the averaged ones where an average is kept.
@@ -256,12 +286,30 @@ impl Learner {
     }
 }
 
+struct Adder {
+    sum: burn::tensor::Gradients,
+    more: burn::tensor::Gradients,
+}
+
+impl ModuleVisitor for Adder {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let weight = param.val();
+        let Some(more) = weight.grad_remove(&mut self.more) else { return };
+        let sum = match weight.grad_remove(&mut self.sum) {
+            Some(sum) => sum + more,
+            None => more,
+        };
+        weight.grad_replace(&mut self.sum, sum);
+    }
+}
+
 /// A network that only predicts.
 pub struct Predictor {
     network: Network,
     device: Device,
     backend: Backend,
     channels: usize,
+    flip: bool,
 }
 
 impl Predictor {
@@ -269,12 +317,12 @@ impl Predictor {
     pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
         let (device, DeviceInfo { backend, .. }) = backend.open()?;
         let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        Ok(Predictor::of(network, device, backend, model.channels))
+        Ok(Predictor::of(network, device, backend, model))
     }
 
-    fn of(network: Network, device: Device, backend: Backend, channels: usize) -> Self {
+    fn of(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
         let network = if backend == Backend::Cpu { network.folded() } else { network };
-        Predictor { network, device, backend, channels }
+        Predictor { network, device, backend, channels: model.channels, flip: model.flip }
     }
 
     fn images(&self, pixels: &[f32], size: u32) -> Maps {
@@ -283,6 +331,14 @@ impl Predictor {
 
     /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
     pub fn predict(&self, pixels: &[f32], size: u32) -> Vec<f32> {
+        let logits = self.logits(pixels, size);
+        if !self.flip {
+            return logits;
+        }
+        mean(logits, self.logits(&mirrored(pixels, size as usize), size))
+    }
+
+    fn logits(&self, pixels: &[f32], size: u32) -> Vec<f32> {
         let logits = self.network.forward(self.images(pixels, size));
         logits.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
     }
@@ -290,6 +346,16 @@ impl Predictor {
     /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
     /// of the image adds to each logit. The mean of a map is the logit.
     pub fn activation_maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
+        let maps = self.maps(pixels, size);
+        if !self.flip {
+            return maps;
+        }
+        let of_mirrored = self.maps(&mirrored(pixels, size as usize), size);
+        let values = mean(maps.values, mirrored(&of_mirrored.values, maps.width));
+        ActivationMaps { values, ..maps }
+    }
+
+    fn maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
         let maps = self.network.activation_maps(self.images(pixels, size));
         let [_, classes, height, width] = maps.dims();
         let values = maps.into_data_as::<f32>().try_to_vec().expect("read as float32 just now");
@@ -315,6 +381,15 @@ const NETWORK_IS_HERE: &str = "a step that took it has put it back";
 const NETWORK: &str = "network.";
 const OPTIMIZER: &str = "optimizer.";
 const AVERAGE: &str = "average.";
+
+/// Each row of `width` from its end.
+fn mirrored(pixels: &[f32], width: usize) -> Vec<f32> {
+    pixels.chunks(width).flat_map(|row| row.iter().rev()).copied().collect()
+}
+
+fn mean(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
+    a.into_iter().zip(b).map(|(a, b)| (a + b) / 2.0).collect()
+}
 
 /// `[n, channels, size, size]`: every channel holds the gray image.
 fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {

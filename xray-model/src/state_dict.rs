@@ -1,10 +1,8 @@
 //! Named tensors on the host, and the safetensors file that holds them: what weights and checkpoints are.
 
-use crate::{Error, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use crate::{Result, StoredDict, WeightType};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use xray_artifacts::{FileError, write_bytes};
 
 /// A dense array of float32, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,49 +37,19 @@ impl StateDict {
 
     /// Writes a safetensors file with `metadata` in its header, under a temporary name first.
     pub fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<()> {
-        let bytes: Vec<_> = self.tensors.values().map(|tensor| little_endian(&tensor.values)).collect();
-        let views = self.tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-            (name, view.expect("a tensor holds its shape's product of values"))
-        });
-        let metadata: HashMap<_, _> =
-            metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let error = |source| Error::Safetensors { path: path.to_owned(), source };
-        write_bytes(path, &serialize(views, Some(metadata)).map_err(error)?)?;
-        Ok(())
+        self.stored(WeightType::F32).save(path, metadata)
     }
 
-    /// Reads a safetensors file of float32 tensors.
+    /// Reads a safetensors file that [`StateDict::save`] or [`StoredDict::save`] wrote.
     pub fn load(path: &Path) -> Result<StateDict> {
         Self::load_with_metadata(path).map(|(dict, _)| dict)
     }
 
     /// The same, with the words in the file's header.
     pub fn load_with_metadata(path: &Path) -> Result<(StateDict, HashMap<String, String>)> {
-        let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
-        let bytes = std::fs::read(path).map_err(io)?;
-        let error = |source| Error::Safetensors { path: path.to_owned(), source };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(error)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let file = SafeTensors::deserialize(&bytes).map_err(error)?;
-        let tensors = file.tensors().into_iter().map(|(name, view)| {
-            if view.dtype() != Dtype::F32 {
-                return Err(Error::Dtype {
-                    path: path.to_owned(),
-                    name,
-                    dtype: format!("{:?}", view.dtype()),
-                });
-            }
-            let (values, _) = view.data().as_chunks();
-            let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            Ok((name, HostTensor { shape: view.shape().to_vec(), values }))
-        });
-        Ok((StateDict { tensors: tensors.collect::<Result<_>>()? }, metadata))
+        let (stored, metadata) = StoredDict::load(path)?;
+        Ok((stored.restored(), metadata))
     }
-}
-
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 #[cfg(test)]

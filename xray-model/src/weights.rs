@@ -3,8 +3,9 @@
 
 use crate::architectures::Network;
 use crate::{Error, HostTensor, Result, StateDict};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
+use std::collections::HashMap;
 
 /// The weights as they are now.
 pub(crate) fn weights_of(network: &Network) -> StateDict {
@@ -66,6 +67,32 @@ impl Place {
     /// burn keeps a linear layer's matrix as `[in, out]`, PyTorch as `[out, in]`.
     fn is_transposed(&self, rank: usize) -> bool {
         rank == 2 && self.layers.last().is_some_and(|layer| layer.ends_with("Linear"))
+    }
+}
+
+/// The name of each parameter.
+pub(crate) fn names_of(network: &Network) -> HashMap<ParamId, String> {
+    let mut names = Names { place: Place::in_network(network), names: HashMap::new() };
+    network.visit(&mut names);
+    names.names
+}
+
+struct Names {
+    place: Place,
+    names: HashMap<ParamId, String>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.names.insert(param.id, self.place.name());
     }
 }
 

@@ -93,7 +93,7 @@ fn check_networks(backend: Backend) {
     for architecture in Architecture::ALL {
         let width = if architecture == Architecture::DenseNet121 { 3 } else { 8 };
         let of = |backend| LearnerConfig {
-            model: ModelConfig { architecture, width, channels: 1 },
+            model: ModelConfig { architecture, width, ..ModelConfig::default() },
             ..config("bce", Algorithm::Sgd, backend)
         };
         let trace = |backend| -> xray_model::Result<(Vec<f32>, Vec<f32>)> {

@@ -22,7 +22,7 @@ fn narrow(architecture: Architecture) -> ModelConfig {
         Architecture::DenseNet121 => (16, 1),
         _ => (8, 1),
     };
-    ModelConfig { architecture, width, channels }
+    ModelConfig { architecture, width, channels, flip: false }
 }
 
 /// Numbers from 0 to 1 that are a function of the name: SplitMix64 from its FNV-1a hash.

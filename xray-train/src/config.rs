@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
-use xray_data::Augmentation;
+use xray_data::{Augmentation, Uncertain};
 use xray_model::{Backend, Loss, ModelConfig, OptimizerConfig};
 
 /// Everything that decides a run's numbers, and how it computes them.
@@ -60,6 +60,9 @@ pub struct DataConfig {
     pub skip_bad: u64,
     /// Whether training images are changed at random.
     pub augment: bool,
+    /// `ignore`, `zero` or `one`: what training makes of labels that the source calls uncertain. Scores never count
+    /// them.
+    pub uncertain: Uncertain,
 }
 
 /// Where prepared images are kept between epochs.
@@ -89,6 +92,7 @@ impl Default for RunConfig {
                 cache: CacheKind::Ram,
                 skip_bad: 0,
                 augment: true,
+                uncertain: Uncertain::Ignore,
             },
             preprocessing: Preprocessing::default(),
             augmentation: Augmentation::default(),

@@ -281,7 +281,8 @@ impl<'a> Session<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(Ending, Progress), Failure> {
         let augmentation = self.config.data.augment.then_some(self.config.augmentation);
-        let loading = LoaderConfig { shuffle: true, augmentation, ..self.loading.clone() };
+        let uncertain = self.config.data.uncertain;
+        let loading = LoaderConfig { shuffle: true, augmentation, uncertain, ..self.loading.clone() };
         let (dataset, records) = (self.data.dataset.clone(), self.data.records.clone());
         let loader = Loader::new(dataset, records, self.config.preprocessing.clone(), loading)?;
         let mut learner = self.learner.take().expect("a session trains once");
@@ -322,6 +323,7 @@ impl<'a> Session<'a> {
             backbone_rate: self.config.fine_tuning.backbone_rate,
             total_steps: steps(training.duration),
             steps_per_epoch,
+            micro_batch: training.micro_batch,
             evaluate_every: steps(training.evaluate_every),
             checkpoint_every: steps(training.checkpoint_every),
             checkpoint_time: self.config.checkpoint_time()?,

@@ -76,6 +76,9 @@ pub struct TrainingConfig {
     pub duration: Span,
     /// Images per step.
     pub batch_size: usize,
+    /// At most so many of them at once, for less memory: their gradients are added up. Batch norm then looks at so many.
+    /// 0 takes all.
+    pub micro_batch: usize,
     /// Training ends after this much time, such as `2h`, with the best weights so far; empty for no limit.
     pub max_time: String,
     /// How often validation is scored; also at the end.
@@ -102,6 +105,7 @@ impl Default for TrainingConfig {
         TrainingConfig {
             duration: Span::Epochs(5.0),
             batch_size: 32,
+            micro_batch: 0,
             max_time: String::new(),
             evaluate_every: Span::Epochs(1.0),
             checkpoint_every: Span::Epochs(1.0),

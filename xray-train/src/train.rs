@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::Learner;
+use xray_model::{Gradients, Learner};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Plan {
     pub total_steps: u64,
     /// Steps of one pass over the training records.
     pub steps_per_epoch: u64,
+    /// At most so many images at once; 0 for all of a batch.
+    pub micro_batch: usize,
     /// Steps between evaluations.
     pub evaluate_every: u64,
     /// Steps between checkpoints.
@@ -129,25 +131,43 @@ impl Trainer<'_> {
         }
         let learning_rate = self.learning_rate();
         self.learner.set_backbone_rate(self.backbone_rate());
+        let (loss, gradients) = self.gradients(batch)?;
         let clock = Instant::now();
-        let view = xray_model::Batch { images: &batch.images, labels: &batch.labels, size: batch.size };
-        let pass = self.learner.forward(&view);
-        let loss = pass.loss();
-        let forward = clock.elapsed();
-        if !loss.is_finite() {
-            return Err(self.diverged(&format!("the loss is {loss}"), batch));
-        }
-        let gradients = self.learner.backward(pass);
-        let backward = clock.elapsed();
         let gradient_norm = self.learner.step(gradients, learning_rate);
         if !gradient_norm.is_finite() {
             return Err(self.diverged("the gradients are not finite", batch));
         }
-        let seconds = &mut self.progress.seconds;
-        seconds.forward += forward.as_secs_f64();
-        seconds.backward += (backward - forward).as_secs_f64();
-        seconds.optimizer += (clock.elapsed() - backward).as_secs_f64();
+        self.progress.seconds.optimizer += clock.elapsed().as_secs_f64();
         self.report(batch, loss, learning_rate, gradient_norm)
+    }
+
+    /// The batch's loss and its gradients, part by part: each part counts by its share of the known labels, so that the
+    /// sum is that of the batch.
+    fn gradients(&mut self, batch: &Batch) -> Result<(f32, Gradients), Failure> {
+        let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count().max(1) as f32;
+        let all = known(&batch.labels);
+        let images = if self.plan.micro_batch == 0 { batch.len() } else { self.plan.micro_batch };
+        let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
+        let parts = batch.images.chunks(images * pixels).zip(batch.labels.chunks(images * classes));
+        let (mut loss, mut sum) = (0.0, None);
+        for (images, labels) in parts {
+            let clock = Instant::now();
+            let pass = self.learner.forward(&xray_model::Batch { images, labels, size: batch.size });
+            let share = known(labels) / all;
+            loss += pass.loss() * share;
+            let forward = clock.elapsed();
+            if !loss.is_finite() {
+                return Err(self.diverged(&format!("the loss is {loss}"), batch));
+            }
+            let found = self.learner.backward(pass.weighted(share));
+            sum = Some(match sum {
+                Some(sum) => self.learner.add(sum, found),
+                None => found,
+            });
+            self.progress.seconds.forward += forward.as_secs_f64();
+            self.progress.seconds.backward += (clock.elapsed() - forward).as_secs_f64();
+        }
+        Ok((loss, sum.expect("a batch has a part")))
     }
 
     fn learning_rate(&self) -> f64 {

@@ -286,7 +286,7 @@ fn summarise(set: &SourceSet, images: impl Iterator<Item = usize>, shards: Vec<S
         summary.images += 1;
         for (place, label) in row.labels.iter().enumerate() {
             summary.positives[place] += u64::from(*label == Label::Positive);
-            summary.unknown[place] += u64::from(*label == Label::Unknown);
+            summary.unknown[place] += u64::from(!label.is_known());
         }
         match (&row.patient_id, &mut patients) {
             (Some(patient), Some(seen)) => {

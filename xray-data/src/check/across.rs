@@ -111,7 +111,8 @@ fn count_differences(split: Split, said: &SplitSummary, seen: &[&Seen], labels: 
             differences.push(format!("{split} has {found} {what} where it says {said}"));
         }
     };
-    let count = |label: usize, value| seen.iter().filter(|s| s.labels[label] == value).count() as u64;
+    let count =
+        |label: usize, is: fn(Label) -> bool| seen.iter().filter(|s| is(s.labels[label])).count() as u64;
     compare("records".into(), said.images, seen.len() as u64);
     if let Some(patients) = said.patients {
         let found: HashSet<_> = seen.iter().filter_map(|s| s.patient_id.as_ref()).collect();
@@ -119,8 +120,16 @@ fn count_differences(split: Split, said: &SplitSummary, seen: &[&Seen], labels: 
     }
     for (label, name) in labels.iter().enumerate() {
         let listed = |counts: &[u64]| counts.get(label).copied().unwrap_or_default();
-        compare(format!("images with {name}"), listed(&said.positives), count(label, Label::Positive));
-        compare(format!("images with {name} unknown"), listed(&said.unknown), count(label, Label::Unknown));
+        compare(
+            format!("images with {name}"),
+            listed(&said.positives),
+            count(label, |label| label == Label::Positive),
+        );
+        compare(
+            format!("images with {name} unknown"),
+            listed(&said.unknown),
+            count(label, |label| !label.is_known()),
+        );
     }
     differences
 }

@@ -129,7 +129,7 @@ fn look_at(file: &RecordFile, record: &Record<'_>, names: &FeatureNames) -> Resu
 
 /// `No Finding` and the findings must not contradict each other, and a record must say anything at all.
 fn check_labels(example: &Example<'_>, sample: &Sample<'_>) -> std::result::Result<(), LabelProblem> {
-    if sample.labels.iter().all(|label| *label == Label::Unknown) {
+    if !sample.labels.iter().any(|label| label.is_known()) {
         return Err(LabelProblem::AllUnknown);
     }
     let healthy = match example.get(NO_FINDING) {

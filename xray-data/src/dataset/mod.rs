@@ -204,7 +204,7 @@ fn count(counts: &mut [LabelCounts], labels: &[Label]) {
         match label {
             Label::Positive => count.positives += 1,
             Label::Negative => count.negatives += 1,
-            Label::Unknown => count.unknown += 1,
+            Label::Uncertain | Label::Unknown => count.unknown += 1,
         }
     }
 }

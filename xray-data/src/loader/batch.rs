@@ -7,7 +7,7 @@ use crate::dataset::{Dataset, RecordId};
 use crate::error::{Error, Result};
 use crate::image::decode_gray;
 use crate::preprocessing::{normalise, prepare};
-use crate::schema::{Label, Sample};
+use crate::schema::{Label, Sample, Uncertain};
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,13 +50,14 @@ pub(super) struct Assembler {
     pub(super) preprocessing: Preprocessing,
     pub(super) augmentation: Option<Augmentation>,
     pub(super) seed: u64,
+    pub(super) uncertain: Uncertain,
     pub(super) cache: PreparedCache,
 }
 
 /// What a record gives beside its pixels.
 struct Described {
     image_id: String,
-    labels: Vec<Label>,
+    labels: Vec<f32>,
 }
 
 /// Buffers of one thread.
@@ -132,7 +133,11 @@ impl Assembler {
             self.decode(id, &mut scratch.prepared)
                 .inspect(|_| self.cache.store(position, ordinal, &scratch.prepared))
         };
-        let described = sample.map(|sample| Described { image_id: sample.image_id, labels: sample.labels });
+        let value = |label: Label| label.as_f32(self.uncertain);
+        let described = sample.map(|sample| Described {
+            image_id: sample.image_id,
+            labels: sample.labels.into_iter().map(value).collect(),
+        });
         self.dataset.release(id);
         let described = described?;
         normalise(self.augmented(epoch, id, scratch), &self.preprocessing, out);
@@ -168,7 +173,7 @@ impl Batch {
         if kept != place {
             self.images.copy_within(place * pixels..(place + 1) * pixels, kept * pixels);
         }
-        self.labels.extend(described.labels.into_iter().map(Label::as_f32));
+        self.labels.extend(described.labels);
         self.ids.push(described.image_id);
         self.records.push(record);
     }

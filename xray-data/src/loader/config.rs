@@ -3,6 +3,7 @@
 use super::Cache;
 use crate::augmentation::Augmentation;
 use crate::error::Result;
+use crate::schema::Uncertain;
 use xray_artifacts::{Exit, Preprocessing};
 
 /// How batches are made.
@@ -26,6 +27,8 @@ pub struct LoaderConfig {
     pub skip_bad: u64,
     /// Random changes to each image; none for validation and tests.
     pub augmentation: Option<Augmentation>,
+    /// What becomes of uncertain labels.
+    pub uncertain: Uncertain,
 }
 
 impl Default for LoaderConfig {
@@ -41,6 +44,7 @@ impl Default for LoaderConfig {
             cache: Cache::None,
             skip_bad: 0,
             augmentation: None,
+            uncertain: Uncertain::Ignore,
         }
     }
 }

@@ -74,6 +74,7 @@ impl Loader {
             preprocessing,
             augmentation: config.augmentation,
             seed: config.seed,
+            uncertain: config.uncertain,
             cache,
         });
         let (waited_nanoseconds, bad) = Default::default();

@@ -7,7 +7,7 @@ mod sample;
 
 pub use presets::Preset;
 pub use problem::FeatureProblem;
-pub use sample::{Label, Sample, encode_sample};
+pub use sample::{Label, Sample, Uncertain, encode_sample};
 
 use crate::example::{Example, Feature};
 use serde::{Deserialize, Serialize};
@@ -46,14 +46,18 @@ pub struct LabelCodes {
     pub negative: f64,
     /// The finding is there.
     pub positive: f64,
-    /// Uncertain or not mentioned.
+    /// Uncertain.
+    #[serde(default)]
+    pub uncertain: Vec<f64>,
+    /// Not mentioned.
+    #[serde(default)]
     pub unknown: Vec<f64>,
 }
 
 impl Default for LabelCodes {
-    /// 0, 1, and -1 for unknown.
+    /// 0, 1, -1 for uncertain and -2 for not mentioned.
     fn default() -> Self {
-        LabelCodes { negative: 0.0, positive: 1.0, unknown: vec![-1.0] }
+        LabelCodes { negative: 0.0, positive: 1.0, uncertain: vec![-1.0], unknown: vec![-2.0] }
     }
 }
 
@@ -63,6 +67,8 @@ impl LabelCodes {
             Some(Label::Positive)
         } else if value == self.negative {
             Some(Label::Negative)
+        } else if self.uncertain.contains(&value) {
+            Some(Label::Uncertain)
         } else if value.is_nan() || self.unknown.contains(&value) {
             Some(Label::Unknown)
         } else {
@@ -193,10 +199,11 @@ mod tests {
         let check = |record: ExampleBuilder<'_>, expected: [Label; 2]| {
             assert_eq!(read(&names(), record).labels, expected);
         };
-        use Label::{Negative, Positive, Unknown};
+        use Label::{Negative, Positive, Uncertain, Unknown};
         check(builder().int64("Nodule", 1).int64("Mass", 0), [Negative, Positive]);
         check(builder().float("Nodule", 0.0).float("Mass", 1.0), [Positive, Negative]);
-        check(builder().int64("Nodule", -1).float("Mass", -1.0), [Unknown, Unknown]);
+        check(builder().int64("Nodule", -1).float("Mass", -1.0), [Uncertain, Uncertain]);
+        check(builder().int64("Nodule", -2), [Unknown, Unknown]);
         check(builder().float("Nodule", f32::NAN), [Unknown, Unknown]);
     }
 
@@ -222,7 +229,7 @@ mod tests {
             |name| sample.labels[preset.label_names().iter().position(|n| n == name).expect("listed")];
         assert_eq!(label("Edema"), Label::Negative);
         assert_eq!(label("Pneumonia"), Label::Positive);
-        assert_eq!(label("Fracture"), Label::Unknown);
+        assert_eq!(label("Fracture"), Label::Uncertain);
         assert_eq!(label("Lung Opacity"), Label::Unknown);
         assert_eq!(sample.patient_id.as_deref(), Some("17"));
     }

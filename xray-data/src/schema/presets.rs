@@ -77,7 +77,7 @@ impl Preset {
             Preset::JpgBytes => FeatureNames {
                 image_id: None, // `image` is a number within a study, so it names no image
                 patient_id: name("patient"),
-                codes: LabelCodes { negative: 1.0, positive: 3.0, unknown: vec![0.0, 2.0] },
+                codes: LabelCodes { negative: 1.0, positive: 3.0, uncertain: vec![2.0], unknown: vec![0.0] },
                 ..names("jpg_bytes", "", CHEXPERT.map(|label| (label, mimic_name(label))))
             },
             Preset::ChexpertLower => FeatureNames {

@@ -2,6 +2,7 @@
 
 use crate::example::ExampleBuilder;
 use crate::labels::NO_FINDING;
+use serde::{Deserialize, Serialize};
 use xray_artifacts::Split;
 
 /// One X-ray with what is known about it. The image is a slice of the file.
@@ -32,26 +33,47 @@ pub enum Label {
     Negative,
     /// It does.
     Positive,
-    /// Uncertain or not said: no loss is computed and no score counts it.
+    /// Whoever looked could not tell: no score counts it, and training as [`Uncertain`] says.
+    Uncertain,
+    /// Not said: no loss is computed and no score counts it.
     Unknown,
 }
 
+/// What training makes of uncertain labels (Irvin et al.: CheXpert, AAAI 2019, §3.1: U-Ignore, U-Zeros, U-Ones).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Uncertain {
+    /// No loss is computed for them.
+    #[default]
+    Ignore,
+    /// They are taken for negative.
+    Zero,
+    /// They are taken for positive.
+    One,
+}
+
 impl Label {
-    /// 0, 1, or NaN for unknown.
-    pub fn as_f32(self) -> f32 {
-        match self {
-            Label::Negative => 0.0,
-            Label::Positive => 1.0,
-            Label::Unknown => f32::NAN,
+    /// Whether it is positive or negative.
+    pub fn is_known(self) -> bool {
+        matches!(self, Label::Negative | Label::Positive)
+    }
+
+    /// 0, 1, or NaN for what counts nothing.
+    pub fn as_f32(self, uncertain: Uncertain) -> f32 {
+        match (self, uncertain) {
+            (Label::Negative, _) | (Label::Uncertain, Uncertain::Zero) => 0.0,
+            (Label::Positive, _) | (Label::Uncertain, Uncertain::One) => 1.0,
+            (Label::Uncertain, Uncertain::Ignore) | (Label::Unknown, _) => f32::NAN,
         }
     }
 
-    /// 0, 1, or -1 for unknown: how shards hold it.
+    /// 0, 1, -1 for uncertain and -2 for not said: how shards hold it.
     pub fn as_i64(self) -> i64 {
         match self {
             Label::Negative => 0,
             Label::Positive => 1,
-            Label::Unknown => -1,
+            Label::Uncertain => -1,
+            Label::Unknown => -2,
         }
     }
 }
@@ -84,8 +106,8 @@ pub fn encode_sample(sample: &Sample<'_>, names: &[String]) -> Vec<u8> {
 fn no_finding(labels: &[Label]) -> Label {
     if labels.contains(&Label::Positive) {
         Label::Negative
-    } else if labels.contains(&Label::Unknown) {
-        Label::Unknown
+    } else if let Some(&label) = labels.iter().find(|label| !label.is_known()) {
+        label
     } else {
         Label::Positive
     }

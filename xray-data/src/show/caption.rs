@@ -27,7 +27,7 @@ pub(super) fn lines(
 fn findings(sample: &Sample<'_>, labels: &[String]) -> Vec<String> {
     let named = labels.iter().zip(&sample.labels).filter_map(|(label, value)| match value {
         Label::Positive => Some(label.clone()),
-        Label::Unknown => Some(format!("{label}?")),
+        Label::Uncertain | Label::Unknown => Some(format!("{label}?")),
         Label::Negative => None,
     });
     let named: Vec<String> = named.collect();

@@ -33,13 +33,14 @@ pub(crate) fn joined(row: Row<'_>, column: usize, labels: &[String], image_id: &
     }
 }
 
-/// One label cell: `1`, `0`, `-1`, also as floats, `true` and `false`; empty is unknown, as in CheXpert.
+/// One label cell: `1`, `0`, `-1` for uncertain, also as floats, `true` and `false`; empty is not said, as in CheXpert.
 pub(crate) fn cell(row: Row<'_>, column: usize) -> Result<Label> {
     let value = row.field(column);
     match value.to_ascii_lowercase().as_str() {
         "1" | "1.0" | "true" => Ok(Label::Positive),
         "0" | "0.0" | "false" => Ok(Label::Negative),
-        "-1" | "-1.0" | "" => Ok(Label::Unknown),
+        "-1" | "-1.0" => Ok(Label::Uncertain),
+        "" => Ok(Label::Unknown),
         _ => {
             let (column, value) = (row.header(column).to_owned(), value.to_owned());
             Err(row.problem(SourceProblem::Label { column, value }))

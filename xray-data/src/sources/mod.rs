@@ -1,12 +1,14 @@
 //! Where images and labels come from. Every source ends as a [`SourceSet`]: what is known of each image, and
 //! where its bytes are. Nothing is decoded here.
 //!
+//! * [`boxes`]: where radiologists saw findings in ChestX-ray14;
 //! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table;
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
 //! * `dicom`: DICOM files with a table of labels (feature `dicom`).
 
+pub mod boxes;
 pub mod csv_table;
 #[cfg(feature = "dicom")]
 pub mod dicom;
@@ -20,6 +22,7 @@ pub mod synthetic;
 mod table;
 pub mod tfrecord;
 
+pub use boxes::FindingBox;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};
 pub use listing::{Listed, Listing, Missing};
@@ -90,6 +93,7 @@ fn line_of_row(row: &ImageRow) -> String {
     let cell = |label: &Label| match label {
         Label::Negative => '0',
         Label::Positive => '1',
+        Label::Uncertain => '-',
         Label::Unknown => '?',
     };
     let labels: String = row.labels.iter().map(cell).collect();

@@ -73,6 +73,14 @@ pub enum SourceProblem {
         /// As the cell says.
         value: String,
     },
+    /// A cell that is to hold a number.
+    #[error("`{value}` in column `{column}` is no number")]
+    Number {
+        /// The column.
+        column: String,
+        /// As the cell says.
+        value: String,
+    },
     /// A split cell of no known meaning.
     #[error("`{value}` in column `{column}` is no split")]
     SplitName {
@@ -135,13 +143,13 @@ impl SourceProblem {
                 "correct the cell, or list all findings with --labels".into()
             }
             SourceProblem::Label { .. } => {
-                "labels are 1 or true, 0 or false, and -1 or an empty cell for unknown".into()
+                "labels are 1 or true, 0 or false, -1 for uncertain, and an empty cell for not said".into()
             }
             SourceProblem::SplitName { .. } => {
                 let names = Split::ALL.map(Split::name).join(", ");
                 format!("splits are {names} (valid and validation mean val)")
             }
-            SourceProblem::Contradiction { .. } => "correct the cell".into(),
+            SourceProblem::Number { .. } | SourceProblem::Contradiction { .. } => "correct the cell".into(),
             SourceProblem::Duplicate { .. } => "remove one of the rows".into(),
             SourceProblem::MissingImage { .. } => {
                 "check the folder of images, or leave such rows out with --skip-missing".into()

@@ -41,6 +41,10 @@ impl Table {
             let line = record.position().map_or(0, csv::Position::line);
             if rows.is_empty() && record.len() != headers.len() {
                 headers = split_brackets(headers);
+                // Some header lines end in more commas than the rows.
+                while headers.len() > record.len() && headers.last().is_some_and(String::is_empty) {
+                    headers.pop();
+                }
             }
             if record.len() != headers.len() {
                 let fields = SourceProblem::Fields { found: record.len(), expected: headers.len() };

@@ -159,7 +159,7 @@ impl Tally {
         self.no_finding += u64::from(labels.iter().all(|label| *label == Label::Negative));
         let positive = |label: usize| u64::from(labels[label] == Label::Positive);
         for a in 0..labels.len() {
-            self.unknown[a] += u64::from(labels[a] == Label::Unknown);
+            self.unknown[a] += u64::from(!labels[a].is_known());
             for b in 0..labels.len() {
                 self.together[a][b] += positive(a) & positive(b);
             }

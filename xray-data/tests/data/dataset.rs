@@ -139,7 +139,7 @@ fn labels_are_counted() {
                 match label {
                     Label::Positive => count.positives += 1,
                     Label::Negative => count.negatives += 1,
-                    Label::Unknown => count.unknown += 1,
+                    Label::Uncertain | Label::Unknown => count.unknown += 1,
                 }
             }
         }

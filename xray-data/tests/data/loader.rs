@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xray_artifacts::{Crop, Exit, Preprocessing, ResizeFilter, Split};
 use xray_data::{
-    Augmentation, Batch, Cache, Dataset, Draw, Error, Loader, LoaderConfig, LoaderProblem, OpenOptions,
-    RecordFile, RecordId, RecordIndex, augment, normalise, prepare,
+    Augmentation, Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem,
+    OpenOptions, RecordFile, RecordId, RecordIndex, Uncertain, augment, normalise, prepare,
 };
 
 fn dataset() -> (TempDir, Arc<Dataset>) {
@@ -77,8 +77,10 @@ fn a_batch_is_what_its_records_hold() {
             let mut expected = vec![0.0; 256];
             normalise(&changed, &preprocessing(), &mut expected);
             assert_eq!(batch.images[i * 256..][..256], expected);
-            let labels: Vec<_> =
-                sample_labels(number).into_iter().map(|label| label.as_f32().to_bits()).collect();
+            let labels: Vec<_> = sample_labels(number)
+                .into_iter()
+                .map(|label| label.as_f32(Uncertain::Ignore).to_bits())
+                .collect();
             assert_eq!(batch.labels[i * 3..][..3].iter().map(|l| l.to_bits()).collect::<Vec<_>>(), labels);
             seen.push(number);
         }
@@ -86,6 +88,33 @@ fn a_batch_is_what_its_records_hold() {
     assert_ne!(seen, (0..50).collect::<Vec<_>>(), "shuffled");
     seen.sort_unstable();
     assert_eq!(seen, (0..50).collect::<Vec<_>>(), "each record once");
+}
+
+#[test]
+fn uncertain_labels_become_what_is_wanted_and_unknown_ones_stay() {
+    let (_dir, dataset) = dataset();
+    let of = |uncertain| {
+        let plain = LoaderConfig { shuffle: false, uncertain, ..config() };
+        epoch(&loader(&dataset, plain), 0).into_iter().flat_map(|batch| batch.labels).collect::<Vec<_>>()
+    };
+    let [ignored, zero, one] = [Uncertain::Ignore, Uncertain::Zero, Uncertain::One].map(of);
+    let labels = (0..50).flat_map(sample_labels);
+    let mut counts = [0; 2];
+    for (place, label) in labels.enumerate() {
+        let found = [ignored[place], zero[place], one[place]];
+        match label {
+            Label::Uncertain => {
+                assert!(found[0].is_nan() && found[1..] == [0.0, 1.0], "{found:?}");
+                counts[0] += 1;
+            }
+            Label::Unknown => {
+                assert!(found.iter().all(|value| value.is_nan()), "{found:?}");
+                counts[1] += 1;
+            }
+            _ => assert_eq!(found, [label.as_f32(Uncertain::Ignore); 3]),
+        }
+    }
+    assert!(counts[0] > 10 && counts[1] > 10, "{counts:?}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) fn sample_labels(number: usize) -> Vec<Label> {
     let label = |divisor| match number % divisor {
         0 => Label::Positive,
         3 => Label::Unknown,
+        2 => Label::Uncertain,
         _ => Label::Negative,
     };
     (2..5).map(label).collect()

@@ -89,11 +89,14 @@ pub struct ModelConfig {
     pub width: usize,
     /// Channels of the images: 1, or 3 that all hold the gray image, for weights of colour images.
     pub channels: usize,
+    /// Whether scores are the mean of those of an image and of its mirror image (test-time augmentation), for twice
+    /// the time.
+    pub flip: bool,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        ModelConfig { architecture: Architecture::SmallCnn, width: 0, channels: 1 }
+        ModelConfig { architecture: Architecture::SmallCnn, width: 0, channels: 1, flip: false }
     }
 }
 
@@ -120,7 +123,7 @@ impl ModelConfig {
 
     /// Multiply-adds of one forward pass of one image.
     pub fn multiply_adds(&self, classes: usize, size: u32) -> u64 {
-        let ModelConfig { architecture, width, channels } = self.clone().resolved();
+        let ModelConfig { architecture, width, channels, .. } = self.clone().resolved();
         match architecture {
             Architecture::SmallCnn => SmallCnn::multiply_adds(channels, width, classes, size),
             Architecture::ResNet18 => ResNet::multiply_adds(Depth::Eighteen, channels, width, classes, size),
@@ -172,7 +175,7 @@ impl Network {
     /// With weights that are not yet worth anything: [`crate::initialise`] or a file gives them values.
     pub(crate) fn new(config: &ModelConfig, classes: usize, device: &Device) -> Result<Self> {
         config.check()?;
-        let ModelConfig { architecture, width, channels } = config.clone().resolved();
+        let ModelConfig { architecture, width, channels, .. } = config.clone().resolved();
         let resnet = |depth| Network::ResNet(ResNet::new(depth, channels, width, classes, device));
         Ok(match architecture {
             Architecture::SmallCnn => Network::SmallCnn(SmallCnn::new(channels, width, classes, device)),
@@ -206,6 +209,14 @@ impl Network {
     /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
     pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
         class_maps(self.classifier(), self.maps(images).into_nchw())
+    }
+
+    /// Writes the network down as operations, of which the last gives `output`.
+    pub(crate) fn write_down(&self, images: Maps, output: &str) {
+        let Maps::Graph(maps) = self.maps(images) else {
+            unreachable!("all maps of a network lie in one place")
+        };
+        maps.global_average().classified(self.classifier(), output);
     }
 
     fn maps(&self, images: Maps) -> Maps {

@@ -3,6 +3,8 @@
 mod adapt;
 mod file;
 mod names;
+mod recognise;
 
 pub use adapt::{Head, Import, ImportOptions, Note};
 pub use file::read_weights;
+pub(crate) use recognise::{names_only, recognise};

@@ -4,11 +4,13 @@
 
 use super::Maps;
 use crate::cpu::{self, ConvParameters, NormParameters, Statistics};
+use crate::onnx::GraphMaps;
 use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
+use xray_kernels::Nonlinearity;
 
 const MOMENTUM: f64 = 0.1;
 
@@ -66,7 +68,13 @@ impl BatchNorm {
             Maps::Cpu(maps) => {
                 Maps::Cpu(cpu::infer_norm_relu(maps, parameters(), self.statistics(), epsilon))
             }
+            Maps::Graph(maps) => Maps::Graph(self.written_down(&maps).activated(Nonlinearity::Relu)),
         }
+    }
+
+    /// As an operation, by the running statistics.
+    pub(crate) fn written_down(&self, maps: &GraphMaps) -> GraphMaps {
+        maps.normalised(&self.weight, Self::EPSILON)
     }
 
     /// What this layer and a convolution next to it learn.

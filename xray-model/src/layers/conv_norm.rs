@@ -82,6 +82,11 @@ impl ConvNorm {
                 Maps::Nchw(if self.activation.pool { halved(activated) } else { activated })
             }
             Maps::Cpu(maps) => Maps::Cpu(self.on_cpu(maps, None)),
+            Maps::Graph(maps) => {
+                let normalised = self.norm.written_down(&maps.convolved(&self.conv));
+                let activated = normalised.activated(self.activation.function);
+                Maps::Graph(if self.activation.pool { activated.max_pooled(2, 0) } else { activated })
+            }
         }
     }
 
@@ -92,6 +97,10 @@ impl ConvNorm {
                 Maps::Nchw(activate(self.activation.function, self.composed(maps_nchw) + skip_nchw))
             }
             (Maps::Cpu(maps), Maps::Cpu(skip)) => Maps::Cpu(self.on_cpu(maps, Some(skip))),
+            (Maps::Graph(maps), Maps::Graph(skip)) => {
+                let normalised = self.norm.written_down(&maps.convolved(&self.conv));
+                Maps::Graph(normalised.plus(&skip).activated(self.activation.function))
+            }
             _ => unreachable!("all maps of a network lie in one place"),
         }
     }

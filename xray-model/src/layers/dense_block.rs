@@ -3,12 +3,14 @@
 use super::conv_norm::convolution;
 use super::{BatchNorm, Maps};
 use crate::cpu::{self, ConvParameters, CpuMaps, FoldedDenseLayer};
+use crate::onnx::GraphMaps;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
+use xray_kernels::Nonlinearity;
 
 /// A 1×1 convolution gives so many times the growth rate to the 3×3 convolution that follows.
 const BOTTLENECK: usize = 4;
@@ -55,6 +57,13 @@ impl DenseBlock {
                 };
                 let layers: Vec<_> = self.layers.iter().enumerate().map(folded).collect();
                 Maps::Cpu(cpu::infer_dense_block(maps, &layers))
+            }
+            Maps::Graph(maps) => {
+                let grown = |features: GraphMaps, layer: &DenseLayer| {
+                    let new = layer.written_down(&features);
+                    features.beside(&new)
+                };
+                Maps::Graph(self.layers.iter().fold(maps, grown))
             }
         }
     }
@@ -104,6 +113,12 @@ impl DenseLayer {
         self.conv2.forward(relu(self.norm2.forward(inner)))
     }
 
+    fn written_down(&self, features: &GraphMaps) -> GraphMaps {
+        let relu = Nonlinearity::Relu;
+        let inner = self.norm1.written_down(features).activated(relu).convolved(&self.conv1);
+        self.norm2.written_down(&inner).activated(relu).convolved(&self.conv2)
+    }
+
     fn parameters(&self) -> [ConvParameters; 2] {
         [self.norm1.with(&self.conv1), self.norm2.with(&self.conv2)]
     }
@@ -137,6 +152,10 @@ impl Transition {
             Maps::Cpu(maps) => {
                 let statistics = self.norm.statistics();
                 Maps::Cpu(cpu::infer_transition(maps, self.parameters(), statistics, EPSILON))
+            }
+            Maps::Graph(maps) => {
+                let activated = self.norm.written_down(&maps).activated(Nonlinearity::Relu);
+                Maps::Graph(activated.convolved(&self.conv).average_pooled(2))
             }
         }
     }

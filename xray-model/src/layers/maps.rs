@@ -2,10 +2,13 @@
 
 use crate::Backend;
 use crate::cpu::{self, CpuMaps};
+use crate::onnx::GraphMaps;
 use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use xray_kernels::{Pool, PoolKind};
+
+const NO_VALUES: &str = "maps that are written down have no values";
 
 /// Feature maps.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub(crate) enum Maps {
     Nchw(Tensor<4>),
     /// The blocks of xray-kernels do.
     Cpu(CpuMaps),
+    /// They are written down as ONNX operations, and have no values.
+    Graph(GraphMaps),
 }
 
 impl Maps {
@@ -30,6 +35,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2),
             Maps::Cpu(maps) => cpu::global_average(maps),
+            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }
 
@@ -38,6 +44,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => Maps::Nchw(maps_nchw * factors_nc.unsqueeze_dims(&[2, 3])),
             Maps::Cpu(maps) => Maps::Cpu(cpu::gate(maps, factors_nc)),
+            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }
 
@@ -53,6 +60,7 @@ impl Maps {
                 let pool = Pool { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
                 Maps::Cpu(cpu::pool(pool, maps))
             }
+            Maps::Graph(maps) => Maps::Graph(maps.max_pooled(3, 1)),
         }
     }
 
@@ -61,6 +69,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => maps_nchw,
             Maps::Cpu(maps) => maps.into_nchw(),
+            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }
 }

@@ -24,6 +24,10 @@ impl SqueezeExcitation {
     }
 
     pub(crate) fn forward(&self, maps: Maps) -> Maps {
+        if let Maps::Graph(maps) = &maps {
+            let squeezed = maps.global_average().convolved(&self.fc1).activated(Nonlinearity::Silu);
+            return Maps::Graph(maps.times(&squeezed.convolved(&self.fc2).sigmoid()));
+        }
         let means_nc = maps.clone().global_average();
         let squeezed = activate(Nonlinearity::Silu, linear(&self.fc1, means_nc));
         maps.scaled(sigmoid(linear(&self.fc2, squeezed)))

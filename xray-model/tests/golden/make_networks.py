@@ -161,5 +161,6 @@ def full_size(name, folder):
     save_file(weights | {"image": image, "logits": logits}, pathlib.Path(folder) / f"{name}.safetensors")
 
 
-for name in NETWORKS:
-    golden(name) if len(sys.argv) == 1 else full_size(name, sys.argv[1])
+if __name__ == "__main__":
+    for name in NETWORKS:
+        golden(name) if len(sys.argv) == 1 else full_size(name, sys.argv[1])

@@ -1,8 +1,8 @@
 //! The command line of `xray-eval`.
 
 use super::{
-    ExplainOptions, Explanation, ScoreKind, Settings, Subject, appraise, calibrate_bundle, compare_subjects,
-    explain,
+    ExplainOptions, Explanation, ExportFormat, ExportOptions, ScoreKind, Settings, Subject, appraise,
+    calibrate_bundle, compare_subjects, explain, export, point,
 };
 use crate::cli::OutputFormat;
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_metrics::{Method, Rule};
+use xray_model::{OPSETS, WeightType};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +21,8 @@ Examples:
   xray-eval compare RUN-A RUN-B
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
+  xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
+  xray-eval export RUN --to onnx --dtype int8
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version";
 
@@ -78,6 +81,49 @@ enum Command {
         /// Folder for the pictures
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
+    /// Score a run's maps by the pointing game: does the strongest place lie in a box that a radiologist drew?
+    Point {
+        /// The run directory
+        run: PathBuf,
+        /// Boxes as NIH hands them out: BBox_List_2017.csv, also .gz
+        #[arg(long, value_name = "CSV")]
+        boxes: PathBuf,
+        /// Folder of the images, searched at any depth; boxes on others are left out
+        #[arg(long, value_name = "DIR")]
+        images: PathBuf,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
+    /// Write a run's model for other programs: safetensors for PyTorch and serving, or ONNX
+    ///
+    /// Weights of fewer digits than trained are scored on the run's validation records first, and refused where a
+    /// finding's AUC falls too far. The folder gets the model, its card model.json, and export.json with these figures.
+    Export {
+        /// The run directory
+        run: PathBuf,
+        /// What kind of file
+        #[arg(long, value_enum, default_value = "safetensors")]
+        to: ExportFormat,
+        /// What kernels and matrices are kept in: f32, f16 or int8 with a scale for each output channel
+        #[arg(long, value_parser = dtype, default_value = "f32")]
+        dtype: WeightType,
+        /// Folder for the files [default: export/ in the run directory]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// ONNX's operator set, 13 to 21: newer runtimes read older ones
+        #[arg(long, value_name = "N", default_value = "17", value_parser = opset)]
+        opset: u32,
+        /// How far a finding's validation AUC may fall by --dtype
+        #[arg(long, value_name = "AUC", default_value = "0.005")]
+        max_auc_drop: f64,
+        /// Where the run's data lie now, if elsewhere than in training
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
@@ -142,9 +188,36 @@ impl Arguments {
                 let text = || found.iter().map(Explanation::text).collect::<Vec<_>>().join("\n");
                 Ok(printed(*format, &found, text))
             }
+            Some(Command::Point { run, boxes, images, format }) => {
+                let found = point(run, boxes, images)?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::Export { run, to, dtype, out, opset, max_auc_drop, data, format }) => {
+                let options = ExportOptions {
+                    to: *to,
+                    dtype: *dtype,
+                    out: out.clone(),
+                    opset: *opset,
+                    max_auc_drop: *max_auc_drop,
+                    data: data.clone(),
+                };
+                let found = export(run, &options)?;
+                Ok(printed(*format, &found, || found.text()))
+            }
             None => Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`")),
         }
     }
+}
+
+fn dtype(name: &str) -> Result<WeightType, String> {
+    let known = [WeightType::F32, WeightType::F16, WeightType::Int8];
+    let names = || known.map(WeightType::name).join(", ");
+    known.into_iter().find(|dtype| dtype.name() == name).ok_or_else(|| format!("one of {}", names()))
+}
+
+fn opset(text: &str) -> Result<u32, String> {
+    let opset = text.parse().ok().filter(|opset| OPSETS.contains(opset));
+    opset.ok_or_else(|| format!("{} to {} can be written", OPSETS.start(), OPSETS.end()))
 }
 
 impl Look {

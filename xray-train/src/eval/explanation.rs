@@ -1,6 +1,7 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
-use super::bundle::{card, probability};
+use super::bundle::probability;
+use super::model::Model;
 use super::overlay::side_by_side;
 use super::text_table::{TextTable, number};
 use crate::run::Card;
@@ -8,9 +9,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, Split, write_bytes};
-use xray_data::{decode_gray, normalise, prepare};
-use xray_model::{Backend, Predictor, StateDict};
+use xray_artifacts::{Exit, Failure, FileError, write_bytes};
 
 /// What was found in one image, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,17 +59,15 @@ pub fn explain(
     images: &[PathBuf],
     options: &ExplainOptions,
 ) -> Result<Vec<Explanation>, Failure> {
-    let (path, card) = card(run)?;
-    let label = options.label.as_deref().map(|label| place_of(&card.labels, label)).transpose()?;
-    let weights = StateDict::load(&path.with_file_name("model.safetensors"))?;
-    let model = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)?;
+    let model = Model::of_run(run)?;
+    let label = options.label.as_deref().map(|label| place_of(&model.card.labels, label)).transpose()?;
     fs::create_dir_all(&options.out).map_err(|source| FileError::Io {
         path: options.out.clone(),
         action: "write",
         source,
     })?;
     let mut names = PictureNames::default();
-    let explained = |image: &PathBuf| explain_one(&card, &model, image, label, &options.out, &mut names);
+    let explained = |image: &PathBuf| explain_one(&model, image, label, &options.out, &mut names);
     images.iter().map(explained).collect()
 }
 
@@ -94,40 +91,27 @@ impl PictureNames {
 }
 
 fn explain_one(
-    card: &Card,
-    model: &Predictor,
+    model: &Model,
     image: &Path,
     label: Option<usize>,
     out: &Path,
     names: &mut PictureNames,
 ) -> Result<Explanation, Failure> {
-    let bytes =
-        fs::read(image).map_err(|source| FileError::Io { path: image.to_owned(), action: "read", source })?;
-    let unreadable = |problem: xray_data::ImageProblem| {
-        Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
-            .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
-    };
-    let seen =
-        decode_gray(&bytes).and_then(|decoded| prepare(&decoded, &card.preprocessing)).map_err(unreadable)?;
-    let mut pixels = vec![0.0; seen.pixels.len()];
-    normalise(&seen.pixels, &card.preprocessing, &mut pixels);
-    let maps = model.activation_maps(&pixels, card.preprocessing.size);
-    let places = maps.height * maps.width;
-    let map = |label: usize| &maps.values[label * places..(label + 1) * places];
-    let logits = model.predict(&pixels, card.preprocessing.size);
-    let label = label.unwrap_or_else(|| most_striking(card, &logits));
-    let evidence: Vec<f32> = map(label).iter().map(|value| value - ordinary(card, label)).collect();
+    let (card, look) = (&model.card, model.look(image)?);
+    let above = |at: usize| look.logits[at] - model.ordinary(at);
+    let mut order: Vec<usize> = (0..look.logits.len()).collect();
+    order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
+    // The most striking one.
+    let label = label.unwrap_or(order[0]);
+    let evidence: Vec<f32> = look.map(label).iter().map(|value| value - model.ordinary(label)).collect();
 
     let picture = out.join(names.of(image, &card.labels[label]));
-    write_bytes(&picture, &side_by_side(&seen, &evidence, [maps.height, maps.width]))?;
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    let above = |at: usize| logits[at] - ordinary(card, at);
-    order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
+    write_bytes(&picture, &side_by_side(&look.seen, &evidence, look.places()))?;
     Ok(Explanation {
         image: image.to_owned(),
         label: card.labels[label].clone(),
         picture,
-        findings: order.into_iter().map(|at| finding(card, at, f64::from(logits[at]))).collect(),
+        findings: order.into_iter().map(|at| finding(card, at, f64::from(look.logits[at]))).collect(),
     })
 }
 
@@ -140,20 +124,6 @@ fn finding(card: &Card, at: usize, logit: f64) -> Finding {
         threshold: threshold.and_then(|threshold| threshold.probability),
         positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
     }
-}
-
-/// The logit that tells nothing: the log-odds of the finding in the training records. What a place adds above it
-/// speaks for the finding; below it, against.
-fn ordinary(card: &Card, label: usize) -> f32 {
-    let scored = card.scores.get(&Split::Test).or(card.scores.get(&Split::Val));
-    let prevalence = scored.and_then(|scores| scores.labels.get(label)?.train_prevalence);
-    let prevalence = prevalence.unwrap_or(0.5).clamp(1e-4, 1.0 - 1e-4);
-    (prevalence / (1.0 - prevalence)).ln() as f32
-}
-
-fn most_striking(card: &Card, logits: &[f32]) -> usize {
-    let above = |at: &usize| logits[*at] - ordinary(card, *at);
-    (0..logits.len()).max_by(|a, b| above(a).total_cmp(&above(b))).unwrap_or(0)
 }
 
 fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {

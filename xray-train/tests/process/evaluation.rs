@@ -325,3 +325,41 @@ fn thresholds_are_chosen_on_validation_and_reported_on_test() {
     let names = ["true_positives", "false_positives", "true_negatives", "false_negatives"];
     assert_eq!(names.map(calls), [1, 1, 2, 1]);
 }
+
+#[test]
+fn maps_are_scored_by_the_boxes_of_radiologists() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &[]), 0);
+    std::fs::create_dir_all(workplace.path("images/deep")).expect("writable");
+    for (name, salt) in [("images/deep/a.png", 1), ("images/b.png", 2)] {
+        let pixels = (0..1600).map(|at| ((at * salt) % 251) as u8).collect();
+        let gray = GrayImage { width: 40, height: 40, pixels };
+        std::fs::write(workplace.path(name), encode_png(&gray)).expect("writable");
+    }
+    // One box that holds all of an image, one that holds next to nothing of the other, one of an image elsewhere.
+    let boxes = "Image Index,Finding Label,Bbox [x,y,w,h],,,\na.png,Infiltrate,0,0,1024,1024\n\
+                 b.png,Mass,-100,-100,1,1\nc.png,Mass,0,0,1024,1024\nb.png,Sunburn,0,0,1,1\n";
+    std::fs::write(workplace.path("boxes.csv"), boxes).expect("writable");
+    let arguments = ["point", "run", "--boxes", "boxes.csv", "--images", "images"];
+    let json = eval(&workplace, &[&arguments[..], &["--format", "json"]].concat());
+    assert_exit(&json, 0);
+    let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let finding = |name: &str| {
+        let findings = found["findings"].as_array().expect("a list");
+        findings.iter().find(|finding| finding["label"] == name).expect("listed").clone()
+    };
+    assert_eq!((&finding("Infiltration")["hits"], &finding("Mass")["hits"]), (&json!(1), &json!(0)));
+    assert_eq!(finding("Infiltration")["hits_of_chance"], 1.0);
+    assert_eq!((&found["total"]["images"], &found["images_absent"]), (&json!(2), &json!(1)));
+    assert_eq!(found["findings_unknown"], json!(["Sunburn"]));
+    let text = stdout(&eval(&workplace, &arguments));
+    assert!(
+        text.contains("image's middle") && text.contains("images with boxes that are not at hand: 1"),
+        "{text}"
+    );
+
+    std::fs::create_dir_all(workplace.path("none")).expect("writable");
+    let none = eval(&workplace, &["point", "run", "--boxes", "boxes.csv", "--images", "none"]);
+    assert_exit(&none, 3);
+    assert!(stderr(&none).contains("has a box in boxes.csv"), "{}", stderr(&none));
+}

@@ -37,10 +37,26 @@ fn weights_that_do_not_fit_are_named() {
     let wider = [&INIT[..], &["--set", "model.width=8"]].concat();
     check(&wider, 7, &["first/model/model.safetensors: tensor `classifier.weight` has shape", "hint: "]);
     let other = [&INIT[..], &["--model", "resnet-18"]].concat();
-    check(&other, 7, &["is missing from the weights", "hint: the weights belong to another architecture"]);
+    check(
+        &other,
+        7,
+        &["is missing from the weights", "the weights are those of small-cnn", "--model small-cnn"],
+    );
     check(&["--init", "first/config.toml"], 7, &["first/config.toml is no readable weights file", "hint: "]);
     check(&["--init", "absent.pth"], 1, &["absent.pth"]);
     check(&["--freeze", "backbone"], 2, &["fine_tuning.frozen without fine_tuning.weights", "hint: "]);
     let often = [&INIT[..], &["--set", "fine_tuning.frozen=often"]].concat();
     check(&often, 2, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
+}
+
+#[test]
+fn a_batch_in_parts_takes_the_same_steps() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("whole", &[]), 0);
+    assert_exit(&workplace.run("one-part", &["--set", "training.micro_batch=64"]), 0);
+    workplace.fingerprint("one-part").assert_equals(&workplace.fingerprint("whole"), "one part is the whole");
+    assert_exit(&workplace.run("parts", &["--set", "training.micro_batch=5"]), 0);
+    let steps = |run: &str| workplace.json(&format!("{run}/result.json"))["training"].clone();
+    assert_eq!(steps("parts")["examples"], steps("whole")["examples"]);
+    assert_ne!(steps("parts")["last_loss"], steps("whole")["last_loss"], "batch norm saw other batches");
 }

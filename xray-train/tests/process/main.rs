@@ -3,6 +3,7 @@
 mod bad_input;
 mod comparison;
 mod evaluation;
+mod export;
 mod fine_tuning;
 mod results;
 mod stopping;

@@ -18,8 +18,13 @@ pub(crate) struct Workplace {
 impl Workplace {
     /// With 240 phantoms of 32 pixels in `shards/`.
     pub(crate) fn new() -> Self {
+        Self::of(IMAGES)
+    }
+
+    /// With so many.
+    pub(crate) fn of(images: u64) -> Self {
         let workplace = Workplace { folder: tempfile::tempdir().expect("a temporary folder") };
-        let images = SynthConfig { images: IMAGES, size: 32, ..SynthConfig::default() };
+        let images = SynthConfig { images, size: 32, ..SynthConfig::default() };
         let shards = workplace.path("shards");
         build(&synthetic::read(&images), &BuildConfig::default(), &shards, &|| ())
             .expect("a writable folder");

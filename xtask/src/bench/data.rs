@@ -5,12 +5,13 @@ use super::competitor::{Competitor, TUNED_MALLOC};
 use super::contest::{Contest, Outcome};
 use super::machine::Machine;
 use super::peers::{LOADERS, PeerArguments, Peers};
-use super::report::{Memory, Report};
+use super::report::{Report, Table};
 use super::shards::Shards;
 use crate::programs::ProgramArguments;
 use crate::steps;
 use anyhow::{Context, Result};
 use clap::Args;
+use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,11 @@ pub(super) fn run(arguments: &DataArguments) -> Result<()> {
     let mut outcomes = bench.read(&shards_768)?;
     outcomes.extend(bench.load(&shards_768, 768, 224)?);
     outcomes.extend(bench.load(&shards_512, 512, 128)?);
-    let memory = vec![bench.memory(&shards_768, 768, 224)?, bench.memory(&shards_512, 512, 128)?];
+    let memory = Table {
+        name: "memory",
+        head: vec!["peak memory of one pass", "shards", "ten times the shards"],
+        rows: vec![bench.memory(&shards_768, 768, 224)?, bench.memory(&shards_512, 512, 128)?],
+    };
     let shards = [shards_768.description, shards_512.description].join("; ");
     let notes = vec![
         format!("Shards: {shards}; in memory before each measurement"),
@@ -87,7 +92,7 @@ pub(super) fn run(arguments: &DataArguments) -> Result<()> {
         notes,
         outcomes,
         method: METHOD,
-        memory,
+        table: Some(memory),
     };
     print!("{}", report.markdown());
     report.write(&steps::root().join(&arguments.out), "data")
@@ -118,14 +123,16 @@ impl DataBench {
     }
 
     /// One pass over the shards, and one over ten times as many.
-    fn memory(&self, shards: &Shards, from: u32, size: u32) -> Result<Memory> {
+    fn memory(&self, shards: &Shards, from: u32, size: u32) -> Result<(Vec<String>, Value)> {
         eprintln!("peak memory of loading {from} → {size} px, and with ten times the records");
         let peak_mib = |shards: &Path| {
             let reading = self.ours_loading(shards, size, &ONE_PASS).run()?;
             reading.peak_mib.context("this system tells no peak memory")
         };
         let task = format!("load {from} → {size} px");
-        Ok(Memory { task, once: peak_mib(&shards.once)?, ten_times: peak_mib(&shards.ten_times)? })
+        let (once, ten_times) = (peak_mib(&shards.once)?, peak_mib(&shards.ten_times)?);
+        let row = vec![task.clone(), format!("{once:.0} MiB"), format!("{ten_times:.0} MiB")];
+        Ok((row, json!({ "task": task, "peak_mib": once, "peak_mib_ten_times": ten_times })))
     }
 
     fn ours_loading(&self, shards: &Path, size: u32, passes: &[&str]) -> Competitor {

@@ -5,6 +5,7 @@ mod contest;
 mod data;
 mod evaluation;
 mod machine;
+mod networks;
 mod peers;
 mod process;
 mod report;
@@ -31,6 +32,10 @@ pub(crate) enum Bench {
     ///
     /// As `train`.
     Infer(steps::StepArguments),
+    /// Measure every network against PyTorch, and tell what each is: results/benchmarks/networks.md
+    ///
+    /// As `train`.
+    Networks(networks::NetworkArguments),
 }
 
 /// Measures what was asked for.
@@ -41,5 +46,6 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Report(arguments) => evaluation::run(arguments),
         Bench::Train(arguments) => steps::train(arguments),
         Bench::Infer(arguments) => steps::infer(arguments),
+        Bench::Networks(arguments) => networks::run(arguments),
     }
 }

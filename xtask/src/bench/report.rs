@@ -22,15 +22,24 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// What the columns mean.
     pub(super) method: &'static str,
-    pub(super) memory: Vec<Memory>,
+    /// Figures that are no contest.
+    pub(super) table: Option<Table>,
 }
 
-/// Peak resident memory of ours in MiB.
+/// Rows to read, and the same as JSON.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Memory {
-    pub(super) task: String,
-    pub(super) once: f64,
-    pub(super) ten_times: f64,
+pub(super) struct Table {
+    /// Of the JSON.
+    pub(super) name: &'static str,
+    pub(super) head: Vec<&'static str>,
+    pub(super) rows: Vec<(Vec<String>, Value)>,
+}
+
+impl Table {
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let head = [format!("| {} |", self.head.join(" | ")), format!("|{}", "---|".repeat(self.head.len()))];
+        head.into_iter().chain(self.rows.iter().map(|(row, _)| format!("| {} |", row.join(" | "))))
+    }
 }
 
 impl Report {
@@ -62,9 +71,9 @@ impl Report {
         lines.extend(head(with_arithmetic));
         lines.extend(self.outcomes.iter().map(|outcome| row(outcome, with_arithmetic)));
         lines.extend([String::new(), self.method.to_owned()]);
-        if !self.memory.is_empty() {
-            lines.extend([String::new(), MEMORY_HEAD.to_owned()]);
-            lines.extend(self.memory.iter().map(memory_row));
+        if let Some(table) = &self.table {
+            lines.push(String::new());
+            lines.extend(table.lines());
         }
         lines.join("\n") + "\n"
     }
@@ -77,20 +86,19 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "format": 2,
             "machine": self.machine.json(),
             "notes": self.notes,
             "versions": self.versions(),
             "contests": self.outcomes.iter().map(outcome_json).collect::<Vec<_>>(),
-            "memory": self.memory.iter().map(memory_json).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(Table { name, rows, .. }) = &self.table {
+            json[name] = rows.iter().map(|(_, row)| row.clone()).collect();
+        }
+        json
     }
 }
-
-const MEMORY_HEAD: &str = "\
-| peak memory of one pass | shards | ten times the shards |
-|---|---|---|";
 
 fn head(with_arithmetic: bool) -> [String; 2] {
     let mut names = vec!["task", "threads", "ours", "against", "theirs", "ours / theirs"];
@@ -122,11 +130,6 @@ fn row(outcome: &Outcome, with_arithmetic: bool) -> String {
     )
 }
 
-fn memory_row(memory: &Memory) -> String {
-    let Memory { task, once, ten_times } = memory;
-    format!("| {task} | {once:.0} MiB | {ten_times:.0} MiB |")
-}
-
 fn outcome_json(outcome: &Outcome) -> Value {
     let contest = &outcome.contest;
     json!({
@@ -147,10 +150,6 @@ fn round_json(round: &Round) -> Value {
         json!({ "rate": reading.rate, "peak_mib": reading.peak_mib, "gigaflops": speed })
     };
     json!({ "ours": side(&round.ours), "theirs": round.theirs.as_ref().map(side) })
-}
-
-fn memory_json(memory: &Memory) -> Value {
-    json!({ "task": memory.task, "peak_mib": memory.once, "peak_mib_ten_times": memory.ten_times })
 }
 
 #[cfg(test)]
@@ -221,7 +220,8 @@ mod tests {
             date: "2026-01-02".to_owned(),
             commit: "abc".to_owned(),
         };
-        let memory = vec![Memory { task: "load".to_owned(), once: 44.6, ten_times: 50.2 }];
+        let row = (vec!["load".to_owned(), "45 MiB".to_owned()], json!({ "peak_mib": 44.6 }));
+        let table = Some(Table { name: "memory", head: vec!["task", "peak memory"], rows: vec![row] });
         let outcomes = vec![outcome(Some([150.0, 50.0, 100.0]))];
         let report = Report {
             title: "Loading",
@@ -230,7 +230,7 @@ mod tests {
             notes: vec!["Shards: 768 px".to_owned()],
             outcomes,
             method: "In turn.",
-            memory,
+            table,
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         report.write(&folder.path().join("new"), "data").expect("writable");
@@ -242,7 +242,9 @@ mod tests {
             "Shards: 768 px.",
             "In turn.",
             "Versions: numpy 2.4.6, xray-data 0.1.0.",
-            "| load | 45 MiB | 50 MiB |",
+            "| task | peak memory |",
+            "|---|---|",
+            "| load | 45 MiB |",
         ] {
             assert!(markdown.lines().any(|found| found == line), "{line} in\n{markdown}");
         }
@@ -252,6 +254,6 @@ mod tests {
             json["contests"][0]["rounds"][1]["theirs"],
             json!({ "rate": 50.0, "peak_mib": null, "gigaflops": null })
         );
-        assert_eq!(json["memory"][0]["peak_mib_ten_times"], 50.2);
+        assert_eq!(json["memory"][0]["peak_mib"], 44.6);
     }
 }

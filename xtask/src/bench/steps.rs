@@ -250,7 +250,7 @@ impl<'a> StepBench<'a> {
     ) -> Result<()> {
         let notes = vec![format!("Tuned malloc is `{}={}`", TUNED_MALLOC.0, TUNED_MALLOC.1)];
         let machine = self.machine.clone();
-        let report = Report { title, command, machine, notes, outcomes, method, memory: Vec::new() };
+        let report = Report { title, command, machine, notes, outcomes, method, table: None };
         print!("{}", report.markdown());
         if self.arguments.only.is_some() {
             return Ok(());

@@ -27,6 +27,24 @@ pub(crate) struct WorkerArguments {
     out: Option<PathBuf>,
 }
 
+/// How much a worker is optimised, as profiles of the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// As it is sent.
+    Worker,
+    /// Hardly, to be built soon.
+    Hasty,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Worker => "worker",
+            Profile::Hasty => "hasty",
+        }
+    }
+}
+
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// It travels with every job.
@@ -40,14 +58,14 @@ pub(super) fn run(arguments: &WorkerArguments) -> Result<()> {
         Some(out) => std::path::absolute(out)?,
         None => folder()?.join(file_name(*level)),
     };
-    build(*level, &file)?;
+    build(*level, Profile::Worker, &file)?;
     let megabytes = fs::metadata(&file)?.len() as f64 / 1e6;
     println!("{}: {megabytes:.1} MB, {level}", file.display());
     Ok(())
 }
 
 /// Where workers are put when nobody says where.
-pub(crate) fn folder() -> Result<PathBuf> {
+fn folder() -> Result<PathBuf> {
     Ok(steps::target_folder()?.join("worker"))
 }
 
@@ -60,14 +78,14 @@ pub(crate) fn file_name(level: Level) -> String {
 }
 
 /// Builds a worker, checks that it can travel, and puts it into its place.
-pub(crate) fn build(level: Level, file: &Path) -> Result<()> {
+pub(crate) fn build(level: Level, profile: Profile, file: &Path) -> Result<()> {
     ensure!(
         cfg!(all(target_os = "linux", target_arch = "x86_64")),
         "the worker is built on x86-64 Linux only"
     );
     let start = Instant::now();
     let target = steps::target_folder()?.join("worker-build");
-    let arguments = ["build", "--profile", "worker", "--target", TARGET, "--package", "xray-train"];
+    let arguments = ["build", "--profile", profile.name(), "--target", TARGET, "--package", "xray-train"];
     let mut cargo = cargo(arguments);
     cargo.args(["--bin", "xray-train", "--no-default-features", "--target-dir"]).arg(&target);
     // Goes before RUSTFLAGS and any configuration file; programs that run while it builds are not concerned.
@@ -76,8 +94,11 @@ pub(crate) fn build(level: Level, file: &Path) -> Result<()> {
         "cannot build the worker\n hint: a static program needs libc.a: libc6-dev on Debian and Ubuntu, \
          glibc-static on Fedora",
     )?;
-    let built = target.join(TARGET).join("worker/xray-train");
+    let built = target.join(TARGET).join(profile.name()).join("xray-train");
     check(&built, level)?;
+    if profile == Profile::Worker {
+        check_size(&built)?;
+    }
     put(&built, file)?;
     eprintln!("built in {}", duration(start.elapsed()));
     Ok(())
@@ -98,14 +119,19 @@ fn put(built: &Path, file: &Path) -> Result<()> {
     fs::rename(&part, file).with_context(cannot)
 }
 
-/// Whether a program is static, small, and for this level.
+/// Whether a program is static and for this level.
 fn check(program: &Path, level: Level) -> Result<()> {
     let data = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     ensure!(!has_interpreter(&data)?, "{} is not static", program.display());
     let found = level_in(&data)?;
     ensure!(found == format!("{level}\0"), "{} is built for {found:?}, not {level}", program.display());
-    if data.len() as u64 > MAX_BYTES {
-        bail!("{} has {} bytes, more than {MAX_BYTES}", program.display(), data.len());
+    Ok(())
+}
+
+fn check_size(program: &Path) -> Result<()> {
+    let bytes = fs::metadata(program)?.len();
+    if bytes > MAX_BYTES {
+        bail!("{} has {bytes} bytes, more than {MAX_BYTES}", program.display());
     }
     Ok(())
 }

@@ -1,0 +1,84 @@
+//! What a learner does beside single steps on whole batches.
+
+use xray_model::{Algorithm, Batch, Learner, LearnerConfig, ModelConfig, OptimizerConfig};
+
+const SIZE: u32 = 32;
+const PIXELS: usize = (SIZE * SIZE) as usize;
+
+fn images(count: usize) -> Vec<f32> {
+    (0..count * PIXELS).map(|at| ((at * 7919) % 1009) as f32 / 504.5 - 1.0).collect()
+}
+
+/// Some unknown, and not as many in each image.
+fn labels(count: usize) -> Vec<f32> {
+    let label = |at: usize| match at % 5 {
+        0 => 1.0,
+        1 if at < 40 => f32::NAN,
+        _ => 0.0,
+    };
+    (0..count * 14).map(label).collect()
+}
+
+fn learner(flip: bool) -> Learner {
+    let optimizer =
+        OptimizerConfig { algorithm: Algorithm::Sgd, momentum: 0.0, ..OptimizerConfig::default() };
+    let model = ModelConfig { width: 6, flip, ..ModelConfig::default() };
+    Learner::new(&LearnerConfig { model, optimizer, ..LearnerConfig::new(14) }, 2).expect("a CPU")
+}
+
+/// The last layer alone learns, for batch norm looks at the images of a part.
+#[test]
+fn gradients_of_parts_add_up_to_those_of_the_batch() {
+    const IMAGES: usize = 8;
+    let (images, labels) = (images(IMAGES), labels(IMAGES));
+    let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count() as f32;
+    let trained = |part: usize| {
+        let mut learner = learner(false);
+        learner.set_backbone_rate(0.0);
+        let (mut loss, mut sum) = (0.0, None);
+        for (images, part_labels) in images.chunks(part * PIXELS).zip(labels.chunks(part * 14)) {
+            let share = known(part_labels) / known(&labels);
+            let pass = learner.forward(&Batch { images, labels: part_labels, size: SIZE });
+            let pass = pass.weighted(share);
+            loss += pass.loss();
+            let found = learner.backward(pass);
+            sum = Some(match sum {
+                Some(sum) => learner.add(sum, found),
+                None => found,
+            });
+        }
+        learner.step(sum.expect("at least one part"), 0.5);
+        (loss, learner.weights().tensors["classifier.weight"].values.clone())
+    };
+    let (loss, whole) = trained(IMAGES);
+    for part in [1, 3, 4] {
+        let (part_loss, parts) = trained(part);
+        assert!((part_loss - loss).abs() < 1e-6, "{part_loss} and {loss}");
+        let largest = whole.iter().zip(&parts).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+        assert!(largest < 1e-6, "in parts of {part}: off by {largest:e}");
+    }
+    assert!(trained(IMAGES).1 != learner(false).weights().tensors["classifier.weight"].values, "it learned");
+}
+
+#[test]
+fn a_flipped_score_is_the_mean_of_an_image_and_its_mirror_image() {
+    let images = images(3);
+    let mirrored: Vec<f32> = images.chunks(SIZE as usize).flat_map(|row| row.iter().rev()).copied().collect();
+    let plain = learner(false).predictor();
+    let [of_images, of_mirrored] = [&images, &mirrored].map(|images| plain.predict(images, SIZE));
+    assert_ne!(of_images, of_mirrored);
+    let flipped = learner(true).predictor();
+    let found = flipped.predict(&images, SIZE);
+    for ((found, a), b) in found.iter().zip(&of_images).zip(&of_mirrored) {
+        assert!((found - (a + b) / 2.0).abs() < 1e-6);
+    }
+    // The mean of a map is still the logit, and a map of the mirror image is the map mirrored.
+    let maps = flipped.activation_maps(&images, SIZE);
+    let places = maps.height * maps.width;
+    for (map, logit) in maps.values.chunks(places).zip(&found) {
+        assert!((map.iter().sum::<f32>() / places as f32 - logit).abs() < 1e-5);
+    }
+    let of_mirrored = flipped.activation_maps(&mirrored, SIZE);
+    let back = of_mirrored.values.chunks(maps.width).flat_map(|row| row.iter().rev());
+    assert!(back.zip(&maps.values).all(|(a, b)| (a - b).abs() < 1e-5));
+}
