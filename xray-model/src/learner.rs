@@ -346,20 +346,26 @@ impl Predictor {
     /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
     /// of the image adds to each logit. The mean of a map is the logit.
     pub fn activation_maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
-        let maps = self.maps(pixels, size);
-        if !self.flip {
-            return maps;
-        }
-        let of_mirrored = self.maps(&mirrored(pixels, size as usize), size);
-        let values = mean(maps.values, mirrored(&of_mirrored.values, maps.width));
-        ActivationMaps { values, ..maps }
+        self.predict_with_maps(pixels, size).1
     }
 
-    fn maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
-        let maps = self.network.activation_maps(self.images(pixels, size));
+    /// [`Predictor::predict`] and [`Predictor::activation_maps`] in one pass over the network.
+    pub fn predict_with_maps(&self, pixels: &[f32], size: u32) -> (Vec<f32>, ActivationMaps) {
+        let (logits, maps) = self.logits_and_maps(pixels, size);
+        if !self.flip {
+            return (logits, maps);
+        }
+        let (of_mirrored, mirrored_maps) = self.logits_and_maps(&mirrored(pixels, size as usize), size);
+        let values = mean(maps.values, mirrored(&mirrored_maps.values, maps.width));
+        (mean(logits, of_mirrored), ActivationMaps { values, ..maps })
+    }
+
+    fn logits_and_maps(&self, pixels: &[f32], size: u32) -> (Vec<f32>, ActivationMaps) {
+        let (logits, maps) = self.network.forward_with_maps(self.images(pixels, size));
         let [_, classes, height, width] = maps.dims();
-        let values = maps.into_data_as::<f32>().try_to_vec().expect("read as float32 just now");
-        ActivationMaps { values, classes, height, width }
+        let values = |data: TensorData| data.try_to_vec().expect("read as float32 just now");
+        let maps = ActivationMaps { values: values(maps.into_data_as::<f32>()), classes, height, width };
+        (values(logits.into_data_as::<f32>()), maps)
     }
 }
 

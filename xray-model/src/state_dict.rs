@@ -1,6 +1,9 @@
 //! Named tensors on the host, and the safetensors file that holds them: what weights and checkpoints are.
 
-use crate::{Result, StoredDict, WeightType};
+use crate::stored::write;
+use crate::{Result, StoredDict};
+use safetensors::tensor::{Dtype, TensorView};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -37,7 +40,14 @@ impl StateDict {
 
     /// Writes a safetensors file with `metadata` in its header, under a temporary name first.
     pub fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<()> {
-        self.stored(WeightType::F32).save(path, metadata)
+        // Where numbers lie as a file has them, they are not copied: a checkpoint may be most of the memory.
+        let bytes: Vec<Cow<'_, [u8]>> =
+            self.tensors.values().map(|tensor| bytes_of(&tensor.values)).collect();
+        let views = self.tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
+            (name.clone(), view.expect("a tensor holds its shape's product of values"))
+        });
+        write(path, views.collect(), metadata)
     }
 
     /// Reads a safetensors file that [`StateDict::save`] or [`StoredDict::save`] wrote.
@@ -49,6 +59,15 @@ impl StateDict {
     pub fn load_with_metadata(path: &Path) -> Result<(StateDict, HashMap<String, String>)> {
         let (stored, metadata) = StoredDict::load(path)?;
         Ok((stored.restored(), metadata))
+    }
+}
+
+/// Little-endian.
+fn bytes_of(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(values))
+    } else {
+        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 }
 

@@ -152,11 +152,7 @@ impl StoredDict {
                 views.push((format!("{name}{SCALE}"), view(Dtype::F32, vec![tensor.scales.len()], scales)));
             }
         }
-        let metadata: HashMap<_, _> =
-            metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let error = |source| Error::Safetensors { path: path.to_owned(), source };
-        write_bytes(path, &serialize(views, Some(metadata)).map_err(error)?)?;
-        Ok(())
+        write(path, views, metadata)
     }
 
     /// Reads what [`StoredDict::save`] wrote, and the words in its header.
@@ -194,6 +190,19 @@ impl StoredDict {
         }
         Ok((StoredDict { tensors }, metadata))
     }
+}
+
+/// Writes a safetensors file under a temporary name first.
+pub(crate) fn write(
+    path: &Path,
+    views: Vec<(String, TensorView<'_>)>,
+    metadata: &[(&str, String)],
+) -> Result<()> {
+    let metadata: HashMap<_, _> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let error = |source| Error::Safetensors { path: path.to_owned(), source };
+    write_bytes(path, &serialize(views, Some(metadata)).map_err(error)?)?;
+    Ok(())
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {

@@ -206,9 +206,11 @@ impl Network {
         self.classifier().forward(features_nf)
     }
 
-    /// Images `[n, channels, h, w]` to what each place adds to each logit, `[n, classes, h', w']`.
-    pub(crate) fn activation_maps(&self, images: Maps) -> Tensor<4> {
-        class_maps(self.classifier(), self.maps(images).into_nchw())
+    /// Images `[n, channels, h, w]` to logits, and to what each place adds to each logit, `[n, classes, h', w']`.
+    pub(crate) fn forward_with_maps(&self, images: Maps) -> (Tensor<2>, Tensor<4>) {
+        let maps = self.maps(images);
+        let logits = self.classify(maps.clone().global_average());
+        (logits, class_maps(self.classifier(), maps.into_nchw()))
     }
 
     /// Writes the network down as operations, of which the last gives `output`.

@@ -249,7 +249,7 @@ impl Exported {
         if let Some(Change { records, largest_logit_change, labels }) = &self.change {
             let mut table = TextTable::new(&["finding", "AUC as trained", "as exported", "change"]);
             for label in labels {
-                let drop = label.drop().map_or("–".to_owned(), |drop| format!("{:+.4}", -drop));
+                let drop = label.drop().map_or("–".to_owned(), |drop| format!("{:+.4}", 0.0 - drop));
                 table.row(vec![label.label.clone(), number(label.auc_before), number(label.auc_after), drop]);
             }
             text += &format!(
