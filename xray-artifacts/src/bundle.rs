@@ -54,6 +54,12 @@ pub struct Threshold {
     pub rule: String,
     /// On which records: never those it is reported on.
     pub fitted_on: Split,
+    /// Share of the positive test records that it calls positive; null where there is none or nobody measured.
+    #[serde(default)]
+    pub test_sensitivity: Option<f64>,
+    /// Share of the negative test records that it calls negative.
+    #[serde(default)]
+    pub test_specificity: Option<f64>,
 }
 
 /// Where a model comes from.

@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xray_artifacts::{
-    Exit, Failure, ModelCard, Provenance, RunResult, Seconds, Split, State, TrainingSummary, cell_id,
+    Exit, Failure, Provenance, RunResult, Seconds, Split, State, TrainingSummary, cell_id,
     read_sealed, write_json, write_sealed,
 };
 use xray_data::{Loader, LoaderConfig};
-use xray_metrics::{Calibrator, Evaluation};
-use xray_model::{Learner, LearnerConfig, ModelConfig, Predictor, StateDict};
+use xray_metrics::Evaluation;
+use xray_model::{Learner, LearnerConfig, Predictor, StateDict};
 
 /// How a run is run; none of it changes its numbers.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ pub struct RunOptions {
 pub type Outcome = RunResult<Evaluation>;
 
 /// A bundle's card with this project's network, scores and calibrations.
-pub type Card = ModelCard<ModelConfig, Evaluation, Calibrator>;
+pub use xray_bundle::Card;
 
 /// Runs, and leaves a result in the run directory whatever happens.
 pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure> {

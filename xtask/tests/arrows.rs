@@ -7,15 +7,16 @@ use std::path::Path;
 use std::process::Command;
 
 /// What each crate may depend on. A crate that is not named here does not belong to the workspace.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("xray-artifacts", &[]),
     ("xray-kernels", &[]),
     ("xray-metrics", &["xray-artifacts"]),
     ("xray-data", &["xray-artifacts"]),
     ("xray-model", &["xray-kernels", "xray-artifacts"]),
-    ("xray-train", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
+    ("xray-bundle", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
+    ("xray-train", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
-    ("xray-serve", &["xray-model", "xray-data", "xray-artifacts"]),
+    ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xtask", &[]),
 ];
 

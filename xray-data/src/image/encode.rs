@@ -31,6 +31,14 @@ pub fn encode_png_rgb(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     png(width, height, ::png::ColorType::Rgb, pixels)
 }
 
+/// Eight-bit colour PNG of red, green, blue and opacity per pixel.
+///
+/// # Panics
+/// When a side is zero or `pixels` is not `4 * width * height` long.
+pub fn encode_png_rgba(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
+    png(width, height, ::png::ColorType::Rgba, pixels)
+}
+
 fn png(width: u32, height: u32, colour: ::png::ColorType, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = ::png::Encoder::new(&mut bytes, width, height);

@@ -1,14 +1,16 @@
 //! Gray 8-bit images in memory, and how they come from and go to JPEG and PNG bytes.
 
 mod baseline;
+mod chroma;
 mod decode;
 mod encode;
 mod header;
 mod jpeg;
 mod png;
 
+pub use chroma::mean_chroma;
 pub use decode::decode_gray;
-pub use encode::{encode_jpeg, encode_png, encode_png_rgb};
+pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use header::{ImageHeader, read_header};
 
 /// The longest side that is decoded, in pixels.

@@ -2,7 +2,7 @@
 
 use super::decode::luma;
 use super::{GrayImage, ImageProblem};
-use ::png::{BitDepth, ColorType, Decoder, Transformations};
+use ::png::{BitDepth, Decoder, Transformations};
 
 /// The most bytes that one image may unpack to: 64 megapixels of RGBA, or 128 of 16-bit gray.
 const MAX_UNPACKED: usize = 1 << 28;
@@ -11,6 +11,31 @@ const MAX_UNPACKED: usize = 1 << 28;
 const TWELVE_BITS: u16 = 4095;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
+    let Unpacked { samples, channels, depth, width, height } = unpack(bytes)?;
+    let pixels = match (channels, depth) {
+        (1, BitDepth::Eight) => samples,
+        (_, BitDepth::Sixteen) => narrow(&gray_samples(&sixteen_bits(&samples), channels)),
+        _ => gray_samples(&samples, channels),
+    };
+    Ok(GrayImage { width, height, pixels })
+}
+
+/// Samples of 8 bits, the higher halves of longer ones, and how many a pixel has.
+pub(super) fn eight_bits(bytes: &[u8]) -> Result<(Vec<u8>, usize), ImageProblem> {
+    let Unpacked { samples, channels, depth, .. } = unpack(bytes)?;
+    let samples = if depth == BitDepth::Sixteen { samples.into_iter().step_by(2).collect() } else { samples };
+    Ok((samples, channels))
+}
+
+struct Unpacked {
+    samples: Vec<u8>,
+    channels: usize,
+    depth: BitDepth,
+    width: u32,
+    height: u32,
+}
+
+fn unpack(bytes: &[u8]) -> Result<Unpacked, ImageProblem> {
     let mut decoder = Decoder::new(std::io::Cursor::new(bytes));
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
@@ -22,13 +47,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     let size = reader.output_buffer_size().filter(|&size| size <= MAX_UNPACKED);
     let mut unpacked = vec![0; size.ok_or(ImageProblem::TooLarge { width, height })?];
     let frame = reader.next_frame(&mut unpacked).map_err(broken)?;
-    let channels = frame.color_type.samples();
-    let pixels = match (frame.color_type, frame.bit_depth) {
-        (ColorType::Grayscale, BitDepth::Eight) => unpacked,
-        (_, BitDepth::Sixteen) => narrow(&gray_samples(&sixteen_bits(&unpacked), channels)),
-        _ => gray_samples(&unpacked, channels),
-    };
-    Ok(GrayImage { width, height, pixels })
+    let (channels, depth) = (frame.color_type.samples(), frame.bit_depth);
+    Ok(Unpacked { samples: unpacked, channels, depth, width, height })
 }
 
 fn broken(error: ::png::DecodingError) -> ImageProblem {

@@ -1,15 +1,13 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
-use super::bundle::probability;
-use super::model::Model;
-use super::overlay::side_by_side;
+use super::bundle::{bundle, seen};
 use super::text_table::{TextTable, number};
-use crate::run::Card;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, write_bytes};
+use xray_bundle::{Bundle, Finding, side_by_side};
 
 /// What was found in one image, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,21 +20,6 @@ pub struct Explanation {
     pub picture: PathBuf,
     /// All findings, first the one whose logit lies farthest above the log-odds of the finding in the training records.
     pub findings: Vec<Finding>,
-}
-
-/// One finding in one image.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
-    /// Its name.
-    pub label: String,
-    /// What the network said.
-    pub logit: f64,
-    /// Calibrated where the bundle is.
-    pub probability: f64,
-    /// Where "positive" begins, in the same probability; null while none is chosen.
-    pub threshold: Option<f64>,
-    /// The call; null without a threshold.
-    pub positive: Option<bool>,
 }
 
 /// How images are explained.
@@ -59,7 +42,7 @@ pub fn explain(
     images: &[PathBuf],
     options: &ExplainOptions,
 ) -> Result<Vec<Explanation>, Failure> {
-    let model = Model::of_run(run)?;
+    let model = bundle(run)?;
     let label = options.label.as_deref().map(|label| place_of(&model.card.labels, label)).transpose()?;
     fs::create_dir_all(&options.out).map_err(|source| FileError::Io {
         path: options.out.clone(),
@@ -91,39 +74,23 @@ impl PictureNames {
 }
 
 fn explain_one(
-    model: &Model,
+    model: &Bundle,
     image: &Path,
     label: Option<usize>,
     out: &Path,
     names: &mut PictureNames,
 ) -> Result<Explanation, Failure> {
-    let (card, look) = (&model.card, model.look(image)?);
-    let above = |at: usize| look.logits[at] - model.ordinary(at);
-    let mut order: Vec<usize> = (0..look.logits.len()).collect();
-    order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
-    // The most striking one.
-    let label = label.unwrap_or(order[0]);
-    let evidence: Vec<f32> = look.map(label).iter().map(|value| value - model.ordinary(label)).collect();
+    let seen = seen(model, image)?;
+    let look = model.look(&seen);
+    let findings = model.findings(&look.logits);
+    let labels = &model.card.labels;
+    let most_striking = || labels.iter().position(|label| *label == findings[0].label).expect("one of the labels");
+    let label = label.unwrap_or_else(most_striking);
 
-    let picture = out.join(names.of(image, &card.labels[label]));
-    write_bytes(&picture, &side_by_side(&look.seen, &evidence, look.places()))?;
-    Ok(Explanation {
-        image: image.to_owned(),
-        label: card.labels[label].clone(),
-        picture,
-        findings: order.into_iter().map(|at| finding(card, at, f64::from(look.logits[at]))).collect(),
-    })
-}
-
-fn finding(card: &Card, at: usize, logit: f64) -> Finding {
-    let threshold = card.thresholds.get(at);
-    Finding {
-        label: card.labels[at].clone(),
-        logit,
-        probability: probability(card.calibration.get(at), logit),
-        threshold: threshold.and_then(|threshold| threshold.probability),
-        positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
-    }
+    let picture = out.join(names.of(image, &labels[label]));
+    let evidence = model.evidence(&look, label);
+    write_bytes(&picture, &side_by_side(&seen.image, &evidence, look.places()))?;
+    Ok(Explanation { image: image.to_owned(), label: labels[label].clone(), picture, findings })
 }
 
 fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {

@@ -8,9 +8,7 @@ pub mod cli;
 mod comparison;
 mod explanation;
 mod export;
-mod model;
 mod net_benefit;
-mod overlay;
 mod pointing;
 mod score_file;
 mod subgroups;
@@ -22,7 +20,7 @@ pub use appraisal::{
 };
 pub use bundle::{CalibratedBundle, calibrate_bundle};
 pub use comparison::{ComparedModels, compare_subjects};
-pub use explanation::{ExplainOptions, Explanation, Finding, explain};
+pub use explanation::{ExplainOptions, Explanation, explain};
 pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use pointing::{PointedFinding, Pointing, point};

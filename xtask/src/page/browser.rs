@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -51,7 +52,8 @@ pub(crate) fn installed() -> Option<&'static str> {
 }
 
 impl Browser {
-    pub(super) fn start() -> Result<Browser> {
+    /// With or without scripts in pages; what this program evaluates runs anyway.
+    pub(super) fn start(with_scripts: bool) -> Result<Browser> {
         let name = installed().context("no Chromium here (apt-get install chromium)")?;
         // The pipe is files 3 and 4; a shell lays our pipes there. As root it runs without its sandbox only; it reads
         // nothing but the one file.
@@ -79,6 +81,7 @@ impl Browser {
         for domain in ["Page.enable", "Network.enable", "Runtime.enable"] {
             browser.call(domain, &json!({}))?;
         }
+        browser.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !with_scripts }))?;
         Ok(browser)
     }
 
@@ -95,10 +98,33 @@ impl Browser {
         if let Some(error) = went["errorText"].as_str() {
             bail!("{url}: {error}");
         }
+        self.wait_until_loaded(url)
+    }
+
+    /// Chooses a file in the page's form and sends it as a person would; returns all addresses that were asked for.
+    pub(super) fn send(&mut self, file: &Path) -> Result<Vec<String>> {
+        let document = self.call("DOM.getDocument", &json!({}))?["root"]["nodeId"].take();
+        let mut find = |selector: &str| -> Result<Value> {
+            let found = self.call("DOM.querySelector", &json!({ "nodeId": document, "selector": selector }))?;
+            if found["nodeId"] == 0 { bail!("the page has no {selector}") } else { Ok(found["nodeId"].clone()) }
+        };
+        let (input, button) = (find("input[type=file]")?, find("button[type=submit]")?);
+        let files = json!([file.display().to_string()]);
+        self.call("DOM.setFileInputFiles", &json!({ "nodeId": input, "files": files }))?;
+        self.call("DOM.focus", &json!({ "nodeId": button }))?;
+        (self.loaded, self.requests) = (false, Vec::new());
+        for kind in ["keyDown", "keyUp"] {
+            let key = json!({ "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r" });
+            self.call("Input.dispatchKeyEvent", &key)?;
+        }
+        self.wait_until_loaded("what the form asks for")
+    }
+
+    fn wait_until_loaded(&mut self, what: &str) -> Result<Vec<String>> {
         let start = Instant::now();
         while !self.loaded {
             if start.elapsed() > PATIENCE {
-                bail!("{url} does not load");
+                bail!("{what} does not load");
             }
             self.receive()?;
         }

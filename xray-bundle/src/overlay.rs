@@ -1,6 +1,6 @@
 //! A map laid over an image: evidence for a finding glows, the rest stays gray.
 
-use xray_data::{GrayImage, encode_png_rgb};
+use xray_data::{GrayImage, encode_png_rgb, encode_png_rgba};
 
 /// Each of the two pictures is at least this wide, in pixels.
 const LEAST_WIDTH: u32 = 512;
@@ -14,7 +14,7 @@ const MOST_OPAQUE: f32 = 0.7;
 const GLOW: [[f32; 3]; 3] = [[150.0, 40.0, 20.0], [235.0, 120.0, 20.0], [255.0, 235.0, 150.0]];
 
 /// PNG bytes: left the image, right the image with `evidence`, row-major of these rows and columns, in log-odds.
-pub(super) fn side_by_side(image: &GrayImage, evidence: &[f32], [rows, columns]: [usize; 2]) -> Vec<u8> {
+pub fn side_by_side(image: &GrayImage, evidence: &[f32], [rows, columns]: [usize; 2]) -> Vec<u8> {
     let scale = LEAST_WIDTH.div_ceil(image.width).max(1);
     let (width, height) = ((image.width * scale) as usize, (image.height * scale) as usize);
     let strongest = evidence.iter().copied().fold(STRONG, f32::max);
@@ -31,6 +31,20 @@ pub(super) fn side_by_side(image: &GrayImage, evidence: &[f32], [rows, columns]:
         }
     }
     encode_png_rgb((2 * width + GAP) as u32, height as u32, &pixels.concat())
+}
+
+/// PNG bytes of the glow alone, `size` pixels a side and transparent where nothing speaks for the finding: to be laid over
+/// the image. `evidence` is as for [`side_by_side`].
+pub fn glow(evidence: &[f32], [rows, columns]: [usize; 2], size: usize) -> Vec<u8> {
+    let strongest = evidence.iter().copied().fold(STRONG, f32::max);
+    let mut pixels = Vec::with_capacity(4 * size * size);
+    for place in 0..size * size {
+        let value = sample(evidence, [rows, columns], [place / size, place % size], [size, size]);
+        let strength = (value / strongest).clamp(0.0, 1.0);
+        pixels.extend(colour_of(strength).map(|channel| channel.round() as u8));
+        pixels.push((255.0 * MOST_OPAQUE * strength).round() as u8);
+    }
+    encode_png_rgba(size as u32, size as u32, &pixels)
 }
 
 /// The value at a place of the enlarged picture, linear between the centres of the four around it.
@@ -56,13 +70,14 @@ fn sample<T: Copy + Into<f32>>(
 }
 
 fn glowing(gray: f32, strength: f32) -> [u8; 3] {
+    let opacity = MOST_OPAQUE * strength;
+    colour_of(strength).map(|colour| (gray + (colour - gray) * opacity).round() as u8)
+}
+
+fn colour_of(strength: f32) -> [f32; 3] {
     let place = strength * (GLOW.len() - 1) as f32;
     let (low, high) = (GLOW[place.floor() as usize], GLOW[place.ceil() as usize]);
-    let opacity = MOST_OPAQUE * strength;
-    std::array::from_fn(|channel| {
-        let colour = low[channel] + (high[channel] - low[channel]) * place.fract();
-        (gray + (colour - gray) * opacity).round() as u8
-    })
+    std::array::from_fn(|channel| low[channel] + (high[channel] - low[channel]) * place.fract())
 }
 
 #[cfg(test)]
@@ -93,6 +108,16 @@ mod tests {
             found.iter().all(|line| line[..512].iter().all(|&colour| colour == 0)),
             "the left picture is gray"
         );
+    }
+
+    #[test]
+    fn the_glow_alone_is_transparent_where_nothing_speaks_for_the_finding() {
+        let bytes = glow(&[-5.0, 4.0, -5.0, -5.0], [2, 2], 64);
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("small")];
+        reader.next_frame(&mut pixels).expect("a PNG");
+        let opacity = |y: usize, x: usize| pixels[4 * (y * 64 + x) + 3];
+        assert!(opacity(4, 60) > 150 && opacity(4, 4) == 0 && opacity(60, 60) == 0);
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! The folder `model/` of a run, ready to predict.
+
+use crate::finding::{Finding, probability};
+use std::path::Path;
+use xray_artifacts::{Failure, Split, read_json};
+use xray_data::{GrayImage, ImageProblem, decode_gray, normalise, prepare};
+use xray_metrics::{Calibrator, Evaluation};
+use xray_model::{ActivationMaps, Backend, ModelConfig, Predictor, StateDict};
+
+/// `model.json`.
+pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
+
+/// A model and all that is known of it.
+pub struct Bundle {
+    /// What it is, how it was trained, how it scored.
+    pub card: Card,
+    predictor: Predictor,
+}
+
+/// An image as a network sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Cropped and resized.
+    pub image: GrayImage,
+    /// Width and height of the image that was given.
+    pub source: [u32; 2],
+    /// Normalised.
+    pixels: Vec<f32>,
+}
+
+/// What a network makes of an image.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// One per label.
+    pub logits: Vec<f32>,
+    maps: ActivationMaps,
+}
+
+impl Look {
+    /// What each place adds to a label's logit, row by row.
+    pub fn map(&self, label: usize) -> &[f32] {
+        let [rows, columns] = self.places();
+        &self.maps.values[label * rows * columns..(label + 1) * rows * columns]
+    }
+
+    /// Rows and columns of a map.
+    pub fn places(&self) -> [usize; 2] {
+        [self.maps.height, self.maps.width]
+    }
+}
+
+impl Bundle {
+    /// Reads `model.json` and `model.safetensors` of a folder.
+    ///
+    /// # Errors
+    /// If a file is absent or of another version, or the weights are not those of the card's network.
+    pub fn open(folder: &Path) -> Result<Bundle, Failure> {
+        let card: Card = read_json(&folder.join("model.json"))?;
+        let weights = StateDict::load(&folder.join("model.safetensors"))?;
+        let predictor = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)?;
+        Ok(Bundle { card, predictor })
+    }
+
+    /// Decodes a JPEG or PNG file and prepares it as in training.
+    ///
+    /// # Errors
+    /// If the bytes are no such file, or no X-ray can look like that.
+    pub fn see(&self, file: &[u8]) -> Result<Seen, ImageProblem> {
+        self.see_image(&decode_gray(file)?)
+    }
+
+    /// The same of an image that is decoded.
+    ///
+    /// # Errors
+    /// If no X-ray can look like that.
+    pub fn see_image(&self, decoded: &GrayImage) -> Result<Seen, ImageProblem> {
+        let preprocessing = &self.card.preprocessing;
+        let image = prepare(decoded, preprocessing)?;
+        let mut pixels = vec![0.0; image.pixels.len()];
+        normalise(&image.pixels, preprocessing, &mut pixels);
+        Ok(Seen { image, source: [decoded.width, decoded.height], pixels })
+    }
+
+    /// Logits of an image, one per label.
+    pub fn logits(&self, seen: &Seen) -> Vec<f32> {
+        self.predictor.predict(&seen.pixels, self.card.preprocessing.size)
+    }
+
+    /// The same logits, and where in the image they come from.
+    pub fn look(&self, seen: &Seen) -> Look {
+        let (logits, maps) = self.predictor.predict_with_maps(&seen.pixels, self.card.preprocessing.size);
+        Look { logits, maps }
+    }
+
+    /// The findings behind such logits, first the one whose logit lies farthest above [`Bundle::ordinary`].
+    pub fn findings(&self, logits: &[f32]) -> Vec<Finding> {
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        let above = |at: usize| logits[at] - self.ordinary(at);
+        order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
+        order.into_iter().map(|at| self.finding(at, f64::from(logits[at]))).collect()
+    }
+
+    fn finding(&self, at: usize, logit: f64) -> Finding {
+        let threshold = self.card.thresholds.get(at);
+        Finding {
+            label: self.card.labels[at].clone(),
+            logit,
+            probability: probability(self.card.calibration.get(at), logit),
+            threshold: threshold.and_then(|threshold| threshold.probability),
+            positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
+        }
+    }
+
+    /// The logit that tells nothing: the log-odds of the finding in the training records. What a place adds above it
+    /// speaks for the finding; below it, against.
+    pub fn ordinary(&self, label: usize) -> f32 {
+        let scores = &self.card.scores;
+        let scored = scores.get(&Split::Test).or(scores.get(&Split::Val));
+        let prevalence = scored.and_then(|scores| scores.labels.get(label)?.train_prevalence);
+        let prevalence = prevalence.unwrap_or(0.5).clamp(1e-4, 1.0 - 1e-4);
+        (prevalence / (1.0 - prevalence)).ln() as f32
+    }
+
+    /// What each place adds to a label's logit above what it has anyway, row by row.
+    pub fn evidence(&self, look: &Look, label: usize) -> Vec<f32> {
+        look.map(label).iter().map(|value| value - self.ordinary(label)).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! A trained model at work on single images: what `xray-eval` shows of an image and what `xray-serve` answers about it
+//! come from here, so that what is served is what was tested.
+
+mod bundle;
+mod finding;
+mod overlay;
+
+pub use bundle::{Bundle, Card, Look, Seen};
+pub use finding::{Finding, probability};
+pub use overlay::{glow, side_by_side};

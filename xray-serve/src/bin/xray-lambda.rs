@@ -1,0 +1,25 @@
+//! The same service on AWS Lambda, behind a function URL or an HTTP API.
+//!
+//! The model lies in `model/` beside the program, or where `XRAY_MODEL` says.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use xray_bundle::Bundle;
+use xray_serve::limits::Limits;
+use xray_serve::service::{Service, router};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), lambda_http::Error> {
+    let beside = || std::env::current_exe().map(|program| program.with_file_name("model"));
+    let folder = std::env::var_os("XRAY_MODEL").map_or_else(beside, |folder| Ok(PathBuf::from(folder)))?;
+    // The key comes from the function's settings; requests of six megabytes are Lambda's own limit.
+    let key = std::env::var("XRAY_API_KEY").ok().filter(|key| !key.is_empty());
+    let service = Arc::new(Service::new(Limits { body: 6 << 20, ..Limits::default() }, key));
+    let bundle = Bundle::open(&folder).map_err(|failure| failure.to_string())?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    service.load(bundle, processors)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(lambda_http::run(router(service)))
+}

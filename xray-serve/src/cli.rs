@@ -1,0 +1,175 @@
+//! The command line.
+
+use crate::check;
+use crate::limits::Limits;
+use crate::log::event;
+use crate::server;
+use crate::service::{Service, router};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use xray_artifacts::{Exit, Failure};
+use xray_bundle::Bundle;
+
+const EXAMPLES: &str = "\
+Examples:
+  xray-serve --model RUN/model
+  xray-serve --model RUN/export/safetensors-int8 --bind 0.0.0.0:8080 --api-key-file key.txt --rate 5
+  xray-serve check RUN/model chest.jpg
+  curl --data-binary @chest.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/predict
+
+Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or version";
+
+/// Serve a model: a web page and an API that say what is seen in a chest X-ray.
+#[derive(Debug, Parser)]
+#[command(
+    name = "xray-serve",
+    version,
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<Shell>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what the server would answer about an image
+    Check {
+        /// The folder of model.json and model.safetensors
+        bundle: PathBuf,
+        /// A JPEG or PNG file
+        image: PathBuf,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// The folder of model.json and model.safetensors, such as model/ of a run
+    #[arg(long, value_name = "BUNDLE")]
+    model: Option<PathBuf>,
+    /// Where to listen; other machines reach 0.0.0.0
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    bind: SocketAddr,
+    /// Threads that look at images, one image each [default: one per processor]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// A file with the key that whoever asks must send
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Requests of one client in a second, on average; 0 for no limit
+    #[arg(long, value_name = "N", default_value = "0")]
+    rate: f64,
+    /// Megabytes of a request's body
+    #[arg(long, value_name = "MB", default_value = "16")]
+    max_body: usize,
+    /// Megapixels of an image
+    #[arg(long, value_name = "N", default_value = "40")]
+    max_megapixels: f64,
+    /// Milliseconds that a request may wait for a worker; longer, and it is turned away with 503
+    #[arg(long, value_name = "MS", default_value = "1000")]
+    patience: u64,
+    /// Open connections
+    #[arg(long, value_name = "N", default_value = "12000")]
+    max_connections: usize,
+}
+
+impl Arguments {
+    /// Does what was asked; gives what to print.
+    pub fn run(&self) -> Result<String, Failure> {
+        match &self.command {
+            Some(Command::Check { bundle, image, format }) => {
+                let verdict = check::check(bundle, image)?;
+                Ok(match format {
+                    OutputFormat::Text => check::text(&verdict),
+                    OutputFormat::Json => serde_json::to_string_pretty(&verdict).expect("plain values") + "\n",
+                })
+            }
+            None => self.serve.run().map(|()| String::new()),
+        }
+    }
+}
+
+impl ServeArguments {
+    fn run(&self) -> Result<(), Failure> {
+        let started = Instant::now();
+        let folder = self.model.as_ref().ok_or_else(|| {
+            Failure::new(Exit::Usage, "no model is named").hint("name a bundle: --model RUN/model")
+        })?;
+        let service = Arc::new(Service::new(self.limits(), self.key()?));
+        let bundle = Bundle::open(folder)?;
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self.workers.unwrap_or_else(processors).max(1);
+        let unexpected = |what: &str, error: std::io::Error| Failure::new(Exit::Unexpected, format!("{what}: {error}"));
+        service.load(bundle, workers).map_err(|error| unexpected("cannot start workers", error))?;
+        server::raise_descriptor_limit();
+        // Waiting for sockets takes little; the workers have the processors.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads((processors() / 4).max(1))
+            .enable_all()
+            .build()
+            .map_err(|error| unexpected("cannot start", error))?;
+        runtime.block_on(async {
+            let listener = TcpListener::bind(self.bind).await.map_err(|error| {
+                unexpected(&format!("cannot listen on {}", self.bind), error).hint("choose another with --bind")
+            })?;
+            let address = listener.local_addr().unwrap_or(self.bind);
+            event(
+                "ready",
+                json!({
+                    "address": format!("http://{address}"),
+                    "workers": workers,
+                    "milliseconds": (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,
+                }),
+            );
+            let router = router(Arc::clone(&service));
+            let served = server::serve(listener, router, service, server::asked_to_end()).await;
+            event("end", json!({}));
+            served.map_err(|error| unexpected("cannot take connections", error))
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            body: self.max_body << 20,
+            megapixels: self.max_megapixels,
+            patience: Duration::from_millis(self.patience),
+            connections: self.max_connections.max(1),
+            rate: self.rate,
+            ..Limits::default()
+        }
+    }
+
+    fn key(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.api_key_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot read the key in {}: {error}", path.display()))
+        })?;
+        let key = text.trim();
+        if key.is_empty() {
+            return Err(Failure::new(Exit::Usage, format!("{} holds no key", path.display())));
+        }
+        Ok(Some(key.to_owned()))
+    }
+}

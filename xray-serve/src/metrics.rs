@@ -1,0 +1,63 @@
+//! What is counted, in the text format that Prometheus reads.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// A kind of request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// The path as routes have it.
+    pub route: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// Counters of a server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answers.
+    pub requests: Family<Answered, Counter>,
+    /// From the first byte of a request's head to its answer.
+    pub seconds: Histogram,
+    /// Images that were looked at.
+    pub images: Counter,
+    /// Images with at least one warning.
+    pub warned: Counter,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Images that wait for a worker.
+    pub waiting: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("xray");
+        let requests = Family::default();
+        let seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let (images, warned) = (Counter::default(), Counter::default());
+        let (connections, waiting) = (Gauge::default(), Gauge::default());
+        registry.register("requests", "Answers by route and status", requests.clone());
+        registry.register("request_seconds", "Seconds from a request to its answer", seconds.clone());
+        registry.register("images", "Images that were looked at", images.clone());
+        registry.register("images_warned", "Images with a warning", warned.clone());
+        registry.register("connections", "Open connections", connections.clone());
+        registry.register("images_waiting", "Images that wait for a worker", waiting.clone());
+        Metrics { registry, requests, seconds, images, warned, connections, waiting }
+    }
+}
+
+impl Metrics {
+    /// All of it as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,116 @@
+//! The page as text: a form, and what was found. It works without JavaScript; `page.js` adds what needs it.
+
+use crate::problem::Problem;
+use crate::samples::Samples;
+use crate::verdict::DISCLAIMER;
+use crate::verdict::Verdict;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::{Environment, Value, context};
+use xray_artifacts::Split;
+use xray_bundle::{Card, Finding};
+
+/// The templates.
+#[derive(Debug)]
+pub(crate) struct Pages(Environment<'static>);
+
+impl Pages {
+    pub(crate) fn new() -> Self {
+        let mut templates = Environment::new();
+        templates
+            .add_template("page.html", include_str!("../templates/page.html"))
+            .expect("the template is part of the program");
+        Pages(templates)
+    }
+
+    pub(crate) fn form(&self, card: Option<&Card>, samples: &Samples, asks_for_key: bool) -> String {
+        self.page(card, samples, context! { asks_for_key })
+    }
+
+    pub(crate) fn findings(&self, card: &Card, samples: &Samples, name: &str, verdict: &Verdict) -> String {
+        let rows: Vec<_> = verdict.findings.iter().map(|finding| row(card, finding)).collect();
+        let pictures = verdict.pictures.as_ref();
+        let seen = pictures.map(|pictures| png(&pictures.seen));
+        let glows: Vec<_> = pictures.iter().flat_map(|pictures| &pictures.glows).map(|glow| png(glow)).collect();
+        let milliseconds = &verdict.milliseconds;
+        let time = |value: f64| format!("{value:.1}");
+        let found = context! {
+            name,
+            rows,
+            seen,
+            glows,
+            warnings => verdict.warnings.clone(),
+            size => verdict.size,
+            model_size => card.preprocessing.size,
+            is_calibrated => !card.calibration.is_empty(),
+            milliseconds => context! {
+                queue => time(milliseconds.queue),
+                decode => time(milliseconds.decode),
+                network => time(milliseconds.network),
+            },
+        };
+        self.page(Some(card), samples, context! { found })
+    }
+
+    pub(crate) fn problem(&self, card: Option<&Card>, samples: &Samples, problem: &Problem) -> String {
+        let Problem { message, hint, retry_after, .. } = problem.clone();
+        let problem = context! { message, hint, retry_after };
+        self.page(card, samples, context! { problem })
+    }
+
+    fn page(&self, card: Option<&Card>, samples: &Samples, more: Value) -> String {
+        let samples: Vec<_> = (1..=samples.len()).collect();
+        let model = card.map(model);
+        let values = context! { disclaimer => DISCLAIMER, version => env!("CARGO_PKG_VERSION"), samples, model, ..more };
+        let page = self.0.get_template("page.html").and_then(|template| template.render(values));
+        page.expect("the template and its values are parts of the program")
+    }
+}
+
+/// An address that holds the picture; none of its characters means anything to HTML.
+fn png(bytes: &[u8]) -> Value {
+    Value::from_safe_string(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
+}
+
+/// A finding as the table shows it.
+fn row(card: &Card, finding: &Finding) -> Value {
+    let at = card.labels.iter().position(|label| *label == finding.label);
+    let threshold = at.and_then(|at| card.thresholds.get(at));
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    context! {
+        label => finding.label.replace('_', " "),
+        probability => percent(finding.probability),
+        width => format!("{:.1}", 100.0 * finding.probability),
+        threshold => finding.threshold.map(percent),
+        mark => finding.threshold.map(|threshold| format!("{:.1}", 100.0 * threshold)),
+        positive => finding.positive,
+        rule => threshold.map(|threshold| threshold.rule.clone()),
+        sensitivity => threshold.and_then(|threshold| threshold.test_sensitivity).map(percent),
+        specificity => threshold.and_then(|threshold| threshold.test_specificity).map(percent),
+        why_none => threshold.and_then(|threshold| threshold.undefined.clone()),
+    }
+}
+
+/// What the page says about the model.
+fn model(card: &Card) -> Value {
+    let test = card.scores.get(&Split::Test);
+    let number = |value: Option<f64>| value.map(|value| format!("{value:.3}"));
+    let labels = test.iter().flat_map(|scores| &scores.labels).map(|label| {
+        context! {
+            label => label.label.replace('_', " "),
+            auc => number(label.auc),
+            positives => label.positives,
+        }
+    });
+    context! {
+        architecture => card.model.architecture.name(),
+        size => card.preprocessing.size,
+        train_images => card.provenance.train_images,
+        fraction => card.provenance.fraction,
+        trainer => card.provenance.trainer.clone(),
+        dataset => card.provenance.dataset.clone(),
+        macro_auc => number(test.and_then(|scores| scores.macro_auc)),
+        test_images => test.map(|scores| scores.records),
+        labels => labels.collect::<Vec<_>>(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
+
+use crate::limits::Limits;
+use crate::log::event;
+use crate::service::{Client, Service};
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::Request;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use serde_json::json;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_service::Service as _;
+
+/// How long open requests may take when the server is asked to end.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// Bytes of a connection's buffer. The default grows to 400 kB, which ten thousand connections do not have.
+const BUFFER: usize = 16 * 1024;
+
+/// Answers on `listener` until `end` is over, then lets open requests finish.
+///
+/// # Errors
+/// If no connections can be taken any more.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    service: Arc<Service>,
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(service.limits.connections));
+    tokio::pin!(end);
+    loop {
+        // Whoever comes when all places are taken waits in the system's queue.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
+            () = &mut end => break,
+        };
+        let (stream, from) = tokio::select! {
+            taken = listener.accept() => match taken {
+                Ok(taken) => taken,
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => {
+                    // Out of descriptors, say: others will end.
+                    event("accept_failed", json!({ "error": error.to_string() }));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = &mut end => break,
+        };
+        let connection = Connection { stream, from, place };
+        tokio::spawn(connection.run(router.clone(), Arc::clone(&service), graceful.watcher()));
+    }
+    drop(listener);
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        event("farewell_over", json!({ "seconds": FAREWELL.as_secs() }));
+    }
+    Ok(())
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+struct Connection {
+    stream: TcpStream,
+    from: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(
+        self,
+        router: Router,
+        service: Arc<Service>,
+        watcher: Watcher,
+    ) {
+        let Connection { stream, from, place } = self;
+        let _ = stream.set_nodelay(true);
+        service.metrics.connections.inc();
+        let client = Client(from.ip().to_string());
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(client.clone());
+            // A router is always ready.
+            router.clone().call(request)
+        });
+        let Limits { head, .. } = service.limits;
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), answer);
+        // A client that went away is no event.
+        let _ = watcher.watch(connection).await;
+        service.metrics.connections.dec();
+        drop(place);
+    }
+}
+
+/// Lets this process have as many open files as the system allows.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Ends at SIGTERM or SIGINT.
+pub async fn asked_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,119 @@
+//! `POST /v1/predict`.
+
+use super::Service;
+use crate::problem::Problem;
+use crate::upload::{self, Upload};
+use crate::verdict::{DISCLAIMER, FORMAT, Verdict};
+use crate::workers::Wanted;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use xray_artifacts::Provenance;
+
+/// What may be asked for in the address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Whether to send maps too.
+    #[serde(default)]
+    maps: bool,
+}
+
+/// What is said about one of the images that were sent.
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    said: Said,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said {
+    Verdict(Box<Verdict>),
+    Problem { error: Problem },
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    format: u32,
+    disclaimer: &'static str,
+    model: &'a Provenance,
+    images: Vec<Entry<'a>>,
+}
+
+/// Files in, findings out. Of several images those that can be read are answered and the others named; if none can, or
+/// the server is busy, that is the answer.
+pub(super) async fn predict(
+    State(service): State<Arc<Service>>,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Query(Asked { maps }) = asked.map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may stand behind the `?`")
+    })?;
+    let model = service.model()?;
+    model.workers.admits()?;
+    let uploads = upload::read(&headers, body, &service.limits, &service.room).await?;
+    let said = look_at(&service, &uploads.files, Wanted { maps, pictures: false }).await?;
+    let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
+        name: &upload.name,
+        said: match said {
+            Ok(verdict) => Said::Verdict(Box::new(verdict)),
+            Err(error) => Said::Problem { error },
+        },
+    });
+    let answer = Answer {
+        format: FORMAT,
+        disclaimer: DISCLAIMER,
+        model: &model.bundle.card.provenance,
+        images: entries.collect(),
+    };
+    let text = serde_json::to_string(&answer).expect("plain values");
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// What is said about each file; an error where nothing is said about any, or the server gives up.
+pub(super) async fn look_at(
+    service: &Service,
+    files: &[Upload],
+    wanted: Wanted,
+) -> Result<Vec<Result<Verdict, Problem>>, Problem> {
+    let model = service.model()?;
+    let submit = |Upload { file, .. }: &Upload| model.workers.submit(file.clone(), wanted);
+    let pending: Vec<_> = files.iter().map(submit).collect::<Result<_, _>>()?;
+    let mut said = Vec::with_capacity(files.len());
+    for pending in pending {
+        let verdict = pending.answer().await;
+        match &verdict {
+            Ok(verdict) => {
+                service.metrics.images.inc();
+                service.metrics.warned.inc_by(u64::from(!verdict.warnings.is_empty()));
+            }
+            Err(problem) if problem.status >= 500 => return Err(problem.clone()),
+            Err(_) => {}
+        }
+        said.push(verdict);
+    }
+    match said.iter().find_map(|said| said.as_ref().err()) {
+        Some(problem) if said.iter().all(Result::is_err) => Err(problem.clone()),
+        _ => Ok(said),
+    }
+}
+
+/// For a path that exists and another method.
+pub(super) async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path is asked in another way")
+        .hint("see /openapi.json")
+}
+
+/// For any other path.
+pub(super) async fn nothing_here() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "path", "there is nothing at this path").hint("see /openapi.json")
+}

@@ -1,0 +1,55 @@
+//! What the server says about itself.
+
+use super::Service;
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The card of the model: what it is, what it was trained on, how it scored.
+pub(super) async fn info(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+    let card = &service.model()?.bundle.card;
+    let limits = &service.limits;
+    let answer = json!({
+        "format": crate::verdict::FORMAT,
+        "server": env!("CARGO_PKG_VERSION"),
+        "disclaimer": crate::verdict::DISCLAIMER,
+        "model": card,
+        "limits": {
+            "body_bytes": limits.body,
+            "megapixels": limits.megapixels,
+            "images": limits.images,
+            "patience_seconds": limits.patience.as_secs_f64(),
+        },
+    });
+    Ok(as_json(&answer))
+}
+
+/// The API for programs that read APIs.
+pub(super) async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}
+
+/// The process is alive.
+pub(super) async fn health() -> Response {
+    as_json(&json!({ "status": "alive" }))
+}
+
+/// It answers.
+pub(super) async fn ready(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+    service.model().map(|_| as_json(&json!({ "status": "ready" })))
+}
+
+pub(super) async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    if let Ok(model) = service.model() {
+        service.metrics.waiting.set(model.workers.waiting() as i64);
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], service.metrics.text()).into_response()
+}
+
+fn as_json(value: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}

@@ -1,0 +1,142 @@
+//! The image files in a request: a form with files, or a file as the whole body.
+
+use crate::limits::Limits;
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// A file and what its sender calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upload {
+    /// Without folders; empty where nothing is said.
+    pub(crate) name: String,
+    pub(crate) file: Bytes,
+}
+
+/// Room for bodies that are read or wait; one permit is a kibibyte.
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Room(Arc::new(Semaphore::new(limits.bodies / 1024)))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0).try_acquire_many_owned(kibibytes).map_err(|_| Problem::busy(1))
+    }
+}
+
+/// What a request brought, and the room that it takes as long as this lives.
+pub(crate) struct Uploads {
+    pub(crate) files: Vec<Upload>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Reads a request's body to its end and finds the files in it.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits, room: &Room) -> Result<Uploads, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limits.body) {
+        return Err(too_large(limits));
+    }
+    let room = room.take(announced.unwrap_or(limits.body))?;
+    let kind = Kind::of(headers)?;
+    let whole = timeout(limits.upload, Limited::new(body, limits.body).collect()).await;
+    let Ok(whole) = whole else {
+        let message = format!("the body did not arrive within {} s", limits.upload.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", message));
+    };
+    let whole = whole.map_err(|error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
+        Some(_) => too_large(limits),
+        None => Problem::new(StatusCode::BAD_REQUEST, "body", "the body broke off"),
+    })?;
+    let whole = whole.to_bytes();
+    let files = match kind {
+        Kind::File => vec![Upload { name: String::new(), file: whole }],
+        Kind::Form(boundary) => form(whole, boundary, limits).await?,
+    };
+    Ok(Uploads { files, _room: room })
+}
+
+fn too_large(limits: &Limits) -> Problem {
+    let message = format!("the body is larger than {} MB", limits.body / 1_000_000);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "large", message)
+}
+
+/// How a body holds its files.
+enum Kind {
+    File,
+    Form(String),
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Result<Kind, Problem> {
+        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Kind::File) };
+        let text = value.to_str().unwrap_or_default();
+        let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media.as_str() {
+            "multipart/form-data" => multer::parse_boundary(text).map(Kind::Form).map_err(|_| {
+                Problem::new(StatusCode::BAD_REQUEST, "form", "the form's content type names no boundary")
+            }),
+            "image/jpeg" | "image/jpg" | "image/png" | "application/octet-stream" => Ok(Kind::File),
+            _ => {
+                let message = format!("a body of type {media:?} is not read here");
+                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "type", message)
+                    .hint("send image/jpeg, image/png, or multipart/form-data with files"))
+            }
+        }
+    }
+}
+
+async fn form(body: Bytes, boundary: String, limits: &Limits) -> Result<Vec<Upload>, Problem> {
+    let broken = |error: multer::Error| {
+        Problem::new(StatusCode::BAD_REQUEST, "form", format!("the form cannot be read: {error}"))
+    };
+    let stream = http_body_util::BodyDataStream::new(Body::from(body));
+    let mut form = multer::Multipart::new(stream, boundary);
+    let mut files = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let Some(name) = field.file_name().map(plain_name) else { continue };
+        let file = field.bytes().await.map_err(broken)?;
+        // What a browser sends for a field in which no file was chosen.
+        if name.is_empty() && file.is_empty() {
+            continue;
+        }
+        if files.len() == limits.images {
+            let message = format!("more than {} images in one request", limits.images);
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "images", message));
+        }
+        files.push(Upload { name, file });
+    }
+    if files.is_empty() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "form", "the form holds no file")
+            .hint("choose an image, or send it in a field with a file name"));
+    }
+    Ok(files)
+}
+
+/// A file's name as it may be shown: no folders, no control characters, not endless.
+fn plain_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    last.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere() {
+        assert_eq!(plain_name("../../etc/passwd"), "passwd");
+        assert_eq!(plain_name("C:\\x\\chest.png"), "chest.png");
+        assert_eq!(plain_name("a\r\nb\0.png"), "ab.png");
+        assert_eq!(plain_name("/"), "");
+        assert_eq!(plain_name(&"ü".repeat(500)).chars().count(), 100);
+    }
+}

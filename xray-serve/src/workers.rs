@@ -1,0 +1,236 @@
+//! The threads that decode and predict, one per core, and the queue before them.
+//!
+//! A job is turned away when it comes if the jobs before it would take longer than a client is patient; and when its turn
+//! comes after all too late, or its client has gone, it is dropped. So under any load the workers do only what someone
+//! still waits for.
+
+use crate::inspect;
+use crate::limits::Limits;
+use crate::problem::Problem;
+use crate::verdict::{Map, Milliseconds, Pictures, Verdict};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use xray_bundle::{Bundle, glow};
+use xray_data::encode_png;
+
+/// What is wanted beside the findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where they come from, as numbers.
+    pub maps: bool,
+    /// Pictures for the page.
+    pub pictures: bool,
+}
+
+struct Job {
+    file: Bytes,
+    wanted: Wanted,
+    came: Instant,
+    answer: oneshot::Sender<Result<Verdict, Problem>>,
+}
+
+/// Threads and their queue. Dropped, it ends what is being done and no more.
+pub struct Workers {
+    shared: Arc<Shared>,
+    patience: Duration,
+    count: usize,
+}
+
+/// A file whose turn will come; dropped, it is not looked at.
+pub struct Pending(oneshot::Receiver<Result<Verdict, Problem>>);
+
+impl Pending {
+    /// What is said about it.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that its turn came too late.
+    pub async fn answer(self) -> Result<Verdict, Problem> {
+        self.0.await.unwrap_or_else(|_| Err(Problem::busy(1)))
+    }
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+    /// Seconds that a job takes, averaged over the latest.
+    seconds: f64,
+}
+
+/// Before anything was measured.
+const FIRST_GUESS: f64 = 0.02;
+/// Weight of a new measurement.
+const NEW: f64 = 0.05;
+
+/// A panic in a job is caught; the queue is whole at every unlock.
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Workers {
+    /// Starts `count` threads that answer with `bundle`.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(bundle: &Arc<Bundle>, limits: Limits, count: usize) -> std::io::Result<Self> {
+        let queue = Queue { jobs: VecDeque::new(), closed: false, seconds: FIRST_GUESS };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new() });
+        for number in 0..count {
+            let (shared, bundle) = (Arc::clone(&shared), Arc::clone(bundle));
+            let name = format!("worker-{number}");
+            thread::Builder::new().name(name).spawn(move || shared.work(&bundle, &limits))?;
+        }
+        Ok(Workers { shared, patience: limits.patience, count })
+    }
+
+    /// Puts an image file into the queue.
+    ///
+    /// # Errors
+    /// If the server has too much to do.
+    pub fn submit(&self, file: Bytes, wanted: Wanted) -> Result<Pending, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.shared.put(Job { file, wanted, came: Instant::now(), answer }, self.patience, self.count)?;
+        Ok(Pending(answered))
+    }
+
+    /// Whether a job that came now would be turned away; it is then worth knowing before its file is read.
+    ///
+    /// # Errors
+    /// If it would.
+    pub fn admits(&self) -> Result<(), Problem> {
+        lock(&self.shared.queue).admits(self.patience, self.count)
+    }
+
+    /// Jobs that wait.
+    pub fn waiting(&self) -> usize {
+        lock(&self.shared.queue).jobs.len()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Queue {
+    fn admits(&self, patience: Duration, workers: usize) -> Result<(), Problem> {
+        let wait = self.jobs.len() as f64 * self.seconds / workers as f64;
+        if wait > patience.as_secs_f64() {
+            return Err(Problem::busy(wait.ceil().clamp(1.0, 60.0) as u64));
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn put(&self, job: Job, patience: Duration, workers: usize) -> Result<(), Problem> {
+        let mut queue = lock(&self.queue);
+        queue.admits(patience, workers)?;
+        queue.jobs.push_back(job);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    fn take(&self) -> Option<Job> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.closed {
+                return None;
+            }
+            match queue.jobs.pop_front() {
+                Some(job) => return Some(job),
+                None => queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// The life of a thread. The kernels run on it alone: under load, one image per core is the fastest for all.
+    fn work(&self, bundle: &Bundle, limits: &Limits) {
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+        while let Some(Job { file, wanted, came, answer }) = self.take() {
+            if answer.is_closed() {
+                continue;
+            }
+            let waited = came.elapsed();
+            // Twice as patient as at the door, where the wait was an estimate.
+            if waited > 2 * limits.patience {
+                let _ = answer.send(Err(Problem::busy(1)));
+                continue;
+            }
+            let clock = Instant::now();
+            let said = catch_unwind(AssertUnwindSafe(|| look(bundle, limits, &file, wanted)));
+            let seconds = clock.elapsed().as_secs_f64();
+            let said = said.unwrap_or_else(|_| {
+                let message = "the server failed at this image";
+                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message))
+            });
+            {
+                let mut queue = lock(&self.queue);
+                queue.seconds += NEW * (seconds - queue.seconds);
+            }
+            let queue = waited.as_secs_f64() * 1e3;
+            let said = said.map(|verdict| Verdict {
+                milliseconds: Milliseconds { queue, ..verdict.milliseconds },
+                ..verdict
+            });
+            // Whoever asked may have gone.
+            let _ = answer.send(said);
+        }
+        drop(alone);
+    }
+}
+
+/// What is said about a file, on this thread.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn look(bundle: &Bundle, limits: &Limits, file: &[u8], wanted: Wanted) -> Result<Verdict, Problem> {
+    let clock = Instant::now();
+    let header = inspect::admit(file, limits)?;
+    let seen = bundle.see(file)?;
+    let decode = clock.elapsed().as_secs_f64() * 1e3;
+    let clock = Instant::now();
+    let (logits, look) = if wanted == Wanted::default() {
+        (bundle.logits(&seen), None)
+    } else {
+        let look = bundle.look(&seen);
+        (look.logits.clone(), Some(look))
+    };
+    let network = clock.elapsed().as_secs_f64() * 1e3;
+    let findings = bundle.findings(&logits);
+    let evidence = look.iter().flat_map(|look| {
+        let place = |label: &String| bundle.card.labels.iter().position(|known| known == label);
+        findings.iter().filter_map(move |finding| {
+            Some((finding.label.clone(), bundle.evidence(look, place(&finding.label)?), look.places()))
+        })
+    });
+    let evidence: Vec<_> = evidence.collect();
+    let pictures = wanted.pictures.then(|| Pictures {
+        seen: encode_png(&seen.image),
+        glows: evidence.iter().map(|(_, evidence, places)| glow(evidence, *places, GLOW)).collect(),
+    });
+    let map = |(label, evidence, [rows, columns]): (String, Vec<f32>, [usize; 2])| Map { label, rows, columns, evidence };
+    Ok(Verdict {
+        size: seen.source,
+        warnings: inspect::warnings(file, &header, &seen),
+        maps: if wanted.maps { evidence.into_iter().map(map).collect() } else { Vec::new() },
+        findings,
+        milliseconds: Milliseconds { queue: 0.0, decode, network },
+        pictures,
+    })
+}
+
+/// Pixels of a side of what glows: it is smooth, and enlarged by whoever shows it.
+const GLOW: usize = 64;

@@ -1,0 +1,214 @@
+//! The server with sockets: slow and many clients, and its end; and the program with its messages.
+
+mod bundle;
+
+use assert_cmd::Command as Program;
+use bundle::{bundle, jpeg};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use xray_bundle::Bundle;
+use xray_serve::limits::Limits;
+use xray_serve::server::serve;
+use xray_serve::service::{Service, router};
+
+/// A server on a free port.
+struct Running {
+    address: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn new(limits: Limits) -> Self {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            let folder = bundle();
+            let service = Arc::new(Service::new(limits, None));
+            service.load(Bundle::open(folder.path()).expect("written"), 1).expect("a thread");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                tell.send(listener.local_addr().expect("bound")).expect("the test waits");
+                let over = async {
+                    let _ = ended.await;
+                };
+                serve(listener, router(Arc::clone(&service)), service, over).await.expect("it serves");
+            });
+        });
+        Running { address: told.recv().expect("it starts"), end: Some(end), thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        stream
+    }
+
+    fn end(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server ends well");
+        }
+    }
+}
+
+fn post(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The status and the body of one answer on a connection that stays open.
+fn answer(stream: &mut BufReader<TcpStream>) -> (u16, String) {
+    let mut line = String::new();
+    stream.read_line(&mut line).expect("an answer");
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).expect("headers");
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("a body");
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[test]
+fn a_connection_takes_one_request_after_another() {
+    let server = Running::new(Limits::default());
+    let mut stream = BufReader::new(server.connect());
+    for seed in 0..3 {
+        stream.get_mut().write_all(&post(&jpeg(seed))).expect("writable");
+        let (status, body) = answer(&mut stream);
+        assert_eq!(status, 200, "{body}");
+        assert!(body.contains("\"findings\""), "{body}");
+    }
+    stream.get_mut().write_all(&post(b"hello")).expect("writable");
+    assert_eq!(answer(&mut stream).0, 415);
+}
+
+#[test]
+fn a_head_that_drips_is_cut_off() {
+    let server = Running::new(Limits { head: Duration::from_millis(400), ..Limits::default() });
+    let start = Instant::now();
+    let mut stream = server.connect();
+    let dripped = b"POST /v1/predict HTTP/1.1\r\nX-Slow: yes and so on".chunks(1).take_while(|byte| {
+        thread::sleep(Duration::from_millis(30));
+        stream.write_all(byte).is_ok() && start.elapsed() < Duration::from_secs(10)
+    });
+    dripped.count();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
+    // Others are served meanwhile and after.
+    let mut stream = BufReader::new(server.connect());
+    stream.get_mut().write_all(&post(&jpeg(1))).expect("writable");
+    assert_eq!(answer(&mut stream).0, 200);
+}
+
+#[test]
+fn who_comes_when_all_places_are_taken_waits() {
+    let server = Running::new(Limits { connections: 2, ..Limits::default() });
+    let (first, second) = (server.connect(), server.connect());
+    let mut third = server.connect();
+    third.write_all(&post(&jpeg(1))).expect("the system takes it");
+    third.set_read_timeout(Some(Duration::from_millis(400))).expect("a socket");
+    let mut byte = [0];
+    assert!(third.read_exact(&mut byte).is_err(), "no place was free");
+    drop(first);
+    third.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    assert_eq!(answer(&mut BufReader::new(third)).0, 200);
+    drop(second);
+}
+
+#[test]
+fn what_was_asked_before_the_end_is_answered() {
+    let mut server = Running::new(Limits::default());
+    let mut stream = BufReader::new(server.connect());
+    let request = post(&jpeg(1));
+    let (head, rest) = request.split_at(request.len() - 10);
+    stream.get_mut().write_all(head).expect("writable");
+    thread::sleep(Duration::from_millis(200));
+    drop(server.end.take());
+    thread::sleep(Duration::from_millis(200));
+    assert!(TcpStream::connect(server.address).is_err(), "nobody new is let in");
+    stream.get_mut().write_all(rest).expect("writable");
+    assert_eq!(answer(&mut stream).0, 200);
+    server.end();
+}
+
+fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Program::cargo_bin("xray-serve").expect("built").args(arguments).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn check_prints_what_the_server_would_answer() {
+    let folder = bundle();
+    let (model, image) = (folder.path().display().to_string(), folder.path().join("chest.jpg"));
+    std::fs::write(&image, jpeg(1)).expect("writable");
+    let image = image.display().to_string();
+    let (code, text, said) = program(&["check", &model, &image]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(text.contains("Pleural_Thickening") && text.contains("not a diagnosis"), "{text}");
+    let (_, json, _) = program(&["check", &model, &image, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["findings"].as_array().map(Vec::len), Some(14));
+
+    std::fs::write(&image, "GIF89a").expect("writable");
+    let (code, _, said) = program(&["check", &model, &image]);
+    assert!(code == Some(5) && said.contains("a GIF, not JPEG or PNG (HTTP 415)"), "{said}");
+    assert_eq!(program(&["check", "nowhere", &image]).0, Some(1));
+    let (code, _, said) = program(&["--bind", "127.0.0.1:0"]);
+    assert!(code == Some(2) && said.contains("--model RUN/model"), "{said}");
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_says_where_it_listens_and_ends_when_asked() {
+    let folder = bundle();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("xray-serve"));
+    command.arg("--model").arg(folder.path()).args(["--bind", "127.0.0.1:0"]).stderr(Stdio::piped());
+    let mut child = Killed(command.spawn().expect("it starts"));
+    let mut log = BufReader::new(child.0.stderr.take().expect("piped")).lines();
+    let mut next = || -> serde_json::Value {
+        serde_json::from_str(&log.next().expect("a line").expect("text")).expect("JSON")
+    };
+    let ready = next();
+    assert_eq!(ready["event"], "ready");
+    let address = ready["address"].as_str().expect("text").trim_start_matches("http://").to_owned();
+    let mut stream = BufReader::new(TcpStream::connect(address).expect("it listens"));
+    stream.get_mut().write_all(&post(&jpeg(1))).expect("writable");
+    assert_eq!(answer(&mut stream).0, 200);
+    let request = next();
+    assert_eq!((&request["event"], &request["status"], &request["route"]), (&"request".into(), &200.into(), &"/v1/predict".into()));
+    drop(stream);
+    let asked = Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status();
+    assert!(asked.expect("kill is there").success());
+    assert_eq!(next()["event"], "end");
+    assert!(child.0.wait().expect("it ends").success());
+}

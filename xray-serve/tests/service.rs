@@ -1,0 +1,340 @@
+//! The service without a socket: what is answered to good and to bad requests.
+
+mod bundle;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use bundle::{bundle, jpeg, noise};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceExt;
+use xray_bundle::Bundle;
+use xray_data::{GrayImage, encode_jpeg, encode_png};
+use xray_serve::limits::Limits;
+use xray_serve::service::{Client, Service, router};
+
+struct Server {
+    folder: tempfile::TempDir,
+    router: Router,
+}
+
+impl Server {
+    fn new() -> Self {
+        Self::with(Limits::default(), None)
+    }
+
+    fn with(limits: Limits, key: Option<&str>) -> Self {
+        let folder = bundle();
+        let service = Arc::new(Service::new(limits, key.map(str::to_owned)));
+        service.load(Bundle::open(folder.path()).expect("just written"), 2).expect("threads");
+        Server { folder, router: router(service) }
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.router.clone().oneshot(request).await.expect("a router cannot fail")).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    async fn predict(&self, kind: &str, body: impl Into<Body>) -> Answer {
+        self.ask(post("/v1/predict", kind, body)).await
+    }
+}
+
+fn post(path: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).header("content-type", kind).body(body.into()).expect("a request")
+}
+
+struct Answer {
+    status: u16,
+    headers: axum::http::HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    async fn of(response: Response<Body>) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// That this status came with this code, a sentence and nothing else.
+    fn assert_problem(&self, status: u16, code: &str) {
+        let json = self.json();
+        assert_eq!((self.status, &json["error"]["code"]), (status, &code.into()), "{}", self.text);
+        assert!(json["error"]["message"].as_str().is_some_and(|said| said.len() > 5), "{}", self.text);
+    }
+}
+
+const BOUNDARY: &str = "multipart/form-data; boundary=XX";
+
+fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let part = |(name, file): &(&str, &[u8])| {
+        let head = format!(
+            "--XX\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        [head.as_bytes(), file, b"\r\n"].concat()
+    };
+    let mut body: Vec<u8> = files.iter().flat_map(part).collect();
+    body.extend(b"--XX--\r\n");
+    body
+}
+
+#[tokio::test]
+async fn an_image_gets_the_findings_that_its_bundle_gives() {
+    let server = Server::new();
+    let answer = server.predict("image/jpeg", jpeg(1)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let json = answer.json();
+    assert_eq!((&json["format"], &json["disclaimer"]), (&1.into(), &"research demo, not a diagnosis".into()));
+    let image = &json["images"][0];
+    assert_eq!(image["size"], serde_json::json!([96, 96]));
+    assert!(image.get("maps").is_none() && image.get("error").is_none());
+
+    let bundle = Bundle::open(server.folder.path()).expect("written");
+    let seen = bundle.see(&jpeg(1)).expect("an image");
+    let expected = bundle.findings(&bundle.logits(&seen));
+    let found = image["findings"].as_array().expect("a list");
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found["label"], expected.label);
+        assert_eq!(found["logit"].as_f64(), Some(expected.logit));
+        assert_eq!(found["probability"].as_f64(), Some(expected.probability));
+        assert_eq!(found["positive"].as_bool(), expected.positive);
+    }
+    // With maps the same, and the mean of a map is what the logit is above the ordinary.
+    let with_maps = server.ask(post("/v1/predict?maps=true", "image/jpeg", jpeg(1))).await.json();
+    let map = &with_maps["images"][0]["maps"][0];
+    assert_eq!(map["label"], found[0]["label"]);
+    let evidence: Vec<f64> = map["evidence"].as_array().expect("numbers").iter().filter_map(Value::as_f64).collect();
+    assert_eq!(evidence.len() as u64, map["rows"].as_u64().expect("rows") * map["columns"].as_u64().expect("columns"));
+    let at = bundle.card.labels.iter().position(|label| map["label"] == *label).expect("known");
+    let mean = evidence.iter().sum::<f64>() / evidence.len() as f64;
+    assert!((mean + f64::from(bundle.ordinary(at)) - expected[0].logit).abs() < 1e-5);
+}
+
+#[tokio::test]
+async fn several_images_are_answered_in_order_and_a_bad_one_by_itself() {
+    let server = Server::new();
+    let body = form(&[("../../a.jpg", &jpeg(1)), ("b.gif", b"GIF89a"), ("c.png", &encode_png(&noise(50, 40)))]);
+    let answer = server.predict(BOUNDARY, body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let images = answer.json()["images"].clone();
+    let names: Vec<_> = images.as_array().expect("a list").iter().map(|image| image["name"].clone()).collect();
+    assert_eq!(names, ["a.jpg", "b.gif", "c.png"]);
+    assert!(images[0]["findings"].is_array() && images[2]["findings"].is_array());
+    assert_eq!(images[1]["error"]["code"], "format");
+    assert_eq!(images[2]["size"], serde_json::json!([50, 40]));
+
+    server.predict(BOUNDARY, form(&[("a", b"GIF89a"), ("b", b"")])).await.assert_problem(415, "format");
+}
+
+#[tokio::test]
+async fn bad_bodies_get_a_sentence() {
+    let server = Server::new();
+    let octets = "application/octet-stream";
+    server.predict(octets, "").await.assert_problem(400, "empty");
+    server.predict(octets, "hello").await.assert_problem(415, "format");
+    server.predict("text/html", "<p>").await.assert_problem(415, "type");
+    server.predict("multipart/form-data", "x").await.assert_problem(400, "form");
+    server.predict(BOUNDARY, "no form at all").await.assert_problem(400, "form");
+    server.predict(BOUNDARY, form(&[])).await.assert_problem(400, "form");
+    let field = "--XX\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\ntext\r\n--XX--\r\n";
+    server.predict(BOUNDARY, field).await.assert_problem(400, "form");
+    let whole = form(&[("a.jpg", &jpeg(1))]);
+    server.predict(BOUNDARY, whole[..whole.len() / 2].to_vec()).await.assert_problem(400, "form");
+    let many = vec![("a", &b"x"[..]); 17];
+    server.predict(BOUNDARY, form(&many)).await.assert_problem(413, "images");
+    let image = jpeg(1);
+    server.predict("image/jpeg", image[..image.len() / 2].to_vec()).await.assert_problem(422, "image");
+    let flat = GrayImage { width: 64, height: 64, pixels: vec![90; 64 * 64] };
+    server.predict("image/png", encode_png(&flat)).await.assert_problem(422, "image");
+    server.ask(post("/v1/predict?what=1", "image/jpeg", jpeg(1))).await.assert_problem(400, "query");
+    // Whatever the type says, the bytes decide.
+    assert_eq!(server.predict("image/png", jpeg(1)).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_decoded() {
+    let limits = Limits { body: 50_000, ..Limits::default() };
+    let server = Server::with(limits, None);
+    let announced = Request::post("/v1/predict").header("content-length", "100000000");
+    let announced = announced.body(Body::from_stream(never())).expect("a request");
+    server.ask(announced).await.assert_problem(413, "large");
+    server.predict("image/jpeg", vec![0; 60_000]).await.assert_problem(413, "large");
+    // 64 megapixels in some bytes: the header alone is read.
+    let mut bomb = encode_png(&noise(8, 8));
+    bomb[16..24].copy_from_slice(&[0, 0, 0x20, 0, 0, 0, 0x20, 0]);
+    server.predict("image/png", bomb).await.assert_problem(413, "pixels");
+}
+
+/// A body of which nothing comes.
+fn never() -> impl futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> {
+    futures_util::stream::pending()
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let limits = Limits { upload: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::with(limits, None);
+    server.predict("image/jpeg", Body::from_stream(never())).await.assert_problem(408, "slow");
+}
+
+#[tokio::test]
+async fn bodies_share_the_room_that_there_is() {
+    let limits = Limits { bodies: 100 << 10, body: 80 << 10, upload: Duration::from_secs(5), ..Limits::default() };
+    let server = Server::with(limits, None);
+    // Says nothing of its length, so it takes the room of the longest.
+    let slow = server.router.clone().oneshot(post("/v1/predict", "image/jpeg", Body::from_stream(never())));
+    let slow = tokio::spawn(slow);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.predict("image/jpeg", Body::from_stream(never())).await.assert_problem(503, "busy");
+    slow.abort();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.predict("image/jpeg", jpeg(1)).await.status, 200, "the room is free again");
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_where_images_are_looked_at() {
+    let server = Server::with(Limits::default(), Some("se:cret"));
+    let refused = server.predict("image/jpeg", jpeg(1)).await;
+    refused.assert_problem(401, "key");
+    assert!(refused.headers["www-authenticate"].to_str().is_ok_and(|ask| ask.starts_with("Basic ")));
+    assert_eq!(server.get("/samples/1").await.status, 401);
+    for open in ["/", "/samples/1.jpg", "/health", "/ready", "/info", "/metrics"] {
+        assert_eq!(server.get(open).await.status, 200, "{open}");
+    }
+    let with = |authorization: &str| {
+        let mut request = post("/v1/predict", "image/jpeg", jpeg(1));
+        request.headers_mut().insert("authorization", authorization.parse().expect("a header"));
+        request
+    };
+    for wrong in ["Bearer se:cre", "Bearer se:crets", "Basic eDp4", "Digest se:cret", "Bearer"] {
+        server.ask(with(wrong)).await.assert_problem(401, "key");
+    }
+    assert_eq!(server.ask(with("Bearer se:cret")).await.status, 200);
+    // anyone:se:cret
+    assert_eq!(server.ask(with("Basic YW55b25lOnNlOmNyZXQ=")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
+    let server = Server::with(Limits { rate: 0.2, ..Limits::default() }, None);
+    let from = |address: &str| {
+        let mut request = post("/v1/predict", "image/jpeg", jpeg(1));
+        request.extensions_mut().insert(Client(address.to_owned()));
+        request
+    };
+    assert_eq!(server.ask(from("a")).await.status, 200);
+    let refused = server.ask(from("a")).await;
+    refused.assert_problem(429, "rate");
+    let after: u64 = refused.headers["retry-after"].to_str().expect("text").parse().expect("a number");
+    assert!((1..=5).contains(&after), "{after}");
+    assert_eq!(server.ask(from("b")).await.status, 200);
+}
+
+#[tokio::test]
+async fn more_than_can_be_answered_in_time_is_turned_away_at_once() {
+    let server = Server::with(Limits { patience: Duration::from_millis(15), ..Limits::default() }, None);
+    let large = encode_jpeg(&noise(1500, 1500), 95);
+    let ask = |_| tokio::spawn(server.router.clone().oneshot(post("/v1/predict", "image/jpeg", large.clone())));
+    let mut statuses = Vec::new();
+    for answer in (0..60).map(ask).collect::<Vec<_>>() {
+        let answer = Answer::of(answer.await.expect("no panic").expect("a router cannot fail")).await;
+        if answer.status == 503 {
+            answer.assert_problem(503, "busy");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        statuses.push(answer.status);
+    }
+    let count = |status| statuses.iter().filter(|found| **found == status).count();
+    assert!(count(200) >= 2 && count(503) >= 20 && count(200) + count(503) == 60, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn before_its_model_is_loaded_a_server_lives_and_is_not_ready() {
+    let router = router(Arc::new(Service::new(Limits::default(), None)));
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        Answer::of(router.clone().oneshot(request).await.expect("a router cannot fail")).await
+    };
+    assert_eq!(get("/health").await.status, 200);
+    get("/ready").await.assert_problem(503, "loading");
+    get("/info").await.assert_problem(503, "loading");
+    assert_eq!(get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_counted() {
+    let server = Server::new();
+    let api = server.get("/openapi.json").await.json();
+    for (path, methods) in api["paths"].as_object().expect("paths") {
+        if methods.get("get").is_some() {
+            assert_eq!(server.get(path).await.status, 200, "{path}");
+        }
+    }
+    server.get("/nothing").await.assert_problem(404, "path");
+    server.get("/v1/predict").await.assert_problem(405, "method");
+    assert_eq!(server.predict("image/jpeg", jpeg(1)).await.status, 200);
+    let metrics = server.get("/metrics").await.text;
+    for line in [
+        "xray_requests_total{route=\"/v1/predict\",status=\"200\"} 1",
+        "xray_requests_total{route=\"none\",status=\"404\"} 1",
+        "xray_images_total 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    let info = server.get("/info").await.json();
+    assert_eq!(info["model"]["labels"].as_array().map(Vec::len), Some(14));
+}
+
+#[tokio::test]
+async fn the_page_shows_the_findings_and_trusts_no_name() {
+    let server = Server::new();
+    let form_page = server.get("/").await;
+    assert!(form_page.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/html")));
+    let policy = form_page.headers["content-security-policy"].to_str().expect("text");
+    assert!(policy.contains("default-src 'none'"), "{policy}");
+    assert!(form_page.text.contains("not a diagnosis") && form_page.text.contains("type=\"file\""));
+
+    let body = form(&[("<script>alert(1)</script>.jpg", &jpeg(1))]);
+    let answer = server.ask(post("/", BOUNDARY, body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let page = &answer.text;
+    assert!(!page.contains("<script>alert") && !page.contains(" style="), "{page}");
+    for part in ["Pleural Thickening", "data:image/png;base64,", "chosen on validation images", "81.0 %", "<meter"] {
+        assert!(page.contains(part), "no {part}");
+    }
+    assert_eq!(page.matches("class=\"glow\"").count(), 14);
+    let without_pictures: usize = page.split('"').filter(|part| !part.starts_with("data:image/png")).map(str::len).sum();
+    let files: usize = ["/style.css", "/page.js"].len();
+    let mut bytes = without_pictures;
+    for file in ["/style.css", "/page.js"] {
+        bytes += server.get(file).await.text.len();
+    }
+    assert!(files == 2 && bytes < 50_000, "{bytes} bytes before images");
+
+    let sample = server.get("/samples/1").await;
+    assert!(sample.status == 200 && sample.text.contains("phantom 1"), "{}", sample.text);
+    server.get("/samples/9").await.assert_problem(404, "path");
+
+    let refused = server.ask(post("/", BOUNDARY, form(&[("a.gif", b"GIF89a")]))).await;
+    assert_eq!(refused.status, 415);
+    assert!(refused.text.contains("role=\"alert\"") && refused.text.contains("not JPEG or PNG"), "{}", refused.text);
+}
+
+#[test]
+fn statuses_of_problems_are_statuses() {
+    let problem = xray_serve::problem::Problem::busy(3);
+    assert_eq!((problem.status(), problem.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(3)));
+}
