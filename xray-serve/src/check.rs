@@ -31,7 +31,8 @@ fn refused(image: &Path, Problem { status, message, hint, .. }: Problem) -> Fail
 /// For a terminal.
 pub fn text(verdict: &Verdict) -> String {
     let mut text = String::new();
-    let width = verdict.findings.iter().map(|finding| finding.label.chars().count()).max().unwrap_or(0).max(7);
+    let width =
+        verdict.findings.iter().map(|finding| finding.label.chars().count()).max().unwrap_or(0).max(7);
     for warning in &verdict.warnings {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "warning: {warning}");

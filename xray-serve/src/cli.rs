@@ -103,7 +103,9 @@ impl Arguments {
                 let verdict = check::check(bundle, image)?;
                 Ok(match format {
                     OutputFormat::Text => check::text(&verdict),
-                    OutputFormat::Json => serde_json::to_string_pretty(&verdict).expect("plain values") + "\n",
+                    OutputFormat::Json => {
+                        serde_json::to_string_pretty(&verdict).expect("plain values") + "\n"
+                    }
                 })
             }
             None => self.serve.run().map(|()| String::new()),
@@ -121,7 +123,8 @@ impl ServeArguments {
         let bundle = Bundle::open(folder)?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or_else(processors).max(1);
-        let unexpected = |what: &str, error: std::io::Error| Failure::new(Exit::Unexpected, format!("{what}: {error}"));
+        let unexpected =
+            |what: &str, error: std::io::Error| Failure::new(Exit::Unexpected, format!("{what}: {error}"));
         service.load(bundle, workers).map_err(|error| unexpected("cannot start workers", error))?;
         server::raise_descriptor_limit();
         // Waiting for sockets takes little; the workers have the processors.
@@ -132,7 +135,8 @@ impl ServeArguments {
             .map_err(|error| unexpected("cannot start", error))?;
         runtime.block_on(async {
             let listener = TcpListener::bind(self.bind).await.map_err(|error| {
-                unexpected(&format!("cannot listen on {}", self.bind), error).hint("choose another with --bind")
+                unexpected(&format!("cannot listen on {}", self.bind), error)
+                    .hint("choose another with --bind")
             })?;
             let address = listener.local_addr().unwrap_or(self.bind);
             event(

@@ -103,7 +103,8 @@ pub fn warnings(file: &[u8], header: &ImageHeader, seen: &Seen) -> Vec<String> {
     let [width, height] = seen.source.map(f64::from);
     let aspect = width.max(height) / width.min(height);
     if aspect > MOST_ASPECT {
-        warnings.push(format!("the image is {aspect:.1} times as long as wide: chest X-rays are nearly square"));
+        warnings
+            .push(format!("the image is {aspect:.1} times as long as wide: chest X-rays are nearly square"));
     }
     let small = small(&seen.image);
     if deviation(&small) < LEAST_CONTRAST {
@@ -111,7 +112,8 @@ pub fn warnings(file: &[u8], header: &ImageHeader, seen: &Seen) -> Vec<String> {
     }
     if mirror_correlation(&small) < LEAST_SYMMETRY {
         warnings.push(
-            "the image is probably no chest X-ray from the front: its left and right half differ too much".to_owned(),
+            "the image is probably no chest X-ray from the front: its left and right half differ too much"
+                .to_owned(),
         );
     }
     warnings
@@ -134,7 +136,8 @@ fn small(image: &GrayImage) -> Vec<f64> {
         let rows = edge(row, height)..edge(row + 1, height).max(edge(row, height) + 1);
         let columns = edge(column, width)..edge(column + 1, width).max(edge(column, width) + 1);
         let count = (rows.len() * columns.len()) as f64;
-        let sum: f64 = rows.map(|y| columns.clone().map(|x| f64::from(image.pixels[y * width + x])).sum::<f64>()).sum();
+        let sum: f64 =
+            rows.map(|y| columns.clone().map(|x| f64::from(image.pixels[y * width + x])).sum::<f64>()).sum();
         sum / count
     };
     (0..SIDE * SIDE).map(mean).collect()
@@ -228,7 +231,8 @@ mod tests {
 
     #[test]
     fn symmetry_contrast_and_colour_are_seen() {
-        let symmetric: Vec<f64> = (0..SIDE * SIDE).map(|at| ((at % SIDE) as f64 - 15.5).abs() * 8.0).collect();
+        let symmetric: Vec<f64> =
+            (0..SIDE * SIDE).map(|at| ((at % SIDE) as f64 - 15.5).abs() * 8.0).collect();
         assert!(mirror_correlation(&symmetric) > 0.99);
         let slope: Vec<f64> = (0..SIDE * SIDE).map(|at| (at % SIDE) as f64 * 8.0).collect();
         assert!(mirror_correlation(&slope) < -0.9);

@@ -23,15 +23,16 @@ impl Pages {
         Pages(templates)
     }
 
-    pub(crate) fn form(&self, card: Option<&Card>, samples: &Samples, asks_for_key: bool) -> String {
-        self.page(card, samples, context! { asks_for_key })
+    pub(crate) fn form(&self, card: Option<&Card>, asks_for_key: bool) -> String {
+        self.page(card, context! { asks_for_key })
     }
 
-    pub(crate) fn findings(&self, card: &Card, samples: &Samples, name: &str, verdict: &Verdict) -> String {
+    pub(crate) fn findings(&self, card: &Card, name: &str, verdict: &Verdict) -> String {
         let rows: Vec<_> = verdict.findings.iter().map(|finding| row(card, finding)).collect();
         let pictures = verdict.pictures.as_ref();
         let seen = pictures.map(|pictures| png(&pictures.seen));
-        let glows: Vec<_> = pictures.iter().flat_map(|pictures| &pictures.glows).map(|glow| png(glow)).collect();
+        let glows: Vec<_> =
+            pictures.iter().flat_map(|pictures| &pictures.glows).map(|glow| png(glow)).collect();
         let milliseconds = &verdict.milliseconds;
         let time = |value: f64| format!("{value:.1}");
         let found = context! {
@@ -42,6 +43,7 @@ impl Pages {
             warnings => verdict.warnings.clone(),
             size => verdict.size,
             model_size => card.preprocessing.size,
+            striking => verdict.striking,
             is_calibrated => !card.calibration.is_empty(),
             milliseconds => context! {
                 queue => time(milliseconds.queue),
@@ -49,22 +51,29 @@ impl Pages {
                 network => time(milliseconds.network),
             },
         };
-        self.page(Some(card), samples, context! { found })
+        self.page(Some(card), context! { found })
     }
 
-    pub(crate) fn problem(&self, card: Option<&Card>, samples: &Samples, problem: &Problem) -> String {
+    pub(crate) fn problem(&self, card: Option<&Card>, problem: &Problem) -> String {
         let Problem { message, hint, retry_after, .. } = problem.clone();
-        let problem = context! { message, hint, retry_after };
-        self.page(card, samples, context! { problem })
+        let problem =
+            context! { message => begun(&message), hint => hint.as_deref().map(begun), retry_after };
+        self.page(card, context! { problem })
     }
 
-    fn page(&self, card: Option<&Card>, samples: &Samples, more: Value) -> String {
-        let samples: Vec<_> = (1..=samples.len()).collect();
+    fn page(&self, card: Option<&Card>, more: Value) -> String {
+        let samples: Vec<_> = (1..=Samples::COUNT).collect();
         let model = card.map(model);
         let values = context! { disclaimer => DISCLAIMER, version => env!("CARGO_PKG_VERSION"), samples, model, ..more };
         let page = self.0.get_template("page.html").and_then(|template| template.render(values));
         page.expect("the template and its values are parts of the program")
     }
+}
+
+/// With a capital letter first.
+fn begun(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 /// An address that holds the picture; none of its characters means anything to HTML.

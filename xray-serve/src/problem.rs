@@ -57,8 +57,10 @@ impl From<ImageProblem> for Problem {
         let message = problem.to_string();
         match problem {
             ImageProblem::Empty => Problem::new(StatusCode::BAD_REQUEST, "empty", message),
-            ImageProblem::Format { .. } => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "format", message)
-                .hint("send a JPEG or PNG file"),
+            ImageProblem::Format { .. } => {
+                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "format", message)
+                    .hint("send a JPEG or PNG file")
+            }
             ImageProblem::TooLarge { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "pixels", message),
             _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "image", message),
         }

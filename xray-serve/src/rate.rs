@@ -36,7 +36,8 @@ impl RateLimit {
         let most = (self.rate * BURST).max(1.0);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MOST_BUCKETS {
-            let filled = |bucket: &Bucket| bucket.left + self.rate * now.duration_since(bucket.seen).as_secs_f64();
+            let filled =
+                |bucket: &Bucket| bucket.left + self.rate * now.duration_since(bucket.seen).as_secs_f64();
             buckets.retain(|_, bucket| filled(bucket) < most);
         }
         let bucket = buckets.entry(client.to_owned()).or_insert(Bucket { left: most, seen: now });

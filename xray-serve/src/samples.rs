@@ -1,33 +1,24 @@
 //! Images to try the page with: drawn phantoms, so that no patient's image travels with the program.
 
+use std::sync::OnceLock;
 use xray_data::{SynthConfig, encode_jpeg, synthesise};
 
-/// Pictures by their place in the page.
-#[derive(Clone, Debug)]
-pub struct Samples(Vec<Vec<u8>>);
+/// Pictures by their place in the page, drawn when the first is wanted.
+#[derive(Debug, Default)]
+pub struct Samples(OnceLock<Vec<Vec<u8>>>);
 
-const COUNT: u64 = 3;
 const SIDE: u32 = 512;
 
 impl Samples {
-    /// Draws them.
-    pub fn draw() -> Self {
-        let config = SynthConfig { images: COUNT, size: SIDE, ..SynthConfig::default() };
-        Samples(synthesise(&config).map(|drawn| encode_jpeg(&drawn.image, 90)).collect())
-    }
-
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+    pub const COUNT: usize = 3;
 
     /// The JPEG file of one, counted from 1.
     pub fn jpeg(&self, number: usize) -> Option<&[u8]> {
-        self.0.get(number.checked_sub(1)?).map(Vec::as_slice)
+        let drawn = self.0.get_or_init(|| {
+            let config = SynthConfig { images: Self::COUNT as u64, size: SIDE, ..SynthConfig::default() };
+            synthesise(&config).map(|drawn| encode_jpeg(&drawn.image, 90)).collect()
+        });
+        drawn.get(number.checked_sub(1)?).map(Vec::as_slice)
     }
 }

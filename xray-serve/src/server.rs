@@ -5,8 +5,8 @@ use crate::log::event;
 use crate::service::{Client, Service};
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
 use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -80,12 +80,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(
-        self,
-        router: Router,
-        service: Arc<Service>,
-        watcher: Watcher,
-    ) {
+    async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
         let Connection { stream, from, place } = self;
         let _ = stream.set_nodelay(true);
         service.metrics.connections.inc();

@@ -40,7 +40,12 @@ pub(crate) struct Uploads {
 }
 
 /// Reads a request's body to its end and finds the files in it.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits, room: &Room) -> Result<Uploads, Problem> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+    room: &Room,
+) -> Result<Uploads, Problem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limits.body) {
         return Err(too_large(limits));

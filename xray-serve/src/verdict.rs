@@ -16,13 +16,16 @@ pub struct Verdict {
     pub size: [u32; 2],
     /// Why the findings may mean nothing.
     pub warnings: Vec<String>,
-    /// First the one that stands out most: whose logit lies farthest above its log-odds in training.
+    /// The most probable first.
     pub findings: Vec<Finding>,
     /// Where in the image each of them comes from, in the same order; only if asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<Map>,
     /// What it took.
     pub milliseconds: Milliseconds,
+    /// Place of the finding that stands out most: whose logit lies farthest above its log-odds in training.
+    #[serde(skip)]
+    pub striking: usize,
     /// Pictures for the page.
     #[serde(skip)]
     pub pictures: Option<Pictures>,

@@ -209,7 +209,11 @@ pub fn look(bundle: &Bundle, limits: &Limits, file: &[u8], wanted: Wanted) -> Re
         (look.logits.clone(), Some(look))
     };
     let network = clock.elapsed().as_secs_f64() * 1e3;
-    let findings = bundle.findings(&logits);
+    let mut findings = bundle.findings(&logits);
+    let most_striking = findings.first().map(|finding| finding.label.clone());
+    findings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    let striking =
+        findings.iter().position(|finding| Some(&finding.label) == most_striking.as_ref()).unwrap_or(0);
     let evidence = look.iter().flat_map(|look| {
         let place = |label: &String| bundle.card.labels.iter().position(|known| known == label);
         findings.iter().filter_map(move |finding| {
@@ -221,12 +225,18 @@ pub fn look(bundle: &Bundle, limits: &Limits, file: &[u8], wanted: Wanted) -> Re
         seen: encode_png(&seen.image),
         glows: evidence.iter().map(|(_, evidence, places)| glow(evidence, *places, GLOW)).collect(),
     });
-    let map = |(label, evidence, [rows, columns]): (String, Vec<f32>, [usize; 2])| Map { label, rows, columns, evidence };
+    let map = |(label, evidence, [rows, columns]): (String, Vec<f32>, [usize; 2])| Map {
+        label,
+        rows,
+        columns,
+        evidence,
+    };
     Ok(Verdict {
         size: seen.source,
         warnings: inspect::warnings(file, &header, &seen),
         maps: if wanted.maps { evidence.into_iter().map(map).collect() } else { Vec::new() },
         findings,
+        striking,
         milliseconds: Milliseconds { queue: 0.0, decode, network },
         pictures,
     })

@@ -30,7 +30,8 @@ impl Damage {
         prop_oneof![
             index().prop_map(Damage::Cut),
             (index(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
-            (index(), prop::collection::vec(any::<u8>(), 1..40)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+            (index(), prop::collection::vec(any::<u8>(), 1..40))
+                .prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
             (index(), index()).prop_map(|(from, to)| Damage::Repeat(from, to)),
         ]
     }
@@ -90,13 +91,18 @@ fn whatever_is_sent_is_answered_with_findings_or_a_sentence() {
         damages.iter().for_each(|damage| damage.to(&mut body));
         let kind = if in_form { "multipart/form-data; boundary=XX" } else { "application/octet-stream" };
         let path = if as_page { "/" } else { "/v1/predict" };
-        let request = Request::post(path).header("content-type", kind).body(Body::from(body)).expect("a request");
+        let request =
+            Request::post(path).header("content-type", kind).body(Body::from(body)).expect("a request");
         let (status, text) = runtime.block_on(async {
             let answer = router.clone().oneshot(request).await.expect("a router cannot fail");
             let status = answer.status().as_u16();
             (status, answer.into_body().collect().await.expect("a body").to_bytes())
         });
-        prop_assert!(matches!(status, 200 | 400 | 413 | 415 | 422), "{status}: {}", String::from_utf8_lossy(&text));
+        prop_assert!(
+            matches!(status, 200 | 400 | 413 | 415 | 422),
+            "{status}: {}",
+            String::from_utf8_lossy(&text)
+        );
         let text = String::from_utf8_lossy(&text);
         let said = if status == 200 { "indings" } else { "message" };
         prop_assert!(as_page || text.contains(said), "{text}");

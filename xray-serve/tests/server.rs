@@ -31,7 +31,8 @@ impl Running {
             let folder = bundle();
             let service = Arc::new(Service::new(limits, None));
             service.load(Bundle::open(folder.path()).expect("written"), 1).expect("a thread");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 tell.send(listener.local_addr().expect("bound")).expect("the test waits");
@@ -153,7 +154,8 @@ fn what_was_asked_before_the_end_is_answered() {
 }
 
 fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Program::cargo_bin("xray-serve").expect("built").args(arguments).output().expect("it starts");
+    let output =
+        Program::cargo_bin("xray-serve").expect("built").args(arguments).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -205,7 +207,10 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     stream.get_mut().write_all(&post(&jpeg(1))).expect("writable");
     assert_eq!(answer(&mut stream).0, 200);
     let request = next();
-    assert_eq!((&request["event"], &request["status"], &request["route"]), (&"request".into(), &200.into(), &"/v1/predict".into()));
+    assert_eq!(
+        (&request["event"], &request["status"], &request["route"]),
+        (&"request".into(), &200.into(), &"/v1/predict".into())
+    );
     drop(stream);
     let asked = Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status();
     assert!(asked.expect("kill is there").success());

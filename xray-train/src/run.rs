@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xray_artifacts::{
-    Exit, Failure, Provenance, RunResult, Seconds, Split, State, TrainingSummary, cell_id,
-    read_sealed, write_json, write_sealed,
+    Exit, Failure, Provenance, RunResult, Seconds, Split, State, TrainingSummary, cell_id, read_sealed,
+    write_json, write_sealed,
 };
 use xray_data::{Loader, LoaderConfig};
 use xray_metrics::Evaluation;

@@ -11,11 +11,8 @@ use zune_jpeg::JpegDecoder;
 /// # Errors
 /// As [`decode_gray`](crate::decode_gray).
 pub fn mean_chroma(bytes: &[u8]) -> Result<f32, ImageProblem> {
-    let (samples, channels) = if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
-        (jpeg_rgb(bytes)?, 3)
-    } else {
-        png::eight_bits(bytes)?
-    };
+    let (samples, channels) =
+        if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) { (jpeg_rgb(bytes)?, 3) } else { png::eight_bits(bytes)? };
     if channels < 3 {
         return Ok(0.0);
     }

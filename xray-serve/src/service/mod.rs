@@ -56,7 +56,7 @@ impl Service {
             rate: RateLimit::new(limits.rate),
             room: Room::new(&limits),
             pages: Pages::new(),
-            samples: Samples::draw(),
+            samples: Samples::default(),
         }
     }
 

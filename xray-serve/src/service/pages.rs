@@ -15,11 +15,15 @@ use std::sync::Arc;
 /// The form.
 pub(super) async fn form(State(service): State<Arc<Service>>) -> Response {
     let card = service.model().ok().map(|model| &model.bundle.card);
-    Html(service.pages.form(card, &service.samples, service.key.is_some())).into_response()
+    Html(service.pages.form(card, service.key.is_some())).into_response()
 }
 
 /// An image in, the page with its findings out.
-pub(super) async fn findings(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn findings(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let said = looked_at(&service, &headers, body).await;
     said_as_page(&service, said)
 }
@@ -29,10 +33,10 @@ fn said_as_page(service: &Service, said: Result<(String, Verdict), Problem>) -> 
     let card = service.model().ok().map(|model| &model.bundle.card);
     match (said, card) {
         (Ok((name, verdict)), Some(card)) => {
-            Html(service.pages.findings(card, &service.samples, &name, &verdict)).into_response()
+            Html(service.pages.findings(card, &name, &verdict)).into_response()
         }
         (Err(problem), card) => {
-            let page = service.pages.problem(card, &service.samples, &problem);
+            let page = service.pages.problem(card, &problem);
             let mut response = (problem.status(), Html(page)).into_response();
             if let Some(seconds) = problem.retry_after {
                 response.headers_mut().insert("retry-after", seconds.into());

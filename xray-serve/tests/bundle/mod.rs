@@ -12,7 +12,8 @@ use xray_model::{Learner, LearnerConfig, ModelConfig};
 pub(crate) fn bundle() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = ModelConfig { width: 4, ..ModelConfig::default() }.resolved();
-    let learner = Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(14) }, 1).expect("a CPU");
+    let learner =
+        Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(14) }, 1).expect("a CPU");
     learner.weights().save(&folder.path().join("model.safetensors"), &[]).expect("writable");
     let threshold = Threshold {
         logit: Some(0.02),
@@ -54,7 +55,9 @@ pub(crate) fn jpeg(seed: u32) -> Vec<u8> {
     for (at, pixel) in image.pixels.iter_mut().enumerate() {
         let (x, y) = ((at % 96) as i32, (at / 96) as i32);
         let lung = ((x - 48).abs() - 24).abs() + (y - 48).abs() / 2;
-        *pixel = (*pixel / 8).saturating_add(u8::try_from((lung * 4).min(200)).expect("small")).wrapping_add(seed as u8);
+        *pixel = (*pixel / 8)
+            .saturating_add(u8::try_from((lung * 4).min(200)).expect("small"))
+            .wrapping_add(seed as u8);
     }
     encode_jpeg(&image, 90)
 }

@@ -84,7 +84,8 @@ fn explain_one(
     let look = model.look(&seen);
     let findings = model.findings(&look.logits);
     let labels = &model.card.labels;
-    let most_striking = || labels.iter().position(|label| *label == findings[0].label).expect("one of the labels");
+    let most_striking =
+        || labels.iter().position(|label| *label == findings[0].label).expect("one of the labels");
     let label = label.unwrap_or_else(most_striking);
 
     let picture = out.join(names.of(image, &labels[label]));

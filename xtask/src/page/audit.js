@@ -104,7 +104,9 @@
   if (!document.title) problems.push("the page has no title");
   for (const picture of document.querySelectorAll("img, svg")) {
     if (picture.parentElement.closest("svg")) continue;
-    if (!picture.getAttribute("alt") && !picture.getAttribute("aria-label") && !picture.hasAttribute("aria-hidden")) problems.push("a picture has no name");
+    // An empty name says that the picture adds nothing to the words beside it.
+    if (picture.getAttribute("alt") === "") continue;
+    if (!picture.hasAttribute("alt") && !picture.getAttribute("aria-label") && !picture.hasAttribute("aria-hidden")) problems.push("a picture has no name");
   }
   for (const head of document.querySelectorAll("th")) if (!head.scope) problems.push(`a table's head has no scope: "${short(head.textContent)}"`);
   let level = 0;

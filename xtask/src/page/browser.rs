@@ -44,6 +44,7 @@ pub(super) struct Browser {
     /// Addresses that the page asked for since it was opened.
     requests: Vec<String>,
     loaded: bool,
+    with_scripts: bool,
 }
 
 /// The browser's name, if there is one.
@@ -72,8 +73,16 @@ impl Browser {
             .context("cannot start sh")?;
         let stdin = child.stdin.take().expect("it was asked for");
         let messages = messages(child.stdout.take().expect("it was asked for"));
-        let mut browser =
-            Browser { child, stdin, messages, session: None, next: 0, requests: Vec::new(), loaded: false };
+        let mut browser = Browser {
+            child,
+            stdin,
+            messages,
+            session: None,
+            next: 0,
+            requests: Vec::new(),
+            loaded: false,
+            with_scripts,
+        };
         let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))?;
         let attached = browser
             .call("Target.attachToTarget", &json!({ "targetId": target["targetId"], "flatten": true }))?;
@@ -81,7 +90,6 @@ impl Browser {
         for domain in ["Page.enable", "Network.enable", "Runtime.enable"] {
             browser.call(domain, &json!({}))?;
         }
-        browser.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !with_scripts }))?;
         Ok(browser)
     }
 
@@ -93,6 +101,7 @@ impl Browser {
         let kind = if media == Media::Print { "print" } else { "screen" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", &json!({ "media": kind, "features": features }))?;
+        self.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !self.with_scripts }))?;
         (self.loaded, self.requests) = (false, Vec::new());
         let went = self.call("Page.navigate", &json!({ "url": url }))?;
         if let Some(error) = went["errorText"].as_str() {
@@ -105,8 +114,13 @@ impl Browser {
     pub(super) fn send(&mut self, file: &Path) -> Result<Vec<String>> {
         let document = self.call("DOM.getDocument", &json!({}))?["root"]["nodeId"].take();
         let mut find = |selector: &str| -> Result<Value> {
-            let found = self.call("DOM.querySelector", &json!({ "nodeId": document, "selector": selector }))?;
-            if found["nodeId"] == 0 { bail!("the page has no {selector}") } else { Ok(found["nodeId"].clone()) }
+            let found =
+                self.call("DOM.querySelector", &json!({ "nodeId": document, "selector": selector }))?;
+            if found["nodeId"] == 0 {
+                bail!("the page has no {selector}")
+            } else {
+                Ok(found["nodeId"].clone())
+            }
         };
         let (input, button) = (find("input[type=file]")?, find("button[type=submit]")?);
         let files = json!([file.display().to_string()]);
@@ -133,6 +147,10 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub(super) fn evaluate(&mut self, expression: &str) -> Result<Value> {
+        if !self.with_scripts {
+            // The page's own have had their chance when it was loaded.
+            self.call("Emulation.setScriptExecutionDisabled", &json!({ "value": false }))?;
+        }
         let arguments = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut found = self.call("Runtime.evaluate", &arguments)?;
         if let Some(exception) = found.get("exceptionDetails") {

@@ -55,10 +55,12 @@ pub(crate) fn run(arguments: &PageArguments) -> Result<()> {
     let url = if arguments.page.starts_with("http://") {
         arguments.page.clone()
     } else {
-        let file = fs::canonicalize(&arguments.page).with_context(|| format!("no file {}", arguments.page))?;
+        let file =
+            fs::canonicalize(&arguments.page).with_context(|| format!("no file {}", arguments.page))?;
         format!("file://{}", file.display())
     };
-    let upload = arguments.upload.as_ref().map(fs::canonicalize).transpose().context("no such file to send")?;
+    let upload =
+        arguments.upload.as_ref().map(fs::canonicalize).transpose().context("no such file to send")?;
     let read = |axe: &PathBuf| fs::read_to_string(axe).with_context(|| format!("no file {}", axe.display()));
     let subject = Subject { url, upload, axe: arguments.axe.as_ref().map(read).transpose()? };
     if let Some(folder) = &arguments.screenshots {
@@ -91,7 +93,9 @@ impl Subject {
     /// A file asks for nothing else; a page of a server may ask that server.
     fn is_own(&self, request: &str) -> bool {
         let origin = self.url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        request == self.url || request.starts_with("data:") || (origin != "file://" && request.starts_with(&origin))
+        request == self.url
+            || request.starts_with("data:")
+            || (origin != "file://" && request.starts_with(&origin))
     }
 }
 
