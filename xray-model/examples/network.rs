@@ -8,7 +8,7 @@
 use clap::Parser;
 use serde_json::json;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xray_model::{
     Architecture, Backend, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict, WeightType, onnx,
 };
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The largest difference of a logit, as a part of the largest logit.
-fn logits_error(golden: &PathBuf, model: Architecture) -> Result<f32, Box<dyn Error>> {
+fn logits_error(golden: &Path, model: Architecture) -> Result<f32, Box<dyn Error>> {
     let file = StateDict::load(golden)?;
     let weights = file.with_prefix("weights.");
     // Only a first layer reads one channel or three with so large a kernel.
