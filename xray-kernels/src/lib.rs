@@ -38,7 +38,7 @@
 //!     BlockGradients { weights: &mut weights, gamma: &mut gamma, beta: &mut beta, input: None };
 //! block.backward(&context, input, parameters, &saved, (&grad_output, shape), gradients);
 //! assert!(beta.iter().all(|&gradient| gradient > 0.0 && gradient <= 18.0)); // of 2 x 9 outputs
-//! # Ok::<(), xray_kernels::IsaError>(())
+//! # Ok::<(), xray_kernels::ContextError>(())
 //! ```
 //!
 //! | module | what |

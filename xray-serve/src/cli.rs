@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bench::{BenchOptions, bench};
 use crate::check;
 use crate::limits::Limits;
 use crate::log::event;
@@ -9,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde_json::json;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ Examples:
   xray-serve --model RUN/model
   xray-serve --model RUN/export/safetensors-int8 --bind 0.0.0.0:8080 --api-key-file key.txt --rate 5
   xray-serve check RUN/model chest.jpg
+  xray-serve bench http://127.0.0.1:8080 --image chest.jpg --clients 1,10,100 --out load
   curl --data-binary @chest.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/predict
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or version";
@@ -55,6 +57,32 @@ enum Command {
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
+    },
+    /// Measure a server: answers in a second and latencies, by clients and by requests per second
+    ///
+    /// With --clients each sends its next request when it has its answer (closed loop). With --rates requests are due at
+    /// a steady rate, and a latency counts from when its request was due (open loop, no coordinated omission).
+    Bench {
+        /// Such as http://127.0.0.1:8080
+        url: String,
+        /// The JPEG file that is sent
+        #[arg(long, value_name = "FILE")]
+        image: PathBuf,
+        /// Numbers of clients, one measurement each
+        #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,10,100")]
+        clients: Vec<usize>,
+        /// Requests per second, one measurement each
+        #[arg(long, value_name = "N,...", value_delimiter = ',')]
+        rates: Vec<f64>,
+        /// Seconds of each measurement, after one to warm up
+        #[arg(long, value_name = "S", default_value = "10")]
+        seconds: u64,
+        /// A file with the server's key
+        #[arg(long, value_name = "FILE")]
+        api_key_file: Option<PathBuf>,
+        /// Folder for bench.csv, throughput.svg and latency.svg
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -108,6 +136,17 @@ impl Arguments {
                     }
                 })
             }
+            Some(Command::Bench { url, image, clients, rates, seconds, api_key_file, out }) => {
+                bench(&BenchOptions {
+                    url: url.clone(),
+                    image: image.clone(),
+                    clients: clients.iter().copied().filter(|clients| *clients > 0).collect(),
+                    rates: rates.iter().copied().filter(|rate| *rate > 0.0).collect(),
+                    time: Duration::from_secs((*seconds).max(1)),
+                    key: api_key_file.as_deref().map(key).transpose()?,
+                    out: out.clone(),
+                })
+            }
             None => self.serve.run().map(|()| String::new()),
         }
     }
@@ -119,7 +158,8 @@ impl ServeArguments {
         let folder = self.model.as_ref().ok_or_else(|| {
             Failure::new(Exit::Usage, "no model is named").hint("name a bundle: --model RUN/model")
         })?;
-        let service = Arc::new(Service::new(self.limits(), self.key()?));
+        let key = self.api_key_file.as_deref().map(key).transpose()?;
+        let service = Arc::new(Service::new(self.limits(), key));
         let bundle = Bundle::open(folder)?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or_else(processors).max(1);
@@ -164,16 +204,16 @@ impl ServeArguments {
             ..Limits::default()
         }
     }
+}
 
-    fn key(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.api_key_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(Exit::Usage, format!("cannot read the key in {}: {error}", path.display()))
-        })?;
-        let key = text.trim();
-        if key.is_empty() {
-            return Err(Failure::new(Exit::Usage, format!("{} holds no key", path.display())));
-        }
-        Ok(Some(key.to_owned()))
+/// The key in a file.
+fn key(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Usage, format!("cannot read the key in {}: {error}", path.display()))
+    })?;
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(Failure::new(Exit::Usage, format!("{} holds no key", path.display())));
     }
+    Ok(key.to_owned())
 }

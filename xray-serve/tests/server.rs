@@ -217,3 +217,41 @@ fn the_program_says_where_it_listens_and_ends_when_asked() {
     assert_eq!(next()["event"], "end");
     assert!(child.0.wait().expect("it ends").success());
 }
+
+#[test]
+fn a_load_is_measured_in_closed_and_open_loops() {
+    let server = Running::new(Limits::default());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (image, out) = (folder.path().join("chest.jpg"), folder.path().join("load"));
+    std::fs::write(&image, jpeg(1)).expect("writable");
+    let (url, image) = (format!("http://{}", server.address), image.display().to_string());
+    let arguments =
+        ["bench", &url, "--image", &image, "--clients", "1,3", "--rates", "20", "--seconds", "1", "--out"];
+    let (code, text, said) = program(&[&arguments[..], &[&out.display().to_string()]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let csv = std::fs::read_to_string(out.join("bench.csv")).expect("written");
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 4, "{csv}");
+    let number = |row: usize, column: &str| -> f64 {
+        let at = rows[0].iter().position(|name| *name == column).expect("a column");
+        rows[row][at].parse().expect("a number")
+    };
+    for row in 1..4 {
+        assert!(
+            number(row, "ok") > 5.0 && number(row, "broken") == 0.0 && number(row, "refused") == 0.0,
+            "{csv}"
+        );
+        assert!(number(row, "p50_ms") > 0.0 && number(row, "p50_ms") <= number(row, "max_ms"), "{csv}");
+    }
+    // Twenty were due in the second.
+    assert!((number(3, "ok") - 20.0).abs() <= 1.0, "{csv}");
+    assert!(
+        text.contains("open") && out.join("latency.svg").exists() && out.join("throughput.svg").exists(),
+        "{text}"
+    );
+
+    let (code, _, said) = program(&["bench", "127.0.0.1", "--image", &image]);
+    assert!(code == Some(2) && said.contains("is no address"), "{said}");
+    let (code, _, said) = program(&["bench", "http://127.0.0.1:1", "--image", &image]);
+    assert!(code == Some(3) && said.contains("nobody answers"), "{said}");
+}

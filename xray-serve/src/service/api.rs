@@ -59,8 +59,8 @@ pub(super) async fn predict(
         Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may stand behind the `?`")
     })?;
     let model = service.model()?;
-    model.workers.admits()?;
-    let uploads = upload::read(&headers, body, &service.limits, &service.room).await?;
+    let admits = model.workers.admits();
+    let uploads = upload::read(&headers, body, &service.limits, &service.room, admits).await?;
     let said = look_at(&service, &uploads.files, Wanted { maps, pictures: false }).await?;
     let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
         name: &upload.name,

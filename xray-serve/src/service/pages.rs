@@ -48,8 +48,8 @@ fn said_as_page(service: &Service, said: Result<(String, Verdict), Problem>) -> 
 }
 
 async fn looked_at(service: &Service, headers: &HeaderMap, body: Body) -> Result<(String, Verdict), Problem> {
-    service.model()?.workers.admits()?;
-    let uploads = upload::read(headers, body, &service.limits, &service.room).await?;
+    let admits = service.model()?.workers.admits();
+    let uploads = upload::read(headers, body, &service.limits, &service.room, admits).await?;
     let first = uploads.files.first().expect("a body without a file is refused");
     look_at_one(service, first).await
 }
