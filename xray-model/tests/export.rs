@@ -1,6 +1,9 @@
 //! Exported networks are the network: ONNX Runtime gives its logits, and torchvision takes its weights and gives them
 //! back bit for bit.
 
+mod narrow;
+
+use narrow::narrow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -23,17 +26,6 @@ fn images(count: usize) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..count * (SIZE * SIZE) as usize).map(next).collect()
-}
-
-/// The narrow networks of the golden files.
-fn narrow(architecture: Architecture) -> ModelConfig {
-    let (width, channels) = match architecture {
-        Architecture::ResNet18 => (12, 1),
-        Architecture::ResNet50 => (8, 3),
-        Architecture::DenseNet121 => (16, 1),
-        _ => (8, 1),
-    };
-    ModelConfig { architecture, width, channels, flip: false }
 }
 
 /// Weights of a few steps, so that batch norm has statistics and no two layers are alike.

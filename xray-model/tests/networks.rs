@@ -1,6 +1,9 @@
 //! The networks that torchvision has give its numbers, under its names, by our kernels and by burn's own operations. The
 //! golden files are made by `tests/golden/make_networks.py`.
 
+mod narrow;
+
+use narrow::narrow;
 use std::path::Path;
 use std::process::Command;
 use xray_model::{
@@ -13,17 +16,6 @@ const IMAGES: usize = 8;
 const SIZE: u32 = 64;
 const SAMPLE: usize = 64;
 const CONVOLUTION: &str = "XRAY_CONVOLUTION";
-
-/// A network and its width in the golden files.
-fn narrow(architecture: Architecture) -> ModelConfig {
-    let (width, channels) = match architecture {
-        Architecture::ResNet18 => (12, 1),
-        Architecture::ResNet50 => (8, 3),
-        Architecture::DenseNet121 => (16, 1),
-        _ => (8, 1),
-    };
-    ModelConfig { architecture, width, channels, flip: false }
-}
 
 /// Numbers from 0 to 1 that are a function of the name: SplitMix64 from its FNV-1a hash.
 fn uniform(name: &str, count: usize) -> Vec<f64> {

@@ -244,3 +244,27 @@ pub fn look(bundle: &Bundle, limits: &Limits, file: &[u8], wanted: Wanted) -> Re
 
 /// Pixels of a side of what glows: it is smooth, and enlarged by whoever shows it.
 const GLOW: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(waiting: usize, seconds: f64) -> Queue {
+        let job = |_| {
+            let (answer, _) = oneshot::channel();
+            Job { file: Bytes::new(), wanted: Wanted::default(), came: Instant::now(), answer }
+        };
+        Queue { jobs: (0..waiting).map(job).collect(), closed: false, seconds }
+    }
+
+    #[test]
+    fn a_job_is_turned_away_when_those_before_it_take_longer_than_a_client_waits() {
+        let second = Duration::from_secs(1);
+        let admits = |waiting, seconds, workers| queue(waiting, seconds).admits(second, workers);
+        assert_eq!(admits(0, 30.0, 1), Ok(()), "nobody is before it");
+        assert_eq!(admits(100, 0.01, 1), Ok(()));
+        assert_eq!(admits(101, 0.02, 2), Err(Problem::busy(2)), "1.01 seconds");
+        assert_eq!(admits(100, 0.05, 1).map_err(|problem| problem.retry_after), Err(Some(5)));
+        assert_eq!(admits(1000, 10.0, 1).map_err(|problem| problem.retry_after), Err(Some(60)), "at most");
+    }
+}
