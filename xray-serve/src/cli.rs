@@ -74,6 +74,9 @@ enum Command {
         /// Requests per second, one measurement each
         #[arg(long, value_name = "N,...", value_delimiter = ',')]
         rates: Vec<f64>,
+        /// Connections that are open meanwhile and say nothing
+        #[arg(long, value_name = "N", default_value = "0")]
+        silent: usize,
         /// Seconds of each measurement, after one to warm up
         #[arg(long, value_name = "S", default_value = "10")]
         seconds: u64,
@@ -136,12 +139,13 @@ impl Arguments {
                     }
                 })
             }
-            Some(Command::Bench { url, image, clients, rates, seconds, api_key_file, out }) => {
+            Some(Command::Bench { url, image, clients, rates, silent, seconds, api_key_file, out }) => {
                 bench(&BenchOptions {
                     url: url.clone(),
                     image: image.clone(),
                     clients: clients.iter().copied().filter(|clients| *clients > 0).collect(),
                     rates: rates.iter().copied().filter(|rate| *rate > 0.0).collect(),
+                    silent: *silent,
                     time: Duration::from_secs((*seconds).max(1)),
                     key: api_key_file.as_deref().map(key).transpose()?,
                     out: out.clone(),

@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod inspect;
 pub mod limits;
+mod linger;
 pub mod log;
 pub mod metrics;
 mod page;

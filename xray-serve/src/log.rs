@@ -13,6 +13,8 @@ pub fn event(name: &str, fields: Value) {
     if let Value::Object(fields) = fields {
         line.extend(fields);
     }
-    // Nobody to tell is no reason to stop serving.
-    let _ = writeln!(std::io::stderr().lock(), "{}", Value::Object(line));
+    // In one piece: stderr has no buffer, and each piece would be a call of the system. Nobody to tell is no reason to
+    // stop serving.
+    let line = Value::Object(line).to_string() + "\n";
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

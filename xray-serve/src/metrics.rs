@@ -29,6 +29,8 @@ pub struct Metrics {
     pub images: Counter,
     /// Images with at least one warning.
     pub warned: Counter,
+    /// Images that were not looked at, because whoever sent them had gone.
+    pub abandoned: Counter,
     /// Open connections.
     pub connections: Gauge,
     /// Images that wait for a worker.
@@ -40,15 +42,16 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("xray");
         let requests = Family::default();
         let seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
-        let (images, warned) = (Counter::default(), Counter::default());
+        let (images, warned, abandoned) = (Counter::default(), Counter::default(), Counter::default());
         let (connections, waiting) = (Gauge::default(), Gauge::default());
         registry.register("requests", "Answers by route and status", requests.clone());
         registry.register("request_seconds", "Seconds from a request to its answer", seconds.clone());
         registry.register("images", "Images that were looked at", images.clone());
         registry.register("images_warned", "Images with a warning", warned.clone());
+        registry.register("images_abandoned", "Images whose client had gone", abandoned.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("images_waiting", "Images that wait for a worker", waiting.clone());
-        Metrics { registry, requests, seconds, images, warned, connections, waiting }
+        Metrics { registry, requests, seconds, images, warned, abandoned, connections, waiting }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
 use crate::limits::Limits;
+use crate::linger::Lingering;
 use crate::log::event;
 use crate::service::{Client, Service};
 use axum::Router;
@@ -9,7 +10,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde_json::json;
 use std::io;
@@ -96,7 +97,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(head)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(Lingering::new(stream), answer);
         // A client that went away is no event.
         let _ = watcher.watch(connection).await;
         service.metrics.connections.dec();

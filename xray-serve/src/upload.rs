@@ -51,13 +51,8 @@ pub(crate) async fn read(
     if announced.is_some_and(|bytes| bytes > limits.body) {
         return Err(too_large(limits));
     }
-    let room = match admits.and_then(|()| room.take(announced.unwrap_or(limits.body))) {
-        Ok(room) => room,
-        Err(problem) => {
-            drain(body, limits).await;
-            return Err(problem);
-        }
-    };
+    admits?;
+    let room = room.take(announced.unwrap_or(limits.body))?;
     let kind = Kind::of(headers)?;
     let whole = timeout(limits.upload, Limited::new(body, limits.body).collect()).await;
     let Ok(whole) = whole else {
@@ -74,15 +69,6 @@ pub(crate) async fn read(
         Kind::Form(boundary) => form(whole, boundary, limits).await?,
     };
     Ok(Uploads { files, _room: room })
-}
-
-/// Reads a body and keeps nothing of it. Answered before its end, a client that still sends would see its connection
-/// break instead of the answer; and reading costs a hundredth of what looking at the image would.
-async fn drain(body: Body, limits: &Limits) {
-    let mut body = Limited::new(body, limits.body);
-    let drained = async { while let Some(Ok(_)) = body.frame().await {} };
-    // Who sends too much or too slowly sees it break.
-    let _ = timeout(limits.upload, drained).await;
 }
 
 fn too_large(limits: &Limits) -> Problem {

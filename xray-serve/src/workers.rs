@@ -10,6 +10,7 @@ use crate::problem::Problem;
 use crate::verdict::{Map, Milliseconds, Pictures, Verdict};
 use axum::http::StatusCode;
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,7 @@ impl Pending {
 struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
+    abandoned: Counter,
 }
 
 struct Queue {
@@ -78,13 +80,18 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 impl Workers {
-    /// Starts `count` threads that answer with `bundle`.
+    /// Starts `count` threads that answer with `bundle`, and count what nobody waits for any more.
     ///
     /// # Errors
     /// If the system gives no threads.
-    pub fn start(bundle: &Arc<Bundle>, limits: Limits, count: usize) -> std::io::Result<Self> {
+    pub fn start(
+        bundle: &Arc<Bundle>,
+        limits: Limits,
+        count: usize,
+        abandoned: Counter,
+    ) -> std::io::Result<Self> {
         let queue = Queue { jobs: VecDeque::new(), closed: false, seconds: FIRST_GUESS };
-        let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new() });
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new(), abandoned });
         for number in 0..count {
             let (shared, bundle) = (Arc::clone(&shared), Arc::clone(bundle));
             let name = format!("worker-{number}");
@@ -161,6 +168,7 @@ impl Shared {
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
         while let Some(Job { file, wanted, came, answer }) = self.take() {
             if answer.is_closed() {
+                self.abandoned.inc();
                 continue;
             }
             let waited = came.elapsed();

@@ -3,7 +3,7 @@
 mod bundle;
 
 use assert_cmd::Command as Program;
-use bundle::{bundle, jpeg};
+use bundle::{bundle, jpeg, noise};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use xray_bundle::Bundle;
+use xray_data::encode_jpeg;
 use xray_serve::limits::Limits;
 use xray_serve::server::serve;
 use xray_serve::service::{Service, router};
@@ -135,6 +136,65 @@ fn who_comes_when_all_places_are_taken_waits() {
     third.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     assert_eq!(answer(&mut BufReader::new(third)).0, 200);
     drop(second);
+}
+
+/// Sends all of a body before it reads, as simple clients do.
+fn answer_after(stream: TcpStream, head: &str, piece: &[u8], pieces: usize) -> (u16, String) {
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(head.as_bytes()).expect("writable");
+    for _ in 0..pieces {
+        stream.get_mut().write_all(piece).expect("the server reads on");
+    }
+    answer(&mut stream)
+}
+
+#[test]
+fn who_sends_too_much_reads_why_it_was_refused() {
+    let server = Running::new(Limits { body: 1 << 20, ..Limits::default() });
+    let megabyte = vec![7_u8; 1 << 20];
+    let head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n";
+    let announced = format!("{head}Content-Length: {}\r\n\r\n", 100 << 20);
+    let (status, said) = answer_after(server.connect(), &announced, &megabyte, 100);
+    assert!(status == 413 && said.contains("larger than 1 MB"), "{status} {said}");
+    let chunk = [b"100000\r\n", &megabyte[..], b"\r\n"].concat();
+    let unannounced = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+    let (status, said) = answer_after(server.connect(), &unannounced, &chunk, 100);
+    assert!(status == 413 && said.contains("larger than 1 MB"), "{status} {said}");
+    let text = head.replace("image/jpeg", "text/plain");
+    let (status, _) =
+        answer_after(server.connect(), &format!("{text}Content-Length: {}\r\n\r\n", 1 << 20), &megabyte, 1);
+    assert_eq!(status, 415);
+}
+
+#[test]
+fn nobody_looks_at_what_nobody_waits_for() {
+    let server = Running::new(Limits { patience: Duration::from_secs(60), ..Limits::default() });
+    let large = post(&encode_jpeg(&noise(1500, 1500), 90));
+    let impatient: Vec<_> = (0..30)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(&large).expect("writable");
+            stream
+        })
+        .collect();
+    let metric = |name: &str| -> u64 {
+        let mut stream = BufReader::new(server.connect());
+        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("writable");
+        let (_, text) = answer(&mut stream);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("counted");
+        line.trim().parse().expect("a number")
+    };
+    let wait_for = |name: &str, least: u64| {
+        let begin = Instant::now();
+        while metric(name) < least {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{name} {}", metric(name));
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for("xray_images_waiting ", 20);
+    drop(impatient);
+    wait_for("xray_images_abandoned_total", 15);
+    assert!(metric("xray_images_total") < 15);
 }
 
 #[test]

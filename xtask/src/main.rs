@@ -3,6 +3,7 @@
 
 mod bench;
 mod condor;
+mod lambda;
 mod package;
 mod page;
 mod programs;
@@ -35,6 +36,7 @@ enum Command {
     Sanitize,
     #[command(subcommand)]
     Package(package::Package),
+    Lambda(lambda::EmulatorArguments),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Page(arguments) => page::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Sanitize => sanitize::run().map(|()| ExitCode::SUCCESS),
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
+        Command::Lambda(arguments) => lambda::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Condor(condor) => condor::run(&condor),
     };

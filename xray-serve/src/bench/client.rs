@@ -47,6 +47,18 @@ impl Target {
         })
     }
 
+    /// So many connections on which nothing was asked.
+    pub(super) async fn connections(&self, count: usize) -> Result<Vec<TcpStream>, Failure> {
+        let mut connections = Vec::with_capacity(count);
+        for number in 1..=count {
+            let connection = TcpStream::connect(&self.host).await.map_err(|error| {
+                Failure::new(Exit::NothingMatches, format!("connection {number} of {count} failed: {error}"))
+            })?;
+            connections.push(connection);
+        }
+        Ok(connections)
+    }
+
     fn request(&self) -> Request<Full<Bytes>> {
         let request =
             Request::post(&self.path).header("host", &self.host).header("content-type", "image/jpeg");

@@ -29,6 +29,8 @@ pub struct BenchOptions {
     pub clients: Vec<usize>,
     /// Requests per second of open loops, one measurement each.
     pub rates: Vec<f64>,
+    /// Connections that are open meanwhile and say nothing.
+    pub silent: usize,
     /// Seconds of each measurement, after one to warm up.
     pub time: Duration,
     /// Sent as `Authorization: Bearer`.
@@ -40,7 +42,8 @@ pub struct BenchOptions {
 /// Measures one load after the other and writes what came out; the table is returned.
 ///
 /// # Errors
-/// If the image cannot be read, the address is none, nobody listens there, or a file cannot be written.
+/// If the image cannot be read, the address is none, nobody listens there or takes the silent connections, or a file cannot
+/// be written.
 pub fn bench(options: &BenchOptions) -> Result<String, Failure> {
     let io = |source| FileError::Io { path: options.image.clone(), action: "read", source };
     let body = Bytes::from(fs::read(&options.image).map_err(io)?);
@@ -51,10 +54,12 @@ pub fn bench(options: &BenchOptions) -> Result<String, Failure> {
         .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot start: {error}")))?;
     crate::server::raise_descriptor_limit();
     runtime.block_on(target.reach())?;
+    let silent = runtime.block_on(target.connections(options.silent))?;
     let closed = options.clients.iter().map(|&clients| Load::Closed { clients });
     let open = options.rates.iter().map(|&rate| Load::Open { rate });
     let measure = |load: Load| runtime.block_on(load.measure(&target, options.time));
     let measured: Vec<Measured> = closed.chain(open).map(measure).collect();
+    drop(silent);
     if let Some(folder) = &options.out {
         write(folder, &measured)?;
     }

@@ -32,9 +32,9 @@ pub(super) async fn openapi() -> Response {
     ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
 }
 
-/// The process is alive.
+/// The process is alive, and which it is.
 pub(super) async fn health() -> Response {
-    as_json(&json!({ "status": "alive" }))
+    as_json(&json!({ "status": "alive", "versions": { "xray-serve": env!("CARGO_PKG_VERSION") } }))
 }
 
 /// It answers.

@@ -66,7 +66,7 @@ impl Service {
     /// If the system gives no threads.
     pub fn load(&self, bundle: Bundle, threads: usize) -> std::io::Result<()> {
         let bundle = Arc::new(bundle);
-        let workers = Workers::start(&bundle, self.limits, threads)?;
+        let workers = Workers::start(&bundle, self.limits, threads, self.metrics.abandoned.clone())?;
         // A second model would be a second call, and there is none.
         let _ = self.model.set(Model { bundle, workers });
         Ok(())

@@ -4,11 +4,14 @@ mod competitor;
 mod contest;
 mod data;
 mod evaluation;
+mod gpu;
 mod machine;
 mod networks;
 mod peers;
 mod process;
 mod report;
+mod serve;
+mod server;
 mod shards;
 mod spread;
 mod steps;
@@ -36,6 +39,8 @@ pub(crate) enum Bench {
     ///
     /// As `train`.
     Networks(networks::NetworkArguments),
+    Gpu(gpu::GpuArguments),
+    Serve(serve::ServeArguments),
 }
 
 /// Measures what was asked for.
@@ -47,5 +52,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Train(arguments) => steps::train(arguments),
         Bench::Infer(arguments) => steps::infer(arguments),
         Bench::Networks(arguments) => networks::run(arguments),
+        Bench::Gpu(arguments) => gpu::run(arguments),
+        Bench::Serve(arguments) => serve::run(arguments),
     }
 }

@@ -1,6 +1,8 @@
-"""Steps of one of torchvision's networks with PyTorch on a batch in memory, as `examples/steps` of xray-model does them.
+"""Steps of SmallCNN or one of torchvision's networks with PyTorch on a batch in memory, as `examples/steps` of xray-model
+does them.
 
 Usage: networks.py --pass train|infer --model NAME --size 224 --batch 8 --threads 2 --repeats 6 --warmup 3
+                   [--device cuda] [--tf32]
 Prints one JSON object.
 """
 import argparse
@@ -14,6 +16,8 @@ for name in ("pass", "model"):
     parser.add_argument(f"--{name}", required=True)
 for name in ("size", "batch", "threads", "repeats", "warmup"):
     parser.add_argument(f"--{name}", type=int, required=True)
+parser.add_argument("--device", default="cpu")
+parser.add_argument("--tf32", action="store_true")
 arguments = vars(parser.parse_args())
 os.environ["OMP_NUM_THREADS"] = str(arguments["threads"])
 
@@ -23,7 +27,20 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 CLASSES = 14
+
+
+def small_cnn(widths=(1, 32, 64, 128, 256)):
+    blocks = [
+        layer
+        for before, after in zip(widths, widths[1:])
+        for layer in (nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True),
+                      nn.MaxPool2d(2))
+    ]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], CLASSES))
+
+
 NETWORKS = {
+    "small-cnn": small_cnn,
     "resnet-18": lambda: torchvision.models.resnet18(num_classes=CLASSES),
     "resnet-50": lambda: torchvision.models.resnet50(num_classes=CLASSES),
     "densenet-121": lambda: torchvision.models.densenet121(num_classes=CLASSES),
@@ -40,22 +57,34 @@ path, first = next((path, module) for path, module in model.named_modules() if i
 parent, _, attribute = path.rpartition(".")
 gray = nn.Conv2d(1, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
 setattr(model.get_submodule(parent), attribute, gray)
-model = model.to(memory_format=torch.channels_last)
+device = torch.device(arguments["device"])
+if device.type == "cuda":
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments["tf32"]
+    layout = torch.contiguous_format
+else:
+    layout = torch.channels_last
+model = model.to(device, memory_format=layout)
 batch, size = arguments["batch"], arguments["size"]
-images = (torch.rand(batch, 1, size, size) * 4 - 2).contiguous(memory_format=torch.channels_last)
+images = (torch.rand(batch, 1, size, size) * 4 - 2).contiguous(memory_format=layout)
 labels = (torch.arange(batch * CLASSES) % 4 == 0).float().reshape(batch, CLASSES)
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
 
 def train():
+    """The batch comes from memory and the loss is read, as in `examples/steps`."""
     optimizer.zero_grad(set_to_none=True)
-    binary_cross_entropy_with_logits(model(images), labels).backward()
+    loss = binary_cross_entropy_with_logits(model(images.to(device)), labels.to(device))
+    loss.backward()
     optimizer.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return loss.item()
 
 
 def infer():
     with torch.inference_mode():
-        model(images)
+        return model(images.to(device)).cpu()
 
 
 step = {"train": train, "infer": infer}[arguments["pass"]]

@@ -55,7 +55,7 @@ const NETWORKS: [(&str, &str); 5] = [
     ("efficientnet-b0", "16"),
 ];
 
-const SCRIPT: &str = include_str!("networks.py");
+pub(super) const SCRIPT: &str = include_str!("networks.py");
 const GOLDEN: &str = "xray-model/tests/golden/make_networks.py";
 
 /// Measures, prints, writes.

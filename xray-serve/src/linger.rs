@@ -1,0 +1,93 @@
+//! A connection whose end waits for the other side.
+//!
+//! Who is answered before the end of what it sends, because that is too large or the server too busy, goes on sending for
+//! a while. A socket that is closed with bytes unread makes the system reset the connection, and the answer is lost on
+//! its way (RFC 9112, section 9.6). So this one says that nothing more will come, then reads and forgets, within bounds.
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// How long it waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much it forgets.
+const MOST: usize = 256 << 20;
+
+/// A socket that hyper reads, writes and ends.
+pub(crate) struct Lingering {
+    stream: TokioIo<TcpStream>,
+    /// Set when nothing more will be sent.
+    over: Option<Pin<Box<Sleep>>>,
+    forgotten: usize,
+}
+
+impl Lingering {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Lingering { stream: TokioIo::new(stream), over: None, forgotten: 0 }
+    }
+}
+
+impl Read for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl Write for Lingering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Lingering { stream, over, forgotten } = &mut *self;
+        if over.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        }
+        let over = over.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        let mut buffer = [0; 16 << 10];
+        loop {
+            if *forgotten > MOST || over.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            match stream.inner().try_read(&mut buffer) {
+                Ok(0) => return Poll::Ready(Ok(())),
+                Ok(bytes) => *forgotten += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.inner().poll_read_ready(context))?;
+                }
+                // The other side is gone.
+                Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,53 @@
+//! `cargo xtask package server`: xray-serve and a model as a folder from which a container is built.
+
+use super::portable::{Profile, Program};
+use super::{Level, MODEL_FILES};
+use crate::steps;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Build xray-serve as one static file, and a folder with it, a model and a Containerfile
+///
+/// `podman build -t xray-serve FOLDER` (or docker) makes an image that holds nothing else, not even a shell.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// The folder of model.json and model.safetensors, such as model/ of a run
+    #[arg(long, value_name = "BUNDLE")]
+    model: PathBuf,
+
+    /// The folder that is made [default: server/ in the target folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+const SERVER: Program = Program { package: "xray-serve", binary: "xray-serve", features: &[] };
+
+const CONTAINERFILE: &str = include_str!("../../../deploy/Containerfile");
+
+/// Builds it and says what it is.
+#[expect(clippy::print_stdout, reason = "the answer")]
+pub(super) fn run(arguments: &ServerArguments) -> Result<()> {
+    let folder = match &arguments.out {
+        Some(out) => std::path::absolute(out)?,
+        None => steps::target_folder()?.join("server"),
+    };
+    let model = steps::root().join(&arguments.model);
+    let program = SERVER.build(Level::V1, Profile::Worker)?;
+    fs::create_dir_all(folder.join("model"))?;
+    copy(&program, &folder.join(SERVER.binary))?;
+    for name in MODEL_FILES {
+        copy(&model.join(name), &folder.join("model").join(name))?;
+    }
+    fs::write(folder.join("Containerfile"), CONTAINERFILE)?;
+    let megabytes = fs::metadata(&program)?.len() as f64 / 1e6;
+    println!("{}: {megabytes:.1} MB", folder.join(SERVER.binary).display());
+    println!("podman build -t xray-serve {}", folder.display());
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
