@@ -27,7 +27,7 @@ pub use error::{Error, Place, Result};
 pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, FloatList, Int64List};
 pub use image::{
     GrayImage, ImageHeader, ImageProblem, decode_gray, encode_jpeg, encode_png, encode_png_rgb,
-    encode_png_rgba, mean_chroma, read_header,
+    encode_png_rgba, is_dicom, mean_chroma, read_header,
 };
 pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};

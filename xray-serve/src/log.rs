@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Writes a line with the time and an event's name before `fields`.
 pub fn event(name: &str, fields: Value) {
@@ -17,4 +18,36 @@ pub fn event(name: &str, fields: Value) {
     // stop serving.
     let line = Value::Object(line).to_string() + "\n";
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Counts what would flood the log.
+#[derive(Debug, Default)]
+pub(crate) struct Sparse(Mutex<(u64, Option<Instant>)>);
+
+impl Sparse {
+    /// How often it happened since this last said so, which is at most once in a second.
+    pub(crate) fn happened(&self, now: Instant) -> Option<u64> {
+        let (count, said) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *count += 1;
+        if said.is_some_and(|said| now.duration_since(said) < Duration::from_secs(1)) {
+            return None;
+        }
+        *said = Some(now);
+        Some(std::mem::take(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_often_is_said_once_in_a_second() {
+        let (sparse, begin) = (Sparse::default(), Instant::now());
+        let at = |milliseconds| sparse.happened(begin + Duration::from_millis(milliseconds));
+        assert_eq!(
+            [at(0), at(400), at(999), at(1000), at(1500), at(2100)],
+            [Some(1), None, None, Some(3), None, Some(2)]
+        );
+    }
 }

@@ -91,7 +91,9 @@ impl Kind {
             "multipart/form-data" => multer::parse_boundary(text).map(Kind::Form).map_err(|_| {
                 Problem::new(StatusCode::BAD_REQUEST, "form", "the form's content type names no boundary")
             }),
-            "image/jpeg" | "image/jpg" | "image/png" | "application/octet-stream" => Ok(Kind::File),
+            "image/jpeg" | "image/jpg" | "image/png" | "application/dicom" | "application/octet-stream" => {
+                Ok(Kind::File)
+            }
             _ => {
                 let message = format!("a body of type {media:?} is not read here");
                 Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "type", message)

@@ -1,4 +1,5 @@
-//! Files and forms that were damaged at random: each gets findings or a sentence, and no thread dies of one.
+//! Files and forms that were damaged at random: each gets findings or a sentence, and no thread dies of one. More cases:
+//! `PROPTEST_CASES=100000 cargo nextest run --release --workspace -E 'binary(fuzz)'`.
 
 mod bundle;
 
@@ -59,7 +60,7 @@ impl Damage {
     }
 }
 
-fn files() -> [Vec<u8>; 5] {
+fn files() -> [Vec<u8>; 6] {
     let pixels = noise(60, 40).pixels;
     [
         jpeg(1),
@@ -67,6 +68,7 @@ fn files() -> [Vec<u8>; 5] {
         encode_png(&noise(60, 40)),
         encode_png_rgb(20, 40, &pixels),
         encode_png_rgba(15, 40, &pixels),
+        include_bytes!("../../xray-data/tests/golden/dicom/gray-12-bit.dcm").to_vec(),
     ]
 }
 
@@ -83,7 +85,9 @@ fn whatever_is_sent_is_answered_with_findings_or_a_sentence() {
     let router = router(service);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let files = files();
-    let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, ..Config::default() });
+    let asked_for = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked_for.cases } else { 600 };
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..asked_for });
     let damages = prop::collection::vec(Damage::any(), 0..4);
     let which = (0..files.len(), any::<bool>(), any::<bool>(), damages);
     let asked = runner.run(&which, |(number, in_form, as_page, damages)| {

@@ -188,7 +188,7 @@ impl Emulator {
         let mut function = Command::new(folder.join(BOOTSTRAP));
         function.env_clear().current_dir(folder).stdin(Stdio::null()).stderr(Stdio::null());
         function.envs([
-            ("AWS_LAMBDA_RUNTIME_API", format!("{}/{FUNCTION}", self.address).as_str()),
+            ("AWS_LAMBDA_RUNTIME_API", format!("http://{}/.rt/{FUNCTION}", self.address).as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),

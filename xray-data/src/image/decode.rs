@@ -1,4 +1,4 @@
-//! From the bytes of a JPEG or PNG file to gray pixels.
+//! From the bytes of a JPEG, PNG or DICOM file to gray pixels.
 
 use super::{GrayImage, ImageProblem, jpeg, png};
 
@@ -8,7 +8,8 @@ use super::{GrayImage, ImageProblem, jpeg, png};
 /// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. A 16-bit
 /// PNG is divided by 257, unless no value is above 4095: then it holds 12-bit detector data and 4095 becomes
 /// white. (16-bit files with smaller ranges come out dark, and [`prepare`](crate::prepare) refuses them when
-/// nothing in them can be seen.)
+/// nothing in them can be seen.) With the feature `dicom`, a DICOM file of one gray image becomes what a workstation
+/// shows.
 ///
 /// # Errors
 /// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for sizes above 8192 a side
@@ -30,10 +31,19 @@ pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png::decode(bytes);
     }
+    #[cfg(feature = "dicom")]
+    if is_dicom(bytes) {
+        return super::dicom::decode(bytes);
+    }
     Err(not_an_image(bytes))
 }
 
-/// Says what bytes are that are neither JPEG nor PNG.
+/// Whether bytes are a DICOM file: 128 of anything, then `DICM`. It is decoded with the feature `dicom` only.
+pub fn is_dicom(bytes: &[u8]) -> bool {
+    bytes.get(128..132) == Some(b"DICM")
+}
+
+/// Says what bytes are that are not decoded.
 pub(super) fn not_an_image(bytes: &[u8]) -> ImageProblem {
     ImageProblem::Format { found: name_of(bytes) }
 }
@@ -46,8 +56,8 @@ pub(super) fn luma(red: u32, green: u32, blue: u32) -> u32 {
 fn name_of(bytes: &[u8]) -> String {
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-    let name = if at(128, b"DICM") {
-        "DICOM"
+    let name = if is_dicom(bytes) {
+        "DICOM, which this program was built without"
     } else if starts(b"GIF8") {
         "a GIF"
     } else if starts(b"BM") {

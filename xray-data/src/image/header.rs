@@ -1,4 +1,4 @@
-//! What the first bytes of a JPEG or PNG tell without decoding it.
+//! What the first bytes of a JPEG, PNG or DICOM file tell without decoding it.
 
 use super::ImageProblem;
 use super::jpeg::{Frame, frame};
@@ -10,13 +10,14 @@ pub struct ImageHeader {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// `jpeg` or `png`.
+    /// `jpeg`, `png` or `dicom`.
     pub encoding: &'static str,
-    /// One gray channel of 8 bits: decoding changes nothing but the format.
+    /// One gray channel of 8 bits: decoding changes nothing but the format. Of a DICOM file: that its pixels are gray when
+    /// they are decoded.
     pub gray_8_bit: bool,
 }
 
-/// Reads the header only: a few hundred bytes.
+/// Reads the header only: a few hundred bytes, of a DICOM file all before its pixels.
 ///
 /// ```
 /// use xray_data::{GrayImage, encode_png, read_header};
@@ -35,6 +36,11 @@ pub fn read_header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
     }
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()));
+    }
+    #[cfg(feature = "dicom")]
+    if super::is_dicom(bytes) {
+        let [width, height] = super::dicom::size(bytes)?;
+        return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: true });
     }
     Err(super::decode::not_an_image(bytes))
 }

@@ -1,15 +1,17 @@
-//! Gray 8-bit images in memory, and how they come from and go to JPEG and PNG bytes.
+//! Gray 8-bit images in memory, and how they come from and go to JPEG and PNG bytes, and from DICOM files.
 
 mod baseline;
 mod chroma;
 mod decode;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod encode;
 mod header;
 mod jpeg;
 mod png;
 
 pub use chroma::mean_chroma;
-pub use decode::decode_gray;
+pub use decode::{decode_gray, is_dicom};
 pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use header::{ImageHeader, read_header};
 

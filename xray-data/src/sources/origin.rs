@@ -2,12 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::example::Example;
-use crate::image::GrayImage;
+use crate::image::{GrayImage, decode_gray, is_dicom};
 use crate::schema::FeatureNames;
 use crate::sources::Phantom;
 use crate::tfrecord::{IndexEntry, RecordFile};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where the pixels of one image are.
@@ -45,7 +45,11 @@ impl Origin {
         match self {
             Origin::File(path) => {
                 let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-                if is_dicom(&bytes) { decode_dicom(path, &bytes) } else { Ok(Loaded::Encoded(bytes)) }
+                if is_dicom(&bytes) {
+                    self.decode(&bytes).map(Loaded::Pixels)
+                } else {
+                    Ok(Loaded::Encoded(bytes))
+                }
             }
             Origin::Record { file, names, number, entry } => {
                 let payload = file.read(*number, *entry)?;
@@ -62,6 +66,10 @@ impl Origin {
         }
     }
 
+    fn decode(&self, bytes: &[u8]) -> Result<GrayImage> {
+        decode_gray(bytes).map_err(|problem| Error::Image { place: self.place(), problem })
+    }
+
     /// The file, or the file and record, for messages.
     pub fn place(&self) -> String {
         match self {
@@ -70,21 +78,4 @@ impl Origin {
             Origin::Phantom(phantom) => phantom.to_string(),
         }
     }
-}
-
-/// DICOM files begin with 128 bytes of anything and `DICM`.
-fn is_dicom(bytes: &[u8]) -> bool {
-    bytes.get(128..132) == Some(b"DICM")
-}
-
-#[cfg(feature = "dicom")]
-fn decode_dicom(path: &Path, bytes: &[u8]) -> Result<Loaded> {
-    super::dicom::decode(path, bytes).map(Loaded::Pixels)
-}
-
-#[cfg(not(feature = "dicom"))]
-fn decode_dicom(path: &Path, _: &[u8]) -> Result<Loaded> {
-    let problem =
-        crate::image::ImageProblem::Format { found: "DICOM, which this program was built without".into() };
-    Err(Error::Image { place: path.display().to_string(), problem })
 }

@@ -1,9 +1,8 @@
 //! DICOM files written here byte by byte (PS3.5: explicit VR, little endian), read by the program.
 
 use crate::workbench::Workbench;
-use std::path::Path;
-use xray_data::sources::dicom::{decode, read_header};
-use xray_data::{GrayImage, encode_jpeg};
+use xray_data::sources::dicom::read_header;
+use xray_data::{GrayImage, decode_gray, encode_jpeg};
 
 const UNCOMPRESSED: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
@@ -76,7 +75,7 @@ fn window(center: &str, width: &str) -> [Vec<u8>; 2] {
 }
 
 fn check(file: &[u8], expected: &[u8]) {
-    assert_eq!(decode(Path::new("a.dcm"), file).expect("a good file").pixels, expected);
+    assert_eq!(decode_gray(file).expect("a good file").pixels, expected);
 }
 
 #[test]
@@ -181,30 +180,49 @@ fn files_are_built_by_instance_with_what_their_headers_tell() {
 #[test]
 fn jpeg_pixels_come_out_as_the_picture() {
     let image = gradient();
-    let decoded = decode(Path::new("a.dcm"), &jpeg_file(&image)).expect("a good file");
+    let decoded = decode_gray(&jpeg_file(&image)).expect("a good file");
     let worst = image.pixels.iter().zip(&decoded.pixels).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst <= Some(8), "{worst:?}");
 }
 
 #[test]
-fn what_cannot_be_shown_is_refused_with_the_file() {
+fn what_cannot_be_shown_is_refused() {
     let refused = |bytes: &[u8]| {
-        let error = decode(Path::new("odd.dcm"), bytes).expect_err("cannot be shown");
+        let error = decode_gray(bytes).expect_err("cannot be shown");
         xray_artifacts::one_line(&error)
     };
-    let rgb = row("RGB", 8, false, &[1, 2], &[]);
-    assert!(
-        refused(&rgb).contains("odd.dcm: broken or unusual DICOM: its colours are RGB"),
-        "{}",
-        refused(&rgb)
-    );
+    let rgb = refused(&row("RGB", 8, false, &[1, 2], &[]));
+    assert!(rgb.starts_with("broken or unusual DICOM: its colours are RGB"), "{rgb}");
     let good = row("MONOCHROME2", 12, false, &[1, 2, 3, 4], &[]);
-    assert!(
-        refused(&good[..good.len() - 6]).starts_with("odd.dcm: "),
-        "{}",
-        refused(&good[..good.len() - 6])
-    );
+    let cut = refused(&good[..good.len() - 6]);
+    assert!(cut.starts_with("broken or unusual DICOM: "), "{cut}");
     for length in (0..good.len()).step_by(7) {
         refused(&good[..length]);
     }
+    // A JPEG of other size than its file says: it might be a small file that fills all memory.
+    let mut lies = jpeg_file(&gradient());
+    let rows = short(0x28, 0x10, 64);
+    let at = lies.windows(rows.len()).position(|found| found == rows).expect("the rows");
+    lies[at..at + rows.len()].copy_from_slice(&short(0x28, 0x10, 32));
+    assert_eq!(refused(&lies), "broken or unusual DICOM: it says 64x32, the JPEG in it 64x64");
+}
+
+#[test]
+fn a_header_is_read_without_the_pixels() {
+    let file = jpeg_file(&gradient());
+    let header = xray_data::read_header(&file).expect("a header");
+    assert_eq!((header.width, header.height, header.encoding), (64, 64, "dicom"));
+}
+
+#[test]
+fn a_file_that_cannot_be_shown_is_named() {
+    let bench = Workbench::new();
+    bench.write("in/odd.dcm", row("RGB", 8, false, &[1, 2], &[]));
+    bench.write("labels.csv", "image,Mass\nodd.dcm,1\n");
+    let output = bench.run("build --dicom in --labels-csv labels.csv --val 0 --test 0 --out shards");
+    assert!(
+        output.stderr.contains("odd.dcm: broken or unusual DICOM: its colours are RGB"),
+        "{}",
+        output.stderr
+    );
 }

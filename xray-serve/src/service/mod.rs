@@ -8,6 +8,7 @@ mod pages;
 pub use guard::Client;
 
 use crate::limits::Limits;
+use crate::log::Sparse;
 use crate::metrics::Metrics;
 use crate::page::Pages;
 use crate::problem::Problem;
@@ -35,6 +36,7 @@ pub struct Service {
     room: Room,
     pages: Pages,
     samples: Samples,
+    turned_away: Sparse,
 }
 
 /// A model and the threads that use it.
@@ -57,6 +59,7 @@ impl Service {
             room: Room::new(&limits),
             pages: Pages::new(),
             samples: Samples::default(),
+            turned_away: Sparse::default(),
         }
     }
 

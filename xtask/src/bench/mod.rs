@@ -3,6 +3,7 @@
 mod competitor;
 mod contest;
 mod data;
+mod day;
 mod evaluation;
 mod gpu;
 mod machine;
@@ -41,6 +42,7 @@ pub(crate) enum Bench {
     Networks(networks::NetworkArguments),
     Gpu(gpu::GpuArguments),
     Serve(serve::ServeArguments),
+    Day(day::DayArguments),
 }
 
 /// Measures what was asked for.
@@ -54,5 +56,6 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Networks(arguments) => networks::run(arguments),
         Bench::Gpu(arguments) => gpu::run(arguments),
         Bench::Serve(arguments) => serve::run(arguments),
+        Bench::Day(arguments) => day::run(arguments),
     }
 }

@@ -46,6 +46,16 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Descriptors of the process, without its children's.
+    pub(super) fn open_files(&self) -> Result<usize> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        Ok(fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?.count())
+    }
+
     /// From start to the first answer.
     pub(super) fn ready_ms(&self) -> f64 {
         self.ready.as_secs_f64() * 1e3

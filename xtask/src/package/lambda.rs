@@ -24,7 +24,8 @@ pub(crate) struct LambdaArguments {
     out: Option<PathBuf>,
 }
 
-const LAMBDA: Program = Program { package: "xray-serve", binary: "xray-lambda", features: &["lambda"] };
+const LAMBDA: Program =
+    Program { package: "xray-serve", binary: "xray-lambda", features: &["lambda", "dicom"] };
 
 pub(crate) const ZIP: &str = "xray-lambda.zip";
 /// What Lambda starts.

@@ -77,7 +77,6 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
 fn test_all(runner: &Runner) -> Result<Report> {
     let mut report = Report::default();
     runner.documentation(&mut report)?;
-    runner.tests("DICOM", &["--package", "xray-data", "--features", "dicom"], &mut report)?;
     runner.tests("the workspace", &["--workspace"], &mut report)?;
     Ok(report)
 }
