@@ -13,7 +13,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use xray_artifacts::{Exit, Failure};
 use xray_bundle::Bundle;
 
@@ -174,11 +173,13 @@ impl ServeArguments {
         // Waiting for sockets takes little; the workers have the processors.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads((processors() / 4).max(1))
+            .thread_name("sockets")
+            .on_thread_start(server::step_back)
             .enable_all()
             .build()
             .map_err(|error| unexpected("cannot start", error))?;
         runtime.block_on(async {
-            let listener = TcpListener::bind(self.bind).await.map_err(|error| {
+            let listener = server::listen(self.bind).map_err(|error| {
                 unexpected(&format!("cannot listen on {}", self.bind), error)
                     .hint("choose another with --bind")
             })?;

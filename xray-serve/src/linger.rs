@@ -3,13 +3,21 @@
 //! Who is answered before the end of what it sends, because that is too large or the server too busy, goes on sending for
 //! a while. A socket that is closed with bytes unread makes the system reset the connection, and the answer is lost on
 //! its way (RFC 9112, section 9.6). So this one says that nothing more will come, then reads and forgets, within bounds.
+//! And an answer that comes before the end of its request says itself that it is the last.
 
+use axum::body::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -62,12 +70,11 @@ impl Write for Lingering {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
         }
         let over = over.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        let mut buffer = [0; 16 << 10];
         loop {
             if *forgotten > MOST || over.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            match stream.inner().try_read(&mut buffer) {
+            match forget(stream.inner()) {
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(bytes) => *forgotten += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -89,5 +96,55 @@ impl Write for Lingering {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+/// What may be forgotten by one call.
+const PIECE: usize = 256 << 10;
+
+/// Linux forgets without copying (tcp(7), `MSG_TRUNC`); others copy.
+const FLAGS: i32 = if cfg!(target_os = "linux") { 0x20 } else { 0 };
+
+/// How many bytes came and are gone.
+fn forget(stream: &TcpStream) -> io::Result<usize> {
+    let mut nowhere = [MaybeUninit::uninit(); PIECE];
+    stream.try_io(Interest::READABLE, || SockRef::from(stream).recv_with_flags(&mut nowhere, FLAGS))
+}
+
+/// A request's body, of which somebody else knows whether it was read to its end.
+pub(crate) struct Watched {
+    body: Incoming,
+    ended: Arc<AtomicBool>,
+}
+
+impl Watched {
+    /// The body, and whether it was read to its end.
+    pub(crate) fn new(body: Incoming) -> (Self, Arc<AtomicBool>) {
+        let ended = Arc::new(AtomicBool::new(body.is_end_stream()));
+        (Watched { body, ended: Arc::clone(&ended) }, ended)
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

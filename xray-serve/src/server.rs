@@ -1,11 +1,13 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
 use crate::limits::Limits;
-use crate::linger::Lingering;
+use crate::linger::{Lingering, Watched};
 use crate::log::event;
 use crate::service::{Client, Service};
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,11 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde_json::json;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service as _;
 
@@ -26,6 +30,21 @@ const FAREWELL: Duration = Duration::from_secs(30);
 
 /// Bytes of a connection's buffer. The default grows to 400 kB, which ten thousand connections do not have.
 const BUFFER: usize = 16 * 1024;
+
+/// Connections that the system holds until they are taken. With fewer, a rush of clients is cut off before it is refused.
+const BACKLOG: u32 = 4096;
+
+/// A socket on which nobody is answered yet.
+///
+/// # Errors
+/// If the system gives none there.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What was here a moment ago does not keep the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Answers on `listener` until `end` is over, then lets open requests finish.
 ///
@@ -87,10 +106,19 @@ impl Connection {
         service.metrics.connections.inc();
         let client = Client(from.ip().to_string());
         let answer = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let (head, body) = request.into_parts();
+            let (body, ended) = Watched::new(body);
+            let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(client.clone());
             // A router is always ready.
-            router.clone().call(request)
+            let answer = router.clone().call(request);
+            async move {
+                let mut answer = answer.await?;
+                if !ended.load(Ordering::Relaxed) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let Limits { head, .. } = service.limits;
         let connection = http1::Builder::new()
@@ -111,6 +139,13 @@ pub fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Gives way to other threads of this process and others: when there is more to do than processors, looking at images goes
+/// before refusing to. A third of a worker's share still turns away a thousand requests in a second.
+pub fn step_back() {
+    // Linux counts by threads. Where a system refuses, everyone is served all the same.
+    let _ = rustix::process::setpriority_process(None, 5);
 }
 
 /// Ends at SIGTERM or SIGINT.

@@ -5,8 +5,8 @@ use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -54,21 +54,31 @@ pub(crate) async fn read(
     admits?;
     let room = room.take(announced.unwrap_or(limits.body))?;
     let kind = Kind::of(headers)?;
-    let whole = timeout(limits.upload, Limited::new(body, limits.body).collect()).await;
-    let Ok(whole) = whole else {
+    let Ok(whole) = timeout(limits.upload, whole(body, announced, limits)).await else {
         let message = format!("the body did not arrive within {} s", limits.upload.as_secs());
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", message));
     };
-    let whole = whole.map_err(|error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
-        Some(_) => too_large(limits),
-        None => Problem::new(StatusCode::BAD_REQUEST, "body", "the body broke off"),
-    })?;
-    let whole = whole.to_bytes();
+    let whole = whole?;
     let files = match kind {
         Kind::File => vec![Upload { name: String::new(), file: whole }],
         Kind::Form(boundary) => form(whole, boundary, limits).await?,
     };
     Ok(Uploads { files, _room: room })
+}
+
+/// All of a body. Each piece is copied when it comes, so that its buffer serves the next one.
+async fn whole(mut body: Body, announced: Option<usize>, limits: &Limits) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0));
+    while let Some(frame) = body.frame().await {
+        let broke_off = |_| Problem::new(StatusCode::BAD_REQUEST, "body", "the body broke off");
+        // Trailers say nothing of interest.
+        let Ok(piece) = frame.map_err(broke_off)?.into_data() else { continue };
+        if whole.len() + piece.len() > limits.body {
+            return Err(too_large(limits));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
 }
 
 fn too_large(limits: &Limits) -> Problem {

@@ -49,6 +49,7 @@ pub fn bench(options: &BenchOptions) -> Result<String, Failure> {
     let body = Bytes::from(fs::read(&options.image).map_err(io)?);
     let target = Target::new(&options.url, body, options.key.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("clients")
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot start: {error}")))?;

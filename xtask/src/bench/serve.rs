@@ -8,13 +8,15 @@ use super::server::Server;
 use super::spread::Spread;
 use crate::programs::{ProgramArguments, Programs};
 use crate::steps::{self, command, output};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Measure the server under load, and FastAPI with ONNX Runtime: results/benchmarks/serve.md
 ///
@@ -48,6 +50,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "N", default_value = "10000")]
     silent: usize,
 
+    /// The server on one half of the processors and the load on the other, instead of both on all: serve-apart.md. Needs
+    /// taskset
+    #[arg(long)]
+    apart: bool,
+
     /// Seconds of each measurement
     #[arg(long, value_name = "S", default_value = "6")]
     seconds: usize,
@@ -64,7 +71,7 @@ pub(crate) struct ServeArguments {
 const METHOD: &str = "\
 Rates are answers with findings in a second. Median of the rounds (lowest–highest); a round is ours and theirs, one after
 the other, each started anew and under every load in turn; a ratio is taken within its round. The load comes from
-`xray-serve bench` on the same processors, whose share is part of every figure. In a closed loop each client waits for
+`xray-serve bench` on the same machine, whose share of it is part of every figure. In a closed loop each client waits for
 its answer; in an open loop requests are due at a steady rate and latencies count from then. Latencies are those of
 answers with findings, milliseconds, medians of the rounds; the last column is every other answer's part: ours turns
 away by 503, theirs waits.";
@@ -77,6 +84,7 @@ const PEER: &str = "FastAPI, ONNX Runtime";
 pub(super) fn run(arguments: &ServeArguments) -> Result<()> {
     let work = steps::target_folder()?.join("bench-serve");
     fs::create_dir_all(&work)?;
+    ensure!(!arguments.apart || processors() > 1, "one processor has no halves");
     let bench = ServeBench { arguments, programs: arguments.programs.get()?, work };
     let machine = Machine::here();
     if let Some(python) = &arguments.python {
@@ -86,9 +94,14 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<()> {
     }
     let rounds =
         (1..=arguments.rounds.get()).map(|number| bench.round(number)).collect::<Result<Vec<_>>>()?;
+    let (title, command, name) = if arguments.apart {
+        ("Serving, the load on other processors", "cargo xtask bench serve --apart", "serve-apart")
+    } else {
+        ("Serving", "cargo xtask bench serve", "serve")
+    };
     let report = Report {
-        title: "Serving",
-        command: "cargo xtask bench serve",
+        title,
+        command,
         machine,
         notes: bench.notes(&rounds)?,
         outcomes: outcomes(&rounds),
@@ -96,7 +109,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<()> {
         table: Some(latencies(&rounds)),
     };
     print!("{}", report.markdown());
-    report.write(&steps::root().join(&arguments.out), "serve")
+    report.write(&steps::root().join(&arguments.out), name)
 }
 
 /// A server's figures of one round.
@@ -127,6 +140,17 @@ struct Sides {
     theirs: Option<Side>,
 }
 
+/// Of the processors, where they are divided.
+#[derive(Clone, Copy)]
+enum Half {
+    Server,
+    Load,
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// One of the sides, where it was measured.
 type Pick<'a> = &'a dyn Fn(&Sides) -> Option<&Side>;
 
@@ -145,6 +169,21 @@ impl ServeBench<'_> {
         steps::root().join(&self.arguments.image)
     }
 
+    /// A program where it may run.
+    fn on(&self, half: Half, program: impl AsRef<OsStr>) -> Command {
+        if !self.arguments.apart {
+            return command(program);
+        }
+        let (middle, all) = (processors() / 2, processors());
+        let range = match half {
+            Half::Server => format!("0-{}", middle - 1),
+            Half::Load => format!("{middle}-{}", all - 1),
+        };
+        let mut taskset = command("taskset");
+        taskset.args(["-c", &range]).arg(program);
+        taskset
+    }
+
     /// The same model for the peer.
     fn export(&self) -> Result<()> {
         fs::write(self.work.join("serve.py"), SCRIPT)?;
@@ -158,14 +197,14 @@ impl ServeBench<'_> {
     }
 
     fn ours(&self) -> Result<Server> {
-        let mut serve = command(self.programs.path("xray-serve")?);
+        let mut serve = self.on(Half::Server, self.programs.path("xray-serve")?);
         serve.arg("--model").arg(self.model()).arg("--bind");
         Server::start(serve, |serve, port| serve.arg(format!("127.0.0.1:{port}")))
     }
 
     fn theirs(&self, python: &Path) -> Result<Server> {
-        let mut uvicorn = command(python);
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+        let mut uvicorn = self.on(Half::Server, python);
+        let workers = if self.arguments.apart { processors() / 2 } else { processors() }.max(1).to_string();
         uvicorn.args(["-m", "uvicorn", "--app-dir"]).arg(&self.work).args([
             "serve:app",
             "--workers",
@@ -254,7 +293,7 @@ impl ServeBench<'_> {
     /// One load.
     fn load(&self, server: &Server, how: &[String]) -> Result<Measured> {
         let out = self.work.join("load");
-        let mut bench = command(self.programs.path("xray-serve")?);
+        let mut bench = self.on(Half::Load, self.programs.path("xray-serve")?);
         bench.arg("bench").arg(server.url("/v1/predict")).arg("--image").arg(self.image());
         bench.args(["--seconds", &self.arguments.seconds.to_string(), "--out"]).arg(&out).args(how);
         output(&mut bench)?;
@@ -331,7 +370,7 @@ fn outcomes(rounds: &[Sides]) -> Vec<Outcome> {
             contest: Contest {
                 task: first.ours.loads[load].name.clone(),
                 unit: "requests/s",
-                threads: std::thread::available_parallelism().map_or(1, usize::from),
+                threads: processors(),
                 ours: one("xray-serve"),
                 theirs: first.theirs.as_ref().map(|_| one(PEER)),
             },
