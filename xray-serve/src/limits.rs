@@ -31,7 +31,7 @@ impl Default for Limits {
             body: 16 << 20,
             megapixels: 40.0,
             images: 16,
-            bodies: 256 << 20,
+            bodies: 128 << 20,
             patience: Duration::from_secs(1),
             upload: Duration::from_secs(30),
             head: Duration::from_secs(60),

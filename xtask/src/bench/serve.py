@@ -29,7 +29,8 @@ app = fastapi.FastAPI()
 
 
 def probability(logit, calibrator):
-    if calibrator["method"] == "platt":
+    if calibrator:
+        assert calibrator["method"] == "platt", calibrator
         logit = calibrator["scale"] * logit + calibrator["shift"]
     return 1 / (1 + math.exp(-logit))
 

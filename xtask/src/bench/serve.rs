@@ -268,11 +268,13 @@ impl ServeBench<'_> {
             peaks.push(server.peak_mib()?);
             Ok(())
         };
+        // Before others, so that the memory at most is its own.
+        if self.arguments.silent > 0 {
+            let silent = vec!["--silent".to_owned(), self.arguments.silent.to_string()];
+            measure([clients(&8), silent].concat())?;
+        }
         for number in &self.arguments.clients {
             measure(clients(number))?;
-        }
-        if self.arguments.silent > 0 {
-            measure([clients(&8), vec!["--silent".to_owned(), self.arguments.silent.to_string()]].concat())?;
         }
         let side = Side { ready: server.ready_ms(), idle: [before, 0.0], peaks, loads, versions };
         let whole = whole.unwrap_or_else(|| peak(&side));
