@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod check;
 pub mod cli;
+mod door;
 pub mod inspect;
 pub mod limits;
 mod linger;

@@ -30,14 +30,17 @@ const MOST: usize = 256 << 20;
 /// A socket that hyper reads, writes and ends.
 pub(crate) struct Lingering {
     stream: TokioIo<TcpStream>,
+    /// Whether the other side may still send something that nobody reads.
+    unread: Arc<AtomicBool>,
     /// Set when nothing more will be sent.
     over: Option<Pin<Box<Sleep>>>,
     forgotten: usize,
 }
 
 impl Lingering {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Lingering { stream: TokioIo::new(stream), over: None, forgotten: 0 }
+    /// `unread` says, when the connection ends, whether there is anything to wait for.
+    pub(crate) fn new(stream: TcpStream, unread: Arc<AtomicBool>) -> Self {
+        Lingering { stream: TokioIo::new(stream), unread, over: None, forgotten: 0 }
     }
 }
 
@@ -65,9 +68,12 @@ impl Write for Lingering {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Lingering { stream, over, forgotten } = &mut *self;
+        let Lingering { stream, unread, over, forgotten } = &mut *self;
         if over.is_none() {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+            if !unread.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
         }
         let over = over.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
         loop {

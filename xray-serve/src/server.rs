@@ -1,5 +1,6 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
+use crate::door;
 use crate::limits::Limits;
 use crate::linger::{Lingering, Watched};
 use crate::log::event;
@@ -19,7 +20,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -79,7 +80,12 @@ pub async fn serve(
             () = &mut end => break,
         };
         let connection = Connection { stream, from, place };
-        tokio::spawn(connection.run(router.clone(), Arc::clone(&service), graceful.watcher()));
+        let (router, service, watcher) = (router.clone(), Arc::clone(&service), graceful.watcher());
+        if service.busy().is_some() {
+            tokio::spawn(connection.refuse_or_run(router, service, watcher));
+        } else {
+            tokio::spawn(connection.run(router, service, watcher));
+        }
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
@@ -100,12 +106,28 @@ struct Connection {
 }
 
 impl Connection {
+    /// For one that came when there was too much to do.
+    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
+        let asks = door::asks_for_findings(&self.stream).await;
+        match service.busy().filter(|_| asks) {
+            Some(problem) => {
+                service.turn_away(door::ROUTE, &problem);
+                door::refuse(self.stream, &problem).await;
+            }
+            // In a box of its own: it is large, and refused connections do without it.
+            None => Box::pin(self.run(router, service, watcher)).await,
+        }
+    }
+
     async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
         let Connection { stream, from, place } = self;
         let _ = stream.set_nodelay(true);
         service.metrics.connections.inc();
         let client = Client(from.ip().to_string());
+        let unread = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&unread);
         let answer = service_fn(move |request: Request<Incoming>| {
+            let tell = Arc::clone(&tell);
             let (head, body) = request.into_parts();
             let (body, ended) = Watched::new(body);
             let mut request = Request::from_parts(head, Body::new(body));
@@ -115,6 +137,7 @@ impl Connection {
             async move {
                 let mut answer = answer.await?;
                 if !ended.load(Ordering::Relaxed) {
+                    tell.store(true, Ordering::Relaxed);
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
@@ -125,7 +148,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(head)
             .max_buf_size(BUFFER)
-            .serve_connection(Lingering::new(stream), answer);
+            .serve_connection(Lingering::new(stream, unread), answer);
         // A client that went away is no event.
         let _ = watcher.watch(connection).await;
         service.metrics.connections.dec();

@@ -27,6 +27,11 @@ impl Room {
         Room(Arc::new(Semaphore::new(limits.bodies / 1024)))
     }
 
+    /// Whether hardly a body finds room.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.available_permits() < 1024
+    }
+
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         Arc::clone(&self.0).try_acquire_many_owned(kibibytes).map_err(|_| Problem::busy(1))

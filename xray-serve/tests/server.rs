@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -50,6 +51,22 @@ impl Running {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
         stream
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let mut stream = BufReader::new(self.connect());
+        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("writable");
+        let (_, text) = answer(&mut stream);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("counted");
+        line.trim().parse().expect("a number")
+    }
+
+    fn wait_for(&self, name: &str, least: u64) {
+        let begin = Instant::now();
+        while self.metric(name) < least {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{name} {}", self.metric(name));
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn end(&mut self) {
@@ -167,6 +184,48 @@ fn who_sends_too_much_reads_why_it_was_refused() {
 }
 
 #[test]
+fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
+    let server = Running::new(Limits { patience: Duration::from_millis(50), ..Limits::default() });
+    let large = post(&encode_jpeg(&noise(1500, 1500), 90));
+    let ask = |request: &[u8]| {
+        let mut stream = server.connect();
+        stream.write_all(request).expect("writable");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("text");
+        said.to_ascii_lowercase()
+    };
+    let close = |request: &[u8]| {
+        let end = request.iter().position(|byte| *byte == b'\n').expect("a request line") + 1;
+        [&request[..end], b"Connection: close\r\n", &request[end..]].concat()
+    };
+    let (small, alive) = (close(&post(&jpeg(1))), close(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let mut stream = BufReader::new(server.connect());
+                    stream.get_mut().write_all(&large).expect("the server reads on");
+                    let (status, said) = answer(&mut stream);
+                    assert!(matches!(status, 200 | 503), "{status} {said}");
+                }
+            });
+        }
+        // Within the doors the answer would have all headers.
+        let at_the_door =
+            |said: &String| said.starts_with("http/1.1 503 ") && !said.contains("content-security");
+        let refused = (0..500).map(|_| ask(&small)).find(at_the_door);
+        let living = ask(&alive);
+        over.store(true, Ordering::Relaxed);
+        let refused = refused.expect("it has too much to do");
+        for part in ["retry-after: 1\r\n", "connection: close\r\n", "\"code\":\"busy\""] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        assert!(living.starts_with("http/1.1 200 "), "{living}");
+    });
+}
+
+#[test]
 fn nobody_looks_at_what_nobody_waits_for() {
     let server = Running::new(Limits { patience: Duration::from_secs(60), ..Limits::default() });
     let large = post(&encode_jpeg(&noise(1500, 1500), 90));
@@ -177,24 +236,10 @@ fn nobody_looks_at_what_nobody_waits_for() {
             stream
         })
         .collect();
-    let metric = |name: &str| -> u64 {
-        let mut stream = BufReader::new(server.connect());
-        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("writable");
-        let (_, text) = answer(&mut stream);
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("counted");
-        line.trim().parse().expect("a number")
-    };
-    let wait_for = |name: &str, least: u64| {
-        let begin = Instant::now();
-        while metric(name) < least {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{name} {}", metric(name));
-            thread::sleep(Duration::from_millis(10));
-        }
-    };
-    wait_for("xray_images_waiting ", 20);
+    server.wait_for("xray_images_waiting ", 20);
     drop(impatient);
-    wait_for("xray_images_abandoned_total", 15);
-    assert!(metric("xray_images_total") < 15);
+    server.wait_for("xray_images_abandoned_total", 15);
+    assert!(server.metric("xray_images_total") < 15);
 }
 
 #[test]

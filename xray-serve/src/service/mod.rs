@@ -8,8 +8,8 @@ mod pages;
 pub use guard::Client;
 
 use crate::limits::Limits;
-use crate::log::Sparse;
-use crate::metrics::Metrics;
+use crate::log::{Sparse, event};
+use crate::metrics::{Answered, Metrics};
 use crate::page::Pages;
 use crate::problem::Problem;
 use crate::rate::RateLimit;
@@ -20,7 +20,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use serde_json::json;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use xray_bundle::Bundle;
 
 /// Everything that handlers share.
@@ -73,6 +75,25 @@ impl Service {
         // A second model would be a second call, and there is none.
         let _ = self.model.set(Model { bundle, workers });
         Ok(())
+    }
+
+    /// Why a request for findings would be turned away now, if it would.
+    pub(crate) fn busy(&self) -> Option<Problem> {
+        let workers = &self.model.get()?.workers;
+        workers.admits().err().or_else(|| self.room.is_taken().then(|| Problem::busy(1)))
+    }
+
+    /// Counts a request that was turned away, and says so in the log once in a second.
+    pub(crate) fn turn_away(&self, route: &str, problem: &Problem) {
+        let answered = Answered { route: route.to_owned(), status: problem.status };
+        self.metrics.requests.get_or_create(&answered).inc();
+        self.say_turned_away();
+    }
+
+    fn say_turned_away(&self) {
+        if let Some(requests) = self.turned_away.happened(Instant::now()) {
+            event("turned_away", json!({ "requests": requests }));
+        }
     }
 
     fn model(&self) -> Result<&Model, Problem> {
