@@ -1,6 +1,6 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
-use crate::door;
+use crate::door::{self, Door};
 use crate::limits::Limits;
 use crate::linger::{Lingering, Watched};
 use crate::log::event;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service as _;
 
@@ -50,13 +51,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Answers on `listener` until `end` is over, then lets open requests finish.
 ///
 /// # Errors
-/// If no connections can be taken any more.
+/// If no connections can be taken any more, or the system gives no thread.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     service: Arc<Service>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let (door, here) = (Door::new()?, Handle::current());
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(service.limits.connections));
     tokio::pin!(end);
@@ -82,7 +84,7 @@ pub async fn serve(
         let connection = Connection { stream, from, place };
         let (router, service, watcher) = (router.clone(), Arc::clone(&service), graceful.watcher());
         if service.busy().is_some() {
-            tokio::spawn(connection.refuse_or_run(router, service, watcher));
+            door.spawn(connection.refuse_or_run(router, service, watcher, here.clone()));
         } else {
             tokio::spawn(connection.run(router, service, watcher));
         }
@@ -106,16 +108,17 @@ struct Connection {
 }
 
 impl Connection {
-    /// For one that came when there was too much to do.
-    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
+    /// For one that came when there was too much to do: refused at the door, or served `within`.
+    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher, within: Handle) {
         let asks = door::asks_for_findings(&self.stream).await;
         match service.busy().filter(|_| asks) {
             Some(problem) => {
                 service.turn_away(door::ROUTE, &problem);
                 door::refuse(self.stream, &problem).await;
             }
-            // In a box of its own: it is large, and refused connections do without it.
-            None => Box::pin(self.run(router, service, watcher)).await,
+            None => {
+                within.spawn(self.run(router, service, watcher));
+            }
         }
     }
 
@@ -164,11 +167,10 @@ pub fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Gives way to other threads of this process and others: when there is more to do than processors, looking at images goes
-/// before refusing to. A third of a worker's share still turns away a thousand requests in a second.
+/// Gives way a little to threads that look at images: reading requests that will wait goes after serving those that did.
 pub fn step_back() {
     // Linux counts by threads. Where a system refuses, everyone is served all the same.
-    let _ = rustix::process::setpriority_process(None, 5);
+    let _ = rustix::process::setpriority_process(None, 3);
 }
 
 /// Ends at SIGTERM or SIGINT.

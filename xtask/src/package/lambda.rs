@@ -24,8 +24,7 @@ pub(crate) struct LambdaArguments {
     out: Option<PathBuf>,
 }
 
-const LAMBDA: Program =
-    Program { package: "xray-serve", binary: "xray-lambda", features: &["lambda", "dicom"] };
+const LAMBDA: Program = Program { package: "xray-serve", binary: "xray-lambda", features: &["lambda"] };
 
 pub(crate) const ZIP: &str = "xray-lambda.zip";
 /// What Lambda starts.

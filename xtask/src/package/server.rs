@@ -22,7 +22,7 @@ pub(crate) struct ServerArguments {
     out: Option<PathBuf>,
 }
 
-const SERVER: Program = Program { package: "xray-serve", binary: "xray-serve", features: &["dicom"] };
+const SERVER: Program = Program { package: "xray-serve", binary: "xray-serve", features: &[] };
 
 const CONTAINERFILE: &str = include_str!("../../../deploy/Containerfile");
 
