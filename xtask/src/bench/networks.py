@@ -2,7 +2,7 @@
 does them.
 
 Usage: networks.py --pass train|infer --model NAME --size 224 --batch 8 --threads 2 --repeats 6 --warmup 3
-                   [--device cuda] [--tf32]
+                   [--device cuda]
 Prints one JSON object.
 """
 import argparse
@@ -17,7 +17,6 @@ for name in ("pass", "model"):
 for name in ("size", "batch", "threads", "repeats", "warmup"):
     parser.add_argument(f"--{name}", type=int, required=True)
 parser.add_argument("--device", default="cpu")
-parser.add_argument("--tf32", action="store_true")
 arguments = vars(parser.parse_args())
 os.environ["OMP_NUM_THREADS"] = str(arguments["threads"])
 
@@ -60,7 +59,6 @@ setattr(model.get_submodule(parent), attribute, gray)
 device = torch.device(arguments["device"])
 if device.type == "cuda":
     torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments["tf32"]
     layout = torch.contiguous_format
 else:
     layout = torch.channels_last
