@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service as _;
 
@@ -58,7 +57,7 @@ pub async fn serve(
     service: Arc<Service>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (door, here) = (Door::new()?, Handle::current());
+    let door = Arc::new(Door::new()?);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(service.limits.connections));
     tokio::pin!(end);
@@ -84,7 +83,7 @@ pub async fn serve(
         let connection = Connection { stream, from, place };
         let (router, service, watcher) = (router.clone(), Arc::clone(&service), graceful.watcher());
         if service.busy().is_some() {
-            door.spawn(connection.refuse_or_run(router, service, watcher, here.clone()));
+            tokio::spawn(connection.refuse_or_run(router, service, watcher, Arc::clone(&door)));
         } else {
             tokio::spawn(connection.run(router, service, watcher));
         }
@@ -108,17 +107,20 @@ struct Connection {
 }
 
 impl Connection {
-    /// For one that came when there was too much to do: refused at the door, or served `within`.
-    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher, within: Handle) {
+    /// For one that came when there was too much to do: refused at the door, or served.
+    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher, door: Arc<Door>) {
         let asks = door::asks_for_findings(&self.stream).await;
         match service.busy().filter(|_| asks) {
             Some(problem) => {
                 service.turn_away(door::ROUTE, &problem);
-                door::refuse(self.stream, &problem).await;
+                let Connection { stream, place, .. } = self;
+                door.spawn(async move {
+                    door::refuse(stream, &problem).await;
+                    drop((place, watcher));
+                });
             }
-            None => {
-                within.spawn(self.run(router, service, watcher));
-            }
+            // In a box of its own, because it is large and most that come here are refused.
+            None => Box::pin(self.run(router, service, watcher)).await,
         }
     }
 
