@@ -193,9 +193,10 @@ impl ServeArguments {
                 }),
             );
             let router = router(Arc::clone(&service));
-            let served = server::serve(listener, router, service, server::asked_to_end()).await;
+            // Where sockets are, not on the thread that waits here.
+            let served = tokio::spawn(server::serve(listener, router, service, server::asked_to_end())).await;
             event("end", json!({}));
-            served.map_err(|error| unexpected("cannot take connections", error))
+            served.expect("it does not panic").map_err(|error| unexpected("cannot take connections", error))
         })
     }
 

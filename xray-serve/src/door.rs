@@ -1,69 +1,209 @@
 //! Refusing before a connection costs anything.
 //!
 //! When there is more to do than can be done in time, most requests are refused, and what a refusal costs is taken from
-//! those that are served. So a new connection whose first request is for findings is refused from its first bytes: without
-//! buffers, routes or a body, by a thread that gives way to those that serve.
+//! those that are served. So while that lasts, a thread stands at the door: it takes connections many at a time, looks at
+//! their first bytes, lets in as many as there are places for in the queue, and refuses the others that ask for findings
+//! without buffers, routes or a body.
+//!
+//! They are refused when they have waited for a place as long as others wait in the queue: who is refused at once may come
+//! again at once, and a thousand such clients would keep a server busy with refusals. Places go to those who came last,
+//! so that nobody who is served has waited twice.
 
-use crate::linger::Lingering;
+use crate::linger;
+use crate::log::event;
 use crate::problem::Problem;
-use hyper::rt::Write;
+use crate::service::Service;
 use serde_json::json;
-use std::future::poll_fn;
+use socket2::SockRef;
 use std::io;
-use std::pin::Pin;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What may be refused here. The page is for people, who are refused by a page.
-pub(crate) const ROUTE: &str = "/v1/predict";
+const ROUTE: &str = "/v1/predict";
 const BEGIN: &[u8] = b"POST /v1/predict";
 
-/// How long it waits for the first bytes.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long connections gather, at least, before they are taken.
+const GATHER: Duration = Duration::from_millis(10);
 
-/// The thread.
-pub(crate) struct Door(Option<Runtime>);
+/// How many are taken at a time, at most.
+const MANY: usize = 512;
 
-/// Of the processor's shares that one who serves has 1024 of, it has 36: what is left when there is too much to do.
-const NICE: i32 = 15;
+/// How long one may say nothing before it is let in: there it costs no more.
+const SILENCE: Duration = Duration::from_secs(1);
 
-impl Door {
-    /// Starts it.
-    pub(crate) fn new() -> io::Result<Self> {
-        // Linux counts niceness by threads. Where a system refuses, everyone is served all the same.
-        let step_back = || {
-            let _ = rustix::process::setpriority_process(None, NICE);
-        };
-        let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(1).thread_name("door").on_thread_start(step_back).enable_time();
-        Ok(Door(Some(runtime.build()?)))
-    }
+/// Somebody who came.
+pub(crate) struct Guest {
+    pub(crate) stream: TcpStream,
+    pub(crate) from: SocketAddr,
+    /// Among the connections that may be open.
+    pub(crate) place: OwnedSemaphorePermit,
+    state: State,
+    /// When this came, or was refused.
+    since: Instant,
+    forgotten: usize,
+}
 
-    /// Does it there.
-    pub(crate) fn spawn(&self, refusal: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.0 {
-            runtime.spawn(refusal);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Has said nothing.
+    Silent,
+    /// Asks for findings.
+    Waits,
+    /// May still be sending.
+    Refused,
+}
+
+/// What there is for those that are there.
+struct Round {
+    /// Places in the queue.
+    free: usize,
+    /// For others.
+    answer: Vec<u8>,
+    refused: u64,
+}
+
+/// Between the two sides.
+pub(crate) struct Door<LetIn> {
+    pub(crate) service: Arc<Service>,
+    /// For connections.
+    pub(crate) places: Arc<Semaphore>,
+    /// What happens inside.
+    pub(crate) let_in: LetIn,
+    /// Whether nobody new shall be taken.
+    pub(crate) over: Arc<AtomicBool>,
+}
+
+impl<LetIn: Fn(Guest)> Door<LetIn> {
+    /// Stands there until there is time for all and whoever was refused has gone. Gives the listener back, which does not
+    /// block, unless it is over.
+    pub(crate) fn stand(&self, listener: TcpListener) -> Option<TcpListener> {
+        let mut listener = Some(listener);
+        // Those who came last are first.
+        let mut here: Vec<Guest> = Vec::new();
+        loop {
+            let over = self.over.load(Ordering::Relaxed);
+            let arrivals = listener.as_ref().map_or_else(Vec::new, |listener| self.arrivals(listener));
+            if over {
+                listener = None;
+            }
+            let problem = self.service.busy();
+            let mut round = Round { free: self.service.free(), answer: answer(&problem), refused: 0 };
+            let guests = arrivals.into_iter().rev().chain(here);
+            here = guests.filter_map(|guest| self.attend(guest, &mut round)).collect();
+            if round.refused > 0 {
+                self.service.turn_away(ROUTE, &problem, round.refused);
+            }
+            if here.is_empty() && (listener.is_none() || round.free > 0) {
+                return listener;
+            }
+            sleep(GATHER);
         }
     }
-}
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+    fn arrivals(&self, listener: &TcpListener) -> Vec<Guest> {
+        let mut arrivals = Vec::new();
+        while arrivals.len() < MANY {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            match accept(listener) {
+                Ok((stream, from)) => {
+                    let since = Instant::now();
+                    arrivals.push(Guest { stream, from, place, state: State::Silent, since, forgotten: 0 });
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    failed(&error);
+                    // Out of descriptors, say: others will end.
+                    sleep(FAILED);
+                    break;
+                }
+            }
         }
+        arrivals
+    }
+
+    /// Refuses a guest, lets it in or waits for it: only who is waited for comes back.
+    fn attend(&self, mut guest: Guest, round: &mut Round) -> Option<Guest> {
+        if guest.state == State::Refused {
+            return guest.is_here().then_some(guest);
+        }
+        if guest.state == State::Silent {
+            match guest.asks_for_findings() {
+                Some(true) => guest.state = State::Waits,
+                None if guest.since.elapsed() < SILENCE => return Some(guest),
+                _ => {
+                    (self.let_in)(guest);
+                    return None;
+                }
+            }
+        }
+        if round.free > 0 {
+            round.free -= 1;
+            (self.let_in)(guest);
+            return None;
+        }
+        if guest.since.elapsed() < self.service.limits.patience {
+            return Some(guest);
+        }
+        round.refused += 1;
+        guest.refuse(&round.answer).ok().map(|()| guest)
     }
 }
 
-/// Whether what comes first on a connection asks for findings; nothing of it is taken away.
-pub(crate) async fn asks_for_findings(stream: &TcpStream) -> bool {
-    let mut begin = [0; BEGIN.len()];
-    let peeked = timeout(PATIENCE, stream.peek(&mut begin)).await;
-    matches!(peeked, Ok(Ok(length)) if begin[..length] == *BEGIN)
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, from) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, from))
 }
+
+impl Guest {
+    /// Whether the first bytes do; nothing of them is taken away. None where nothing has come.
+    fn asks_for_findings(&self) -> Option<bool> {
+        let mut begin = [0; BEGIN.len()];
+        match self.stream.peek(&mut begin) {
+            Ok(length) => Some(begin[..length] == *BEGIN),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            // It will be found out inside.
+            Err(_) => Some(false),
+        }
+    }
+
+    /// Answers, and says that nothing more will come.
+    fn refuse(&mut self, answer: &[u8]) -> io::Result<()> {
+        // A socket that was just opened takes so little at once; one that does not has gone.
+        let sent = SockRef::from(&self.stream).send_with_flags(answer, MORE)?;
+        self.state = State::Refused;
+        self.since = Instant::now();
+        if sent < answer.len() {
+            Err(io::ErrorKind::WriteZero.into())
+        } else {
+            self.stream.shutdown(Shutdown::Write)
+        }
+    }
+
+    /// Forgets what came; whether more may come.
+    fn is_here(&mut self) -> bool {
+        while self.forgotten < linger::MOST {
+            match linger::forget(&self.stream) {
+                Ok(0) => return false,
+                Ok(bytes) => self.forgotten += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.since.elapsed() < linger::PATIENCE;
+                }
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+}
+
+/// Linux sends an answer and the end that follows together (send(2), `MSG_MORE`).
+const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
 
 /// All of an answer.
 fn answer(problem: &Problem) -> Vec<u8> {
@@ -78,12 +218,14 @@ fn answer(problem: &Problem) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Answers, and ends the connection.
-pub(crate) async fn refuse(stream: TcpStream, problem: &Problem) {
-    let answer = answer(problem);
-    // A socket that was just opened takes so little at once; one that does not has gone.
-    if stream.try_write(&answer).is_ok_and(|length| length == answer.len()) {
-        let mut stream = Lingering::new(stream, Arc::new(true.into()));
-        let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
-    }
+/// How long nobody is taken after the system would not give a connection.
+pub(crate) const FAILED: Duration = Duration::from_millis(100);
+
+pub(crate) fn failed(error: &io::Error) {
+    event("accept_failed", json!({ "error": error.to_string() }));
+}
+
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -13,7 +13,8 @@ pub struct Limits {
     pub images: usize,
     /// Bytes of all bodies that are being read or wait.
     pub bodies: usize,
-    /// How long a request may wait for a worker: longer, and it is turned away at once.
+    /// How long a request may wait for a worker: one that would wait longer is turned away. So long it also waits at the
+    /// door for a place, and a body that takes longer to arrive has none.
     pub patience: Duration,
     /// How long a body may take to arrive.
     pub upload: Duration,

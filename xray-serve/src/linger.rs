@@ -11,7 +11,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use std::io;
-use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +22,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// How long it waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much it forgets.
-const MOST: usize = 256 << 20;
+pub(crate) const MOST: usize = 256 << 20;
 
 /// A socket that hyper reads, writes and ends.
 pub(crate) struct Lingering {
@@ -80,7 +80,8 @@ impl Write for Lingering {
             if *forgotten > MOST || over.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            match forget(stream.inner()) {
+            let forgetting = stream.inner().try_io(Interest::READABLE, || forget(stream.inner()));
+            match forgetting {
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(bytes) => *forgotten += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -112,9 +113,9 @@ const PIECE: usize = 256 << 10;
 const FLAGS: i32 = if cfg!(target_os = "linux") { 0x20 } else { 0 };
 
 /// How many bytes came and are gone.
-fn forget(stream: &TcpStream) -> io::Result<usize> {
-    let mut nowhere = [MaybeUninit::uninit(); PIECE];
-    stream.try_io(Interest::READABLE, || SockRef::from(stream).recv_with_flags(&mut nowhere, FLAGS))
+pub(crate) fn forget(stream: &impl AsFd) -> io::Result<usize> {
+    let mut nowhere = Vec::with_capacity(PIECE);
+    SockRef::from(stream).recv_with_flags(nowhere.spare_capacity_mut(), FLAGS)
 }
 
 /// A request's body, of which somebody else knows whether it was read to its end.

@@ -25,10 +25,10 @@ pub fn event(name: &str, fields: Value) {
 pub(crate) struct Sparse(Mutex<(u64, Option<Instant>)>);
 
 impl Sparse {
-    /// How often it happened since this last said so, which is at most once in a second.
-    pub(crate) fn happened(&self, now: Instant) -> Option<u64> {
+    /// It happened so many `times` more. How often since this last said so, which is at most once in a second.
+    pub(crate) fn happened(&self, times: u64, now: Instant) -> Option<u64> {
         let (count, said) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *count += 1;
+        *count += times;
         if said.is_some_and(|said| now.duration_since(said) < Duration::from_secs(1)) {
             return None;
         }
@@ -44,10 +44,10 @@ mod tests {
     #[test]
     fn what_happens_often_is_said_once_in_a_second() {
         let (sparse, begin) = (Sparse::default(), Instant::now());
-        let at = |milliseconds| sparse.happened(begin + Duration::from_millis(milliseconds));
+        let at = |milliseconds, times| sparse.happened(times, begin + Duration::from_millis(milliseconds));
         assert_eq!(
-            [at(0), at(400), at(999), at(1000), at(1500), at(2100)],
-            [Some(1), None, None, Some(3), None, Some(2)]
+            [at(0, 1), at(400, 1), at(999, 7), at(1000, 1), at(1500, 1), at(2100, 1)],
+            [Some(1), None, None, Some(9), None, Some(2)]
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
-use crate::door::{self, Door};
+use crate::door::{self, Door, Guest};
 use crate::limits::Limits;
 use crate::linger::{Lingering, Watched};
 use crate::log::event;
@@ -19,11 +19,14 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
 
 /// How long open requests may take when the server is asked to end.
@@ -35,6 +38,10 @@ const BUFFER: usize = 16 * 1024;
 /// Connections that the system holds until they are taken. With fewer, a rush of clients is cut off before it is refused.
 const BACKLOG: u32 = 4096;
 
+/// Bytes that the system takes of a connection before anybody reads: most images as a whole, so that they come in one piece
+/// and a refused one is forgotten in one. As many as Linux grants by default.
+const RECEIVE: u32 = 212_992;
+
 /// A socket on which nobody is answered yet.
 ///
 /// # Errors
@@ -43,6 +50,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // What was here a moment ago does not keep the port.
     socket.set_reuseaddr(true)?;
+    // Where it is not granted, they come in pieces.
+    let _ = socket.set_recv_buffer_size(RECEIVE);
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -50,54 +59,103 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Answers on `listener` until `end` is over, then lets open requests finish.
 ///
 /// # Errors
-/// If no connections can be taken any more, or the system gives no thread.
+/// If no connections can be taken any more.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     service: Arc<Service>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let door = Arc::new(Door::new()?);
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(service.limits.connections));
-    tokio::pin!(end);
-    loop {
-        // Whoever comes when all places are taken waits in the system's queue.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
-            () = &mut end => break,
-        };
-        let (stream, from) = tokio::select! {
-            taken = listener.accept() => match taken {
-                Ok(taken) => taken,
-                Err(error) if is_of_one_connection(&error) => continue,
-                Err(error) => {
-                    // Out of descriptors, say: others will end.
-                    event("accept_failed", json!({ "error": error.to_string() }));
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = &mut end => break,
-        };
-        let connection = Connection { stream, from, place };
-        let (router, service, watcher) = (router.clone(), Arc::clone(&service), graceful.watcher());
-        if service.busy().is_some() {
-            tokio::spawn(connection.refuse_or_run(router, service, watcher, Arc::clone(&door)));
-        } else {
-            tokio::spawn(connection.run(router, service, watcher));
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    let inside = Arc::new(Inside { router, service, graceful: GracefulShutdown::new() });
+    take_connections(listener, &inside, end).await?;
+    // Connections have watchers of their own.
+    if let Some(Inside { graceful, .. }) = Arc::into_inner(inside)
+        && timeout(FAREWELL, graceful.shutdown()).await.is_err()
+    {
         event("farewell_over", json!({ "seconds": FAREWELL.as_secs() }));
     }
     Ok(())
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+async fn take_connections(
+    mut listener: TcpListener,
+    inside: &Arc<Inside>,
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(inside.service.limits.connections));
+    tokio::pin!(end);
+    loop {
+        if inside.service.free() == 0 {
+            match at_the_door(listener, inside, &places, end.as_mut()).await? {
+                Some(back) => listener = back,
+                None => return Ok(()),
+            }
+        }
+        // Whoever comes when all places are taken waits in the system's queue.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
+            () = &mut end => return Ok(()),
+        };
+        tokio::select! {
+            taken = listener.accept() => match taken {
+                Ok((stream, from)) => inside.spawn(stream, from, place),
+                Err(error) if door::is_of_one_connection(&error) => {}
+                Err(error) => {
+                    door::failed(&error);
+                    // Out of descriptors, say: others will end.
+                    sleep(door::FAILED).await;
+                }
+            },
+            () = &mut end => return Ok(()),
+        }
+    }
+}
+
+/// While there is too much to do, another thread takes connections. None if `end` came first.
+async fn at_the_door(
+    listener: TcpListener,
+    inside: &Arc<Inside>,
+    places: &Arc<Semaphore>,
+    end: Pin<&mut impl Future<Output = ()>>,
+) -> io::Result<Option<TcpListener>> {
+    let over = Arc::new(AtomicBool::new(false));
+    let let_in = {
+        let inside = Arc::clone(inside);
+        move |Guest { stream, from, place, .. }: Guest| match TcpStream::from_std(stream) {
+            Ok(stream) => inside.spawn(stream, from, place),
+            Err(error) => door::failed(&error),
+        }
+    };
+    let door = Door {
+        service: Arc::clone(&inside.service),
+        places: Arc::clone(places),
+        let_in,
+        over: Arc::clone(&over),
+    };
+    let listener = listener.into_std()?;
+    let mut standing = spawn_blocking(move || door.stand(listener));
+    let back = tokio::select! {
+        back = &mut standing => back,
+        () = end => {
+            over.store(true, Ordering::Relaxed);
+            standing.await
+        }
+    };
+    back.expect("it does not panic").map(TcpListener::from_std).transpose()
+}
+
+/// What connections find inside.
+struct Inside {
+    router: Router,
+    service: Arc<Service>,
+    graceful: GracefulShutdown,
+}
+
+impl Inside {
+    fn spawn(&self, stream: TcpStream, from: SocketAddr, place: OwnedSemaphorePermit) {
+        let connection = Connection { stream, from, place };
+        tokio::spawn(connection.run(self.router.clone(), Arc::clone(&self.service), self.graceful.watcher()));
+    }
 }
 
 struct Connection {
@@ -107,23 +165,6 @@ struct Connection {
 }
 
 impl Connection {
-    /// For one that came when there was too much to do: refused at the door, or served.
-    async fn refuse_or_run(self, router: Router, service: Arc<Service>, watcher: Watcher, door: Arc<Door>) {
-        let asks = door::asks_for_findings(&self.stream).await;
-        match service.busy().filter(|_| asks) {
-            Some(problem) => {
-                service.turn_away(door::ROUTE, &problem);
-                let Connection { stream, place, .. } = self;
-                door.spawn(async move {
-                    door::refuse(stream, &problem).await;
-                    drop((place, watcher));
-                });
-            }
-            // In a box of its own, because it is large and most that come here are refused.
-            None => Box::pin(self.run(router, service, watcher)).await,
-        }
-    }
-
     async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
         let Connection { stream, from, place } = self;
         let _ = stream.set_nodelay(true);

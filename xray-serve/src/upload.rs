@@ -2,13 +2,15 @@
 
 use crate::limits::Limits;
 use crate::problem::Problem;
+use crate::workers::Place;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// A file and what its sender calls it.
@@ -32,47 +34,94 @@ impl Room {
         self.0.available_permits() < 1024
     }
 
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0).try_acquire_many_owned(kibibytes).map_err(|_| Problem::busy(1))
+    fn has(&self, bytes: usize) -> bool {
+        bytes / 1024 <= self.0.available_permits()
+    }
+
+    /// For a body of which nothing has come.
+    fn none(&self) -> Taken {
+        Taken { room: Arc::clone(&self.0), kibibytes: 0 }
+    }
+}
+
+/// Part of a room, given back when this is dropped.
+struct Taken {
+    room: Arc<Semaphore>,
+    kibibytes: usize,
+}
+
+impl Taken {
+    /// Takes what is missing for so many bytes.
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let missing = bytes.div_ceil(1024).saturating_sub(self.kibibytes);
+        let permits = u32::try_from(missing).map_err(|_| Problem::busy(1))?;
+        self.room.try_acquire_many(permits).map_err(|_| Problem::busy(1))?.forget();
+        self.kibibytes += missing;
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.add_permits(self.kibibytes);
     }
 }
 
 /// What a request brought, and the room that it takes as long as this lives.
 pub(crate) struct Uploads {
     pub(crate) files: Vec<Upload>,
-    _room: OwnedSemaphorePermit,
+    /// The place in the queue of the first file, unless that was too slow.
+    pub(crate) place: Option<Place>,
+    _room: Taken,
 }
 
-/// Reads a request's body to its end and finds the files in it, if the server `admits` it.
+/// Reads a request's body to its end and finds the files in it, if there is a `place` for it. A body takes room as it
+/// comes, and one that takes longer than others wait for a worker gives its place away: slow clients do not keep a server
+/// from quick ones.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
     limits: &Limits,
     room: &Room,
-    admits: Result<(), Problem>,
+    place: Result<Place, Problem>,
 ) -> Result<Uploads, Problem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limits.body) {
         return Err(too_large(limits));
     }
-    admits?;
-    let room = room.take(announced.unwrap_or(limits.body))?;
+    let mut place = Some(place?);
+    if announced.is_some_and(|bytes| !room.has(bytes)) {
+        return Err(Problem::busy(1));
+    }
     let kind = Kind::of(headers)?;
-    let Ok(whole) = timeout(limits.upload, whole(body, announced, limits)).await else {
+    let mut coming = pin!(whole(body, announced, limits, room.none()));
+    let quick = limits.patience.min(limits.upload);
+    let come = match timeout(quick, &mut coming).await {
+        Err(_) => {
+            drop(place.take());
+            timeout(limits.upload - quick, coming).await
+        }
+        come => come,
+    };
+    let Ok(whole) = come else {
         let message = format!("the body did not arrive within {} s", limits.upload.as_secs());
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", message));
     };
-    let whole = whole?;
+    let (whole, room) = whole?;
     let files = match kind {
         Kind::File => vec![Upload { name: String::new(), file: whole }],
         Kind::Form(boundary) => form(whole, boundary, limits).await?,
     };
-    Ok(Uploads { files, _room: room })
+    Ok(Uploads { files, place, _room: room })
 }
 
-/// All of a body. Each piece is copied when it comes, so that its buffer serves the next one.
-async fn whole(mut body: Body, announced: Option<usize>, limits: &Limits) -> Result<Bytes, Problem> {
+/// All of a body, and its room. Each piece is copied when it comes, so that its buffer serves the next one.
+async fn whole(
+    mut body: Body,
+    announced: Option<usize>,
+    limits: &Limits,
+    mut room: Taken,
+) -> Result<(Bytes, Taken), Problem> {
     let mut whole = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(frame) = body.frame().await {
         let broke_off = |_| Problem::new(StatusCode::BAD_REQUEST, "body", "the body broke off");
@@ -81,9 +130,10 @@ async fn whole(mut body: Body, announced: Option<usize>, limits: &Limits) -> Res
         if whole.len() + piece.len() > limits.body {
             return Err(too_large(limits));
         }
+        room.grow(whole.len() + piece.len())?;
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), room))
 }
 
 fn too_large(limits: &Limits) -> Problem {

@@ -1,8 +1,8 @@
 //! The threads that decode and predict, one per core, and the queue before them.
 //!
-//! A job is turned away when it comes if the jobs before it would take longer than a client is patient; and when its turn
-//! comes after all too late, or its client has gone, it is dropped. So under any load the workers do only what someone
-//! still waits for.
+//! A job is turned away when it comes if the jobs before it would take longer than a client is patient. A place is kept for
+//! one whose file is on its way, so that no file is read to be turned away. And when the turn of a job comes after all too
+//! late, or its client has gone, it is dropped. So under any load the workers do only what someone still waits for.
 
 use crate::inspect;
 use crate::limits::Limits;
@@ -43,6 +43,15 @@ pub struct Workers {
     count: usize,
 }
 
+/// A place in the queue for a file that is still on its way; dropped, it is free for another.
+pub struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.0.queue).coming -= 1;
+    }
+}
+
 /// A file whose turn will come; dropped, it is not looked at.
 pub struct Pending(oneshot::Receiver<Result<Verdict, Problem>>);
 
@@ -64,6 +73,8 @@ struct Shared {
 
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Places that are kept for more.
+    coming: usize,
     closed: bool,
     /// Seconds that a job takes, averaged over the latest.
     seconds: f64,
@@ -90,7 +101,7 @@ impl Workers {
         count: usize,
         abandoned: Counter,
     ) -> std::io::Result<Self> {
-        let queue = Queue { jobs: VecDeque::new(), closed: false, seconds: FIRST_GUESS };
+        let queue = Queue { jobs: VecDeque::new(), coming: 0, closed: false, seconds: FIRST_GUESS };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new(), abandoned });
         for number in 0..count {
             let (shared, bundle) = (Arc::clone(&shared), Arc::clone(bundle));
@@ -100,22 +111,41 @@ impl Workers {
         Ok(Workers { shared, patience: limits.patience, count })
     }
 
-    /// Puts an image file into the queue.
+    /// Puts an image file into the queue, at its `place` if one was kept for it.
     ///
     /// # Errors
-    /// If the server has too much to do.
-    pub fn submit(&self, file: Bytes, wanted: Wanted) -> Result<Pending, Problem> {
+    /// Without a place, if the server has too much to do.
+    pub fn submit(&self, file: Bytes, wanted: Wanted, place: Option<Place>) -> Result<Pending, Problem> {
         let (answer, answered) = oneshot::channel();
-        self.shared.put(Job { file, wanted, came: Instant::now(), answer }, self.patience, self.count)?;
+        let mut queue = lock(&self.shared.queue);
+        if place.is_none() {
+            queue.admits(self.patience, self.count)?;
+        }
+        queue.jobs.push_back(Job { file, wanted, came: Instant::now(), answer });
+        drop(queue);
+        self.shared.arrived.notify_one();
         Ok(Pending(answered))
     }
 
-    /// Whether a job that came now would be turned away; it is then worth knowing before its file is read.
+    /// Keeps a place for a file that will come, so that no other is read for nothing meanwhile.
     ///
     /// # Errors
-    /// If it would.
-    pub fn admits(&self) -> Result<(), Problem> {
-        lock(&self.shared.queue).admits(self.patience, self.count)
+    /// If the server has too much to do.
+    pub fn keep_a_place(&self) -> Result<Place, Problem> {
+        let mut queue = lock(&self.shared.queue);
+        queue.admits(self.patience, self.count)?;
+        queue.coming += 1;
+        Ok(Place(Arc::clone(&self.shared)))
+    }
+
+    /// Files that would find a place now.
+    pub fn free(&self) -> usize {
+        lock(&self.shared.queue).free(self.patience, self.count)
+    }
+
+    /// What is said when there are none.
+    pub fn busy(&self) -> Problem {
+        lock(&self.shared.queue).busy(self.count)
     }
 
     /// Jobs that wait.
@@ -132,24 +162,27 @@ impl Drop for Workers {
 }
 
 impl Queue {
+    fn waiting(&self) -> usize {
+        self.jobs.len() + self.coming
+    }
+
+    /// As many as may wait together, and one whose turn is next.
+    fn free(&self, patience: Duration, workers: usize) -> usize {
+        let together = (patience.as_secs_f64() * workers as f64 / self.seconds) as usize;
+        (together + 1).saturating_sub(self.waiting())
+    }
+
+    fn busy(&self, workers: usize) -> Problem {
+        let wait = self.waiting() as f64 * self.seconds / workers as f64;
+        Problem::busy(wait.ceil().clamp(1.0, 60.0) as u64)
+    }
+
     fn admits(&self, patience: Duration, workers: usize) -> Result<(), Problem> {
-        let wait = self.jobs.len() as f64 * self.seconds / workers as f64;
-        if wait > patience.as_secs_f64() {
-            return Err(Problem::busy(wait.ceil().clamp(1.0, 60.0) as u64));
-        }
-        Ok(())
+        if self.free(patience, workers) == 0 { Err(self.busy(workers)) } else { Ok(()) }
     }
 }
 
 impl Shared {
-    fn put(&self, job: Job, patience: Duration, workers: usize) -> Result<(), Problem> {
-        let mut queue = lock(&self.queue);
-        queue.admits(patience, workers)?;
-        queue.jobs.push_back(job);
-        self.arrived.notify_one();
-        Ok(())
-    }
-
     fn take(&self) -> Option<Job> {
         let mut queue = lock(&self.queue);
         loop {
@@ -262,7 +295,7 @@ mod tests {
             let (answer, _) = oneshot::channel();
             Job { file: Bytes::new(), wanted: Wanted::default(), came: Instant::now(), answer }
         };
-        Queue { jobs: (0..waiting).map(job).collect(), closed: false, seconds }
+        Queue { jobs: (0..waiting).map(job).collect(), coming: 0, closed: false, seconds }
     }
 
     #[test]

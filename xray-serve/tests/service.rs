@@ -9,7 +9,7 @@ use bundle::{bundle, jpeg, noise};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use xray_bundle::Bundle;
 use xray_data::{GrayImage, encode_jpeg, encode_png};
@@ -202,14 +202,43 @@ async fn bodies_share_the_room_that_there_is() {
     let limits =
         Limits { bodies: 100 << 10, body: 80 << 10, upload: Duration::from_secs(5), ..Limits::default() };
     let server = Server::with(limits, None);
-    // Says nothing of its length, so it takes the room of the longest.
-    let slow = server.router.clone().oneshot(post("/v1/predict", "image/jpeg", Body::from_stream(never())));
-    let slow = tokio::spawn(slow);
+    let begin = |kibibytes: usize| {
+        let piece = futures_util::stream::iter([Ok(bytes::Bytes::from(vec![0; kibibytes << 10]))]);
+        let body = Body::from_stream(futures_util::StreamExt::chain(piece, never()));
+        tokio::spawn(server.router.clone().oneshot(post("/v1/predict", "image/jpeg", body)))
+    };
+    // They may become as long as any, but nothing has come of them.
+    let idle = [begin(0), begin(0), begin(0)];
     tokio::time::sleep(Duration::from_millis(50)).await;
-    server.predict("image/jpeg", Body::from_stream(never())).await.assert_problem(503, "busy");
+    assert_eq!(server.predict("image/jpeg", jpeg(1)).await.status, 200, "who only waits takes no room");
+    let slow = begin(70);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.predict("image/jpeg", vec![0; 40 << 10]).await.assert_problem(503, "busy");
     slow.abort();
+    idle.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(server.predict("image/jpeg", jpeg(1)).await.status, 200, "the room is free again");
+    // Of which nothing is said but that they are no image.
+    server.predict("image/jpeg", vec![0; 40 << 10]).await.assert_problem(415, "format");
+}
+
+#[tokio::test]
+async fn slow_clients_keep_no_places_from_quick_ones() {
+    let server = Server::new();
+    let slow = |_| {
+        let slow = post("/v1/predict", "image/jpeg", Body::from_stream(never()));
+        tokio::spawn(server.router.clone().oneshot(slow))
+    };
+    let slow: Vec<_> = (0..200).map(slow).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let waiting = slow.iter().filter(|slow| !slow.is_finished()).count();
+    assert!((10..190).contains(&waiting), "places are kept for {waiting}, and others are turned away");
+    server.predict("image/jpeg", jpeg(1)).await.assert_problem(503, "busy");
+    let begin = Instant::now();
+    while server.predict("image/jpeg", jpeg(1)).await.status == 503 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "their places are free after a second");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(slow.iter().any(|slow| !slow.is_finished()), "they are still waited for");
 }
 
 #[tokio::test]

@@ -59,6 +59,15 @@ impl Target {
         Ok(connections)
     }
 
+    async fn connect(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let stream = TcpStream::connect(&self.host).await.ok()?;
+        let _ = stream.set_nodelay(true);
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        sender.ready().await.ok()?;
+        Some(sender)
+    }
+
     fn request(&self) -> Request<Full<Bytes>> {
         let request =
             Request::post(&self.path).header("host", &self.host).header("content-type", "image/jpeg");
@@ -78,26 +87,23 @@ impl Client {
     /// The status of an answer that was read to its end; none if the connection broke.
     pub(super) async fn ask(&mut self, target: &Target) -> Option<u16> {
         let asked = timeout(PATIENCE, self.try_to_ask(target)).await;
-        let status = asked.ok().flatten();
-        if status.is_none() {
-            self.0 = None;
-        }
-        status
+        asked.ok().flatten()
     }
 
     async fn try_to_ask(&mut self, target: &Target) -> Option<u16> {
-        if self.0.as_ref().is_none_or(SendRequest::is_closed) {
-            let stream = TcpStream::connect(&target.host).await.ok()?;
-            let _ = stream.set_nodelay(true);
-            let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
-            tokio::spawn(connection);
-            self.0 = Some(sender);
-        }
-        let sender = self.0.as_mut()?;
-        sender.ready().await.ok()?;
+        let kept = match self.0.take() {
+            // The server may have ended it after its last answer.
+            Some(mut sender) => sender.ready().await.is_ok().then_some(sender),
+            None => None,
+        };
+        let mut sender = match kept {
+            Some(sender) => sender,
+            None => target.connect().await?,
+        };
         let answer = sender.send_request(target.request()).await.ok()?;
         let status = answer.status().as_u16();
         answer.into_body().collect().await.ok()?;
+        self.0 = Some(sender);
         Some(status)
     }
 }

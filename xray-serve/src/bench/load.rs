@@ -2,6 +2,7 @@
 
 use super::client::{Client, Target};
 use hdrhistogram::Histogram;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub struct Measured {
     pub refused: u64,
     /// Connections that broke or were not made.
     pub broken: u64,
+    /// Processors that making the load kept busy, on average; none where the system does not say.
+    pub processors: Option<f64>,
     /// Microseconds of the answers with findings.
     latencies: Histogram<u64>,
 }
@@ -53,7 +56,16 @@ fn histogram() -> Histogram<u64> {
 
 impl Measured {
     fn new(load: Load) -> Self {
-        Measured { load, seconds: 0.0, ok: 0, busy: 0, refused: 0, broken: 0, latencies: histogram() }
+        Measured {
+            load,
+            seconds: 0.0,
+            ok: 0,
+            busy: 0,
+            refused: 0,
+            broken: 0,
+            processors: None,
+            latencies: histogram(),
+        }
     }
 
     fn note(&mut self, status: Option<u16>, latency: Duration) {
@@ -91,7 +103,7 @@ impl Measured {
 impl Load {
     /// Loads the server for that long, after a second that does not count.
     pub(super) async fn measure(self, target: &Target, time: Duration) -> Measured {
-        let begin = Instant::now() + WARM_UP;
+        let (begin, before) = (Instant::now() + WARM_UP, processor_seconds());
         let end = begin + time;
         let mut tasks = JoinSet::new();
         match self {
@@ -113,8 +125,19 @@ impl Load {
         while let Some(part) = tasks.join_next().await {
             measured.add(&part.expect("a client does not panic"));
         }
+        let taken = processor_seconds().zip(before).map(|(after, before)| after - before);
+        measured.processors = taken.map(|seconds| seconds / (time + WARM_UP).as_secs_f64());
         measured
     }
+}
+
+/// What this process has taken, as Linux counts it in hundredths (proc_pid_stat(5)).
+fn processor_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold anything, in parentheses.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let hundredths = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    Some((hundredths(11)? + hundredths(12)?) / 100.0)
 }
 
 /// One after the other; what is answered in the measured time counts.

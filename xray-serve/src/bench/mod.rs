@@ -85,7 +85,7 @@ fn write(folder: &Path, measured: &[Measured]) -> Result<(), Failure> {
     Ok(())
 }
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "loop",
     "load",
     "seconds",
@@ -98,6 +98,7 @@ const COLUMNS: [&str; 12] = [
     "p90_ms",
     "p99_ms",
     "max_ms",
+    "processors",
 ];
 
 fn csv(measured: &[Measured]) -> String {
@@ -142,5 +143,6 @@ fn cells(one: &Measured, digits: usize) -> Vec<String> {
         quantile(0.9),
         quantile(0.99),
         quantile(1.0),
+        one.processors.map_or(String::new(), |processors| format!("{processors:.2}")),
     ]
 }

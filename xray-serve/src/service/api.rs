@@ -4,7 +4,7 @@ use super::Service;
 use crate::problem::Problem;
 use crate::upload::{self, Upload};
 use crate::verdict::{DISCLAIMER, FORMAT, Verdict};
-use crate::workers::Wanted;
+use crate::workers::{Place, Wanted};
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -59,9 +59,10 @@ pub(super) async fn predict(
         Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may stand behind the `?`")
     })?;
     let model = service.model()?;
-    let admits = model.workers.admits();
-    let uploads = upload::read(&headers, body, &service.limits, &service.room, admits).await?;
-    let said = look_at(&service, &uploads.files, Wanted { maps, pictures: false }).await?;
+    let place = model.workers.keep_a_place();
+    let mut uploads = upload::read(&headers, body, &service.limits, &service.room, place).await?;
+    let place = uploads.place.take();
+    let said = look_at(&service, &uploads.files, Wanted { maps, pictures: false }, place).await?;
     let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
         name: &upload.name,
         said: match said {
@@ -79,14 +80,16 @@ pub(super) async fn predict(
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// What is said about each file; an error where nothing is said about any, or the server gives up.
+/// What is said about each file, the first of which may have a place in the queue; an error where nothing is said about
+/// any, or the server gives up.
 pub(super) async fn look_at(
     service: &Service,
     files: &[Upload],
     wanted: Wanted,
+    mut place: Option<Place>,
 ) -> Result<Vec<Result<Verdict, Problem>>, Problem> {
     let model = service.model()?;
-    let submit = |Upload { file, .. }: &Upload| model.workers.submit(file.clone(), wanted);
+    let submit = |Upload { file, .. }: &Upload| model.workers.submit(file.clone(), wanted, place.take());
     let pending: Vec<_> = files.iter().map(submit).collect::<Result<_, _>>()?;
     let mut said = Vec::with_capacity(files.len());
     for pending in pending {

@@ -77,7 +77,7 @@ pub(super) async fn account(State(service): State<Arc<Service>>, request: Reques
     service.metrics.requests.get_or_create(&Answered { route: route.clone(), status }).inc();
     service.metrics.seconds.observe(seconds);
     if status == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
-        service.say_turned_away();
+        service.say_turned_away(1);
     } else if !matches!(route.as_str(), "/health" | "/ready" | "/metrics") {
         let milliseconds = (seconds * 1e4).round() / 10.0;
         event(

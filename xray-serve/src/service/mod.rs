@@ -77,21 +77,26 @@ impl Service {
         Ok(())
     }
 
-    /// Why a request for findings would be turned away now, if it would.
-    pub(crate) fn busy(&self) -> Option<Problem> {
-        let workers = &self.model.get()?.workers;
-        workers.admits().err().or_else(|| self.room.is_taken().then(|| Problem::busy(1)))
+    /// Requests for findings that there is time for now. Before there is a model, any may be told so.
+    pub(crate) fn free(&self) -> usize {
+        let Some(Model { workers, .. }) = self.model.get() else { return usize::MAX };
+        if self.room.is_taken() { 0 } else { workers.free() }
     }
 
-    /// Counts a request that was turned away, and says so in the log once in a second.
-    pub(crate) fn turn_away(&self, route: &str, problem: &Problem) {
+    /// What is said to others.
+    pub(crate) fn busy(&self) -> Problem {
+        self.model.get().map_or_else(|| Problem::busy(1), |model| model.workers.busy())
+    }
+
+    /// Counts requests that were turned away, and says so in the log once in a second.
+    pub(crate) fn turn_away(&self, route: &str, problem: &Problem, requests: u64) {
         let answered = Answered { route: route.to_owned(), status: problem.status };
-        self.metrics.requests.get_or_create(&answered).inc();
-        self.say_turned_away();
+        self.metrics.requests.get_or_create(&answered).inc_by(requests);
+        self.say_turned_away(requests);
     }
 
-    fn say_turned_away(&self) {
-        if let Some(requests) = self.turned_away.happened(Instant::now()) {
+    fn say_turned_away(&self, requests: u64) {
+        if let Some(requests) = self.turned_away.happened(requests, Instant::now()) {
             event("turned_away", json!({ "requests": requests }));
         }
     }

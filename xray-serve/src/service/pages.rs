@@ -4,7 +4,7 @@ use super::{Service, api};
 use crate::problem::Problem;
 use crate::upload::{self, Upload};
 use crate::verdict::Verdict;
-use crate::workers::Wanted;
+use crate::workers::{Place, Wanted};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -48,15 +48,20 @@ fn said_as_page(service: &Service, said: Result<(String, Verdict), Problem>) -> 
 }
 
 async fn looked_at(service: &Service, headers: &HeaderMap, body: Body) -> Result<(String, Verdict), Problem> {
-    let admits = service.model()?.workers.admits();
-    let uploads = upload::read(headers, body, &service.limits, &service.room, admits).await?;
+    let place = service.model()?.workers.keep_a_place();
+    let mut uploads = upload::read(headers, body, &service.limits, &service.room, place).await?;
+    let place = uploads.place.take();
     let first = uploads.files.first().expect("a body without a file is refused");
-    look_at_one(service, first).await
+    look_at_one(service, first, place).await
 }
 
-async fn look_at_one(service: &Service, upload: &Upload) -> Result<(String, Verdict), Problem> {
+async fn look_at_one(
+    service: &Service,
+    upload: &Upload,
+    place: Option<Place>,
+) -> Result<(String, Verdict), Problem> {
     let wanted = Wanted { maps: false, pictures: true };
-    let mut said = api::look_at(service, std::slice::from_ref(upload), wanted).await?;
+    let mut said = api::look_at(service, std::slice::from_ref(upload), wanted, place).await?;
     Ok((upload.name.clone(), said.pop().expect("one image was sent")?))
 }
 
@@ -81,7 +86,7 @@ pub(super) async fn sample(
         return Ok(asset("image/jpeg", file));
     }
     let upload = Upload { name: format!("phantom {name}"), file: file.into() };
-    let said = look_at_one(&service, &upload).await;
+    let said = look_at_one(&service, &upload, None).await;
     Ok(said_as_page(&service, said))
 }
 

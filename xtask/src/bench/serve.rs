@@ -73,8 +73,8 @@ Rates are answers with findings in a second. Median of the rounds (lowest–high
 the other, each started anew and under every load in turn; a ratio is taken within its round. The load comes from
 `xray-serve bench` on the same machine, whose share of it is part of every figure. In a closed loop each client waits for
 its answer; in an open loop requests are due at a steady rate and latencies count from then. Latencies are those of
-answers with findings, milliseconds, medians of the rounds; the last column is every other answer's part: ours turns
-away by 503, theirs waits.";
+answers with findings, milliseconds, medians of the rounds; beside them every other answer's part (ours turns away by
+503, theirs waits) and the processors that making the load kept busy, which a server on the same ones does not have.";
 
 const SCRIPT: &str = include_str!("serve.py");
 const PEER: &str = "FastAPI, ONNX Runtime";
@@ -133,6 +133,8 @@ struct Measured {
     /// Part of the requests that was not answered with findings.
     other: f64,
     broken: f64,
+    /// Processors that making the load kept busy.
+    processors: f64,
 }
 
 struct Sides {
@@ -320,6 +322,7 @@ impl ServeBench<'_> {
             latencies: [number("p50_ms")?, number("p99_ms")?],
             other: other / (ok + other).max(1.0),
             broken,
+            processors: number("processors")?,
         })
     }
 
@@ -398,21 +401,32 @@ fn latencies(rounds: &[Sides]) -> Table {
                 let all = rounds.iter().filter_map(pick).map(|side| of(&side.loads[load]));
                 Spread::of(all).map(|spread| spread.median)
             };
-            let [p50, p99, other] = [
+            let [p50, p99, other, processors] = [
                 median(&|load| load.latencies[0]),
                 median(&|load| load.latencies[1]),
                 median(&|load| load.other),
+                median(&|load| load.processors),
             ];
             let cell = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
             cells.push(format!("{} / {}", cell(p50), cell(p99)));
             cells.push(other.map_or("–".to_owned(), |other| format!("{:.0} %", 100.0 * other)));
-            json[who] = json!({ "p50_ms": p50, "p99_ms": p99, "other": other });
+            cells.push(processors.map_or("–".to_owned(), |processors| format!("{processors:.2}")));
+            json[who] =
+                json!({ "p50_ms": p50, "p99_ms": p99, "other": other, "load_processors": processors });
         }
         (cells, json)
     };
     Table {
         name: "latencies",
-        head: vec!["load", "ours, p50 / p99 ms", "no findings", "theirs, p50 / p99 ms", "no findings"],
+        head: vec![
+            "load",
+            "ours, p50 / p99 ms",
+            "no findings",
+            "load on",
+            "theirs, p50 / p99 ms",
+            "no findings",
+            "load on",
+        ],
         rows: (0..loads).map(row).collect(),
     }
 }
