@@ -60,6 +60,7 @@ enum State {
 
 /// What there is for those that are there.
 struct Round {
+    now: Instant,
     /// Places in the queue.
     free: usize,
     /// For others.
@@ -92,7 +93,8 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
                 listener = None;
             }
             let problem = self.service.busy();
-            let mut round = Round { free: self.service.free(), answer: answer(&problem), refused: 0 };
+            let (now, free) = (Instant::now(), self.service.free());
+            let mut round = Round { now, free, answer: answer(&problem), refused: 0 };
             let guests = arrivals.into_iter().rev().chain(here);
             here = guests.filter_map(|guest| self.attend(guest, &mut round)).collect();
             if round.refused > 0 {
@@ -130,12 +132,13 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
     /// Refuses a guest, lets it in or waits for it: only who is waited for comes back.
     fn attend(&self, mut guest: Guest, round: &mut Round) -> Option<Guest> {
         if guest.state == State::Refused {
-            return guest.is_here().then_some(guest);
+            return guest.is_here(round.now).then_some(guest);
         }
+        let waited = round.now.duration_since(guest.since);
         if guest.state == State::Silent {
             match guest.asks_for_findings() {
                 Some(true) => guest.state = State::Waits,
-                None if guest.since.elapsed() < SILENCE => return Some(guest),
+                None if waited < SILENCE => return Some(guest),
                 _ => {
                     (self.let_in)(guest);
                     return None;
@@ -147,11 +150,11 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
             (self.let_in)(guest);
             return None;
         }
-        if guest.since.elapsed() < self.service.limits.patience {
+        if waited < self.service.limits.patience {
             return Some(guest);
         }
         round.refused += 1;
-        guest.refuse(&round.answer).ok().map(|()| guest)
+        guest.refuse(&round.answer, round.now).ok().map(|()| guest)
     }
 }
 
@@ -174,11 +177,11 @@ impl Guest {
     }
 
     /// Answers, and says that nothing more will come.
-    fn refuse(&mut self, answer: &[u8]) -> io::Result<()> {
+    fn refuse(&mut self, answer: &[u8], now: Instant) -> io::Result<()> {
         // A socket that was just opened takes so little at once; one that does not has gone.
         let sent = SockRef::from(&self.stream).send_with_flags(answer, MORE)?;
         self.state = State::Refused;
-        self.since = Instant::now();
+        self.since = now;
         if sent < answer.len() {
             Err(io::ErrorKind::WriteZero.into())
         } else {
@@ -187,13 +190,13 @@ impl Guest {
     }
 
     /// Forgets what came; whether more may come.
-    fn is_here(&mut self) -> bool {
+    fn is_here(&mut self, now: Instant) -> bool {
         while self.forgotten < linger::MOST {
             match linger::forget(&self.stream) {
                 Ok(0) => return false,
                 Ok(bytes) => self.forgotten += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.since.elapsed() < linger::PATIENCE;
+                    return now.duration_since(self.since) < linger::PATIENCE;
                 }
                 Err(_) => return false,
             }
