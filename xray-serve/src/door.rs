@@ -13,6 +13,7 @@ use crate::linger;
 use crate::log::event;
 use crate::problem::Problem;
 use crate::service::Service;
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use socket2::SockRef;
 use std::io;
@@ -27,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const ROUTE: &str = "/v1/predict";
 const BEGIN: &[u8] = b"POST /v1/predict";
 
-/// How long connections gather, at least, before they are taken.
+/// How long connections gather before they are taken.
 const GATHER: Duration = Duration::from_millis(10);
 
 /// How many are taken at a time, at most.
@@ -36,12 +37,31 @@ const MANY: usize = 512;
 /// How long one may say nothing before it is let in: there it costs no more.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// A place among the connections that may be open, and counted among those that are.
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Slot {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, service: &Service) -> Self {
+        let open = service.metrics.connections.clone();
+        open.inc();
+        Slot { _permit: permit, open }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
 /// Somebody who came.
 pub(crate) struct Guest {
     pub(crate) stream: TcpStream,
     pub(crate) from: SocketAddr,
-    /// Among the connections that may be open.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
     state: State,
     /// When this came, or was refused.
     since: Instant,
@@ -68,7 +88,7 @@ struct Round {
     refused: u64,
 }
 
-/// Between the two sides.
+/// What stands between those outside and the service.
 pub(crate) struct Door<LetIn> {
     pub(crate) service: Arc<Service>,
     /// For connections.
@@ -110,11 +130,11 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
     fn arrivals(&self, listener: &TcpListener) -> Vec<Guest> {
         let mut arrivals = Vec::new();
         while arrivals.len() < MANY {
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else { break };
             match accept(listener) {
                 Ok((stream, from)) => {
-                    let since = Instant::now();
-                    arrivals.push(Guest { stream, from, place, state: State::Silent, since, forgotten: 0 });
+                    let (since, slot) = (Instant::now(), Slot::new(permit, &self.service));
+                    arrivals.push(Guest { stream, from, slot, state: State::Silent, since, forgotten: 0 });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if is_of_one_connection(&error) => {}

@@ -1,6 +1,6 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
-use crate::door::{self, Door, Guest};
+use crate::door::{self, Door, Guest, Slot};
 use crate::limits::Limits;
 use crate::linger::{Lingering, Watched};
 use crate::log::event;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
@@ -92,13 +92,13 @@ async fn take_connections(
             }
         }
         // Whoever comes when all places are taken waits in the system's queue.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
+        let permit = tokio::select! {
+            permit = Arc::clone(&places).acquire_owned() => permit.expect("it is never closed"),
             () = &mut end => return Ok(()),
         };
         tokio::select! {
             taken = listener.accept() => match taken {
-                Ok((stream, from)) => inside.spawn(stream, from, place),
+                Ok((stream, from)) => inside.spawn(stream, from, Slot::new(permit, &inside.service)),
                 Err(error) if door::is_of_one_connection(&error) => {}
                 Err(error) => {
                     door::failed(&error);
@@ -121,8 +121,8 @@ async fn at_the_door(
     let over = Arc::new(AtomicBool::new(false));
     let let_in = {
         let inside = Arc::clone(inside);
-        move |Guest { stream, from, place, .. }: Guest| match TcpStream::from_std(stream) {
-            Ok(stream) => inside.spawn(stream, from, place),
+        move |Guest { stream, from, slot, .. }: Guest| match TcpStream::from_std(stream) {
+            Ok(stream) => inside.spawn(stream, from, slot),
             Err(error) => door::failed(&error),
         }
     };
@@ -152,8 +152,8 @@ struct Inside {
 }
 
 impl Inside {
-    fn spawn(&self, stream: TcpStream, from: SocketAddr, place: OwnedSemaphorePermit) {
-        let connection = Connection { stream, from, place };
+    fn spawn(&self, stream: TcpStream, from: SocketAddr, slot: Slot) {
+        let connection = Connection { stream, from, slot };
         tokio::spawn(connection.run(self.router.clone(), Arc::clone(&self.service), self.graceful.watcher()));
     }
 }
@@ -161,14 +161,13 @@ impl Inside {
 struct Connection {
     stream: TcpStream,
     from: SocketAddr,
-    place: OwnedSemaphorePermit,
+    slot: Slot,
 }
 
 impl Connection {
     async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
-        let Connection { stream, from, place } = self;
+        let Connection { stream, from, slot } = self;
         let _ = stream.set_nodelay(true);
-        service.metrics.connections.inc();
         let client = Client(from.ip().to_string());
         let unread = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&unread);
@@ -197,8 +196,7 @@ impl Connection {
             .serve_connection(Lingering::new(stream, unread), answer);
         // A client that went away is no event.
         let _ = watcher.watch(connection).await;
-        service.metrics.connections.dec();
-        drop(place);
+        drop(slot);
     }
 }
 

@@ -35,11 +35,11 @@ impl Room {
     }
 
     fn has(&self, bytes: usize) -> bool {
-        bytes / 1024 <= self.0.available_permits()
+        bytes.div_ceil(1024) <= self.0.available_permits()
     }
 
-    /// For a body of which nothing has come.
-    fn none(&self) -> Taken {
+    /// The part of a body of which nothing has come.
+    fn enter(&self) -> Taken {
         Taken { room: Arc::clone(&self.0), kibibytes: 0 }
     }
 }
@@ -94,7 +94,7 @@ pub(crate) async fn read(
         return Err(Problem::busy(1));
     }
     let kind = Kind::of(headers)?;
-    let mut coming = pin!(whole(body, announced, limits, room.none()));
+    let mut coming = pin!(whole(body, announced, limits, room.enter()));
     let quick = limits.patience.min(limits.upload);
     let come = match timeout(quick, &mut coming).await {
         Err(_) => {

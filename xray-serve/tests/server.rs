@@ -209,6 +209,15 @@ fn crowd(server: SocketAddr, over: &AtomicBool) {
     });
 }
 
+/// Ends a crowd also when a test fails, which would wait for it.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// All that is said on a connection which one request ends.
 fn said(mut stream: TcpStream, request: &[u8]) -> String {
     let end = request.iter().position(|byte| *byte == b'\n').expect("a request line") + 1;
@@ -219,11 +228,17 @@ fn said(mut stream: TcpStream, request: &[u8]) -> String {
     said.to_ascii_lowercase()
 }
 
-/// What the door says, once a server has too much to do. Inside, an answer would have all headers.
-fn refused_at_the_door(server: &Running) -> String {
+/// What the door says, once a server has too much to do, and after how long. Inside, an answer would have all headers.
+fn refused_at_the_door(server: &Running) -> (String, Duration) {
     let small = post(&jpeg(1));
-    let at_the_door = |said: &String| said.starts_with("http/1.1 503 ") && !said.contains("content-security");
-    (0..500).map(|_| said(server.connect(), &small)).find(at_the_door).expect("it has too much to do")
+    let ask = |_| {
+        let begin = Instant::now();
+        (said(server.connect(), &small), begin.elapsed())
+    };
+    let at_the_door = |said: &(String, Duration)| {
+        said.0.starts_with("http/1.1 503 ") && !said.0.contains("content-security")
+    };
+    (0..500).map(ask).find(at_the_door).expect("it has too much to do")
 }
 
 #[test]
@@ -232,13 +247,20 @@ fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| crowd(server.address, &over));
-        let refused = refused_at_the_door(&server);
+        let _ends = Ends(&over);
+        let (refused, after) = refused_at_the_door(&server);
         let silent = server.connect();
+        let others: Vec<_> = (0..30).map(|_| server.connect()).collect();
+        thread::sleep(Duration::from_millis(300));
+        let open = server.metric("xray_connections ");
+        assert!(open >= 30, "who waits at the door is counted: {open}");
+        drop(others);
         let living = said(server.connect(), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         // Longer than the door waits for a word.
         thread::sleep(Duration::from_millis(1300));
         let late = said(silent, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         over.store(true, Ordering::Relaxed);
+        assert!(after >= Duration::from_millis(50), "a place might have become free: {after:?}");
         for part in ["retry-after: 1\r\n", "connection: close\r\n", "\"code\":\"busy\""] {
             assert!(refused.contains(part), "{refused}");
         }
@@ -258,6 +280,7 @@ fn a_server_ends_when_asked_though_it_has_too_much_to_do() {
     let (address, over) = (server.address, AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| crowd(address, &over));
+        let _ends = Ends(&over);
         refused_at_the_door(&server);
         over.store(true, Ordering::Relaxed);
         let begin = Instant::now();
@@ -390,6 +413,8 @@ fn a_load_is_measured_in_closed_and_open_loops() {
         );
         assert!(number(row, "p50_ms") > 0.0 && number(row, "p50_ms") <= number(row, "max_ms"), "{csv}");
     }
+    // Making even a small load takes some of a processor.
+    assert!(number(2, "processors") > 0.0 && number(2, "processors") < 1000.0, "{csv}");
     // Twenty were due in the second.
     assert!((number(3, "ok") - 20.0).abs() <= 1.0, "{csv}");
     assert!(
