@@ -4,9 +4,9 @@
 //! The binary `xray-train` is this library behind a command line:
 //!
 //! ```
-//! use xray_train::layers::{Layers, parse_setting};
+//! use xray_train::settings::{Settings, parse_setting};
 //! let fraction = parse_setting("data.fraction=0.3").expect("key=value");
-//! let config = Layers::read(None).expect("defaults").resolve(&[fraction]).expect("a known key with a possible value");
+//! let config = Settings::read(None).expect("defaults").resolve(&[fraction]).expect("a known key with a possible value");
 //! assert_eq!(config.data.fraction, 0.3);
 //! ```
 
@@ -19,11 +19,11 @@ pub mod eval;
 pub mod evaluate;
 pub mod events;
 pub mod fine_tuning;
-pub mod layers;
 pub mod observers;
 pub mod run;
 pub mod run_dir;
 pub mod schedule;
+pub mod settings;
 pub mod signals;
 pub mod span;
 pub mod table;

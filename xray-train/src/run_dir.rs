@@ -1,7 +1,7 @@
 //! The run directory: where everything lies, and the rule that only one process writes to it.
 
 use crate::config::RunConfig;
-use crate::layers::FORMAT;
+use crate::settings::FORMAT;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};

@@ -3,8 +3,8 @@
 use super::resolve::resolve_lines;
 use crate::config::{RunConfig, duration};
 use crate::fine_tuning::ALWAYS;
-use crate::layers::{Layers, nearest_file, parse_setting};
 use crate::run::RunOptions;
+use crate::settings::{Settings, nearest_file, parse_setting};
 use clap::{Parser, ValueEnum};
 use clap_complete::Shell;
 use std::io::{BufRead, Write};
@@ -154,12 +154,12 @@ pub enum OutputFormat {
 impl Arguments {
     /// Defaults, file, `--set` and flags as one configuration.
     pub fn resolve(&self) -> Result<RunConfig, Failure> {
-        Layers::read(self.file().as_deref())?.resolve(&self.all_settings())
+        Settings::read(self.file().as_deref())?.resolve(&self.all_settings())
     }
 
     /// Each line of `input`, a JSON object of settings, as a configuration above this command line's.
     pub fn resolve_lines(&self, input: impl BufRead, output: impl Write) -> Result<(), Failure> {
-        resolve_lines(&Layers::read(self.file().as_deref())?, &self.all_settings(), input, output)
+        resolve_lines(&Settings::read(self.file().as_deref())?, &self.all_settings(), input, output)
     }
 
     fn file(&self) -> Option<PathBuf> {

@@ -2,7 +2,7 @@
 //! link this one. What it plans is then checked by the trainer that will run it.
 
 use crate::environment::VERSION;
-use crate::layers::Layers;
+use crate::settings::Settings;
 use serde_json::{Map, Value as Json, json};
 use std::io::{BufRead, Write};
 use toml::Value;
@@ -11,8 +11,8 @@ use xray_artifacts::{Exit, Failure};
 /// Reads one JSON object of `"key": value` a line. Writes one line with the version of this program, then
 /// one a line: `{"config": ...}`, or `{"error": ..., "hint": ...}` where the settings describe no run.
 pub(super) fn resolve_lines(
-    layers: &Layers,
-    settings: &[(String, Value)],
+    base: &Settings,
+    overrides: &[(String, Value)],
     input: impl BufRead,
     mut output: impl Write,
 ) -> Result<(), Failure> {
@@ -20,10 +20,10 @@ pub(super) fn resolve_lines(
     writeln!(output, "{}", json!({ "format": 1, "version": VERSION })).map_err(io)?;
     for line in input.lines() {
         let line = line.map_err(io)?;
-        let mut all = settings.to_vec();
+        let mut all = overrides.to_vec();
         let answer = match parse(&line).and_then(|more| {
             all.extend(more);
-            layers.resolve(&all)
+            base.resolve(&all)
         }) {
             // Not by way of a JSON value, which would widen the numbers of single precision.
             Ok(config) => format!("{{\"config\":{}}}", serde_json::to_string(&config).expect("plain values")),
@@ -50,11 +50,11 @@ mod tests {
 
     #[test]
     fn every_line_gets_an_answer() {
-        let layers = Layers::read(None).expect("defaults");
-        let settings = [("model.width".to_owned(), Value::Integer(8))];
+        let base = Settings::read(None).expect("defaults");
+        let overrides = [("model.width".to_owned(), Value::Integer(8))];
         let input = "{\"seed\": 7}\n{\"data.fracton\": 0.5}\n{\"data.fraction\": 0.3}\nnonsense\n";
         let mut output = Vec::new();
-        resolve_lines(&layers, &settings, input.as_bytes(), &mut output).expect("memory is writable");
+        resolve_lines(&base, &overrides, input.as_bytes(), &mut output).expect("memory is writable");
         let lines = String::from_utf8(output).expect("text");
         let lines: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines.len(), 5);

@@ -5,8 +5,8 @@ use super::subject::scores;
 use super::text_table::{TextTable, number};
 use crate::data;
 use crate::evaluate::Evaluator;
-use crate::layers::Layers;
 use crate::observers::Console;
+use crate::settings::Settings;
 use crate::signals::StopFlag;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -172,7 +172,7 @@ impl Change {
         stored: &StoredDict,
         data_dir: Option<&Path>,
     ) -> Result<Change, Failure> {
-        let mut config = Layers::read(Some(&run.join("config.toml")))?.resolve(&[])?;
+        let mut config = Settings::read(Some(&run.join("config.toml")))?.resolve(&[])?;
         if let Some(dir) = data_dir {
             config.data.dir = dir.to_owned();
         }

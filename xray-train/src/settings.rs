@@ -1,5 +1,5 @@
-//! Where settings come from: defaults, below a file, below `--set`, below flags. Every layer is a table of
-//! the same shape; a key that the shape does not have is an error that names the nearest one.
+//! How settings are merged: flags override `--set`, which overrides a file, which overrides the defaults. Each of
+//! them is a table of the same shape; a key that the shape does not have is an error that names the nearest one.
 
 use crate::config::RunConfig;
 use std::path::Path;
@@ -10,25 +10,24 @@ use xray_model::Loss;
 /// Name of the file that is looked for from the current folder upwards when no `--config` is given.
 pub const FILE_NAME: &str = "xray.toml";
 
-/// The defaults with a file laid on them, ready for settings.
-pub struct Layers(Table);
+/// The defaults, overridden by a file. Flags and `--set` come on top.
+pub struct Settings(Table);
 
-impl Layers {
+impl Settings {
     /// Reads `file`, if there is one.
-    pub fn read(file: Option<&Path>) -> Result<Layers, Failure> {
+    pub fn read(file: Option<&Path>) -> Result<Settings, Failure> {
         let mut table = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
         if let Some(path) = file {
-            let layer = read(path)?;
-            lay(&mut table, layer, "").map_err(|failure| prefixed(path, failure))?;
+            merge(&mut table, read(path)?, "").map_err(|failure| prefixed(path, failure))?;
         }
-        Ok(Layers(table))
+        Ok(Settings(table))
     }
 
-    /// Lays each `key = value` on them in order, and checks what comes of it.
-    pub fn resolve(&self, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
+    /// Overrides them by each `key = value` in order, and checks the resulting configuration.
+    pub fn resolve(&self, overrides: &[(String, Value)]) -> Result<RunConfig, Failure> {
         let mut table = self.0.clone();
-        for (key, value) in settings {
-            lay(&mut table, nested(key, value.clone()), "")?;
+        for (key, value) in overrides {
+            merge(&mut table, nested(key, value.clone()), "")?;
         }
         let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
             Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
@@ -87,9 +86,9 @@ fn nested(key: &str, value: Value) -> Table {
     Table::from_iter([(first.to_owned(), value)])
 }
 
-/// Replaces values of `table` by those of `layer`.
-fn lay(table: &mut Table, layer: Table, place: &str) -> Result<(), Failure> {
-    for (key, value) in layer {
+/// Replaces values of `table` by those of `new`.
+fn merge(table: &mut Table, new: Table, place: &str) -> Result<(), Failure> {
+    for (key, value) in new {
         let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
         if path == "loss.name" {
             *table = fresh_loss(&value)?;
@@ -97,8 +96,8 @@ fn lay(table: &mut Table, layer: Table, place: &str) -> Result<(), Failure> {
         }
         let Some(old) = table.get_mut(&key) else { return Err(unknown_key(&path, place, table)) };
         match (old, value) {
-            (Value::Table(old), Value::Table(new)) if path == "loss" => lay_loss(old, new)?,
-            (Value::Table(old), Value::Table(new)) => lay(old, new, &path)?,
+            (Value::Table(old), Value::Table(new)) if path == "loss" => merge_loss(old, new)?,
+            (Value::Table(old), Value::Table(new)) => merge(old, new, &path)?,
             (Value::Table(_), _) => {
                 return Err(Failure::new(
                     Exit::Usage,
@@ -115,11 +114,11 @@ fn lay(table: &mut Table, layer: Table, place: &str) -> Result<(), Failure> {
 }
 
 /// A loss's name decides which other keys there are, so it comes first.
-fn lay_loss(old: &mut Table, mut new: Table) -> Result<(), Failure> {
+fn merge_loss(old: &mut Table, mut new: Table) -> Result<(), Failure> {
     if let Some(name) = new.remove("name") {
         *old = fresh_loss(&name)?;
     }
-    lay(old, new, "loss")
+    merge(old, new, "loss")
 }
 
 fn fresh_loss(name: &Value) -> Result<Table, Failure> {
@@ -164,16 +163,16 @@ fn collect_keys(table: &Table, place: &str, known: &mut Vec<String>) {
 mod tests {
     use super::*;
 
-    fn resolve(file: Option<&Path>, settings: &[(String, Value)]) -> Result<RunConfig, Failure> {
-        Layers::read(file)?.resolve(settings)
+    fn resolve(file: Option<&Path>, overrides: &[(String, Value)]) -> Result<RunConfig, Failure> {
+        Settings::read(file)?.resolve(overrides)
     }
 
-    fn settings(texts: &[&str]) -> Vec<(String, Value)> {
+    fn overrides(texts: &[&str]) -> Vec<(String, Value)> {
         texts.iter().map(|text| parse_setting(text).expect(text)).collect()
     }
 
     fn check_refused(texts: &[&str], message: &str, hint: Option<&str>) {
-        let failure = resolve(None, &settings(texts)).expect_err("refused");
+        let failure = resolve(None, &overrides(texts)).expect_err("refused");
         assert_eq!(
             (failure.message.as_str(), failure.hint.as_deref(), failure.exit),
             (message, hint, Exit::Usage)
@@ -181,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win_and_values_keep_their_types() {
+    fn later_settings_win_and_values_keep_their_types() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join(FILE_NAME);
         std::fs::write(&file, "seed = 3\n[data]\nfraction = 0.5\n[loss]\ngamma = 3\nname = \"focal\"\n")
             .expect("writable");
         let config =
-            resolve(Some(&file), &settings(&["data.fraction=1", "model.width=16"])).expect("good settings");
+            resolve(Some(&file), &overrides(&["data.fraction=1", "model.width=16"])).expect("good settings");
         assert_eq!((config.seed, config.data.fraction, config.model.width), (3, 1.0, 16));
         assert_eq!(config.loss, Loss::Focal { gamma: 3.0, alpha: 0.25 });
         assert_eq!(nearest_file(&dir.path().join("a/b")), Some(file));
@@ -236,7 +235,7 @@ mod tests {
     fn a_resolved_configuration_is_a_configuration_file() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join("config.toml");
-        let config = resolve(None, &settings(&["seed=3", "loss.name=focal"])).expect("good settings");
+        let config = resolve(None, &overrides(&["seed=3", "loss.name=focal"])).expect("good settings");
         let text = toml::to_string(&config).expect("plain values");
         std::fs::write(&file, format!("format = 1\n{text}")).expect("writable");
         assert_eq!(resolve(Some(&file), &[]).expect("just written"), config);
