@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
-use xray_data::{Augmentation, Uncertain};
+use xray_data::{Augmentation, Cache, Uncertain};
 use xray_model::{Backend, Loss, ModelConfig, OptimizerConfig};
 
 /// Everything that decides a run's numbers, and how it computes them.
@@ -75,6 +75,17 @@ pub enum CacheKind {
     Ram,
     /// In a file in the run directory.
     Disk,
+}
+
+impl CacheKind {
+    /// What a loader calls it; a file of images goes into `folder`.
+    pub fn in_folder(self, folder: PathBuf) -> Cache {
+        match self {
+            CacheKind::None => Cache::None,
+            CacheKind::Ram => Cache::Ram,
+            CacheKind::Disk => Cache::Disk(folder),
+        }
+    }
 }
 
 impl Default for RunConfig {

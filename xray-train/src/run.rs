@@ -5,12 +5,12 @@ use crate::checkpoint::{self, Progress};
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
 use crate::environment::{VERSION, environment, now, peak_memory_bytes};
-use crate::evaluate::{Bootstrap, Evaluator, cache};
 use crate::events::{Event, Observer, Observers};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile};
 use crate::run_dir::RunDir;
+use crate::scoring::{Bootstrap, Evaluator};
 use crate::signals::StopFlag;
-use crate::train::{Ending, Plan, Trainer};
+use crate::train::{Ending, Timetable, Trainer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -240,7 +240,7 @@ impl<'a> Session<'a> {
             batch_size: config.training.batch_size,
             seed: config.seed,
             threads,
-            cache: cache(config.data.cache, dir.cache()),
+            cache: config.data.cache.in_folder(dir.cache()),
             skip_bad: config.data.skip_bad,
             ..LoaderConfig::default()
         };
@@ -296,12 +296,12 @@ impl<'a> Session<'a> {
                 Progress::default()
             }
         };
-        let plan = self.plan(loader.batches_per_epoch() as u64, options)?;
+        let timetable = self.timetable(loader.batches_per_epoch() as u64, options)?;
         let mut trainer = Trainer {
             learner,
             loader,
             validation: self.evaluator(Split::Val)?,
-            plan,
+            timetable,
             seconds_before: progress.seconds.total,
             first_step: progress.step,
             progress,
@@ -314,10 +314,10 @@ impl<'a> Session<'a> {
         Ok((ending, trainer.progress))
     }
 
-    fn plan(&self, steps_per_epoch: u64, options: &RunOptions) -> Result<Plan, Failure> {
+    fn timetable(&self, steps_per_epoch: u64, options: &RunOptions) -> Result<Timetable, Failure> {
         let training = &self.config.training;
         let steps = |span: crate::span::Span| span.steps(steps_per_epoch, training.batch_size);
-        Ok(Plan {
+        Ok(Timetable {
             schedule: self.config.schedule.clone(),
             frozen_steps: self.config.fine_tuning.frozen_steps(steps)?,
             backbone_rate: self.config.fine_tuning.backbone_rate,

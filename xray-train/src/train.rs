@@ -1,10 +1,10 @@
 //! The training loop: fetch, forward, backward, step, observe, and between steps evaluate, save, stop.
 
 use crate::checkpoint::{self, Best, Progress};
-use crate::evaluate::{Bootstrap, Evaluator};
 use crate::events::{Event, Observer, StepReport};
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
+use crate::scoring::{Bootstrap, Evaluator};
 use crate::signals::StopFlag;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
@@ -14,7 +14,7 @@ use xray_model::{Gradients, Learner};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Timetable {
     /// The learning rate.
     pub schedule: Schedule,
     /// Steps at the beginning in which only the last layer learns.
@@ -59,7 +59,7 @@ pub struct Trainer<'a> {
     /// The validation records.
     pub validation: Evaluator,
     /// When things happen.
-    pub plan: Plan,
+    pub timetable: Timetable,
     /// How far it is.
     pub progress: Progress,
     /// Where checkpoints go.
@@ -80,7 +80,7 @@ impl Trainer<'_> {
     /// Trains from where `progress` is to an ending.
     pub fn train(&mut self) -> Result<Ending, Failure> {
         self.observer
-            .observe(&Event::Begin { step: self.progress.step, total_steps: self.plan.total_steps })?;
+            .observe(&Event::Begin { step: self.progress.step, total_steps: self.timetable.total_steps })?;
         let mut saved = Instant::now();
         let mut batches = self.batches();
         let ending = loop {
@@ -106,7 +106,7 @@ impl Trainer<'_> {
     }
 
     fn batches(&self) -> Epoch {
-        let (step, steps_per_epoch) = (self.progress.step, self.plan.steps_per_epoch);
+        let (step, steps_per_epoch) = (self.progress.step, self.timetable.steps_per_epoch);
         self.loader.epoch(step / steps_per_epoch, (step % steps_per_epoch) as usize)
     }
 
@@ -146,7 +146,7 @@ impl Trainer<'_> {
     fn gradients(&mut self, batch: &Batch) -> Result<(f32, Gradients), Failure> {
         let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count().max(1) as f32;
         let all = known(&batch.labels);
-        let images = if self.plan.micro_batch == 0 { batch.len() } else { self.plan.micro_batch };
+        let images = if self.timetable.micro_batch == 0 { batch.len() } else { self.timetable.micro_batch };
         let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
         let parts = batch.images.chunks(images * pixels).zip(batch.labels.chunks(images * classes));
         let (mut loss, mut sum) = (0.0, None);
@@ -171,11 +171,15 @@ impl Trainer<'_> {
     }
 
     fn learning_rate(&self) -> f64 {
-        self.plan.schedule.rate(self.progress.step - 1, self.plan.total_steps, self.progress.reductions)
+        self.timetable.schedule.rate(
+            self.progress.step - 1,
+            self.timetable.total_steps,
+            self.progress.reductions,
+        )
     }
 
     fn backbone_rate(&self) -> f64 {
-        if self.progress.step <= self.plan.frozen_steps { 0.0 } else { self.plan.backbone_rate }
+        if self.progress.step <= self.timetable.frozen_steps { 0.0 } else { self.timetable.backbone_rate }
     }
 
     fn report(
@@ -191,7 +195,7 @@ impl Trainer<'_> {
         self.tick();
         let report = StepReport {
             step: self.progress.step,
-            epoch: self.progress.step as f64 / self.plan.steps_per_epoch as f64,
+            epoch: self.progress.step as f64 / self.timetable.steps_per_epoch as f64,
             loss,
             learning_rate,
             gradient_norm,
@@ -210,7 +214,7 @@ impl Trainer<'_> {
 
     fn is_evaluation_due(&self) -> bool {
         let Progress { step, evaluated_step, .. } = self.progress;
-        step > evaluated_step && (step.is_multiple_of(self.plan.evaluate_every) || self.is_over())
+        step > evaluated_step && (step.is_multiple_of(self.timetable.evaluate_every) || self.is_over())
     }
 
     /// False when someone asked to stop meanwhile: the evaluation then comes first when training goes on.
@@ -228,12 +232,12 @@ impl Trainer<'_> {
 
     /// Whether no step follows.
     fn is_over(&self) -> bool {
-        self.progress.step >= self.plan.total_steps || self.is_out_of_time()
+        self.progress.step >= self.timetable.total_steps || self.is_out_of_time()
     }
 
     fn is_out_of_time(&self) -> bool {
         let spent = self.seconds_before + self.started.elapsed().as_secs_f64();
-        self.progress.step > 0 && self.plan.max_time.is_some_and(|limit| spent >= limit.as_secs_f64())
+        self.progress.step > 0 && self.timetable.max_time.is_some_and(|limit| spent >= limit.as_secs_f64())
     }
 
     fn take_score(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
@@ -252,7 +256,7 @@ impl Trainer<'_> {
         } else {
             progress.stale_evaluations += 1;
             progress.stale_since_reduction += 1;
-            if progress.stale_since_reduction > self.plan.schedule.plateau_patience {
+            if progress.stale_since_reduction > self.timetable.schedule.plateau_patience {
                 progress.reductions += 1;
                 progress.stale_since_reduction = 0;
             }
@@ -278,15 +282,16 @@ impl Trainer<'_> {
     }
 
     fn interruption(&self) -> Option<Exit> {
-        let advanced = self.progress.step > self.first_step && self.progress.step < self.plan.total_steps;
+        let advanced =
+            self.progress.step > self.first_step && self.progress.step < self.timetable.total_steps;
         let over = |limit: Duration| advanced && self.started.elapsed() >= limit;
-        let planned = self.plan.checkpoint_exit.is_some_and(over).then_some(Exit::Checkpointed);
+        let planned = self.timetable.checkpoint_exit.is_some_and(over).then_some(Exit::Checkpointed);
         self.stop.requested().or(planned)
     }
 
     fn ending(&self) -> Option<Ending> {
-        let patience = self.plan.early_stopping;
-        if self.progress.step >= self.plan.total_steps {
+        let patience = self.timetable.early_stopping;
+        if self.progress.step >= self.timetable.total_steps {
             Some(Ending::Finished("duration"))
         } else if self.is_out_of_time() {
             Some(Ending::Finished("max-time"))
@@ -299,8 +304,8 @@ impl Trainer<'_> {
 
     fn is_checkpoint_due(&self, saved: Instant) -> bool {
         let step = self.progress.step;
-        step > 0 && step.is_multiple_of(self.plan.checkpoint_every)
-            || saved.elapsed() >= self.plan.checkpoint_time
+        step > 0 && step.is_multiple_of(self.timetable.checkpoint_every)
+            || saved.elapsed() >= self.timetable.checkpoint_time
     }
 
     /// Writes the checkpoint that a later start continues from.

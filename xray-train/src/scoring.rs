@@ -4,7 +4,7 @@ use crate::events::{Event, Observer};
 use crate::signals::StopFlag;
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
-use xray_data::{Cache, Dataset, Draw, Loader, LoaderConfig};
+use xray_data::{Dataset, Draw, Loader, LoaderConfig};
 use xray_metrics::{Evaluation, Scores, evaluate};
 use xray_model::Predictor;
 
@@ -94,14 +94,5 @@ impl Evaluator {
     /// Records that were left out.
     pub fn bad_records(&self) -> impl Iterator<Item = String> + use<> {
         self.loader.bad().into_iter().map(|bad| bad.problem)
-    }
-}
-
-/// How a loader keeps prepared images, from the configuration's word for it.
-pub fn cache(kind: crate::config::CacheKind, folder: std::path::PathBuf) -> Cache {
-    match kind {
-        crate::config::CacheKind::None => Cache::None,
-        crate::config::CacheKind::Ram => Cache::Ram,
-        crate::config::CacheKind::Disk => Cache::Disk(folder),
     }
 }
