@@ -43,6 +43,30 @@ pub struct RunResult<E> {
     pub warnings: Vec<String>,
 }
 
+impl<E> RunResult<E> {
+    /// The placeholder of a run that begins: nothing is trained, nothing is scored.
+    pub fn begin(cell: Option<String>, code: impl Into<String>, fraction: f64, seed: u64) -> Self {
+        RunResult {
+            cell,
+            code: code.into(),
+            state: State::Started,
+            exit: None,
+            reason: Some("the run did not come to its end".to_owned()),
+            fraction,
+            seed,
+            train_images: 0,
+            dataset: String::new(),
+            training: TrainingSummary::default(),
+            scores: BTreeMap::new(),
+            seconds: Seconds::default(),
+            images_per_second: None,
+            peak_memory_bytes: None,
+            bad_records: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl<E> Versioned for RunResult<E> {
     const FORMAT: u32 = 2;
     const KIND: &'static str = "run result";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use xray_artifacts::{Exit, RunResult, Seconds, State, Status, TrainingSummary, write_json, write_sealed};
+use xray_artifacts::{Exit, RunResult, Seconds, State, Status, write_json, write_sealed};
 use xray_metrics::Evaluation;
 use xray_sweep::cell::{Cell, Request, write_cells};
 use xray_sweep::logs::{Which, logs};
@@ -29,22 +29,13 @@ fn cell(id: &str, fraction: f64, trial: u32) -> Cell {
 fn write_result(dir: &SweepDir, cell: &Cell, state: State, reason: Option<&str>, seconds: f64) {
     fs::create_dir_all(dir.cell(&cell.id).run()).expect("a writable folder");
     let result: RunResult<Evaluation> = RunResult {
-        cell: Some(cell.id.clone()),
-        code: cell.code.clone(),
         state,
-        exit: None,
         reason: reason.map(str::to_owned),
-        fraction: cell.fraction,
-        seed: cell.seed,
         train_images: cell.train_images,
         dataset: cell.dataset.clone(),
-        training: TrainingSummary::default(),
-        scores: BTreeMap::new(),
         seconds: Seconds { total: seconds, ..Seconds::default() },
-        images_per_second: None,
         peak_memory_bytes: Some(300 << 20),
-        bad_records: Vec::new(),
-        warnings: Vec::new(),
+        ..RunResult::begin(Some(cell.id.clone()), &cell.code, cell.fraction, cell.seed)
     };
     write_sealed(&dir.cell(&cell.id).result(), &result).expect("a writable folder");
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
 use xray_data::{Augmentation, Cache, Uncertain};
-use xray_model::{Backend, Loss, ModelConfig, OptimizerConfig};
+use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig};
 
 /// Everything that decides a run's numbers, and how it computes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +161,19 @@ impl RunConfig {
     /// `training.checkpoint_time`.
     pub fn checkpoint_time(&self) -> Result<Duration, Failure> {
         duration("training.checkpoint_time", &self.training.checkpoint_time)
+    }
+
+    /// The learner's part. A label that no training record knows starts at even odds.
+    pub fn learner(&self, prevalence: &[f64]) -> LearnerConfig {
+        LearnerConfig {
+            model: self.model.clone(),
+            loss: self.loss.clone(),
+            optimizer: self.optimizer.clone(),
+            backend: self.backend,
+            average_decay: self.training.average_decay,
+            label_smoothing: self.training.label_smoothing,
+            prevalence: prevalence.iter().map(|p| if p.is_nan() { 0.5 } else { *p }).collect(),
+        }
     }
 
     /// The threads to use.

@@ -3,7 +3,6 @@
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
 use crate::events::{Event, Observer};
-use crate::run::learner_config;
 use serde::Serialize;
 use xray_artifacts::{Failure, FileError};
 use xray_model::Learner;
@@ -28,7 +27,7 @@ pub struct Costs {
 /// Opens the data, makes the network, and counts.
 pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
     let TrainingData { dataset, records, prevalence } = data::open(&config.data, config.seed, &mut ToStderr)?;
-    let learner = Learner::new(&learner_config(config, &prevalence), config.seed)?;
+    let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
     let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
     let size = config.preprocessing.size;
     Ok(Costs {

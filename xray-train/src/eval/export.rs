@@ -177,8 +177,7 @@ impl Change {
             config.data.dir = dir.to_owned();
         }
         let before = Predictions::load(&run.join("predictions-val.safetensors"), Split::Val)?;
-        let stop = StopFlag::install()
-            .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot listen to signals: {error}")))?;
+        let stop = StopFlag::install()?;
         let mut observer = Console::new(true);
         let data = data::open(&config.data, config.seed, &mut observer).map_err(|failure| {
             let message =

@@ -4,11 +4,13 @@ mod console;
 mod log_file;
 mod metrics_file;
 mod status_file;
+mod warnings;
 
 pub use console::Console;
 pub use log_file::LogFile;
 pub use metrics_file::MetricsFile;
 pub use status_file::StatusFile;
+pub use warnings::Warnings;
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;

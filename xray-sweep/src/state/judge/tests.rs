@@ -1,25 +1,13 @@
 use super::*;
-use std::collections::BTreeMap;
-use xray_artifacts::{Seconds, State, TrainingSummary};
+use xray_artifacts::State;
 
 fn outcome(state: State, reason: Option<&str>) -> Box<Outcome> {
     Box::new(Outcome {
-        cell: Some("a".into()),
-        code: "1".into(),
         state,
-        exit: None,
         reason: reason.map(str::to_owned),
-        fraction: 0.1,
-        seed: 1,
         train_images: 10,
         dataset: "d".into(),
-        training: TrainingSummary::default(),
-        scores: BTreeMap::new(),
-        seconds: Seconds::default(),
-        images_per_second: None,
-        peak_memory_bytes: None,
-        bad_records: Vec::new(),
-        warnings: Vec::new(),
+        ..Outcome::begin(Some("a".into()), "1", 0.1, 1)
     })
 }
 
