@@ -73,7 +73,7 @@ fn cost(outcome: &Outcome) -> String {
 }
 
 /// Three digits, or a dash where nothing is defined.
-pub(crate) fn number(value: Option<f64>) -> String {
+fn number(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.3}"))
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What each crate may depend on. A crate that is not named here does not belong to the workspace.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("xray-artifacts", &[]),
     ("xray-kernels", &[]),
     ("xray-metrics", &["xray-artifacts"]),
@@ -15,6 +15,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("xray-model", &["xray-kernels", "xray-artifacts"]),
     ("xray-bundle", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xray-train", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
+    (
+        "xray-eval",
+        &["xray-train", "xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"],
+    ),
     ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
     ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xtask", &[]),
@@ -83,6 +87,7 @@ fn a_wrong_arrow_is_seen() {
     check("xray-sweep", &["polars", "xray-model"], &["xray-sweep -> xray-model"]);
     check("xray-train", &["burn-core", "polars-io"], &["xray-train -> burn-core", "xray-train -> polars-io"]);
     check("xray-serve", &["xray-train"], &["xray-serve -> xray-train"]);
+    check("xray-train", &["xray-eval"], &["xray-train -> xray-eval"]);
     check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
     check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
 }

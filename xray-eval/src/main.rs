@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser};
 use std::io::Write;
 use std::process::ExitCode;
-use xray_train::eval::cli::Arguments;
+use xray_eval::cli::Arguments;
 
 #[expect(clippy::print_stderr, reason = "the one place that prints errors")]
 fn main() -> ExitCode {

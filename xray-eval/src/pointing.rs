@@ -1,8 +1,8 @@
 //! The pointing game (Zhang et al.: Top-down neural attention by excitation backprop, ECCV 2016, §4.2): how often the
 //! strongest place of a finding's map lies in a box that a radiologist drew around the finding.
 
-use super::bundle::{bundle, seen};
-use super::text_table::{TextTable, number};
+use crate::run_model::{bundle, seen};
+use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! An appraisal as text for a terminal.
 
-use super::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoints};
-use super::comparison::{p_value, signed_with_interval};
-use super::text_table::{TextTable, number, with_interval};
-use super::{net_benefit, subgroups};
+use crate::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoints};
+use crate::comparison::{p_value, signed_with_interval};
+use crate::text_table::{TextTable, number, with_interval};
+use crate::{net_benefit, subgroups};
 use std::fmt::Write;
 use xray_metrics::{Difference, NoInterval, OperatingPoint, Proportion};
 
@@ -36,7 +36,7 @@ impl Appraisal {
     }
 
     /// Operating points and calibrations.
-    pub(super) fn fitted_text(&self) -> String {
+    pub(crate) fn fitted_text(&self) -> String {
         let mut text = String::new();
         match &self.operating_points {
             Some(points) => {

@@ -1,17 +1,17 @@
 //! The command line of `xray-eval`.
 
-use super::{
-    ExplainOptions, Explanation, ExportFormat, ExportOptions, ScoreKind, Settings, Subject, appraise,
+use crate::{
+    AppraiseOptions, ExplainOptions, Explanation, ExportFormat, ExportOptions, ScoreKind, Subject, appraise,
     calibrate_bundle, compare_subjects, explain, export, point,
 };
-use crate::cli::OutputFormat;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_metrics::{Method, Rule};
 use xray_model::{OPSETS, WeightType};
+use xray_train::environment::VERSION;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,7 @@ Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data �
 
 /// Say what a chest X-ray classifier is worth, beside what a predictor gets that looks at no image.
 #[derive(Debug, Parser)]
-#[command(name = "xray-eval", version = crate::environment::VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "xray-eval", version = VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -168,6 +168,15 @@ struct Draws {
     seed: u64,
 }
 
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// A table.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
 impl Arguments {
     /// What to print.
     pub fn answer(&self) -> Result<String, Failure> {
@@ -180,7 +189,7 @@ impl Arguments {
                 Ok(printed(*format, &found, || found.text()))
             }
             Some(Command::Calibrate { run, look }) => {
-                let found = calibrate_bundle(run, &look.settings())?;
+                let found = calibrate_bundle(run, &look.options())?;
                 Ok(printed(look.format, &found, || found.text()))
             }
             Some(Command::Explain { run, images, label, out, format }) => {
@@ -222,13 +231,13 @@ fn opset(text: &str) -> Result<u32, String> {
 
 impl Look {
     fn at(&self, subject: &Subject) -> Result<String, Failure> {
-        let found = appraise(subject, &self.settings())?;
+        let found = appraise(subject, &self.options())?;
         Ok(printed(self.format, &found, || found.text()))
     }
 
-    fn settings(&self) -> Settings {
+    fn options(&self) -> AppraiseOptions {
         let Draws { resamples, seed } = self.draws;
-        Settings { rule: self.rule, calibration: self.calibration, resamples, seed }
+        AppraiseOptions { rule: self.rule, calibration: self.calibration, resamples, seed }
     }
 }
 

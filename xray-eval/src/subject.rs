@@ -1,12 +1,11 @@
 //! What is evaluated: a model's scores on test records, and on validation records where there are any. They come
 //! from a run directory or from a score file.
 
-use super::score_file::{ScoreFile, ScoreKind};
-use crate::run::Outcome;
+use crate::score_file::{ScoreFile, ScoreKind};
 use std::collections::HashSet;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, Predictions, Split, State, read_sealed};
-use xray_metrics::{Scores, TestScores, ValidationScores};
+use xray_artifacts::{Exit, Failure, Predictions, RunResult, Split, State, read_sealed};
+use xray_metrics::{Evaluation, Scores, TestScores, ValidationScores};
 
 /// A model's scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +34,7 @@ impl Subject {
             return Err(Failure::new(Exit::NothingMatches, format!("{} is no run directory", dir.display()))
                 .hint("name the folder that `xray-train` printed, or a CSV file of scores"));
         }
-        let outcome: Outcome = read_sealed(&result)?;
+        let outcome: RunResult<Evaluation> = read_sealed(&result)?;
         if outcome.scores.is_empty() {
             return Err(unfinished(dir, &outcome));
         }
@@ -97,7 +96,7 @@ fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {
 }
 
 /// Why a run has no scores, and what to do about it.
-pub(super) fn unfinished(dir: &Path, outcome: &Outcome) -> Failure {
+pub(crate) fn unfinished(dir: &Path, outcome: &RunResult<Evaluation>) -> Failure {
     let failure = |what: &str| {
         let reason = outcome.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
         Failure::new(Exit::NothingMatches, format!("the run in {} {what}{reason}", dir.display()))
@@ -114,7 +113,7 @@ pub(super) fn unfinished(dir: &Path, outcome: &Outcome) -> Failure {
 ///
 /// # Panics
 /// If these are the predictions of another split: files are checked when they are read.
-pub(super) fn validation(predictions: &Predictions) -> Result<ValidationScores<'_>, Failure> {
+pub(crate) fn validation(predictions: &Predictions) -> Result<ValidationScores<'_>, Failure> {
     assert_eq!(predictions.split, Split::Val, "fitted on validation records only");
     scores(predictions).map(ValidationScores::new)
 }
@@ -123,17 +122,17 @@ pub(super) fn validation(predictions: &Predictions) -> Result<ValidationScores<'
 ///
 /// # Panics
 /// If these are the predictions of another split.
-pub(super) fn test(predictions: &Predictions) -> Result<TestScores<'_>, Failure> {
+pub(crate) fn test(predictions: &Predictions) -> Result<TestScores<'_>, Failure> {
     assert_eq!(predictions.split, Split::Test, "reported on test records only");
     scores(predictions).map(TestScores::new)
 }
 
 /// The scores of a split, checked.
-pub(super) fn scores(predictions: &Predictions) -> Result<Scores<'_>, Failure> {
+pub(crate) fn scores(predictions: &Predictions) -> Result<Scores<'_>, Failure> {
     Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len())
         .map_err(|error| failure(predictions.split, &error))
 }
 
-pub(super) fn failure(split: Split, error: &xray_metrics::Error) -> Failure {
+pub(crate) fn failure(split: Split, error: &xray_metrics::Error) -> Failure {
     Failure::new(Exit::BadData, format!("{split} split: {error}"))
 }

@@ -1,8 +1,8 @@
 //! `xray-eval export`.
 
-use crate::evaluation::eval;
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::Value;
+use xray_artifacts::Exit;
 use xray_data::{GrayImage, encode_png};
 use xray_model::StateDict;
 
@@ -12,12 +12,11 @@ fn bytes(workplace: &Workplace, name: &str) -> Vec<u8> {
 
 #[test]
 fn a_bundle_in_all_digits_is_the_runs_own() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     // The data are not needed for it.
     std::fs::rename(workplace.path("shards"), workplace.path("elsewhere")).expect("movable");
-    let found = eval(&workplace, &["export", "run"]);
-    assert_exit(&found, 0);
+    let found = workplace.eval(&["export", "run"]);
+    assert_exit(&found, Exit::Ok);
     assert!(
         stdout(&found).starts_with("run/export/safetensors-f32/model.safetensors: "),
         "{}",
@@ -31,11 +30,10 @@ fn a_bundle_in_all_digits_is_the_runs_own() {
 
 #[test]
 fn fewer_digits_are_measured_on_validation_and_refused_past_the_bound() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     let found =
-        eval(&workplace, &["export", "run", "--dtype", "int8", "--out", "small", "--max-auc-drop", "1"]);
-    assert_exit(&found, 0);
+        workplace.eval(&["export", "run", "--dtype", "int8", "--out", "small", "--max-auc-drop", "1"]);
+    assert_exit(&found, Exit::Ok);
     let text = stdout(&found);
     assert!(text.contains("AUC as trained") && text.contains("validation records"), "{text}");
     let told = workplace.json("small/export.json");
@@ -46,9 +44,8 @@ fn fewer_digits_are_measured_on_validation_and_refused_past_the_bound() {
     assert!(change > 0.0 && change < 0.5, "{change}");
 
     // Nothing falls by less than nothing.
-    let refused =
-        eval(&workplace, &["export", "run", "--dtype", "int8", "--out", "none", "--max-auc-drop=-1"]);
-    assert_exit(&refused, 7);
+    let refused = workplace.eval(&["export", "run", "--dtype", "int8", "--out", "none", "--max-auc-drop=-1"]);
+    assert_exit(&refused, Exit::ModelMismatch);
     let said = stderr(&refused);
     assert!(
         said.contains("with int8 weights the validation AUC of ") && said.contains("--dtype f16"),
@@ -63,8 +60,8 @@ fn fewer_digits_are_measured_on_validation_and_refused_past_the_bound() {
     let gray = GrayImage { width: 40, height: 40, pixels: (0..1600).map(|at| (at % 251) as u8).collect() };
     std::fs::write(workplace.path("chest.png"), encode_png(&gray)).expect("writable");
     let logits = |run: &str| {
-        let said = eval(&workplace, &["explain", run, "chest.png", "--out", "maps", "--format", "json"]);
-        assert_exit(&said, 0);
+        let said = workplace.eval(&["explain", run, "chest.png", "--out", "maps", "--format", "json"]);
+        assert_exit(&said, Exit::Ok);
         let found: Value = serde_json::from_slice(&said.stdout).expect("JSON");
         found[0]["findings"][0]["logit"].as_f64().expect("a number")
     };
@@ -75,35 +72,32 @@ fn fewer_digits_are_measured_on_validation_and_refused_past_the_bound() {
 
 #[test]
 fn data_that_moved_are_asked_for_and_other_data_refused() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     std::fs::rename(workplace.path("shards"), workplace.path("moved")).expect("movable");
-    let absent = eval(&workplace, &["export", "run", "--to", "onnx", "--dtype", "f16"]);
+    let absent = workplace.eval(&["export", "run", "--to", "onnx", "--dtype", "f16"]);
     assert!(!absent.status.success());
     let said = stderr(&absent);
     assert!(said.contains("scored on validation first") && said.contains("--data DIR"), "{said}");
-    assert_exit(
-        &eval(&workplace, &["export", "run", "--to", "onnx", "--dtype", "f16", "--data", "moved"]),
-        0,
-    );
+    let moved = workplace.eval(&["export", "run", "--to", "onnx", "--dtype", "f16", "--data", "moved"]);
+    assert_exit(&moved, Exit::Ok);
     assert!(workplace.path("run/export/onnx-f16/model.onnx").exists());
     assert!(workplace.path("run/export/onnx-f16/model.json").exists());
 
     let other = Workplace::of(120);
     std::fs::rename(other.path("shards"), workplace.path("other")).expect("movable");
-    let refused = eval(&workplace, &["export", "run", "--dtype", "f16", "--data", "other"]);
-    assert_exit(&refused, 7);
+    let refused = workplace.eval(&["export", "run", "--dtype", "f16", "--data", "other"]);
+    assert_exit(&refused, Exit::ModelMismatch);
     assert!(stderr(&refused).contains("other data than this run's"), "{}", stderr(&refused));
 }
 
 #[test]
 fn an_operator_set_that_cannot_be_written_is_a_usage_error() {
-    let workplace = Workplace::new();
-    let refused = eval(&workplace, &["export", "run", "--to", "onnx", "--opset", "7"]);
-    assert_exit(&refused, 2);
+    let workplace = Workplace::empty();
+    let refused = workplace.eval(&["export", "run", "--to", "onnx", "--opset", "7"]);
+    assert_exit(&refused, Exit::Usage);
     assert!(stderr(&refused).contains("13 to 21 can be written"), "{}", stderr(&refused));
-    let refused = eval(&workplace, &["export", "run", "--dtype", "int4"]);
-    assert_exit(&refused, 2);
+    let refused = workplace.eval(&["export", "run", "--dtype", "int4"]);
+    assert_exit(&refused, Exit::Usage);
     assert!(stderr(&refused).contains("f32, f16, int8"), "{}", stderr(&refused));
-    assert_exit(&eval(&workplace, &["export", "run"]), 3);
+    assert_exit(&workplace.eval(&["export", "run"]), Exit::NothingMatches);
 }

@@ -1,7 +1,7 @@
 //! Two models on the same test records.
 
-use super::subject::{Subject, failure, scores};
-use super::text_table::{TextTable, number};
+use crate::subject::{Subject, failure, scores};
+use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use xray_artifacts::Failure;
 use xray_metrics::bootstrap::Unit;
@@ -104,7 +104,7 @@ fn signed(value: Option<f64>) -> String {
 }
 
 /// `+0.120 (+0.070 to +0.170)`, with a dash for what is not defined.
-pub(super) fn signed_with_interval(found: &Difference) -> String {
+pub(crate) fn signed_with_interval(found: &Difference) -> String {
     match found.interval {
         Some([low, high]) => format!("{} ({low:+.3} to {high:+.3})", signed(found.difference)),
         None => signed(found.difference),
@@ -112,7 +112,7 @@ pub(super) fn signed_with_interval(found: &Difference) -> String {
 }
 
 /// To three digits, or below them.
-pub(super) fn p_value(p: Option<f64>) -> String {
+pub(crate) fn p_value(p: Option<f64>) -> String {
     match p {
         Some(p) if p < 0.001 => "<0.001".to_owned(),
         other => number(other),

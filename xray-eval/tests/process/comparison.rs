@@ -1,9 +1,8 @@
 //! `xray-eval compare`: two models on the same test records.
 
-use crate::evaluation::{edit, eval, predictions};
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
-use xray_artifacts::Split;
+use xray_artifacts::{Exit, Split};
 
 fn write(workplace: &Workplace, name: &str, header: &str, rows: impl IntoIterator<Item = String>) {
     let rows: String = rows.into_iter().map(|row| row + "\n").collect();
@@ -11,14 +10,14 @@ fn write(workplace: &Workplace, name: &str, header: &str, rows: impl IntoIterato
 }
 
 fn compared(workplace: &Workplace, a: &str, b: &str) -> Value {
-    let output = eval(workplace, &["compare", a, b, "--format", "json", "--resamples", "400"]);
-    assert_exit(&output, 0);
+    let output = workplace.eval(&["compare", a, b, "--format", "json", "--resamples", "400"]);
+    assert_exit(&output, Exit::Ok);
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 #[test]
 fn models_are_compared_record_by_record_in_whatever_order() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let rows = ["a,1,0.9", "b,0,0.4", "c,1,0.3", "d,0,0.2"].map(str::to_owned);
     let header = "id,Mass,score_Mass";
     write(&workplace, "a.csv", header, rows.clone());
@@ -29,12 +28,12 @@ fn models_are_compared_record_by_record_in_whatever_order() {
     write(&workplace, "more.csv", header, with("d,0,0.2").chain(["e,0,0.2".to_owned()]));
     write(&workplace, "truth.csv", header, with("d,1,0.2"));
     write(&workplace, "edema.csv", "id,Edema,score_Edema", rows.clone());
-    let same = eval(&workplace, &["compare", "a.csv", "turned.csv"]);
-    assert_exit(&same, 0);
+    let same = workplace.eval(&["compare", "a.csv", "turned.csv"]);
+    assert_exit(&same, Exit::Ok);
     assert!(stdout(&same).contains("0.750  0.750    +0.000"), "{}", stdout(&same));
     let check = |a: &str, b: &str, message: &str| {
-        let output = eval(&workplace, &["compare", a, b]);
-        assert_exit(&output, 5);
+        let output = workplace.eval(&["compare", a, b]);
+        assert_exit(&output, Exit::BadData);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
     check("a.csv", "others.csv", "the second model has no score of d");
@@ -55,7 +54,7 @@ fn row(at: usize, sharp: bool) -> (String, String) {
 
 #[test]
 fn patients_that_one_side_names_are_those_of_both() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let (named, unnamed) = ("id,patient,Mass,score_Mass", "id,Mass,score_Mass");
     for (name, sharp) in [("sharp", true), ("blunt", false)] {
         let with = (0..40).map(|at| format!("r{at},{},{}", row(at, sharp).1, row(at, sharp).0));
@@ -82,10 +81,10 @@ fn patients_that_one_side_names_are_those_of_both() {
             notes.contains("A: scores are taken for") && notes.contains("B: scores are taken for"),
             "{notes}"
         );
-        let text = stdout(&eval(&workplace, &["compare", a, b]));
+        let text = stdout(&workplace.eval(&["compare", a, b]));
         assert!(text.contains("40 test records of 20 patients"), "{text}");
     }
-    let text = stdout(&eval(&workplace, &["compare", "sharp-unnamed.csv", "blunt-unnamed.csv"]));
+    let text = stdout(&workplace.eval(&["compare", "sharp-unnamed.csv", "blunt-unnamed.csv"]));
     assert!(text.contains("40 test records, which are drawn as if independent"), "{text}");
 
     // Every record twice, by the same patient, is no new evidence.
@@ -105,7 +104,7 @@ fn patients_that_one_side_names_are_those_of_both() {
 
 #[test]
 fn rows_without_an_id_are_known_by_their_line_and_it_says_so() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     write(&workplace, "a.csv", "Mass,score_Mass", ["1,0.9", "0,0.4"].map(str::to_owned));
     let found = compared(&workplace, "a.csv", "a.csv");
     assert!(found["notes"].to_string().contains("B: there is no column `id`"), "{found}");
@@ -113,8 +112,7 @@ fn rows_without_an_id_are_known_by_their_line_and_it_says_so() {
 
 #[test]
 fn runs_on_other_records_are_not_compared() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     std::fs::create_dir(workplace.path("other")).expect("writable");
     for file in ["result.json", "predictions-val.safetensors", "predictions-test.safetensors"] {
         let to = workplace.path(&format!("other/{file}"));
@@ -122,17 +120,17 @@ fn runs_on_other_records_are_not_compared() {
     }
     let found = compared(&workplace, "run", "other");
     assert_eq!(found["comparison"]["macro_auc"]["difference"], 0.0);
-    let id = predictions(&workplace, Split::Test).ids[0].clone();
-    edit(&workplace, Split::Test, |test| test.ids[0] = "elsewhere.png".into());
-    let output = eval(&workplace, &["compare", "run", "other"]);
-    assert_exit(&output, 5);
+    let id = workplace.predictions(Split::Test).ids[0].clone();
+    workplace.edit(Split::Test, |test| test.ids[0] = "elsewhere.png".into());
+    let output = workplace.eval(&["compare", "run", "other"]);
+    assert_exit(&output, Exit::BadData);
     assert!(
         stderr(&output).contains("the second model has no score of elsewhere.png"),
         "{}",
         stderr(&output)
     );
-    let output = eval(&workplace, &["compare", "other", "run"]);
-    assert_exit(&output, 5);
+    let output = workplace.eval(&["compare", "other", "run"]);
+    assert_exit(&output, Exit::BadData);
     assert!(
         stderr(&output).contains(&format!("the second model has no score of {id}")),
         "{}",

@@ -1,7 +1,7 @@
 //! The same figures for parts of the records: by sex, age band and view. A model may serve one group worse than
 //! another, and a mean hides it.
 
-use super::text_table::{TextTable, number, with_interval};
+use crate::text_table::{TextTable, number, with_interval};
 use serde::Serialize;
 use xray_artifacts::Predictions;
 use xray_metrics::{Scores, auc, auc_intervals};
@@ -114,7 +114,7 @@ fn age_band(age: f32) -> &'static str {
 }
 
 /// For a terminal; nothing without groups.
-pub(super) fn table(groups: &[Subgroup]) -> String {
+pub(crate) fn table(groups: &[Subgroup]) -> String {
     if groups.is_empty() {
         return String::new();
     }

@@ -1,22 +1,18 @@
 //! A finished run's model in a file for other programs, in fewer bytes where wanted, and what those bytes cost.
 
-use super::bundle::card;
-use super::subject::scores;
-use super::text_table::{TextTable, number};
-use crate::data;
-use crate::observers::Console;
-use crate::scoring::Evaluator;
-use crate::settings::Settings;
-use crate::signals::StopFlag;
+use crate::run_model::card;
+use crate::subject::scores;
+use crate::text_table::{TextTable, number};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, write_bytes, write_json};
 use xray_bundle::Card;
-use xray_data::LoaderConfig;
 use xray_metrics::auc;
 use xray_model::{Backend, Onnx, Predictor, StateDict, StoredDict, WeightType, onnx};
+use xray_train::rescoring::Rescoring;
+use xray_train::settings::Settings;
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -177,31 +173,20 @@ impl Change {
             config.data.dir = dir.to_owned();
         }
         let before = Predictions::load(&run.join("predictions-val.safetensors"), Split::Val)?;
-        let stop = StopFlag::install()?;
-        let mut observer = Console::new(true);
-        let data = data::open(&config.data, config.seed, &mut observer).map_err(|failure| {
+        let mut rescoring = Rescoring::open(&config).map_err(|failure| {
             let message =
                 format!("weights of fewer digits are scored on validation first: {}", failure.message);
             Failure { message, ..failure }.hint("say where the data of this run lie now with --data DIR")
         })?;
-        if data.dataset.id() != card.provenance.dataset {
-            let message = format!("{} holds other data than this run's", data.dataset.path().display());
+        let dataset = rescoring.dataset();
+        if dataset.id() != card.provenance.dataset {
+            let message = format!("{} holds other data than this run's", dataset.path().display());
             return Err(Failure::new(Exit::ModelMismatch, message)
                 .hint("say where the data of this run lie now with --data DIR"));
         }
-        let loading = LoaderConfig {
-            batch_size: config.training.batch_size,
-            threads: config.resolved_threads(),
-            skip_bad: config.data.skip_bad,
-            ..LoaderConfig::default()
-        };
-        let evaluator =
-            Evaluator::new(Split::Val, &data.dataset, &card.preprocessing, loading, &data.prevalence)?;
         let model = Predictor::new(&card.model, card.labels.len(), &stored.restored(), Backend::Cpu)?;
-        let Some(after) = evaluator.predict(&model, &stop, &mut observer)? else {
-            let exit = stop.requested().unwrap_or(Exit::Interrupted);
-            return Err(Failure::new(exit, "stopped; nothing was exported"));
-        };
+        let after = rescoring.predict(Split::Val, &card.preprocessing, &model)?;
+        let after = after.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;
         Change::between(&before, &after.in_order_of(&before)?)
     }
 

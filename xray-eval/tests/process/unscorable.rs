@@ -1,16 +1,15 @@
 //! What `xray-eval` says of scores that tell little or nothing: never a panic, never a figure that is none.
 
-use crate::evaluation::{edit, eval, predictions};
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
-use xray_artifacts::Split;
+use xray_artifacts::{Exit, Split};
 
 /// Both outputs of an evaluation that succeeds.
 fn appraised(workplace: &Workplace, arguments: &[&str]) -> (Value, String) {
-    let json = eval(workplace, &[arguments, &["--format", "json", "--resamples", "100"]].concat());
-    assert_exit(&json, 0);
-    let text = eval(workplace, &[arguments, &["--resamples", "100"]].concat());
-    assert_exit(&text, 0);
+    let json = workplace.eval(&[arguments, &["--format", "json", "--resamples", "100"]].concat());
+    assert_exit(&json, Exit::Ok);
+    let text = workplace.eval(&[arguments, &["--resamples", "100"]].concat());
+    assert_exit(&text, Exit::Ok);
     (serde_json::from_slice(&json.stdout).expect("JSON"), stdout(&text))
 }
 
@@ -40,7 +39,7 @@ const FILE: [&str; 2] = ["score", "a.csv"];
 
 #[test]
 fn a_label_without_positives_has_no_auc_in_a_file() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     write(&workplace, own, |at| ("0".into(), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
     assert_eq!(
@@ -55,7 +54,7 @@ fn a_label_without_positives_has_no_auc_in_a_file() {
 
 #[test]
 fn equal_scores_are_called_so_in_a_file() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     write(&workplace, own, |at| (half(at), "0.3".into()));
     let (found, text) = appraised(&workplace, &FILE);
     let label = &found["test"]["labels"][0];
@@ -75,7 +74,7 @@ fn equal_scores_are_called_so_in_a_file() {
 
 #[test]
 fn one_patient_and_few_patients_have_no_interval_in_a_file() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     write(&workplace, |at| if at < 60 { own(at) } else { "p".into() }, |at| (half(at), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
     assert!(
@@ -85,8 +84,8 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "one_patient"}]));
     assert!(text.contains("60 records of one patient"), "{text}");
     assert!(text.contains("no interval of Mass: all records are of one patient"), "{text}");
-    let same = eval(&workplace, &["compare", "a.csv", "a.csv"]);
-    assert_exit(&same, 0);
+    let same = workplace.eval(&["compare", "a.csv", "a.csv"]);
+    assert_exit(&same, Exit::Ok);
     assert!(stdout(&same).contains("of one patient"), "{}", stdout(&same));
 
     write(&workplace, own, |at| (u8::from(at % 60 < 8).to_string(), mixed(at)));
@@ -95,7 +94,7 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     assert!(text.contains("no interval of Mass: only 4 patients with it and 26 without, of 5"), "{text}");
 
     write(&workplace, own, |at| (half(at), mixed(at)));
-    let text = stdout(&eval(&workplace, &[&FILE[..], &["--resamples", "99"]].concat()));
+    let text = stdout(&workplace.eval(&[&FILE[..], &["--resamples", "99"]].concat()));
     assert!(text.contains("no interval of Mass: 99 resamples, of 100 that an interval takes"), "{text}");
     write(&workplace, |_| String::new(), |at| (half(at), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
@@ -111,12 +110,12 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
 
 #[test]
 fn scores_that_are_no_numbers_or_no_probabilities_are_refused_in_a_file() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let check = |score: &str, more: &[&str], message: &str| {
         let of = |at| if at == 70 { score.to_owned() } else { mixed(at) };
         write(&workplace, own, |at| (half(at), of(at)));
-        let output = eval(&workplace, &[&FILE[..], more].concat());
-        assert_exit(&output, 5);
+        let output = workplace.eval(&[&FILE[..], more].concat());
+        assert_exit(&output, Exit::BadData);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
     check("NaN", &[], "line 72: the score of Mass is `NaN`, no number");
@@ -128,9 +127,8 @@ fn scores_that_are_no_numbers_or_no_probabilities_are_refused_in_a_file() {
 
 #[test]
 fn a_run_that_tells_little_says_so() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
-    let (test, val) = (predictions(&workplace, Split::Test), predictions(&workplace, Split::Val));
+    let workplace = Workplace::with_run();
+    let (test, val) = (workplace.predictions(Split::Test), workplace.predictions(Split::Val));
     let label = test.labels[0].clone();
     let missing = |found: &Value| {
         let list = found["missing_intervals"].as_array().expect("a list").clone();
@@ -138,14 +136,14 @@ fn a_run_that_tells_little_says_so() {
     };
     let every = |values: &mut [f32], value: f32| values.iter_mut().step_by(14).for_each(|at| *at = value);
 
-    edit(&workplace, Split::Test, |test| every(&mut test.truth, 0.0));
+    workplace.edit(Split::Test, |test| every(&mut test.truth, 0.0));
     let (found, text) = appraised(&workplace, &["run", "run"]);
     assert_eq!((&found["test"]["labels"][0]["auc"], missing(&found)), (&Value::Null, Some(json!("no_auc"))));
     assert!(text.contains(&format!("no AUC of {label}")), "{text}");
 
-    edit(&workplace, Split::Test, |all| *all = test.clone());
+    workplace.edit(Split::Test, |all| *all = test.clone());
     for split in [Split::Val, Split::Test] {
-        edit(&workplace, split, |all| {
+        workplace.edit(split, |all| {
             every(&mut all.logits, -1.5);
             every(&mut all.truth, 0.0);
             all.truth.iter_mut().step_by(3 * 14).for_each(|at| *at = 1.0);
@@ -156,13 +154,13 @@ fn a_run_that_tells_little_says_so() {
     assert_eq!((&scored["auc"], &scored["auc_interval"]), (&json!(0.5), &Value::Null));
     assert_eq!(missing(&found), Some(json!("same_score")));
     assert!(text.contains("0.500 the same score whatever the image"), "{text}");
-    assert_exit(&eval(&workplace, &["calibrate", "run", "--resamples", "0"]), 0);
+    assert_exit(&workplace.eval(&["calibrate", "run", "--resamples", "0"]), Exit::Ok);
     let card = workplace.json("run/model/model.json");
     let why = "the same score whatever the image, so there is nothing to calibrate";
     assert_eq!(card["calibration"][0]["left_as_it_is"], why);
 
-    edit(&workplace, Split::Val, |all| *all = val.clone());
-    edit(&workplace, Split::Test, |all| {
+    workplace.edit(Split::Val, |all| *all = val.clone());
+    workplace.edit(Split::Test, |all| {
         *all = test.clone();
         all.patients.fill("p".into());
     });
@@ -172,21 +170,21 @@ fn a_run_that_tells_little_says_so() {
     assert!(text.contains("all records are of one patient"), "{text}");
 
     let check = |change: &dyn Fn(&mut xray_artifacts::Predictions), message: &str| {
-        edit(&workplace, Split::Test, |all| {
+        workplace.edit(Split::Test, |all| {
             *all = test.clone();
             change(all);
         });
         for command in ["run", "calibrate"] {
-            let output = eval(&workplace, &[command, "run"]);
-            assert_exit(&output, 5);
+            let output = workplace.eval(&[command, "run"]);
+            assert_exit(&output, Exit::BadData);
             assert!(stderr(&output).contains(message), "{}", stderr(&output));
         }
     };
     check(&|all| all.logits[15] = f32::NAN, "test split: record 1, label 1: the score is NaN");
     check(&|all| all.truth[14] = 0.5, "test split: record 1, label 0: the label is 0.5");
-    edit(&workplace, Split::Test, |all| *all = test.clone());
-    edit(&workplace, Split::Val, |all| all.labels[0] = "Another".into());
-    let output = eval(&workplace, &["run", "run"]);
-    assert_exit(&output, 7);
+    workplace.edit(Split::Test, |all| *all = test.clone());
+    workplace.edit(Split::Val, |all| all.labels[0] = "Another".into());
+    let output = workplace.eval(&["run", "run"]);
+    assert_exit(&output, Exit::ModelMismatch);
     assert!(stderr(&output).contains("of other labels on val than on test"), "{}", stderr(&output));
 }

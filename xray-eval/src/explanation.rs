@@ -1,7 +1,7 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
-use super::bundle::{bundle, seen};
-use super::text_table::{TextTable, number};
+use crate::run_model::{bundle, seen};
+use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;

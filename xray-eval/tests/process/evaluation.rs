@@ -1,33 +1,27 @@
 //! `xray-eval` on finished runs and on score files.
 
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
-use assert_cmd::Command;
 use serde_json::{Value, json};
-use std::process::Output;
-use xray_artifacts::{Predictions, Split};
+use std::time::Duration;
+use xray_artifacts::{Exit, Split};
 use xray_data::{GrayImage, encode_png};
 use xray_metrics::{Calibrator, Method, Rule, Scores, ValidationScores, threshold};
-
-pub(crate) fn eval(workplace: &Workplace, arguments: &[&str]) -> Output {
-    let mut command = Command::cargo_bin("xray-eval").expect("the binary under test");
-    command.current_dir(workplace.path("")).args(arguments).output().expect("the binary starts")
-}
+use xray_train::run::RunOptions;
 
 #[test]
 fn a_run_is_appraised_with_the_figures_of_its_result() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
-    let json = eval(&workplace, &["run", "run", "--format", "json", "--resamples", "50"]);
-    assert_exit(&json, 0);
+    let workplace = Workplace::with_run();
+    let json = workplace.eval(&["run", "run", "--format", "json", "--resamples", "50"]);
+    assert_exit(&json, Exit::Ok);
     let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(found["test"], workplace.json("run/result.json")["scores"]["test"]);
     assert_eq!(found["operating_points"]["rule"], "youden");
     let groups = found["subgroups"].as_array().expect("a list");
     assert!(groups.iter().any(|group| group["by"] == "sex"), "{groups:?}");
 
-    let text = stdout(&eval(&workplace, &["run", "run"]));
+    let text = stdout(&workplace.eval(&["run", "run"]));
     assert!(found["metadata_baseline"]["macro_auc"].as_f64().is_some_and(|auc| auc > 0.0), "{found}");
-    let records = |split| predictions(&workplace, split).ids.len();
+    let records = |split| workplace.predictions(split).ids.len();
     let fitted_on = format!("logistic regressions fitted on {} validation records", records(Split::Val));
     for part in [
         "without a look",
@@ -50,14 +44,14 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
     assert_eq!(found["metadata_baseline"]["fitted_on"], records(Split::Val));
     assert_eq!(found["beside_metadata"]["unit"], "patient");
     assert_eq!(found["net_benefit"].as_array().map(Vec::len), Some(14));
-    let same = stdout(&eval(&workplace, &["compare", "run", "run"]));
+    let same = stdout(&workplace.eval(&["compare", "run", "run"]));
     assert!(same.contains("+0.000"), "{same}");
 }
 
 /// Metadata rank the first finding as the model does and know nothing of the second, which validation never has.
 #[test]
 fn the_model_stands_beside_its_metadata_on_the_labels_that_both_define() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let mut rows = "id,patient,split,view,sick,rare,score_sick,score_rare\n".to_owned();
     for split in ["val", "test"] {
         for at in 0..80 {
@@ -68,14 +62,14 @@ fn the_model_stands_beside_its_metadata_on_the_labels_that_both_define() {
         }
     }
     std::fs::write(workplace.path("a.csv"), rows).expect("writable");
-    let json = eval(&workplace, &["score", "a.csv", "--format", "json", "--resamples", "200"]);
-    assert_exit(&json, 0);
+    let json = workplace.eval(&["score", "a.csv", "--format", "json", "--resamples", "200"]);
+    assert_exit(&json, Exit::Ok);
     let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let (sick, rare) = (&found["beside_metadata"]["labels"][0], &found["beside_metadata"]["labels"][1]);
     assert_eq!((&sick["difference"], &sick["p_value"]), (&json!(0.0), &Value::Null), "they rank alike");
     assert!(found["test"]["labels"][1]["auc"].is_number() && rare["a"].is_null(), "{rare}");
     assert_eq!(found["beside_metadata"]["macro_auc"]["a"], found["test"]["labels"][0]["auc"]);
-    let text = stdout(&eval(&workplace, &["score", "a.csv"]));
+    let text = stdout(&workplace.eval(&["score", "a.csv"]));
     let said =
         "fitted on 80 validation records, get a macro-AUC of 0.900 on the 1 of 2 labels that both define";
     assert!(text.contains(said), "{text}");
@@ -84,15 +78,14 @@ fn the_model_stands_beside_its_metadata_on_the_labels_that_both_define() {
 /// A validation file under the name of the test file would report thresholds on the records that chose them.
 #[test]
 fn swapped_files_of_predictions_are_refused() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     let path = |name: &str| workplace.path(&format!("run/{name}.safetensors"));
     std::fs::rename(path("predictions-val"), path("kept")).expect("writable");
     std::fs::rename(path("predictions-test"), path("predictions-val")).expect("writable");
     std::fs::rename(path("kept"), path("predictions-test")).expect("writable");
     for command in ["run", "calibrate"] {
-        let output = eval(&workplace, &[command, "run"]);
-        assert_exit(&output, 5);
+        let output = workplace.eval(&[command, "run"]);
+        assert_exit(&output, Exit::BadData);
         let said = "predictions-val.safetensors holds the predictions of the test split, not of val";
         assert!(stderr(&output).contains(said), "{}", stderr(&output));
     }
@@ -100,14 +93,13 @@ fn swapped_files_of_predictions_are_refused() {
 
 #[test]
 fn a_run_whose_patients_are_on_both_sides_says_so() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     let shared = "patients in validation and in test:";
-    let text = stdout(&eval(&workplace, &["run", "run", "--resamples", "0"]));
+    let text = stdout(&workplace.eval(&["run", "run", "--resamples", "0"]));
     assert!(!text.contains(shared), "{text}");
-    let patient = predictions(&workplace, Split::Val).patients[0].clone();
-    edit(&workplace, Split::Test, |test| test.patients[0] = patient);
-    let text = stdout(&eval(&workplace, &["run", "run", "--resamples", "0"]));
+    let patient = workplace.predictions(Split::Val).patients[0].clone();
+    workplace.edit(Split::Test, |test| test.patients[0] = patient);
+    let text = stdout(&workplace.eval(&["run", "run", "--resamples", "0"]));
     assert!(text.contains(&format!("note: {shared} 1;")), "{text}");
 }
 
@@ -115,7 +107,7 @@ fn a_run_whose_patients_are_on_both_sides_says_so() {
 /// the test rows would be right about them.
 #[test]
 fn calibrations_are_fitted_on_validation_and_judged_on_test() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let mut rows = "split,Mass,score_Mass\n".to_owned();
     for (split, positives) in [("val", 1), ("test", 4)] {
         for at in 0..4 {
@@ -124,8 +116,8 @@ fn calibrations_are_fitted_on_validation_and_judged_on_test() {
     }
     std::fs::write(workplace.path("a.csv"), rows).expect("writable");
     let arguments = ["score", "a.csv", "--format", "json", "--calibration", "isotonic"];
-    let output = eval(&workplace, &arguments);
-    assert_exit(&output, 0);
+    let output = workplace.eval(&arguments);
+    assert_exit(&output, Exit::Ok);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let error = found["reliability"][0]["ece_calibrated"].as_f64().expect("calibrated");
     assert!((error - 0.75 / 2.0).abs() < 1e-6, "{error}");
@@ -137,17 +129,17 @@ fn calibrations_are_fitted_on_validation_and_judged_on_test() {
 
 #[test]
 fn without_resamples_the_intervals_are_delongs() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let rows: String =
         (0..60).map(|at| format!("{at},p{},{},0.{}\n", at / 2, at % 2, at * 7 % 41 + 10)).collect();
     std::fs::write(workplace.path("a.csv"), "id,patient,Mass,score_Mass\n".to_owned() + &rows)
         .expect("writable");
-    let output = eval(&workplace, &["score", "a.csv", "--format", "json", "--resamples", "0"]);
+    let output = workplace.eval(&["score", "a.csv", "--format", "json", "--resamples", "0"]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let ends = &found["delong"][0]["interval"];
     let [low, high] = [0, 1].map(|end| ends[end].as_f64().expect("an interval"));
     assert!(low < high && found["missing_intervals"] == json!([]), "{found}");
-    let text = stdout(&eval(&workplace, &["score", "a.csv", "--resamples", "0"]));
+    let text = stdout(&workplace.eval(&["score", "a.csv", "--resamples", "0"]));
     assert!(text.contains("95 % intervals by DeLong's method; 60 records of 30 patients"), "{text}");
     assert!(text.contains(&format!("({low:.3}–{high:.3})")), "{text}");
 }
@@ -155,59 +147,66 @@ fn without_resamples_the_intervals_are_delongs() {
 #[test]
 fn a_run_that_diverged_is_not_to_be_started_again() {
     let workplace = Workplace::new();
-    let more = ["--learning-rate", "1e30", "--set", "schedule.warmup_steps=0"];
-    assert_exit(&workplace.run("run", &more), 6);
+    let more = ["schedule.learning_rate=1e30", "schedule.warmup_steps=0"];
+    let failure = workplace.train("run", &more, RunOptions::default()).expect_err("no weights stand that");
+    assert_eq!(failure.exit, Exit::Diverged);
     for arguments in [&["run", "run"][..], &["calibrate", "run"], &["explain", "run", "chest.png"]] {
-        let output = eval(&workplace, arguments);
-        assert_exit(&output, 3);
+        let output = workplace.eval(arguments);
+        assert_exit(&output, Exit::NothingMatches);
         let said = stderr(&output);
         assert!(said.contains("the run in run diverged: ") && said.contains("lower learning rate"), "{said}");
     }
-    assert_exit(&workplace.run("stopped", &["--checkpoint-exit-every", "1ms"]), 85);
-    let output = eval(&workplace, &["run", "stopped"]);
-    assert_exit(&output, 3);
+    let checkpoint_exit = Some(Duration::from_millis(1));
+    let options = RunOptions { checkpoint_exit, ..RunOptions::default() };
+    let stopped = workplace.train("stopped", &[], options).expect("saved");
+    assert_eq!(stopped.exit, Some(Exit::Checkpointed.code()));
+    let output = workplace.eval(&["run", "stopped"]);
+    assert_exit(&output, Exit::NothingMatches);
     assert!(stderr(&output).contains("is not finished"), "{}", stderr(&output));
     assert!(stderr(&output).contains("start it again: it continues"), "{}", stderr(&output));
 }
 
 #[test]
 fn what_cannot_be_evaluated_says_why() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     std::fs::write(workplace.path("a.csv"), "id,Mass,score_Mass\n1,1,0.9\n2,0,1.5\n").expect("writable");
-    let check = |arguments: &[&str], code: i32, message: &str| {
-        let output = eval(&workplace, arguments);
-        assert_exit(&output, code);
+    let check = |arguments: &[&str], exit: Exit, message: &str| {
+        let output = workplace.eval(arguments);
+        assert_exit(&output, exit);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
-    check(&["run", "nowhere"], 3, "nowhere is no run directory");
-    check(&["score", "a.csv", "--scores", "probabilities"], 5, "a.csv: row 2: the score of Mass is 1.5");
-    check(&["score", "a.csv", "--rule", "sensitivity>=2"], 2, "sensitivity>=2");
+    check(&["run", "nowhere"], Exit::NothingMatches, "nowhere is no run directory");
+    check(
+        &["score", "a.csv", "--scores", "probabilities"],
+        Exit::BadData,
+        "a.csv: row 2: the score of Mass is 1.5",
+    );
+    check(&["score", "a.csv", "--rule", "sensitivity>=2"], Exit::Usage, "sensitivity>=2");
     let leaky = "patient,split,Mass,score_Mass\np,val,1,0.9\nq,val,0,0.2\np,test,1,0.8\nr,test,0,0.1\n";
     std::fs::write(workplace.path("leaky.csv"), leaky).expect("writable");
-    let text = stdout(&eval(&workplace, &["score", "leaky.csv"]));
+    let text = stdout(&workplace.eval(&["score", "leaky.csv"]));
     assert!(text.contains("patients in validation and in test: 1;"), "{text}");
-    let output = eval(&workplace, &["score", "a.csv"]);
-    assert_exit(&output, 0);
+    let output = workplace.eval(&["score", "a.csv"]);
+    assert_exit(&output, Exit::Ok);
     assert!(stdout(&output).contains("No operating points and no calibration"), "{}", stdout(&output));
 }
 
 #[test]
 fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     let before = workplace.json("run/model/model.json");
     assert_eq!((&before["calibration"], &before["thresholds"]), (&json!([]), &json!([])));
     let calibrate = |method: &str| {
         let rule = ["--rule", "sensitivity>=0.8", "--resamples", "0"];
-        eval(&workplace, &[&["calibrate", "run", "--calibration", method][..], &rule].concat())
+        workplace.eval(&[&["calibrate", "run", "--calibration", method][..], &rule].concat())
     };
     for method in ["temperature", "platt", "isotonic"] {
-        assert_exit(&calibrate(method), 0);
+        assert_exit(&calibrate(method), Exit::Ok);
         let card = workplace.json("run/model/model.json");
         for key in ["model", "preprocessing", "labels", "provenance", "scores", "format"] {
             assert_eq!(card[key], before[key], "{key}");
         }
-        let val = predictions(&workplace, Split::Val);
+        let val = workplace.predictions(Split::Val);
         let scores = Scores::new(&val.logits, &val.truth, val.labels.len()).expect("finite");
         let fitted = threshold::fit(ValidationScores::new(scores), Rule::Sensitivity(0.8));
         let calibrators: Vec<Option<Calibrator>> = card["calibration"]
@@ -240,30 +239,27 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
     }
     let bytes = || std::fs::read(workplace.path("run/model/model.json")).expect("a card");
     let first = bytes();
-    assert_exit(&calibrate("isotonic"), 0);
+    assert_exit(&calibrate("isotonic"), Exit::Ok);
     assert!(first == bytes(), "the same again gives the same bytes");
-    let nowhere = eval(&workplace, &["calibrate", "nowhere"]);
-    assert_exit(&nowhere, 3);
+    let nowhere = workplace.eval(&["calibrate", "nowhere"]);
+    assert_exit(&nowhere, Exit::NothingMatches);
 
     // What cannot be reported on test is not written either.
-    edit(&workplace, Split::Test, |test| test.logits[0] = f32::NAN);
+    workplace.edit(Split::Test, |test| test.logits[0] = f32::NAN);
     let broken = calibrate("platt");
-    assert_exit(&broken, 5);
+    assert_exit(&broken, Exit::BadData);
     assert!(first == bytes(), "the card stays as it was");
 }
 
 #[test]
 fn a_finding_is_drawn_where_its_score_comes_from() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     let image =
         GrayImage { width: 90, height: 70, pixels: (0..90 * 70).map(|at| (at % 251) as u8).collect() };
     std::fs::write(workplace.path("chest.png"), encode_png(&image)).expect("writable");
-    let drawn = eval(
-        &workplace,
-        &["explain", "run", "chest.png", "--label", "Mass", "--out", "maps", "--format", "json"],
-    );
-    assert_exit(&drawn, 0);
+    let drawn = ["explain", "run", "chest.png", "--label", "Mass", "--out", "maps", "--format", "json"];
+    let drawn = workplace.eval(&drawn);
+    assert_exit(&drawn, Exit::Ok);
     let found: Value = serde_json::from_slice(&drawn.stdout).expect("JSON");
     assert_eq!((&found[0]["label"], &found[0]["picture"]), (&json!("Mass"), &json!("maps/chest-Mass.png")));
     assert_eq!(found[0]["findings"].as_array().map(Vec::len), Some(14));
@@ -272,9 +268,9 @@ fn a_finding_is_drawn_where_its_score_comes_from() {
     let header = header.expect("a PNG");
     assert!(header.width > 2 * 512 && header.height >= 512, "{} x {}", header.width, header.height);
 
-    let check = |arguments: &[&str], code: i32, message: &str| {
-        let output = eval(&workplace, arguments);
-        assert_exit(&output, code);
+    let check = |arguments: &[&str], exit: Exit, message: &str| {
+        let output = workplace.eval(arguments);
+        assert_exit(&output, exit);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
     // Two images of one name, in two folders.
@@ -285,39 +281,26 @@ fn a_finding_is_drawn_where_its_score_comes_from() {
     }
     let both =
         ["explain", "run", "a/x.png", "b/x.png", "--label", "Mass", "--out", "maps", "--format", "json"];
-    let both: Value = serde_json::from_slice(&eval(&workplace, &both).stdout).expect("JSON");
+    let both: Value = serde_json::from_slice(&workplace.eval(&both).stdout).expect("JSON");
     let pictures = [&both[0]["picture"], &both[1]["picture"]];
     assert_eq!(pictures, [&json!("maps/x-Mass.png"), &json!("maps/x-Mass-2.png")]);
     assert!(workplace.path("maps/x-Mass-2.png").is_file());
 
-    check(&["explain", "run", "chest.png", "--label", "mas"], 2, "did you mean Mass?");
+    check(&["explain", "run", "chest.png", "--label", "mas"], Exit::Usage, "did you mean Mass?");
     std::fs::write(workplace.path("broken.jpg"), b"\xff\xd8\xff").expect("writable");
-    check(&["explain", "run", "broken.jpg"], 5, "broken.jpg");
-    check(&["explain", "nowhere", "chest.png"], 3, "there is no bundle in nowhere");
-}
-
-pub(crate) fn predictions(workplace: &Workplace, split: Split) -> Predictions {
-    Predictions::load(&workplace.path(&format!("run/predictions-{split}.safetensors")), split)
-        .expect("a finished run")
-}
-
-/// Changes what the run in `run` said of a split.
-pub(crate) fn edit(workplace: &Workplace, split: Split, change: impl FnOnce(&mut Predictions)) {
-    let mut predictions = predictions(workplace, split);
-    change(&mut predictions);
-    let path = workplace.path(&format!("run/predictions-{split}.safetensors"));
-    predictions.save(&path).expect("writable");
+    check(&["explain", "run", "broken.jpg"], Exit::BadData, "broken.jpg");
+    check(&["explain", "nowhere", "chest.png"], Exit::NothingMatches, "there is no bundle in nowhere");
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.
 #[test]
 fn thresholds_are_chosen_on_validation_and_reported_on_test() {
-    let workplace = Workplace::new();
+    let workplace = Workplace::empty();
     let rows = "split,Mass,score_Mass\nval,0,0.2\nval,1,0.8\n\
                 test,1,0.9\ntest,0,0.6\ntest,1,0.3\ntest,0,0.1\ntest,0,0.05\n";
     std::fs::write(workplace.path("a.csv"), rows).expect("writable");
-    let output = eval(&workplace, &["score", "a.csv", "--format", "json"]);
-    assert_exit(&output, 0);
+    let output = workplace.eval(&["score", "a.csv", "--format", "json"]);
+    assert_exit(&output, Exit::Ok);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let label = &found["operating_points"]["labels"][0];
     assert!((label["threshold"].as_f64().expect("a threshold") - 0.5).abs() < 1e-6, "{label}");
@@ -328,8 +311,7 @@ fn thresholds_are_chosen_on_validation_and_reported_on_test() {
 
 #[test]
 fn maps_are_scored_by_the_boxes_of_radiologists() {
-    let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    let workplace = Workplace::with_run();
     std::fs::create_dir_all(workplace.path("images/deep")).expect("writable");
     for (name, salt) in [("images/deep/a.png", 1), ("images/b.png", 2)] {
         let pixels = (0..1600).map(|at| ((at * salt) % 251) as u8).collect();
@@ -341,8 +323,8 @@ fn maps_are_scored_by_the_boxes_of_radiologists() {
                  b.png,Mass,-100,-100,1,1\nc.png,Mass,0,0,1024,1024\nb.png,Sunburn,0,0,1,1\n";
     std::fs::write(workplace.path("boxes.csv"), boxes).expect("writable");
     let arguments = ["point", "run", "--boxes", "boxes.csv", "--images", "images"];
-    let json = eval(&workplace, &[&arguments[..], &["--format", "json"]].concat());
-    assert_exit(&json, 0);
+    let json = workplace.eval(&[&arguments[..], &["--format", "json"]].concat());
+    assert_exit(&json, Exit::Ok);
     let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let finding = |name: &str| {
         let findings = found["findings"].as_array().expect("a list");
@@ -352,14 +334,14 @@ fn maps_are_scored_by_the_boxes_of_radiologists() {
     assert_eq!(finding("Infiltration")["hits_of_chance"], 1.0);
     assert_eq!((&found["total"]["images"], &found["images_absent"]), (&json!(2), &json!(1)));
     assert_eq!(found["findings_unknown"], json!(["Sunburn"]));
-    let text = stdout(&eval(&workplace, &arguments));
+    let text = stdout(&workplace.eval(&arguments));
     assert!(
         text.contains("image's middle") && text.contains("images with boxes that are not at hand: 1"),
         "{text}"
     );
 
     std::fs::create_dir_all(workplace.path("none")).expect("writable");
-    let none = eval(&workplace, &["point", "run", "--boxes", "boxes.csv", "--images", "none"]);
-    assert_exit(&none, 3);
+    let none = workplace.eval(&["point", "run", "--boxes", "boxes.csv", "--images", "none"]);
+    assert_exit(&none, Exit::NothingMatches);
     assert!(stderr(&none).contains("has a box in boxes.csv"), "{}", stderr(&none));
 }

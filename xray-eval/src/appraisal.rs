@@ -1,9 +1,9 @@
 //! All that can be said of one model: discrimination, operating points, calibration, subgroups, each beside what a
 //! predictor gets that looks at no image.
 
-use super::net_benefit::{LabelNetBenefit, net_benefits};
-use super::subgroups::{Subgroup, subgroups};
-use super::subject::{Subject, failure, scores, test, validation};
+use crate::net_benefit::{LabelNetBenefit, net_benefits};
+use crate::subgroups::{Subgroup, subgroups};
+use crate::subject::{Subject, failure, scores, test, validation};
 use serde::Serialize;
 use std::collections::HashSet;
 use xray_artifacts::{Failure, Predictions};
@@ -16,9 +16,9 @@ use xray_metrics::{
     no_interval, operating_points, reliability,
 };
 
-/// How to look.
+/// How a subject is appraised.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct AppraiseOptions {
     /// How thresholds are chosen.
     pub rule: Rule,
     /// How probabilities are mended.
@@ -115,14 +115,14 @@ pub struct LabelReliability {
 /// Bins of the calibration error.
 const BINS: u16 = 10;
 
-pub(super) const NO_VALIDATION: &str = "there are no validation records";
+pub(crate) const NO_VALIDATION: &str = "there are no validation records";
 
 /// Looks at a subject.
-pub fn appraise(subject: &Subject, settings: &Settings) -> Result<Appraisal, Failure> {
+pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisal, Failure> {
     let (val, test) = (subject.val.as_ref(), &subject.test);
-    let of = |predictions: &Predictions| evaluate_split(predictions, subject, settings);
+    let of = |predictions: &Predictions| evaluate_split(predictions, subject, options);
     let patients = test.patient_numbers();
-    let whys = whys_of(test, patients.as_deref(), settings.resamples)?;
+    let whys = whys_of(test, patients.as_deref(), options.resamples)?;
     let metadata_baseline = val.map(|val| metadata_of(val, test)).transpose()?.flatten();
     Ok(Appraisal {
         format: 1,
@@ -134,15 +134,13 @@ pub fn appraise(subject: &Subject, settings: &Settings) -> Result<Appraisal, Fai
         val: val.map(of).transpose()?,
         beside_metadata: metadata_baseline
             .as_ref()
-            .map(|baseline| beside_metadata(test, baseline, patients.as_deref(), settings))
+            .map(|baseline| beside_metadata(test, baseline, patients.as_deref(), options))
             .transpose()?,
         metadata_baseline,
-        operating_points: val.map(|val| points(val, test, settings.rule)).transpose()?,
-        reliability: reliability_of(subject, settings.calibration)?,
-        net_benefit: val
-            .map(|val| net_benefits(val, test, settings.rule, settings.calibration))
-            .transpose()?,
-        subgroups: subgroups(test, settings.resamples, settings.seed)
+        operating_points: val.map(|val| points(val, test, options.rule)).transpose()?,
+        reliability: reliability_of(subject, options.calibration)?,
+        net_benefit: val.map(|val| net_benefits(val, test, options.rule, options.calibration)).transpose()?,
+        subgroups: subgroups(test, options.resamples, options.seed)
             .map_err(|error| failure(test.split, &error))?,
     })
 }
@@ -186,20 +184,20 @@ fn beside_metadata(
     of: &Predictions,
     baseline: &MetadataBaseline,
     patients: Option<&[u32]>,
-    settings: &Settings,
+    options: &AppraiseOptions,
 ) -> Result<Comparison, Failure> {
-    let Settings { resamples, seed, .. } = *settings;
+    let AppraiseOptions { resamples, seed, .. } = *options;
     baseline.beside(test(of)?, patients, resamples, seed).map_err(|error| failure(of.split, &error))
 }
 
 fn evaluate_split(
     predictions: &Predictions,
     subject: &Subject,
-    settings: &Settings,
+    options: &AppraiseOptions,
 ) -> Result<Evaluation, Failure> {
     let patients = predictions.patient_numbers();
     let (labels, prevalence) = (&predictions.labels, &subject.train_prevalence);
-    let Settings { resamples, seed, .. } = *settings;
+    let AppraiseOptions { resamples, seed, .. } = *options;
     evaluate(labels, scores(predictions)?, prevalence, patients.as_deref(), resamples, seed)
         .map_err(|error| failure(predictions.split, &error))
 }

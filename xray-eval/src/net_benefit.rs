@@ -1,8 +1,8 @@
 //! Whether acting on a model's probabilities does more good than harm, at the few threshold probabilities that a reader
 //! would ask for: the chosen operating point's, and multiples of how common the finding is.
 
-use super::subject::{failure, scores, validation};
-use super::text_table::{TextTable, number};
+use crate::subject::{failure, scores, validation};
+use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use xray_artifacts::{Failure, Predictions};
 use xray_metrics::{
@@ -90,7 +90,7 @@ fn filled(
 }
 
 /// For a terminal, per 1,000 records.
-pub(super) fn table(labels: &[LabelNetBenefit]) -> String {
+pub(crate) fn table(labels: &[LabelNetBenefit]) -> String {
     let mut table =
         TextTable::new(&["label", "prevalence", "half of it", "once", "twice", "4 times", "operating point"]);
     let thousandth = |benefit: &NetBenefit| {

@@ -1,24 +1,23 @@
 //! Tables for a terminal: columns as wide as what stands in them, numbers to the right.
 
-pub(super) use crate::table::number;
 use std::fmt::Write;
 
 /// A table that grows row by row. The first column is text, the others are numbers.
-pub(super) struct TextTable {
+pub(crate) struct TextTable {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl TextTable {
-    pub(super) fn new(header: &[&str]) -> Self {
+    pub(crate) fn new(header: &[&str]) -> Self {
         TextTable { header: header.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let widths: Vec<usize> = (0..self.header.len())
             .map(|at| lines().filter_map(|line| Some(line.get(at)?.chars().count())).max().unwrap_or(0))
@@ -36,8 +35,13 @@ impl TextTable {
     }
 }
 
+/// Three digits, or a dash where nothing is defined.
+pub(crate) fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
+}
+
 /// `0.812 (0.790–0.833)`, with a dash for what is not defined.
-pub(super) fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
+pub(crate) fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
     match (value, interval) {
         (Some(value), Some([low, high])) => format!("{value:.3} ({low:.3}–{high:.3})"),
         (value, _) => number(value),

@@ -1,0 +1,46 @@
+//! What a model's scores are worth, from the files of a run or from a table of any framework. Thresholds and
+//! calibrations are fitted on validation records and reported on test records; nothing here trains.
+//!
+//! The binary `xray-eval` is this library behind a command line:
+//!
+//! ```
+//! use xray_eval::{AppraiseOptions, Subject, appraise};
+//! use xray_metrics::{Method, Rule};
+//! # fn main() -> Result<(), xray_artifacts::Failure> {
+//! # let dir = tempfile::tempdir().expect("a temporary folder");
+//! # let file = dir.path().join("scores.csv");
+//! # std::fs::write(&file, "Mass,score_Mass\n1,0.9\n0,0.4\n1,0.3\n0,0.2\n").expect("a writable folder");
+//! let subject = Subject::of_scores(&file, None)?;
+//! let options = AppraiseOptions { rule: Rule::Youden, calibration: Method::Platt, resamples: 0, seed: 0 };
+//! assert_eq!(appraise(&subject, &options)?.test.macro_auc, Some(0.75));
+//! # Ok(())
+//! # }
+//! ```
+
+mod appraisal;
+mod appraisal_text;
+mod calibrate;
+pub mod cli;
+mod comparison;
+mod explanation;
+mod export;
+mod net_benefit;
+mod pointing;
+mod run_model;
+mod score_file;
+mod subgroups;
+mod subject;
+mod text_table;
+
+pub use appraisal::{
+    Appraisal, AppraiseOptions, LabelPoint, LabelReliability, MissingInterval, OperatingPoints, appraise,
+};
+pub use calibrate::{CalibratedBundle, calibrate_bundle};
+pub use comparison::{ComparedModels, compare_subjects};
+pub use explanation::{ExplainOptions, Explanation, explain};
+pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
+pub use net_benefit::{LabelNetBenefit, net_benefits};
+pub use pointing::{PointedFinding, Pointing, point};
+pub use score_file::{ScoreFile, ScoreKind};
+pub use subgroups::{Subgroup, subgroups};
+pub use subject::Subject;

@@ -1,0 +1,41 @@
+//! The model of a run: its bundle, its card, and image files as it sees them.
+
+use crate::subject::unfinished;
+use std::path::{Path, PathBuf};
+use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json, read_sealed};
+use xray_bundle::{Bundle, Card, Seen};
+use xray_metrics::Evaluation;
+
+/// The folder of a run's bundle.
+fn folder(run: &Path) -> Result<PathBuf, Failure> {
+    let folder = run.join("model");
+    if folder.join("model.json").is_file() {
+        return Ok(folder);
+    }
+    Err(match read_sealed::<RunResult<Evaluation>>(&run.join("result.json")) {
+        Ok(outcome) if outcome.scores.is_empty() => unfinished(run, &outcome),
+        _ => Failure::new(Exit::NothingMatches, format!("there is no bundle in {}", run.display()))
+            .hint("name the folder of a finished run, which holds model/"),
+    })
+}
+
+/// The card of a run's bundle.
+pub(crate) fn card(run: &Path) -> Result<(PathBuf, Card), Failure> {
+    let path = folder(run)?.join("model.json");
+    let card = read_json(&path)?;
+    Ok((path, card))
+}
+
+/// A run's model.
+pub(crate) fn bundle(run: &Path) -> Result<Bundle, Failure> {
+    Bundle::open(&folder(run)?)
+}
+
+/// An image file as the model sees it.
+pub(crate) fn seen(bundle: &Bundle, image: &Path) -> Result<Seen, Failure> {
+    let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
+    bundle.see(&std::fs::read(image).map_err(io)?).map_err(|problem| {
+        Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
+            .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
+    })
+}

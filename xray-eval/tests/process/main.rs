@@ -1,0 +1,7 @@
+//! The real binary, in temporary folders, on score files and on runs of phantoms made here.
+
+mod comparison;
+mod evaluation;
+mod export;
+mod unscorable;
+mod workplace;
