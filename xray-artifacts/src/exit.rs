@@ -66,3 +66,13 @@ impl Termination for Exit {
         ExitCode::from(self.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_never_changes_its_meaning() {
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 78, 85, 130, 143]);
+    }
+}

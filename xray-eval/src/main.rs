@@ -2,25 +2,25 @@
 
 use clap::{CommandFactory, Parser};
 use std::io::Write;
-use std::process::ExitCode;
+use xray_artifacts::Exit;
 use xray_eval::cli::Arguments;
 
 #[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-fn main() -> ExitCode {
+fn main() -> Exit {
     let arguments = Arguments::parse();
     if let Some(shell) = arguments.completions {
         clap_complete::generate(shell, &mut Arguments::command(), "xray-eval", &mut std::io::stdout());
-        return ExitCode::SUCCESS;
+        return Exit::Ok;
     }
     match arguments.answer() {
         Ok(text) => {
             // A reader that went away, such as `head`, is no error.
             let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            Exit::Ok
         }
         Err(failure) => {
             eprintln!("{failure}");
-            ExitCode::from(failure.exit.code())
+            failure.exit
         }
     }
 }

@@ -3,7 +3,6 @@
 use clap::{CommandFactory, Parser};
 use mimalloc::MiMalloc;
 use std::io::{BufWriter, Write};
-use std::process::ExitCode;
 use xray_artifacts::{Exit, Failure, State};
 use xray_train::cli::{Arguments, OutputFormat, dry_run};
 use xray_train::config::RunConfig;
@@ -15,25 +14,22 @@ use xray_train::table::table;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-fn main() -> ExitCode {
-    match main_or_fail() {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit.code())
-        }
-    }
+fn main() -> Exit {
+    main_or_fail().unwrap_or_else(|failure| {
+        eprintln!("{failure}");
+        failure.exit
+    })
 }
 
-fn main_or_fail() -> Result<u8, Failure> {
+fn main_or_fail() -> Result<Exit, Failure> {
     let arguments = Arguments::parse();
     if let Some(shell) = arguments.completions {
         clap_complete::generate(shell, &mut Arguments::command(), "xray-train", &mut std::io::stdout());
-        return Ok(Exit::Ok.code());
+        return Ok(Exit::Ok);
     }
     if arguments.resolve {
         arguments.resolve_lines(std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))?;
-        return Ok(Exit::Ok.code());
+        return Ok(Exit::Ok);
     }
     let config = arguments.resolve()?;
     xray_model::set_threads(config.resolved_threads());
@@ -43,7 +39,7 @@ fn main_or_fail() -> Result<u8, Failure> {
     let options = arguments.options(&config)?;
     let outcome = run(&config, &options)?;
     print(&result_text(&outcome, &options.dir, arguments.format)?)?;
-    Ok(outcome.exit.unwrap_or(Exit::Ok.code()))
+    Ok(outcome.exit.and_then(Exit::from_code).unwrap_or(Exit::Ok))
 }
 
 fn dry_text(config: &RunConfig, format: OutputFormat) -> Result<String, Failure> {
@@ -74,7 +70,7 @@ fn result_text(outcome: &Outcome, dir: &std::path::Path, format: OutputFormat) -
 }
 
 /// A reader that went away, such as `head`, is no error.
-fn print(text: &str) -> Result<u8, Failure> {
+fn print(text: &str) -> Result<Exit, Failure> {
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Ok.code())
+    Ok(Exit::Ok)
 }

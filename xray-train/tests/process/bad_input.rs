@@ -4,11 +4,12 @@
 use crate::workplace::{Workplace, assert_exit, shards, stderr};
 use std::fs;
 use std::os::unix::fs::symlink;
+use xray_artifacts::Exit;
 
 /// Runs, and finds `message` in stderr's one error line and a hint after it.
-fn check(workplace: &Workplace, run: &str, more: &[&str], code: i32, message: &str) {
+fn check(workplace: &Workplace, run: &str, more: &[&str], exit: Exit, message: &str) {
     let output = workplace.run(run, more);
-    assert_exit(&output, code);
+    assert_exit(&output, exit);
     let text = stderr(&output);
     let line = text
         .lines()
@@ -21,19 +22,25 @@ fn check(workplace: &Workplace, run: &str, more: &[&str], code: i32, message: &s
 #[test]
 fn settings_that_cannot_be() {
     let workplace = Workplace::new();
-    check(&workplace, "a", &["--fraction", "0"], 2, "data.fraction is 0, it must be above 0 and at most 1");
-    check(&workplace, "a", &["--fraction", "1.5"], 2, "data.fraction is 1.5, it must be");
-    check(&workplace, "a", &["--set", "data.fractoin=1"], 2, "unknown key `data.fractoin`");
-    check(&workplace, "a", &["--set", "model.width=many"], 2, "configuration: invalid type");
-    check(&workplace, "a", &["--backend", "tpu"], 2, "configuration: unknown variant `tpu`");
+    check(
+        &workplace,
+        "a",
+        &["--fraction", "0"],
+        Exit::Usage,
+        "data.fraction is 0, it must be above 0 and at most 1",
+    );
+    check(&workplace, "a", &["--fraction", "1.5"], Exit::Usage, "data.fraction is 1.5, it must be");
+    check(&workplace, "a", &["--set", "data.fractoin=1"], Exit::Usage, "unknown key `data.fractoin`");
+    check(&workplace, "a", &["--set", "model.width=many"], Exit::Usage, "configuration: invalid type");
+    check(&workplace, "a", &["--backend", "tpu"], Exit::Usage, "configuration: unknown variant `tpu`");
     check(
         &workplace,
         "a",
         &["--set", "data.features=nhi"],
-        2,
+        Exit::Usage,
         "data.features is `nhi`, there is no such preset",
     );
-    check(&workplace, "a", &["--resume"], 7, "no checkpoint in a");
+    check(&workplace, "a", &["--resume"], Exit::ModelMismatch, "no checkpoint in a");
     assert!(!workplace.path("b").exists());
 }
 
@@ -42,7 +49,7 @@ fn instructions_that_cannot_be() {
     let workplace = Workplace::new();
     let output =
         workplace.command(&Workplace::arguments("a")).env("XRAY_ISA", "sse9").output().expect("starts");
-    assert_exit(&output, 2);
+    assert_exit(&output, Exit::Usage);
     let said = stderr(&output);
     assert!(said.contains("XRAY_ISA: unknown instruction set \"sse9\": portable, avx2 and avx512"), "{said}");
     assert_eq!(said.matches("sse9").count(), 1, "{said}");
@@ -53,7 +60,7 @@ fn instructions_that_cannot_be() {
         .env("XRAY_CONVOLUTION", "fft")
         .output()
         .expect("starts");
-    assert_exit(&output, 2);
+    assert_exit(&output, Exit::Usage);
     let said = stderr(&output);
     assert!(said.contains("XRAY_CONVOLUTION: unknown way \"fft\": direct and winograd are known"), "{said}");
 }
@@ -78,8 +85,8 @@ fn a_damaged_record_is_named_and_can_be_skipped() {
     bytes[middle] ^= 0x40;
     fs::write(&shard, &bytes).expect("writable");
     let name = shard.file_name().expect("a file").to_string_lossy().into_owned();
-    check(&workplace, "strict", &[], 5, &format!("{name}: record "));
-    assert_exit(&workplace.run("lenient", &["--skip-bad", "1"]), 0);
+    check(&workplace, "strict", &[], Exit::BadData, &format!("{name}: record "));
+    assert_exit(&workplace.run("lenient", &["--skip-bad", "1"]), Exit::Ok);
     let result = workplace.json("lenient/result.json");
     let bad = result["bad_records"].as_array().expect("a list");
     assert_eq!(bad.len(), 1, "{bad:?}");
@@ -93,16 +100,16 @@ fn a_truncated_shard_is_named() {
     let bytes = fs::read(&shard).expect("readable");
     fs::write(&shard, &bytes[..bytes.len() - 7]).expect("writable");
     let name = shard.file_name().expect("a file").to_string_lossy().into_owned();
-    check(&workplace, "run", &[], 5, &name);
+    check(&workplace, "run", &[], Exit::BadData, &name);
 }
 
 #[test]
 fn a_diverging_run_stops_with_the_batch_and_keeps_its_checkpoint() {
     let workplace = Workplace::new();
     let more = ["--learning-rate", "1e30", "--set", "schedule.warmup_steps=0"];
-    check(&workplace, "run", &more, 6, "diverged at step ");
+    check(&workplace, "run", &more, Exit::Diverged, "diverged at step ");
     let result = workplace.json("run/result.json");
-    assert_eq!((&result["state"], &result["exit"]), (&"diverged".into(), &6.into()));
+    assert_eq!((&result["state"], &result["exit"]), (&"diverged".into(), &Exit::Diverged.code().into()));
     assert!(result["reason"].as_str().expect("text").contains("_00"), "no image names: {result:#}");
     assert_eq!(workplace.json("run/status.json")["state"], "diverged");
 }
@@ -110,47 +117,59 @@ fn a_diverging_run_stops_with_the_batch_and_keeps_its_checkpoint() {
 #[test]
 fn another_run_is_refused_the_folder() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    assert_exit(&workplace.run("run", &[]), Exit::Ok);
     let weights = fs::read(workplace.path("run/model/model.safetensors")).expect("written");
-    check(&workplace, "run", &["--seed", "9"], 7, "run holds another run: seed is 0 there, 9 here");
+    check(
+        &workplace,
+        "run",
+        &["--seed", "9"],
+        Exit::ModelMismatch,
+        "run holds another run: seed is 0 there, 9 here",
+    );
     assert_eq!(fs::read(workplace.path("run/model/model.safetensors")).expect("still there"), weights);
-    assert_exit(&workplace.run("run", &["--seed", "9", "--overwrite"]), 0);
+    assert_exit(&workplace.run("run", &["--seed", "9", "--overwrite"]), Exit::Ok);
     assert!(fs::read(workplace.path("run/model/model.safetensors")).expect("written") != weights);
 }
 
 #[test]
 fn a_checkpoint_of_another_model_is_refused_by_tensor() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("narrow", &["--checkpoint-exit-every", "1ms"]), 85);
+    assert_exit(&workplace.run("narrow", &["--checkpoint-exit-every", "1ms"]), Exit::Checkpointed);
     let wide = ["--checkpoint-exit-every", "1ms", "--set", "model.width=8"];
-    assert_exit(&workplace.run("wide", &wide), 85);
+    assert_exit(&workplace.run("wide", &wide), Exit::Checkpointed);
     let last = "checkpoints/last/state.safetensors";
     let foreign = fs::read(workplace.path("narrow").join(last)).expect("written");
     fs::write(workplace.path("wide").join(last), &foreign).expect("writable");
-    check(&workplace, "wide", &["--set", "model.width=8"], 7, "this network needs [");
+    check(&workplace, "wide", &["--set", "model.width=8"], Exit::ModelMismatch, "this network needs [");
     assert_eq!(fs::read(workplace.path("wide").join(last)).expect("still there"), foreign);
     fs::write(workplace.path("wide").join(last), &foreign[..100]).expect("writable");
-    check(&workplace, "wide", &["--set", "model.width=8"], 7, "is not a readable safetensors file");
+    check(
+        &workplace,
+        "wide",
+        &["--set", "model.width=8"],
+        Exit::ModelMismatch,
+        "is not a readable safetensors file",
+    );
 }
 
 #[test]
 fn a_folder_that_cannot_be_written() {
     let workplace = Workplace::new();
-    check(&workplace, "/proc/xray", &[], 1, "cannot create /proc/xray");
+    check(&workplace, "/proc/xray", &[], Exit::Unexpected, "cannot create /proc/xray");
     fs::write(workplace.path("file"), "").expect("writable");
-    check(&workplace, "file/run", &[], 1, "cannot create file/run");
+    check(&workplace, "file/run", &[], Exit::Unexpected, "cannot create file/run");
 }
 
 #[test]
 fn a_full_disk_is_named_and_the_checkpoint_stays() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &["--checkpoint-exit-every", "1ms"]), 85);
+    assert_exit(&workplace.run("run", &["--checkpoint-exit-every", "1ms"]), Exit::Checkpointed);
     let last = workplace.path("run/checkpoints/last/state.safetensors");
     let saved = fs::read(&last).expect("written");
     fs::remove_file(workplace.path("run/train.log")).expect("written");
     symlink("/dev/full", workplace.path("run/train.log")).expect("a link");
-    check(&workplace, "run", &[], 1, "cannot write run/train.log: No space left on device");
+    check(&workplace, "run", &[], Exit::Unexpected, "cannot write run/train.log: No space left on device");
     assert_eq!(fs::read(&last).expect("still there"), saved);
     fs::remove_file(workplace.path("run/train.log")).expect("a link");
-    assert_exit(&workplace.run("run", &[]), 0);
+    assert_exit(&workplace.run("run", &[]), Exit::Ok);
 }

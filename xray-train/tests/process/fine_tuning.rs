@@ -1,17 +1,18 @@
 //! `--init`: runs that start from the weights of another.
 
 use crate::workplace::{Workplace, assert_exit, stderr};
+use xray_artifacts::Exit;
 
 const INIT: [&str; 2] = ["--init", "first/model/model.safetensors"];
 
 #[test]
 fn a_run_starts_from_the_weights_of_another() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("first", &[]), 0);
+    assert_exit(&workplace.run("first", &[]), Exit::Ok);
     // One step of no length, with everything but the last layer frozen, leaves the weights as they were.
     let still = ["--freeze", "backbone", "--steps", "1", "--set", "schedule.learning_rate=1e-38"];
     let second = workplace.run("second", &[&INIT[..], &still].concat());
-    assert_exit(&second, 0);
+    assert_exit(&second, Exit::Ok);
     let said = stderr(&second);
     assert!(said.contains("first weights from first/model/model.safetensors: 22 of 22 tensors"), "{said}");
     let weights =
@@ -20,42 +21,54 @@ fn a_run_starts_from_the_weights_of_another() {
 
     // Thawed after half an epoch, they learn again.
     let thawed = ["--freeze", "backbone", "--epochs-frozen", "0.5"];
-    assert_exit(&workplace.run("third", &[&INIT[..], &thawed].concat()), 0);
+    assert_exit(&workplace.run("third", &[&INIT[..], &thawed].concat()), Exit::Ok);
     assert!(weights("first") != weights("third"), "nothing learned");
 }
 
 #[test]
 fn weights_that_do_not_fit_are_named() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("first", &[]), 0);
-    let check = |more: &[&str], code: i32, parts: &[&str]| {
+    assert_exit(&workplace.run("first", &[]), Exit::Ok);
+    let check = |more: &[&str], exit: Exit, parts: &[&str]| {
         let output = workplace.run("second", &[more, &["--overwrite"]].concat());
-        assert_exit(&output, code);
+        assert_exit(&output, exit);
         let said = stderr(&output);
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
     };
     let wider = [&INIT[..], &["--set", "model.width=8"]].concat();
-    check(&wider, 7, &["first/model/model.safetensors: tensor `classifier.weight` has shape", "hint: "]);
+    check(
+        &wider,
+        Exit::ModelMismatch,
+        &["first/model/model.safetensors: tensor `classifier.weight` has shape", "hint: "],
+    );
     let other = [&INIT[..], &["--model", "resnet-18"]].concat();
     check(
         &other,
-        7,
+        Exit::ModelMismatch,
         &["is missing from the weights", "the weights are those of small-cnn", "--model small-cnn"],
     );
-    check(&["--init", "first/config.toml"], 7, &["first/config.toml is no readable weights file", "hint: "]);
-    check(&["--init", "absent.pth"], 1, &["absent.pth"]);
-    check(&["--freeze", "backbone"], 2, &["fine_tuning.frozen without fine_tuning.weights", "hint: "]);
+    check(
+        &["--init", "first/config.toml"],
+        Exit::ModelMismatch,
+        &["first/config.toml is no readable weights file", "hint: "],
+    );
+    check(&["--init", "absent.pth"], Exit::Unexpected, &["absent.pth"]);
+    check(
+        &["--freeze", "backbone"],
+        Exit::Usage,
+        &["fine_tuning.frozen without fine_tuning.weights", "hint: "],
+    );
     let often = [&INIT[..], &["--set", "fine_tuning.frozen=often"]].concat();
-    check(&often, 2, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
+    check(&often, Exit::Usage, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
 }
 
 #[test]
 fn a_batch_in_parts_takes_the_same_steps() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("whole", &[]), 0);
-    assert_exit(&workplace.run("one-part", &["--set", "training.micro_batch=64"]), 0);
+    assert_exit(&workplace.run("whole", &[]), Exit::Ok);
+    assert_exit(&workplace.run("one-part", &["--set", "training.micro_batch=64"]), Exit::Ok);
     workplace.fingerprint("one-part").assert_equals(&workplace.fingerprint("whole"), "one part is the whole");
-    assert_exit(&workplace.run("parts", &["--set", "training.micro_batch=5"]), 0);
+    assert_exit(&workplace.run("parts", &["--set", "training.micro_batch=5"]), Exit::Ok);
     let steps = |run: &str| workplace.json(&format!("{run}/result.json"))["training"].clone();
     assert_eq!(steps("parts")["examples"], steps("whole")["examples"]);
     assert_ne!(steps("parts")["last_loss"], steps("whole")["last_loss"], "batch norm saw other batches");

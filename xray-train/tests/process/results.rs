@@ -1,13 +1,13 @@
 //! What a run leaves behind and prints.
 
 use crate::workplace::{IMAGES, Workplace, assert_exit, stderr, stdout};
-use xray_artifacts::{Predictions, Split};
+use xray_artifacts::{Exit, Predictions, Split};
 
 #[test]
 fn a_run_leaves_every_file_and_ends_with_a_table() {
     let workplace = Workplace::new();
     let output = workplace.run("run", &["--fraction", "0.5"]);
-    assert_exit(&output, 0);
+    assert_exit(&output, Exit::Ok);
     let text = stdout(&output);
     for part in ["95 % interval", "Hernia", "macro-AUC", "without looking: 0.500", "run directory: run"] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
@@ -16,7 +16,7 @@ fn a_run_leaves_every_file_and_ends_with_a_table() {
     let result = workplace.json("run/result.json");
     assert_eq!(
         (&result["format"], &result["state"], &result["exit"]),
-        (&2.into(), &"finished".into(), &0.into())
+        (&2.into(), &"finished".into(), &Exit::Ok.code().into())
     );
     assert_eq!(result["training"]["steps"], 12);
     let train = workplace.json("shards/dataset.json")["splits"]["train"]["images"].as_u64().expect("a count");
@@ -48,7 +48,7 @@ fn a_run_leaves_every_file_and_ends_with_a_table() {
 #[test]
 fn predictions_cover_the_split_and_say_what_the_scores_say() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    assert_exit(&workplace.run("run", &[]), Exit::Ok);
     let predictions =
         Predictions::load(&workplace.path("run/predictions-test.safetensors"), Split::Test).expect("written");
     let test = workplace.json("shards/dataset.json")["splits"]["test"]["images"].as_u64().expect("a count");
@@ -66,11 +66,11 @@ fn predictions_cover_the_split_and_say_what_the_scores_say() {
 #[test]
 fn threads_change_no_number() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("one", &[]), 0);
-    assert_exit(&workplace.run("four", &["--threads", "4", "--cache", "none"]), 0);
+    assert_exit(&workplace.run("one", &[]), Exit::Ok);
+    assert_exit(&workplace.run("four", &["--threads", "4", "--cache", "none"]), Exit::Ok);
     let (one, four) = (workplace.fingerprint("one"), workplace.fingerprint("four"));
     one.assert_equals(&four, "threads 1 and 4");
-    assert_exit(&workplace.run("other", &["--seed", "1"]), 0);
+    assert_exit(&workplace.run("other", &["--seed", "1"]), Exit::Ok);
     assert!(workplace.fingerprint("other") != one, "another seed must give another run");
 }
 
@@ -78,10 +78,10 @@ fn threads_change_no_number() {
 fn a_finished_run_is_printed_again_and_not_trained_again() {
     let workplace = Workplace::new();
     let first = workplace.run("run", &["--format", "json"]);
-    assert_exit(&first, 0);
+    assert_exit(&first, Exit::Ok);
     let log = std::fs::read(workplace.path("run/train.log")).expect("written");
     let again = workplace.run("run", &["--format", "json"]);
-    assert_exit(&again, 0);
+    assert_exit(&again, Exit::Ok);
     let parse = |output| serde_json::from_str::<serde_json::Value>(&stdout(output)).expect("one JSON object");
     assert_eq!(parse(&first)["scores"], parse(&again)["scores"]);
     assert!(stderr(&again).contains("run is finished already"), "{}", stderr(&again));
@@ -92,7 +92,7 @@ fn a_finished_run_is_printed_again_and_not_trained_again() {
 fn averaged_weights_and_each_schedule_train() {
     let workplace = Workplace::new();
     let check = |name: &str, more: &[&str]| {
-        assert_exit(&workplace.run(name, more), 0);
+        assert_exit(&workplace.run(name, more), Exit::Ok);
         assert!(workplace.json(&format!("{name}/result.json"))["scores"]["test"]["macro_auc"].is_number());
     };
     check("average", &["--set", "training.average_decay=0.9"]);
@@ -105,7 +105,7 @@ fn averaged_weights_and_each_schedule_train() {
 #[test]
 fn the_loss_trace_is_the_committed_one() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("run", &[]), 0);
+    assert_exit(&workplace.run("run", &[]), Exit::Ok);
     let text = std::fs::read_to_string(workplace.path("run/metrics.jsonl")).expect("written");
     let losses: Vec<f64> = text
         .lines()
@@ -135,7 +135,7 @@ fn every_recipe_can_be_run() {
         let recipe = file.to_str().expect("text");
         let arguments = ["--config", recipe, "--data", "shards", "--dry-run"];
         let output = workplace.command(&arguments).output().expect("starts");
-        assert_exit(&output, 0);
+        assert_exit(&output, Exit::Ok);
         let text = std::fs::read_to_string(&file).expect("readable");
         for part in ["xray-train --config recipes/", "# Time: ", "# Score: "] {
             assert!(text.contains(part), "no `{part}` in {recipe}");
@@ -147,12 +147,12 @@ fn every_recipe_can_be_run() {
 fn a_dry_run_prints_settings_that_can_be_run() {
     let workplace = Workplace::new();
     let output = workplace.run("run", &["--dry-run"]);
-    assert_exit(&output, 0);
+    assert_exit(&output, Exit::Ok);
     assert!(!workplace.path("run").exists(), "a dry run writes nothing");
     let text = stdout(&output);
     assert!(text.contains("12 steps in all") && text.contains("parameters"), "{text}");
     std::fs::write(workplace.path("again.toml"), &text).expect("writable");
     let again = workplace.command(&["--config", "again.toml", "--dry-run"]).output().expect("starts");
-    assert_exit(&again, 0);
+    assert_exit(&again, Exit::Ok);
     assert_eq!(stdout(&again), text);
 }

@@ -4,9 +4,10 @@
 use crate::workplace::{Workplace, assert_exit};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use xray_artifacts::Exit;
 
 fn uninterrupted(workplace: &Workplace) -> crate::workplace::Fingerprint {
-    assert_exit(&workplace.run("whole", &[]), 0);
+    assert_exit(&workplace.run("whole", &[]), Exit::Ok);
     workplace.fingerprint("whole")
 }
 
@@ -40,7 +41,7 @@ fn killed_in_mid_epoch_and_started_again() {
         assert_eq!(status.code(), None, "killed before its end");
         // The placeholder is there for whoever collects results.
         assert_eq!(workplace.json(&format!("{run}/result.json"))["state"], "started");
-        assert_exit(&workplace.run(&run, &[]), 0);
+        assert_exit(&workplace.run(&run, &[]), Exit::Ok);
         workplace.fingerprint(&run).assert_equals(&whole, &run);
     }
 }
@@ -49,16 +50,16 @@ fn killed_in_mid_epoch_and_started_again() {
 fn asked_to_stop_it_saves_and_goes_on_later() {
     let workplace = Workplace::new();
     let whole = uninterrupted(&workplace);
-    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+    for (signal, exit) in [("TERM", Exit::Terminated), ("INT", Exit::Interrupted)] {
         let run = format!("stopped-{signal}");
         let mut child = start(&workplace, &run);
         wait_for_lines(&workplace, &run, 4);
         let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
         assert!(sent.expect("kill is everywhere").success());
-        assert_eq!(child.wait().expect("it was ours").code(), Some(code));
+        assert_eq!(child.wait().expect("it was ours").code(), Some(exit.code().into()));
         let result = workplace.json(&format!("{run}/result.json"));
-        assert_eq!((&result["state"], &result["exit"]), (&"interrupted".into(), &code.into()));
-        assert_exit(&workplace.run(&run, &["--resume"]), 0);
+        assert_eq!((&result["state"], &result["exit"]), (&"interrupted".into(), &exit.code().into()));
+        assert_exit(&workplace.run(&run, &["--resume"]), Exit::Ok);
         workplace.fingerprint(&run).assert_equals(&whole, &run);
     }
 }
@@ -71,10 +72,10 @@ fn checkpointed_on_purpose_it_advances_at_every_start() {
     loop {
         let output = workplace.run("parts", &["--checkpoint-exit-every", "1ms"]);
         starts += 1;
-        if output.status.code() == Some(0) {
+        if output.status.success() {
             break;
         }
-        assert_exit(&output, 85);
+        assert_exit(&output, Exit::Checkpointed);
         assert!(starts < 13, "twelve steps take at most twelve starts");
     }
     assert!(starts > 3, "{starts}");
@@ -84,7 +85,7 @@ fn checkpointed_on_purpose_it_advances_at_every_start() {
 #[test]
 fn a_time_limit_ends_well() {
     let workplace = Workplace::new();
-    assert_exit(&workplace.run("short", &["--max-time", "1ms"]), 0);
+    assert_exit(&workplace.run("short", &["--max-time", "1ms"]), Exit::Ok);
     let result = workplace.json("short/result.json");
     assert_eq!(
         (&result["state"], &result["training"]["stopped_by"]),
@@ -99,7 +100,7 @@ fn early_stopping_ends_well() {
     // Weights that do not move cannot improve.
     let more = ["--learning-rate", "1e-30", "--set", "training.early_stopping=1"];
     let output = workplace.run("stale", &more);
-    assert_exit(&output, 0);
+    assert_exit(&output, Exit::Ok);
     let result = workplace.json("stale/result.json");
     assert_eq!(result["training"]["stopped_by"], "early-stopping");
     assert!(result["training"]["steps"].as_u64().expect("a count") < 12);

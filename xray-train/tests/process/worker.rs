@@ -7,6 +7,7 @@ use crate::workplace::{Workplace, assert_exit, stderr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use xray_artifacts::Exit;
 
 const BASELINE: &str = "xray-train";
 const V3: &str = "xray-train-x86_64-v3";
@@ -42,8 +43,8 @@ fn train(mut program: Command, workplace: &Workplace, run: &str) -> Output {
 fn the_worker_gives_the_numbers_of_the_ordinary_build() {
     let Some(worker) = worker(BASELINE) else { return };
     let workplace = Workplace::new();
-    assert_exit(&train(Command::new(worker), &workplace, "static"), 0);
-    assert_exit(&workplace.run("ordinary", &[]), 0);
+    assert_exit(&train(Command::new(worker), &workplace, "static"), Exit::Ok);
+    assert_exit(&workplace.run("ordinary", &[]), Exit::Ok);
     let ordinary = workplace.fingerprint("ordinary");
     workplace.fingerprint("static").assert_equals(&ordinary, "static and ordinary build");
     let host = |run: &str| workplace.json(&format!("{run}/env.json"))["host"].clone();
@@ -54,7 +55,7 @@ fn the_worker_gives_the_numbers_of_the_ordinary_build() {
 fn the_worker_trains_on_an_old_processor() {
     let Some(old) = on_old_processor(BASELINE) else { return };
     let workplace = Workplace::new();
-    assert_exit(&train(old, &workplace, "old"), 0);
+    assert_exit(&train(old, &workplace, "old"), Exit::Ok);
     assert_eq!(workplace.json("old/result.json")["state"], "finished");
     assert_eq!(workplace.json("old/env.json")["microarch"], "x86_64-v2");
 }
@@ -63,7 +64,7 @@ fn the_worker_trains_on_an_old_processor() {
 fn a_build_for_newer_processors_says_so_on_an_old_one() {
     let Some(mut old) = on_old_processor(V3) else { return };
     let output = old.arg("--version").output().expect("the emulator starts");
-    assert_exit(&output, 78);
+    assert_exit(&output, Exit::CannotRunHere);
     let said = stderr(&output);
     assert!(
         said.starts_with(

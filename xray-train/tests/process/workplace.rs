@@ -4,6 +4,7 @@ use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
+use xray_artifacts::Exit;
 use xray_data::SynthConfig;
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::synthetic;
@@ -107,7 +108,8 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub(crate) fn assert_exit(output: &Output, code: i32) {
+pub(crate) fn assert_exit(output: &Output, exit: Exit) {
+    let code = i32::from(exit.code());
     assert_eq!(output.status.code(), Some(code), "{}\n{}", stdout(output), stderr(output));
 }
 
