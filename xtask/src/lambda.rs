@@ -1,8 +1,6 @@
 //! `cargo xtask lambda`: the packaged function behind cargo-lambda's emulator, as it would run on AWS.
 
 use crate::package::lambda::{BOOTSTRAP, ZIP, default_folder};
-use crate::programs::ProgramArguments;
-use crate::steps::{command, output};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
@@ -12,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use xray_workspace::ProgramArguments;
+use xray_workspace::steps::{command, output};
 
 /// Run the packaged Lambda function behind a local emulator, and compare its answers with `xray-serve check`
 ///

@@ -6,10 +6,8 @@ mod condor;
 mod lambda;
 mod package;
 mod page;
-mod programs;
 mod quickstart;
 mod sanitize;
-mod steps;
 mod test;
 
 use clap::{Parser, Subcommand};

@@ -1,10 +1,10 @@
 //! `cargo xtask quickstart`: from a fresh clone to a first trained and scored model.
 
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command, duration};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::time::Instant;
+use xray_workspace::steps::{self, command, duration};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Build everything, then train and score a small network on synthetic X-rays
 ///

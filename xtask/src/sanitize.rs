@@ -1,7 +1,7 @@
 //! `cargo xtask sanitize`: the `unsafe` code of xray-kernels under an address sanitizer, in all its forms.
 
-use crate::steps::{self, cargo, command};
 use anyhow::{Result, bail};
+use xray_workspace::steps::{self, cargo, command};
 
 /// Runs the tests of xray-kernels with every read and write watched.
 pub(crate) fn run() -> Result<()> {

@@ -21,7 +21,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ),
     ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
     ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
-    ("xtask", &[]),
+    ("xray-workspace", &[]),
+    ("xtask", &["xray-workspace"]),
 ];
 
 /// Families of crates from outside, by the start of their names, that one crate alone may name.

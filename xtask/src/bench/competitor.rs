@@ -1,10 +1,10 @@
 //! A program that does a task and says how fast it was: ours or another one.
 
-use crate::steps::{self, command};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use xray_workspace::steps::{self, command};
 
 /// Variables of a process.
 pub(super) type Environment = &'static [(&'static str, &'static str)];

@@ -7,13 +7,13 @@ use super::machine::Machine;
 use super::peers::{LOADERS, PeerArguments, Peers};
 use super::report::{Report, Table};
 use super::shards::Shards;
-use crate::programs::ProgramArguments;
-use crate::steps;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use xray_workspace::ProgramArguments;
+use xray_workspace::steps;
 
 /// Measure reading and loading of images, and write results/benchmarks/data.md and data.json
 ///

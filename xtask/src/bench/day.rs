@@ -3,8 +3,6 @@
 use super::machine::Machine;
 use super::server::Server;
 use super::spread::Spread;
-use crate::programs::ProgramArguments;
-use crate::steps::{self, command};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -17,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use xray_workspace::ProgramArguments;
+use xray_workspace::steps::{self, command};
 
 /// Send a server a day's traffic in ten minutes: results/benchmarks/day.md
 ///

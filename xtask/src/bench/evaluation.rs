@@ -3,13 +3,13 @@
 use super::machine::Machine;
 use super::process::{self, Row};
 use super::spread::Spread;
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use xray_workspace::steps::{self, command};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Measure the evaluation of 25,596 records by 14 labels with 1,000 resamples, and the report of 1,000 cells
 ///

@@ -4,8 +4,6 @@ use super::competitor::Competitor;
 use super::contest::Contest;
 use super::machine::Machine;
 use super::report::Report;
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
@@ -13,6 +11,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::num::NonZero;
 use std::path::PathBuf;
+use xray_workspace::steps::{self, command};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Measure every network on this machine's GPU, against PyTorch's CUDA: results/benchmarks/gpu.md
 ///

@@ -1,9 +1,9 @@
 //! Which machine was measured, when, and which version of this project.
 
-use crate::steps::{command, output};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
+use xray_workspace::steps::{command, output};
 
 /// What a figure's reader must know.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,6 @@ use super::competitor::{Competitor, TUNED_MALLOC};
 use super::contest::Contest;
 use super::machine::Machine;
 use super::report::{Report, Table};
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,6 +11,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use xray_workspace::steps::{self, command};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// What to compare with, and how often.
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
 //! What a command takes: time and memory of its process, several times over.
 
 use super::spread::Spread;
-use crate::steps;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use xray_workspace::steps;
 
 /// One command's figures.
 pub(super) struct Row {

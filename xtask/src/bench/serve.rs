@@ -6,8 +6,6 @@ use super::machine::Machine;
 use super::report::{Report, Table};
 use super::server::Server;
 use super::spread::Spread;
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command, output};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,6 +15,8 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xray_workspace::steps::{self, command, output};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Measure the server under load, and FastAPI with ONNX Runtime: results/benchmarks/serve.md
 ///

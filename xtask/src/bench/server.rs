@@ -1,6 +1,5 @@
 //! A server that is measured: started, watched, ended.
 
-use crate::steps::{self, command, output};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -9,6 +8,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use xray_workspace::steps::{self, command, output};
 
 /// A process and its children, which answer HTTP on a port of this machine.
 pub(super) struct Server {

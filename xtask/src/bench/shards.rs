@@ -1,12 +1,12 @@
 //! The records that are measured: a folder of links under `target`, with names that every competitor reads.
 
-use crate::programs::Programs;
-use crate::steps::{self, command};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use xray_workspace::Programs;
+use xray_workspace::steps::{self, command};
 
 /// A folder of shards, once and ten times.
 #[derive(Clone, Debug)]

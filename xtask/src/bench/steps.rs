@@ -6,12 +6,12 @@ use super::contest::{Contest, Outcome};
 use super::machine::Machine;
 use super::peers::{PeerArguments, Peers};
 use super::report::Report;
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps;
 use anyhow::Result;
 use clap::Args;
 use std::num::NonZero;
 use std::path::PathBuf;
+use xray_workspace::steps;
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Which contests, and how often.
 #[derive(Debug, Args)]

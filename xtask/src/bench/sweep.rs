@@ -2,14 +2,14 @@
 
 use super::machine::Machine;
 use super::process::{self, Row};
-use crate::programs::{ProgramArguments, Programs};
-use crate::steps::{self, command};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xray_workspace::steps::{self, command};
+use xray_workspace::{ProgramArguments, Programs};
 
 /// Measure plan, status, collect and report of 10,000 cells, and write results/benchmarks/sweep.md
 ///

@@ -1,6 +1,6 @@
 //! The pool that this machine already belongs to.
 
-use crate::steps;
+use xray_workspace::steps;
 
 /// Whether HTCondor is installed and its queue answers.
 pub(crate) fn answers() -> bool {

@@ -1,13 +1,13 @@
 //! The machine that the pool runs on: this one's kernel with processes, mounts and a network of its own.
 
 use super::{Unavailable, execute, root};
-use crate::steps;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
+use xray_workspace::steps;
 
 const CONFIGURATION: &str = include_str!("pool.conf");
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);

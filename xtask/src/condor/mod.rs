@@ -7,12 +7,12 @@ mod unavailable;
 
 pub(crate) use unavailable::Unavailable;
 
-use crate::steps;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use machine::Machine;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use xray_workspace::steps;
 
 /// A real HTCondor pool on this machine, for tests
 ///

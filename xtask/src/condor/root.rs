@@ -1,12 +1,12 @@
 //! The root file system of the pool: a small Debian with HTCondor and qemu, built once and then only read.
 
 use super::Unavailable;
-use crate::steps;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+use xray_workspace::steps;
 
 /// The Debian release; the one before has no HTCondor.
 const SUITE: &str = "trixie";

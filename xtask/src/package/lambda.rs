@@ -2,12 +2,12 @@
 
 use super::portable::{Profile, Program};
 use super::{Level, MODEL_FILES};
-use crate::steps;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::fs;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
+use xray_workspace::steps;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 /// Build xray-serve for AWS Lambda: a zip file with the static program and a model, and a template beside it

@@ -1,7 +1,6 @@
 //! A program as one static file that any x86-64 Linux machine of a level can run.
 
 use super::Level;
-use crate::steps::{self, cargo, duration};
 use anyhow::{Context, Result, ensure};
 use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
@@ -9,6 +8,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use xray_workspace::steps::{self, cargo, duration};
 
 /// How much a program is optimised, as profiles of the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use super::portable::{Profile, Program};
 use super::{Level, MODEL_FILES};
-use crate::steps;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
+use xray_workspace::steps;
 
 /// Build xray-serve as one static file, and a folder with it, a model and a Containerfile
 ///

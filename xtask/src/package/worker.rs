@@ -2,12 +2,12 @@
 
 use super::Level;
 use super::portable::{Profile, Program};
-use crate::steps;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSection as _};
 use std::fs;
 use std::path::{Path, PathBuf};
+use xray_workspace::steps;
 
 /// Build xray-train small and portable: one static file for the CPU
 ///

@@ -6,12 +6,12 @@ mod skipped;
 mod system;
 mod worker;
 
-use crate::steps::duration;
 use crate::{condor, page};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner};
 use std::time::Instant;
+use xray_workspace::steps::duration;
 
 /// Run every test, and list what was skipped and why
 ///

@@ -1,10 +1,10 @@
 //! A Python with TensorFlow for the tests that compare with it, and with Jupyter for the notebook, in `target/python`.
 
-use crate::steps::{self, command, succeeds};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use xray_workspace::steps::{self, command, succeeds};
 
 const REQUIREMENTS: &str = include_str!("python-requirements.txt");
 

@@ -1,12 +1,12 @@
 //! The test runner: cargo-nextest where it is installed, `cargo test` where there is only Rust.
 
 use super::skipped::{self, Filter, Skipped};
-use crate::steps::{self, cargo};
 use anyhow::{Context, Result};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use xray_workspace::steps::{self, cargo};
 
 /// What runs tests.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use super::TestArguments;
 use crate::condor;
 use crate::page;
-use crate::steps::{self, command, succeeds};
 use anyhow::Result;
 use std::fs;
 use std::process::Command;
+use xray_workspace::steps::{self, command, succeeds};
 
 /// Something a test needs from the system.
 struct Need {

@@ -1,9 +1,9 @@
 //! The packaged worker for the tests that run it on an old processor.
 
 use crate::package::{Level, Profile, worker};
-use crate::steps;
 use anyhow::Result;
 use std::path::PathBuf;
+use xray_workspace::steps;
 
 /// A folder, not that of real workers, with a baseline worker and one that an old processor cannot run; none where none
 /// can be built. The second is hardly optimised: tests look at how it ends, and building all of burn once more took ten

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Where the programs come from.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct ProgramArguments {
+pub struct ProgramArguments {
     /// Folder of programs that were built before, which are used as they are [default: build them]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
@@ -17,11 +17,11 @@ pub(crate) struct ProgramArguments {
 
 /// A folder with `xray-train`, `xray-data` and the others.
 #[derive(Clone, Debug)]
-pub(crate) struct Programs(PathBuf);
+pub struct Programs(PathBuf);
 
 impl ProgramArguments {
     /// Builds them unless a folder was named.
-    pub(crate) fn get(&self) -> Result<Programs> {
+    pub fn get(&self) -> Result<Programs> {
         match &self.binaries {
             Some(folder) => Ok(Programs(std::path::absolute(folder)?)),
             None => build(),
@@ -31,7 +31,7 @@ impl ProgramArguments {
 
 impl Programs {
     /// The path of one program.
-    pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
+    pub fn path(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(format!("{name}{EXE_SUFFIX}"));
         if !path.is_file() {
             bail!("there is no {}", path.display());
@@ -40,7 +40,7 @@ impl Programs {
     }
 
     /// The same as one would type it in the workspace.
-    pub(crate) fn shown(&self, name: &str) -> String {
+    pub fn shown(&self, name: &str) -> String {
         self.0.strip_prefix(steps::root()).unwrap_or(&self.0).join(name).display().to_string()
     }
 }

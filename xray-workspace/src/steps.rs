@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The folder of the workspace.
-pub(crate) fn root() -> PathBuf {
-    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&xtask).parent().expect("xtask is a folder of the workspace").to_owned()
+pub fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().expect("every package is a folder of the workspace").to_owned()
 }
 
 /// The folder that cargo builds into.
-pub(crate) fn target_folder() -> Result<PathBuf> {
+pub fn target_folder() -> Result<PathBuf> {
     let metadata = output(&mut cargo(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
     let folder = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
@@ -21,21 +21,21 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
 }
 
 /// A cargo command in the workspace.
-pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments);
     cargo
 }
 
 /// Any program, in the folder of the workspace, without a keyboard: nothing may wait for an answer.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).stdin(Stdio::null());
     command
 }
 
 /// Says what is run, runs it with its output on the terminal, and fails when it does.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     eprintln!("+ {}", line(command));
     let status = command.status().with_context(|| format!("cannot start {}", program(command)))?;
     if !status.success() {
@@ -45,12 +45,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Whether a program is there and does what it is asked, without a word on the terminal.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+pub fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// What a program prints to stdout. What it says on stderr is shown when it fails.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", program(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -60,7 +60,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// A command as one would type it.
-pub(crate) fn line(command: &Command) -> String {
+pub fn line(command: &Command) -> String {
     let words = command.get_args().map(|word| quoted(&word.to_string_lossy()));
     [program(command)].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
@@ -81,7 +81,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// `45 s`, `2 min 5 s`, `1 h 2 min`.
-pub(crate) fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     match seconds {
         0 => format!("{} ms", time.as_millis()),
