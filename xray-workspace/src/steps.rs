@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// The folder of the workspace.
@@ -42,6 +42,17 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("{} ended with {status}", program(command));
     }
     Ok(())
+}
+
+/// Runs a command on the terminal; its exit code, or 128 and the signal that ended it, as shells count.
+pub fn execute(command: &mut Command) -> Result<ExitCode> {
+    use std::os::unix::process::ExitStatusExt;
+    let status = command
+        .stdin(Stdio::inherit())
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
 /// Whether a program is there and does what it is asked, without a word on the terminal.
@@ -121,5 +132,15 @@ mod tests {
         assert!(!succeeds(&mut command("no-such-program")));
         assert!(!succeeds(&mut cargo(["no-such-command"])));
         assert!(output(&mut cargo(["--version"])).expect("cargo runs").starts_with("cargo "));
+    }
+
+    #[test]
+    fn the_exit_code_of_a_command_is_kept() {
+        let code = |script| execute(Command::new("sh").args(["-c", script])).expect("sh runs");
+        assert_eq!(code("exit 0"), ExitCode::SUCCESS);
+        assert_eq!(code("exit 7"), ExitCode::from(7));
+        assert_eq!(code("kill -9 $$"), ExitCode::from(137));
+        let absent = execute(&mut Command::new("no-such-program")).expect_err("must fail");
+        assert_eq!(absent.to_string(), "cannot start no-such-program");
     }
 }

@@ -35,8 +35,7 @@ enum Command {
     #[command(subcommand)]
     Package(package::Package),
     Lambda(lambda::EmulatorArguments),
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(bench::BenchArguments),
     #[command(subcommand)]
     Condor(condor::Condor),
 }
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
         Command::Sanitize => sanitize::run().map(|()| ExitCode::SUCCESS),
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
         Command::Lambda(arguments) => lambda::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Condor(condor) => condor::run(&condor),
     };
     done.unwrap_or_else(|error| {

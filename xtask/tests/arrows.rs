@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What each crate may depend on. A crate that is not named here does not belong to the workspace.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("xray-artifacts", &[]),
     ("xray-kernels", &[]),
     ("xray-metrics", &["xray-artifacts"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
     ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xray-workspace", &[]),
+    ("xray-bench", &["xray-workspace"]),
     ("xtask", &["xray-workspace"]),
 ];
 
@@ -89,6 +90,7 @@ fn a_wrong_arrow_is_seen() {
     check("xray-train", &["burn-core", "polars-io"], &["xray-train -> burn-core", "xray-train -> polars-io"]);
     check("xray-serve", &["xray-train"], &["xray-serve -> xray-train"]);
     check("xray-train", &["xray-eval"], &["xray-train -> xray-eval"]);
+    check("xray-serve", &["xray-bench"], &["xray-serve -> xray-bench"]);
     check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
     check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
 }

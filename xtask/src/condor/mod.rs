@@ -11,8 +11,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use machine::Machine;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
-use xray_workspace::steps;
+use std::process::{Command, ExitCode};
+use xray_workspace::steps::{self, execute};
 
 /// A real HTCondor pool on this machine, for tests
 ///
@@ -114,32 +114,5 @@ fn with_installed(condor: &Condor) -> Result<ExitCode> {
             let (program, rest) = arguments.command.split_first().expect("clap requires a command");
             execute(Command::new(program).args(rest).current_dir(folder))
         }
-    }
-}
-
-/// Runs a command on the terminal; its exit code, or 128 and the signal that ended it, as shells count.
-fn execute(command: &mut Command) -> Result<ExitCode> {
-    use anyhow::Context;
-    use std::os::unix::process::ExitStatusExt;
-    let status = command
-        .stdin(Stdio::inherit())
-        .status()
-        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_exit_code_of_a_command_is_kept() {
-        let code = |script| execute(Command::new("sh").args(["-c", script])).expect("sh runs");
-        assert_eq!(code("exit 0"), ExitCode::SUCCESS);
-        assert_eq!(code("exit 7"), ExitCode::from(7));
-        assert_eq!(code("kill -9 $$"), ExitCode::from(137));
-        let absent = execute(&mut Command::new("no-such-program")).expect_err("must fail");
-        assert_eq!(absent.to_string(), "cannot start no-such-program");
     }
 }

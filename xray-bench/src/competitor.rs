@@ -7,43 +7,43 @@ use std::ffi::OsString;
 use xray_workspace::steps::{self, command};
 
 /// Variables of a process.
-pub(super) type Environment = &'static [(&'static str, &'static str)];
+pub(crate) type Environment = &'static [(&'static str, &'static str)];
 
 /// Whose allocator gives big blocks back at once loses time to page faults, which says nothing about the work: these
 /// keep the blocks (glibc 2.35 or newer; elsewhere unknown and without effect).
-pub(super) const TUNED_MALLOC: (&str, &str) = (
+pub(crate) const TUNED_MALLOC: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1",
 );
 
 /// One command and where its figures stand in the JSON that it prints.
 #[derive(Clone, Debug)]
-pub(super) struct Competitor {
-    pub(super) name: String,
-    pub(super) command: Vec<OsString>,
-    pub(super) environment: Environment,
+pub(crate) struct Competitor {
+    pub(crate) name: String,
+    pub(crate) command: Vec<OsString>,
+    pub(crate) environment: Environment,
     /// JSON pointer to the rate, such as `/load/images_per_second`.
-    pub(super) rate: &'static str,
+    pub(crate) rate: &'static str,
     /// JSON pointers to its processes' peaks in MiB, where they are said.
-    pub(super) peaks: &'static [&'static str],
+    pub(crate) peaks: &'static [&'static str],
 }
 
 /// What one run of a competitor said.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// Higher is better.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// Highest resident memory of all its processes together, in MiB.
-    pub(super) peak_mib: Option<f64>,
+    pub(crate) peak_mib: Option<f64>,
     /// Arithmetic, and the most that this machine does of it, in GFLOP/s, where it is said.
-    pub(super) arithmetic: Option<(f64, f64)>,
+    pub(crate) arithmetic: Option<(f64, f64)>,
     /// Versions of what it is made of.
-    pub(super) versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
 }
 
 impl Competitor {
     /// Runs it once in a process of its own.
-    pub(super) fn run(&self) -> Result<Reading> {
+    pub(crate) fn run(&self) -> Result<Reading> {
         let (program, arguments) = self.command.split_first().context("an empty command")?;
         let mut command = command(program);
         command.args(arguments).env_remove(TUNED_MALLOC.0).envs(self.environment.iter().copied());

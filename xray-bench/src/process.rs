@@ -1,6 +1,6 @@
 //! What a command takes: time and memory of its process, several times over.
 
-use super::spread::Spread;
+use crate::spread::Spread;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use xray_workspace::steps;
 
 /// One command's figures.
-pub(super) struct Row {
-    pub(super) what: &'static str,
-    pub(super) seconds: Spread,
-    pub(super) peak_mib: f64,
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) seconds: Spread,
+    pub(crate) peak_mib: f64,
 }
 
 impl Row {
     /// Runs the commands that `make` gives, one a round.
-    pub(super) fn measure(
+    pub(crate) fn measure(
         what: &'static str,
         rounds: usize,
         mut make: impl FnMut() -> Result<Command>,
@@ -34,7 +34,7 @@ impl Row {
 }
 
 /// In markdown.
-pub(super) fn table(rows: &[Row]) -> String {
+pub(crate) fn table(rows: &[Row]) -> String {
     let row = |row: &Row| format!("| {} | {} | {:.0} |\n", row.what, row.seconds, row.peak_mib);
     let head = "| command | seconds, median (lowest–highest) | peak MiB |\n|---|---|---|\n";
     head.to_owned() + &rows.iter().map(row).collect::<String>()

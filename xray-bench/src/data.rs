@@ -1,12 +1,12 @@
 //! `cargo xtask bench data`: reading records, making batches, and the memory that takes, against tf.data and
 //! PyTorch's DataLoader over the same files.
 
-use super::competitor::{Competitor, TUNED_MALLOC};
-use super::contest::{Contest, Outcome};
-use super::machine::Machine;
-use super::peers::{LOADERS, PeerArguments, Peers};
-use super::report::{Report, Table};
-use super::shards::Shards;
+use crate::competitor::{Competitor, TUNED_MALLOC};
+use crate::contest::{Contest, Outcome};
+use crate::machine::Machine;
+use crate::peers::{LOADERS, PeerArguments, Peers};
+use crate::report::{Report, Table};
+use crate::shards::Shards;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ normalise, batches of 32 with 14 labels.";
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &DataArguments) -> Result<()> {
+pub(crate) fn run(arguments: &DataArguments) -> Result<()> {
     let peers = arguments.peers.get(&LOADERS)?;
     let programs = arguments.programs.get()?;
     let workers = arguments.workers.get();

@@ -1,6 +1,6 @@
 //! Other people's libraries at the same tasks, as scripts that print their figures as JSON.
 
-use super::competitor::{Competitor, Environment, TUNED_MALLOC};
+use crate::competitor::{Competitor, Environment, TUNED_MALLOC};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// With whom to compare.
 #[derive(Debug, Args)]
-pub(super) struct PeerArguments {
+pub(crate) struct PeerArguments {
     /// Folder with scripts that measure other libraries at the same tasks
     #[arg(long, value_name = "DIR", requires = "python")]
     peers: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub(super) struct PeerArguments {
 
 impl PeerArguments {
     /// None where none were given; an error where a script is missing.
-    pub(super) fn get(&self, scripts: &[&str]) -> Result<Option<Peers>> {
+    pub(crate) fn get(&self, scripts: &[&str]) -> Result<Option<Peers>> {
         let given = self.peers.as_ref().zip(self.python.as_ref());
         given.map(|(folder, python)| Peers::new(folder, python, scripts)).transpose()
     }
@@ -28,7 +28,7 @@ impl PeerArguments {
 
 /// Where the scripts are, and what runs them.
 #[derive(Clone, Debug)]
-pub(super) struct Peers {
+pub(crate) struct Peers {
     scripts: PathBuf,
     python: PathBuf,
 }
@@ -36,7 +36,7 @@ pub(super) struct Peers {
 const TF_DATA: &str = "loader_tfdata.py";
 const DATA_LOADER: &str = "loader_torch.py";
 /// Those that [`Peers::read`] and [`Peers::load`] need.
-pub(super) const LOADERS: [&str; 2] = [TF_DATA, DATA_LOADER];
+pub(crate) const LOADERS: [&str; 2] = [TF_DATA, DATA_LOADER];
 
 impl Peers {
     fn new(folder: &Path, python: &Path, scripts: &[&str]) -> Result<Peers> {
@@ -49,14 +49,14 @@ impl Peers {
     }
 
     /// A script with arguments.
-    pub(super) fn command(&self, script: &str, arguments: &[&str]) -> Vec<OsString> {
+    pub(crate) fn command(&self, script: &str, arguments: &[&str]) -> Vec<OsString> {
         let mut command = vec![self.python.clone().into_os_string(), self.scripts.join(script).into()];
         command.extend(arguments.iter().map(Into::into));
         command
     }
 
     /// A script that prints `img_per_s` with `--json`.
-    pub(super) fn competitor(
+    pub(crate) fn competitor(
         &self,
         name: String,
         script: &str,
@@ -68,7 +68,7 @@ impl Peers {
     }
 
     /// Reads all records on one thread.
-    pub(super) fn read(&self, shards: &Path, passes: &[&str]) -> Vec<Competitor> {
+    pub(crate) fn read(&self, shards: &Path, passes: &[&str]) -> Vec<Competitor> {
         let arguments = [passes, &["--raw", "--workers", "1"]].concat();
         vec![
             self.loader("tf.data, checksums compared", TF_DATA, shards, &arguments, "/gb_per_s"),
@@ -83,7 +83,7 @@ impl Peers {
     }
 
     /// Makes batches of 32 with an antialiased resize.
-    pub(super) fn load(&self, shards: &Path, size: u32, workers: usize, passes: &[&str]) -> Vec<Competitor> {
+    pub(crate) fn load(&self, shards: &Path, size: u32, workers: usize, passes: &[&str]) -> Vec<Competitor> {
         let (size, workers) = (size.to_string(), workers.to_string());
         let arguments = [passes, &["--size", &size, "--batch", "32", "--workers", &workers]].concat();
         let antialias = [&arguments[..], &["--resize", "antialias"]].concat();

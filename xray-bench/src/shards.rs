@@ -10,13 +10,13 @@ use xray_workspace::steps::{self, command};
 
 /// A folder of shards, once and ten times.
 #[derive(Clone, Debug)]
-pub(super) struct Shards {
+pub(crate) struct Shards {
     /// What they are, such as `768 px, synthetic`.
-    pub(super) description: String,
+    pub(crate) description: String,
     /// Every file of the folder.
-    pub(super) once: PathBuf,
+    pub(crate) once: PathBuf,
     /// The same files ten times under different names.
-    pub(super) ten_times: PathBuf,
+    pub(crate) ten_times: PathBuf,
 }
 
 /// Drawing phantoms takes half a second each at this size, so a few are made and linked ten times.
@@ -25,7 +25,7 @@ const SYNTHETIC_COPIES: usize = 10;
 
 impl Shards {
     /// Links to the files in `given`, or to synthetic ones of `size` px that are made once.
-    pub(super) fn prepare(given: Option<&Path>, size: u32, programs: &Programs) -> Result<Shards> {
+    pub(crate) fn prepare(given: Option<&Path>, size: u32, programs: &Programs) -> Result<Shards> {
         let work = steps::target_folder()?.join("bench");
         let (folder, copies) = match given {
             Some(folder) => (std::path::absolute(folder)?, 1),

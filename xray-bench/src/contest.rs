@@ -1,39 +1,39 @@
 //! Ours and another in turn, round after round.
 
-use super::competitor::{Competitor, Reading};
-use super::spread::Spread;
+use crate::competitor::{Competitor, Reading};
+use crate::spread::Spread;
 use anyhow::Result;
 
 /// A task, and who does it.
 #[derive(Clone, Debug)]
-pub(super) struct Contest {
+pub(crate) struct Contest {
     /// What is measured, such as `load 768 → 224 px`.
-    pub(super) task: String,
+    pub(crate) task: String,
     /// Of the rate, such as `images/s`.
-    pub(super) unit: &'static str,
-    pub(super) threads: usize,
-    pub(super) ours: Competitor,
+    pub(crate) unit: &'static str,
+    pub(crate) threads: usize,
+    pub(crate) ours: Competitor,
     /// None where only ours is measured.
-    pub(super) theirs: Option<Competitor>,
+    pub(crate) theirs: Option<Competitor>,
 }
 
 /// One round.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Round {
-    pub(super) ours: Reading,
-    pub(super) theirs: Option<Reading>,
+pub(crate) struct Round {
+    pub(crate) ours: Reading,
+    pub(crate) theirs: Option<Reading>,
 }
 
 /// All rounds of a contest.
 #[derive(Clone, Debug)]
-pub(super) struct Outcome {
-    pub(super) contest: Contest,
-    pub(super) rounds: Vec<Round>,
+pub(crate) struct Outcome {
+    pub(crate) contest: Contest,
+    pub(crate) rounds: Vec<Round>,
 }
 
 impl Contest {
     /// Ours, theirs, ours, theirs: a slow minute of the machine meets both.
-    pub(super) fn hold(self, rounds: usize) -> Result<Outcome> {
+    pub(crate) fn hold(self, rounds: usize) -> Result<Outcome> {
         let against =
             self.theirs.as_ref().map_or(String::new(), |theirs| format!(" against {}", theirs.name));
         eprintln!("{}{against}, rounds: {rounds}", self.task);
@@ -53,34 +53,34 @@ impl Contest {
 }
 
 impl Outcome {
-    pub(super) fn ours(&self) -> Option<Spread> {
+    pub(crate) fn ours(&self) -> Option<Spread> {
         Spread::of(self.rounds.iter().map(|round| round.ours.rate))
     }
 
-    pub(super) fn theirs(&self) -> Option<Spread> {
+    pub(crate) fn theirs(&self) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(|round| Some(round.theirs.as_ref()?.rate)))
     }
 
     /// Ours by theirs: above 1 where ours is faster.
-    pub(super) fn ratio(&self) -> Option<Spread> {
+    pub(crate) fn ratio(&self) -> Option<Spread> {
         let pairs = self.rounds.iter().filter_map(|r| Some((r.ours.rate, r.theirs.as_ref()?.rate)));
         Spread::of_ratios(pairs)
     }
 
     /// Of the median round: GFLOP/s, and the most that the machine does.
-    pub(super) fn our_arithmetic(&self) -> Option<(f64, f64)> {
+    pub(crate) fn our_arithmetic(&self) -> Option<(f64, f64)> {
         let all = self.rounds.iter().filter_map(|round| round.ours.arithmetic);
         let (speeds, peaks): (Vec<_>, Vec<_>) = all.unzip();
         Some((Spread::of(speeds)?.median, Spread::of(peaks)?.median))
     }
 
     /// The highest of all rounds, in MiB.
-    pub(super) fn our_peak(&self) -> Option<f64> {
+    pub(crate) fn our_peak(&self) -> Option<f64> {
         highest(self.rounds.iter().map(|round| round.ours.peak_mib))
     }
 
     /// As [`our_peak`](Self::our_peak).
-    pub(super) fn their_peak(&self) -> Option<f64> {
+    pub(crate) fn their_peak(&self) -> Option<f64> {
         highest(self.rounds.iter().map(|round| round.theirs.as_ref()?.peak_mib))
     }
 }

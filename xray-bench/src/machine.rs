@@ -7,20 +7,20 @@ use xray_workspace::steps::{command, output};
 
 /// What a figure's reader must know.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Machine {
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) memory_gib: Option<u64>,
-    pub(super) system: String,
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: Option<u64>,
+    pub(crate) system: String,
     /// YYYY-MM-DD, UTC.
-    pub(super) date: String,
+    pub(crate) date: String,
     /// Commit, with `-dirty` where the tree has changes.
-    pub(super) commit: String,
+    pub(crate) commit: String,
 }
 
 impl Machine {
     /// This one, now.
-    pub(super) fn here() -> Machine {
+    pub(crate) fn here() -> Machine {
         let unknown = || "unknown".to_owned();
         let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
         Machine {
@@ -34,13 +34,13 @@ impl Machine {
     }
 
     /// For `data.json`.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Machine { cpu, cores, memory_gib, system, date, commit } = self;
         json!({ "cpu": cpu, "cores": cores, "memory_gib": memory_gib, "system": system, "date": date, "commit": commit })
     }
 
     /// `AMD EPYC 9B14, 2 cores, 23 GiB, Linux 6.1.0`
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let memory = self.memory_gib.map_or(String::new(), |gib| format!(", {gib} GiB"));
         let cores = if self.cores == 1 { "1 core".to_owned() } else { format!("{} cores", self.cores) };
         format!("{}, {cores}{memory}, {}", self.cpu, self.system)

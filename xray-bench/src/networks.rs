@@ -1,9 +1,9 @@
 //! `cargo xtask bench networks`: every network that torchvision has too, against PyTorch, and what each of them is.
 
-use super::competitor::{Competitor, TUNED_MALLOC};
-use super::contest::Contest;
-use super::machine::Machine;
-use super::report::{Report, Table};
+use crate::competitor::{Competitor, TUNED_MALLOC};
+use crate::contest::Contest;
+use crate::machine::Machine;
+use crate::report::{Report, Table};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -55,12 +55,12 @@ const NETWORKS: [(&str, &str); 5] = [
     ("efficientnet-b0", "16"),
 ];
 
-pub(super) const SCRIPT: &str = include_str!("networks.py");
+pub(crate) const SCRIPT: &str = include_str!("networks.py");
 const GOLDEN: &str = "xray-model/tests/golden/make_networks.py";
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &NetworkArguments) -> Result<()> {
+pub(crate) fn run(arguments: &NetworkArguments) -> Result<()> {
     let bench = NetworkBench { arguments, programs: arguments.programs.get()?, work: work_folder()? };
     fs::write(bench.work.join("networks.py"), SCRIPT)?;
     let machine = Machine::here();

@@ -1,9 +1,9 @@
 //! The figures as a table to read and as JSON to compare later.
 
-use super::competitor::Reading;
-use super::contest::{Outcome, Round};
-use super::machine::Machine;
-use super::spread::Spread;
+use crate::competitor::Reading;
+use crate::contest::{Outcome, Round};
+use crate::machine::Machine;
+use crate::spread::Spread;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,27 +12,27 @@ use std::path::Path;
 
 /// Everything that was measured.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
-    pub(super) title: &'static str,
+pub(crate) struct Report {
+    pub(crate) title: &'static str,
     /// What was typed.
-    pub(super) command: &'static str,
-    pub(super) machine: Machine,
+    pub(crate) command: &'static str,
+    pub(crate) machine: Machine,
     /// On what it was measured: sentences without their full stops.
-    pub(super) notes: Vec<String>,
-    pub(super) outcomes: Vec<Outcome>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) outcomes: Vec<Outcome>,
     /// What the columns mean.
-    pub(super) method: &'static str,
+    pub(crate) method: &'static str,
     /// Figures that are no contest.
-    pub(super) table: Option<Table>,
+    pub(crate) table: Option<Table>,
 }
 
 /// Rows to read, and the same as JSON.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Of the JSON.
-    pub(super) name: &'static str,
-    pub(super) head: Vec<&'static str>,
-    pub(super) rows: Vec<(Vec<String>, Value)>,
+    pub(crate) name: &'static str,
+    pub(crate) head: Vec<&'static str>,
+    pub(crate) rows: Vec<(Vec<String>, Value)>,
 }
 
 impl Table {
@@ -44,7 +44,7 @@ impl Table {
 
 impl Report {
     /// Writes `NAME.md` and `NAME.json` into a folder.
-    pub(super) fn write(&self, folder: &Path, name: &str) -> Result<()> {
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let json = format!("{:#}\n", self.json());
         for (extension, text) in [("md", self.markdown()), ("json", json)] {
@@ -56,7 +56,7 @@ impl Report {
     }
 
     /// Tables, and how they came about.
-    pub(super) fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let Machine { date, commit, .. } = &self.machine;
         let mut lines = vec![
             format!("# {}", self.title),
@@ -155,8 +155,8 @@ fn round_json(round: &Round) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::competitor::Competitor;
-    use crate::bench::contest::Contest;
+    use crate::competitor::Competitor;
+    use crate::contest::Contest;
 
     fn reading(rate: f64, peak_mib: Option<f64>, library: (&str, &str)) -> Reading {
         let versions = [(library.0.to_owned(), library.1.to_owned())].into();

@@ -1,7 +1,7 @@
 //! `cargo xtask bench sweep`: planning, surveying and collecting a sweep far larger than anyone's pool.
 
-use super::machine::Machine;
-use super::process::{self, Row};
+use crate::machine::Machine;
+use crate::process::{self, Row};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
@@ -39,7 +39,7 @@ pub(crate) struct SweepArguments {
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &SweepArguments) -> Result<()> {
+pub(crate) fn run(arguments: &SweepArguments) -> Result<()> {
     let programs = arguments.programs.get()?;
     let work = match &arguments.work {
         Some(folder) => folder.clone(),

@@ -1,11 +1,11 @@
 //! `cargo xtask bench serve`: the server under load, and the same model behind FastAPI and ONNX Runtime in turn.
 
-use super::competitor::{Competitor, Reading};
-use super::contest::{Contest, Outcome, Round};
-use super::machine::Machine;
-use super::report::{Report, Table};
-use super::server::Server;
-use super::spread::Spread;
+use crate::competitor::{Competitor, Reading};
+use crate::contest::{Contest, Outcome, Round};
+use crate::machine::Machine;
+use crate::report::{Report, Table};
+use crate::server::Server;
+use crate::spread::Spread;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ const PEER: &str = "FastAPI, ONNX Runtime";
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &ServeArguments) -> Result<()> {
+pub(crate) fn run(arguments: &ServeArguments) -> Result<()> {
     let work = steps::target_folder()?.join("bench-serve");
     fs::create_dir_all(&work)?;
     ensure!(!arguments.apart || processors() > 1, "one processor has no halves");

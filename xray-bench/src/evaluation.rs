@@ -1,8 +1,8 @@
 //! `cargo xtask bench report`: bootstrap intervals of a large test set, and the report of a large sweep.
 
-use super::machine::Machine;
-use super::process::{self, Row};
-use super::spread::Spread;
+use crate::machine::Machine;
+use crate::process::{self, Row};
+use crate::spread::Spread;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
@@ -50,7 +50,7 @@ const LOOP: &str = include_str!("bootstrap.py");
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &EvaluationArguments) -> Result<()> {
+pub(crate) fn run(arguments: &EvaluationArguments) -> Result<()> {
     let programs = arguments.programs.get()?;
     let work = steps::target_folder()?.join("bench-report");
     let _ = fs::remove_dir_all(&work);

@@ -5,15 +5,15 @@ use std::fmt;
 
 /// Median, lowest and highest.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) lowest: f64,
-    pub(super) highest: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
 }
 
 impl Spread {
     /// None of nothing.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -25,17 +25,17 @@ impl Spread {
     }
 
     /// Of a figure by the other one, round by round, so that a machine whose speed drifts does not move it.
-    pub(super) fn of_ratios(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Spread> {
+    pub(crate) fn of_ratios(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Spread> {
         Spread::of(pairs.into_iter().map(|(ours, theirs)| ours / theirs))
     }
 
     /// For `data.json`.
-    pub(super) fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         json!({ "median": self.median, "lowest": self.lowest, "highest": self.highest })
     }
 
     /// `2.1× (1.9–2.4)`, or that nothing is shown when the range reaches across 1.
-    pub(super) fn as_ratio(self) -> String {
+    pub(crate) fn as_ratio(self) -> String {
         let Spread { median, lowest, highest } = self;
         let ratio = format!("{median:.2}× ({lowest:.2}–{highest:.2})");
         if lowest <= 1.0 && 1.0 <= highest { format!("no difference shown, {ratio}") } else { ratio }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use xray_workspace::steps::{self, command, output};
 
 /// A process and its children, which answer HTTP on a port of this machine.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
     ready: Duration,
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Server {
     /// Starts a command that gets a free port by `on`, and waits for `/health`.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut serve: Command,
         on: impl FnOnce(&mut Command, u16) -> &mut Command,
     ) -> Result<Server> {
@@ -42,27 +42,27 @@ impl Server {
         Ok(server)
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Descriptors of the process, without its children's.
-    pub(super) fn open_files(&self) -> Result<usize> {
+    pub(crate) fn open_files(&self) -> Result<usize> {
         let folder = format!("/proc/{}/fd", self.child.id());
         Ok(fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?.count())
     }
 
     /// From start to the first answer.
-    pub(super) fn ready_ms(&self) -> f64 {
+    pub(crate) fn ready_ms(&self) -> f64 {
         self.ready.as_secs_f64() * 1e3
     }
 
     /// What `/health` says of them, if anything.
-    pub(super) fn versions(&self) -> Result<BTreeMap<String, String>> {
+    pub(crate) fn versions(&self) -> Result<BTreeMap<String, String>> {
         let said = output(command("curl").args(["-sS", &self.url("/health")]))?;
         let said: Value = serde_json::from_str(&said).unwrap_or_default();
         let versions = said["versions"].as_object().into_iter().flatten();
@@ -72,12 +72,12 @@ impl Server {
     }
 
     /// Resident memory of all its processes.
-    pub(super) fn memory_mib(&self) -> Result<f64> {
+    pub(crate) fn memory_mib(&self) -> Result<f64> {
         self.sum("VmRSS:")
     }
 
     /// The same at most, so far.
-    pub(super) fn peak_mib(&self) -> Result<f64> {
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
         self.sum("VmHWM:")
     }
 

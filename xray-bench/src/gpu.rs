@@ -1,9 +1,9 @@
 //! `cargo xtask bench gpu`: every network on a GPU through wgpu, against PyTorch on the same GPU.
 
-use super::competitor::Competitor;
-use super::contest::Contest;
-use super::machine::Machine;
-use super::report::Report;
+use crate::competitor::Competitor;
+use crate::contest::Contest;
+use crate::machine::Machine;
+use crate::report::Report;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
@@ -53,11 +53,11 @@ const CASES: [(&str, &str, &str); 3] =
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &GpuArguments) -> Result<()> {
+pub(crate) fn run(arguments: &GpuArguments) -> Result<()> {
     let work = steps::target_folder().unwrap_or_else(|_| std::env::temp_dir()).join("bench-gpu");
     fs::create_dir_all(&work)?;
     let script = work.join("networks.py");
-    fs::write(&script, super::networks::SCRIPT)?;
+    fs::write(&script, crate::networks::SCRIPT)?;
     let bench = GpuBench { arguments, programs: arguments.programs.get()?, script };
     let machine = Machine::here();
     let notes = vec![format!("GPU: {}", bench.device()?)];

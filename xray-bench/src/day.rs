@@ -1,8 +1,8 @@
 //! `cargo xtask bench day`: a day's traffic in some minutes, and whether the server grows by it.
 
-use super::machine::Machine;
-use super::server::Server;
-use super::spread::Spread;
+use crate::machine::Machine;
+use crate::server::Server;
+use crate::spread::Spread;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ fn share(part_of_day: f64) -> f64 {
 
 /// Measures, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
-pub(super) fn run(arguments: &DayArguments) -> Result<()> {
+pub(crate) fn run(arguments: &DayArguments) -> Result<()> {
     let mut serve = command(arguments.programs.get()?.path("xray-serve")?);
     serve.arg("--model").arg(steps::root().join(&arguments.model)).arg("--bind");
     let server = Server::start(serve, |serve, port| serve.arg(format!("127.0.0.1:{port}")))?;

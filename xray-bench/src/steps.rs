@@ -1,11 +1,11 @@
 //! `cargo xtask bench train` and `infer`: steps of a network on a batch in memory, against PyTorch, Keras, ONNX
 //! Runtime and burn's own operations.
 
-use super::competitor::{Competitor, Environment, TUNED_MALLOC};
-use super::contest::{Contest, Outcome};
-use super::machine::Machine;
-use super::peers::{PeerArguments, Peers};
-use super::report::Report;
+use crate::competitor::{Competitor, Environment, TUNED_MALLOC};
+use crate::contest::{Contest, Outcome};
+use crate::machine::Machine;
+use crate::peers::{PeerArguments, Peers};
+use crate::report::Report;
 use anyhow::Result;
 use clap::Args;
 use std::num::NonZero;
@@ -44,14 +44,14 @@ const KERAS: &str = "keras_train.py";
 const ONNX: &str = "ort_infer.py";
 
 /// Measures training, prints, writes.
-pub(super) fn train(arguments: &StepArguments) -> Result<()> {
+pub(crate) fn train(arguments: &StepArguments) -> Result<()> {
     let bench = StepBench::new(arguments, &[TORCH, KERAS])?;
     let outcomes = bench.hold(Case::ALL.iter().flat_map(|case| bench.training(case)).collect())?;
     bench.report(outcomes, "Training steps", "cargo xtask bench train", TRAIN_METHOD, "train")
 }
 
 /// Measures inference, prints, writes.
-pub(super) fn infer(arguments: &StepArguments) -> Result<()> {
+pub(crate) fn infer(arguments: &StepArguments) -> Result<()> {
     let bench = StepBench::new(arguments, &[ONNX])?;
     let mut contests = Vec::new();
     for case in &Case::ALL {

@@ -1,0 +1,76 @@
+//! `xray-bench`: measures this project, and other people's programs at the same tasks in turn.
+//! `cargo xtask bench` builds it and runs it.
+#![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
+
+mod competitor;
+mod contest;
+mod data;
+mod day;
+mod evaluation;
+mod gpu;
+mod machine;
+mod networks;
+mod peers;
+mod process;
+mod report;
+mod serve;
+mod server;
+mod shards;
+mod spread;
+mod steps;
+mod sweep;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Measure, and compare with others on the same machine and data
+#[derive(Debug, Parser)]
+#[command(name = "xray-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    Data(data::DataArguments),
+    Sweep(sweep::SweepArguments),
+    Report(evaluation::EvaluationArguments),
+    /// Measure training steps against PyTorch, Keras and burn's own operations: results/benchmarks/train.md
+    ///
+    /// Every figure comes from a process of its own, ours and theirs in turn: leave the machine alone meanwhile.
+    /// Without --peers ours stands beside burn's own operations only.
+    Train(steps::StepArguments),
+    /// Measure inference against ONNX Runtime: results/benchmarks/infer.md
+    ///
+    /// As `train`.
+    Infer(steps::StepArguments),
+    /// Measure every network against PyTorch, and tell what each is: results/benchmarks/networks.md
+    ///
+    /// As `train`.
+    Networks(networks::NetworkArguments),
+    Gpu(gpu::GpuArguments),
+    Serve(serve::ServeArguments),
+    Day(day::DayArguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().bench {
+        Bench::Data(arguments) => data::run(&arguments),
+        Bench::Sweep(arguments) => sweep::run(&arguments),
+        Bench::Report(arguments) => evaluation::run(&arguments),
+        Bench::Train(arguments) => steps::train(&arguments),
+        Bench::Infer(arguments) => steps::infer(&arguments),
+        Bench::Networks(arguments) => networks::run(&arguments),
+        Bench::Gpu(arguments) => gpu::run(&arguments),
+        Bench::Serve(arguments) => serve::run(&arguments),
+        Bench::Day(arguments) => day::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
