@@ -1,5 +1,5 @@
-//! `xray-bench`: measures this project, and other people's programs at the same tasks in turn.
-//! `cargo xtask bench` builds it and runs it.
+//! `xray-bench`: measures this project, and other people's programs at the same tasks in turn. `cargo xtask bench` builds
+//! it and runs it.
 #![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
 
 mod competitor;
@@ -8,6 +8,7 @@ mod data;
 mod day;
 mod evaluation;
 mod gpu;
+mod load;
 mod machine;
 mod networks;
 mod peers;
@@ -22,6 +23,11 @@ mod sweep;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use xray_artifacts::Failure;
+
+/// That of xray-serve: whoever makes a load takes little of the processors that it shares with the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure, and compare with others on the same machine and data
 #[derive(Debug, Parser)]
@@ -52,6 +58,7 @@ enum Bench {
     Gpu(gpu::GpuArguments),
     Serve(serve::ServeArguments),
     Day(day::DayArguments),
+    Load(load::LoadArguments),
 }
 
 fn main() -> ExitCode {
@@ -65,10 +72,15 @@ fn main() -> ExitCode {
         Bench::Gpu(arguments) => gpu::run(&arguments),
         Bench::Serve(arguments) => serve::run(&arguments),
         Bench::Day(arguments) => day::run(&arguments),
+        Bench::Load(arguments) => load::run(&arguments),
     };
-    match done {
+    match done.map_err(|error| error.downcast::<Failure>()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(Ok(failure)) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit.code())
+        }
+        Err(Err(error)) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::num::NonZero;
@@ -20,7 +21,7 @@ use xray_workspace::{ProgramArguments, Programs};
 
 /// Measure the server under load, and FastAPI with ONNX Runtime: results/benchmarks/serve.md
 ///
-/// The load comes from `xray-serve bench` on the same machine. Without --python ours stands alone.
+/// The load comes from `xray-bench load` on the same machine. Without --python ours stands alone.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
@@ -71,7 +72,7 @@ pub(crate) struct ServeArguments {
 const METHOD: &str = "\
 Rates are answers with findings in a second. Median of the rounds (lowest–highest); a round is ours and theirs, one after
 the other, each started anew and under every load in turn; a ratio is taken within its round. The load comes from
-`xray-serve bench` on the same machine, whose share of it is part of every figure. In a closed loop each client waits for
+`xray-bench load` on the same machine, whose share of it is part of every figure. In a closed loop each client waits for
 its answer; in an open loop requests are due at a steady rate and latencies count from then. Latencies are those of
 answers with findings, milliseconds, medians of the rounds; beside them every other answer's part (ours turns away by
 503, theirs waits) and the processors that making the load kept busy, which a server on the same ones does not have.";
@@ -85,7 +86,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<()> {
     let work = steps::target_folder()?.join("bench-serve");
     fs::create_dir_all(&work)?;
     ensure!(!arguments.apart || processors() > 1, "one processor has no halves");
-    let bench = ServeBench { arguments, programs: arguments.programs.get()?, work };
+    // Asked before the programs are built: that replaces this file, and Linux then calls its path deleted.
+    let this = env::current_exe()?;
+    let bench = ServeBench { arguments, programs: arguments.programs.get()?, this, work };
     let machine = Machine::here();
     if let Some(python) = &arguments.python {
         bench.export()?;
@@ -120,12 +123,12 @@ struct Side {
     idle: [f64; 2],
     /// At most so far, after each load.
     peaks: Vec<f64>,
-    loads: Vec<Measured>,
+    loads: Vec<LoadRow>,
     versions: BTreeMap<String, String>,
 }
 
 /// A row of `bench.csv`.
-struct Measured {
+struct LoadRow {
     name: String,
     per_second: f64,
     /// p50, p99, in milliseconds.
@@ -159,6 +162,8 @@ type Pick<'a> = &'a dyn Fn(&Sides) -> Option<&Side>;
 struct ServeBench<'a> {
     arguments: &'a ServeArguments,
     programs: Programs,
+    /// The path of this program, which makes the load too, in a process of its own.
+    this: PathBuf,
     work: PathBuf,
 }
 
@@ -287,7 +292,7 @@ impl ServeBench<'_> {
                 self.load(&server, &["--clients".to_owned(), "0".to_owned(), "--rates".to_owned(), rate])?;
             let name = format!("{part} times that rate");
             eprintln!("  {name}: {:.0}/s, p99 {:.1} ms", measured.per_second, measured.latencies[1]);
-            loads.push(Measured { name, ..measured });
+            loads.push(LoadRow { name, ..measured });
             peaks.push(server.peak_mib()?);
         }
         let idle = [before, server.memory_mib()?];
@@ -295,12 +300,12 @@ impl ServeBench<'_> {
     }
 
     /// One load.
-    fn load(&self, server: &Server, how: &[String]) -> Result<Measured> {
+    fn load(&self, server: &Server, how: &[String]) -> Result<LoadRow> {
         let out = self.work.join("load");
-        let mut bench = self.on(Half::Load, self.programs.path("xray-serve")?);
-        bench.arg("bench").arg(server.url("/v1/predict")).arg("--image").arg(self.image());
-        bench.args(["--seconds", &self.arguments.seconds.to_string(), "--out"]).arg(&out).args(how);
-        output(&mut bench)?;
+        let mut load = self.on(Half::Load, &self.this);
+        load.arg("load").arg(server.url("/v1/predict")).arg("--image").arg(self.image());
+        load.args(["--seconds", &self.arguments.seconds.to_string(), "--out"]).arg(&out).args(how);
+        output(&mut load)?;
         let csv = fs::read_to_string(out.join("bench.csv"))?;
         let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
         let (names, row) = lines.next().zip(lines.next()).context("bench.csv holds no row")?;
@@ -312,7 +317,7 @@ impl ServeBench<'_> {
         let (ok, broken) = (number("ok")?, number("broken")?);
         let other = number("busy")? + number("refused")? + broken;
         let silent = how.iter().any(|word| word == "--silent");
-        Ok(Measured {
+        Ok(LoadRow {
             name: match (text("load")?, silent) {
                 ("1", _) => "1 client".to_owned(),
                 (clients, false) => format!("{clients} clients"),
@@ -397,7 +402,7 @@ fn latencies(rounds: &[Sides]) -> Table {
         let sides: [(&str, Pick<'_>); 2] =
             [("ours", &|sides| Some(&sides.ours)), ("theirs", &|sides| sides.theirs.as_ref())];
         for (who, pick) in sides {
-            let median = |of: &dyn Fn(&Measured) -> f64| {
+            let median = |of: &dyn Fn(&LoadRow) -> f64| {
                 let all = rounds.iter().filter_map(pick).map(|side| of(&side.loads[load]));
                 Spread::of(all).map(|spread| spread.median)
             };

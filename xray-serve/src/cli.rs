@@ -1,6 +1,5 @@
 //! The command line.
 
-use crate::bench::{BenchOptions, bench};
 use crate::check;
 use crate::limits::Limits;
 use crate::log::event;
@@ -21,7 +20,6 @@ Examples:
   xray-serve --model RUN/model
   xray-serve --model RUN/export/safetensors-int8 --bind 0.0.0.0:8080 --api-key-file key.txt --rate 5
   xray-serve check RUN/model chest.jpg
-  xray-serve bench http://127.0.0.1:8080 --image chest.jpg --clients 1,10,100 --out load
   curl --data-binary @chest.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/predict
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or version";
@@ -56,35 +54,6 @@ enum Command {
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
-    },
-    /// Measure a server: answers in a second and latencies, by clients and by requests per second
-    ///
-    /// With --clients each sends its next request when it has its answer (closed loop). With --rates requests are due at
-    /// a steady rate, and a latency counts from when its request was due (open loop, no coordinated omission).
-    Bench {
-        /// Such as http://127.0.0.1:8080
-        url: String,
-        /// The JPEG file that is sent
-        #[arg(long, value_name = "FILE")]
-        image: PathBuf,
-        /// Numbers of clients, one measurement each
-        #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,10,100")]
-        clients: Vec<usize>,
-        /// Requests per second, one measurement each
-        #[arg(long, value_name = "N,...", value_delimiter = ',')]
-        rates: Vec<f64>,
-        /// Connections that are open meanwhile and say nothing
-        #[arg(long, value_name = "N", default_value = "0")]
-        silent: usize,
-        /// Seconds of each measurement, after one to warm up
-        #[arg(long, value_name = "S", default_value = "10")]
-        seconds: u64,
-        /// A file with the server's key
-        #[arg(long, value_name = "FILE")]
-        api_key_file: Option<PathBuf>,
-        /// Folder for bench.csv, throughput.svg and latency.svg
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
     },
 }
 
@@ -136,18 +105,6 @@ impl Arguments {
                     OutputFormat::Json => {
                         serde_json::to_string_pretty(&verdict).expect("plain values") + "\n"
                     }
-                })
-            }
-            Some(Command::Bench { url, image, clients, rates, silent, seconds, api_key_file, out }) => {
-                bench(&BenchOptions {
-                    url: url.clone(),
-                    image: image.clone(),
-                    clients: clients.iter().copied().filter(|clients| *clients > 0).collect(),
-                    rates: rates.iter().copied().filter(|rate| *rate > 0.0).collect(),
-                    silent: *silent,
-                    time: Duration::from_secs((*seconds).max(1)),
-                    key: api_key_file.as_deref().map(key).transpose()?,
-                    out: out.clone(),
                 })
             }
             None => self.serve.run().map(|()| String::new()),

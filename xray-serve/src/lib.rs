@@ -4,7 +4,6 @@
 //! theirs. Whatever costs time on a processor (decoding, the network) happens on [`workers`], one per core, behind a
 //! queue that turns requests away as soon as they could not be answered in time.
 
-pub mod bench;
 pub mod check;
 pub mod cli;
 mod door;

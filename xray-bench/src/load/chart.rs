@@ -1,6 +1,6 @@
 //! Two charts: answers in a second, and latencies, against the load.
 
-use super::{Load, Measured};
+use super::measurement::{Load, Measurement};
 use std::fmt::Write;
 
 const WIDTH: f64 = 640.0;
@@ -14,16 +14,16 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-pub(super) fn throughput(measured: &[Measured]) -> String {
-    let lines = by_loop(measured).map(|(name, ones)| Line {
+pub(super) fn throughput(measurements: &[Measurement]) -> String {
+    let lines = by_loop(measurements).map(|(name, ones)| Line {
         name,
         points: ones.iter().map(|one| (load(one), one.per_second())).collect(),
     });
     draw("Answers with findings in a second", "answers per second", &lines.collect::<Vec<_>>())
 }
 
-pub(super) fn latency(measured: &[Measured]) -> String {
-    let lines = by_loop(measured).flat_map(|(name, ones)| {
+pub(super) fn latency(measurements: &[Measurement]) -> String {
+    let lines = by_loop(measurements).flat_map(|(name, ones)| {
         [(0.5, "median"), (0.99, "99 %")].map(|(quantile, word)| Line {
             name: format!("{name}, {word}"),
             points: ones.iter().map(|one| (load(one), one.milliseconds(quantile))).collect(),
@@ -32,15 +32,15 @@ pub(super) fn latency(measured: &[Measured]) -> String {
     draw("Latency of answers with findings", "milliseconds", &lines.collect::<Vec<_>>())
 }
 
-fn by_loop(measured: &[Measured]) -> impl Iterator<Item = (String, Vec<&Measured>)> {
-    let is_open = |one: &Measured| matches!(one.load, Load::Open { .. });
+fn by_loop(measurements: &[Measurement]) -> impl Iterator<Item = (String, Vec<&Measurement>)> {
+    let is_open = |one: &Measurement| matches!(one.load, Load::Open { .. });
     [(false, "closed loop"), (true, "open loop")].into_iter().filter_map(move |(open, name)| {
-        let ones: Vec<_> = measured.iter().filter(|one| is_open(one) == open).collect();
+        let ones: Vec<_> = measurements.iter().filter(|one| is_open(one) == open).collect();
         (!ones.is_empty()).then(|| (name.to_owned(), ones))
     })
 }
 
-fn load(one: &Measured) -> f64 {
+fn load(one: &Measurement) -> f64 {
     match one.load {
         Load::Closed { clients } => clients as f64,
         Load::Open { rate } => rate,

@@ -11,7 +11,7 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 
 /// How requests come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Load {
+pub(super) enum Load {
     /// From so many clients, each of which waits for its answer.
     Closed {
         /// How many.
@@ -26,21 +26,21 @@ pub enum Load {
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub(super) struct Measurement {
     /// Of this load.
-    pub load: Load,
+    pub(super) load: Load,
     /// In so many seconds.
-    pub seconds: f64,
+    pub(super) seconds: f64,
     /// Answers with findings.
-    pub ok: u64,
+    pub(super) ok: u64,
     /// 503.
-    pub busy: u64,
+    pub(super) busy: u64,
     /// Other statuses.
-    pub refused: u64,
+    pub(super) refused: u64,
     /// Connections that broke or were not made.
-    pub broken: u64,
+    pub(super) broken: u64,
     /// Processors that making the load kept busy, on average; none where the system does not say.
-    pub processors: Option<f64>,
+    pub(super) processors: Option<f64>,
     /// Microseconds of the answers with findings.
     latencies: Histogram<u64>,
 }
@@ -54,9 +54,9 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 120_000_000, 3).expect("bounds that are in order")
 }
 
-impl Measured {
+impl Measurement {
     fn new(load: Load) -> Self {
-        Measured {
+        Measurement {
             load,
             seconds: 0.0,
             ok: 0,
@@ -81,7 +81,7 @@ impl Measured {
         }
     }
 
-    fn add(&mut self, other: &Measured) {
+    fn add(&mut self, other: &Measurement) {
         self.ok += other.ok;
         self.busy += other.busy;
         self.refused += other.refused;
@@ -90,19 +90,19 @@ impl Measured {
     }
 
     /// Answers with findings in a second.
-    pub fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         self.ok as f64 / self.seconds.max(1e-9)
     }
 
     /// The latency that so many of the answers with findings stayed within; 0 without any.
-    pub fn milliseconds(&self, quantile: f64) -> f64 {
+    pub(super) fn milliseconds(&self, quantile: f64) -> f64 {
         self.latencies.value_at_quantile(quantile) as f64 / 1e3
     }
 }
 
 impl Load {
     /// Loads the server for that long, after a second that does not count.
-    pub(super) async fn measure(self, target: &Target, time: Duration) -> Measured {
+    pub(super) async fn measure(self, target: &Target, time: Duration) -> Measurement {
         let (begin, before) = (Instant::now() + WARM_UP, processor_seconds());
         let end = begin + time;
         let mut tasks = JoinSet::new();
@@ -121,7 +121,7 @@ impl Load {
                 }
             }
         }
-        let mut measured = Measured { seconds: time.as_secs_f64(), ..Measured::new(self) };
+        let mut measured = Measurement { seconds: time.as_secs_f64(), ..Measurement::new(self) };
         while let Some(part) = tasks.join_next().await {
             measured.add(&part.expect("a client does not panic"));
         }
@@ -141,8 +141,8 @@ fn processor_seconds() -> Option<f64> {
 }
 
 /// One after the other; what is answered in the measured time counts.
-async fn closed(target: Target, load: Load, begin: Instant, end: Instant) -> Measured {
-    let (mut client, mut measured) = (Client::default(), Measured::new(load));
+async fn closed(target: Target, load: Load, begin: Instant, end: Instant) -> Measurement {
+    let (mut client, mut measured) = (Client::default(), Measurement::new(load));
     loop {
         let sent = Instant::now();
         if sent >= end {
@@ -167,8 +167,8 @@ async fn open(
     next: Arc<AtomicU64>,
     begin: Instant,
     end: Instant,
-) -> Measured {
-    let (mut client, mut measured) = (Client::default(), Measured::new(load));
+) -> Measurement {
+    let (mut client, mut measured) = (Client::default(), Measurement::new(load));
     let first = begin - WARM_UP;
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
