@@ -35,7 +35,7 @@ def probability(logit, calibrator):
     return 1 / (1 + math.exp(-logit))
 
 
-def look(file):
+def examine(file):
     image = Image.open(io.BytesIO(file)).convert("L").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     pixels = (numpy.asarray(image, numpy.float32) / 255 - MEAN) / STD
     logits = session.run(None, {INPUT: pixels[None, None]})[0][0]
@@ -55,4 +55,4 @@ def health():
 @app.post("/v1/predict")
 async def predict(request: fastapi.Request):
     file = await request.body()
-    return {"images": [{"findings": await run_in_threadpool(look, file)}]}
+    return {"images": [{"findings": await run_in_threadpool(examine, file)}]}

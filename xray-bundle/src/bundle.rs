@@ -19,7 +19,7 @@ pub struct Bundle {
 
 /// An image as a network sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct PreparedImage {
     /// Cropped and resized.
     pub image: GrayImage,
     /// Width and height of the image that was given.
@@ -28,15 +28,15 @@ pub struct Seen {
     pixels: Vec<f32>,
 }
 
-/// What a network makes of an image.
+/// The logits of an image, and where in it they come from.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct ExplainedLogits {
     /// One per label.
     pub logits: Vec<f32>,
     maps: ActivationMaps,
 }
 
-impl Look {
+impl ExplainedLogits {
     /// What each place adds to a label's logit, row by row.
     pub fn map(&self, label: usize) -> &[f32] {
         let [rows, columns] = self.places();
@@ -65,31 +65,24 @@ impl Bundle {
     ///
     /// # Errors
     /// If the bytes are no such file, or no X-ray can look like that.
-    pub fn see(&self, file: &[u8]) -> Result<Seen, ImageProblem> {
-        self.see_image(&decode_gray(file)?)
-    }
-
-    /// The same of an image that is decoded.
-    ///
-    /// # Errors
-    /// If no X-ray can look like that.
-    pub fn see_image(&self, decoded: &GrayImage) -> Result<Seen, ImageProblem> {
+    pub fn prepare(&self, file: &[u8]) -> Result<PreparedImage, ImageProblem> {
+        let decoded = decode_gray(file)?;
         let preprocessing = &self.card.preprocessing;
-        let image = prepare(decoded, preprocessing)?;
+        let image = prepare(&decoded, preprocessing)?;
         let mut pixels = vec![0.0; image.pixels.len()];
         normalise(&image.pixels, preprocessing, &mut pixels);
-        Ok(Seen { image, source: [decoded.width, decoded.height], pixels })
+        Ok(PreparedImage { image, source: [decoded.width, decoded.height], pixels })
     }
 
     /// Logits of an image, one per label.
-    pub fn logits(&self, seen: &Seen) -> Vec<f32> {
-        self.predictor.predict(&seen.pixels, self.card.preprocessing.size)
+    pub fn predict(&self, prepared: &PreparedImage) -> Vec<f32> {
+        self.predictor.predict(&prepared.pixels, self.card.preprocessing.size)
     }
 
     /// The same logits, and where in the image they come from.
-    pub fn look(&self, seen: &Seen) -> Look {
-        let (logits, maps) = self.predictor.predict_with_maps(&seen.pixels, self.card.preprocessing.size);
-        Look { logits, maps }
+    pub fn explain(&self, prepared: &PreparedImage) -> ExplainedLogits {
+        let (logits, maps) = self.predictor.predict_with_maps(&prepared.pixels, self.card.preprocessing.size);
+        ExplainedLogits { logits, maps }
     }
 
     /// The findings behind such logits, first the one whose logit lies farthest above [`Bundle::ordinary`].
@@ -122,7 +115,7 @@ impl Bundle {
     }
 
     /// What each place adds to a label's logit above what it has anyway, row by row.
-    pub fn evidence(&self, look: &Look, label: usize) -> Vec<f32> {
-        look.map(label).iter().map(|value| value - self.ordinary(label)).collect()
+    pub fn evidence(&self, explained: &ExplainedLogits, label: usize) -> Vec<f32> {
+        explained.map(label).iter().map(|value| value - self.ordinary(label)).collect()
     }
 }

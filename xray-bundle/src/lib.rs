@@ -5,6 +5,6 @@ mod bundle;
 mod finding;
 mod overlay;
 
-pub use bundle::{Bundle, Card, Look, Seen};
+pub use bundle::{Bundle, Card, ExplainedLogits, PreparedImage};
 pub use finding::{Finding, probability};
 pub use overlay::{glow, side_by_side};

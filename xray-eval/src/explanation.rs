@@ -1,6 +1,6 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
-use crate::run_model::{bundle, seen};
+use crate::run_model::{bundle, prepared};
 use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -80,17 +80,17 @@ fn explain_one(
     out: &Path,
     names: &mut PictureNames,
 ) -> Result<Explanation, Failure> {
-    let seen = seen(model, image)?;
-    let look = model.look(&seen);
-    let findings = model.findings(&look.logits);
+    let prepared = prepared(model, image)?;
+    let explained = model.explain(&prepared);
+    let findings = model.findings(&explained.logits);
     let labels = &model.card.labels;
     let most_striking =
         || labels.iter().position(|label| *label == findings[0].label).expect("one of the labels");
     let label = label.unwrap_or_else(most_striking);
 
     let picture = out.join(names.of(image, &labels[label]));
-    let evidence = model.evidence(&look, label);
-    write_bytes(&picture, &side_by_side(&seen.image, &evidence, look.places()))?;
+    let evidence = model.evidence(&explained, label);
+    write_bytes(&picture, &side_by_side(&prepared.image, &evidence, explained.places()))?;
     Ok(Explanation { image: image.to_owned(), label: labels[label].clone(), picture, findings })
 }
 

@@ -1,13 +1,13 @@
 //! The pointing game (Zhang et al.: Top-down neural attention by excitation backprop, ECCV 2016, §4.2): how often the
 //! strongest place of a finding's map lies in a box that a radiologist drew around the finding.
 
-use crate::run_model::{bundle, seen};
+use crate::run_model::{bundle, prepared};
 use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::{Bundle, Look, Seen};
+use xray_bundle::{Bundle, ExplainedLogits, PreparedImage};
 use xray_data::labels::{nearest, position};
 use xray_data::place_in_source;
 use xray_data::sources::boxes;
@@ -89,12 +89,12 @@ pub fn point(run: &Path, boxes: &Path, images: &Path) -> Result<Pointing, Failur
     }
     let mut found: BTreeMap<usize, PointedFinding> = BTreeMap::new();
     for (path, boxes) in by_image.into_values() {
-        let seen = seen(&model, &path)?;
-        let look = model.look(&seen);
+        let prepared = prepared(&model, &path)?;
+        let explained = model.explain(&prepared);
         let mut by_label: BTreeMap<usize, Vec<FindingBox>> = BTreeMap::new();
         boxes.into_iter().for_each(|(label, one)| by_label.entry(label).or_default().push(one));
         for (label, boxes) in by_label {
-            let place = strongest(&model, &seen, &look, label);
+            let place = strongest(&model, &prepared, &explained, label);
             let inside = |place| u64::from(boxes.iter().any(|one| one.contains(place, TOLERANCE)));
             found.entry(label).or_default().add(&PointedFinding {
                 label: String::new(),
@@ -122,11 +122,16 @@ fn label_of(labels: &[String], name: &str) -> Option<usize> {
 }
 
 /// The middle of the strongest place, as parts of the file's image.
-fn strongest(model: &Bundle, seen: &Seen, look: &Look, label: usize) -> [f64; 2] {
-    let (map, [rows, columns]) = (look.map(label), look.places());
+fn strongest(
+    model: &Bundle,
+    prepared: &PreparedImage,
+    explained: &ExplainedLogits,
+    label: usize,
+) -> [f64; 2] {
+    let (map, [rows, columns]) = (explained.map(label), explained.places());
     let place = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or(0);
     let middle = |at: usize, count: usize| (at as f64 + 0.5) / count as f64;
-    let [width, height] = seen.source;
+    let [width, height] = prepared.source;
     let place = [middle(place % columns, columns), middle(place / columns, rows)];
     place_in_source(&model.card.preprocessing, width, height, place)
 }

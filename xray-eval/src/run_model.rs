@@ -3,7 +3,7 @@
 use crate::subject::unfinished;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json, read_sealed};
-use xray_bundle::{Bundle, Card, Seen};
+use xray_bundle::{Bundle, Card, PreparedImage};
 use xray_metrics::Evaluation;
 
 /// The folder of a run's bundle.
@@ -32,9 +32,9 @@ pub(crate) fn bundle(run: &Path) -> Result<Bundle, Failure> {
 }
 
 /// An image file as the model sees it.
-pub(crate) fn seen(bundle: &Bundle, image: &Path) -> Result<Seen, Failure> {
+pub(crate) fn prepared(bundle: &Bundle, image: &Path) -> Result<PreparedImage, Failure> {
     let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
-    bundle.see(&std::fs::read(image).map_err(io)?).map_err(|problem| {
+    bundle.prepare(&std::fs::read(image).map_err(io)?).map_err(|problem| {
         Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
             .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
     })

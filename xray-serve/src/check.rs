@@ -1,23 +1,23 @@
 //! `xray-serve check`: what the server would answer, without a server.
 
+use crate::answer::{DISCLAIMER, ImageAnswer};
+use crate::examine::{Wanted, examine};
 use crate::limits::Limits;
 use crate::problem::Problem;
-use crate::verdict::{DISCLAIMER, Verdict};
-use crate::workers::{Wanted, look};
 use std::fmt::Write;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError};
 use xray_bundle::Bundle;
 
-/// Looks at an image file as the server would.
+/// Examines an image file as the server would.
 ///
 /// # Errors
 /// If the bundle or the file cannot be read, or the server would refuse the file.
-pub fn check(bundle: &Path, image: &Path) -> Result<Verdict, Failure> {
+pub fn check(bundle: &Path, image: &Path) -> Result<ImageAnswer, Failure> {
     let bundle = Bundle::open(bundle)?;
     let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
     let file = std::fs::read(image).map_err(io)?;
-    look(&bundle, &Limits::default(), &file, Wanted::default()).map_err(|problem| refused(image, problem))
+    examine(&bundle, &Limits::default(), &file, Wanted::default()).map_err(|problem| refused(image, problem))
 }
 
 fn refused(image: &Path, Problem { status, message, hint, .. }: Problem) -> Failure {
@@ -29,16 +29,15 @@ fn refused(image: &Path, Problem { status, message, hint, .. }: Problem) -> Fail
 }
 
 /// For a terminal.
-pub fn text(verdict: &Verdict) -> String {
+pub fn text(answer: &ImageAnswer) -> String {
     let mut text = String::new();
-    let width =
-        verdict.findings.iter().map(|finding| finding.label.chars().count()).max().unwrap_or(0).max(7);
-    for warning in &verdict.warnings {
+    let width = answer.findings.iter().map(|finding| finding.label.chars().count()).max().unwrap_or(0).max(7);
+    for warning in &answer.warnings {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "warning: {warning}");
     }
     let _ = writeln!(text, "{:width$}  probability  threshold  call", "finding");
-    for finding in &verdict.findings {
+    for finding in &answer.findings {
         let threshold = finding.threshold.map_or("–".to_owned(), |threshold| format!("{threshold:.3}"));
         let call = match finding.positive {
             Some(true) => "positive",
@@ -48,7 +47,7 @@ pub fn text(verdict: &Verdict) -> String {
         let (label, probability) = (&finding.label, finding.probability);
         let _ = writeln!(text, "{label:width$}  {probability:>11.3}  {threshold:>9}  {call}");
     }
-    let milliseconds = &verdict.milliseconds;
+    let milliseconds = &answer.milliseconds;
     let _ = writeln!(
         text,
         "decoded in {:.1} ms, looked at in {:.1} ms · {DISCLAIMER}",

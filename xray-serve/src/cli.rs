@@ -99,12 +99,10 @@ impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
         match &self.command {
             Some(Command::Check { bundle, image, format }) => {
-                let verdict = check::check(bundle, image)?;
+                let answer = check::check(bundle, image)?;
                 Ok(match format {
-                    OutputFormat::Text => check::text(&verdict),
-                    OutputFormat::Json => {
-                        serde_json::to_string_pretty(&verdict).expect("plain values") + "\n"
-                    }
+                    OutputFormat::Text => check::text(&answer),
+                    OutputFormat::Json => serde_json::to_string_pretty(&answer).expect("plain values") + "\n",
                 })
             }
             None => self.serve.run().map(|()| String::new()),

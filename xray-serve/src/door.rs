@@ -230,7 +230,7 @@ const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
 
 /// All of an answer.
 fn answer(problem: &Problem) -> Vec<u8> {
-    let body = json!({ "format": crate::verdict::FORMAT, "error": problem }).to_string();
+    let body = json!({ "format": crate::answer::FORMAT, "error": problem }).to_string();
     let status = problem.status();
     let after = problem.retry_after.map_or(String::new(), |seconds| format!("retry-after: {seconds}\r\n"));
     let length = body.len();

@@ -4,7 +4,7 @@
 use crate::limits::Limits;
 use crate::problem::Problem;
 use axum::http::StatusCode;
-use xray_bundle::Seen;
+use xray_bundle::PreparedImage;
 use xray_data::{GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
 
 /// Refuses what must not or need not be decoded: too many pixels, several pictures in one, a picture to be turned.
@@ -95,18 +95,18 @@ fn tiff_orientation(tiff: &[u8]) -> Option<u16> {
 const SIDE: usize = 32;
 
 /// Sentences about an image that may be no chest X-ray, or a poor one. `file` is one that was decoded.
-pub fn warnings(file: &[u8], header: &ImageHeader, seen: &Seen) -> Vec<String> {
+pub fn warnings(file: &[u8], header: &ImageHeader, prepared: &PreparedImage) -> Vec<String> {
     let mut warnings = Vec::new();
     if !header.gray_8_bit && mean_chroma(file).is_ok_and(|chroma| chroma > MOST_CHROMA) {
         warnings.push("the image is in colour; its colours were taken for brightness".to_owned());
     }
-    let [width, height] = seen.source.map(f64::from);
+    let [width, height] = prepared.source.map(f64::from);
     let aspect = width.max(height) / width.min(height);
     if aspect > MOST_ASPECT {
         warnings
             .push(format!("the image is {aspect:.1} times as long as wide: chest X-rays are nearly square"));
     }
-    let small = small(&seen.image);
+    let small = small(&prepared.image);
     if deviation(&small) < LEAST_CONTRAST {
         warnings.push("the image has little contrast".to_owned());
     }

@@ -4,9 +4,11 @@
 //! theirs. Whatever costs time on a processor (decoding, the network) happens on [`workers`], one per core, behind a
 //! queue that turns requests away as soon as they could not be answered in time.
 
+pub mod answer;
 pub mod check;
 pub mod cli;
 mod door;
+pub mod examine;
 pub mod inspect;
 pub mod limits;
 mod linger;
@@ -19,5 +21,4 @@ pub mod samples;
 pub mod server;
 pub mod service;
 mod upload;
-pub mod verdict;
 pub mod workers;

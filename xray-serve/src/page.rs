@@ -1,9 +1,8 @@
 //! The page as text: a form, and what was found. It works without JavaScript; `page.js` adds what needs it.
 
+use crate::answer::{DISCLAIMER, ImageAnswer};
 use crate::problem::Problem;
 use crate::samples::Samples;
-use crate::verdict::DISCLAIMER;
-use crate::verdict::Verdict;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, Value, context};
@@ -27,23 +26,23 @@ impl Pages {
         self.page(card, context! { asks_for_key })
     }
 
-    pub(crate) fn findings(&self, card: &Card, name: &str, verdict: &Verdict) -> String {
-        let rows: Vec<_> = verdict.findings.iter().map(|finding| row(card, finding)).collect();
-        let pictures = verdict.pictures.as_ref();
-        let seen = pictures.map(|pictures| png(&pictures.seen));
+    pub(crate) fn findings(&self, card: &Card, name: &str, answer: &ImageAnswer) -> String {
+        let rows: Vec<_> = answer.findings.iter().map(|finding| row(card, finding)).collect();
+        let pictures = answer.pictures.as_ref();
+        let prepared = pictures.map(|pictures| png(&pictures.prepared));
         let glows: Vec<_> =
             pictures.iter().flat_map(|pictures| &pictures.glows).map(|glow| png(glow)).collect();
-        let milliseconds = &verdict.milliseconds;
+        let milliseconds = &answer.milliseconds;
         let time = |value: f64| format!("{value:.1}");
         let found = context! {
             name,
             rows,
-            seen,
+            prepared,
             glows,
-            warnings => verdict.warnings.clone(),
-            size => verdict.size,
+            warnings => answer.warnings.clone(),
+            size => answer.size,
             model_size => card.preprocessing.size,
-            striking => verdict.striking,
+            striking => answer.striking,
             is_calibrated => !card.calibration.is_empty(),
             milliseconds => context! {
                 queue => time(milliseconds.queue),

@@ -1,13 +1,13 @@
-//! The threads that decode and predict, one per core, and the queue before them.
+//! The threads that examine files, one per core, and the queue before them.
 //!
 //! A job is turned away when it comes if the jobs before it would take longer than a client is patient. A place is kept for
 //! one whose file is on its way, so that no file is read to be turned away. And when the turn of a job comes after all too
 //! late, or its client has gone, it is dropped. So under any load the workers do only what someone still waits for.
 
-use crate::inspect;
+use crate::answer::{ImageAnswer, Milliseconds};
+use crate::examine::{Wanted, examine};
 use crate::limits::Limits;
 use crate::problem::Problem;
-use crate::verdict::{Map, Milliseconds, Pictures, Verdict};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
@@ -17,23 +17,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use xray_bundle::{Bundle, glow};
-use xray_data::encode_png;
-
-/// What is wanted beside the findings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Where they come from, as numbers.
-    pub maps: bool,
-    /// Pictures for the page.
-    pub pictures: bool,
-}
+use xray_bundle::Bundle;
 
 struct Job {
     file: Bytes,
     wanted: Wanted,
     came: Instant,
-    answer: oneshot::Sender<Result<Verdict, Problem>>,
+    answer: oneshot::Sender<Result<ImageAnswer, Problem>>,
 }
 
 /// Threads and their queue. Dropped, it ends what is being done and no more.
@@ -52,15 +42,15 @@ impl Drop for Place {
     }
 }
 
-/// A file whose turn will come; dropped, it is not looked at.
-pub struct Pending(oneshot::Receiver<Result<Verdict, Problem>>);
+/// A file whose turn will come; dropped, it is not examined.
+pub struct Pending(oneshot::Receiver<Result<ImageAnswer, Problem>>);
 
 impl Pending {
-    /// What is said about it.
+    /// The answer about it.
     ///
     /// # Errors
     /// What is wrong with the file, or that its turn came too late.
-    pub async fn answer(self) -> Result<Verdict, Problem> {
+    pub async fn answer(self) -> Result<ImageAnswer, Problem> {
         self.0.await.unwrap_or_else(|_| Err(Problem::busy(1)))
     }
 }
@@ -211,9 +201,9 @@ impl Shared {
                 continue;
             }
             let clock = Instant::now();
-            let said = catch_unwind(AssertUnwindSafe(|| look(bundle, limits, &file, wanted)));
+            let answered = catch_unwind(AssertUnwindSafe(|| examine(bundle, limits, &file, wanted)));
             let seconds = clock.elapsed().as_secs_f64();
-            let said = said.unwrap_or_else(|_| {
+            let answered = answered.unwrap_or_else(|_| {
                 let message = "the server failed at this image";
                 Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message))
             });
@@ -222,69 +212,16 @@ impl Shared {
                 queue.seconds += NEW * (seconds - queue.seconds);
             }
             let queue = waited.as_secs_f64() * 1e3;
-            let said = said.map(|verdict| Verdict {
-                milliseconds: Milliseconds { queue, ..verdict.milliseconds },
-                ..verdict
+            let answered = answered.map(|answered| ImageAnswer {
+                milliseconds: Milliseconds { queue, ..answered.milliseconds },
+                ..answered
             });
             // Whoever asked may have gone.
-            let _ = answer.send(said);
+            let _ = answer.send(answered);
         }
         drop(alone);
     }
 }
-
-/// What is said about a file, on this thread.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn look(bundle: &Bundle, limits: &Limits, file: &[u8], wanted: Wanted) -> Result<Verdict, Problem> {
-    let clock = Instant::now();
-    let header = inspect::admit(file, limits)?;
-    let seen = bundle.see(file)?;
-    let decode = clock.elapsed().as_secs_f64() * 1e3;
-    let clock = Instant::now();
-    let (logits, look) = if wanted == Wanted::default() {
-        (bundle.logits(&seen), None)
-    } else {
-        let look = bundle.look(&seen);
-        (look.logits.clone(), Some(look))
-    };
-    let network = clock.elapsed().as_secs_f64() * 1e3;
-    let mut findings = bundle.findings(&logits);
-    let most_striking = findings.first().map(|finding| finding.label.clone());
-    findings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    let striking =
-        findings.iter().position(|finding| Some(&finding.label) == most_striking.as_ref()).unwrap_or(0);
-    let evidence = look.iter().flat_map(|look| {
-        let place = |label: &String| bundle.card.labels.iter().position(|known| known == label);
-        findings.iter().filter_map(move |finding| {
-            Some((finding.label.clone(), bundle.evidence(look, place(&finding.label)?), look.places()))
-        })
-    });
-    let evidence: Vec<_> = evidence.collect();
-    let pictures = wanted.pictures.then(|| Pictures {
-        seen: encode_png(&seen.image),
-        glows: evidence.iter().map(|(_, evidence, places)| glow(evidence, *places, GLOW)).collect(),
-    });
-    let map = |(label, evidence, [rows, columns]): (String, Vec<f32>, [usize; 2])| Map {
-        label,
-        rows,
-        columns,
-        evidence,
-    };
-    Ok(Verdict {
-        size: seen.source,
-        warnings: inspect::warnings(file, &header, &seen),
-        maps: if wanted.maps { evidence.into_iter().map(map).collect() } else { Vec::new() },
-        findings,
-        striking,
-        milliseconds: Milliseconds { queue: 0.0, decode, network },
-        pictures,
-    })
-}
-
-/// Pixels of a side of what glows: it is smooth, and enlarged by whoever shows it.
-const GLOW: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -102,8 +102,8 @@ async fn an_image_gets_the_findings_that_its_bundle_gives() {
     assert!(image.get("maps").is_none() && image.get("error").is_none());
 
     let bundle = Bundle::open(server.folder.path()).expect("written");
-    let seen = bundle.see(&jpeg(1)).expect("an image");
-    let mut expected = bundle.findings(&bundle.logits(&seen));
+    let prepared = bundle.prepare(&jpeg(1)).expect("an image");
+    let mut expected = bundle.findings(&bundle.predict(&prepared));
     expected.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let found = image["findings"].as_array().expect("a list");
     assert_eq!(found.len(), expected.len());

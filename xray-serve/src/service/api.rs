@@ -1,10 +1,11 @@
 //! `POST /v1/predict`.
 
 use super::Service;
+use crate::answer::{DISCLAIMER, FORMAT, ImageAnswer};
+use crate::examine::Wanted;
 use crate::problem::Problem;
 use crate::upload::{self, Upload};
-use crate::verdict::{DISCLAIMER, FORMAT, Verdict};
-use crate::workers::{Place, Wanted};
+use crate::workers::Place;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -23,7 +24,7 @@ pub(super) struct Asked {
     maps: bool,
 }
 
-/// What is said about one of the images that were sent.
+/// What is said about one of the images that were sent: the answer or the problem.
 #[derive(Serialize)]
 struct Entry<'a> {
     name: &'a str,
@@ -34,7 +35,7 @@ struct Entry<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Said {
-    Verdict(Box<Verdict>),
+    Answer(Box<ImageAnswer>),
     Problem { error: Problem },
 }
 
@@ -62,11 +63,11 @@ pub(super) async fn predict(
     let place = model.workers.keep_a_place();
     let mut uploads = upload::read(&headers, body, &service.limits, &service.room, place).await?;
     let place = uploads.place.take();
-    let said = look_at(&service, &uploads.files, Wanted { maps, pictures: false }, place).await?;
+    let said = examine_all(&service, &uploads.files, Wanted { maps, pictures: false }, place).await?;
     let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
         name: &upload.name,
         said: match said {
-            Ok(verdict) => Said::Verdict(Box::new(verdict)),
+            Ok(answer) => Said::Answer(Box::new(answer)),
             Err(error) => Said::Problem { error },
         },
     });
@@ -80,29 +81,29 @@ pub(super) async fn predict(
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// What is said about each file, the first of which may have a place in the queue; an error where nothing is said about
+/// The answer about each file, the first of which may have a place in the queue; an error where there is none about
 /// any, or the server gives up.
-pub(super) async fn look_at(
+pub(super) async fn examine_all(
     service: &Service,
     files: &[Upload],
     wanted: Wanted,
     mut place: Option<Place>,
-) -> Result<Vec<Result<Verdict, Problem>>, Problem> {
+) -> Result<Vec<Result<ImageAnswer, Problem>>, Problem> {
     let model = service.model()?;
     let submit = |Upload { file, .. }: &Upload| model.workers.submit(file.clone(), wanted, place.take());
     let pending: Vec<_> = files.iter().map(submit).collect::<Result<_, _>>()?;
     let mut said = Vec::with_capacity(files.len());
     for pending in pending {
-        let verdict = pending.answer().await;
-        match &verdict {
-            Ok(verdict) => {
+        let answer = pending.answer().await;
+        match &answer {
+            Ok(answer) => {
                 service.metrics.images.inc();
-                service.metrics.warned.inc_by(u64::from(!verdict.warnings.is_empty()));
+                service.metrics.warned.inc_by(u64::from(!answer.warnings.is_empty()));
             }
             Err(problem) if problem.status >= 500 => return Err(problem.clone()),
             Err(_) => {}
         }
-        said.push(verdict);
+        said.push(answer);
     }
     match said.iter().find_map(|said| said.as_ref().err()) {
         Some(problem) if said.iter().all(Result::is_err) => Err(problem.clone()),

@@ -13,9 +13,9 @@ pub(super) async fn info(State(service): State<Arc<Service>>) -> Result<Response
     let card = &service.model()?.bundle.card;
     let limits = &service.limits;
     let answer = json!({
-        "format": crate::verdict::FORMAT,
+        "format": crate::answer::FORMAT,
         "server": env!("CARGO_PKG_VERSION"),
-        "disclaimer": crate::verdict::DISCLAIMER,
+        "disclaimer": crate::answer::DISCLAIMER,
         "model": card,
         "limits": {
             "body_bytes": limits.body,

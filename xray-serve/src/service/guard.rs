@@ -124,5 +124,5 @@ impl IntoResponse for Problem {
 }
 
 fn body(problem: &Problem) -> axum::body::Body {
-    json!({ "format": crate::verdict::FORMAT, "error": problem }).to_string().into()
+    json!({ "format": crate::answer::FORMAT, "error": problem }).to_string().into()
 }

@@ -1,10 +1,11 @@
 //! The page.
 
 use super::{Service, api};
+use crate::answer::ImageAnswer;
+use crate::examine::Wanted;
 use crate::problem::Problem;
 use crate::upload::{self, Upload};
-use crate::verdict::Verdict;
-use crate::workers::{Place, Wanted};
+use crate::workers::Place;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -24,16 +25,16 @@ pub(super) async fn findings(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let said = looked_at(&service, &headers, body).await;
+    let said = examine_body(&service, &headers, body).await;
     said_as_page(&service, said)
 }
 
 /// What was said about an image, or why nothing was.
-fn said_as_page(service: &Service, said: Result<(String, Verdict), Problem>) -> Response {
+fn said_as_page(service: &Service, said: Result<(String, ImageAnswer), Problem>) -> Response {
     let card = service.model().ok().map(|model| &model.bundle.card);
     match (said, card) {
-        (Ok((name, verdict)), Some(card)) => {
-            Html(service.pages.findings(card, &name, &verdict)).into_response()
+        (Ok((name, answer)), Some(card)) => {
+            Html(service.pages.findings(card, &name, &answer)).into_response()
         }
         (Err(problem), card) => {
             let page = service.pages.problem(card, &problem);
@@ -47,21 +48,25 @@ fn said_as_page(service: &Service, said: Result<(String, Verdict), Problem>) -> 
     }
 }
 
-async fn looked_at(service: &Service, headers: &HeaderMap, body: Body) -> Result<(String, Verdict), Problem> {
+async fn examine_body(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(String, ImageAnswer), Problem> {
     let place = service.model()?.workers.keep_a_place();
     let mut uploads = upload::read(headers, body, &service.limits, &service.room, place).await?;
     let place = uploads.place.take();
     let first = uploads.files.first().expect("a body without a file is refused");
-    look_at_one(service, first, place).await
+    examine_upload(service, first, place).await
 }
 
-async fn look_at_one(
+async fn examine_upload(
     service: &Service,
     upload: &Upload,
     place: Option<Place>,
-) -> Result<(String, Verdict), Problem> {
+) -> Result<(String, ImageAnswer), Problem> {
     let wanted = Wanted { maps: false, pictures: true };
-    let mut said = api::look_at(service, std::slice::from_ref(upload), wanted, place).await?;
+    let mut said = api::examine_all(service, std::slice::from_ref(upload), wanted, place).await?;
     Ok((upload.name.clone(), said.pop().expect("one image was sent")?))
 }
 
@@ -86,7 +91,7 @@ pub(super) async fn sample(
         return Ok(asset("image/jpeg", file));
     }
     let upload = Upload { name: format!("phantom {name}"), file: file.into() };
-    let said = look_at_one(&service, &upload, None).await;
+    let said = examine_upload(&service, &upload, None).await;
     Ok(said_as_page(&service, said))
 }
 

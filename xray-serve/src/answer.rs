@@ -1,4 +1,4 @@
-//! What is said about an image: the answer of the API, from which the page is made too.
+//! The answer about an image: what the API sends, and what the page is made of.
 
 use serde::{Deserialize, Serialize};
 use xray_bundle::Finding;
@@ -9,9 +9,9 @@ pub const FORMAT: u32 = 1;
 /// Stands on every page and in every answer.
 pub const DISCLAIMER: &str = "research demo, not a diagnosis";
 
-/// What is said about one image.
+/// The answer about one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct ImageAnswer {
     /// Width and height of the image that was sent.
     pub size: [u32; 2],
     /// Why the findings may mean nothing.
@@ -48,7 +48,7 @@ pub struct Map {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pictures {
     /// The image as the network saw it.
-    pub seen: Vec<u8>,
+    pub prepared: Vec<u8>,
     /// What glows for each finding, in the order of the findings.
     pub glows: Vec<Vec<u8>>,
 }
