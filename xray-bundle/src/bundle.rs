@@ -90,15 +90,16 @@ impl Bundle {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         let above = |at: usize| logits[at] - self.ordinary(at);
         order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
-        order.into_iter().map(|at| self.finding(at, f64::from(logits[at]))).collect()
+        order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect()
     }
 
-    fn finding(&self, at: usize, logit: f64) -> Finding {
-        let threshold = self.card.thresholds.get(at);
+    fn finding(&self, index: usize, logit: f64) -> Finding {
+        let threshold = self.card.thresholds.get(index);
         Finding {
-            label: self.card.labels[at].clone(),
+            index,
+            label: self.card.labels[index].clone(),
             logit,
-            probability: probability(self.card.calibration.get(at), logit),
+            probability: probability(self.card.calibration.get(index), logit),
             threshold: threshold.and_then(|threshold| threshold.probability),
             positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
         }

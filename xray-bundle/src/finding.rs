@@ -1,13 +1,16 @@
 //! What is said about one finding in one image.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xray_artifacts::Calibration;
 use xray_metrics::Calibrator;
 use xray_metrics::probability::sigmoid;
 
 /// One finding in one image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
+    /// Place of its label in the model's card; files and answers have the name alone.
+    #[serde(skip)]
+    pub index: usize,
     /// Its name.
     pub label: String,
     /// What the network said.

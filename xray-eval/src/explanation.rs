@@ -84,9 +84,7 @@ fn explain_one(
     let explained = model.explain(&prepared);
     let findings = model.findings(&explained.logits);
     let labels = &model.card.labels;
-    let most_striking =
-        || labels.iter().position(|label| *label == findings[0].label).expect("one of the labels");
-    let label = label.unwrap_or_else(most_striking);
+    let label = label.unwrap_or_else(|| findings[0].index);
 
     let picture = out.join(names.of(image, &labels[label]));
     let evidence = model.evidence(&explained, label);
@@ -150,6 +148,7 @@ mod tests {
     #[test]
     fn the_finding_that_was_drawn_is_in_the_table_whatever_its_rank() {
         let finding = |at: usize| Finding {
+            index: at,
             label: format!("finding-{at}"),
             logit: 0.0,
             probability: 0.5,

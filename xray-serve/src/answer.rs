@@ -1,6 +1,6 @@
 //! The answer about an image: what the API sends, and what the page is made of.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xray_bundle::Finding;
 
 /// The version of the API's answers.
@@ -10,7 +10,7 @@ pub const FORMAT: u32 = 1;
 pub const DISCLAIMER: &str = "research demo, not a diagnosis";
 
 /// The answer about one image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ImageAnswer {
     /// Width and height of the image that was sent.
     pub size: [u32; 2],
@@ -19,7 +19,7 @@ pub struct ImageAnswer {
     /// The most probable first.
     pub findings: Vec<Finding>,
     /// Where in the image each of them comes from, in the same order; only if asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<Map>,
     /// What it took.
     pub milliseconds: Milliseconds,
@@ -32,7 +32,7 @@ pub struct ImageAnswer {
 }
 
 /// What each place of an image adds to a finding's logit, above what the finding has anyway (Zhou et al., CVPR 2016).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Map {
     /// The finding.
     pub label: String,
@@ -54,7 +54,7 @@ pub struct Pictures {
 }
 
 /// What an answer took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Milliseconds {
     /// Waiting for a worker.
     pub queue: f64,

@@ -40,18 +40,12 @@ pub fn examine(
     };
     let network = clock.elapsed().as_secs_f64() * 1e3;
     let mut findings = bundle.findings(&logits);
-    let most_striking = findings.first().map(|finding| finding.label.clone());
+    let most_striking = findings.first().map(|finding| finding.index);
     findings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    let striking =
-        findings.iter().position(|finding| Some(&finding.label) == most_striking.as_ref()).unwrap_or(0);
+    let striking = findings.iter().position(|finding| Some(finding.index) == most_striking).unwrap_or(0);
     let evidence = explained.iter().flat_map(|explained| {
-        let place = |label: &String| bundle.card.labels.iter().position(|known| known == label);
-        findings.iter().filter_map(move |finding| {
-            Some((
-                finding.label.clone(),
-                bundle.evidence(explained, place(&finding.label)?),
-                explained.places(),
-            ))
+        findings.iter().map(move |finding| {
+            (finding.label.clone(), bundle.evidence(explained, finding.index), explained.places())
         })
     });
     let evidence: Vec<_> = evidence.collect();

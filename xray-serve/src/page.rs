@@ -84,8 +84,7 @@ fn png(bytes: &[u8]) -> Value {
 
 /// A finding as the table shows it.
 fn row(card: &Card, finding: &Finding) -> Value {
-    let at = card.labels.iter().position(|label| *label == finding.label);
-    let threshold = at.and_then(|at| card.thresholds.get(at));
+    let threshold = card.thresholds.get(finding.index);
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     context! {
         label => finding.label.replace('_', " "),
