@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What each crate may depend on. A crate that is not named here does not belong to the workspace.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("xray-artifacts", &[]),
     ("xray-kernels", &[]),
     ("xray-metrics", &["xray-artifacts"]),
