@@ -124,6 +124,24 @@ fn this_tensorflow_and_we_read_the_same() {
     }
 }
 
+/// Records of every length up to 299 bytes, with every byte.
+#[test]
+fn tensorflow_reads_records_of_any_length() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("lengths.tfrecord");
+    let mut writer = RecordWriter::create(&path).expect("a writable folder");
+    for length in 0..300_usize {
+        let bytes: Vec<u8> = (0..length).map(|place| (place * 31 + length * 7) as u8).collect();
+        let number = (length as i64 - 150) << (length % 56);
+        let record = ExampleBuilder::new().bytes("bytes", &bytes).int64("number", number);
+        writer.write(&record.float("float", number as f32 / 3.0).encode()).expect("room");
+    }
+    writer.finish().expect("room");
+    let Some(theirs) = python_json(&["dump", &path.to_string_lossy()]) else { return };
+    assert_eq!(theirs.as_array().map(Vec::len), Some(300));
+    assert_eq!(theirs, dump(&path));
+}
+
 #[test]
 fn tensorflow_reads_our_shards() {
     let dir = tempfile::tempdir().expect("a temporary folder");

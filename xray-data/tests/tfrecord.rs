@@ -1,12 +1,79 @@
-//! The record files against another implementation (the `tfrecord` crate) and against damage.
+//! The record files: framing against the format's definition, examples against prost's protocol buffers, damage.
+//! `tensorflow.rs` compares both with TensorFlow.
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
+use prost::Message;
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tfrecord::{BytesIter, ExampleIter, ExampleWriter, Feature};
 use xray_data::{Error, Example, ExampleBuilder, RecordFile, RecordIndex, RecordProblem, RecordWriter};
+
+/// `tf.train.Example` as TensorFlow defines it in `example.proto` and `feature.proto`.
+mod proto {
+    use std::collections::HashMap;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Example {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) features: Option<Features>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Features {
+        #[prost(map = "string, message", tag = "1")]
+        pub(crate) feature: HashMap<String, Feature>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Feature {
+        #[prost(oneof = "Kind", tags = "1, 2, 3")]
+        pub(crate) kind: Option<Kind>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub(crate) enum Kind {
+        #[prost(message, tag = "1")]
+        Bytes(BytesList),
+        #[prost(message, tag = "2")]
+        Float(FloatList),
+        #[prost(message, tag = "3")]
+        Int64(Int64List),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct BytesList {
+        #[prost(bytes = "vec", repeated, tag = "1")]
+        pub(crate) value: Vec<Vec<u8>>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct FloatList {
+        #[prost(float, repeated, tag = "1")]
+        pub(crate) value: Vec<f32>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Int64List {
+        #[prost(int64, repeated, tag = "1")]
+        pub(crate) value: Vec<i64>,
+    }
+}
+
+use proto::Kind;
+
+/// A file by the definition: `length (8 bytes) · its checksum (4) · payload · its checksum (4)`, little-endian, where a
+/// checksum is CRC-32C, rotated right by 15 bits, plus 0xa282ead8.
+fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let checksum =
+        |bytes: &[u8]| crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
+    let frame = |payload: &Vec<u8>| {
+        let length = (payload.len() as u64).to_le_bytes();
+        [&length[..], &checksum(&length), payload, &checksum(payload)].concat()
+    };
+    payloads.iter().flat_map(frame).collect()
+}
 
 fn write(path: &Path, payloads: &[Vec<u8>]) {
     let mut writer = RecordWriter::create(path).expect("a writable folder");
@@ -30,14 +97,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn the_tfrecord_crate_reads_what_we_write(
+    fn files_are_framed_as_defined(
         payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..12)
     ) {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("a.tfrecord");
         write(&path, &payloads);
-        let theirs = BytesIter::open(&path, Default::default()).expect("readable");
-        prop_assert_eq!(theirs.collect::<Result<Vec<_>, _>>().expect("undamaged"), payloads.clone());
+        prop_assert_eq!(fs::read(&path).expect("readable"), framed(&payloads));
         prop_assert_eq!(read(&path), payloads.clone());
         let index = RecordIndex::load_or_scan(&RecordFile::open(&path).expect("readable")).expect("undamaged");
         prop_assert_eq!(index.entries().iter().map(|e| e.length as usize).collect::<Vec<_>>(),
@@ -45,35 +111,30 @@ proptest! {
     }
 
     #[test]
-    fn the_tfrecord_crate_reads_our_examples(image: Vec<u8>, number: i64, float in -1e30f32..1e30) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("a.tfrecord");
+    fn protocol_buffers_read_our_examples(image: Vec<u8>, number: i64, float in -1e30f32..1e30) {
         let record = ExampleBuilder::new().bytes("image", &image).int64("Mass", number).float("age", float).encode();
-        write(&path, &[record]);
-        let mut theirs = ExampleIter::open(&path, Default::default()).expect("readable");
-        let map = theirs.next().expect("one record").expect("an example").into_hash_map();
-        prop_assert_eq!(map["image"].as_bytes_list(), Some(&[image][..]));
-        prop_assert_eq!(map["Mass"].as_i64_list(), Some(&[number][..]));
-        prop_assert_eq!(map["age"].as_f32_list(), Some(&[float][..]));
+        let example = proto::Example::decode(&record[..]).expect("a message");
+        let found = example.features.expect("features").feature;
+        let kind = |name: &str| found[name].kind.clone();
+        prop_assert_eq!(found.len(), 3);
+        prop_assert_eq!(kind("image"), Some(Kind::Bytes(proto::BytesList { value: vec![image] })));
+        prop_assert_eq!(kind("Mass"), Some(Kind::Int64(proto::Int64List { value: vec![number] })));
+        prop_assert_eq!(kind("age"), Some(Kind::Float(proto::FloatList { value: vec![float] })));
     }
 
     #[test]
-    fn we_read_what_the_tfrecord_crate_writes(
+    fn we_read_protocol_buffers(
         bytes: Vec<Vec<u8>>, numbers: Vec<i64>, floats in proptest::collection::vec(-1e30f32..1e30, 0..9)
     ) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("a.tfrecord");
         let features = [
-            ("b", Feature::from_bytes_iter(bytes.clone())),
-            ("i", Feature::from_i64_iter(numbers.clone())),
-            ("f", Feature::from_f32_iter(floats.clone())),
+            ("b", Kind::Bytes(proto::BytesList { value: bytes.clone() })),
+            ("i", Kind::Int64(proto::Int64List { value: numbers.clone() })),
+            ("f", Kind::Float(proto::FloatList { value: floats.clone() })),
         ];
-        let mut writer = ExampleWriter::create(&path).expect("a writable folder");
-        writer.send(features.map(|(name, feature)| (name.to_owned(), feature)).into_iter().collect())
-            .expect("room on the disk");
-        writer.flush().expect("room on the disk");
-        let records = read(&path);
-        let example = Example::parse(&records[0]).expect("an example");
+        let feature: HashMap<_, _> =
+            features.map(|(name, kind)| (name.to_owned(), proto::Feature { kind: Some(kind) })).into();
+        let record = proto::Example { features: Some(proto::Features { feature }) }.encode_to_vec();
+        let example = Example::parse(&record).expect("an example");
         let (Some(xray_data::Feature::Bytes(b)), Some(xray_data::Feature::Int64(i)), Some(xray_data::Feature::Float(f))) =
             (example.get("b"), example.get("i"), example.get("f")) else { panic!("{example:?}") };
         prop_assert_eq!(b.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), bytes);

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
     ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
+    ("xray-lambda", &["xray-serve", "xray-bundle"]),
     ("xray-workspace", &[]),
     ("xray-bench", &["xray-artifacts", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
