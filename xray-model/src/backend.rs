@@ -54,7 +54,8 @@ impl Backend {
         all.into_iter().filter(|backend| backend.is_compiled()).collect()
     }
 
-    fn is_compiled(self) -> bool {
+    /// Whether this build can try it; [`Backend::Auto`] it always can.
+    pub fn is_compiled(self) -> bool {
         match self {
             Backend::Cpu | Backend::Flex | Backend::Auto => true,
             Backend::Wgpu => cfg!(feature = "wgpu"),
@@ -71,7 +72,9 @@ impl Backend {
             Backend::Wgpu => gpu(Adapters::Any).ok_or(absent)?,
             Backend::Auto => match gpu(Adapters::Hardware) {
                 Some(Ok(found)) => Ok(found),
-                _ => cpu(),
+                Some(Err(Error::NoDevice { reason, .. })) => without_gpu(&reason),
+                Some(Err(error)) => without_gpu(&error.to_string()),
+                None => without_gpu("this build has no GPU backend"),
             },
             Backend::Cuda => cuda().ok_or(absent),
             Backend::Ndarray => ndarray().ok_or(absent),
@@ -96,6 +99,12 @@ enum Adapters {
 fn cpu() -> Result<(Device, DeviceInfo)> {
     let name = format!("CPU ({})", crate::cpu::prepare()?);
     Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name, warning: None }))
+}
+
+/// The processor in place of a GPU, and why.
+fn without_gpu(reason: &str) -> Result<(Device, DeviceInfo)> {
+    let (device, info) = cpu()?;
+    Ok((device, DeviceInfo { warning: Some(format!("no GPU is used: {reason}")), ..info }))
 }
 
 fn flex() -> (Device, DeviceInfo) {

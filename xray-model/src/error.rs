@@ -117,9 +117,9 @@ impl Error {
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::BackendAbsent { name } => {
-                Some(format!("build with `--features {name}`, or use --backend cpu"))
-            }
+            Error::BackendAbsent { name } => Some(format!(
+                "use --backend cpu, or a build with the feature `{name}` (`cargo xtask build --gpu`)"
+            )),
             Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
             Error::OtherNetwork { architecture, .. } => {
                 Some(format!("train that network: --model {}", architecture.name()))

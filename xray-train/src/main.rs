@@ -1,76 +1,12 @@
 //! `xray-train`: one training run, from shards to a scored model.
 
-use clap::{CommandFactory, Parser};
 use mimalloc::MiMalloc;
-use std::io::{BufWriter, Write};
-use xray_artifacts::{Exit, Failure, State};
-use xray_train::cli::{Arguments, OutputFormat, dry_run};
-use xray_train::config::RunConfig;
-use xray_train::run::{Outcome, run};
-use xray_train::table::table;
+use xray_artifacts::Exit;
 
 /// Keeps big buffers instead of giving them back to the system after every tensor operation.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-#[expect(clippy::print_stderr, reason = "the one place that prints errors")]
 fn main() -> Exit {
-    main_or_fail().unwrap_or_else(|failure| {
-        eprintln!("{failure}");
-        failure.exit
-    })
-}
-
-fn main_or_fail() -> Result<Exit, Failure> {
-    let arguments = Arguments::parse();
-    if let Some(shell) = arguments.completions {
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-train", &mut std::io::stdout());
-        return Ok(Exit::Ok);
-    }
-    if arguments.resolve {
-        arguments.resolve_lines(std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))?;
-        return Ok(Exit::Ok);
-    }
-    let config = arguments.resolve()?;
-    xray_model::set_threads(config.resolved_threads());
-    if arguments.dry_run {
-        return print(&dry_text(&config, arguments.format)?);
-    }
-    let options = arguments.options(&config)?;
-    let outcome = run(&config, &options)?;
-    print(&result_text(&outcome, &options.dir, arguments.format)?)?;
-    Ok(outcome.exit.and_then(Exit::from_code).unwrap_or(Exit::Ok))
-}
-
-fn dry_text(config: &RunConfig, format: OutputFormat) -> Result<String, Failure> {
-    let costs = dry_run(config)?;
-    Ok(match format {
-        OutputFormat::Text => format!("{}\n# {}\n", to_toml(config), costs.text().replace('\n', "\n# ")),
-        OutputFormat::Json => format!("{:#}\n", serde_json::json!({ "config": config, "costs": costs })),
-    })
-}
-
-fn to_toml(config: &RunConfig) -> String {
-    toml::to_string(config).expect("a configuration is plain values")
-}
-
-fn result_text(outcome: &Outcome, dir: &std::path::Path, format: OutputFormat) -> Result<String, Failure> {
-    let json = || serde_json::to_string_pretty(outcome).expect("numbers and strings");
-    Ok(match format {
-        OutputFormat::Json => json() + "\n",
-        OutputFormat::Text if outcome.state == State::Finished => {
-            format!("\n{}\nrun directory: {}\n", table(outcome), dir.display())
-        }
-        OutputFormat::Text => format!(
-            "stopped and saved after {} steps; the same command continues\nrun directory: {}\n",
-            outcome.training.steps,
-            dir.display()
-        ),
-    })
-}
-
-/// A reader that went away, such as `head`, is no error.
-fn print(text: &str) -> Result<Exit, Failure> {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Ok)
+    xray_train::cli::main()
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod fine_tuning;
+mod gpu_program;
 mod results;
 mod stopping;
 mod worker;

@@ -1,0 +1,63 @@
+//! A GPU is another program's: `xray-train` becomes `xray-train-gpu` where that lies beside it.
+#![cfg(unix)]
+
+use crate::workplace::{Workplace, assert_exit, stderr, stdout};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+use xray_artifacts::Exit;
+
+/// Says what it was started with.
+const GPU_PROGRAM: &str = "#!/bin/sh\necho gpu: \"$@\"\nexit 6\n";
+
+/// Runs a copy of `xray-train` in a folder of its own, with or without the other program beside it.
+fn check(workplace: &Workplace, beside: bool, backend: &str) -> Output {
+    let folder = workplace.path(if beside { "both" } else { "alone" });
+    fs::create_dir_all(&folder).expect("writable");
+    let program = folder.join("xray-train");
+    fs::copy(env!("CARGO_BIN_EXE_xray-train"), &program).expect("the program can be copied");
+    if beside {
+        let other = folder.join("xray-train-gpu");
+        fs::write(&other, GPU_PROGRAM).expect("writable");
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).expect("ours");
+    }
+    let run = format!("run-{backend}-{beside}");
+    let arguments = [&Workplace::arguments(&run)[..], &["--backend", backend]].concat();
+    Command::new(program).args(arguments).current_dir(workplace.path("")).output().expect("it starts")
+}
+
+#[test]
+fn a_gpu_is_asked_of_the_program_that_has_one() {
+    let workplace = Workplace::new();
+    for backend in ["wgpu", "cuda", "auto"] {
+        let output = check(&workplace, true, backend);
+        assert_exit(&output, Exit::Diverged);
+        let said = stdout(&output);
+        assert!(
+            said.starts_with("gpu: --data shards ") && said.ends_with(&format!("--backend {backend}\n")),
+            "{said}"
+        );
+    }
+    for backend in ["cpu", "flex"] {
+        let output = check(&workplace, true, backend);
+        assert_exit(&output, Exit::Ok);
+        assert!(!stdout(&output).contains("gpu:"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn without_that_program_a_gpu_is_an_error_and_auto_is_the_processor() {
+    let workplace = Workplace::new();
+    let output = check(&workplace, false, "wgpu");
+    assert_exit(&output, Exit::CannotRunHere);
+    let said = stderr(&output);
+    assert!(said.contains("backend `wgpu` is not part of this build") && said.contains("--gpu"), "{said}");
+    let output = check(&workplace, false, "auto");
+    assert_exit(&output, Exit::Ok);
+    assert!(
+        stderr(&output).contains("warning: no GPU is used: this build has no GPU backend"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(workplace.json("run-auto-false/env.json")["backend"], "cpu");
+}
