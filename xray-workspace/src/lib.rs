@@ -13,4 +13,4 @@
 mod programs;
 pub mod steps;
 
-pub use programs::{ProgramArguments, Programs};
+pub use programs::{ALL, ProgramArguments, Programs};

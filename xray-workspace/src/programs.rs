@@ -20,16 +20,34 @@ pub struct ProgramArguments {
 pub struct Programs(PathBuf);
 
 impl ProgramArguments {
-    /// Builds them unless a folder was named.
+    /// Builds all of them unless a folder was named.
     pub fn get(&self) -> Result<Programs> {
+        self.get_only(&ALL)
+    }
+
+    /// Builds `programs` unless a folder was named.
+    pub fn get_only(&self, programs: &[&str]) -> Result<Programs> {
         match &self.binaries {
             Some(folder) => Ok(Programs(std::path::absolute(folder)?)),
-            None => build(),
+            None => Programs::build(programs),
         }
     }
 }
 
+/// Every program that people use.
+pub const ALL: [&str; 5] = ["xray-data", "xray-train", "xray-eval", "xray-sweep", "xray-serve"];
+
 impl Programs {
+    /// Builds those of these names, and whatever they need and no more.
+    pub fn build(programs: &[&str]) -> Result<Programs> {
+        let start = Instant::now();
+        // All of the workspace is named, so that dependencies get the features that they have in every other build.
+        let mut build = cargo(["build", "--release", "--workspace"]);
+        steps::run(build.args(programs.iter().flat_map(|program| ["--bin", program])))?;
+        eprintln!("built in {}", steps::duration(start.elapsed()));
+        Ok(Programs(beside_this_program()?))
+    }
+
     /// The path of one program.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(format!("{name}{EXE_SUFFIX}"));
@@ -41,19 +59,17 @@ impl Programs {
 
     /// The same as one would type it in the workspace.
     pub fn shown(&self, name: &str) -> String {
-        self.0.strip_prefix(steps::root()).unwrap_or(&self.0).join(name).display().to_string()
+        self.relative().join(name).display().to_string()
     }
-}
 
-/// There are no examples to build. Naming them makes cargo choose the features that the tests need, so that
-/// programs and tests share their dependencies; without that, most of burn would be compiled twice.
-const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--bins", "--examples"];
+    /// Where they are, as one would type it in the workspace.
+    pub fn folder(&self) -> String {
+        self.relative().display().to_string()
+    }
 
-fn build() -> Result<Programs> {
-    let start = Instant::now();
-    steps::run(&mut cargo(BUILD))?;
-    eprintln!("built in {}", steps::duration(start.elapsed()));
-    Ok(Programs(beside_this_program()?))
+    fn relative(&self) -> &Path {
+        self.0.strip_prefix(steps::root()).unwrap_or(&self.0)
+    }
 }
 
 /// Cargo puts this program where it puts all others of the profile, whatever the target folder is.

@@ -2,8 +2,12 @@
 #![expect(clippy::print_stderr, reason = "says on the terminal what it does")]
 
 mod bench;
+mod build;
+mod ci;
 mod condor;
+mod deny;
 mod lambda;
+mod ledger;
 mod package;
 mod page;
 mod quickstart;
@@ -25,7 +29,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Quickstart(quickstart::QuickstartArguments),
+    Build(build::BuildArguments),
     Test(test::TestArguments),
+    Ci(ci::CiArguments),
     Page(page::PageArguments),
     /// Run the tests of xray-kernels under an address sanitizer
     ///
@@ -41,9 +47,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = package::portable::stand_in() {
+        return code;
+    }
     let done = match Arguments::parse().command {
         Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Ci(arguments) => ci::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Page(arguments) => page::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Sanitize => sanitize::run().map(|()| ExitCode::SUCCESS),
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),

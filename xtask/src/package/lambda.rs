@@ -1,7 +1,6 @@
 //! `cargo xtask package lambda`: xray-serve and a model as one zip file for AWS Lambda.
 
-use super::portable::{Profile, Program};
-use super::{Level, MODEL_FILES};
+use super::{Level, MODEL_FILES, portable};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::fs;
@@ -24,7 +23,7 @@ pub(crate) struct LambdaArguments {
     out: Option<PathBuf>,
 }
 
-const LAMBDA: Program = Program { package: "xray-serve", binary: "xray-lambda", features: &["lambda"] };
+const PROGRAM: &str = "xray-lambda";
 
 pub(crate) const ZIP: &str = "xray-lambda.zip";
 /// What Lambda starts.
@@ -44,7 +43,7 @@ pub(super) fn run(arguments: &LambdaArguments) -> Result<()> {
     };
     let model = steps::root().join(&arguments.model);
     ensure!(model.join(MODEL_FILES[0]).is_file(), "there is no {} in {}", MODEL_FILES[0], model.display());
-    let program = LAMBDA.build(Level::V1, Profile::Worker)?;
+    let program = portable::build(&[PROGRAM], Level::V1)?.remove(0);
     fs::create_dir_all(&folder)?;
     let zip = folder.join(ZIP);
     let file = fs::File::create(&zip).with_context(|| format!("cannot write {}", zip.display()))?;

@@ -2,7 +2,8 @@
 
 pub(crate) mod lambda;
 mod level;
-mod portable;
+pub(crate) mod portable;
+mod release;
 mod server;
 pub(crate) mod worker;
 
@@ -10,7 +11,6 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub(crate) use level::Level;
-pub(crate) use portable::Profile;
 
 /// A bundle, in which the first tells what it is.
 const MODEL_FILES: [&str; 2] = ["model.json", "model.safetensors"];
@@ -21,6 +21,7 @@ pub(crate) enum Package {
     Worker(worker::WorkerArguments),
     Lambda(lambda::LambdaArguments),
     Server(server::ServerArguments),
+    Release(release::ReleaseArguments),
 }
 
 /// Builds it.
@@ -29,5 +30,6 @@ pub(crate) fn run(package: &Package) -> Result<()> {
         Package::Worker(arguments) => worker::run(arguments),
         Package::Lambda(arguments) => lambda::run(arguments),
         Package::Server(arguments) => server::run(arguments),
+        Package::Release(arguments) => release::run(arguments),
     }
 }

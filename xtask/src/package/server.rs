@@ -1,7 +1,6 @@
 //! `cargo xtask package server`: xray-serve and a model as a folder from which a container is built.
 
-use super::portable::{Profile, Program};
-use super::{Level, MODEL_FILES};
+use super::{Level, MODEL_FILES, portable};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
@@ -22,7 +21,7 @@ pub(crate) struct ServerArguments {
     out: Option<PathBuf>,
 }
 
-const SERVER: Program = Program { package: "xray-serve", binary: "xray-serve", features: &[] };
+const SERVER: &str = "xray-serve";
 
 const CONTAINERFILE: &str = include_str!("../../../deploy/Containerfile");
 
@@ -34,15 +33,15 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<()> {
         None => steps::target_folder()?.join("server"),
     };
     let model = steps::root().join(&arguments.model);
-    let program = SERVER.build(Level::V1, Profile::Worker)?;
+    let program = portable::build(&[SERVER], Level::V1)?.remove(0);
     fs::create_dir_all(folder.join("model"))?;
-    copy(&program, &folder.join(SERVER.binary))?;
+    copy(&program, &folder.join(SERVER))?;
     for name in MODEL_FILES {
         copy(&model.join(name), &folder.join("model").join(name))?;
     }
     fs::write(folder.join("Containerfile"), CONTAINERFILE)?;
     let megabytes = fs::metadata(&program)?.len() as f64 / 1e6;
-    println!("{}: {megabytes:.1} MB", folder.join(SERVER.binary).display());
+    println!("{}: {megabytes:.1} MB", folder.join(SERVER).display());
     println!("podman build -t xray-serve {}", folder.display());
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `cargo xtask package worker`: xray-train as one file that any x86-64 Linux machine can run.
 
-use super::Level;
-use super::portable::{Profile, Program};
+use super::{Level, portable};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSection as _};
@@ -25,7 +24,10 @@ pub(crate) struct WorkerArguments {
     out: Option<PathBuf>,
 }
 
-const WORKER: Program = Program { package: "xray-train", binary: "xray-train", features: &[] };
+const WORKER: &str = "xray-train";
+
+/// Where a worker says which level it needs.
+pub(crate) const LEVEL_SECTION: &str = ".xray.isa";
 
 /// It travels with every job.
 const MAX_BYTES: u64 = 25_000_000;
@@ -38,7 +40,7 @@ pub(super) fn run(arguments: &WorkerArguments) -> Result<()> {
         Some(out) => std::path::absolute(out)?,
         None => folder()?.join(file_name(*level)),
     };
-    build(*level, Profile::Worker, &file)?;
+    build(*level, &file)?;
     let megabytes = fs::metadata(&file)?.len() as f64 / 1e6;
     println!("{}: {megabytes:.1} MB, {level}", file.display());
     Ok(())
@@ -58,12 +60,10 @@ pub(crate) fn file_name(level: Level) -> String {
 }
 
 /// Builds a worker, checks that it can travel, and puts it into its place.
-pub(crate) fn build(level: Level, profile: Profile, file: &Path) -> Result<()> {
-    let built = WORKER.build(level, profile)?;
+pub(crate) fn build(level: Level, file: &Path) -> Result<()> {
+    let built = portable::build(&[WORKER], level)?.remove(0);
     check_level(&built, level)?;
-    if profile == Profile::Worker {
-        check_size(&built)?;
-    }
+    check_size(&built)?;
     put(&built, file)
 }
 
@@ -93,7 +93,7 @@ fn check_size(program: &Path) -> Result<()> {
 
 fn level_in(data: &[u8]) -> Result<String> {
     let file = object::File::parse(data)?;
-    let section = file.section_by_name(".xray.isa").context("it does not say which processor it needs")?;
+    let section = file.section_by_name(LEVEL_SECTION).context("it does not say which processor it needs")?;
     Ok(String::from_utf8_lossy(section.data()?).into_owned())
 }
 

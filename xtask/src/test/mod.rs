@@ -6,6 +6,7 @@ mod skipped;
 mod system;
 mod worker;
 
+use crate::ledger::Ledger;
 use crate::{condor, page};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -32,6 +33,10 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     no_worker: bool,
 
+    /// Skip the tests of the GPU backend, for which the tensor engine is built once more
+    #[arg(long)]
+    no_gpu: bool,
+
     /// Skip the tests on a real HTCondor pool; otherwise one is started where that is possible
     #[arg(long)]
     no_pool: bool,
@@ -39,25 +44,41 @@ pub(crate) struct TestArguments {
 
 /// Installs, tests, lists.
 pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
+    let mut ledger = Ledger::begin();
+    let tested = run_in(arguments, &mut ledger);
+    eprintln!("\n{}", ledger.table());
+    tested
+}
+
+/// The same as steps of a longer command.
+pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<()> {
     let start = Instant::now();
-    let mut skipped = system::prepare(arguments);
-    let python = if arguments.no_python { Err("--no-python".to_owned()) } else { python::prepare() };
+    let mut skipped = ledger.step("system packages", || system::prepare(arguments));
+    let python = if arguments.no_python {
+        Err("--no-python".to_owned())
+    } else {
+        ledger.step("Python with TensorFlow", python::prepare)
+    };
     if let Err(reason) = &python {
         skipped.push(format!("no Python with TensorFlow: {reason}"));
     }
 
-    let worker = if arguments.no_worker { Ok(None) } else { worker::prepare() };
-    let (worker, failed) = worker.map_or_else(|error| (None, Some(error)), |worker| (worker, None));
-
-    let pool = if arguments.no_pool { Err(anyhow!("--no-pool")) } else { condor::for_tests() };
+    let pool = if arguments.no_pool {
+        Err(anyhow!("--no-pool"))
+    } else {
+        ledger.step("HTCondor pool", condor::for_tests)
+    };
     if let Err(reason) = &pool {
         skipped.push(format!("no HTCondor pool: {reason:#}"));
     }
 
+    let worker = if arguments.no_worker { Ok(None) } else { ledger.step("static worker", worker::prepare) };
+    let (worker, failed) = worker.map_or_else(|error| (None, Some(error)), |worker| (worker, None));
+
     let own = std::env::current_exe()?;
     let page = page::installed().map(|_| own.clone());
     let runner = Runner::choose(python.ok(), worker, pool.is_ok().then_some(own), page);
-    let report = test_all(&runner);
+    let report = test_all(&runner, arguments, ledger);
     // The pool is a process of its own, which would outlive this one.
     drop(pool);
     let mut report = report?;
@@ -74,12 +95,21 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
 }
 
 /// The tests of the whole workspace come last, so that their summary stands at the end.
-fn test_all(runner: &Runner) -> Result<Report> {
+fn test_all(runner: &Runner, arguments: &TestArguments, ledger: &mut Ledger) -> Result<Report> {
     let mut report = Report::default();
-    runner.documentation(&mut report)?;
-    runner.tests("the workspace", &["--workspace"], &mut report)?;
+    ledger.step("building tests", || runner.build(&WORKSPACE))?;
+    ledger.step("examples of the documentation", || runner.documentation(&mut report))?;
+    if !arguments.no_gpu {
+        ledger.step("GPU backend", || runner.tests("the GPU backend", &GPU, &mut report))?;
+    }
+    ledger.step("tests", || runner.tests("the workspace", &WORKSPACE, &mut report))?;
     Ok(report)
 }
+
+const WORKSPACE: [&str; 1] = ["--workspace"];
+
+/// The backend that only `xray-train-gpu` has, on a GPU or a renderer that stands in for one.
+const GPU: [&str; 5] = ["--workspace", "--features", "xray-model/wgpu", "--test", "conformance"];
 
 fn verdict(failed: &[String]) -> &'static str {
     if failed.is_empty() { "all tests passed" } else { "tests failed" }

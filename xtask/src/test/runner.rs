@@ -43,6 +43,16 @@ impl Runner {
         Runner { has_nextest, python, worker, pool, page }
     }
 
+    /// Builds tests without running them, so that building and running are told apart.
+    pub(super) fn build(&self, selection: &[&str]) -> Result<()> {
+        let arguments: &[&str] = if self.has_nextest {
+            &["nextest", "run", "--release", "--no-run"]
+        } else {
+            &["test", "--release", "--no-run", "--lib", "--bins", "--tests"]
+        };
+        steps::run(&mut self.command(&[arguments, selection].concat()))
+    }
+
     /// The examples in the documentation. `cargo test` alone can run them.
     pub(super) fn documentation(&self, report: &mut Report) -> Result<()> {
         let arguments = ["test", "--release", "--doc", "--workspace"];
