@@ -1,7 +1,7 @@
 //! Random changes of a training image that keep its findings: small rotations, shifts, zooms, tone changes.
 
-use crate::random::Random;
 use serde::{Deserialize, Serialize};
+use xray_random::Random;
 
 /// How far a training image may be changed; every value is the largest change to either side, drawn uniformly.
 /// All zero (and no flip) leaves the image as it is.

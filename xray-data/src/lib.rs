@@ -11,7 +11,6 @@ mod image;
 pub mod labels;
 pub mod loader;
 mod preprocessing;
-mod random;
 pub mod schema;
 pub mod show;
 pub mod sources;

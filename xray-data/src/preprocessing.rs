@@ -146,7 +146,7 @@ pub fn normalise(pixels: &[u8], preprocessing: &Preprocessing, out: &mut [f32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use xray_random::Random;
 
     fn noise(width: u32, height: u32, seed: u64) -> GrayImage {
         let mut random = Random::keyed(&[seed]);

@@ -15,21 +15,18 @@ use xray_data::{
     Dataset, Draw, FeatureNames, GrayImage, Loader, LoaderConfig, OpenOptions, RecordFile, RecordIndex,
     RecordWriter, encode_png,
 };
+use xray_random::Random;
 
 const MEGABYTE: usize = 1 << 20;
 
 /// Incompressible images of about 64 kB, so that the files are large and decoding is cheap. Of every ten shards
 /// seven are smaller than the reader's window and three are larger.
 fn write(folder: &Path, shards: usize) {
-    let mut state = 1u64;
-    let mut noise = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
+    let mut noise = Random::keyed(&[1]);
     for shard in 0..shards {
         let mut writer = RecordWriter::create(&folder.join(format!("{shard:03}.tfrec"))).expect("writable");
         for number in 0..(if shard % 10 < 7 { 30 } else { 100 }) {
-            let pixels = (0..256 * 256).map(|_| noise()).collect();
+            let pixels = (0..256 * 256).map(|_| noise.bits() as u8).collect();
             let image = encode_png(&GrayImage { width: 256, height: 256, pixels });
             writer.write(&shards::record(shard * 100 + number, &image)).expect("room");
         }

@@ -9,6 +9,7 @@ use xray_kernels::{
     Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, PlanarShape, Sums,
     TransposedWeights, convolve, convolve_backward, multiply_add_peak,
 };
+use xray_random::Random;
 
 /// Shortest of a few repeats, in seconds.
 fn shortest(mut work: impl FnMut()) -> f64 {
@@ -59,14 +60,8 @@ fn layers() -> Vec<Layer> {
 }
 
 fn random(len: usize) -> Vec<f32> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(next).collect()
+    let mut random = Random::keyed(&[]);
+    (0..len).map(|_| random.between(-1.0, 1.0) as f32).collect()
 }
 
 fn form(winograd: bool) -> &'static str {

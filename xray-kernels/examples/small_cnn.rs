@@ -10,6 +10,7 @@ use xray_kernels::{
     ConvSpec, FoldedBlock, GradientMap, ISA_VARIABLE, Isa, MapShape, Nonlinearity, PlanarShape, SavedBlock,
     global_average, global_average_backward, multiply_add_peak,
 };
+use xray_random::Random;
 
 struct Layer {
     block: ConvBlock,
@@ -19,14 +20,9 @@ struct Layer {
 
 fn layer(in_channels: usize, out_channels: usize) -> Layer {
     let conv = ConvSpec { in_channels, out_channels, kernel: 3, stride: 1, padding: 1 };
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64 ^ out_channels as u64;
-    let bound = (6.0 / (in_channels * 9) as f32).sqrt();
-    let weight = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0) * bound
-    };
+    let mut random = Random::keyed(&[out_channels as u64]);
+    let bound = (6.0 / (in_channels * 9) as f64).sqrt();
+    let weight = |_| random.between(-bound, bound) as f32;
     let with_state = |values: Vec<f32>| {
         let zeros = vec![0.0; values.len()];
         [values, zeros.clone(), zeros.clone(), zeros]

@@ -12,11 +12,11 @@
 
 use crate::auc::Pairs;
 use crate::mean::mean_of_defined;
-use crate::random::SplitMix64;
 use crate::{Error, Result, Scores};
 use serde::{Deserialize, Serialize};
 use std::num::NonZero;
 use std::thread;
+use xray_random::Random;
 
 /// The share of resamples that an interval holds, the rest being halved between its two sides.
 pub const LEVEL: f64 = 0.95;
@@ -252,7 +252,7 @@ pub(crate) fn draw_all(
             scope.spawn(move || {
                 let mut weights = vec![0; units];
                 for (at, aucs) in aucs.iter_mut().enumerate() {
-                    draw_weights(&mut weights, &mut SplitMix64::of_task(seed, (part * share + at) as u64));
+                    draw_weights(&mut weights, &mut Random::of_task(seed, (part * share + at) as u64));
                     *aucs = labels.iter().map(|label| label.weighted_auc(&weights)).collect();
                 }
             });
@@ -262,7 +262,7 @@ pub(crate) fn draw_all(
 }
 
 /// Draws as many units as there are, with replacement, and counts how often each came.
-fn draw_weights(weights: &mut [u32], random: &mut SplitMix64) {
+fn draw_weights(weights: &mut [u32], random: &mut Random) {
     weights.fill(0);
     (0..weights.len()).for_each(|_| weights[random.below(weights.len())] += 1);
 }

@@ -15,10 +15,10 @@
 
 use crate::bootstrap::percentiles;
 use crate::mean_interval::student_quantile;
-use crate::random::SplitMix64;
 use crate::wilson::Z;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use xray_random::Random;
 
 /// A curve has three numbers; fewer sizes than this leave nothing to check it by.
 pub const MIN_SIZES: usize = 4;
@@ -181,7 +181,7 @@ impl Noise<'_> {
     /// `fitted` with the residuals of `scores` times random factors, and times what is given of each size.
     fn draws(&self, scores: &[f64], fitted: &[f64], inflation: &[f64]) -> impl Iterator<Item = Vec<f64>> {
         (0..self.draws).map(move |number| {
-            let mut random = SplitMix64::of_task(self.seed, u64::from(number));
+            let mut random = Random::of_task(self.seed, u64::from(number));
             let mut factors = Vec::with_capacity(scores.len());
             for (&count, inflation) in self.sizes.counts.iter().zip(inflation) {
                 match self.trials {
@@ -236,9 +236,9 @@ impl Noise<'_> {
 
 /// Mean 0, variance 1, symmetric, and of six values, so that a few sizes have many draws (Webb, Canadian Journal of
 /// Economics 56, 2023).
-fn factor(random: &mut SplitMix64) -> f64 {
+fn factor(random: &mut Random) -> f64 {
     let size = [0.5_f64, 1.0, 1.5][random.below(3)].sqrt();
-    if random.next() >> 63 == 0 { size } else { -size }
+    if random.bits() >> 63 == 0 { size } else { -size }
 }
 
 impl FittedCurve {
@@ -382,9 +382,8 @@ mod tests {
     }
 
     fn trainings(law: impl Fn(f64) -> f64, scatter: Scatter, seed: u64) -> Vec<(f64, f64)> {
-        let mut random = SplitMix64::of_task(seed, u64::MAX);
-        let mut normal =
-            || (0..12).map(|_| (random.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0;
+        let mut random = Random::of_task(seed, u64::MAX);
+        let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
         let mut found = Vec::new();
         for images in SIZES {
             let shared = scatter.of_sizes * normal();

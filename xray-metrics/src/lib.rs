@@ -65,7 +65,6 @@ pub mod metadata;
 mod normal;
 pub mod operating_point;
 pub mod probability;
-mod random;
 pub mod reliability;
 pub mod rule;
 mod scores;

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use xray_metrics::bootstrap::Unit;
 use xray_metrics::{Column, Scores, auc, auc_intervals, evaluate};
+use xray_random::Random;
 
 /// Normal scores of a simulated set: every patient has `rows` records, and a part of the score is shared.
 struct Simulation {
@@ -28,34 +29,21 @@ impl Records {
 
 impl Simulation {
     fn draw(&self, seed: u64) -> Records {
-        let mut normal = Normal(seed);
+        let mut random = Random::keyed(&[seed]);
         let mut records = Records { scores: vec![], labels: vec![], patients: vec![] };
         for patient in 0..self.patients {
             // The truth belongs to the patient, so that the true AUC is the binormal one.
             let positive = f64::from(u8::from(patient % 4 == 0));
-            let shared = normal.next() * self.shared.sqrt();
+            let shared = random.normal() * self.shared.sqrt();
             for _ in 0..self.rows {
-                let score = positive * self.separation + shared + normal.next() * (1.0 - self.shared).sqrt();
+                let score =
+                    positive * self.separation + shared + random.normal() * (1.0 - self.shared).sqrt();
                 records.scores.push(score as f32);
                 records.labels.push(positive as f32);
                 records.patients.push(patient);
             }
         }
         records
-    }
-}
-
-/// Normal numbers, near enough: the sum of twelve uniform ones (Irwin-Hall), from a linear congruence.
-struct Normal(u64);
-
-impl Normal {
-    fn next(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::time::Instant;
 use xray_kernels::{Isa, multiply_add_peak};
 use xray_model::{Architecture, Backend, Batch, Learner, LearnerConfig, ModelConfig, set_threads};
+use xray_random::Random;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -136,14 +137,8 @@ fn timed(arguments: &Arguments, mut step: impl FnMut()) -> Vec<f64> {
 
 /// Noise in −2..2.
 fn images(batch: usize, size: u32) -> Vec<f32> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1_u64 << 22) as f32 - 2.0
-    };
-    (0..batch * (size * size) as usize).map(next).collect()
+    let mut random = Random::keyed(&[]);
+    (0..batch * (size * size) as usize).map(|_| random.between(-2.0, 2.0) as f32).collect()
 }
 
 /// Highest resident memory of this process so far, where Linux tells it.

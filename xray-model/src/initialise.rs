@@ -2,6 +2,7 @@
 //! by layers that are added elsewhere.
 
 use crate::{HostTensor, StateDict};
+use xray_random::Random;
 
 /// How the weights of a network's layers are drawn. Batch norm keeps its ones and zeros.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ pub(crate) fn initialise(dict: &mut StateDict, initialisation: &Initialisation, 
             2 => initialisation.matrices,
             _ => initialisation.kernels,
         };
-        fans.fill(draw, &mut SplitMix64(seed ^ fnv1a(name)), &mut tensor.values);
+        fans.fill(draw, &mut Random::named(seed, name), &mut tensor.values);
     }
 }
 
@@ -65,9 +66,9 @@ impl Fans {
         name.ends_with("weight").then_some(Fans { inputs: inputs * places, outputs: outputs * places })
     }
 
-    fn fill(self, draw: Draw, random: &mut SplitMix64, values: &mut [f32]) {
+    fn fill(self, draw: Draw, random: &mut Random, values: &mut [f32]) {
         let (inputs, outputs) = (self.inputs as f64, self.outputs as f64);
-        let uniform = |random: &mut SplitMix64, bound: f64| ((2.0 * random.unit() - 1.0) * bound) as f32;
+        let uniform = |random: &mut Random, bound: f64| ((2.0 * random.unit() - 1.0) * bound) as f32;
         values.fill_with(|| match draw {
             Draw::Zero => 0.0,
             Draw::UniformByInputs => uniform(random, 1.0 / inputs.sqrt()),
@@ -77,36 +78,6 @@ impl Fans {
             Draw::Normal(deviation) => (random.normal() * deviation) as f32,
         });
     }
-}
-
-/// Steele, Lea & Flood 2014: a counter hashed to 64 random bits.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Of mean 0 and variance 1 (Box & Muller 1958).
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-}
-
-/// Fowler, Noll & Vo's hash, which separates the streams of the parameters.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

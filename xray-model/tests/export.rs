@@ -11,6 +11,7 @@ use xray_model::{
     Architecture, Backend, Batch, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
     WeightType, onnx, read_weights,
 };
+use xray_random::Random;
 
 const CLASSES: usize = 14;
 const IMAGES: usize = 3;
@@ -18,14 +19,8 @@ const SIZE: u32 = 64;
 
 /// Noise in −1..1.
 fn images(count: usize) -> Vec<f32> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    (0..count * (SIZE * SIZE) as usize).map(next).collect()
+    let mut random = Random::keyed(&[]);
+    (0..count * (SIZE * SIZE) as usize).map(|_| random.between(-1.0, 1.0) as f32).collect()
 }
 
 /// Weights of a few steps, so that batch norm has statistics and no two layers are alike.

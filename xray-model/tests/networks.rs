@@ -10,6 +10,7 @@ use xray_model::{
     Algorithm, Architecture, Backend, Batch, HostTensor, Learner, LearnerConfig, ModelConfig,
     OptimizerConfig, Predictor, StateDict,
 };
+use xray_random::Random;
 
 const CLASSES: usize = 14;
 const IMAGES: usize = 8;
@@ -17,18 +18,10 @@ const SIZE: u32 = 64;
 const SAMPLE: usize = 64;
 const CONVOLUTION: &str = "XRAY_CONVOLUTION";
 
-/// Numbers from 0 to 1 that are a function of the name: SplitMix64 from its FNV-1a hash.
+/// Numbers from 0 to 1 that are a function of the name, of 24 bits, as the script draws them.
 fn uniform(name: &str, count: usize) -> Vec<f64> {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let number = |index: u64| {
-        let mut z = hash.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 24)
-    };
-    (0..count as u64).map(number).collect()
+    let mut random = Random::named(0, name);
+    (0..count).map(|_| (random.bits() >> 40) as f64 / f64::from(1 << 24)).collect()
 }
 
 /// A weight or running statistic, as the script makes it.

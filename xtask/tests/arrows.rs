@@ -8,11 +8,12 @@ use std::process::Command;
 
 /// What each crate may depend on. A crate that is not named here does not belong to the workspace.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("xray-random", &[]),
     ("xray-artifacts", &[]),
-    ("xray-kernels", &[]),
-    ("xray-metrics", &["xray-artifacts"]),
-    ("xray-data", &["xray-artifacts"]),
-    ("xray-model", &["xray-kernels", "xray-artifacts"]),
+    ("xray-kernels", &["xray-random"]),
+    ("xray-metrics", &["xray-random", "xray-artifacts"]),
+    ("xray-data", &["xray-random", "xray-artifacts"]),
+    ("xray-model", &["xray-kernels", "xray-random", "xray-artifacts"]),
     ("xray-bundle", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xray-train", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     (

@@ -85,8 +85,8 @@ pub(super) fn frame(bytes: &[u8]) -> Result<Frame, ImageProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
     use proptest::prelude::*;
+    use xray_random::Random;
 
     /// Waves and noise of this strength.
     fn pixels(width: u16, height: u16, noise: f64, seed: u64) -> Vec<u8> {

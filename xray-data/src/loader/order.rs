@@ -1,6 +1,6 @@
 //! The order of an epoch.
 
-use crate::random::Random;
+use xray_random::Random;
 
 /// Tells these draws from those of the augmentation, which uses the same seed.
 const PURPOSE: u64 = u64::from_le_bytes(*b"epochord");
@@ -11,14 +11,9 @@ pub(super) fn shuffled(records: usize, seed: u64, epoch: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..records as u32).collect();
     // Fisher and Yates.
     for last in (1..records).rev() {
-        order.swap(last, below(&mut random, last as u64 + 1) as usize);
+        order.swap(last, random.below(last + 1));
     }
     order
-}
-
-/// Uniform in `0..bound` up to a bias of `bound` in 2^64 (Lemire 2019, without the rejection).
-fn below(random: &mut Random, bound: u64) -> u64 {
-    ((u128::from(random.bits()) * u128::from(bound)) >> 64) as u64
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::population::Case;
 use super::texture::{Texture, bump, edge};
-use crate::random::Random;
+use xray_random::Random;
 
 /// Which side of the chest.
 #[derive(Clone, Copy, Debug, PartialEq)]

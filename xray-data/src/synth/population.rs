@@ -1,7 +1,7 @@
 //! Who is X-rayed how often, and with which findings: drawn from the NIH collection's own counts.
 
-use crate::random::Random;
 use std::sync::LazyLock;
+use xray_random::Random;
 
 /// Every combination of findings among the 112,120 images of ChestX-ray14 (Data_Entry_2017_v2020): findings as
 /// bits in hexadecimal, the first of the fourteen lowest; images; and how many of these are AP views.

@@ -6,7 +6,7 @@ use super::population::Case;
 use super::signs::{Effect, Sign};
 use super::texture::{Texture, bump, edge, normal};
 use crate::image::GrayImage;
-use crate::random::Random;
+use xray_random::Random;
 
 /// Gray of what lies below the diaphragm, and of the heart and the vessels beside it.
 const SOLID: f32 = 0.80;

@@ -4,7 +4,7 @@ use super::SynthConfig;
 use super::anatomy::{Anatomy, Place, Side};
 use super::population::Case;
 use super::texture::{Texture, bump, edge};
-use crate::random::Random;
+use xray_random::Random;
 
 /// Something drawn over the chest. Strengths are gray values at the strongest place.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Noise that is a function of place: the lungs' markings, mottled shadows, the grain of the film.
 
-use crate::random::Random;
+use xray_random::Random;
 
 /// Smooth random values over the plane, between -1 and 1, one independent value per unit of length.
 #[derive(Clone, Copy, Debug)]

@@ -110,7 +110,8 @@ pub(crate) fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, what: &s
     }
 }
 
-/// Single precision values, from a seed (xorshift64*).
+/// Single precision values, from a seed, by xorshift64*: some seeds were chosen so that no two values of a pool are
+/// within a rounding error of each other, and another generator would need others.
 pub(crate) struct Random(u64);
 
 impl Random {

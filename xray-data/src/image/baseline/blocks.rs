@@ -205,7 +205,7 @@ fn transpose(rows: &mut [u64; 8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use xray_random::Random;
 
     /// The inverse DCT by its definition [T.81, A.3.3].
     fn reference(block: &[i16; 64]) -> [f64; 64] {
