@@ -1,5 +1,5 @@
 //! How pixels become a network's input, as data: the settings travel inside the bundle, and training,
-//! evaluation and serving hand them to the same function (`xray_data::preprocessing`).
+//! evaluation and serving hand them to the same function (`xray_image::prepare`).
 
 use crate::Versioned;
 use serde::{Deserialize, Serialize};

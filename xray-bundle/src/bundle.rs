@@ -3,7 +3,7 @@
 use crate::finding::{Finding, probability};
 use std::path::Path;
 use xray_artifacts::{Failure, Split, read_json};
-use xray_data::{GrayImage, ImageProblem, decode_gray, normalise, prepare};
+use xray_image::{GrayImage, ImageProblem, decode_gray, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{ActivationMaps, Backend, ModelConfig, Predictor, StateDict};
 

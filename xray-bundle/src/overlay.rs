@@ -1,6 +1,6 @@
 //! A map laid over an image: evidence for a finding glows, the rest stays gray.
 
-use xray_data::{GrayImage, encode_png_rgb, encode_png_rgba};
+use xray_image::{GrayImage, encode_png_rgb, encode_png_rgba};
 
 /// Each of the two pictures is at least this wide, in pixels.
 const LEAST_WIDTH: u32 = 512;

@@ -1,11 +1,9 @@
 //! Everything that can go wrong between a file on disk and a batch, with the place where it did.
 
-use crate::augmentation::AugmentationProblem;
 use crate::build::BuildProblem;
 use crate::check::LabelProblem;
 use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
-use crate::image::ImageProblem;
 use crate::loader::{BadRecord, LoaderProblem};
 use crate::schema::FeatureProblem;
 use crate::sources::SourceProblem;
@@ -15,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Split, one_line};
+use xray_image::{AugmentationProblem, ImageProblem};
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 use xray_artifacts::Split;
 use xray_data::{
-    Dataset, Draw, FeatureNames, GrayImage, Loader, LoaderConfig, OpenOptions, RecordFile, RecordIndex,
-    RecordWriter, encode_png,
+    Dataset, Draw, FeatureNames, Loader, LoaderConfig, OpenOptions, RecordFile, RecordIndex, RecordWriter,
 };
+use xray_image::{GrayImage, encode_png};
 use xray_random::Random;
 
 const MEGABYTE: usize = 1 << 20;

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xray_data::{
-    Example, ExampleBuilder, Feature, FeatureNames, GrayImage, Label, NIH_14, Preset, RecordFile,
-    RecordWriter, Sample, decode_gray, encode_jpeg, encode_sample, nih_14,
+    Example, ExampleBuilder, Feature, FeatureNames, Label, NIH_14, Preset, RecordFile, RecordWriter, Sample,
+    encode_sample, nih_14,
 };
+use xray_image::{GrayImage, decode_gray, encode_jpeg};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
 use xray_bundle::{Bundle, ExplainedLogits, PreparedImage};
 use xray_data::labels::{nearest, position};
-use xray_data::place_in_source;
 use xray_data::sources::boxes;
 use xray_data::sources::{FindingBox, Found, ImageFolder};
+use xray_image::place_in_source;
 
 /// A place so near to a box counts as inside: 15 of 1,024 pixels, as in the paper.
 const TOLERANCE: f64 = 15.0 / 1024.0;

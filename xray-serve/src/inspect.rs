@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use xray_bundle::PreparedImage;
-use xray_data::{GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
+use xray_image::{GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
 
 /// Refuses what must not or need not be decoded: too many pixels, several pictures in one, a picture to be turned.
 ///
@@ -160,7 +160,7 @@ fn mirror_correlation(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xray_data::{encode_jpeg, encode_png, encode_png_rgb};
+    use xray_image::{encode_jpeg, encode_png, encode_png_rgb};
 
     fn noise(width: u32, height: u32) -> GrayImage {
         let mut state = 7_u32;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use xray_data::ImageProblem;
+use xray_image::ImageProblem;
 
 /// What is said instead of findings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Images to try the page with: drawn phantoms, so that no patient's image travels with the program.
 
 use std::sync::OnceLock;
-use xray_data::{SynthConfig, encode_jpeg, synthesise};
+use xray_image::{SynthConfig, encode_jpeg, synthesise};
 
 /// Pictures by their place in the page, drawn when the first is wanted.
 #[derive(Debug, Default)]

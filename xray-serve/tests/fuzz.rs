@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
 use tower::ServiceExt;
 use xray_bundle::Bundle;
-use xray_data::{encode_png, encode_png_rgb, encode_png_rgba};
+use xray_image::{encode_png, encode_png_rgb, encode_png_rgba};
 use xray_serve::limits::Limits;
 use xray_serve::service::{Service, router};
 
@@ -64,11 +64,11 @@ fn files() -> [Vec<u8>; 6] {
     let pixels = noise(60, 40).pixels;
     [
         jpeg(1),
-        include_bytes!("../../xray-data/tests/golden/jpeg/colour-420.jpg").to_vec(),
+        include_bytes!("../../xray-image/tests/golden/jpeg/colour-420.jpg").to_vec(),
         encode_png(&noise(60, 40)),
         encode_png_rgb(20, 40, &pixels),
         encode_png_rgba(15, 40, &pixels),
-        include_bytes!("../../xray-data/tests/golden/dicom/gray-12-bit.dcm").to_vec(),
+        include_bytes!("../../xray-image/tests/golden/dicom/gray-12-bit.dcm").to_vec(),
     ]
 }
 

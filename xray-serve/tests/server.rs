@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use xray_bundle::Bundle;
-use xray_data::encode_jpeg;
+use xray_image::encode_jpeg;
 use xray_serve::limits::Limits;
 use xray_serve::server::serve;
 use xray_serve::service::{Service, router};

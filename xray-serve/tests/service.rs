@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use xray_bundle::Bundle;
-use xray_data::{GrayImage, encode_jpeg, encode_png};
+use xray_image::{GrayImage, encode_jpeg, encode_png};
 use xray_serve::limits::Limits;
 use xray_serve::service::{Client, Service, router};
 

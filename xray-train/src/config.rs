@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
-use xray_data::{Augmentation, Cache, Uncertain};
+use xray_data::{Cache, Uncertain};
+use xray_image::Augmentation;
 use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig};
 
 /// Everything that decides a run's numbers, and how it computes them.

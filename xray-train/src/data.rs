@@ -7,7 +7,8 @@ use std::sync::Arc;
 use xray_artifacts::{DatasetManifest, Exit, Failure, Split};
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::synthetic;
-use xray_data::{Dataset, Draw, FeatureNames, OpenOptions, Preset, RecordId, SynthConfig};
+use xray_data::{Dataset, Draw, FeatureNames, OpenOptions, Preset, RecordId};
+use xray_image::SynthConfig;
 
 /// The training records and what is known of them.
 pub struct TrainingData {

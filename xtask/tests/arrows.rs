@@ -1,6 +1,7 @@
 //! The arrows between the crates, as ARCHITECTURE.md draws them: a worker node gets the trainer without
 //! polars, the submit node gets the sweep without a tensor engine, the server links neither the loop nor
 //! polars, and no program that people use links what measures it. Dependencies of tests and build scripts count as well.
+//! records nor polars. Dependencies of tests and build scripts count as well.
 
 use serde_json::Value;
 use std::path::Path;
@@ -12,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-artifacts", &[]),
     ("xray-kernels", &["xray-random"]),
     ("xray-metrics", &["xray-random", "xray-artifacts"]),
-    ("xray-data", &["xray-random", "xray-artifacts"]),
+    ("xray-image", &["xray-random", "xray-artifacts"]),
+    ("xray-data", &["xray-image", "xray-random", "xray-artifacts"]),
     ("xray-model", &["xray-kernels", "xray-random", "xray-artifacts"]),
     ("xray-bundle", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
     ("xray-train", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
@@ -26,6 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-workspace", &[]),
     ("xray-bench", &["xray-artifacts", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
+    ("xray-bundle", &["xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
+        "xray-train",
+        &["xray-bundle", "xray-model", "xray-data", "xray-image", "xray-metrics", "xray-artifacts"],
+    ("xray-serve", &["xray-bundle", "xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
+    ("xtask", &[]),
 ];
 
 /// Families of crates from outside, by the start of their names, that one crate alone may name.
@@ -109,7 +116,7 @@ fn linked(package: &str) -> String {
 }
 
 #[test]
-fn a_sweep_links_no_tensor_engine_and_a_trainer_no_polars() {
+fn a_sweep_links_no_tensor_engine_a_trainer_no_polars_and_a_server_no_records() {
     let check = |package: &str, own: &str, families: &[&str]| {
         let tree = linked(package);
         assert!(tree.lines().any(|line| line.starts_with(own)), "{package} links {own}: the tree is read");
@@ -123,4 +130,5 @@ fn a_sweep_links_no_tensor_engine_and_a_trainer_no_polars() {
         &["burn", "cubecl", "cubek", "wgpu", "naga", "gemm", "xray-model", "xray-train"],
     );
     check("xray-train", "burn-flex ", &["polars", "minijinja", "xray-sweep"]);
+    check("xray-serve", "burn-flex ", &["polars", "xray-train", "xray-data", "csv ", "memmap2 ", "crc32c "]);
 }

@@ -2,10 +2,12 @@
 
 use super::BuildProblem;
 use crate::error::{Error, Result};
-use crate::image::{self, GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png, read_header};
-use crate::preprocessing::{check_range, prepare};
 use crate::sources::{Loaded, Origin};
 use xray_artifacts::{Crop, Preprocessing};
+use xray_image::{
+    GrayImage, ImageProblem, MAX_SIDE, check_range, decode_gray, encode_jpeg, encode_png, prepare,
+    read_header,
+};
 
 /// How images are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub(super) struct Stored {
 
 impl Store {
     pub(super) fn new(size: Option<u32>, encoding: Encoding) -> Result<Store> {
-        if let Some(size) = size.filter(|size| !(8..=image::MAX_SIDE).contains(size)) {
+        if let Some(size) = size.filter(|size| !(8..=MAX_SIDE).contains(size)) {
             return Err(BuildProblem::Size { size }.into());
         }
         let resize = size.map(|size| Preprocessing { size, crop: Crop::Squash, ..Preprocessing::default() });

@@ -3,14 +3,13 @@
 use super::CheckProblem;
 use crate::error::{Error, Result};
 use crate::example::{Example, Feature};
-use crate::image::{GrayImage, decode_gray};
 use crate::labels::NO_FINDING;
-use crate::preprocessing::check_range;
 use crate::schema::{FeatureNames, Label, Sample};
 use crate::tfrecord::{Record, RecordFile, RecordIndex};
 use std::fs;
 use std::path::PathBuf;
 use xray_artifacts::{ShardEntry, Split, one_line};
+use xray_image::{GrayImage, check_range, decode_gray};
 
 /// A file to check.
 pub(super) struct File {

@@ -5,8 +5,8 @@ use super::build::{OutputArguments, write};
 use super::source::SplitChoice;
 use clap::Args;
 use xray_artifacts::{Exit, Failure};
-use xray_data::SynthConfig;
 use xray_data::sources::synthetic;
+use xray_image::SynthConfig;
 
 const EXAMPLE: &str = "\
 Example:

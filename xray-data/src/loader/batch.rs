@@ -2,16 +2,14 @@
 
 use super::BadRecord;
 use super::cache::PreparedCache;
-use crate::augmentation::{Augmentation, augment};
 use crate::dataset::{Dataset, RecordId};
 use crate::error::{Error, Result};
-use crate::image::decode_gray;
-use crate::preprocessing::{normalise, prepare};
 use crate::schema::{Label, Sample, Uncertain};
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use xray_artifacts::{Preprocessing, one_line};
+use xray_image::{Augmentation, augment, decode_gray, normalise, prepare};
 
 /// Records ready for a network.
 #[derive(Clone, Debug, PartialEq)]

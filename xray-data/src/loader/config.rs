@@ -1,10 +1,10 @@
 //! What a loader can be told.
 
 use super::Cache;
-use crate::augmentation::Augmentation;
 use crate::error::Result;
 use crate::schema::Uncertain;
 use xray_artifacts::{Exit, Preprocessing};
+use xray_image::Augmentation;
 
 /// How batches are made.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Text on an image, in a bitmap font of 8 by 8 pixels (crate `font8x8`, public domain glyphs).
 
-use crate::image::GrayImage;
 use font8x8::legacy::BASIC_LEGACY;
+use xray_image::GrayImage;
 
 const CHARACTER_WIDTH: u32 = 8;
 /// Glyph and a little room to the next line.

@@ -5,14 +5,13 @@ mod font;
 
 use crate::dataset::{Dataset, Draw, RecordId};
 use crate::error::{Error, Result};
-use crate::image::{GrayImage, decode_gray};
 use crate::labels::{nearest, position};
-use crate::preprocessing::prepare;
 use crate::schema::Label;
 use crate::split::hash;
 use font::{CHARACTER_HEIGHT, write_text};
 use rayon::prelude::*;
 use xray_artifacts::{Crop, Preprocessing, ResizeFilter, Split};
+use xray_image::{GrayImage, decode_gray, prepare};
 
 const GAP: u32 = 8;
 const BACKGROUND: u8 = 24;

@@ -1,7 +1,6 @@
 //! DICOM files with a table of labels, and what their headers say of the patient.
 
 use crate::error::{Error, Result};
-use crate::image::ImageProblem;
 use crate::sources::csv_table::{self, CsvColumns};
 use crate::sources::{
     Found, ImageFolder, ImageRow, Listing, Missing, Origin, SourceImage, SourceSet, findings,
@@ -10,6 +9,7 @@ use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use xray_image::ImageProblem;
 
 const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);

@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::example::Example;
-use crate::image::{GrayImage, decode_gray, is_dicom};
 use crate::schema::FeatureNames;
 use crate::sources::Phantom;
 use crate::tfrecord::{IndexEntry, RecordFile};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use xray_image::{GrayImage, decode_gray, is_dicom};
 
 /// Where the pixels of one image are.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! Phantoms as a source, so that they become shards the way real images do. Each is drawn when it is built:
 //! a set of any size needs the memory of a few images.
 
-use crate::image::GrayImage;
 use crate::labels::nih_14;
 use crate::schema::Label;
 use crate::sources::{ImageRow, Origin, SourceImage, SourceSet};
-use crate::synth::{Case, SynthConfig, cases, draw};
 use std::fmt;
 use std::sync::Arc;
+use xray_image::GrayImage;
+use xray_image::synth::{Case, SynthConfig, cases, draw};
 
 /// One phantom that is not drawn yet.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl fmt::Display for Phantom {
     }
 }
 
-/// The images of `config`, in the order of [`synthesise`](crate::synthesise).
+/// The images of `config`, in the order of [`synthesise`](xray_image::synthesise).
 pub fn read(config: &SynthConfig) -> SourceSet {
     let shared = Arc::new(config.clone());
     let images = cases(config).map(|case| image(&shared, case)).collect();
@@ -54,7 +54,7 @@ fn image(config: &Arc<SynthConfig>, case: Case) -> SourceImage {
 mod tests {
     use super::*;
     use crate::sources::Loaded;
-    use crate::synthesise;
+    use xray_image::synthesise;
 
     #[test]
     fn the_source_and_the_iterator_make_the_same_images() {

@@ -6,13 +6,13 @@ pub use table::thousands;
 
 use crate::dataset::{Dataset, Draw, RecordId};
 use crate::error::{Error, Result};
-use crate::image::read_header;
 use crate::schema::Label;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use xray_artifacts::Split;
+use xray_image::read_header;
 
 /// Counts over a whole data set.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xray_artifacts::{Crop, Exit, Preprocessing, ResizeFilter, Split};
 use xray_data::{
-    Augmentation, Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem,
-    OpenOptions, RecordFile, RecordId, RecordIndex, Uncertain, augment, normalise, prepare,
+    Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem, OpenOptions, RecordFile,
+    RecordId, RecordIndex, Uncertain,
 };
+use xray_image::{Augmentation, augment, normalise, prepare};
 
 fn dataset() -> (TempDir, Arc<Dataset>) {
     let dir = tempfile::tempdir().expect("a temporary folder");

@@ -6,7 +6,8 @@ use xray_artifacts::{
     DatasetManifest, ImageFormat, Preprocessing, ShardEntry, Source, Split, SplitRule, SplitSummary,
     write_json,
 };
-use xray_data::{GrayImage, Label, RecordWriter, Sample, encode_png, encode_sample};
+use xray_data::{Label, RecordWriter, Sample, encode_sample};
+use xray_image::{GrayImage, encode_png};
 
 pub(crate) const LABELS: [&str; 3] = ["Mass", "Nodule", "Edema"];
 

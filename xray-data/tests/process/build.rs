@@ -3,7 +3,8 @@
 use crate::workbench::Workbench;
 use png::{BitDepth, ColorType};
 use std::fs;
-use xray_data::{Dataset, Draw, GrayImage, OpenOptions, decode_gray, encode_jpeg};
+use xray_data::{Dataset, Draw, OpenOptions};
+use xray_image::{GrayImage, decode_gray, encode_jpeg};
 
 /// A bright blob on a gradient, its place depending on `number`: no two are alike.
 fn picture(side: u32, number: u32) -> GrayImage {

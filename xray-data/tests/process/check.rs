@@ -3,7 +3,8 @@
 use crate::workbench::Workbench;
 use std::fs;
 use std::path::PathBuf;
-use xray_data::{ExampleBuilder, GrayImage, RecordFile, RecordIndex, RecordWriter, encode_png};
+use xray_data::{ExampleBuilder, RecordFile, RecordIndex, RecordWriter};
+use xray_image::{GrayImage, encode_png};
 
 fn picture(number: u8) -> Vec<u8> {
     let pixels = (0..=255).map(|i: u8| i.wrapping_mul(number)).collect();

@@ -2,7 +2,7 @@
 
 use crate::workbench::Workbench;
 use xray_data::sources::dicom::read_header;
-use xray_data::{GrayImage, decode_gray, encode_jpeg};
+use xray_image::{GrayImage, decode_gray, encode_jpeg};
 
 const UNCOMPRESSED: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
@@ -210,7 +210,7 @@ fn what_cannot_be_shown_is_refused() {
 #[test]
 fn a_header_is_read_without_the_pixels() {
     let file = jpeg_file(&gradient());
-    let header = xray_data::read_header(&file).expect("a header");
+    let header = xray_image::read_header(&file).expect("a header");
     assert_eq!((header.width, header.height, header.encoding), (64, 64, "dicom"));
 }
 

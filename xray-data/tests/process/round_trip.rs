@@ -3,7 +3,7 @@
 use crate::workbench::Workbench;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use xray_data::decode_gray;
+use xray_image::decode_gray;
 
 #[test]
 fn synthetic_images_go_through_every_command() {

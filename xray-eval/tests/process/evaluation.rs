@@ -4,7 +4,7 @@ use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
 use std::time::Duration;
 use xray_artifacts::{Exit, Split};
-use xray_data::{GrayImage, encode_png};
+use xray_image::{GrayImage, encode_png};
 use xray_metrics::{Calibrator, Method, Rule, Scores, ValidationScores, threshold};
 use xray_train::run::RunOptions;
 
@@ -264,7 +264,7 @@ fn a_finding_is_drawn_where_its_score_comes_from() {
     assert_eq!((&found[0]["label"], &found[0]["picture"]), (&json!("Mass"), &json!("maps/chest-Mass.png")));
     assert_eq!(found[0]["findings"].as_array().map(Vec::len), Some(14));
     let header =
-        xray_data::read_header(&std::fs::read(workplace.path("maps/chest-Mass.png")).expect("a picture"));
+        xray_image::read_header(&std::fs::read(workplace.path("maps/chest-Mass.png")).expect("a picture"));
     let header = header.expect("a PNG");
     assert!(header.width > 2 * 512 && header.height >= 512, "{} x {}", header.width, header.height);
 

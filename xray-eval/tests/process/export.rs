@@ -3,7 +3,7 @@
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::Value;
 use xray_artifacts::Exit;
-use xray_data::{GrayImage, encode_png};
+use xray_image::{GrayImage, encode_png};
 use xray_model::StateDict;
 
 fn bytes(workplace: &Workplace, name: &str) -> Vec<u8> {

@@ -4,9 +4,27 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use xray_artifacts::{Calibration, Preprocessing, Provenance, Split, Threshold, write_json};
 use xray_bundle::Card;
-use xray_data::{GrayImage, encode_jpeg, nih_14};
+use xray_image::{GrayImage, encode_jpeg};
 use xray_metrics::Calibrator;
 use xray_model::{Learner, LearnerConfig, ModelConfig};
+
+/// As xray-train writes them for ChestX-ray14.
+const FINDINGS: [&str; 14] = [
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+];
 
 /// A folder with an untrained network's weights and a card with calibrations and thresholds.
 pub(crate) fn bundle() -> TempDir {
@@ -32,7 +50,7 @@ pub(crate) fn bundle() -> TempDir {
     let card = Card {
         model,
         preprocessing: Preprocessing { size: 64, ..Preprocessing::default() },
-        labels: nih_14(),
+        labels: FINDINGS.map(str::to_owned).to_vec(),
         calibration: vec![calibration; 14],
         thresholds: vec![threshold; 14],
         provenance: Provenance {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
 use xray_artifacts::Exit;
-use xray_data::SynthConfig;
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::synthetic;
+use xray_image::SynthConfig;
 
 /// Few and small: a run takes a second.
 pub(crate) const IMAGES: u64 = 240;

@@ -1,6 +1,6 @@
 //! How colourful an image is, for who wants to know whether it was gray before it was made gray.
 
-use super::{ImageProblem, MAX_SIDE, jpeg, png};
+use crate::{ImageProblem, MAX_SIDE, jpeg, png};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -39,7 +39,7 @@ fn jpeg_rgb(bytes: &[u8]) -> Result<Vec<u8>, ImageProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{GrayImage, encode_jpeg, encode_png, encode_png_rgb};
+    use crate::{GrayImage, encode_jpeg, encode_png, encode_png_rgb};
 
     #[test]
     fn gray_is_gray_and_colours_are_counted() {
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(mean_chroma(&encode_png(&gray)), Ok(0.0));
         assert_eq!(mean_chroma(&encode_jpeg(&gray, 90)), Ok(0.0));
         assert_eq!(mean_chroma(&encode_png_rgb(2, 1, &[200, 10, 10, 5, 5, 5])), Ok(95.0));
-        assert!(mean_chroma(include_bytes!("../../tests/golden/jpeg/colour-420.jpg")).expect("a JPEG") > 5.0);
+        assert!(mean_chroma(include_bytes!("../tests/golden/jpeg/colour-420.jpg")).expect("a JPEG") > 5.0);
         assert!(mean_chroma(b"\xff\xd8\xff").is_err());
     }
 }

@@ -14,7 +14,7 @@ mod huffman;
 
 pub(super) use header::{Frame, parse};
 
-use super::{GrayImage, ImageProblem};
+use crate::{GrayImage, ImageProblem};
 use blocks::{Blocks, LANES, Strip};
 use entropy::{Entropy, Scan};
 use std::cell::RefCell;

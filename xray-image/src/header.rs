@@ -1,7 +1,7 @@
 //! What the first bytes of a JPEG, PNG or DICOM file tell without decoding it.
 
-use super::ImageProblem;
-use super::jpeg::{Frame, frame};
+use crate::ImageProblem;
+use crate::jpeg::{Frame, frame};
 
 /// Size and kind of an encoded image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub struct ImageHeader {
 /// Reads the header only: a few hundred bytes, of a DICOM file all before its pixels.
 ///
 /// ```
-/// use xray_data::{GrayImage, encode_png, read_header};
+/// use xray_image::{GrayImage, encode_png, read_header};
 /// let header = read_header(&encode_png(&GrayImage { width: 2, height: 1, pixels: vec![7, 250] }))?;
 /// assert_eq!((header.width, header.height, header.encoding, header.gray_8_bit), (2, 1, "png", true));
-/// # Ok::<(), xray_data::ImageProblem>(())
+/// # Ok::<(), xray_image::ImageProblem>(())
 /// ```
 ///
 /// # Errors
@@ -38,11 +38,11 @@ pub fn read_header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
         return png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()));
     }
     #[cfg(feature = "dicom")]
-    if super::is_dicom(bytes) {
-        let [width, height] = super::dicom::size(bytes)?;
+    if crate::is_dicom(bytes) {
+        let [width, height] = crate::dicom::size(bytes)?;
         return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: true });
     }
-    Err(super::decode::not_an_image(bytes))
+    Err(crate::decode::not_an_image(bytes))
 }
 
 /// The IHDR chunk comes first: length and name in 8 bytes, then width, height, bit depth, colour type.
@@ -57,7 +57,7 @@ fn png(bytes: &[u8]) -> Option<ImageHeader> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{GrayImage, encode_jpeg, encode_png};
+    use crate::{GrayImage, encode_jpeg, encode_png};
 
     #[test]
     fn headers_tell_size_and_kind() {

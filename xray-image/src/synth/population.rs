@@ -48,33 +48,39 @@ const KEPT: f64 = 0.155;
 
 /// One image to be drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Case {
-    /// From 1.
-    pub(crate) patient: u64,
-    /// From 0.
-    pub(crate) follow_up: u64,
-    pub(crate) age: u16,
-    pub(crate) female: bool,
-    pub(crate) labels: [bool; 14],
-    pub(crate) ap: bool,
+pub struct Case {
+    /// The patient's number, from 1.
+    pub patient: u64,
+    /// The patient's images before this one.
+    pub follow_up: u64,
+    /// Years.
+    pub age: u16,
+    /// The patient is female, not male.
+    pub female: bool,
+    /// Findings in the usual order of the fourteen, from Atelectasis to Hernia.
+    pub labels: [bool; 14],
+    /// The view is AP (lying), not PA (standing).
+    pub ap: bool,
 }
 
 impl Case {
     /// `PPPPPPPP_FFF.png`, as NIH names its files.
-    pub(crate) fn image_id(&self) -> String {
+    pub fn image_id(&self) -> String {
         format!("{:08}_{:03}.png", self.patient, self.follow_up)
     }
 
     /// Eight digits.
-    pub(crate) fn patient_id(&self) -> String {
+    pub fn patient_id(&self) -> String {
         format!("{:08}", self.patient)
     }
 
-    pub(crate) fn sex(&self) -> &'static str {
+    /// `M` or `F`.
+    pub fn sex(&self) -> &'static str {
         if self.female { "F" } else { "M" }
     }
 
-    pub(crate) fn view(&self) -> &'static str {
+    /// `PA` or `AP`.
+    pub fn view(&self) -> &'static str {
         if self.ap { "AP" } else { "PA" }
     }
 }

@@ -10,9 +10,9 @@ mod render;
 mod signs;
 mod texture;
 
-use crate::image::GrayImage;
+use crate::GrayImage;
 use anatomy::Anatomy;
-pub(crate) use population::Case;
+pub use population::Case;
 use population::Population;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ pub struct SynthImage {
 /// of threads changes nothing.
 ///
 /// ```
-/// use xray_data::{SynthConfig, synthesise};
+/// use xray_image::{SynthConfig, synthesise};
 /// let config = SynthConfig { images: 3, size: 64, ..SynthConfig::default() };
 /// let images: Vec<_> = synthesise(&config).collect();
 /// assert_eq!(images.len(), 3);
@@ -85,12 +85,12 @@ pub fn synthesise(config: &SynthConfig) -> impl Iterator<Item = SynthImage> + Se
 }
 
 /// Who is X-rayed, and with which findings, in the order of [`synthesise`]; nothing is drawn yet.
-pub(crate) fn cases(config: &SynthConfig) -> impl Iterator<Item = Case> + Send + use<> {
+pub fn cases(config: &SynthConfig) -> impl Iterator<Item = Case> + Send + use<> {
     Population::new(config.seed).take(usize::try_from(config.images).unwrap_or(usize::MAX))
 }
 
-/// Draws one of them.
-pub(crate) fn draw(config: &SynthConfig, case: &Case) -> SynthImage {
+/// Draws one of the [`cases`]; the same case gives the same pixels.
+pub fn draw(config: &SynthConfig, case: &Case) -> SynthImage {
     let mut anatomy = Anatomy::of(config.seed, case);
     let signs = signs::draw(config, case, &mut anatomy);
     SynthImage {

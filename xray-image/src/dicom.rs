@@ -4,8 +4,7 @@
 //! The way from stored value to gray is PS3.3 C.11: modality rescale, then the first VOI LUT or window (or the range of
 //! the values where there is none), then inversion for MONOCHROME1, where 0 is white.
 
-use super::jpeg;
-use super::{GrayImage, ImageProblem};
+use crate::{GrayImage, ImageProblem, jpeg};
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
-use xray_data::{GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png};
+use xray_image::{GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png};
 
 /// A smooth picture with an edge, `width` x `height`.
 fn picture(width: u32, height: u32) -> GrayImage {

@@ -1,46 +1,9 @@
-//! Gray 8-bit images in memory, and how they come from and go to JPEG and PNG bytes, and from DICOM files.
-
-mod baseline;
-mod chroma;
-mod decode;
-#[cfg(feature = "dicom")]
-mod dicom;
-mod encode;
-mod header;
-mod jpeg;
-mod png;
-
-pub use chroma::mean_chroma;
-pub use decode::{decode_gray, is_dicom};
-pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
-pub use header::{ImageHeader, read_header};
+//! Why bytes are not an X-ray that can be used, and how large one may be.
 
 /// The longest side that is decoded, in pixels.
-pub(crate) const MAX_SIDE: u32 = 8192;
+pub const MAX_SIDE: u32 = 8192;
 /// The most pixels that are decoded: 64 MP, the largest detector with room to spare.
-pub(crate) const MAX_PIXELS: u64 = 1 << 26;
-
-/// A gray image of 8 bits: row by row from the top left, `width * height` bytes, 0 black.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrayImage {
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `width * height` values.
-    pub pixels: Vec<u8>,
-}
-
-impl GrayImage {
-    /// The pixels of row `y`.
-    ///
-    /// # Panics
-    /// When `y` is not below `height`, or `pixels` is shorter than `width * height`.
-    pub fn row(&self, y: u32) -> &[u8] {
-        let start = y as usize * self.width as usize;
-        &self.pixels[start..start + self.width as usize]
-    }
-}
+const MAX_PIXELS: u64 = 1 << 26;
 
 /// Why bytes are not an X-ray that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! From the bytes of a JPEG, PNG or DICOM file to gray pixels.
 
-use super::{GrayImage, ImageProblem, jpeg, png};
+use crate::{GrayImage, ImageProblem, jpeg, png};
 
 /// Decodes a JPEG (gray, colour, CMYK; baseline or progressive) or PNG (1 to 16 bits; gray, palette or colour,
 /// with or without alpha, which is ignored) to 8-bit gray.
@@ -16,7 +16,7 @@ use super::{GrayImage, ImageProblem, jpeg, png};
 /// or 64 megapixels, which are read from the header before anything is allocated.
 ///
 /// ```
-/// use xray_data::{GrayImage, decode_gray, encode_png};
+/// use xray_image::{GrayImage, decode_gray, encode_png};
 /// let image = GrayImage { width: 2, height: 1, pixels: vec![7, 250] };
 /// assert_eq!(decode_gray(&encode_png(&image)), Ok(image));
 /// assert_eq!(decode_gray(b"GIF89a...").unwrap_err().to_string(), "the image is a GIF, not JPEG or PNG");
@@ -33,7 +33,7 @@ pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     }
     #[cfg(feature = "dicom")]
     if is_dicom(bytes) {
-        return super::dicom::decode(bytes);
+        return crate::dicom::decode(bytes);
     }
     Err(not_an_image(bytes))
 }

@@ -1,7 +1,7 @@
 //! The phantoms: the same everywhere, as sick as asked, and with signs that can be measured.
 
 use rayon::ThreadPoolBuilder;
-use xray_data::{SynthConfig, SynthImage, encode_png, synthesise};
+use xray_image::{SynthConfig, SynthImage, encode_png, synthesise};
 
 fn images(config: &SynthConfig) -> Vec<SynthImage> {
     synthesise(config).collect()

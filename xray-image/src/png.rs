@@ -1,7 +1,7 @@
 //! PNG to gray, through the `png` crate.
 
-use super::decode::luma;
-use super::{GrayImage, ImageProblem};
+use crate::decode::luma;
+use crate::{GrayImage, ImageProblem};
 use ::png::{BitDepth, Decoder, Transformations};
 
 /// The most bytes that one image may unpack to: 64 megapixels of RGBA, or 128 of 16-bit gray.

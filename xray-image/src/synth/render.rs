@@ -5,7 +5,7 @@ use super::anatomy::{Anatomy, Place};
 use super::population::Case;
 use super::signs::{Effect, Sign};
 use super::texture::{Texture, bump, edge, normal};
-use crate::image::GrayImage;
+use crate::GrayImage;
 use xray_random::Random;
 
 /// Gray of what lies below the diaphragm, and of the heart and the vessels beside it.

@@ -1,6 +1,6 @@
 //! From a decoded image to the network's input: crop, antialiased resize, range check, normalisation.
 
-use crate::image::{GrayImage, ImageProblem, MAX_SIDE};
+use crate::{GrayImage, ImageProblem, MAX_SIDE};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
@@ -56,8 +56,12 @@ pub fn place_in_source(preprocessing: &Preprocessing, width: u32, height: u32, p
     [of(x, width), of(y, height)]
 }
 
-/// Fails when no X-ray can look like this. Kept on whole images: cheap beside the decoding.
-pub(crate) fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
+/// Fails when no X-ray can look like this, as [`prepare`] does. Kept on whole images: cheap beside the decoding.
+///
+/// # Errors
+/// [`ImageProblem`] when every pixel has one value, when all are so dark that they were scaled twice, and when `image`
+/// holds another number of pixels than it says.
+pub fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
     let GrayImage { width, height, ref pixels } = *image;
     if pixels.len() as u64 != u64::from(width) * u64::from(height) || pixels.is_empty() {
         return Err(ImageProblem::NoPixels { width, height, pixels: pixels.len() });
@@ -131,7 +135,7 @@ fn pad(pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
 /// use xray_artifacts::Preprocessing;
 /// let preprocessing = Preprocessing { mean: 0.5, std: 0.25, ..Preprocessing::default() };
 /// let mut out = [0.0; 2];
-/// xray_data::normalise(&[0, 255], &preprocessing, &mut out);
+/// xray_image::normalise(&[0, 255], &preprocessing, &mut out);
 /// assert_eq!(out, [-2.0, 2.0]);
 /// ```
 pub fn normalise(pixels: &[u8], preprocessing: &Preprocessing, out: &mut [f32]) {

@@ -4,11 +4,11 @@ use super::blocks::{Step, steps};
 use super::huffman::HuffmanTable;
 
 /// What a gray baseline JPEG says before its one scan.
-pub(in crate::image) struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// Pixels in a row.
-    pub(in crate::image) width: u32,
+    pub(crate) width: u32,
     /// Rows.
-    pub(in crate::image) height: u32,
+    pub(crate) height: u32,
     /// Place and factor of each coefficient, in zigzag order.
     pub(super) steps: [Step; 128],
     /// Codes of the differences of the first coefficient.
@@ -34,7 +34,7 @@ struct Tables {
 
 /// Reads the headers of `bytes`. `None` for anything but gray 8-bit baseline in one scan, and for headers that
 /// make no sense: the general decoder takes those, and complains where it must.
-pub(in crate::image) fn parse(bytes: &[u8]) -> Option<Frame<'_>> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Frame<'_>> {
     let mut tables = Tables::default();
     let mut at = 2;
     loop {

@@ -1,8 +1,7 @@
 //! JPEG to gray: the common kind through our own decoder, the rest through zune-jpeg.
 
-use super::baseline;
-use super::decode::luma;
-use super::{GrayImage, ImageProblem, MAX_SIDE};
+use crate::decode::luma;
+use crate::{GrayImage, ImageProblem, MAX_SIDE, baseline};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -131,9 +130,9 @@ mod tests {
     #[test]
     fn only_gray_baseline_takes_the_short_way() {
         let check = |bytes: &[u8], expected| assert_eq!(baseline::parse(bytes).is_some(), expected);
-        check(include_bytes!("../../tests/golden/jpeg/gray-q90.jpg"), true);
-        check(include_bytes!("../../tests/golden/jpeg/gray-restarts.jpg"), true);
-        check(include_bytes!("../../tests/golden/jpeg/gray-progressive.jpg"), false);
-        check(include_bytes!("../../tests/golden/jpeg/colour-420.jpg"), false);
+        check(include_bytes!("../tests/golden/jpeg/gray-q90.jpg"), true);
+        check(include_bytes!("../tests/golden/jpeg/gray-restarts.jpg"), true);
+        check(include_bytes!("../tests/golden/jpeg/gray-progressive.jpg"), false);
+        check(include_bytes!("../tests/golden/jpeg/colour-420.jpg"), false);
     }
 }

@@ -1,6 +1,6 @@
 //! From gray pixels to JPEG and PNG bytes.
 
-use super::GrayImage;
+use crate::GrayImage;
 
 /// One-component baseline JPEG of `quality` 1 to 100 (others are clamped).
 ///
