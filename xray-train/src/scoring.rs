@@ -58,13 +58,11 @@ impl Evaluator {
             if !batch.is_empty() {
                 predictions.logits.extend(model.predict(&batch.images, batch.size));
             }
-            for &record in &batch.records {
-                let sample = self.dataset.peek(record)?;
-                predictions.patients.extend(sample.patient_id);
-                predictions.views.push(sample.view.unwrap_or_default());
-                predictions.sexes.push(sample.sex.unwrap_or_default());
-                predictions.ages.push(sample.age.map_or(f32::NAN, f32::from));
-                self.dataset.release(record);
+            for about in batch.about {
+                predictions.patients.extend(about.patient_id);
+                predictions.views.push(about.view.unwrap_or_default());
+                predictions.sexes.push(about.sex.unwrap_or_default());
+                predictions.ages.push(about.age.map_or(f32::NAN, f32::from));
             }
             predictions.ids.extend(batch.ids);
             predictions.truth.extend(batch.labels);

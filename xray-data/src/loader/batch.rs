@@ -22,10 +22,25 @@ pub struct Batch {
     pub labels: Vec<f32>,
     /// `[n]` names of the images.
     pub ids: Vec<String>,
+    /// `[n]` what is known of the patients and the views.
+    pub about: Vec<About>,
     /// `[n]` records.
     pub records: Vec<RecordId>,
     /// Width and height of the images.
     pub size: u32,
+}
+
+/// What a record says of its patient and its view, as in [`Sample`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Whose image it is.
+    pub patient_id: Option<String>,
+    /// `PA` or `AP`.
+    pub view: Option<String>,
+    /// `M` or `F`.
+    pub sex: Option<String>,
+    /// In years.
+    pub age: Option<u16>,
 }
 
 impl Batch {
@@ -56,6 +71,7 @@ pub(super) struct Assembler {
 struct Described {
     image_id: String,
     labels: Vec<f32>,
+    about: About,
 }
 
 /// Buffers of one thread.
@@ -96,6 +112,7 @@ impl Assembler {
             images,
             labels: Vec::with_capacity(positions.len() * self.dataset.labels().len()),
             ids: Vec::with_capacity(positions.len()),
+            about: Vec::with_capacity(positions.len()),
             records: Vec::with_capacity(positions.len()),
             size,
         };
@@ -135,6 +152,12 @@ impl Assembler {
         let described = sample.map(|sample| Described {
             image_id: sample.image_id,
             labels: sample.labels.into_iter().map(value).collect(),
+            about: About {
+                patient_id: sample.patient_id,
+                view: sample.view,
+                sex: sample.sex,
+                age: sample.age,
+            },
         });
         self.dataset.release(id);
         let described = described?;
@@ -173,6 +196,7 @@ impl Batch {
         }
         self.labels.extend(described.labels);
         self.ids.push(described.image_id);
+        self.about.push(described.about);
         self.records.push(record);
     }
 }

@@ -10,7 +10,7 @@ mod config;
 mod epoch;
 mod order;
 
-pub use batch::Batch;
+pub use batch::{About, Batch};
 pub use cache::Cache;
 pub use config::{LoaderConfig, LoaderProblem};
 pub use epoch::Epoch;

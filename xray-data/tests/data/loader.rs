@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xray_artifacts::{Crop, Exit, Preprocessing, ResizeFilter, Split};
 use xray_data::{
-    Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem, OpenOptions, RecordFile,
-    RecordId, RecordIndex, Uncertain,
+    About, Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem, OpenOptions,
+    RecordFile, RecordId, RecordIndex, Uncertain,
 };
 use xray_image::{Augmentation, augment, normalise, prepare};
 
@@ -54,6 +54,7 @@ fn check_equal(a: &[Batch], b: &[Batch]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         assert_eq!((a.index, a.size, &a.ids, &a.records), (b.index, b.size, &b.ids, &b.records));
+        assert_eq!(a.about, b.about);
         assert!(
             bits(&a.images) == bits(&b.images) && bits(&a.labels) == bits(&b.labels),
             "batch {}",
@@ -83,6 +84,8 @@ fn a_batch_is_what_its_records_hold() {
                 .map(|label| label.as_f32(Uncertain::Ignore).to_bits())
                 .collect();
             assert_eq!(batch.labels[i * 3..][..3].iter().map(|l| l.to_bits()).collect::<Vec<_>>(), labels);
+            let (patient_id, view) = (Some(format!("patient-{}", number / 3)), Some("PA".to_owned()));
+            assert_eq!(batch.about[i], About { patient_id, view, sex: None, age: Some(50) });
             seen.push(number);
         }
     }
@@ -353,6 +356,7 @@ fn epoch_without(loader: &Loader, number: u64) -> Vec<Batch> {
         while let Some(at) = batch.ids.iter().position(|id| id == "image-0007.png" || id == "image-0023.png")
         {
             batch.ids.remove(at);
+            batch.about.remove(at);
             batch.records.remove(at);
             batch.images.drain(at * 256..(at + 1) * 256);
             batch.labels.drain(at * 3..(at + 1) * 3);
