@@ -10,7 +10,7 @@ use serde_json::json;
 use std::error::Error;
 use std::time::Instant;
 use xray_kernels::{Isa, multiply_add_peak};
-use xray_model::{Architecture, Backend, Batch, Learner, LearnerConfig, ModelConfig, set_threads};
+use xray_model::{Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, set_threads};
 use xray_random::Random;
 
 #[global_allocator]
@@ -110,7 +110,7 @@ fn train(arguments: &Arguments, mut learner: Learner, images: &[f32]) -> Vec<f64
     let labels: Vec<f32> =
         (0..arguments.batch * CLASSES).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
     timed(arguments, || {
-        let pass = learner.forward(&Batch { images, labels: &labels, size: arguments.size });
+        let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
     })

@@ -51,7 +51,7 @@ impl LearnerConfig {
 
 /// Images and labels of one step.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
+pub struct LabelledImages<'a> {
     /// Normalised gray pixels, `[n, 1, size, size]`, whatever the network's channels.
     pub images: &'a [f32],
     /// 0, 1 or NaN for unknown, `[n, classes]`.
@@ -183,7 +183,7 @@ impl Learner {
     }
 
     /// Logits and loss of a batch, in training mode.
-    pub fn forward(&self, batch: &Batch<'_>) -> Pass {
+    pub fn forward(&self, batch: &LabelledImages<'_>) -> Pass {
         let logits = if self.backbone_rate == 0.0 {
             let inner = self.device.clone().inner();
             let images = images(batch.images, batch.size, self.model.channels, &inner, self.info.backend);

@@ -2,12 +2,12 @@
 //! crate names the tensor engine.
 //!
 //! ```
-//! use xray_model::{Batch, Learner, LearnerConfig};
+//! use xray_model::{LabelledImages, Learner, LearnerConfig};
 //! # fn main() -> Result<(), xray_model::Error> {
 //! let mut learner = Learner::new(&LearnerConfig::new(14), 0)?;
 //! let images = vec![0.0; 2 * 32 * 32];
 //! let labels = vec![0.0; 2 * 14];
-//! let pass = learner.forward(&Batch { images: &images, labels: &labels, size: 32 });
+//! let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
 //! assert!(pass.loss().is_finite());
 //! let gradients = learner.backward(pass);
 //! learner.step(gradients, 1e-3);
@@ -39,7 +39,7 @@ pub use backend::{Backend, DeviceInfo, set_threads};
 pub use error::{Error, Result};
 pub use export::{OPSETS, Onnx, onnx};
 pub use import::{Head, Import, ImportOptions, Note, read_weights};
-pub use learner::{ActivationMaps, Batch, Gradients, Learner, LearnerConfig, Pass, Predictor};
+pub use learner::{ActivationMaps, Gradients, LabelledImages, Learner, LearnerConfig, Pass, Predictor};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};
 pub use state_dict::{HostTensor, StateDict};

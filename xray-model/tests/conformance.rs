@@ -2,7 +2,8 @@
 //! steps, for each loss and optimizer. A backend without a device here says that it is skipped.
 
 use xray_model::{
-    Algorithm, Architecture, Backend, Batch, Learner, LearnerConfig, Loss, ModelConfig, OptimizerConfig,
+    Algorithm, Architecture, Backend, LabelledImages, Learner, LearnerConfig, Loss, ModelConfig,
+    OptimizerConfig,
 };
 
 const SIZE: u32 = 34;
@@ -42,7 +43,7 @@ fn trace(config: &LearnerConfig) -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
     let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
     let losses = (0..6)
         .map(|_| {
-            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
             let loss = pass.loss();
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-2);
@@ -102,7 +103,7 @@ fn check_networks(backend: Backend) {
             let logits = learner.predict(&images, SIZE);
             // Small steps: the statistics of three images magnify any rounding.
             let step = |_| {
-                let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+                let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
                 let loss = pass.loss();
                 let gradients = learner.backward(pass);
                 learner.step(gradients, 1e-5);
@@ -142,7 +143,7 @@ fn fifty_losses_are_those_of_burns_own_operations() {
                 images.extend(wave(PIXELS, number as f32).iter().map(|value| value + brighter));
                 labels.extend((0..14).map(|label| f32::from(u8::from((number + label) % 7 < 2))));
             }
-            let pass = learner.forward(&Batch { images: &images, labels: &labels, size: 32 });
+            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
             let loss = pass.loss();
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-3);

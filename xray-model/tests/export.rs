@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use xray_model::{
-    Architecture, Backend, Batch, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
+    Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
     WeightType, onnx, read_weights,
 };
 use xray_random::Random;
@@ -30,7 +30,7 @@ fn trained(model: &ModelConfig) -> StateDict {
     let (images, labels) =
         (images(8), (0..8 * CLASSES).map(|at| f32::from(u8::from(at % 3 == 0))).collect::<Vec<_>>());
     for _ in 0..4 {
-        let pass = learner.forward(&Batch { images: &images, labels: &labels, size: SIZE });
+        let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
     }

@@ -1,6 +1,6 @@
 //! What a learner does beside single steps on whole batches.
 
-use xray_model::{Algorithm, Batch, Learner, LearnerConfig, ModelConfig, OptimizerConfig};
+use xray_model::{Algorithm, LabelledImages, Learner, LearnerConfig, ModelConfig, OptimizerConfig};
 
 const SIZE: u32 = 32;
 const PIXELS: usize = (SIZE * SIZE) as usize;
@@ -38,7 +38,7 @@ fn gradients_of_parts_add_up_to_those_of_the_batch() {
         let (mut loss, mut sum) = (0.0, None);
         for (images, part_labels) in images.chunks(part * PIXELS).zip(labels.chunks(part * 14)) {
             let share = known(part_labels) / known(&labels);
-            let pass = learner.forward(&Batch { images, labels: part_labels, size: SIZE });
+            let pass = learner.forward(&LabelledImages { images, labels: part_labels, size: SIZE });
             let pass = pass.weighted(share);
             loss += pass.loss();
             let found = learner.backward(pass);

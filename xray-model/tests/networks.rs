@@ -7,7 +7,7 @@ use narrow::narrow;
 use std::path::Path;
 use std::process::Command;
 use xray_model::{
-    Algorithm, Architecture, Backend, Batch, HostTensor, Learner, LearnerConfig, ModelConfig,
+    Algorithm, Architecture, Backend, HostTensor, LabelledImages, Learner, LearnerConfig, ModelConfig,
     OptimizerConfig, Predictor, StateDict,
 };
 use xray_random::Random;
@@ -89,8 +89,8 @@ impl Data {
         }
     }
 
-    fn batch(&self) -> Batch<'_> {
-        Batch { images: &self.images, labels: &self.labels, size: SIZE }
+    fn batch(&self) -> LabelledImages<'_> {
+        LabelledImages { images: &self.images, labels: &self.labels, size: SIZE }
     }
 }
 

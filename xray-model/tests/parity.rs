@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use xray_model::{
-    Algorithm, Backend, Batch, Learner, LearnerConfig, ModelConfig, OptimizerConfig, StateDict,
+    Algorithm, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, OptimizerConfig, StateDict,
 };
 
 const SIZE: u32 = 36;
@@ -39,8 +39,12 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     }
 }
 
-fn batch(golden: &StateDict) -> Batch<'_> {
-    Batch { images: &golden.tensors["images"].values, labels: &golden.tensors["labels"].values, size: SIZE }
+fn batch(golden: &StateDict) -> LabelledImages<'_> {
+    LabelledImages {
+        images: &golden.tensors["images"].values,
+        labels: &golden.tensors["labels"].values,
+        size: SIZE,
+    }
 }
 
 #[test]

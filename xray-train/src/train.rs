@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::{Gradients, Learner};
+use xray_model::{Gradients, LabelledImages, Learner};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl Trainer<'_> {
         let (mut loss, mut sum) = (0.0, None);
         for (images, labels) in parts {
             let clock = Instant::now();
-            let pass = self.learner.forward(&xray_model::Batch { images, labels, size: batch.size });
+            let pass = self.learner.forward(&LabelledImages { images, labels, size: batch.size });
             let share = known(labels) / all;
             loss += pass.loss() * share;
             let forward = clock.elapsed();
