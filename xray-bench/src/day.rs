@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use xray_random::Random;
 use xray_workspace::ProgramArguments;
 use xray_workspace::steps::{self, command};
 
@@ -165,12 +166,9 @@ impl Deed {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same day every time.
+/// The same day every time.
 fn random(number: u64) -> u64 {
-    let mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
+    Random::keyed(&[number]).bits()
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 use std::time::Instant;
 use xray_bundle::{Bundle, glow};
-use xray_data::encode_png;
+use xray_image::encode_png;
 
 /// What is wanted beside the findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,23 +16,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-image", &["xray-random", "xray-artifacts"]),
     ("xray-data", &["xray-image", "xray-random", "xray-artifacts"]),
     ("xray-model", &["xray-kernels", "xray-random", "xray-artifacts"]),
-    ("xray-bundle", &["xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
-    ("xray-train", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
-    (
-        "xray-eval",
-        &["xray-train", "xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"],
-    ),
-    ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
-    ("xray-serve", &["xray-bundle", "xray-model", "xray-data", "xray-metrics", "xray-artifacts"]),
-    ("xray-lambda", &["xray-serve", "xray-bundle"]),
-    ("xray-workspace", &[]),
-    ("xray-bench", &["xray-artifacts", "xray-workspace"]),
-    ("xtask", &["xray-workspace"]),
     ("xray-bundle", &["xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
+    (
         "xray-train",
         &["xray-bundle", "xray-model", "xray-data", "xray-image", "xray-metrics", "xray-artifacts"],
+    ),
+    (
+        "xray-eval",
+        &[
+            "xray-train",
+            "xray-bundle",
+            "xray-model",
+            "xray-data",
+            "xray-image",
+            "xray-metrics",
+            "xray-artifacts",
+        ],
+    ),
+    ("xray-sweep", &["xray-metrics", "xray-artifacts"]),
     ("xray-serve", &["xray-bundle", "xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
-    ("xtask", &[]),
+    ("xray-lambda", &["xray-serve", "xray-bundle"]),
+    ("xray-workspace", &[]),
+    ("xray-bench", &["xray-artifacts", "xray-random", "xray-workspace"]),
+    ("xtask", &["xray-workspace"]),
 ];
 
 /// Families of crates from outside, by the start of their names, that one crate alone may name.

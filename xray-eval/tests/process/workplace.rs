@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Output;
 use tempfile::TempDir;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
-use xray_data::SynthConfig;
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::synthetic;
+use xray_image::SynthConfig;
 use xray_train::run::{Outcome, RunOptions};
 use xray_train::settings::{Settings, parse_setting};
 
