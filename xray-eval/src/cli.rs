@@ -1,8 +1,8 @@
 //! The command line of `xray-eval`.
 
 use crate::{
-    AppraiseOptions, ExplainOptions, Explanation, ExportFormat, ExportOptions, ScoreKind, Subject, appraise,
-    calibrate_bundle, compare_subjects, explain, export, point,
+    AppraiseOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat, ExportOptions, ScoreKind,
+    Subject, appraise, calibrate_bundle, compare_subjects, explain, export, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -21,6 +21,7 @@ Examples:
   xray-eval compare RUN-A RUN-B
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
+  xray-eval explain RUN --test-records 6 --label Mass --out maps
   xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
   xray-eval export RUN --to onnx --dtype int8
 
@@ -73,8 +74,14 @@ enum Command {
         /// The run directory
         run: PathBuf,
         /// JPEG or PNG files
-        #[arg(required = true)]
+        #[arg(required_unless_present = "test_records", conflicts_with = "test_records")]
         images: Vec<PathBuf>,
+        /// Instead of files, the N test records of the run on which --label scores highest
+        #[arg(long, value_name = "N", requires = "label")]
+        test_records: Option<usize>,
+        /// Where the run's data lie now, if elsewhere than in training
+        #[arg(long, value_name = "DIR", requires = "test_records")]
+        data: Option<PathBuf>,
         /// Which finding; otherwise the one that stands out most
         #[arg(long, value_name = "NAME")]
         label: Option<String>,
@@ -192,8 +199,13 @@ impl Arguments {
                 let found = calibrate_bundle(run, &look.options())?;
                 Ok(printed(look.format, &found, || found.text()))
             }
-            Some(Command::Explain { run, images, label, out, format }) => {
-                let found = explain(run, images, &ExplainOptions { label: label.clone(), out: out.clone() })?;
+            Some(Command::Explain { run, images, test_records, data, label, out, format }) => {
+                let images = match *test_records {
+                    Some(count) => ExplainedImages::TestRecords { count, data: data.clone() },
+                    None => ExplainedImages::Files(images.clone()),
+                };
+                let found =
+                    explain(run, &images, &ExplainOptions { label: label.clone(), out: out.clone() })?;
                 let text = || found.iter().map(Explanation::text).collect::<Vec<_>>().join("\n");
                 Ok(printed(*format, &found, text))
             }

@@ -1,6 +1,7 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
-use crate::run_model::{bundle, prepared};
+use crate::run_model::{bundle, prepare, read};
+use crate::test_records::{self, TestRecord};
 use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -12,14 +13,31 @@ use xray_bundle::{Bundle, Finding, side_by_side};
 /// What was found in one image, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The image.
+    /// The image: a file, or the name of a record.
     pub image: PathBuf,
+    /// Labels that a record truly has; absent for a file, of which nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<Vec<String>>,
     /// The finding whose map was drawn.
     pub label: String,
     /// Left the image as the network saw it, right the same with the map.
     pub picture: PathBuf,
     /// All findings, first the one whose logit lies farthest above the log-odds of the finding in the training records.
     pub findings: Vec<Finding>,
+}
+
+/// What is explained.
+#[derive(Clone, Debug)]
+pub enum ExplainedImages {
+    /// JPEG, PNG or DICOM files.
+    Files(Vec<PathBuf>),
+    /// The run's test records on which the label scores highest.
+    TestRecords {
+        /// How many.
+        count: usize,
+        /// The folder of the run's data, if it is elsewhere by now.
+        data: Option<PathBuf>,
+    },
 }
 
 /// How images are explained.
@@ -35,11 +53,11 @@ pub struct ExplainOptions {
 /// `chest.png`, `chest-Mass-2.png` for the next of that name.
 ///
 /// # Errors
-/// If there is no bundle, no such finding, an image cannot be read, or a picture cannot be written. Pictures of the
-/// images before stay.
+/// If there is no bundle, no such finding, an image cannot be read, test records are asked for without a finding, or
+/// a picture cannot be written. Pictures of the images before stay.
 pub fn explain(
     run: &Path,
-    images: &[PathBuf],
+    images: &ExplainedImages,
     options: &ExplainOptions,
 ) -> Result<Vec<Explanation>, Failure> {
     let model = bundle(run)?;
@@ -50,8 +68,29 @@ pub fn explain(
         source,
     })?;
     let mut names = PictureNames::default();
-    let explained = |image: &PathBuf| explain_one(&model, image, label, &options.out, &mut names);
-    images.iter().map(explained).collect()
+    match images {
+        ExplainedImages::Files(files) => {
+            let explained =
+                |file: &PathBuf| explain_one(&model, file, &read(file)?, label, &options.out, &mut names);
+            files.iter().map(explained).collect()
+        }
+        ExplainedImages::TestRecords { count, data } => {
+            let label = label.ok_or_else(|| {
+                Failure::new(
+                    Exit::Usage,
+                    "test records are chosen by the score of a finding, and none is named",
+                )
+                .hint("name one with --label")
+            })?;
+            let records = test_records::highest(run, &model.card, label, *count, data.as_deref())?;
+            let explained = |record: TestRecord| {
+                let image = Path::new(&record.id);
+                let found = explain_one(&model, image, &record.file, Some(label), &options.out, &mut names)?;
+                Ok(Explanation { truth: Some(record.truth), ..found })
+            };
+            records.into_iter().map(explained).collect()
+        }
+    }
 }
 
 /// Names of pictures that were given away, so that none replaces another.
@@ -76,11 +115,12 @@ impl PictureNames {
 fn explain_one(
     model: &Bundle,
     image: &Path,
+    file: &[u8],
     label: Option<usize>,
     out: &Path,
     names: &mut PictureNames,
 ) -> Result<Explanation, Failure> {
-    let prepared = prepared(model, image)?;
+    let prepared = prepare(model, image, file)?;
     let explained = model.explain(&prepared);
     let findings = model.findings(&explained.logits);
     let labels = &model.card.labels;
@@ -89,7 +129,7 @@ fn explain_one(
     let picture = out.join(names.of(image, &labels[label]));
     let evidence = model.evidence(&explained, label);
     write_bytes(&picture, &side_by_side(&prepared.image, &evidence, explained.places()))?;
-    Ok(Explanation { image: image.to_owned(), label: labels[label].clone(), picture, findings })
+    Ok(Explanation { image: image.to_owned(), truth: None, label: labels[label].clone(), picture, findings })
 }
 
 fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {
@@ -121,7 +161,12 @@ impl Explanation {
                 call.to_owned(),
             ]);
         }
-        format!("{}\n{}{} of {}\n", self.image.display(), table.text(), self.picture.display(), self.label)
+        let truth = self.truth.as_ref().map_or_else(String::new, |truth| match truth.as_slice() {
+            [] => ", truly without findings".to_owned(),
+            labels => format!(", truly {}", labels.join(", ")),
+        });
+        let (image, picture) = (self.image.display(), self.picture.display());
+        format!("{image}{truth}\n{}{picture} of {}\n", table.text(), self.label)
     }
 }
 
@@ -157,6 +202,7 @@ mod tests {
         };
         let found = Explanation {
             image: "chest.jpg".into(),
+            truth: None,
             label: "finding-7".into(),
             picture: "chest.png".into(),
             findings: (0..9).map(finding).collect(),

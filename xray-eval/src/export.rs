@@ -1,5 +1,6 @@
 //! A finished run's model in a file for other programs, in fewer bytes where wanted, and what those bytes cost.
 
+use crate::run_data;
 use crate::run_model::card;
 use crate::subject::scores;
 use crate::text_table::{TextTable, number};
@@ -11,8 +12,6 @@ use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, write_bytes, 
 use xray_bundle::Card;
 use xray_metrics::auc;
 use xray_model::{Backend, Onnx, Predictor, StateDict, StoredDict, WeightType, onnx};
-use xray_train::rescoring::Rescoring;
-use xray_train::settings::Settings;
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -168,22 +167,13 @@ impl Change {
         stored: &StoredDict,
         data_dir: Option<&Path>,
     ) -> Result<Change, Failure> {
-        let mut config = Settings::read(Some(&run.join("config.toml")))?.resolve(&[])?;
-        if let Some(dir) = data_dir {
-            config.data.dir = dir.to_owned();
-        }
+        let config = run_data::config(run, data_dir)?;
         let before = Predictions::load(&run.join("predictions-val.safetensors"), Split::Val)?;
-        let mut rescoring = Rescoring::open(&config).map_err(|failure| {
+        let mut rescoring = run_data::open(&config, card).map_err(|failure| {
             let message =
                 format!("weights of fewer digits are scored on validation first: {}", failure.message);
-            Failure { message, ..failure }.hint("say where the data of this run lie now with --data DIR")
+            Failure { message, ..failure }
         })?;
-        let dataset = rescoring.dataset();
-        if dataset.id() != card.provenance.dataset {
-            let message = format!("{} holds other data than this run's", dataset.path().display());
-            return Err(Failure::new(Exit::ModelMismatch, message)
-                .hint("say where the data of this run lie now with --data DIR"));
-        }
         let model = Predictor::new(&card.model, card.labels.len(), &stored.restored(), Backend::Cpu)?;
         let after = rescoring.predict(Split::Val, &card.preprocessing, &model)?;
         let after = after.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;

@@ -26,10 +26,12 @@ mod explanation;
 mod export;
 mod net_benefit;
 mod pointing;
+mod run_data;
 mod run_model;
 mod score_file;
 mod subgroups;
 mod subject;
+mod test_records;
 mod text_table;
 
 pub use appraisal::{
@@ -37,7 +39,7 @@ pub use appraisal::{
 };
 pub use calibrate::{CalibratedBundle, calibrate_bundle};
 pub use comparison::{ComparedModels, compare_subjects};
-pub use explanation::{ExplainOptions, Explanation, explain};
+pub use explanation::{ExplainOptions, ExplainedImages, Explanation, explain};
 pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use pointing::{PointedFinding, Pointing, point};

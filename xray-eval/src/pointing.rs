@@ -1,7 +1,7 @@
 //! The pointing game (Zhang et al.: Top-down neural attention by excitation backprop, ECCV 2016, §4.2): how often the
 //! strongest place of a finding's map lies in a box that a radiologist drew around the finding.
 
-use crate::run_model::{bundle, prepared};
+use crate::run_model::{bundle, prepare, read};
 use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ pub fn point(run: &Path, boxes: &Path, images: &Path) -> Result<Pointing, Failur
     }
     let mut found: BTreeMap<usize, PointedFinding> = BTreeMap::new();
     for (path, boxes) in by_image.into_values() {
-        let prepared = prepared(&model, &path)?;
+        let prepared = prepare(&model, &path, &read(&path)?)?;
         let explained = model.explain(&prepared);
         let mut by_label: BTreeMap<usize, Vec<FindingBox>> = BTreeMap::new();
         boxes.into_iter().for_each(|(label, one)| by_label.entry(label).or_default().push(one));

@@ -31,10 +31,18 @@ pub(crate) fn bundle(run: &Path) -> Result<Bundle, Failure> {
     Bundle::open(&folder(run)?)
 }
 
-/// An image file as the model sees it.
-pub(crate) fn prepared(bundle: &Bundle, image: &Path) -> Result<PreparedImage, Failure> {
-    let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
-    bundle.prepare(&std::fs::read(image).map_err(io)?).map_err(|problem| {
+/// The bytes of an image file.
+pub(crate) fn read(image: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(std::fs::read(image).map_err(|source| FileError::Io {
+        path: image.to_owned(),
+        action: "read",
+        source,
+    })?)
+}
+
+/// An image file as the model sees it; `image` is its name.
+pub(crate) fn prepare(bundle: &Bundle, image: &Path, file: &[u8]) -> Result<PreparedImage, Failure> {
+    bundle.prepare(file).map_err(|problem| {
         Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
             .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
     })

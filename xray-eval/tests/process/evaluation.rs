@@ -3,7 +3,7 @@
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
 use std::time::Duration;
-use xray_artifacts::{Exit, Split};
+use xray_artifacts::{Exit, Predictions, Split};
 use xray_image::{GrayImage, encode_png};
 use xray_metrics::{Calibrator, Method, Rule, Scores, ValidationScores, threshold};
 use xray_train::run::RunOptions;
@@ -287,9 +287,45 @@ fn a_finding_is_drawn_where_its_score_comes_from() {
     assert!(workplace.path("maps/x-Mass-2.png").is_file());
 
     check(&["explain", "run", "chest.png", "--label", "mas"], Exit::Usage, "did you mean Mass?");
+    check(&["explain", "run", "--test-records", "2"], Exit::Usage, "--label");
+    check(&["explain", "run"], Exit::Usage, "<IMAGES>...");
     std::fs::write(workplace.path("broken.jpg"), b"\xff\xd8\xff").expect("writable");
     check(&["explain", "run", "broken.jpg"], Exit::BadData, "broken.jpg");
     check(&["explain", "nowhere", "chest.png"], Exit::NothingMatches, "there is no bundle in nowhere");
+}
+
+#[test]
+fn the_test_records_that_score_highest_are_explained() {
+    let workplace = Workplace::with_run();
+    let arguments =
+        ["explain", "run", "--label", "Effusion", "--out", "maps", "--format", "json", "--test-records", "3"];
+    let output = workplace.eval(&arguments);
+    assert_exit(&output, Exit::Ok);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let predictions = Predictions::load(&workplace.path("run/predictions-test.safetensors"), Split::Test)
+        .expect("readable");
+    let label = predictions.labels.iter().position(|label| label == "Effusion").expect("of the fourteen");
+    let rows = predictions.ids.iter().zip(predictions.logits.chunks(14)).zip(predictions.truth.chunks(14));
+    let mut rows: Vec<_> =
+        rows.map(|((id, logits), truth)| (logits[label], id.clone(), truth[label])).collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (explained, (logit, id, truth)) in found.as_array().expect("a list").iter().zip(&rows) {
+        assert_eq!(explained["image"], json!(id));
+        let findings = explained["findings"].as_array().expect("a list");
+        let finding = findings.iter().find(|finding| finding["label"] == "Effusion").expect("one of them");
+        // As the run scored it, by another way to the same image.
+        let same = finding["logit"].as_f64().expect("a number");
+        assert!((same - f64::from(*logit)).abs() < 1e-5, "{same} {logit}");
+        let truly = explained["truth"].as_array().expect("known").contains(&json!("Effusion"));
+        assert_eq!(truly, *truth == 1.0);
+        assert!(workplace.path(explained["picture"].as_str().expect("a path")).is_file());
+    }
+    assert_eq!(found.as_array().map(Vec::len), Some(3));
+
+    std::fs::rename(workplace.path("shards"), workplace.path("moved")).expect("ours");
+    let moved = workplace.eval(&arguments);
+    assert!(!moved.status.success() && stderr(&moved).contains("--data DIR"), "{}", stderr(&moved));
+    assert_exit(&workplace.eval(&[&arguments[..], &["--data", "moved"]].concat()), Exit::Ok);
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.

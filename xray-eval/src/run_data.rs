@@ -1,0 +1,33 @@
+//! The data of a run, opened again as the run opened them.
+
+use std::path::Path;
+use xray_artifacts::{Exit, Failure};
+use xray_bundle::Card;
+use xray_train::config::RunConfig;
+use xray_train::rescoring::Rescoring;
+use xray_train::settings::Settings;
+
+const HINT: &str = "say where the data of this run lie now with --data DIR";
+
+/// What the run was asked for, with its data in `moved_to` if they lie elsewhere by now.
+pub(crate) fn config(run: &Path, moved_to: Option<&Path>) -> Result<RunConfig, Failure> {
+    let mut config = Settings::read(Some(&run.join("config.toml")))?.resolve(&[])?;
+    if let Some(dir) = moved_to {
+        config.data.dir = dir.to_owned();
+    }
+    Ok(config)
+}
+
+/// Opens the data that `config` names.
+///
+/// # Errors
+/// If they cannot be opened, or are others than those that the card's run was trained on.
+pub(crate) fn open<'a>(config: &'a RunConfig, card: &Card) -> Result<Rescoring<'a>, Failure> {
+    let rescoring = Rescoring::open(config).map_err(|failure| failure.hint(HINT))?;
+    let dataset = rescoring.dataset();
+    if dataset.id() != card.provenance.dataset {
+        let message = format!("{} holds other data than this run's", dataset.path().display());
+        return Err(Failure::new(Exit::ModelMismatch, message).hint(HINT));
+    }
+    Ok(rescoring)
+}
