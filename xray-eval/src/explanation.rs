@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, write_bytes};
+use xray_artifacts::{Exit, Failure, FileError, nearest, write_bytes};
 use xray_bundle::{Bundle, Finding, side_by_side};
 
 /// What was found in one image, and where.
@@ -134,10 +134,8 @@ fn explain_one(
 
 fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {
     labels.iter().position(|label| label == wanted).ok_or_else(|| {
-        let alike = |label: &&String| strsim::jaro_winkler(&label.to_lowercase(), &wanted.to_lowercase());
-        let nearest = labels.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
         let failure = Failure::new(Exit::Usage, format!("this model does not know {wanted}"));
-        match nearest {
+        match nearest(wanted, labels.iter().map(String::as_str)) {
             Some(nearest) => failure.hint(format!("did you mean {nearest}?")),
             None => failure,
         }

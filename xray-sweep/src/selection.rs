@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::state::{CellReport, CellState};
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, likeness};
 
 /// What was asked for, besides the cells that are missing.
 #[derive(Clone, Debug, Default)]
@@ -51,11 +51,8 @@ pub(crate) fn find<'a>(reports: &'a [CellReport], prefix: &str) -> Result<&'a Ce
 
 fn nearest<'a>(reports: &'a [CellReport], prefix: &str) -> Vec<&'a Cell> {
     let mut cells: Vec<&Cell> = reports.iter().map(|report| &report.cell).collect();
-    let distance = |cell: &&Cell| {
-        let beginning = cell.id.get(..prefix.len()).unwrap_or(&cell.id);
-        strsim::damerau_levenshtein(beginning, prefix)
-    };
-    cells.sort_by_cached_key(distance);
+    let alike = |cell: &Cell| likeness(cell.id.get(..prefix.len()).unwrap_or(&cell.id), prefix);
+    cells.sort_by(|a, b| alike(b).total_cmp(&alike(a)));
     cells.truncate(3);
     cells
 }

@@ -4,7 +4,7 @@
 use crate::config::RunConfig;
 use std::path::Path;
 use toml::{Table, Value};
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, FileError, nearest};
 use xray_model::Loss;
 
 /// Name of the file that is looked for from the current folder upwards when no `--config` is given.
@@ -135,18 +135,11 @@ fn unknown_key(path: &str, place: &str, table: &Table) -> Failure {
     let defaults = Table::try_from(RunConfig::default()).expect("the defaults are plain values");
     collect_keys(&defaults, "", &mut known);
     collect_keys(table, place, &mut known);
-    let nearest = known.iter().max_by(|a, b| similarity(path, a).total_cmp(&similarity(path, b)));
     let failure = Failure::new(Exit::Usage, format!("unknown key `{path}`"));
-    match nearest {
+    match nearest(path, known.iter().map(String::as_str)) {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
         None => failure,
     }
-}
-
-/// Last names decide: `learning_rate` is nearest to `schedule.learning_rate`.
-fn similarity(a: &str, b: &str) -> f64 {
-    let last = |path: &str| path.rsplit('.').next().map(str::to_owned).unwrap_or_default();
-    strsim::jaro_winkler(&last(a), &last(b)) + 0.25 * strsim::jaro_winkler(a, b)
 }
 
 fn collect_keys(table: &Table, place: &str, known: &mut Vec<String>) {

@@ -4,7 +4,7 @@ use super::tables;
 use crate::sweep_dir::SweepDir;
 use polars::prelude::*;
 use std::collections::BTreeSet;
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, nearest};
 
 /// How one cell did on one label of one split.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,9 +54,7 @@ pub(super) fn check(rows: &[LabelRow], label: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let failure = Failure::new(Exit::Usage, format!("no cell was scored on a label {label}"));
-    let alike = |name: &&String| strsim::jaro_winkler(&name.to_lowercase(), &label.to_lowercase());
-    let nearest = names.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    Err(match nearest {
+    Err(match nearest(label, names.iter().map(String::as_str)) {
         Some(nearest) => failure.hint(format!("did you mean {nearest}?")),
         None => failure.hint("no cell is done yet"),
     })
