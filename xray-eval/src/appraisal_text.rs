@@ -2,9 +2,10 @@
 
 use crate::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoints};
 use crate::comparison::{p_value, signed_with_interval};
-use crate::text_table::{TextTable, number, with_interval};
+use crate::figures::{number, with_interval};
 use crate::{net_benefit, subgroups};
 use std::fmt::Write;
+use xray_display::TextTable;
 use xray_metrics::{Difference, NoInterval, OperatingPoint, Proportion};
 
 impl Appraisal {

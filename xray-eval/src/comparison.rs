@@ -1,9 +1,10 @@
 //! Two models on the same test records.
 
+use crate::figures::number;
 use crate::subject::{Subject, failure, scores};
-use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use xray_artifacts::Failure;
+use xray_display::TextTable;
 use xray_metrics::bootstrap::Unit;
 use xray_metrics::{Comparison, Difference, compare};
 

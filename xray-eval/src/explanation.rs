@@ -1,14 +1,15 @@
 //! Where in an image a finding's score comes from: class activation maps (Zhou et al., CVPR 2016) laid over it.
 
+use crate::figures::number;
 use crate::run_model::{bundle, prepare, read};
 use crate::test_records::{self, TestRecord};
-use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, nearest, write_bytes};
 use xray_bundle::{Bundle, Finding, side_by_side};
+use xray_display::TextTable;
 
 /// What was found in one image, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,15 +1,16 @@
 //! A finished run's model in a file for other programs, in fewer bytes where wanted, and what those bytes cost.
 
+use crate::figures::number;
 use crate::run_data;
 use crate::run_model::card;
 use crate::subject::scores;
-use crate::text_table::{TextTable, number};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, write_bytes, write_json};
 use xray_bundle::Card;
+use xray_display::TextTable;
 use xray_metrics::auc;
 use xray_model::{Backend, Onnx, Predictor, StateDict, StoredDict, WeightType, onnx};
 

@@ -24,6 +24,7 @@ pub mod cli;
 mod comparison;
 mod explanation;
 mod export;
+mod figures;
 mod net_benefit;
 mod pointing;
 mod run_data;
@@ -32,7 +33,6 @@ mod score_file;
 mod subgroups;
 mod subject;
 mod test_records;
-mod text_table;
 
 pub use appraisal::{
     Appraisal, AppraiseOptions, LabelPoint, LabelReliability, MissingInterval, OperatingPoints, appraise,

@@ -1,10 +1,11 @@
 //! Whether acting on a model's probabilities does more good than harm, at the few threshold probabilities that a reader
 //! would ask for: the chosen operating point's, and multiples of how common the finding is.
 
+use crate::figures::number;
 use crate::subject::{failure, scores, validation};
-use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use xray_artifacts::{Failure, Predictions};
+use xray_display::TextTable;
 use xray_metrics::{
     Calibrator, Column, Method, NetBenefit, Rule, Uncalibrated, calibrate, decision_curve, threshold,
 };

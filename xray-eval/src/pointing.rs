@@ -1,8 +1,8 @@
 //! The pointing game (Zhang et al.: Top-down neural attention by excitation backprop, ECCV 2016, §4.2): how often the
 //! strongest place of a finding's map lies in a box that a radiologist drew around the finding.
 
+use crate::figures::number;
 use crate::run_model::{bundle, prepare, read};
-use crate::text_table::{TextTable, number};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use xray_bundle::{Bundle, ExplainedLogits, PreparedImage};
 use xray_data::labels::{nearest, position};
 use xray_data::sources::boxes;
 use xray_data::sources::{FindingBox, Found, ImageFolder};
+use xray_display::TextTable;
 use xray_image::place_in_source;
 
 /// A place so near to a box counts as inside: 15 of 1,024 pixels, as in the paper.

@@ -1,9 +1,10 @@
 //! The same figures for parts of the records: by sex, age band and view. A model may serve one group worse than
 //! another, and a mean hides it.
 
-use crate::text_table::{TextTable, number, with_interval};
+use crate::figures::{number, with_interval};
 use serde::Serialize;
 use xray_artifacts::Predictions;
+use xray_display::TextTable;
 use xray_metrics::{Scores, auc, auc_intervals};
 
 /// A part of the records.

@@ -3,12 +3,12 @@
 use crate::attempt::Attempt;
 use crate::selection::find;
 use crate::state::{CellReport, survey};
-use crate::status::table;
 use crate::sweep_dir::SweepDir;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure};
+use xray_display::TextTable;
 
 /// What to show of a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,11 +58,10 @@ fn story(report: &CellReport) -> String {
     if report.attempts.is_empty() {
         return text + "\nnever started\n";
     }
-    let head = ["started", "ended", "job", "where", "memory", "ending"];
-    let rows: Vec<Vec<String>> = report.attempts.iter().map(row).collect();
+    let mut table = TextTable::of_text(&["started", "ended", "job", "where", "memory", "ending"]);
+    report.attempts.iter().for_each(|attempt| table.row(row(attempt)));
     text.push('\n');
-    text.push_str(&table::text(&head, &rows));
-    text
+    text + &table.text()
 }
 
 fn row(attempt: &Attempt) -> Vec<String> {

@@ -3,7 +3,6 @@
 mod estimate;
 mod grid;
 mod memory;
-pub(crate) mod table;
 
 use crate::state::{CellReport, CellState};
 use estimate::seconds_left;
@@ -11,6 +10,7 @@ use memory::Memory;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use xray_display::TextTable;
 
 /// Rows of a table of cells; all of them stand in the JSON.
 const ROWS: usize = 20;
@@ -212,12 +212,12 @@ fn running_text(reports: &[CellReport]) -> String {
 
 /// A table, cut off where it would fill the screen; nothing without rows.
 fn section(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    match rows.len() {
-        0 => String::new(),
-        few if few <= ROWS => table::text(head, &rows),
-        many => {
-            let more = format!("... and {} more (`--format json` lists all)\n", many - ROWS);
-            table::text(head, &rows[..ROWS]) + &more
-        }
-    }
+    let more = match rows.len() {
+        0 => return String::new(),
+        few if few <= ROWS => String::new(),
+        many => format!("... and {} more (`--format json` lists all)\n", many - ROWS),
+    };
+    let mut table = TextTable::of_text(head);
+    rows.into_iter().take(ROWS).for_each(|row| table.row(row));
+    table.text() + &more
 }

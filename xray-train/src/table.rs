@@ -3,30 +3,16 @@
 use crate::run::Outcome;
 use std::fmt::Write;
 use xray_artifacts::Split;
+use xray_display::{Align, Column, DASH, TextTable, number};
 use xray_metrics::{Evaluation, LabelEvaluation};
 
 /// Per label and over all: test AUC with its interval first, validation beside it.
 pub fn table(outcome: &Outcome) -> String {
-    let mut text = String::new();
     let (val, test) = (outcome.scores.get(&Split::Val), outcome.scores.get(&Split::Test));
-    if let Some(test) = test {
-        let width = test.labels.iter().map(|label| label.label.chars().count()).max().unwrap_or(0).max(9);
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{:width$}  {:>8}  {:>6}  {:^13}  {:>7}",
-            "", "test pos", "AUC", "95 % interval", "val AUC"
-        );
-        for label in &test.labels {
-            let same = val.and_then(|val| val.labels.iter().find(|other| other.label == label.label));
-            let _ = writeln!(text, "{}", row(label, same, width));
-        }
-        let _ = writeln!(text, "{}", macro_row(test, val, width));
-        let _ = writeln!(text, "{}", micro_row(test, val, width));
-        let _ = writeln!(text);
-    }
+    let mut text = test.map_or_else(String::new, |test| scores(test, val) + "\n");
     let training = &outcome.training;
     let kept = training.best_step.map_or(String::new(), |step| format!(", weights of step {step} kept"));
+    // Writing to a string cannot fail.
     let _ = writeln!(
         text,
         "{} images (fraction {}), {} steps, {:.2} epochs{kept}",
@@ -36,28 +22,60 @@ pub fn table(outcome: &Outcome) -> String {
     text
 }
 
-fn row(test: &LabelEvaluation, val: Option<&LabelEvaluation>, width: usize) -> String {
-    let (auc, range) = (number(test.auc), interval(test.auc_interval));
-    let val = number(val.and_then(|val| val.auc));
-    format!("{:width$}  {:>8}  {auc:>6}  {range:^13}  {val:>7}", test.label, test.positives)
+fn scores(test: &Evaluation, val: Option<&Evaluation>) -> String {
+    let mut table = TextTable::of([
+        Column::new("", Align::Left),
+        Column::new("test pos", Align::Right),
+        Column::new("AUC", Align::Right).at_least(6),
+        Column::new("95 % interval", Align::Centre),
+        Column::new("val AUC", Align::Right),
+        Column::new("", Align::Left),
+    ]);
+    for label in &test.labels {
+        let same = val.and_then(|val| val.labels.iter().find(|other| other.label == label.label));
+        table.row(label_row(label, same));
+    }
+    table.row(macro_row(test, val));
+    table.row(micro_row(test, val));
+    table.text()
 }
 
-fn macro_row(test: &Evaluation, val: Option<&Evaluation>, width: usize) -> String {
-    let (auc, range) = (number(test.macro_auc), interval(test.macro_auc_interval));
-    let val = number(val.and_then(|val| val.macro_auc));
+fn label_row(test: &LabelEvaluation, val: Option<&LabelEvaluation>) -> Vec<String> {
+    vec![
+        test.label.clone(),
+        test.positives.to_string(),
+        number(test.auc, 3),
+        interval(test.auc_interval),
+        number(val.and_then(|val| val.auc), 3),
+        String::new(),
+    ]
+}
+
+fn macro_row(test: &Evaluation, val: Option<&Evaluation>) -> Vec<String> {
     let note = match test.undefined_labels {
         0 => "without looking: 0.500".to_owned(),
         1 => "without looking: 0.500; 1 label undefined".to_owned(),
         undefined => format!("without looking: 0.500; {undefined} labels undefined"),
     };
-    format!("{:width$}  {:>8}  {auc:>6}  {range:^13}  {val:>7}  {note}", "macro-AUC", "")
+    vec![
+        "macro-AUC".to_owned(),
+        String::new(),
+        number(test.macro_auc, 3),
+        interval(test.macro_auc_interval),
+        number(val.and_then(|val| val.macro_auc), 3),
+        note,
+    ]
 }
 
-fn micro_row(test: &Evaluation, val: Option<&Evaluation>, width: usize) -> String {
-    let auc = number(test.micro_auc);
-    let val = number(val.and_then(|val| val.micro_auc));
-    let baseline = number(test.micro_auc_baseline);
-    format!("{:width$}  {:>8}  {auc:>6}  {:13}  {val:>7}  without looking: {baseline}", "micro-AUC", "", "")
+fn micro_row(test: &Evaluation, val: Option<&Evaluation>) -> Vec<String> {
+    vec![
+        "micro-AUC".to_owned(),
+        String::new(),
+        number(test.micro_auc, 3),
+        String::new(),
+        number(val.and_then(|val| val.micro_auc), 3),
+        format!("without looking: {}", number(test.micro_auc_baseline, 3)),
+    ]
 }
 
 fn cost(outcome: &Outcome) -> String {
@@ -72,11 +90,6 @@ fn cost(outcome: &Outcome) -> String {
     )
 }
 
-/// Three digits, or a dash where nothing is defined.
-fn number(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
-}
-
 fn interval(value: Option<[f64; 2]>) -> String {
-    value.map_or("–".to_owned(), |[low, high]| format!("{low:.3}–{high:.3}"))
+    value.map_or(DASH.to_owned(), |[low, high]| format!("{low:.3}–{high:.3}"))
 }

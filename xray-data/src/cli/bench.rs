@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use xray_artifacts::{Exit, Failure, Preprocessing, Split};
 use xray_data::sources::tfrecord::record_files;
-use xray_data::stats::thousands;
 use xray_data::{Dataset, Draw, Error, Loader, LoaderConfig, RecordFile, RecordId};
+use xray_display::thousands;
 
 /// Measure how fast this machine reads records with their checksums, and makes batches for a network
 ///

@@ -11,7 +11,7 @@ use xray_artifacts::{DatasetManifest, Exit, Failure};
 use xray_data::build::{BuildConfig, Built, Encoding, build};
 use xray_data::sources::{Missing, SourceSet};
 use xray_data::split::SplitPlan;
-use xray_data::stats::thousands;
+use xray_display::thousands;
 
 const EXAMPLES: &str = "\
 Examples:

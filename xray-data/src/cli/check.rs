@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_data::check::{CheckReport, check, expected_records};
-use xray_data::stats::thousands;
+use xray_display::thousands;
 
 /// Read every byte of a data set and decode every image: checksums, labels, duplicates, patients on two sides
 ///

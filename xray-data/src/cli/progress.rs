@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use xray_data::stats::thousands;
+use xray_display::thousands;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 

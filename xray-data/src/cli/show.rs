@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Split, write_bytes};
 use xray_data::show::{SheetConfig, sheet};
-use xray_data::stats::thousands;
+use xray_display::thousands;
 use xray_image::encode_png;
 
 /// Draw images side by side with their labels, as one PNG

@@ -11,7 +11,7 @@ use xray_artifacts::{Exit, Failure, Split, SplitRule};
 use xray_data::sources::ImageRow;
 use xray_data::split::Assigned;
 use xray_data::split_file;
-use xray_data::stats::thousands;
+use xray_display::thousands;
 
 const EXAMPLES: &str = "\
 Examples:

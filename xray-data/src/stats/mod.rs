@@ -2,8 +2,6 @@
 
 mod table;
 
-pub use table::thousands;
-
 use crate::dataset::{Dataset, Draw, RecordId};
 use crate::error::{Error, Result};
 use crate::schema::Label;

@@ -2,46 +2,35 @@
 
 use super::{LabelStats, SplitStats, Stats};
 use std::fmt::Write;
+use xray_display::{Align, Column, TextTable, thousands};
 
 pub(super) fn text(stats: &Stats) -> String {
-    let mut text = String::new();
+    let mut text = splits(stats);
     // Writing to a string cannot fail.
-    let _ = splits(&mut text, stats);
     let _ = sizes(&mut text, stats);
     let _ = together(&mut text, stats);
     text
 }
 
-/// Thousands apart: `112,120`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn splits(text: &mut String, stats: &Stats) -> std::fmt::Result {
+fn splits(stats: &Stats) -> String {
     let name_width = stats.labels.iter().map(String::len).max().unwrap_or(0).max("No Finding".len());
     let any_unknown = stats.splits.iter().flat_map(|split| &split.labels).any(|label| label.unknown > 0);
-    let mut line = |name: &str, cell: &dyn Fn(&SplitStats) -> String| {
-        let mut line = format!("{name:<name_width$}");
-        for split in &stats.splits {
-            write!(line, "  {:<width$}", cell(split), width = if any_unknown { 27 } else { 16 })?;
-        }
-        writeln!(text, "{}", line.trim_end())
+    let column = |split: &SplitStats| {
+        let title = format!("{:>8}", split.split.name());
+        Column::new(&title, Align::Left).at_least(if any_unknown { 27 } else { 16 })
     };
-    line("", &|split| format!("{:>8}", split.split.name()))?;
-    line("images", &|split| format!("{:>8}", thousands(split.images)))?;
-    line("patients", &|split| format!("{:>8}", split.patients.map_or("-".to_owned(), thousands)))?;
+    let names = Column::new("", Align::Left).at_least(name_width);
+    let mut table = TextTable::of(std::iter::once(names).chain(stats.splits.iter().map(column)));
+    let mut row = |name: &str, cell: &dyn Fn(&SplitStats) -> String| {
+        table.row(std::iter::once(name.to_owned()).chain(stats.splits.iter().map(cell)).collect());
+    };
+    row("images", &|split| format!("{:>8}", thousands(split.images)));
+    row("patients", &|split| format!("{:>8}", split.patients.map_or("-".to_owned(), thousands)));
     for (place, label) in stats.labels.iter().enumerate() {
-        line(label, &|split| label_cell(&split.labels[place]))?;
+        row(label, &|split| label_cell(&split.labels[place]));
     }
-    line("No Finding", &|split| counted(split.no_finding, share(split.no_finding, split.images)))
+    row("No Finding", &|split| counted(split.no_finding, share(split.no_finding, split.images)));
+    table.text()
 }
 
 /// Positives, their share of the known, and the unknown where there are any.
@@ -102,16 +91,6 @@ mod tests {
     use super::*;
     use crate::stats::SizeCount;
     use xray_artifacts::Split;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let check = |number, expected| assert_eq!(thousands(number), expected);
-        check(0, "0");
-        check(999, "999");
-        check(1000, "1,000");
-        check(112_120, "112,120");
-        check(1_234_567, "1,234,567");
-    }
 
     #[test]
     fn the_table_is_aligned() {

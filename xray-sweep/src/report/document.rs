@@ -1,7 +1,8 @@
 //! What a report says, before it is HTML, markdown or JSON.
 
-use super::chart::Chart;
 use serde_json::{Value as Json, json};
+use xray_display::chart::Chart;
+use xray_display::{DASH, duration, number, percent, thousands, with_interval};
 
 /// A report.
 pub(super) struct Document {
@@ -142,9 +143,6 @@ impl Table {
     }
 }
 
-/// Stands for what is not defined.
-pub(super) const DASH: &str = "–";
-
 impl Value {
     pub(super) fn text(text: impl Into<String>) -> Value {
         let text = text.into();
@@ -176,7 +174,7 @@ impl Value {
 
     /// A number with the interval around it.
     pub(super) fn estimate(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> Value {
-        let text = with_interval(value, interval, decimals);
+        let text = with_interval(value, interval, decimals, " to ");
         Value { text, json: json!({ "value": value, "interval": interval }) }
     }
 
@@ -201,50 +199,13 @@ impl Value {
 
     /// Seconds.
     pub(super) fn duration(seconds: Option<f64>) -> Value {
-        Value { text: super::chart::duration(seconds), json: json!(seconds) }
+        Value { text: duration(seconds), json: json!(seconds) }
     }
-}
-
-/// A number with so many decimals; a dash for what is not defined.
-pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| DASH.into(), |value| format!("{value:.decimals$}"))
-}
-
-/// `0.734 (0.712 to 0.751)`.
-pub(super) fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> String {
-    match (value, interval) {
-        (Some(value), Some([low, high])) => {
-            format!("{value:.decimals$} ({low:.decimals$} to {high:.decimals$})")
-        }
-        (value, _) => number(value, decimals),
-    }
-}
-
-/// `10 %`.
-pub(super) fn percent(fraction: f64) -> String {
-    format!("{} %", (fraction * 1e6).round() / 1e4)
-}
-
-/// `78,468`.
-pub(super) fn thousands(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
-    let sign = if count < 0 { "-" } else { "" };
-    format!("{sign}{}", groups.join(","))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn large_counts_are_grouped() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567, -4_000].map(thousands),
-            ["0", "999", "1,000", "1,234,567", "-4,000"]
-        );
-    }
 
     #[test]
     fn columns_that_say_nothing_are_not_shown() {

@@ -1,9 +1,9 @@
 //! The document as one page: style and charts inside it, no scripts, nothing to fetch. Each chart is there twice,
 //! for wide and for narrow screens, and the style sheet shows one of them.
 
-use super::chart::{Chart, NARROW, SMALL, STYLE, WIDE};
 use super::document::{Block, Card, Document, Section, Table};
 use std::fmt::Write;
+use xray_display::chart::{Chart, NARROW, SMALL, STYLE, WIDE};
 
 /// Longer tables are folded.
 const OPEN_ROWS: usize = 40;

@@ -2,6 +2,7 @@
 
 use super::document::{Block, Document, Section, Table};
 use serde_json::{Map, Value as Json, json};
+use xray_display::chart::{Chart, Series};
 
 const FORMAT: u32 = 1;
 
@@ -26,10 +27,10 @@ fn section(section: &Section) -> Json {
                 tables.insert(named.name.clone(), table(&named.what));
             }
             Block::Chart(named) => {
-                charts.insert(named.name.clone(), named.what.json());
+                charts.insert(named.name.clone(), chart(&named.what));
             }
             Block::Multiples(all) => {
-                charts.extend(all.iter().map(|named| (named.name.clone(), named.what.json())));
+                charts.extend(all.iter().map(|named| (named.name.clone(), chart(&named.what))));
             }
             Block::Code(code) => commands.push(json!(code)),
         }
@@ -54,5 +55,21 @@ fn table(table: &Table) -> Json {
         "title": table.title,
         "rows": table.rows.iter().map(row).collect::<Vec<_>>(),
         "notes": table.notes,
+    })
+}
+
+/// What is drawn, as numbers.
+fn chart(chart: &Chart) -> Json {
+    let series = |series: &Series| {
+        json!({ "dots": series.dots, "line": series.line, "dashed": series.dashed, "band": series.band,
+            "bars": series.bars, "rings": series.rings, "crosses": series.crosses })
+    };
+    json!({
+        "title": chart.title,
+        "x": chart.x.label,
+        "y": chart.y.label,
+        "levels": chart.levels,
+        "series": chart.series.iter().map(series).collect::<Vec<_>>(),
+        "legend": chart.legend.iter().map(|(_, text)| text).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 
 use super::document::{Block, Document, Table};
 use std::fmt::Write;
+use xray_display::Align;
 
 /// `report.md`.
 pub(super) fn text(document: &Document) -> String {
@@ -56,9 +57,9 @@ fn table(table: &Table) -> String {
     let widths: Vec<usize> = (0..shown.len()).map(width).collect();
     let is_number = |at: usize| table.columns[shown[at]].number;
     let padded = |line: &Vec<String>| {
-        let cell = |(at, text): (usize, &String)| match is_number(at) {
-            true => format!("{text:>0$}", widths[at]),
-            false => format!("{text:<0$}", widths[at]),
+        let cell = |(at, text): (usize, &String)| {
+            let align = if is_number(at) { Align::Right } else { Align::Left };
+            align.pad(text, widths[at])
         };
         format!("| {} |\n", line.iter().enumerate().map(cell).collect::<Vec<_>>().join(" | "))
     };

@@ -5,7 +5,6 @@
 //! it as a section of the `document`; `html`, `markdown` and `json` write the document down.
 
 mod attempts;
-mod chart;
 mod document;
 mod groups;
 mod html;

@@ -1,9 +1,9 @@
 //! Whether the chosen run's probabilities mean what they say, before and after calibration on validation.
 
-use crate::report::chart::{Axis, Chart, Scale, Series};
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
+use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::probability::{brier_of_probabilities, sigmoid};
 use xray_metrics::{
     Binning, BrierDecomposition, Calibrator, Column, Method, ReliabilityBin, brier_decomposition, calibrate,

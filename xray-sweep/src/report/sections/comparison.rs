@@ -1,7 +1,6 @@
 //! This sweep beside another.
 
 use super::fractions::{fraction_axis, series_by_fraction};
-use crate::report::chart::{Axis, Chart, Scale, Symbol};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
 use crate::report::predictions::{RESAMPLES, SEED};
@@ -9,6 +8,7 @@ use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
 use xray_artifacts::Predictions;
+use xray_display::chart::{Axis, Chart, Scale, Symbol};
 use xray_metrics::{Difference, Scores, compare, difference_interval};
 
 pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {

@@ -1,11 +1,12 @@
 //! What a score costs in core-hours.
 
 use super::fractions::capitalised;
-use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
-use crate::report::document::{Section, Table, Value, number};
+use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
+use xray_display::number;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("cost", "Cost");

@@ -1,9 +1,10 @@
 //! ROC and precision-recall curves of the chosen run, with the operating points that validation chose.
 
 use super::thresholds::points;
-use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
-use crate::report::document::{Named, Section, number};
+use crate::report::document::{Named, Section};
 use crate::report::sweep::Sweep;
+use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
+use xray_display::number;
 use xray_metrics::{
     Column, OperatingPoint, Rule, auc, average_precision, precision_recall_curve, roc_curve, thin,
 };

@@ -1,10 +1,11 @@
 //! What was trained and scored on.
 
-use crate::report::document::{Section, Table, Value, thousands};
+use crate::report::document::{Section, Table, Value};
 use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
 use xray_artifacts::{DatasetManifest, Predictions, Split, SplitRule};
+use xray_display::thousands;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("data", "Data");

@@ -1,12 +1,13 @@
 //! The score against the fraction of the data.
 
 use crate::budget::Budget;
-use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
-use crate::report::document::{Section, Table, Value, thousands};
+use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
+use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
+use xray_display::thousands;
 
 /// What any ranking gets that looks at no image.
 pub(super) const NO_IMAGE: f64 = 0.5;

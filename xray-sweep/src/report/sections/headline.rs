@@ -1,9 +1,10 @@
 //! The first screen: how good, from how much data, and how much of the sweep is there.
 
-use crate::report::document::{Block, Card, Section, Value, number, percent, thousands};
+use crate::report::document::{Block, Card, Section, Value};
 use crate::report::groups::Group;
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use xray_display::{number, percent, thousands};
 use xray_metrics::difference_interval;
 
 /// So close to the full data's mean counts as reaching it.

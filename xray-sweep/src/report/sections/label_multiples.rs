@@ -1,12 +1,12 @@
 //! The same for each label.
 
 use super::fractions::{NO_IMAGE, fraction_axis};
-use crate::report::chart::{Axis, Chart, Scale, Series};
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::groups::Group;
 use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
 use std::collections::HashMap;
+use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::mean_interval;
 
 /// Of fewer positives an AUC is mostly chance.

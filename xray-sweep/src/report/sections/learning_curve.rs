@@ -1,10 +1,11 @@
 //! How many images a score takes, or that the data cannot tell.
 
 use super::fractions::capitalised;
-use crate::report::chart::{Axis, Chart, Scale, Series, Symbol};
-use crate::report::document::{Section, Table, Value, thousands};
+use crate::report::document::{Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
+use xray_display::thousands;
 use xray_metrics::learning_curve::REACH;
 use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, Trials, fit_learning_curve};
 

@@ -1,8 +1,9 @@
 //! Whether acting on the chosen run's probabilities does more good than harm, and from which probability on.
 
-use crate::report::chart::{Axis, Chart, Scale, Series};
-use crate::report::document::{Named, Section, Table, Value, percent};
+use crate::report::document::{Named, Section, Table, Value};
 use crate::report::sweep::Sweep;
+use xray_display::chart::{Axis, Chart, Scale, Series};
+use xray_display::percent;
 use xray_metrics::{Calibrator, Column, Method, NetBenefit, calibrate, decision_curve};
 
 /// Threshold probabilities, as multiples of the finding's prevalence in the validation records.

@@ -1,12 +1,13 @@
 //! How long runs take, by fraction and by job, and what a further image costs on each kind of machine.
 
 use super::fractions::{fraction_axis, series_by_fraction};
-use crate::report::chart::{Axis, Chart, Scale, Series, Symbol, duration, time_unit};
-use crate::report::document::{Section, Table, Value, percent};
+use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination, groups};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
+use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
+use xray_display::{duration, percent, time_unit};
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("run-time", "Run time");

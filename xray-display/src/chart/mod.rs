@@ -5,78 +5,106 @@
 mod plot;
 mod ticks;
 
-pub(super) use ticks::{Tick, duration, time_unit};
+pub use ticks::Tick;
 
 use plot::Plot;
-use serde_json::{Value as Json, json};
 use std::fmt::Write;
 
 /// Colours and strokes of charts, for the page and for files of their own.
-pub(super) const STYLE: &str = include_str!("chart.css");
+pub const STYLE: &str = include_str!("chart.css");
 
 /// A chart.
 #[derive(Clone, Debug)]
-pub(super) struct Chart {
-    pub(super) title: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) series: Vec<Series>,
+pub struct Chart {
+    /// Stands above it.
+    pub title: String,
+    /// To the right.
+    pub x: Axis,
+    /// Up.
+    pub y: Axis,
+    /// What is drawn, the first at the back.
+    pub series: Vec<Series>,
     /// Dashed horizontals.
-    pub(super) levels: Vec<f64>,
-    pub(super) legend: Vec<(Symbol, String)>,
+    pub levels: Vec<f64>,
+    /// What the marks mean.
+    pub legend: Vec<(Symbol, String)>,
     /// Said where there is nothing to draw.
-    pub(super) empty: &'static str,
+    pub empty: &'static str,
 }
 
 /// An axis: its label with the unit, and the numbers on it.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
-    pub(super) label: String,
-    pub(super) scale: Scale,
+pub struct Axis {
+    /// What is told, with its unit.
+    pub label: String,
+    /// From where to where.
+    pub scale: Scale,
     /// Where and what; round numbers if absent.
-    pub(super) ticks: Option<Vec<Tick>>,
+    pub ticks: Option<Vec<Tick>>,
 }
 
 /// From values to places on an axis.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Scale {
-    Linear { low: f64, high: f64 },
-    Log { low: f64, high: f64 },
+pub enum Scale {
+    /// Equal differences are equally far apart.
+    Linear {
+        /// At the near end.
+        low: f64,
+        /// At the far end.
+        high: f64,
+    },
+    /// Equal ratios are.
+    Log {
+        /// At the near end, above 0.
+        low: f64,
+        /// At the far end.
+        high: f64,
+    },
 }
 
 /// What has one look.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Series {
+pub struct Series {
     /// Which series: colours, shapes and dashes follow from it, and together differ for all that a chart can show.
-    pub(super) look: usize,
-    pub(super) dots: Vec<(f64, f64)>,
-    pub(super) line: Vec<(f64, f64)>,
-    pub(super) dashed: Vec<(f64, f64)>,
+    pub look: usize,
+    /// Single points.
+    pub dots: Vec<(f64, f64)>,
+    /// A solid line through points.
+    pub line: Vec<(f64, f64)>,
+    /// A dashed one.
+    pub dashed: Vec<(f64, f64)>,
     /// Around the line.
-    pub(super) band: Vec<(f64, [f64; 2])>,
+    pub band: Vec<(f64, [f64; 2])>,
     /// Upright intervals.
-    pub(super) bars: Vec<(f64, [f64; 2])>,
+    pub bars: Vec<(f64, [f64; 2])>,
     /// Rings, larger than dots.
-    pub(super) rings: Vec<(f64, f64)>,
+    pub rings: Vec<(f64, f64)>,
     /// Where on the x axis runs failed.
-    pub(super) crosses: Vec<f64>,
+    pub crosses: Vec<f64>,
 }
 
 /// What the legend shows beside a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Symbol {
+pub enum Symbol {
+    /// A dot of this look.
     Dot(usize),
+    /// A solid line.
     Line(usize),
+    /// Both.
     DotAndLine(usize),
+    /// A dashed line.
     Dashed(usize),
+    /// A band.
     Band(usize),
+    /// The horizontal of this place in [`Chart::levels`].
     Level(usize),
+    /// A failed run.
     Cross,
 }
 
 /// How large a chart is drawn, in CSS pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
+pub struct Size {
     width: f64,
     plot_height: f64,
     left: f64,
@@ -89,15 +117,17 @@ pub(super) struct Size {
 
 /// Scores that differ by less are not drawn farther apart.
 const LEAST_SPAN: f64 = 0.02;
+/// Points of shorter lines are marked, those of longer ones would hide the line.
+const MARKED_POINTS: usize = 30;
 
 /// For a page or a file.
-pub(super) const WIDE: Size =
+pub const WIDE: Size =
     Size { width: 720.0, plot_height: 310.0, left: 54.0, right: 14.0, font: 12.0, title: 15.0, small: false };
 /// For a phone.
-pub(super) const NARROW: Size =
+pub const NARROW: Size =
     Size { width: 326.0, plot_height: 230.0, left: 44.0, right: 12.0, font: 11.0, title: 13.0, small: false };
 /// One of many.
-pub(super) const SMALL: Size =
+pub const SMALL: Size =
     Size { width: 232.0, plot_height: 150.0, left: 38.0, right: 10.0, font: 10.5, title: 12.0, small: true };
 
 impl Size {
@@ -112,7 +142,8 @@ impl Size {
 }
 
 impl Axis {
-    pub(super) fn new(label: impl Into<String>, scale: Scale) -> Axis {
+    /// With ticks at round numbers.
+    pub fn new(label: impl Into<String>, scale: Scale) -> Axis {
         Axis { label: label.into(), scale, ticks: None }
     }
 
@@ -127,7 +158,7 @@ impl Axis {
 
 impl Scale {
     /// As [`Self::around`] the values; a band counts as far as it does not press them into a thin stripe.
-    pub(super) fn around_with_bands(values: &[f64], series: &[Series]) -> Scale {
+    pub fn around_with_bands(values: &[f64], series: &[Series]) -> Scale {
         let (low, high) = ends(values.iter().copied());
         let room = (high - low).max(LEAST_SPAN);
         let bands = series.iter().flat_map(|series| &series.band).flat_map(|(_, ends)| *ends);
@@ -135,7 +166,7 @@ impl Scale {
     }
 
     /// Linear, from a round number below to a round number above all values.
-    pub(super) fn around(values: impl IntoIterator<Item = f64>) -> Scale {
+    pub fn around(values: impl IntoIterator<Item = f64>) -> Scale {
         let (low, high) = ends(values);
         if low > high {
             return Scale::Linear { low: 0.0, high: 1.0 };
@@ -148,13 +179,13 @@ impl Scale {
     }
 
     /// Linear from 0 on.
-    pub(super) fn from_zero(values: impl IntoIterator<Item = f64>) -> Scale {
+    pub fn from_zero(values: impl IntoIterator<Item = f64>) -> Scale {
         let (_, high) = ends(values);
         Scale::Linear { low: 0.0, high: if high > 0.0 { 1.05 * high } else { 1.0 } }
     }
 
     /// Logarithmic where values span more than a factor of 20, else linear from 0 on.
-    pub(super) fn of_sizes(values: impl IntoIterator<Item = f64>) -> Scale {
+    pub fn of_sizes(values: impl IntoIterator<Item = f64>) -> Scale {
         let values: Vec<f64> = values.into_iter().filter(|value| *value > 0.0).collect();
         let (low, high) = ends(values.iter().copied());
         if high / low > 20.0 {
@@ -179,8 +210,36 @@ fn ends(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
 }
 
 impl Chart {
+    /// A line for each name, on axes that fit all of them; points that are not finite are left out. For other
+    /// scales or ticks replace [`Self::x`] and [`Self::y`].
+    pub fn lines(
+        title: impl Into<String>,
+        x: impl Into<String>,
+        y: impl Into<String>,
+        lines: impl IntoIterator<Item = (impl Into<String>, Vec<(f64, f64)>)>,
+    ) -> Chart {
+        let (mut series, mut legend) = (Vec::new(), Vec::new());
+        for (look, (name, mut line)) in lines.into_iter().enumerate() {
+            line.retain(|(x, y)| x.is_finite() && y.is_finite());
+            let is_marked = line.len() <= MARKED_POINTS;
+            legend.push((if is_marked { Symbol::DotAndLine(look) } else { Symbol::Line(look) }, name.into()));
+            let dots = if is_marked { line.clone() } else { Vec::new() };
+            series.push(Series { look, dots, line, ..Series::default() });
+        }
+        let points = || series.iter().flat_map(|series| &series.line);
+        Chart {
+            title: title.into(),
+            x: Axis::new(x, Scale::around(points().map(|point| point.0))),
+            y: Axis::new(y, Scale::around(points().map(|point| point.1))),
+            series,
+            levels: Vec::new(),
+            legend,
+            empty: "nothing to draw",
+        }
+    }
+
     /// The picture, to stand in a page that has [`STYLE`].
-    pub(super) fn svg(&self, size: Size) -> String {
+    pub fn svg(&self, size: Size) -> String {
         let (height, inner) = self.drawn(size);
         format!(
             "<svg class=\"chart\" role=\"img\" aria-label=\"{title}\" viewBox=\"0 0 {width} {height}\" \
@@ -191,24 +250,8 @@ impl Chart {
         )
     }
 
-    /// What is drawn, as numbers.
-    pub(super) fn json(&self) -> Json {
-        let series = |series: &Series| {
-            json!({ "dots": series.dots, "line": series.line, "dashed": series.dashed, "band": series.band,
-                "bars": series.bars, "rings": series.rings, "crosses": series.crosses })
-        };
-        json!({
-            "title": self.title,
-            "x": self.x.label,
-            "y": self.y.label,
-            "levels": self.levels,
-            "series": self.series.iter().map(series).collect::<Vec<_>>(),
-            "legend": self.legend.iter().map(|(_, text)| text).collect::<Vec<_>>(),
-        })
-    }
-
     /// The picture as a file of its own.
-    pub(super) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         let (height, inner) = self.drawn(WIDE);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" aria-label=\"{title}\" \
@@ -280,4 +323,34 @@ fn cut(text: &str, most: usize) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_of_lines_fits_them_and_names_them() {
+        let losses = (1..=200).map(|step| (f64::from(step), 1.0 / f64::from(step).sqrt())).collect();
+        let scores = vec![(40.0, 0.61), (80.0, f64::NAN), (120.0, 0.7), (160.0, 0.72)];
+        let svg = Chart::lines("R & D", "step", "value", [("loss", losses), ("AUC", scores)]).file();
+        let count = |what: &str| svg.matches(what).count();
+        assert_eq!((count("class=\"line s0 c0\""), count("class=\"line s1 c1\"")), (2, 2), "drawn and named");
+        assert_eq!(
+            (count("class=\"dot c0\""), count("class=\"dot c1\"")),
+            (0, 3 + 1),
+            "few points are marked"
+        );
+        for text in ["R &amp; D", ">step<", ">value<", ">loss<", ">AUC<", ">0<", ">200<", ">1.0<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+        assert!(!svg.contains("NaN"), "{svg}");
+    }
+
+    #[test]
+    fn a_chart_of_nothing_says_so() {
+        let nothing: [(&str, Vec<(f64, f64)>); 1] = [("loss", vec![(1.0, f64::INFINITY)])];
+        let svg = Chart::lines("Loss", "step", "loss", nothing).file();
+        assert!(svg.contains(">nothing to draw<") && !svg.contains("inf"), "{svg}");
+    }
 }

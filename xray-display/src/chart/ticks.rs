@@ -1,7 +1,7 @@
-//! Round numbers for axes, and units for run times.
+//! Round numbers for axes.
 
 /// A place on an axis and its text.
-pub(in crate::report) type Tick = (f64, String);
+pub type Tick = (f64, String);
 
 /// Multiples of 1, 2 or 5 times a power of ten: about `count` of them from `low` to `high`.
 pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<Tick> {
@@ -38,26 +38,6 @@ fn plain(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A unit of time and its length in seconds.
-pub(in crate::report) fn time_unit(longest: f64) -> (&'static str, f64) {
-    match longest {
-        seconds if seconds < 180.0 => ("s", 1.0),
-        seconds if seconds < 3.0 * 3600.0 => ("min", 60.0),
-        _ => ("h", 3600.0),
-    }
-}
-
-/// `41.2 s`, `7 min 05 s`, `3 h 20 min`; a dash for what is not known.
-pub(in crate::report) fn duration(seconds: Option<f64>) -> String {
-    let Some(seconds) = seconds else { return "–".into() };
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,15 +54,5 @@ mod tests {
         check(logarithmic(0.8, 125.0, 9), &["1", "2", "5", "10", "20", "50", "100"]);
         check(logarithmic(50.0, 80_000.0, 4), &["100", "1k", "10k"]);
         check(logarithmic(0.08, 0.6, 9), &["0.1", "0.2", "0.5"]);
-    }
-
-    #[test]
-    fn durations_are_read_at_a_glance() {
-        let text = |seconds| duration(Some(seconds));
-        assert_eq!(
-            [text(5.26), text(59.7), text(425.2), text(12_001.0)],
-            ["5.3 s", "1 min 00 s", "7 min 05 s", "3 h 20 min"]
-        );
-        assert_eq!(duration(None), "–");
     }
 }
