@@ -10,6 +10,7 @@
 pub mod attempt;
 pub mod budget;
 pub mod cell;
+pub mod cell_result;
 pub mod cli;
 pub mod collect;
 pub mod data;
@@ -33,4 +34,3 @@ pub mod status;
 pub mod sweep_dir;
 pub mod templates;
 pub mod trainer;
-pub mod verdict;

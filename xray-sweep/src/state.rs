@@ -4,10 +4,10 @@ mod judge;
 
 use crate::attempt::Attempt;
 use crate::cell::{Cell, read_cells};
+use crate::cell_result::{CellResult, Outcome};
 use crate::job_log::{Job, JobLog};
 use crate::local_attempts::{self, read_attempts};
 use crate::sweep_dir::{CellDir, SweepDir};
-use crate::verdict::{Outcome, Verdict};
 use judge::{Evidence, judge};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -105,7 +105,7 @@ pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
 
 fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellReport {
     let dir = dir.cell(&cell.id);
-    let verdict = Verdict::read(&cell, &dir);
+    let result = CellResult::read(&cell, &dir);
     // A run that died at its start has none, and a damaged one is no reason to say nothing of the cell.
     let status: Option<Status> = read_json(&dir.status()).ok();
     let environment = read_json(&dir.environment()).ok();
@@ -115,11 +115,13 @@ fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellRep
     attempts.extend(local);
     // RFC 3339 in UTC: the order of the letters is that of the times.
     attempts.sort_by(|a, b| a.started.cmp(&b.started));
-    let evidence = Evidence { verdict: &verdict, jobs, lives, latest: attempts.last() };
+    let evidence = Evidence { result: &result, jobs, lives, latest: attempts.last() };
     let (state, reason) = judge(&evidence, || last_line(&dir));
-    let outcome = match verdict {
-        Verdict::Done(outcome) | Verdict::Unfinished(outcome) | Verdict::Failed(outcome) => Some(outcome),
-        Verdict::Absent | Verdict::Stale(_) | Verdict::Damaged(_) => None,
+    let outcome = match result {
+        CellResult::Done(outcome) | CellResult::Unfinished(outcome) | CellResult::Failed(outcome) => {
+            Some(outcome)
+        }
+        CellResult::Absent | CellResult::Stale(_) | CellResult::Damaged(_) => None,
     };
     CellReport { cell, state, reason, outcome, environment, status, attempts }
 }

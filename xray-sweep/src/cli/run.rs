@@ -3,6 +3,7 @@
 use super::{Sweep, print, say};
 use crate::attempt::Attempt;
 use crate::cell::Cell;
+use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::launchers::condor;
 use crate::launchers::local::{self, Event, LocalOptions};
@@ -13,7 +14,6 @@ use crate::selection::{Selection, find};
 use crate::state::{CellReport, CellState, survey};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
-use crate::verdict::Verdict;
 use clap::{Args, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashSet};
@@ -220,9 +220,9 @@ fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
 fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
     for report in chosen {
         let folder = dir.cell(&report.cell.id);
-        match Verdict::read(&report.cell, &folder) {
-            Verdict::Failed(_) | Verdict::Stale(_) | Verdict::Damaged(_) => reset(&folder)?,
-            Verdict::Absent | Verdict::Unfinished(_) | Verdict::Done(_) => {}
+        match CellResult::read(&report.cell, &folder) {
+            CellResult::Failed(_) | CellResult::Stale(_) | CellResult::Damaged(_) => reset(&folder)?,
+            CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {}
         }
     }
     Ok(())

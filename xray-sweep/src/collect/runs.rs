@@ -3,8 +3,8 @@
 use super::axes;
 use super::columns::Columns;
 use crate::attempt::Attempt;
+use crate::cell_result::Outcome;
 use crate::state::{CellReport, CellState};
-use crate::verdict::Outcome;
 use polars::prelude::DataFrame;
 use xray_artifacts::{Environment, Seconds, Split};
 use xray_metrics::Evaluation;

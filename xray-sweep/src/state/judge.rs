@@ -2,13 +2,13 @@
 
 use super::CellState;
 use crate::attempt::{Attempt, Ending};
+use crate::cell_result::{CellResult, Outcome};
 use crate::job_log::{Job, JobState};
-use crate::verdict::{Outcome, Verdict};
 use xray_artifacts::Exit;
 
 /// What was found of a cell.
 pub(super) struct Evidence<'a> {
-    pub(super) verdict: &'a Verdict,
+    pub(super) result: &'a CellResult,
     /// Its jobs on a pool, in the order of their submission.
     pub(super) jobs: &'a [&'a Job],
     /// Whether it runs without a pool.
@@ -23,9 +23,9 @@ pub(super) fn judge(
     evidence: &Evidence<'_>,
     last_line: impl FnOnce() -> Option<String>,
 ) -> (CellState, Option<String>) {
-    let Evidence { verdict, jobs, lives, latest } = evidence;
+    let Evidence { result, jobs, lives, latest } = evidence;
     let job = |state: JobState| jobs.iter().rev().find(|job| job.state == state);
-    if matches!(verdict, Verdict::Done(_)) {
+    if matches!(result, CellResult::Done(_)) {
         return (CellState::Done, None);
     }
     if *lives || job(JobState::Running).is_some() {
@@ -37,15 +37,15 @@ pub(super) fn judge(
     if job(JobState::Queued).is_some() {
         return (CellState::Queued, None);
     }
-    match verdict {
-        Verdict::Failed(outcome) => (CellState::Failed, Some(failed(outcome, last_line()))),
-        Verdict::Stale(why) => (CellState::Stale, Some(why.clone())),
+    match result {
+        CellResult::Failed(outcome) => (CellState::Failed, Some(failed(outcome, last_line()))),
+        CellResult::Stale(why) => (CellState::Stale, Some(why.clone())),
         _ if latest.is_some_and(Attempt::is_illegal_instruction) => {
             let place = latest.map(Attempt::place).unwrap_or_default();
             (CellState::Failed, Some(format!("illegal instruction on {place}")))
         }
-        Verdict::Damaged(why) => (CellState::Lost, Some(why.clone())),
-        Verdict::Absent | Verdict::Unfinished(_) | Verdict::Done(_) => {
+        CellResult::Damaged(why) => (CellState::Lost, Some(why.clone())),
+        CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {
             ended_without_a_word(evidence, last_line)
         }
     }
@@ -67,13 +67,13 @@ fn ended_without_a_word(
     last_line: impl FnOnce() -> Option<String>,
 ) -> (CellState, Option<String>) {
     let removed = evidence.jobs.last().filter(|job| job.state == JobState::Removed);
-    let why = match (evidence.latest, removed, evidence.verdict) {
+    let why = match (evidence.latest, removed, evidence.result) {
         (_, Some(job), _) => match &job.reason {
             Some(reason) => format!("job {} was removed: {reason}", job.id),
             None => format!("job {} was removed", job.id),
         },
         (Some(attempt), ..) => of_attempt(attempt),
-        (None, None, Verdict::Unfinished(outcome)) => {
+        (None, None, CellResult::Unfinished(outcome)) => {
             outcome.reason.clone().unwrap_or_else(|| "a run was begun and is gone".to_owned())
         }
         (None, None, _) if !evidence.jobs.is_empty() => {

@@ -27,20 +27,20 @@ fn ended(ending: Ending) -> Attempt {
 }
 
 fn check(
-    verdict: &Verdict,
+    result: &CellResult,
     jobs: &[Job],
     lives: bool,
     latest: Option<&Attempt>,
     expected: (CellState, Option<&str>),
 ) {
     let jobs: Vec<&Job> = jobs.iter().collect();
-    let (state, reason) = judge(&Evidence { verdict, jobs: &jobs, lives, latest }, || Some("boom".into()));
+    let (state, reason) = judge(&Evidence { result, jobs: &jobs, lives, latest }, || Some("boom".into()));
     assert_eq!((state, reason.as_deref()), expected);
 }
 
 #[test]
 fn a_complete_result_decides_whatever_the_logs_say() {
-    let done = Verdict::Done(outcome(State::Finished, None));
+    let done = CellResult::Done(outcome(State::Finished, None));
     for state in [JobState::Running, JobState::Held, JobState::Queued, JobState::Removed] {
         check(&done, &[job(state, Some("why"))], true, Some(&ended(Ending::Failed)), (CellState::Done, None));
     }
@@ -48,7 +48,7 @@ fn a_complete_result_decides_whatever_the_logs_say() {
 
 #[test]
 fn what_goes_on_comes_before_what_has_ended() {
-    let failed = Verdict::Failed(outcome(State::Failed, Some("bad")));
+    let failed = CellResult::Failed(outcome(State::Failed, Some("bad")));
     let (removed, held) = (job(JobState::Removed, None), job(JobState::Held, Some("disk full (code 12)")));
     let queued = job(JobState::Queued, None);
     check(&failed, &[], true, None, (CellState::Running, None));
@@ -56,7 +56,7 @@ fn what_goes_on_comes_before_what_has_ended() {
     check(&failed, &[queued.clone(), held], false, None, (CellState::Held, Some("disk full (code 12)")));
     check(&failed, &[queued, removed.clone()], false, None, (CellState::Queued, None));
     check(&failed, &[removed], false, None, (CellState::Failed, Some("bad; stderr: boom")));
-    let stale = Verdict::Stale("other data".into());
+    let stale = CellResult::Stale("other data".into());
     check(&stale, &[], false, None, (CellState::Stale, Some("other data")));
 }
 
@@ -64,35 +64,40 @@ fn what_goes_on_comes_before_what_has_ended() {
 fn an_illegal_instruction_is_a_failure_with_its_machine() {
     let died = Attempt { signal: Some(4), ..ended(Ending::Failed) };
     let expected = (CellState::Failed, Some("illegal instruction on node7 (x86_64-v2)"));
-    check(&Verdict::Absent, &[job(JobState::Completed, None)], false, Some(&died), expected);
-    let started = Verdict::Unfinished(outcome(State::Started, None));
+    check(&CellResult::Absent, &[job(JobState::Completed, None)], false, Some(&died), expected);
+    let started = CellResult::Unfinished(outcome(State::Started, None));
     check(&started, &[], false, Some(&Attempt { signal: None, exit: Some(132), ..died }), expected);
 }
 
 #[test]
 fn what_ended_without_a_word_is_lost_with_its_reason() {
-    let lost = |verdict: &Verdict, jobs: &[Job], latest: Option<&Attempt>, why: &str| {
-        check(verdict, jobs, false, latest, (CellState::Lost, Some(why)));
+    let lost = |result: &CellResult, jobs: &[Job], latest: Option<&Attempt>, why: &str| {
+        check(result, jobs, false, latest, (CellState::Lost, Some(why)));
     };
     let completed = [job(JobState::Completed, None)];
     let killed = Attempt { signal: Some(11), ..ended(Ending::Failed) };
     let place = "node7 (x86_64-v2); stderr: boom";
-    lost(&Verdict::Absent, &completed, Some(&killed), &format!("segmentation fault (SIGSEGV) on {place}"));
+    lost(&CellResult::Absent, &completed, Some(&killed), &format!("segmentation fault (SIGSEGV) on {place}"));
     let bad = Attempt { exit: Some(1), ..ended(Ending::Failed) };
-    lost(&Verdict::Absent, &[], Some(&bad), &format!("exit code 1 on {place}"));
+    lost(&CellResult::Absent, &[], Some(&bad), &format!("exit code 1 on {place}"));
     let open = Attempt { ended: None, ending: None, ..killed.clone() };
     let gone = Attempt { signal: None, ..open };
-    lost(&Verdict::Absent, &[], Some(&gone), &format!("its process on {place}").replace("; ", " is gone; "));
+    lost(
+        &CellResult::Absent,
+        &[],
+        Some(&gone),
+        &format!("its process on {place}").replace("; ", " is gone; "),
+    );
     let removed = [job(JobState::Removed, Some("via condor_rm"))];
-    lost(&Verdict::Absent, &removed, Some(&killed), "job 7.0 was removed: via condor_rm; stderr: boom");
-    lost(&Verdict::Damaged("its hash differs".into()), &[], None, "its hash differs");
+    lost(&CellResult::Absent, &removed, Some(&killed), "job 7.0 was removed: via condor_rm; stderr: boom");
+    lost(&CellResult::Damaged("its hash differs".into()), &[], None, "its hash differs");
     let finished = format!("it finished on {}", place.replace("; ", ", and its result did not arrive; "));
-    lost(&Verdict::Absent, &[], Some(&ended(Ending::Finished)), &finished);
+    lost(&CellResult::Absent, &[], Some(&ended(Ending::Finished)), &finished);
 }
 
 #[test]
 fn nothing_at_all_is_missing() {
-    check(&Verdict::Absent, &[], false, None, (CellState::Missing, None));
+    check(&CellResult::Absent, &[], false, None, (CellState::Missing, None));
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn an_exit_code_that_would_come_again_is_a_failure_and_another_is_a_loss() {
     let state = |exit| {
         let attempt = Attempt { exit: Some(exit), ..ended(Ending::Failed) };
         let evidence =
-            Evidence { verdict: &Verdict::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
+            Evidence { result: &CellResult::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
         judge(&evidence, || None).0
     };
     for exit in [2, 5, 6, 7, 78] {

@@ -8,9 +8,9 @@ use xray_metrics::Evaluation;
 /// What a trainer leaves.
 pub type Outcome = RunResult<Evaluation>;
 
-/// What a cell's `result.json` is worth.
+/// What a cell's `result.json` is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum CellResult {
     /// There is none.
     Absent,
     /// The complete result of this cell.
@@ -25,29 +25,29 @@ pub enum Verdict {
     Damaged(String),
 }
 
-impl Verdict {
+impl CellResult {
     /// Reads the cell's result.
-    pub fn read(cell: &Cell, dir: &CellDir) -> Verdict {
+    pub fn read(cell: &Cell, dir: &CellDir) -> CellResult {
         match read_sealed::<Outcome>(&dir.result()) {
             Ok(outcome) => judge(cell, outcome),
             Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Verdict::Absent
+                CellResult::Absent
             }
-            Err(error) => Verdict::Damaged(xray_artifacts::one_line(&error)),
+            Err(error) => CellResult::Damaged(xray_artifacts::one_line(&error)),
         }
     }
 }
 
-fn judge(cell: &Cell, outcome: Outcome) -> Verdict {
+fn judge(cell: &Cell, outcome: Outcome) -> CellResult {
     if let Some(why) = difference(cell, &outcome) {
-        return Verdict::Stale(why);
+        return CellResult::Stale(why);
     }
     match outcome.state {
-        State::Finished => Verdict::Done(Box::new(outcome)),
-        State::Diverged | State::Failed => Verdict::Failed(Box::new(outcome)),
-        State::Planned => Verdict::Absent,
+        State::Finished => CellResult::Done(Box::new(outcome)),
+        State::Diverged | State::Failed => CellResult::Failed(Box::new(outcome)),
+        State::Planned => CellResult::Absent,
         State::Started | State::Training | State::Evaluating | State::Interrupted => {
-            Verdict::Unfinished(Box::new(outcome))
+            CellResult::Unfinished(Box::new(outcome))
         }
     }
 }
