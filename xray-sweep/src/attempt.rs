@@ -1,5 +1,6 @@
 //! One start of a cell's job, wherever it ran and however it ended.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// One start of a job.
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Attempt {
     /// The cell.
     pub cell: String,
-    /// `local` or `condor`.
-    pub launcher: String,
+    /// What started it.
+    pub launcher: Launcher,
     /// HTCondor's `cluster.proc`, or the local process number.
     pub job: String,
     /// The machine, as HTCondor or the system names it.
@@ -35,6 +36,27 @@ pub struct Attempt {
     pub allocated_memory_mib: Option<u64>,
     /// Memory used at most, in MiB.
     pub used_memory_mib: Option<u64>,
+}
+
+/// What starts jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Launcher {
+    /// This machine.
+    #[default]
+    Local,
+    /// An HTCondor pool.
+    Condor,
+}
+
+impl Launcher {
+    /// `local` or `condor`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Launcher::Local => "local",
+            Launcher::Condor => "condor",
+        }
+    }
 }
 
 /// How a start of a job ended.

@@ -9,7 +9,7 @@
 mod event;
 mod time;
 
-use crate::attempt::{Attempt, Ending};
+use crate::attempt::{Attempt, Ending, Launcher};
 use event::{Event, events};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -175,7 +175,7 @@ impl Job {
         let host = slot.as_deref().and_then(|slot| slot.split_once('@')).map(|(_, host)| host.to_owned());
         self.attempts.push(Attempt {
             cell: self.cell.clone().unwrap_or_default(),
-            launcher: "condor".to_owned(),
+            launcher: Launcher::Condor,
             job: self.id.clone(),
             host: host.or_else(|| address(event.title)),
             slot,

@@ -32,5 +32,6 @@ pub mod spec;
 pub mod state;
 pub mod status;
 pub mod sweep_dir;
+pub mod tables;
 pub mod templates;
 pub mod trainer;

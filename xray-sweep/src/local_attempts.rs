@@ -109,11 +109,12 @@ fn process_start(number: &str, now: SystemTime) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::Launcher;
 
     fn attempt(job: &str, ended: Option<&str>) -> Attempt {
         Attempt {
             cell: "a1".into(),
-            launcher: "local".into(),
+            launcher: Launcher::Local,
             job: job.into(),
             host: Some(this_host()),
             started: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),

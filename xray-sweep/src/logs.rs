@@ -70,7 +70,7 @@ fn row(attempt: &Attempt) -> Vec<String> {
     vec![
         time(&attempt.started),
         time(&attempt.ended),
-        format!("{} {}", attempt.launcher, attempt.job),
+        format!("{} {}", attempt.launcher.name(), attempt.job),
         attempt.place(),
         format!("{} of {} MiB", memory(attempt.used_memory_mib), memory(attempt.requested_memory_mib)),
         attempt.ending_text(),

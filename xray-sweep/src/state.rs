@@ -10,13 +10,13 @@ use crate::local_attempts::{self, read_attempts};
 use crate::sweep_dir::{CellDir, SweepDir};
 use judge::{Evidence, judge};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::SystemTime;
 use xray_artifacts::{Environment, Failure, Status, read_json};
 
 /// Where a cell stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellState {
     /// Its result is there, complete and its own.
@@ -32,6 +32,7 @@ pub enum CellState {
     /// It was started and nothing runs any more, and it left no final word.
     Lost,
     /// It was never started.
+    #[default]
     Missing,
     /// The result in its folder is of other data, other code or another cell.
     Stale,

@@ -11,9 +11,10 @@ use std::path::Path;
 use xray_artifacts::{Exit, Split, State};
 use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell::Cell;
-use xray_sweep::collect::{Collected, FILES, SCHEMA_KEY, collect};
+use xray_sweep::collect::{Collected, collect};
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
+use xray_sweep::tables::{FILES, SCHEMA_KEY};
 
 fn done(cell: Cell) -> CellReport {
     CellReport {

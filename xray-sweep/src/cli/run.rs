@@ -1,7 +1,7 @@
 //! `xray-sweep run` and `retry`.
 
 use super::{Sweep, print, say};
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
@@ -14,7 +14,7 @@ use crate::selection::{Selection, find};
 use crate::state::{CellReport, CellState, survey};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -57,14 +57,6 @@ struct SelectionArguments {
     /// Only this cell, by the beginning of its id; may be given several times
     #[arg(long = "cell", value_name = "ID")]
     cells: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Launcher {
-    /// This machine.
-    Local,
-    /// An HTCondor pool.
-    Condor,
 }
 
 /// Release held jobs and make failed cells ready to be run again
@@ -143,7 +135,7 @@ fn wait_for_orphans(dir: &SweepDir) -> Result<(), Failure> {
     let mut told = false;
     loop {
         let reports = survey(dir)?;
-        let is_local = |attempt: &&Attempt| attempt.launcher == "local";
+        let is_local = |attempt: &&Attempt| attempt.launcher == Launcher::Local;
         let at_work = |report: &&CellReport| {
             report.state == CellState::Running && report.attempts.last().as_ref().is_some_and(is_local)
         };

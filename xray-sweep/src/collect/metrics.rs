@@ -1,34 +1,32 @@
-//! `metrics.parquet`: the curves of `metrics.jsonl`. An evaluation is one row of event `evaluation` and one
+//! `metrics.parquet`, from the curves of `metrics.jsonl`. An evaluation is one row of event `evaluation` and one
 //! of event `label` for each of its labels. A run that was resumed has written some steps twice: the later
 //! line counts.
 
-use super::columns::Columns;
-use super::parquet::Staged;
 use crate::cell::Cell;
 use crate::state::{CellReport, CellState};
 use crate::sweep_dir::SweepDir;
-use polars::prelude::DataFrame;
+use crate::tables::{MetricEvent, MetricRow, Staged, count};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
-use xray_artifacts::FileError;
+use xray_artifacts::{FileError, Split};
 
 /// So many cells are in memory at a time, and become one row group of the file.
 const CELLS_AT_A_TIME: usize = 128;
 
 /// Writes the table; returns how many lines were skipped as cut off.
 pub(super) fn write(dir: &SweepDir, reports: &[&CellReport], staged: &Staged) -> Result<u64, FileError> {
-    let mut file = staged.file("metrics.parquet", &table(&[]))?;
+    let mut file = staged.file::<MetricRow>()?;
     let mut skipped = 0;
     for reports in reports.chunks(CELLS_AT_A_TIME) {
         // What lies in a stale cell's folder is not this sweep's.
         let counted = reports.par_iter().filter(|report| report.state != CellState::Stale);
         let curves: Vec<_> = counted.map(|report| read(dir, &report.cell)).collect::<Result<_, _>>()?;
         skipped += curves.iter().map(|curve| curve.skipped).sum::<u64>();
-        file.write(&table(&curves.iter().flat_map(Curve::rows).collect::<Vec<_>>()))?;
+        file.append(&curves.iter().flat_map(Curve::rows).collect::<Vec<_>>())?;
     }
     file.finish()?;
     Ok(skipped)
@@ -37,9 +35,9 @@ pub(super) fn write(dir: &SweepDir, reports: &[&CellReport], staged: &Staged) ->
 /// A line of `metrics.jsonl`.
 #[derive(Deserialize)]
 struct Line {
-    event: String,
+    event: MetricEvent,
     step: u64,
-    split: Option<String>,
+    split: Option<Split>,
     epoch: Option<f64>,
     loss: Option<f32>,
     learning_rate: Option<f64>,
@@ -51,54 +49,50 @@ struct Line {
     auc: BTreeMap<String, Option<f64>>,
 }
 
-/// One cell's lines, by step, event and split.
+/// One cell's lines, by step, event and the name of the split.
 struct Curve<'a> {
     cell: &'a Cell,
-    lines: BTreeMap<(u64, String, Option<String>), Line>,
+    lines: BTreeMap<(u64, MetricEvent, Option<&'static str>), Line>,
     skipped: u64,
 }
 
-struct Row<'a> {
-    cell: &'a Cell,
-    line: &'a Line,
-    label: Option<(&'a String, Option<f64>)>,
-}
-
 impl Curve<'_> {
-    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.lines.values().flat_map(move |line| {
-            let row = move |label| Row { cell: self.cell, line, label };
-            let labels = line.auc.iter().map(move |(label, &auc)| row(Some((label, auc))));
-            std::iter::once(row(None)).chain(labels)
+    fn rows(&self) -> impl Iterator<Item = MetricRow> {
+        self.lines.values().flat_map(|line| {
+            let labels = line.auc.iter().map(|(label, &auc)| label_row(self.cell, line, label, auc));
+            std::iter::once(row(self.cell, line)).chain(labels)
         })
     }
 }
 
-impl<'a> Row<'a> {
-    /// The line, unless this is a row of one of its labels.
-    fn whole(&self) -> Option<&'a Line> {
-        self.label.is_none().then_some(self.line)
+fn row(cell: &Cell, line: &Line) -> MetricRow {
+    MetricRow {
+        event: line.event,
+        loss: line.loss,
+        learning_rate: line.learning_rate,
+        gradient_norm: line.gradient_norm,
+        macro_auc: line.macro_auc,
+        macro_log_loss: line.macro_log_loss,
+        is_best: line.is_best,
+        ..place(cell, line)
     }
 }
 
-fn table(rows: &[Row<'_>]) -> DataFrame {
-    Columns::of(rows)
-        .text("cell", |r| Some(&r.cell.id))
-        .number("fraction", |r| Some(r.cell.fraction))
-        .integer("trial", |r| Some(r.cell.trial))
-        .text("event", |r| Some(r.whole().map_or("label", |line| &line.event)))
-        .text("split", |r| r.line.split.as_deref())
-        .integer("step", |r| Some(r.line.step))
-        .number("epoch", |r| r.line.epoch)
-        .single("loss", |r| r.whole()?.loss)
-        .number("learning_rate", |r| r.whole()?.learning_rate)
-        .single("gradient_norm", |r| r.whole()?.gradient_norm)
-        .number("macro_auc", |r| r.whole()?.macro_auc)
-        .number("macro_log_loss", |r| r.whole()?.macro_log_loss)
-        .flag("is_best", |r| r.whole()?.is_best)
-        .text("label", |r| Some(r.label?.0))
-        .number("auc", |r| r.label?.1)
-        .into_table()
+fn label_row(cell: &Cell, line: &Line, label: &str, auc: Option<f64>) -> MetricRow {
+    MetricRow { event: MetricEvent::Label, label: Some(label.to_owned()), auc, ..place(cell, line) }
+}
+
+/// What all rows of a line have in common.
+fn place(cell: &Cell, line: &Line) -> MetricRow {
+    MetricRow {
+        cell: cell.id.clone(),
+        fraction: cell.fraction,
+        trial: cell.trial.into(),
+        split: line.split,
+        step: count(line.step),
+        epoch: line.epoch,
+        ..MetricRow::default()
+    }
 }
 
 fn read<'a>(dir: &SweepDir, cell: &'a Cell) -> Result<Curve<'a>, FileError> {
@@ -117,7 +111,7 @@ fn fill(curve: &mut Curve<'_>, path: &Path, file: impl BufRead) -> Result<(), Fi
         let line = line.map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
         match serde_json::from_slice::<Line>(&line) {
             Ok(line) => {
-                curve.lines.insert((line.step, line.event.clone(), line.split.clone()), line);
+                curve.lines.insert((line.step, line.event, line.split.map(Split::name)), line);
             }
             Err(_) => curve.skipped += 1,
         }

@@ -1,25 +1,17 @@
 //! The sweep's tables: everything that is known of every planned cell, failures included, as Parquet files
-//! in `collected/`. `SCHEMA.md` lists their columns.
+//! in `collected/`.
 
 mod attempts;
-mod axes;
-mod columns;
 mod labels;
 mod metrics;
-mod parquet;
 mod runs;
-
-pub use parquet::{SCHEMA_KEY, SCHEMA_VERSION};
 
 use crate::state::{CellReport, CellState};
 use crate::sweep_dir::SweepDir;
-use parquet::Staged;
+use crate::tables::{AttemptRow, FILES, LabelRow, RunRow, Staged};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use xray_artifacts::Failure;
-
-/// Names of the tables' files.
-pub const FILES: [&str; 4] = ["runs.parquet", "labels.parquet", "metrics.parquet", "attempts.parquet"];
 
 /// What was collected.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,10 +45,11 @@ pub fn collect(dir: &SweepDir, reports: &[CellReport]) -> Result<Collected, Fail
     reports.sort_by(|a, b| a.cell.order(&b.cell));
 
     let staged = Staged::new(&dir.collected())?;
-    staged.write("runs.parquet", runs::table(&reports))?;
-    staged.write("labels.parquet", labels::table(&reports))?;
+    let each = || reports.iter().copied();
+    staged.write::<RunRow>(&each().map(runs::row).collect::<Vec<_>>())?;
+    staged.write::<LabelRow>(&each().flat_map(labels::rows).collect::<Vec<_>>())?;
     let skipped_lines = metrics::write(dir, &reports, &staged)?;
-    staged.write("attempts.parquet", attempts::table(&reports))?;
+    staged.write::<AttemptRow>(&each().flat_map(attempts::rows).collect::<Vec<_>>())?;
     staged.publish(&FILES)?;
 
     let mut counts = BTreeMap::new();

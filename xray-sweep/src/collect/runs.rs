@@ -1,133 +1,121 @@
-//! `runs.parquet`: one row per planned cell, whatever became of it.
+//! Rows of `runs.parquet`.
 
-use super::axes;
-use super::columns::Columns;
 use crate::attempt::Attempt;
 use crate::cell_result::Outcome;
 use crate::state::{CellReport, CellState};
-use polars::prelude::DataFrame;
+use crate::tables::{Axes, RunRow, RunSeconds, SplitScores, count};
 use xray_artifacts::{Environment, Seconds, Split};
 use xray_metrics::Evaluation;
-use xray_metrics::bootstrap::Unit;
 
-pub(super) fn table(reports: &[&CellReport]) -> DataFrame {
-    let columns = planned(Columns::of(reports));
-    let columns = ended(columns);
-    let columns = ran(columns);
-    let columns = trained(columns);
-    let columns = [Split::Val, Split::Test].into_iter().fold(columns, scored);
-    spent(columns).into_table()
+/// What was planned of a cell and what became of it.
+pub(super) fn row(report: &CellReport) -> RunRow {
+    let (cell, last, environment) = (&report.cell, last(report), environment(report));
+    let training = outcome(report).map(|outcome| &outcome.training);
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    RunRow {
+        cell: cell.id.clone(),
+        fraction: cell.fraction,
+        fraction_offset: cell.fraction_offset,
+        trial: cell.trial.into(),
+        seed: cell.seed,
+        axis: Axes(cell.axes.clone()),
+
+        state: report.state,
+        reason: text(reason(report)),
+        exit: exit(report).map(i64::from),
+        signal: signal(report).map(i64::from),
+        attempts: count(report.attempts.len()),
+        started: text(started(report)),
+        ended: last.and_then(|attempt| attempt.ended.clone()),
+
+        launcher: last.map(|attempt| attempt.launcher),
+        host: text(host(report)),
+        slot: last.and_then(|attempt| attempt.slot.clone()),
+        microarch: text(microarch(report)),
+        cpu: environment.map(|environment| environment.cpu.clone()),
+        threads: environment.map(|environment| count(environment.threads)),
+        backend: environment.map(|environment| environment.backend.clone()),
+        device: environment.map(|environment| environment.device.clone()),
+        requested_cpus: cell.request.cpus.into(),
+        requested_memory_mib: count(
+            last.and_then(|attempt| attempt.requested_memory_mib).unwrap_or(cell.request.memory_mib),
+        ),
+        allocated_memory_mib: last.and_then(|attempt| attempt.allocated_memory_mib).map(count),
+        used_memory_mib: report.attempts.iter().filter_map(|a| a.used_memory_mib).max().map(count),
+        peak_memory_mib: peak_memory_mib(report).map(count),
+
+        code: cell.code.clone(),
+        dataset: cell.dataset.clone(),
+        train_images: count(cell.train_images),
+        steps: training.map(|training| count(training.steps)),
+        examples: training.map(|training| count(training.examples)),
+        epochs: training.map(|training| training.epochs),
+        best_step: training.and_then(|training| training.best_step).map(count),
+        stopped_by: training.and_then(|training| training.stopped_by.clone()),
+        last_loss: training.and_then(|training| training.last_loss),
+
+        val: scores(report, Split::Val),
+        test: scores(report, Split::Test),
+        seconds: outcome(report).map(|outcome| seconds(&outcome.seconds)).unwrap_or_default(),
+        images_per_second: outcome(report).and_then(|outcome| outcome.images_per_second),
+    }
 }
 
-type Reports<'a> = Columns<'a, &'a CellReport>;
-
-fn planned<'a>(columns: Reports<'a>) -> Reports<'a> {
-    let columns = columns
-        .text("cell", |r| Some(&r.cell.id))
-        .number("fraction", |r| Some(r.cell.fraction))
-        .number("fraction_offset", |r| Some(r.cell.fraction_offset))
-        .integer("trial", |r| Some(r.cell.trial))
-        .bits("seed", |r| Some(r.cell.seed));
-    let axes = axes::columns(columns.rows());
-    axes.into_iter().fold(columns, Columns::column)
+fn scores(report: &CellReport, split: Split) -> SplitScores {
+    let evaluation = outcome(report).and_then(|outcome| outcome.scores.get(&split));
+    evaluation.map(split_scores).unwrap_or_default()
 }
 
-fn ended<'a>(columns: Reports<'a>) -> Reports<'a> {
-    columns
-        .name("state", |r| Some(r.state))
-        .text("reason", |r| reason(r))
-        .integer("exit", exit)
-        .integer("signal", signal)
-        .integer("attempts", |r| Some(r.attempts.len() as u64))
-        .text("started", |r| started(r))
-        .text("ended", |r| last(r)?.ended.as_deref())
+fn split_scores(scores: &Evaluation) -> SplitScores {
+    SplitScores {
+        records: Some(count(scores.records)),
+        macro_auc: scores.macro_auc,
+        macro_auc_low: scores.macro_auc_interval.map(|[low, _]| low),
+        macro_auc_high: scores.macro_auc_interval.map(|[_, high]| high),
+        intervals_unit: scores.intervals.as_ref().map(|intervals| intervals.unit),
+        undefined_labels: Some(count(scores.undefined_labels)),
+        macro_average_precision: scores.macro_average_precision,
+        macro_average_precision_baseline: scores.macro_average_precision_baseline,
+        macro_brier: scores.macro_brier,
+        macro_brier_baseline: scores.macro_brier_baseline,
+        macro_log_loss: scores.macro_log_loss,
+        macro_log_loss_baseline: scores.macro_log_loss_baseline,
+        micro_auc: scores.micro_auc,
+        micro_auc_baseline: scores.micro_auc_baseline,
+        collapsed_labels: Some(scores.collapsed_labels.join(", ")),
+    }
 }
 
-fn ran<'a>(columns: Reports<'a>) -> Reports<'a> {
-    columns
-        .text("launcher", |r| last(r).map(|attempt| attempt.launcher.as_str()))
-        .text("host", |r| host(r))
-        .text("slot", |r| last(r)?.slot.as_deref())
-        .text("microarch", |r| microarch(r))
-        .text("cpu", |r| environment(r).map(|e| e.cpu.as_str()))
-        .integer("threads", |r| environment(r).map(|e| e.threads as u64))
-        .text("backend", |r| environment(r).map(|e| e.backend.as_str()))
-        .text("device", |r| environment(r).map(|e| e.device.as_str()))
-        .integer("requested_cpus", |r| Some(r.cell.request.cpus))
-        .integer("requested_memory_mib", |r| {
-            Some(last(r).and_then(|a| a.requested_memory_mib).unwrap_or(r.cell.request.memory_mib))
-        })
-        .integer("allocated_memory_mib", |r| last(r)?.allocated_memory_mib)
-        .integer("used_memory_mib", |r| r.attempts.iter().filter_map(|a| a.used_memory_mib).max())
-        .integer("peak_memory_mib", |r| Some(outcome(r)?.peak_memory_bytes?.div_ceil(1 << 20)))
+fn seconds(seconds: &Seconds) -> RunSeconds {
+    RunSeconds {
+        data: Some(seconds.data),
+        forward: Some(seconds.forward),
+        backward: Some(seconds.backward),
+        optimizer: Some(seconds.optimizer),
+        evaluation: Some(seconds.evaluation),
+        checkpoint: Some(seconds.checkpoint),
+        total: Some(seconds.total),
+    }
 }
 
-fn trained<'a>(columns: Reports<'a>) -> Reports<'a> {
-    columns
-        .text("code", |r| Some(&r.cell.code))
-        .text("dataset", |r| Some(&r.cell.dataset))
-        .integer("train_images", |r| Some(r.cell.train_images))
-        .integer("steps", |r| outcome(r).map(|o| o.training.steps))
-        .integer("examples", |r| outcome(r).map(|o| o.training.examples))
-        .number("epochs", |r| outcome(r).map(|o| o.training.epochs))
-        .integer("best_step", |r| outcome(r)?.training.best_step)
-        .text("stopped_by", |r| outcome(r)?.training.stopped_by.as_deref())
-        .single("last_loss", |r| outcome(r)?.training.last_loss)
-}
-
-fn scored<'a>(columns: Reports<'a>, split: Split) -> Reports<'a> {
-    let name = |figure: &str| format!("{split}_{figure}");
-    let scores = move |r: &&'a CellReport| -> Option<&'a Evaluation> { outcome(r)?.scores.get(&split) };
-    columns
-        .integer(&name("records"), |r| Some(scores(r)?.records))
-        .number(&name("macro_auc"), |r| scores(r)?.macro_auc)
-        .number(&name("macro_auc_low"), |r| Some(scores(r)?.macro_auc_interval?[0]))
-        .number(&name("macro_auc_high"), |r| Some(scores(r)?.macro_auc_interval?[1]))
-        .text(&name("intervals_unit"), |r| {
-            Some(match scores(r)?.intervals.as_ref()?.unit {
-                Unit::Patient => "patient",
-                Unit::Record => "record",
-            })
-        })
-        .integer(&name("undefined_labels"), |r| Some(scores(r)?.undefined_labels as u64))
-        .number(&name("macro_average_precision"), |r| scores(r)?.macro_average_precision)
-        .number(&name("macro_average_precision_baseline"), |r| scores(r)?.macro_average_precision_baseline)
-        .number(&name("macro_brier"), |r| scores(r)?.macro_brier)
-        .number(&name("macro_brier_baseline"), |r| scores(r)?.macro_brier_baseline)
-        .number(&name("macro_log_loss"), |r| scores(r)?.macro_log_loss)
-        .number(&name("macro_log_loss_baseline"), |r| scores(r)?.macro_log_loss_baseline)
-        .number(&name("micro_auc"), |r| scores(r)?.micro_auc)
-        .number(&name("micro_auc_baseline"), |r| scores(r)?.micro_auc_baseline)
-        .text(&name("collapsed_labels"), |r| Some(scores(r)?.collapsed_labels.join(", ")))
-}
-
-fn spent<'a>(columns: Reports<'a>) -> Reports<'a> {
-    let seconds = |r: &&'a CellReport| -> Option<&'a Seconds> { outcome(r).map(|o| &o.seconds) };
-    columns
-        .number("seconds_data", |r| Some(seconds(r)?.data))
-        .number("seconds_forward", |r| Some(seconds(r)?.forward))
-        .number("seconds_backward", |r| Some(seconds(r)?.backward))
-        .number("seconds_optimizer", |r| Some(seconds(r)?.optimizer))
-        .number("seconds_evaluation", |r| Some(seconds(r)?.evaluation))
-        .number("seconds_checkpoint", |r| Some(seconds(r)?.checkpoint))
-        .number("seconds_total", |r| Some(seconds(r)?.total))
-        .number("images_per_second", |r| outcome(r)?.images_per_second)
-}
-
-fn outcome<'a>(report: &&'a CellReport) -> Option<&'a Outcome> {
+fn outcome(report: &CellReport) -> Option<&Outcome> {
     report.outcome.as_deref()
 }
 
-fn environment<'a>(report: &&'a CellReport) -> Option<&'a Environment> {
+fn peak_memory_mib(report: &CellReport) -> Option<u64> {
+    Some(outcome(report)?.peak_memory_bytes?.div_ceil(1 << 20))
+}
+
+fn environment(report: &CellReport) -> Option<&Environment> {
     report.environment.as_ref()
 }
 
 /// The attempt that host, exit code and memory are told of.
-fn last<'a>(report: &&'a CellReport) -> Option<&'a Attempt> {
+fn last(report: &CellReport) -> Option<&Attempt> {
     report.attempts.last()
 }
 
-fn reason<'a>(report: &&'a CellReport) -> Option<&'a str> {
+fn reason(report: &CellReport) -> Option<&str> {
     if report.state == CellState::Done {
         return None;
     }
@@ -137,7 +125,7 @@ fn reason<'a>(report: &&'a CellReport) -> Option<&'a str> {
 
 /// What the result says, where a result is complete; else what the job ended with, which knows more than
 /// the result of a process that was killed.
-fn exit(report: &&CellReport) -> Option<u8> {
+fn exit(report: &CellReport) -> Option<u8> {
     let of_result = outcome(report).and_then(|o| o.exit);
     match (report.state, last(report)) {
         (CellState::Done, _) | (_, None) => of_result,
@@ -146,21 +134,21 @@ fn exit(report: &&CellReport) -> Option<u8> {
     }
 }
 
-fn signal(report: &&CellReport) -> Option<u8> {
+fn signal(report: &CellReport) -> Option<u8> {
     if report.state == CellState::Done { None } else { last(report)?.signal }
 }
 
-fn started<'a>(report: &&'a CellReport) -> Option<&'a str> {
+fn started(report: &CellReport) -> Option<&str> {
     let of_first = report.attempts.first().and_then(|attempt| attempt.started.as_deref());
     of_first.or_else(|| environment(report).map(|e| e.started.as_str()))
 }
 
-fn host<'a>(report: &&'a CellReport) -> Option<&'a str> {
+fn host(report: &CellReport) -> Option<&str> {
     let of_attempt = last(report).and_then(|attempt| attempt.host.as_deref());
     of_attempt.or_else(|| environment(report).map(|e| e.host.as_str()))
 }
 
-fn microarch<'a>(report: &&'a CellReport) -> Option<&'a str> {
+fn microarch(report: &CellReport) -> Option<&str> {
     let of_attempt = last(report).and_then(|attempt| attempt.microarch.as_deref());
     of_attempt.or_else(|| environment(report)?.microarch.as_deref())
 }

@@ -1,7 +1,7 @@
 //! Cells as processes of this machine: so many at a time, each with its share of the cores, as the memory
 //! allows.
 
-use crate::attempt::{Attempt, Ending};
+use crate::attempt::{Attempt, Ending, Launcher};
 use crate::cell::Cell;
 use crate::local_attempts::append_attempt;
 use crate::plan::{Plan, runnable_here};
@@ -141,7 +141,7 @@ fn start<'a>(
     let child = command.spawn().map_err(|error| failure(program, "be started", error))?;
     let attempt = Attempt {
         cell: cell.id.clone(),
-        launcher: "local".into(),
+        launcher: Launcher::Local,
         job: child.id().to_string(),
         host: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         started: Some(now()),

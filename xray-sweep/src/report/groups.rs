@@ -34,15 +34,17 @@ impl Group<'_> {
 
     /// Training images of its runs.
     pub(super) fn images(&self) -> i64 {
-        self.runs[0].train_images
+        self.runs[0].row.train_images
     }
 }
 
 /// Groups neighbours, which the table's order has made of one combination and fraction.
 pub(super) fn groups(runs: &[Run]) -> Vec<Group<'_>> {
-    let same = |a: &Run, b: &Run| a.fraction == b.fraction && a.combination == b.combination;
+    let same = |a: &Run, b: &Run| a.row.fraction == b.row.fraction && a.combination == b.combination;
     let chunks = runs.chunk_by(same);
-    chunks.map(|runs| Group { combination: &runs[0].combination, fraction: runs[0].fraction, runs }).collect()
+    chunks
+        .map(|runs| Group { combination: &runs[0].combination, fraction: runs[0].row.fraction, runs })
+        .collect()
 }
 
 /// The groups of each combination.

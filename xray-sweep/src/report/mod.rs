@@ -1,10 +1,9 @@
 //! The report of a sweep: one page without scripts or network, the same as markdown and as JSON, made of the
 //! collected tables and, where its folder is there, of the predictions of the run that validation chose.
 //!
-//! `tables`, `runs` and `labels` read; `sweep` holds what was read; each file of `sections/` says one thing about
+//! `sweep` holds what was read: `runs`, `labels`, `predictions`; each file of `sections/` says one thing about
 //! it as a section of the `document`; `html`, `markdown` and `json` write the document down.
 
-mod attempts;
 mod document;
 mod groups;
 mod html;
@@ -15,7 +14,6 @@ mod predictions;
 mod runs;
 mod sections;
 mod sweep;
-mod tables;
 
 use crate::sweep_dir::SweepDir;
 use document::Document;

@@ -1,8 +1,8 @@
 //! What the chosen run said of single records, once it is sure that the collected scores are of these.
 
-use super::labels::LabelRow;
 use super::runs::Run;
 use crate::sweep_dir::SweepDir;
+use crate::tables::LabelRow;
 use std::collections::BTreeSet;
 use xray_artifacts::{Predictions, Split};
 use xray_metrics::{
@@ -25,16 +25,16 @@ const TOLERANCE: f64 = 1e-9;
 impl BothSplits {
     /// Reads both files of a run and holds them against the collected `rows`; in a sentence, why it cannot.
     pub(super) fn load(dir: &SweepDir, run: &Run, rows: &[LabelRow]) -> Result<BothSplits, String> {
-        let folder = dir.cell(&run.cell).run();
+        let folder = dir.cell(&run.row.cell).run();
         if !folder.exists() {
-            return Err(format!("the folder of cell {} is not here", run.cell));
+            return Err(format!("the folder of cell {} is not here", run.row.cell));
         }
         let load = |split: Split| -> Result<Predictions, String> {
             let name = format!("predictions-{split}.safetensors");
             let predictions =
                 Predictions::load(&folder.join(&name), split).map_err(|failure| failure.message.clone())?;
             match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
-                Err(error) => Err(format!("{name} of cell {}: {error}", run.cell)),
+                Err(error) => Err(format!("{name} of cell {}: {error}", run.row.cell)),
                 Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),
             }
         };
@@ -101,7 +101,7 @@ fn collected(
     for (at, label) in predictions.labels.iter().enumerate() {
         let row = rows
             .iter()
-            .find(|row| row.cell == run.cell && row.split == predictions.split.name() && row.label == *label);
+            .find(|row| row.cell == run.row.cell && row.split == predictions.split && row.label == *label);
         let same = match (auc(&scores.column(at)), row.and_then(|row| row.auc)) {
             (Some(found), Some(collected)) => (found - collected).abs() <= TOLERANCE,
             (None, None) => true,
@@ -110,7 +110,7 @@ fn collected(
         if !same {
             return Err(format!(
                 "the {} predictions of cell {} are not those that were collected (AUC of {label}); collect again",
-                predictions.split, run.cell
+                predictions.split, run.row.cell
             ));
         }
     }

@@ -1,16 +1,16 @@
 //! Everything the sections speak of: the tables, the plan, and the predictions of the chosen run.
 
-use super::attempts;
 use super::groups::{Group, by_combination, groups};
-use super::labels::{self, LabelRow};
+use super::labels;
 use super::predictions::BothSplits;
-use super::runs::{self, Run};
+use super::runs::Run;
 use crate::plan::{Plan, read_plan};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
+use crate::tables::{AttemptRow, LabelRow, RunRow, read};
 use std::collections::HashMap;
 use std::fs;
-use xray_artifacts::{DatasetManifest, Failure, read_json};
+use xray_artifacts::{DatasetManifest, Failure, Split, read_json};
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
 /// A sweep as its report sees it.
@@ -46,7 +46,8 @@ impl Sweep {
     /// # Errors
     /// If the sweep was not collected, or there is no such label.
     pub(super) fn read(dir: &SweepDir, label: Option<&str>) -> Result<Sweep, Failure> {
-        let (mut runs, labels) = (runs::read(dir)?, labels::read(dir)?);
+        let mut runs: Vec<Run> = read::<RunRow>(dir)?.into_iter().map(Run::of).collect();
+        let labels = read::<LabelRow>(dir)?;
         if let Some(label) = label {
             labels::check(&labels, label)?;
             of_label(&mut runs, &labels, label);
@@ -68,7 +69,7 @@ impl Sweep {
             name,
             runs,
             labels,
-            busy_seconds: attempts::seconds(dir)?,
+            busy_seconds: busy_seconds(&read(dir)?),
             label: label.map(str::to_owned),
             plan,
             spec: Spec::read(&dir.spec()).ok(),
@@ -99,8 +100,8 @@ impl Sweep {
     /// Whether trials of one fraction were trained on the same images.
     pub(super) fn trials_share_data(&self) -> bool {
         self.groups().iter().all(|group| {
-            let first = group.runs[0].fraction_offset;
-            group.runs.iter().all(|run| run.fraction_offset == first)
+            let first = group.runs[0].row.fraction_offset;
+            group.runs.iter().all(|run| run.row.fraction_offset == first)
         })
     }
 
@@ -122,8 +123,8 @@ impl Sweep {
     }
 
     /// A row of the chosen run.
-    pub(super) fn chosen_label(&self, split: &str, label: &str) -> Option<&LabelRow> {
-        let cell = &self.chosen.as_ref()?.run.cell;
+    pub(super) fn chosen_label(&self, split: Split, label: &str) -> Option<&LabelRow> {
+        let cell = &self.chosen.as_ref()?.run.row.cell;
         self.labels.iter().find(|row| row.cell == *cell && row.split == split && row.label == label)
     }
 
@@ -163,17 +164,27 @@ fn choose(runs: &[Run]) -> Option<&Run> {
 
 /// Puts a label's AUCs where the macro-AUCs stand.
 fn of_label(runs: &mut [Run], rows: &[LabelRow], label: &str) {
-    let mut by_cell: HashMap<(&str, &str), &LabelRow> = HashMap::new();
-    by_cell.extend(
-        rows.iter()
-            .filter(|row| row.label == label)
-            .map(|row| ((row.cell.as_str(), row.split.as_str()), row)),
-    );
+    let own = rows.iter().filter(|row| row.label == label);
+    let by_cell: HashMap<(&str, Split), &LabelRow> =
+        own.map(|row| ((row.cell.as_str(), row.split), row)).collect();
     for run in runs {
-        let row = |split| by_cell.get(&(run.cell.as_str(), split));
-        let (val, test) = (row("val"), row("test"));
+        let row = |split| by_cell.get(&(run.row.cell.as_str(), split));
+        let (val, test) = (row(Split::Val), row(Split::Test));
         run.val_score = val.and_then(|row| row.auc);
         run.score = test.and_then(|row| row.auc);
-        run.score_interval = test.and_then(|row| row.auc_interval);
+        run.score_interval = test.and_then(|row| row.auc_interval());
     }
+}
+
+/// Seconds from start to end of all starts of each cell; a start without an end is not counted.
+fn busy_seconds(attempts: &[AttemptRow]) -> HashMap<String, f64> {
+    let time = |text: &Option<String>| humantime::parse_rfc3339(text.as_deref()?).ok();
+    let took = |row: &AttemptRow| time(&row.ended)?.duration_since(time(&row.started)?).ok();
+    let mut seconds = HashMap::new();
+    for row in attempts {
+        if let Some(took) = took(row) {
+            *seconds.entry(row.cell.clone()).or_default() += took.as_secs_f64();
+        }
+    }
+    seconds
 }

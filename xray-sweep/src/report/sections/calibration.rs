@@ -1,8 +1,9 @@
 //! Whether the chosen run's probabilities mean what they say, before and after calibration on validation.
 
 use crate::report::document::{Named, Section, Table, Value};
-use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
+use crate::tables::LabelRow;
+use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::probability::{brier_of_probabilities, sigmoid};
 use xray_metrics::{
@@ -51,7 +52,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             table.notes.push(format!("{}: not calibrated: {why}.", label.replace('_', " ")));
         }
         let parts = before.as_ref().and_then(|before| before.parts.as_ref());
-        let baseline = sweep.chosen_label("test", label).and_then(LabelRow::brier_of_prevalence);
+        let baseline = sweep.chosen_label(Split::Test, label).and_then(LabelRow::brier_of_prevalence);
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::number(before.as_ref().and_then(|before| ece(&before.bins)), 3),

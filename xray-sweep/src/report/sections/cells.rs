@@ -3,6 +3,7 @@
 use crate::report::document::{Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use crate::state::CellState;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many rows are read by people; the rest stands in `runs.parquet`.
@@ -12,7 +13,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("cells", "Cells");
     let mut counts = BTreeMap::<&str, usize>::new();
     for run in &sweep.runs {
-        *counts.entry(&run.state).or_default() += 1;
+        *counts.entry(run.row.state.name()).or_default() += 1;
     }
     let counts: Vec<_> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
     section.text(match counts.is_empty() {
@@ -48,15 +49,15 @@ fn not_done(runs: &[Run]) -> Table {
     let missing: Vec<_> = runs.iter().filter(|run| !run.done()).collect();
     for run in missing.iter().take(MAX_ROWS) {
         table.row(vec![
-            Value::text(&run.cell),
-            Value::percent(run.fraction),
-            Value::count(run.trial),
+            Value::text(&run.row.cell),
+            Value::percent(run.row.fraction),
+            Value::count(run.row.trial),
             Value::text(&run.combination),
-            Value::text(&run.state),
-            Value::text(run.reason.clone().unwrap_or_default()),
-            Value::text(run.host.clone().unwrap_or_default()),
+            Value::text(run.row.state.name()),
+            Value::text(run.row.reason.clone().unwrap_or_default()),
+            Value::text(run.row.host.clone().unwrap_or_default()),
             Value::text(ending(run)),
-            Value::count(run.attempts),
+            Value::count(run.row.attempts),
         ]);
     }
     more(&mut table, missing.len());
@@ -70,7 +71,7 @@ fn more(table: &mut Table, all: usize) {
 }
 
 fn ending(run: &Run) -> String {
-    match (run.signal, run.exit) {
+    match (run.row.signal, run.row.exit) {
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(exit)) => format!("exit {exit}"),
         (None, None) => String::new(),
@@ -84,16 +85,16 @@ fn grid(runs: &[Run]) -> Table {
         "Trials of each fraction",
         &[("axes", "axes"), ("fraction", ">fraction"), ("trials", "trials")],
     );
-    let same = |a: &Run, b: &Run| a.fraction == b.fraction && a.combination == b.combination;
+    let same = |a: &Run, b: &Run| a.row.fraction == b.row.fraction && a.combination == b.combination;
     let mut used = BTreeSet::new();
     for group in runs.chunk_by(same).take(MAX_ROWS) {
-        let marks: Vec<&str> = group.iter().map(|run| mark(&run.state)).collect();
-        used.extend(group.iter().map(|run| (mark(&run.state), run.state.clone())));
+        let marks: Vec<&str> = group.iter().map(|run| mark(run.row.state)).collect();
+        used.extend(group.iter().map(|run| (mark(run.row.state), run.row.state.name())));
         let text = marks.chunks(10).map(<[_]>::concat).collect::<Vec<_>>().join(" ");
-        let states: Vec<_> = group.iter().map(|run| &run.state).collect();
+        let states: Vec<_> = group.iter().map(|run| run.row.state.name()).collect();
         table.row(vec![
             Value::text(&group[0].combination),
-            Value::percent(group[0].fraction),
+            Value::percent(group[0].row.fraction),
             Value { text, json: serde_json::json!(states) },
         ]);
     }
@@ -103,15 +104,15 @@ fn grid(runs: &[Run]) -> Table {
 }
 
 /// Shapes that differ without colour.
-fn mark(state: &str) -> &'static str {
+fn mark(state: CellState) -> &'static str {
     match state {
-        "done" => "●",
-        "running" => "◐",
-        "queued" => "○",
-        "missing" => "·",
-        "held" => "▣",
-        "stale" => "◇",
-        _ => "✕",
+        CellState::Done => "●",
+        CellState::Running => "◐",
+        CellState::Queued => "○",
+        CellState::Missing => "·",
+        CellState::Held => "▣",
+        CellState::Stale => "◇",
+        CellState::Failed | CellState::Lost => "✕",
     }
 }
 
@@ -131,18 +132,18 @@ fn jobs(runs: &[Run]) -> Table {
         ],
     );
     let mut jobs: Vec<_> = runs.iter().collect();
-    jobs.sort_by(|a, b| a.fraction.total_cmp(&b.fraction));
+    jobs.sort_by(|a, b| a.row.fraction.total_cmp(&b.row.fraction));
     for run in jobs.iter().take(MAX_ROWS) {
         table.row(vec![
-            Value::percent(run.fraction),
-            Value::count(run.trial),
+            Value::percent(run.row.fraction),
+            Value::count(run.row.trial),
             Value::text(&run.combination),
-            Value::text(&run.cell),
-            Value::text(run.host.clone().unwrap_or_default()),
-            Value::duration(run.figure(|run| run.seconds)),
+            Value::text(&run.row.cell),
+            Value::text(run.row.host.clone().unwrap_or_default()),
+            Value::duration(run.figure(|run| run.seconds())),
             Value::number(run.figure(|run| run.val_score), 3),
             Value::number(run.figure(|run| run.score), 3),
-            Value::text(&run.state),
+            Value::text(run.row.state.name()),
         ]);
     }
     more(&mut table, jobs.len());

@@ -35,7 +35,7 @@ pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
 
 /// Whether both were scored on the same data set.
 fn same_data(sweep: &Sweep, other: &Sweep) -> bool {
-    let data = |sweep: &Sweep| sweep.runs.iter().map(|run| run.dataset.clone()).collect::<BTreeSet<_>>();
+    let data = |sweep: &Sweep| sweep.runs.iter().map(|run| run.row.dataset.clone()).collect::<BTreeSet<_>>();
     data(sweep) == data(other)
 }
 
@@ -73,7 +73,9 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
     );
     let score = |run: &Run| run.score;
     let steps = |group: &Group<'_>| {
-        Value::count(group.mean(|run| run.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64))
+        Value::count(
+            group.mean(|run| run.row.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64),
+        )
     };
     for a in own {
         let Some(b) = others.iter().find(|b| b.fraction == a.fraction) else { continue };

@@ -36,7 +36,9 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             },
             Value::number(group.mean(|run| run.score), 3),
             Value::count(
-                group.mean(|run| run.peak_memory_mib.map(|size| size as f64)).map(|size| size.round() as i64),
+                group
+                    .mean(|run| run.row.peak_memory_mib.map(|size| size as f64))
+                    .map(|size| size.round() as i64),
             ),
         ]);
     }
@@ -53,8 +55,9 @@ pub(super) fn section(sweep: &Sweep) -> Section {
 
 /// What the cells cost that have no result.
 fn spent_in_vain(sweep: &Sweep) -> Option<String> {
-    let hours =
-        |run: &Run| sweep.busy_seconds.get(&run.cell).map(|it| it * run.requested_cpus as f64 / 3600.0);
+    let hours = |run: &Run| {
+        sweep.busy_seconds.get(&run.row.cell).map(|it| it * run.row.requested_cpus as f64 / 3600.0)
+    };
     let lost: f64 = sweep.runs.iter().filter(|run| !run.done()).filter_map(hours).sum();
     (lost > 0.0).then(|| {
         format!(

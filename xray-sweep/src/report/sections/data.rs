@@ -1,7 +1,6 @@
 //! What was trained and scored on.
 
 use crate::report::document::{Section, Table, Value};
-use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
 use xray_artifacts::{DatasetManifest, Predictions, Split, SplitRule};
@@ -96,14 +95,14 @@ fn prevalence(sweep: &Sweep) -> Table {
         return table;
     }
     for label in sweep.shown_labels() {
-        let (val, test) = (sweep.chosen_label("val", &label), sweep.chosen_label("test", &label));
+        let (val, test) = (sweep.chosen_label(Split::Val, &label), sweep.chosen_label(Split::Test, &label));
         let train = test.or(val).and_then(|row| row.train_prevalence);
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::number(train, 4),
-            Value::number(val.and_then(LabelRow::prevalence), 4),
+            Value::number(val.and_then(|row| row.prevalence), 4),
             Value::count(val.map(|row| row.positives)),
-            Value::number(test.and_then(LabelRow::prevalence), 4),
+            Value::number(test.and_then(|row| row.prevalence), 4),
             Value::count(test.map(|row| row.positives)),
             Value::count(test.map(|row| row.unknown).filter(|unknown| *unknown > 0)),
         ]);

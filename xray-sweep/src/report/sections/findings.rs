@@ -2,8 +2,10 @@
 
 use super::fractions::NO_IMAGE;
 use crate::report::document::{Section, Table, Value};
-use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
+use crate::tables::LabelRow;
+use xray_artifacts::Split;
+use xray_metrics::bootstrap::Unit;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("findings", "Each finding of the chosen run");
@@ -30,23 +32,23 @@ fn table(sweep: &Sweep) -> Table {
     );
     let Some(chosen) = &sweep.chosen else { return table };
     for label in sweep.shown_labels() {
-        let Some(row) = sweep.chosen_label("test", &label) else { continue };
+        let Some(row) = sweep.chosen_label(Split::Test, &label) else { continue };
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::count(row.positives),
             Value::count(row.negatives),
             Value::number(row.auc, 3),
-            Value::interval(row.auc_interval, 3),
+            Value::interval(row.auc_interval(), 3),
             Value::number(row.auc.map(|_| NO_IMAGE), 1),
             Value::number(sweep.metadata_of(&label), 3),
             Value::number(row.average_precision, 3),
-            Value::number(row.prevalence(), 3),
+            Value::number(row.prevalence, 3),
             Value::number(row.brier, 4),
             Value::number(row.brier_of_prevalence(), 4),
         ]);
     }
-    let drawn = match chosen.run.intervals_unit.as_deref() {
-        Some("record") => "test records, because no patient is named",
+    let drawn = match chosen.run.row.test.intervals_unit {
+        Some(Unit::Record) => "test records, because no patient is named",
         _ => "test patients",
     };
     table.notes.push(format!(
@@ -57,7 +59,7 @@ fn table(sweep: &Sweep) -> Table {
     let named: Vec<String> = sweep
         .shown_labels()
         .into_iter()
-        .filter(|label| sweep.chosen_label("test", label).is_some_and(without))
+        .filter(|label| sweep.chosen_label(Split::Test, label).is_some_and(without))
         .map(|label| label.replace('_', " "))
         .collect();
     if !named.is_empty() {

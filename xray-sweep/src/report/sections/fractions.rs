@@ -60,7 +60,7 @@ pub(super) fn series_by_fraction(
     score: fn(&Run) -> Option<f64>,
     mean: &str,
 ) -> (Vec<Series>, Vec<(Symbol, String)>) {
-    let x = |run: &Run| 100.0 * run.fraction;
+    let x = |run: &Run| 100.0 * run.row.fraction;
     let one = |(look, groups): (usize, &&[Group<'_>])| {
         let runs = || groups.iter().flat_map(|group| group.runs);
         let band = |group: &Group<'_>| Some((100.0 * group.fraction, group.interval(score)?));
@@ -101,7 +101,7 @@ pub(super) fn series_by_fraction(
 pub(super) fn fraction_axis(runs: &[Run]) -> Axis {
     Axis::new(
         "share of the training images (%)",
-        Scale::of_sizes(runs.iter().map(|run| 100.0 * run.fraction)),
+        Scale::of_sizes(runs.iter().map(|run| 100.0 * run.row.fraction)),
     )
 }
 
@@ -141,19 +141,19 @@ fn table(sweep: &Sweep) -> Table {
             Value::count(group.images()),
             Value::text(group.done()),
             Value::count(
-                group.mean(|run| run.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64),
+                group.mean(|run| run.row.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64),
             ),
-            Value::number(group.mean(|run| run.epochs), 1),
+            Value::number(group.mean(|run| run.row.epochs), 1),
             Value::number(group.mean(score), 3),
             Value::interval(group.interval(score), 3),
             Value::number(values.iter().copied().reduce(f64::min), 3),
             Value::number(values.iter().copied().reduce(f64::max), 3),
             Value::number(Some(NO_IMAGE), 1),
             Value::number(sweep.metadata_baseline(), 3),
-            Value::number(group.mean(|run| run.average_precision), 3),
-            Value::number(group.mean(|run| run.average_precision_baseline), 3),
-            Value::number(group.mean(|run| run.micro_auc), 3),
-            Value::number(group.mean(|run| run.micro_auc_baseline), 3),
+            Value::number(group.mean(|run| run.row.test.macro_average_precision), 3),
+            Value::number(group.mean(|run| run.row.test.macro_average_precision_baseline), 3),
+            Value::number(group.mean(|run| run.row.test.micro_auc), 3),
+            Value::number(group.mean(|run| run.row.test.micro_auc_baseline), 3),
         ]);
     }
     table.notes.push(format!(
@@ -177,7 +177,7 @@ fn what_trials_vary(sweep: &Sweep) -> &'static str {
 /// What else the fractions differ in, or that they do not.
 fn steps(sweep: &Sweep) -> Option<String> {
     let groups = sweep.chosen_groups();
-    let taken = |group: &Group<'_>| group.mean(|run| run.steps.map(|steps| steps as f64));
+    let taken = |group: &Group<'_>| group.mean(|run| run.row.steps.map(|steps| steps as f64));
     let (first, last) = (taken(groups.first()?)?, taken(groups.last()?)?);
     let planned = match sweep.spec.as_ref().map(|spec| spec.budget) {
         Some(Budget::Epochs) => "Every fraction was planned with as many epochs. ",
@@ -198,8 +198,9 @@ fn steps(sweep: &Sweep) -> Option<String> {
 /// Labels that got the same score whatever the image.
 fn collapsed(runs: &[Run]) -> Option<String> {
     let mut counts = BTreeMap::<_, usize>::new();
-    let labels = runs.iter().filter(|run| run.done()).flat_map(|run| run.collapsed_labels.split(", "));
-    for label in labels.filter(|label| !label.is_empty()) {
+    let named =
+        runs.iter().filter(|run| run.done()).filter_map(|run| run.row.test.collapsed_labels.as_deref());
+    for label in named.flat_map(|names| names.split(", ")).filter(|label| !label.is_empty()) {
         *counts.entry(label).or_default() += 1;
     }
     let named: Vec<_> = counts

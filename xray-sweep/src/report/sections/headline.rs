@@ -4,7 +4,9 @@ use crate::report::document::{Block, Card, Section, Value};
 use crate::report::groups::Group;
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use xray_artifacts::{Exit, Split};
 use xray_display::{number, percent, thousands};
+use xray_metrics::bootstrap::Unit;
 use xray_metrics::difference_interval;
 
 /// So close to the full data's mean counts as reaching it.
@@ -41,9 +43,9 @@ fn best(sweep: &Sweep) -> Card {
         detail: format!(
             "of the run that validation chose ({} of the data, {} images, trial {}{combination}); {}.{} Without a look at \
              the image: 0.5.",
-            percent(run.fraction),
-            thousands(run.train_images),
-            run.trial,
+            percent(run.row.fraction),
+            thousands(run.row.train_images),
+            run.row.trial,
             interval_of(run),
             mean_of(sweep),
         ),
@@ -52,8 +54,8 @@ fn best(sweep: &Sweep) -> Card {
 
 /// What was drawn for the interval, or that there is none.
 fn interval_of(run: &Run) -> &'static str {
-    match (run.score_interval, run.intervals_unit.as_deref()) {
-        (Some(_), Some("record")) => {
+    match (run.score_interval, run.row.test.intervals_unit) {
+        (Some(_), Some(Unit::Record)) => {
             "95 % interval over test records, too narrow if patients recur: none is named"
         }
         (Some(_), _) => "95 % interval over test patients",
@@ -69,7 +71,7 @@ fn mean_of(sweep: &Sweep) -> String {
     let labels = sweep.shown_labels();
     let undefined: Vec<String> = labels
         .iter()
-        .filter(|label| sweep.chosen_label("test", label).is_none_or(|row| row.auc.is_none()))
+        .filter(|label| sweep.chosen_label(Split::Test, label).is_none_or(|row| row.auc.is_none()))
         .map(|label| label.replace('_', " "))
         .collect();
     match undefined.is_empty() {
@@ -145,11 +147,14 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
 
 /// Trials that diverged are missing in a mean, which is then one of the lucky ones.
 fn diverged(groups: &[Group<'_>]) -> Option<String> {
-    const DIVERGED: i64 = xray_artifacts::Exit::Diverged as i64;
     let places: Vec<String> = groups
         .iter()
         .filter_map(|group| {
-            let lost = group.runs.iter().filter(|run| run.failed() && run.exit == Some(DIVERGED)).count();
+            let lost = group
+                .runs
+                .iter()
+                .filter(|run| run.failed() && run.row.exit == Some(Exit::Diverged.code().into()))
+                .count();
             let axes = if group.combination.is_empty() {
                 String::new()
             } else {
@@ -184,7 +189,7 @@ fn cells(sweep: &Sweep) -> Card {
 /// The number that fooled the system before this one.
 fn micro(sweep: &Sweep) -> Option<String> {
     let run = &sweep.chosen.as_ref()?.run;
-    let (micro, baseline) = (run.micro_auc?, run.micro_auc_baseline?);
+    let (micro, baseline) = (run.row.test.micro_auc?, run.row.test.micro_auc_baseline?);
     Some(format!(
         "Pooled over all labels (micro) the same run has AUC {micro:.3}. Do not read it as skill: a predictor that \
          looks at no image and says each label's training prevalence gets {baseline:.3}."
@@ -218,9 +223,12 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
 mod tests {
     use super::*;
     use crate::report::groups::groups;
+    use crate::state::CellState;
+    use crate::tables::RunRow;
 
     fn run(fraction: f64, score: f64) -> Run {
-        Run { fraction, score: Some(score), state: "done".into(), ..Run::default() }
+        let row = RunRow { fraction, state: CellState::Done, ..RunRow::default() };
+        Run { row, score: Some(score), ..Run::default() }
     }
 
     fn check(scores: &[(f64, &[f64])], value: f64, detail: &str) {
@@ -274,7 +282,8 @@ mod tests {
 
     #[test]
     fn trials_that_diverged_are_told_beside_the_means_that_lack_them() {
-        let lost = Run { state: "failed".into(), exit: Some(6), score: None, ..run(0.1, 0.0) };
+        let (state, exit) = (CellState::Failed, Some(Exit::Diverged.code().into()));
+        let lost = Run::of(RunRow { fraction: 0.1, state, exit, ..RunRow::default() });
         let runs = [run(0.1, 0.7), lost, run(0.5, 0.7)];
         let said = diverged(&groups(&runs)).expect("one did");
         assert!(said.starts_with("Trials diverged: 1 of 2 at 10 %."), "{said}");

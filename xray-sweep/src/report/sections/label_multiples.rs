@@ -3,9 +3,10 @@
 use super::fractions::{NO_IMAGE, fraction_axis};
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::groups::Group;
-use crate::report::labels::LabelRow;
 use crate::report::sweep::Sweep;
+use crate::tables::LabelRow;
 use std::collections::HashMap;
+use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::mean_interval;
 
@@ -39,7 +40,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let series: Vec<Series> = labels.iter().map(series_of).collect();
     // An AUC of few positives is anywhere between 0 and 1, and would press the others into stripes.
     let steady = |label: &String| {
-        sweep.chosen_label("test", label).is_some_and(|row| row.positives.min(row.negatives) >= FEW)
+        sweep.chosen_label(Split::Test, label).is_some_and(|row| row.positives.min(row.negatives) >= FEW)
     };
     let of_steady: Vec<Series> =
         labels.iter().zip(&series).filter(|(label, _)| steady(label)).map(|(_, it)| it.clone()).collect();
@@ -74,13 +75,13 @@ struct Scores<'a>(HashMap<(&'a str, &'a str), f64>);
 
 impl<'a> Scores<'a> {
     fn of(rows: &'a [LabelRow]) -> Scores<'a> {
-        let test = rows.iter().filter(|row| row.split == "test");
+        let test = rows.iter().filter(|row| row.split == Split::Test);
         Scores(test.filter_map(|row| Some(((row.cell.as_str(), row.label.as_str()), row.auc?))).collect())
     }
 
     fn values(&self, group: &Group<'_>, label: &str) -> Vec<f64> {
         let done = group.runs.iter().filter(|run| run.done());
-        done.filter_map(|run| self.0.get(&(run.cell.as_str(), label)).copied()).collect()
+        done.filter_map(|run| self.0.get(&(run.row.cell.as_str(), label)).copied()).collect()
     }
 }
 
@@ -103,7 +104,7 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
     for label in labels {
         let of = |group| mean_interval(&scores.values(group, label));
         let (low, high) = (of(first), of(last));
-        let row = sweep.labels.iter().find(|row| row.split == "test" && row.label == *label);
+        let row = sweep.labels.iter().find(|row| row.split == Split::Test && row.label == *label);
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::count(row.map(|row| row.positives)),

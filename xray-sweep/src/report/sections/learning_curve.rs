@@ -42,7 +42,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
 fn trainings(sweep: &Sweep) -> Vec<(f64, f64)> {
     let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
     let own = sweep.runs.iter().filter(|run| run.combination == combination);
-    own.filter_map(|run| Some((run.train_images as f64, run.figure(|run: &Run| run.score)?))).collect()
+    own.filter_map(|run| Some((run.row.train_images as f64, run.figure(|run: &Run| run.score)?))).collect()
 }
 
 fn said(fitted: &FittedCurve, sweep: &Sweep) -> String {

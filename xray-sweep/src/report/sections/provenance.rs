@@ -32,19 +32,19 @@ fn table(sweep: &Sweep) -> Table {
             table.row(vec![Value::text(what), Value::text(value)]);
         }
     };
-    row("trainer", distinct(&|run| Some(run.code.clone())));
+    row("trainer", distinct(&|run| Some(run.row.code.clone())));
     row("report", format!("xray-sweep {}", env!("CARGO_PKG_VERSION")));
-    row("data set (blake3)", distinct(&|run| Some(run.dataset.clone())));
+    row("data set (blake3)", distinct(&|run| Some(run.row.dataset.clone())));
     row("machines", distinct(&|run| run.done().then(|| run.machine())));
-    row("devices", distinct(&|run| run.device.clone()));
-    row("hosts", distinct(&|run| run.host.clone()));
+    row("devices", distinct(&|run| run.row.device.clone()));
+    row("hosts", distinct(&|run| run.row.host.clone()));
     if let Some(plan) = &sweep.plan {
         for binary in &plan.binaries {
             row("program", format!("{} ({} bytes, blake3 {})", binary.file, binary.bytes, binary.blake3));
         }
     }
     if let Some(chosen) = &sweep.chosen {
-        row("chosen run", format!("cell {}", chosen.run.cell));
+        row("chosen run", format!("cell {}", chosen.run.row.cell));
     }
     table
 }

@@ -25,7 +25,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
 /// Finished runs by the kind of machine they ran on, and by the axes, which change what an image costs.
 fn machines(runs: &[Run]) -> BTreeMap<String, Vec<&Run>> {
     let mut machines = BTreeMap::<_, Vec<&Run>>::new();
-    for run in runs.iter().filter(|run| run.done() && run.seconds.is_some()) {
+    for run in runs.iter().filter(|run| run.done() && run.seconds().is_some()) {
         let name = match run.combination.as_str() {
             "" => run.machine(),
             axes => format!("{}, {axes}", run.machine()),
@@ -36,7 +36,7 @@ fn machines(runs: &[Run]) -> BTreeMap<String, Vec<&Run>> {
 }
 
 fn longest(runs: &[Run]) -> f64 {
-    runs.iter().filter_map(|run| run.figure(|run| run.seconds)).fold(0.0, f64::max)
+    runs.iter().filter_map(|run| run.figure(|run| run.seconds())).fold(0.0, f64::max)
 }
 
 /// From 0 on, in the unit that suits the longest.
@@ -47,9 +47,9 @@ fn time_axis(runs: &[Run]) -> (Axis, f64) {
 
 fn by_fraction(runs: &[Run], machines: &BTreeMap<String, Vec<&Run>>) -> Chart {
     let (y, unit) = time_axis(runs);
-    let most = runs.iter().map(|run| run.train_images).max().unwrap_or(1) as f64;
+    let most = runs.iter().map(|run| run.row.train_images).max().unwrap_or(1) as f64;
     let one = |(at, runs): (usize, &Vec<&Run>)| {
-        let dot = |run: &&Run| Some((run.train_images as f64, run.seconds? / unit));
+        let dot = |run: &&Run| Some((run.row.train_images as f64, run.seconds()? / unit));
         let line =
             Fit::of(runs).map(|fit| [0.0, most].map(|images| (images, fit.seconds(images) / unit)).to_vec());
         Series {
@@ -81,10 +81,10 @@ fn machine_legend(machines: &BTreeMap<String, Vec<&Run>>) -> Vec<(Symbol, String
 
 fn speed(machines: &BTreeMap<String, Vec<&Run>>, runs: &[Run]) -> Chart {
     let one = |(at, runs): (usize, &Vec<&Run>)| {
-        let dot = |run: &&Run| Some((100.0 * run.fraction, run.images_per_second?));
+        let dot = |run: &&Run| Some((100.0 * run.row.fraction, run.row.images_per_second?));
         Series { look: at, dots: runs.iter().filter_map(dot).collect(), ..Series::default() }
     };
-    let values = machines.values().flatten().filter_map(|run| run.images_per_second);
+    let values = machines.values().flatten().filter_map(|run| run.row.images_per_second);
     let legend =
         if machines.len() == 1 { vec![(Symbol::Dot(0), "one run".into())] } else { machine_legend(machines) };
     Chart {
@@ -103,7 +103,7 @@ fn mean(runs: &[Run]) -> Chart {
     let groups = groups(runs);
     let lines = by_combination(&groups);
     let (mut series, legend) =
-        series_by_fraction(&lines, |run| run.seconds, "mean of the trials, 95 % interval");
+        series_by_fraction(&lines, |run| run.seconds(), "mean of the trials, 95 % interval");
     for series in &mut series {
         series.dots.iter_mut().chain(&mut series.line).for_each(|point| point.1 /= unit);
         series.band.iter_mut().for_each(|point| point.1 = point.1.map(|seconds| seconds / unit));
@@ -124,16 +124,16 @@ fn mean(runs: &[Run]) -> Chart {
 fn by_job(runs: &[Run]) -> Chart {
     let (y, unit) = time_axis(runs);
     let mut jobs: Vec<_> = runs.iter().collect();
-    jobs.sort_by(|a, b| a.fraction.total_cmp(&b.fraction));
+    jobs.sort_by(|a, b| a.row.fraction.total_cmp(&b.row.fraction));
     let mut from = 0.0;
     let mut ticks = Vec::new();
-    for group in jobs.chunk_by(|a, b| a.fraction == b.fraction) {
+    for group in jobs.chunk_by(|a, b| a.row.fraction == b.row.fraction) {
         let to = from + group.len() as f64;
-        ticks.push((f64::midpoint(from, to), percent(group[0].fraction)));
+        ticks.push((f64::midpoint(from, to), percent(group[0].row.fraction)));
         from = to;
     }
     let place = |at: usize| at as f64 + 0.5;
-    let dot = |(at, run): (usize, &&Run)| Some((place(at), run.figure(|run| run.seconds)? / unit));
+    let dot = |(at, run): (usize, &&Run)| Some((place(at), run.figure(|run| run.seconds())? / unit));
     let series = Series {
         dots: jobs.iter().enumerate().filter_map(dot).collect(),
         crosses: jobs.iter().enumerate().filter(|(_, run)| run.failed()).map(|(at, _)| place(at)).collect(),
@@ -169,7 +169,7 @@ impl Fit {
     /// None of fewer than two different sizes.
     fn of(runs: &[&Run]) -> Option<Fit> {
         let points: Vec<(f64, f64)> =
-            runs.iter().filter_map(|run| Some((run.train_images as f64, run.seconds?))).collect();
+            runs.iter().filter_map(|run| Some((run.row.train_images as f64, run.seconds()?))).collect();
         let count = points.len() as f64;
         let (mean_x, mean_y) =
             points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
@@ -235,23 +235,23 @@ fn table(groups: &[Group<'_>]) -> Table {
         ],
     );
     for group in groups {
-        let values = group.values(|run| run.seconds);
-        let steps = group.mean(|run| run.steps.map(|steps| steps as f64));
+        let values = group.values(|run| run.seconds());
+        let steps = group.mean(|run| run.row.steps.map(|steps| steps as f64));
         table.row(vec![
             Value::text(group.combination),
             Value::percent(group.fraction),
             Value::count(group.images()),
             Value::count(steps.map(|steps| steps.round() as i64)),
             Value::text(group.done()),
-            Value::duration(group.mean(|run| run.seconds)),
+            Value::duration(group.mean(|run| run.seconds())),
             Value::duration(values.iter().copied().reduce(f64::min)),
             Value::duration(values.iter().copied().reduce(f64::max)),
-            Value::number(group.mean(|run| run.images_per_second), 0),
+            Value::number(group.mean(|run| run.row.images_per_second), 0),
         ]);
     }
     table.notes.push(format!(
         "All runs together: {}.",
-        duration(Some(groups.iter().flat_map(|group| group.values(|run| run.seconds)).sum()))
+        duration(Some(groups.iter().flat_map(|group| group.values(|run| run.seconds())).sum()))
     ));
     table.without_empty_columns()
 }
@@ -259,13 +259,13 @@ fn table(groups: &[Group<'_>]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::{RunRow, RunSeconds};
 
     #[test]
     fn a_line_is_found_again() {
-        let run = |images: i64| Run {
-            train_images: images,
-            seconds: Some(7.0 + 0.02 * images as f64),
-            ..Run::default()
+        let run = |images: i64| {
+            let seconds = RunSeconds { total: Some(7.0 + 0.02 * images as f64), ..RunSeconds::default() };
+            Run::of(RunRow { train_images: images, seconds, ..RunRow::default() })
         };
         let runs = [run(100), run(300), run(1000)];
         let fit = Fit::of(&runs.iter().collect::<Vec<_>>()).expect("three sizes");

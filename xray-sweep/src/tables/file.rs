@@ -1,12 +1,14 @@
-//! Parquet files that appear all at once: they are written in a temporary folder and renamed when the last
-//! of them is on the disk.
+//! The tables' Parquet files. They appear all at once: they are written in a temporary folder and renamed when
+//! the last of them is on the disk.
 
+use super::Row;
+use crate::sweep_dir::SweepDir;
 use polars::prelude::*;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use xray_artifacts::FileError;
+use xray_artifacts::{Exit, Failure, FileError};
 
 /// Grows when a column changes its name, type or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -15,33 +17,38 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const SCHEMA_KEY: &str = "xray-sweep.schema";
 
 /// A folder of files that nobody sees yet.
-pub(super) struct Staged {
+pub(crate) struct Staged {
     target: PathBuf,
     folder: PathBuf,
 }
 
 impl Staged {
     /// Makes `target` and the temporary folder in it.
-    pub(super) fn new(target: &Path) -> Result<Self, FileError> {
+    pub(crate) fn new(target: &Path) -> Result<Self, FileError> {
         let folder = target.join(format!(".new.{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(io_error(&folder))?;
         Ok(Staged { target: target.to_owned(), folder })
     }
 
     /// Writes a whole table.
-    pub(super) fn write(&self, name: &str, table: DataFrame) -> Result<(), FileError> {
-        let mut file = self.file(name, &table)?;
-        file.write(&table)?;
+    pub(crate) fn write<R: Row>(&self, rows: &[R]) -> Result<(), FileError> {
+        let table = table(rows);
+        let mut file = self.create(R::FILE, table.schema())?;
+        file.append_table(&table)?;
         file.finish()
     }
 
-    /// Opens a file for pieces of a table that has the columns of `like`.
-    pub(super) fn file(&self, name: &str, like: &DataFrame) -> Result<ParquetFile, FileError> {
-        ParquetFile::create(&self.folder.join(name), self.target.join(name), like.schema())
+    /// Opens a table's file for its rows piece by piece.
+    pub(crate) fn file<R: Row>(&self) -> Result<ParquetFile, FileError> {
+        self.create(R::FILE, table::<R>(&[]).schema())
+    }
+
+    fn create(&self, name: &str, schema: &Schema) -> Result<ParquetFile, FileError> {
+        ParquetFile::create(&self.folder.join(name), self.target.join(name), schema)
     }
 
     /// Moves the files to where they belong.
-    pub(super) fn publish(self, names: &[&str]) -> Result<(), FileError> {
+    pub(crate) fn publish(self, names: &[&str]) -> Result<(), FileError> {
         for name in names {
             let path = self.target.join(name);
             fs::rename(self.folder.join(name), &path).map_err(io_error(&path))?;
@@ -58,7 +65,7 @@ impl Drop for Staged {
 }
 
 /// A Parquet file that is being written.
-pub(super) struct ParquetFile {
+pub(crate) struct ParquetFile {
     /// Its later name, for messages.
     path: PathBuf,
     file: File,
@@ -82,15 +89,19 @@ impl ParquetFile {
     }
 
     /// Adds rows.
-    pub(super) fn write(&mut self, rows: &DataFrame) -> Result<(), FileError> {
-        if rows.height() == 0 {
+    pub(crate) fn append<R: Row>(&mut self, rows: &[R]) -> Result<(), FileError> {
+        self.append_table(&table(rows))
+    }
+
+    fn append_table(&mut self, table: &DataFrame) -> Result<(), FileError> {
+        if table.height() == 0 {
             return Ok(());
         }
-        self.writer.write_batch(rows).map_err(|error| refused(&self.path, &self.refusal, &error))
+        self.writer.write_batch(table).map_err(|error| refused(&self.path, &self.refusal, &error))
     }
 
     /// Completes the file and waits for the disk.
-    pub(super) fn finish(self) -> Result<(), FileError> {
+    pub(crate) fn finish(self) -> Result<(), FileError> {
         self.writer.finish().map_err(|error| refused(&self.path, &self.refusal, &error))?;
         self.file.sync_all().map_err(io_error(&self.path))
     }
@@ -129,4 +140,43 @@ fn refused(path: &Path, refusal: &Refusal, error: &PolarsError) -> FileError {
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
     |source| FileError::Io { path, action: "write", source }
+}
+
+fn table<R: Row>(rows: &[R]) -> DataFrame {
+    let columns = R::write("", &rows.iter().collect::<Vec<_>>());
+    DataFrame::new(rows.len(), columns).expect("columns of equal length and different names")
+}
+
+/// Reads a table of `collected/`.
+///
+/// # Errors
+/// If it was not collected, or by another version, or a column is not what the row says.
+pub(crate) fn read<R: Row>(dir: &SweepDir) -> Result<Vec<R>, Failure> {
+    let path = dir.collected().join(R::FILE);
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::new(Exit::NothingMatches, format!("{} is not there", path.display()))
+                .hint(format!("collect first: xray-sweep collect {}", dir.path().display()))
+        }
+        _ => FileError::Io { path: path.clone(), action: "read", source }.into(),
+    })?;
+    let mut reader = ParquetReader::new(file);
+    let version = version(&mut reader).map_err(|error| unreadable(&path, &error))?;
+    if version.as_deref() != Some(SCHEMA_VERSION.to_string().as_str()) {
+        let found = version.unwrap_or_else(|| "none".into());
+        let message =
+            format!("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display());
+        return Err(Failure::new(Exit::BadData, message).hint("collect again with this build"));
+    }
+    reader.finish().and_then(|table| R::read("", &table)).map_err(|error| unreadable(&path, &error))
+}
+
+fn version(reader: &mut ParquetReader<File>) -> PolarsResult<Option<String>> {
+    let pairs = reader.get_metadata()?.key_value_metadata().iter().flatten();
+    Ok(pairs.clone().find(|pair| pair.key == SCHEMA_KEY).and_then(|pair| pair.value.clone()))
+}
+
+fn unreadable(path: &Path, error: &PolarsError) -> Failure {
+    Failure::new(Exit::BadData, format!("{} is not a table of this sweep: {error}", path.display()))
+        .hint("collect again")
 }

@@ -1,0 +1,33 @@
+//! `attempts.parquet`: one row per start of a cell's job.
+
+use super::Row;
+use super::columns::columns;
+use crate::attempt::{Ending, Launcher};
+
+columns! {
+    /// One start of a cell's job, wherever it ran and however it ended.
+    AttemptRow {
+        cell: String,
+        fraction: f64,
+        trial: i64,
+        attempt: i64,
+        launcher: Launcher,
+        job: String,
+        host: Option<String>,
+        slot: Option<String>,
+        microarch: Option<String>,
+        started: Option<String>,
+        ended: Option<String>,
+        ending: Option<Ending>,
+        exit: Option<i64>,
+        signal: Option<i64>,
+        reason: Option<String>,
+        requested_memory_mib: Option<i64>,
+        allocated_memory_mib: Option<i64>,
+        used_memory_mib: Option<i64>,
+    }
+}
+
+impl Row for AttemptRow {
+    const FILE: &'static str = "attempts.parquet";
+}
