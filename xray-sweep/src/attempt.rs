@@ -67,7 +67,7 @@ pub enum Ending {
     Finished,
     /// It ended with another exit code or by a signal.
     Failed,
-    /// It saved a checkpoint on purpose (exit code 85) and was started again.
+    /// It saved a checkpoint on purpose ([`Exit::Checkpointed`](xray_artifacts::Exit)) and was started again.
     Checkpointed,
     /// The machine was taken away.
     Evicted,

@@ -1,18 +1,17 @@
 //! How a start of a job ended, in words.
 
 use crate::attempt::{Attempt, Ending};
+use crate::signal::{self, ILLEGAL_INSTRUCTION, behind_a_shell};
 use xray_artifacts::Exit;
 
-/// SIGILL: the program used an instruction that the processor does not have.
-const ILLEGAL_INSTRUCTION: u8 = 4;
-
-/// What a shell reports for a child that died of SIGILL.
-const ILLEGAL_INSTRUCTION_BEHIND_A_SHELL: u8 = 128 + ILLEGAL_INSTRUCTION;
+/// Exit codes after which another start would end the same way, on whatever machine: the retry policy of the
+/// submit file has them from here.
+pub(crate) const FOR_GOOD: [Exit; 4] = [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch];
 
 impl Attempt {
     /// Whether it died of an instruction that its machine does not have, directly or behind a shell.
     pub fn is_illegal_instruction(&self) -> bool {
-        self.signal == Some(ILLEGAL_INSTRUCTION) || self.exit == Some(ILLEGAL_INSTRUCTION_BEHIND_A_SHELL)
+        self.signal == Some(ILLEGAL_INSTRUCTION) || self.exit == Some(behind_a_shell(ILLEGAL_INSTRUCTION))
     }
 
     /// Where it ran, as far as known: `node7 (x86_64-v2)`.
@@ -28,7 +27,7 @@ impl Attempt {
     pub fn ending_text(&self) -> String {
         let text = match (self.ending, self.signal, self.exit) {
             _ if self.is_illegal_instruction() => "illegal instruction".to_owned(),
-            (_, Some(signal), _) => signal_text(signal),
+            (_, Some(signal), _) => signal::text(signal),
             (Some(Ending::Checkpointed), ..) => "saved a checkpoint".to_owned(),
             (Some(Ending::Finished), ..) => "finished".to_owned(),
             (Some(Ending::Failed), _, Some(code)) => exit_text(code),
@@ -46,22 +45,6 @@ impl Attempt {
             None => text,
         }
     }
-}
-
-fn signal_text(signal: u8) -> String {
-    let name = match signal {
-        2 => "interrupted (SIGINT)",
-        6 => "aborted (SIGABRT)",
-        7 => "bus error (SIGBUS)",
-        8 => "arithmetic error (SIGFPE)",
-        9 => "killed (SIGKILL), perhaps for its memory",
-        11 => "segmentation fault (SIGSEGV)",
-        15 => "terminated (SIGTERM)",
-        24 => "out of processor time (SIGXCPU)",
-        25 => "file too large (SIGXFSZ)",
-        other => return format!("died of signal {other}"),
-    };
-    name.to_owned()
 }
 
 fn exit_text(code: u8) -> String {
@@ -84,6 +67,7 @@ fn exit_text(code: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signal_hook::consts::SIGSEGV;
 
     fn check(attempt: Attempt, expected: &str) {
         assert_eq!(attempt.ending_text(), expected);
@@ -92,16 +76,20 @@ mod tests {
     #[test]
     fn an_ending_reads_as_a_sentence() {
         let failed = || Attempt { ending: Some(Ending::Failed), ..Attempt::default() };
-        check(Attempt { signal: Some(4), ..failed() }, "illegal instruction");
-        check(Attempt { exit: Some(132), ..failed() }, "illegal instruction");
-        check(Attempt { signal: Some(11), ..failed() }, "segmentation fault (SIGSEGV)");
-        check(Attempt { exit: Some(5), ..failed() }, "exit code 5 (data)");
-        check(Attempt { exit: Some(1), ..failed() }, "exit code 1");
+        check(Attempt { signal: Some(ILLEGAL_INSTRUCTION), ..failed() }, "illegal instruction");
+        check(Attempt { exit: Some(behind_a_shell(ILLEGAL_INSTRUCTION)), ..failed() }, "illegal instruction");
+        check(Attempt { signal: Some(SIGSEGV as u8), ..failed() }, "segmentation fault (SIGSEGV)");
+        check(Attempt { exit: Some(Exit::BadData.code()), ..failed() }, "exit code 5 (data)");
+        check(Attempt { exit: Some(Exit::Unexpected.code()), ..failed() }, "exit code 1");
         let reason = |reason: &str| Some(reason.to_owned());
         let held = Attempt { ending: Some(Ending::Held), reason: reason("disk full"), ..Attempt::default() };
         check(held, "held: disk full");
         check(
-            Attempt { reason: reason("illegal instruction on v2"), signal: Some(4), ..failed() },
+            Attempt {
+                reason: reason("illegal instruction on v2"),
+                signal: Some(ILLEGAL_INSTRUCTION),
+                ..failed()
+            },
             "illegal instruction on v2",
         );
         check(Attempt::default(), "no end seen");

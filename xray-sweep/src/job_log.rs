@@ -10,6 +10,7 @@ mod event;
 mod time;
 
 use crate::attempt::{Attempt, Ending, Launcher};
+use crate::signal;
 use event::{Event, events};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -229,7 +230,7 @@ impl Job {
             (attempt.ending, attempt.ended) = (Some(Ending::Held), Some(time));
             attempt.reason.clone_from(&reason);
             let by_policy = sub_code.filter(|_| code == Some(HOLD_BY_POLICY));
-            attempt.signal = by_policy.and_then(|code| code.checked_sub(128)).and_then(valid_signal);
+            attempt.signal = by_policy.and_then(signal::of_shell);
         }
         let codes = match (code, sub_code) {
             (Some(code), None | Some(0)) => format!(" (code {code})"),
@@ -277,17 +278,13 @@ fn cell_of(event: &Event<'_>) -> Option<String> {
 /// `(1) Normal termination (return value 0)` or `(0) Abnormal termination (signal 4)`.
 fn take_exit(attempt: &mut Attempt, event: &Event<'_>) {
     let number = |start| event.number_after::<u32>(start);
-    attempt.signal = number("(signal ").and_then(valid_signal);
+    attempt.signal = number("(signal ").and_then(signal::valid);
     attempt.exit = number("(return value ").and_then(|code| u8::try_from(code).ok());
     attempt.ending = Some(match attempt.exit {
         Some(code) if code == Exit::Ok.code() => Ending::Finished,
         Some(code) if code == Exit::Checkpointed.code() => Ending::Checkpointed,
         _ => Ending::Failed,
     });
-}
-
-fn valid_signal(number: u32) -> Option<u8> {
-    u8::try_from(number).ok().filter(|signal| (1..=64).contains(signal))
 }
 
 /// The machine in `<192.0.2.7:9618?addrs=...&alias=node7.example&...>`: its name, else its number.

@@ -28,6 +28,7 @@ pub mod report;
 pub mod request;
 pub mod reset;
 pub mod selection;
+pub mod signal;
 pub mod spec;
 pub mod state;
 pub mod status;

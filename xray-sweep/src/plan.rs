@@ -2,6 +2,7 @@
 //! refuses data or code that changed meanwhile.
 
 mod binaries;
+mod codes;
 mod files;
 mod lists;
 pub(crate) mod machines;

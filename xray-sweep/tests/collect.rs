@@ -12,6 +12,7 @@ use xray_artifacts::{Exit, Split, State};
 use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::{Collected, collect};
+use xray_sweep::signal::ILLEGAL_INSTRUCTION;
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
 use xray_sweep::tables::{FILES, SCHEMA_KEY};
@@ -49,7 +50,7 @@ fn killed(cell: Cell) -> CellReport {
         started: Some("2026-01-01T11:00:00Z".into()),
         ending: Some(Ending::Failed),
         exit: None,
-        signal: Some(4),
+        signal: Some(ILLEGAL_INSTRUCTION),
         requested_memory_mib: Some(4096),
         used_memory_mib: Some(12),
         ..fixture::attempt(&cell)
@@ -128,11 +129,17 @@ fn every_planned_cell_has_a_row_with_what_became_of_it() {
     assert_eq!(integer(&runs, "best_step", 0), Some(160));
     assert_eq!(value(&runs, "last_loss", 0), AnyValue::Float32(0.174_474_31));
     assert_eq!(value(&runs, "seed", 0), AnyValue::UInt64(0));
-    assert_eq!((integer(&runs, "exit", 0), integer(&runs, "signal", 0)), (Some(0), None));
+    assert_eq!(
+        (integer(&runs, "exit", 0), integer(&runs, "signal", 0)),
+        (Some(Exit::Ok.code().into()), None)
+    );
     assert_eq!(integer(&runs, "peak_memory_mib", 0), Some(700));
 
     assert_eq!(text(&runs, "reason", 1), Some("illegal instruction"));
-    assert_eq!((integer(&runs, "exit", 1), integer(&runs, "signal", 1)), (None, Some(4)));
+    assert_eq!(
+        (integer(&runs, "exit", 1), integer(&runs, "signal", 1)),
+        (None, Some(ILLEGAL_INSTRUCTION.into()))
+    );
     assert_eq!((text(&runs, "host", 1), text(&runs, "microarch", 1)), (Some("node-2"), Some("x86_64-v2")));
     assert_eq!(text(&runs, "started", 1), Some("2026-01-01T10:00:00Z"), "of the first start");
     assert_eq!(integer(&runs, "attempts", 1), Some(2));
@@ -244,7 +251,10 @@ fn attempts_are_numbered_and_end_by_name() {
     assert_eq!(numbers, [Some(1), Some(2), Some(1)]);
     let endings: Vec<_> = (0..3).map(|row| text(&attempts, "ending", row)).collect();
     assert_eq!(endings, [Some("evicted"), Some("failed"), Some("finished")]);
-    assert_eq!((integer(&attempts, "signal", 1), integer(&attempts, "exit", 1)), (Some(4), None));
+    assert_eq!(
+        (integer(&attempts, "signal", 1), integer(&attempts, "exit", 1)),
+        (Some(ILLEGAL_INSTRUCTION.into()), None)
+    );
     assert_eq!((text(&attempts, "host", 1), text(&attempts, "job", 1)), (Some("node-2"), Some("4711")));
     assert_eq!((text(&attempts, "slot", 0), integer(&attempts, "used_memory_mib", 1)), (None, Some(12)));
 }

@@ -10,6 +10,7 @@ use xray_artifacts::Exit;
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::collect;
 use xray_sweep::report::{ReportOptions, report};
+use xray_sweep::signal::ILLEGAL_INSTRUCTION;
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
 
@@ -97,9 +98,9 @@ fn failed_cells_are_counted_named_and_marked() {
     let mut cells: Vec<_> = grid(3).map(|cell| cell_report(cell, CellState::Done, None)).collect();
     let cell = |at: usize, state, reason| cell_report(cells[at].cell.clone(), state, reason);
     let mut ill = cell(4, CellState::Failed, Some("illegal instruction"));
-    (ill.attempts[0].exit, ill.attempts[0].signal) = (None, Some(4));
+    (ill.attempts[0].exit, ill.attempts[0].signal) = (None, Some(ILLEGAL_INSTRUCTION));
     let mut diverged = cell(9, CellState::Failed, Some("loss is not finite at step 12"));
-    diverged.attempts[0].exit = Some(6);
+    diverged.attempts[0].exit = Some(Exit::Diverged.code());
     let missing = cell(29, CellState::Missing, None);
     (cells[4], cells[9], cells[29]) = (ill, diverged, missing);
     let found = reported(&cells);

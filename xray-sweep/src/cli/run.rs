@@ -336,12 +336,12 @@ impl<'a> Table<'a> {
 }
 
 fn ending(attempt: &Attempt) -> String {
-    match (attempt.exit, attempt.signal) {
-        (Some(0), _) => "done".to_owned(),
-        (Some(85), _) => "saved, goes on".to_owned(),
-        (Some(130 | 143), _) => "stopped and saved".to_owned(),
-        (Some(code), _) => format!("failed with exit code {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "ended".to_owned(),
+    match (attempt.exit.and_then(Exit::from_code), attempt.exit, attempt.signal) {
+        (Some(Exit::Ok), ..) => "done".to_owned(),
+        (Some(Exit::Checkpointed), ..) => "saved, goes on".to_owned(),
+        (Some(Exit::Interrupted | Exit::Terminated), ..) => "stopped and saved".to_owned(),
+        (_, Some(code), _) => format!("failed with exit code {code}"),
+        (_, None, Some(signal)) => format!("killed by signal {signal}"),
+        (_, None, None) => "ended".to_owned(),
     }
 }

@@ -52,7 +52,10 @@ fn a_signal_and_the_memory_table_are_read() {
     let job = job(ILLEGAL_INSTRUCTION, "s4");
     assert_eq!(job.attempts.len(), 1);
     let attempt = &job.attempts[0];
-    assert_eq!((attempt.signal, attempt.exit, attempt.ending), (Some(4), None, Some(Ending::Failed)));
+    assert_eq!(
+        (attempt.signal, attempt.exit, attempt.ending),
+        (Some(signal::ILLEGAL_INSTRUCTION), None, Some(Ending::Failed))
+    );
     let memory = (attempt.used_memory_mib, attempt.requested_memory_mib, attempt.allocated_memory_mib);
     assert_eq!(memory, (Some(5), Some(500), Some(512)));
 }

@@ -141,7 +141,7 @@ impl Found {
     }
 }
 
-/// The best of the sweep's builds that runs on this machine. A build says itself, by exit code 78, when it
+/// The best of the sweep's builds that runs on this machine. A build says itself, by [`Exit::CannotRunHere`], when it
 /// does not.
 pub fn runnable_here(dir: &SweepDir, plan: &Plan) -> Result<PathBuf, Failure> {
     let runs_here = |path: &PathBuf| {

@@ -1,5 +1,6 @@
 //! Everything that planning writes. The list of cells comes last: until it is there, the old plan stands.
 
+use super::codes::{ExitCodes, SignalCodes};
 use super::lists::{ShardList, ShardLists};
 use super::{Plan, absolute};
 use crate::cell::{Cell, write_cells};
@@ -144,6 +145,9 @@ struct Values<'a> {
     gpus: bool,
     shard_lists: &'a [ShardList],
     condor: &'a Condor,
+    exit: ExitCodes,
+    signal: SignalCodes,
+    shell: SignalCodes,
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
@@ -190,6 +194,9 @@ impl<'a> Values<'a> {
             gpus: columns(cells).contains(&"gpus"),
             shard_lists,
             condor: &spec.condor,
+            exit: ExitCodes::new(),
+            signal: SignalCodes::direct(),
+            shell: SignalCodes::behind_a_shell(),
             column_names: columns(cells),
             columns: columns(cells).join(", "),
             rows,

@@ -3,6 +3,7 @@
 use super::Binary;
 use crate::cell::Request;
 use crate::isa::Level;
+use crate::signal::{ILLEGAL_INSTRUCTION, behind_a_shell};
 use crate::spec::Condor;
 
 /// The clause about processors, for a program that needs `level`; none for the baseline.
@@ -20,14 +21,19 @@ pub(super) fn requirements(condor: &Condor, least: Level) -> String {
     let mut clauses =
         vec!["(TARGET.Arch == \"X86_64\")".to_owned(), "(TARGET.OpSys == \"LINUX\")".to_owned()];
     clauses.extend(microarch_clause(least, condor.allow_unknown_microarch, "TARGET."));
-    clauses.push(BETTER_MACHINE.to_owned());
+    clauses.push(better_machine());
     clauses.extend(condor.require.iter().map(|require| format!("({require})")));
     clauses.join(" && \\\n                       ")
 }
 
 /// After an illegal instruction, only a machine with more than the one it happened on.
-const BETTER_MACHINE: &str = "(MY.LastHoldReasonSubCode =!= 132 || \
-    (versionGE(TARGET.Microarch, MY.MachineAttrMicroarch0) && TARGET.Microarch =!= MY.MachineAttrMicroarch0))";
+fn better_machine() -> String {
+    format!(
+        "(MY.LastHoldReasonSubCode =!= {} || (versionGE(TARGET.Microarch, MY.MachineAttrMicroarch0) && \
+         TARGET.Microarch =!= MY.MachineAttrMicroarch0))",
+        behind_a_shell(ILLEGAL_INSTRUCTION)
+    )
+}
 
 /// A sentence on where the requirement comes from.
 pub(super) fn note(binaries: &[Binary]) -> String {

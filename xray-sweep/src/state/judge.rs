@@ -3,6 +3,7 @@
 use super::CellState;
 use crate::attempt::{Attempt, Ending};
 use crate::cell_result::{CellResult, Outcome};
+use crate::ending::FOR_GOOD;
 use crate::job_log::{Job, JobState};
 use xray_artifacts::Exit;
 
@@ -87,14 +88,11 @@ fn ended_without_a_word(
     (state, Some(why + &line))
 }
 
-/// Exit codes after which another start would end the same way: the retry policy of the submit file has the
-/// same list.
+/// Whether another start would end the same way. So would a trainer that its machine cannot run: a pool has
+/// tried better ones before that is the last word.
 fn ended_for_good(attempt: &Attempt) -> bool {
     let exit = attempt.exit.and_then(Exit::from_code);
-    matches!(
-        exit,
-        Some(Exit::Usage | Exit::BadData | Exit::Diverged | Exit::ModelMismatch | Exit::CannotRunHere)
-    )
+    exit.is_some_and(|exit| exit == Exit::CannotRunHere || FOR_GOOD.contains(&exit))
 }
 
 fn of_attempt(attempt: &Attempt) -> String {

@@ -4,6 +4,7 @@ use crate::workplace::{Workplace, assert_exit, stderr};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use xray_artifacts::Exit;
 
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -35,9 +36,9 @@ const GRID: [&str; 4] = ["--fractions", "0.3,0.6,1", "--trials", "2"];
 fn a_launcher_killed_at_any_moment_redoes_no_finished_cell_and_loses_none() {
     let Some(workplace) = Workplace::new() else { return };
     for dir in ["whole", "killed"] {
-        assert_exit(&workplace.plan(dir, "40", &GRID), 0);
+        assert_exit(&workplace.plan(dir, "40", &GRID), Exit::Ok);
     }
-    assert_exit(&workplace.sweep(&["run", "whole", "-j", "2"]), 0);
+    assert_exit(&workplace.sweep(&["run", "whole", "-j", "2"]), Exit::Ok);
     let ids: Vec<_> = (0..6).map(|at| workplace.id("killed", at)).collect();
     let mut finished: Vec<(String, Vec<u8>)> = Vec::new();
     for kill in ["-KILL", "-INT", "-KILL"] {
@@ -62,7 +63,7 @@ fn a_launcher_killed_at_any_moment_redoes_no_finished_cell_and_loses_none() {
             .collect();
     }
     assert!(!finished.is_empty(), "something was done before a kill");
-    assert_exit(&workplace.sweep(&["run", "killed", "-j", "2"]), 0);
+    assert_exit(&workplace.sweep(&["run", "killed", "-j", "2"]), Exit::Ok);
     for (id, bytes) in &finished {
         let now = fs::read(workplace.cell_file("killed", id, "run/result.json")).expect("still there");
         assert!(&now == bytes, "{id} was done again");
@@ -76,12 +77,12 @@ fn a_launcher_killed_at_any_moment_redoes_no_finished_cell_and_loses_none() {
 #[test]
 fn two_launchers_cannot_work_on_one_sweep() {
     let Some(workplace) = Workplace::new() else { return };
-    assert_exit(&workplace.plan("s", "60", &["--fractions", "1", "--trials", "2"]), 0);
+    assert_exit(&workplace.plan("s", "60", &["--fractions", "1", "--trials", "2"]), Exit::Ok);
     let mut first = spawn(&workplace, &["run", "s", "-j", "1"]);
     let id = workplace.id("s", 0);
     wait_for("a start", || workplace.cell_file("s", &id, "attempts.jsonl").exists());
     let second = workplace.sweep(&["run", "s"]);
-    assert_exit(&second, 2);
+    assert_exit(&second, Exit::Usage);
     assert!(stderr(&second).contains("another process works on s: `xray-sweep run`"), "{}", stderr(&second));
     assert!(first.wait().expect("a child").success());
 }
@@ -89,8 +90,8 @@ fn two_launchers_cannot_work_on_one_sweep() {
 #[test]
 fn only_a_whole_result_of_this_very_cell_counts() {
     let Some(workplace) = Workplace::new() else { return };
-    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "2"]), 0);
-    assert_exit(&workplace.sweep(&["run", "s", "-j", "2"]), 0);
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "2"]), Exit::Ok);
+    assert_exit(&workplace.sweep(&["run", "s", "-j", "2"]), Exit::Ok);
     let (edited, swapped, cut) = (workplace.id("s", 0), workplace.id("s", 1), workplace.id("s", 2));
     let file = |id: &str| workplace.cell_file("s", id, "run/result.json");
     let untouched = fs::read(file(&workplace.id("s", 3))).expect("there");
@@ -101,7 +102,7 @@ fn only_a_whole_result_of_this_very_cell_counts() {
     let half = fs::read(file(&cut)).expect("there");
     fs::write(file(&cut), &half[..half.len() / 2]).expect("writable");
 
-    assert_exit(&workplace.sweep(&["collect", "s"]), 4);
+    assert_exit(&workplace.sweep(&["collect", "s"]), Exit::SweepIncomplete);
     let status = workplace.sweep(&["status", "s", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     let cells = status["cells"].as_array().expect("a list");
@@ -115,7 +116,7 @@ fn only_a_whole_result_of_this_very_cell_counts() {
     assert!(state(&swapped).1.contains("of another run"), "{}", state(&swapped).1);
     assert_eq!(state(&cut).0, "lost");
 
-    assert_exit(&workplace.sweep(&["run", "s", "--stale"]), 0);
+    assert_exit(&workplace.sweep(&["run", "s", "--stale"]), Exit::Ok);
     assert_eq!(
         workplace.result("s", &edited)["scores"],
         serde_json::from_str::<serde_json::Value>(&original).expect("JSON")["scores"]
@@ -133,45 +134,48 @@ fn a_failed_cell_is_a_row_with_its_reason_and_is_run_again_only_when_asked() {
             "5",
             &["--fractions", "1", "--axis", "schedule.learning_rate=1e-3,1e30", "--trials", "1"],
         ),
-        0,
+        Exit::Ok,
     );
-    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    assert_exit(&workplace.sweep(&["run", "s"]), Exit::SweepIncomplete);
     let bad = workplace.id("s", 1);
-    assert_eq!(workplace.result("s", &bad)["exit"], 6);
+    assert_eq!(workplace.result("s", &bad)["exit"], Exit::Diverged.code());
     let attempts = || {
         fs::read_to_string(workplace.cell_file("s", &bad, "attempts.jsonl")).expect("there").lines().count()
     };
     assert_eq!(attempts(), 2, "a start is two lines");
-    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    assert_exit(&workplace.sweep(&["run", "s"]), Exit::SweepIncomplete);
     assert_eq!(attempts(), 2, "the same would happen again");
     let text = String::from_utf8(workplace.sweep(&["status", "s"]).stdout).expect("text");
     assert!(text.contains("diverged"), "{text}");
     let story = String::from_utf8(workplace.sweep(&["logs", "s", &bad[..8]]).stdout).expect("text");
     assert!(story.contains("diverged"), "{story}");
-    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), 4);
+    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), Exit::SweepIncomplete);
     assert_eq!(attempts(), 4);
-    assert_exit(&workplace.sweep(&["collect", "s"]), 4);
-    assert_exit(&workplace.sweep(&["report", "s"]), 0);
+    assert_exit(&workplace.sweep(&["collect", "s"]), Exit::SweepIncomplete);
+    assert_exit(&workplace.sweep(&["report", "s"]), Exit::Ok);
 }
 
 #[test]
 fn a_configuration_edited_by_hand_is_refused_and_no_number_of_it_counts() {
     let Some(workplace) = Workplace::new() else { return };
-    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "1"]), 0);
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "1"]), Exit::Ok);
     let edited = workplace.id("s", 0);
     let config = workplace.cell_file("s", &edited, "config.toml");
     let planned = fs::read_to_string(&config).expect("planned");
     fs::write(&config, planned.replace("width = 4", "width = 8")).expect("writable");
 
-    assert_exit(&workplace.sweep(&["run", "s"]), 4);
+    assert_exit(&workplace.sweep(&["run", "s"]), Exit::SweepIncomplete);
     let result = workplace.result("s", &edited);
-    assert_eq!((&result["exit"], &result["scores"]), (&7.into(), &serde_json::json!({})));
+    assert_eq!(
+        (&result["exit"], &result["scores"]),
+        (&Exit::ModelMismatch.code().into(), &serde_json::json!({}))
+    );
     let reason = result["reason"].as_str().expect("a sentence");
     assert!(reason.contains(&format!("not the run that was planned as cell {edited}")), "{reason}");
     assert_eq!(workplace.result("s", &workplace.id("s", 1))["state"], "finished");
 
     fs::write(&config, planned).expect("writable");
-    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), 0);
+    assert_exit(&workplace.sweep(&["run", "s", "--failed"]), Exit::Ok);
 }
 
 #[test]
@@ -179,10 +183,10 @@ fn with_a_budget_of_steps_every_fraction_trains_as_long() {
     let Some(workplace) = Workplace::new() else { return };
     let more = ["--fractions", "0.1,1", "--trials", "1", "--set", "training.duration=2 epochs"];
     let planned = workplace.plan("epochs", "3", &more);
-    assert_exit(&planned, 0);
-    assert_exit(&workplace.plan("steps", "3", &[&more[..], &["--budget", "steps"]].concat()), 0);
+    assert_exit(&planned, Exit::Ok);
+    assert_exit(&workplace.plan("steps", "3", &[&more[..], &["--budget", "steps"]].concat()), Exit::Ok);
     let steps = |dir: &str| {
-        assert_exit(&workplace.sweep(&["run", dir]), 0);
+        assert_exit(&workplace.sweep(&["run", dir]), Exit::Ok);
         [0, 1].map(|at| {
             workplace.result(dir, &workplace.id(dir, at))["training"]["steps"].as_u64().expect("a number")
         })

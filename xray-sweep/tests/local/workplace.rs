@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
+use xray_artifacts::Exit;
 
 pub(crate) struct Workplace {
     folder: TempDir,
@@ -89,7 +90,12 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub(crate) fn assert_exit(output: &Output, code: i32) {
+pub(crate) fn assert_exit(output: &Output, exit: Exit) {
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{}", stderr(output));
+    assert_eq!(
+        output.status.code(),
+        Some(exit.code().into()),
+        "stdout:\n{stdout}\nstderr:\n{}",
+        stderr(output)
+    );
 }

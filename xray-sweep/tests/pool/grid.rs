@@ -2,6 +2,7 @@
 
 use crate::sweep::Sweep;
 use crate::workplace::{Workplace, said};
+use xray_artifacts::Exit;
 
 #[test]
 fn a_grid_runs_and_is_collected() {
@@ -25,7 +26,7 @@ fn a_grid_runs_and_is_collected() {
         assert_eq!(cell["step"], 12, "{cell}");
         assert!(cell["used_memory_mib"].as_u64() <= cell["requested_memory_mib"].as_u64(), "{cell}");
     }
-    let collected = sweep.collect(0);
+    let collected = sweep.collect(Exit::Ok);
     assert_eq!(collected["counts"]["done"], 4, "{collected}");
     assert!(sweep.path("collected/runs.parquet").is_file());
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
+use xray_artifacts::Exit;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -105,9 +106,9 @@ impl<'a> Sweep<'a> {
     }
 
     /// `collect` must end with `exit`; what it says, as JSON.
-    pub(crate) fn collect(&self, exit: i32) -> Json {
+    pub(crate) fn collect(&self, exit: Exit) -> Json {
         let output = self.command("collect").args(["--format", "json"]).output().expect("it starts");
-        assert_eq!(output.status.code(), Some(exit), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(exit.code().into()), "{}", said(&output));
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs, thread};
 use tempfile::TempDir;
+use xray_artifacts::Exit;
 
 /// One per test; gone when the test passed.
 pub(crate) struct Workplace {
@@ -94,7 +95,7 @@ fn program(name: &str) -> PathBuf {
 /// What a command prints on stdout; it must succeed.
 pub(crate) fn checked(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(0), "{command:?}\n{}", said(&output));
+    assert_eq!(output.status.code(), Some(Exit::Ok.code().into()), "{command:?}\n{}", said(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::signal::{ILLEGAL_INSTRUCTION, KILLED, behind_a_shell};
+use signal_hook::consts::SIGSEGV;
 use xray_artifacts::State;
 
 fn outcome(state: State, reason: Option<&str>) -> Box<Outcome> {
@@ -62,11 +64,17 @@ fn what_goes_on_comes_before_what_has_ended() {
 
 #[test]
 fn an_illegal_instruction_is_a_failure_with_its_machine() {
-    let died = Attempt { signal: Some(4), ..ended(Ending::Failed) };
+    let died = Attempt { signal: Some(ILLEGAL_INSTRUCTION), ..ended(Ending::Failed) };
     let expected = (CellState::Failed, Some("illegal instruction on node7 (x86_64-v2)"));
     check(&CellResult::Absent, &[job(JobState::Completed, None)], false, Some(&died), expected);
     let started = CellResult::Unfinished(outcome(State::Started, None));
-    check(&started, &[], false, Some(&Attempt { signal: None, exit: Some(132), ..died }), expected);
+    check(
+        &started,
+        &[],
+        false,
+        Some(&Attempt { signal: None, exit: Some(behind_a_shell(ILLEGAL_INSTRUCTION)), ..died }),
+        expected,
+    );
 }
 
 #[test]
@@ -75,10 +83,10 @@ fn what_ended_without_a_word_is_lost_with_its_reason() {
         check(result, jobs, false, latest, (CellState::Lost, Some(why)));
     };
     let completed = [job(JobState::Completed, None)];
-    let killed = Attempt { signal: Some(11), ..ended(Ending::Failed) };
+    let killed = Attempt { signal: Some(SIGSEGV as u8), ..ended(Ending::Failed) };
     let place = "node7 (x86_64-v2); stderr: boom";
     lost(&CellResult::Absent, &completed, Some(&killed), &format!("segmentation fault (SIGSEGV) on {place}"));
-    let bad = Attempt { exit: Some(1), ..ended(Ending::Failed) };
+    let bad = Attempt { exit: Some(Exit::Unexpected.code()), ..ended(Ending::Failed) };
     lost(&CellResult::Absent, &[], Some(&bad), &format!("exit code 1 on {place}"));
     let open = Attempt { ended: None, ending: None, ..killed.clone() };
     let gone = Attempt { signal: None, ..open };
@@ -108,10 +116,12 @@ fn an_exit_code_that_would_come_again_is_a_failure_and_another_is_a_loss() {
             Evidence { result: &CellResult::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
         judge(&evidence, || None).0
     };
-    for exit in [2, 5, 6, 7, 78] {
-        assert_eq!(state(exit), CellState::Failed, "{exit}");
+    let again = [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch, Exit::CannotRunHere];
+    for exit in again {
+        assert_eq!(state(exit.code()), CellState::Failed, "{exit:?}");
     }
-    for exit in [1, 101, 137] {
+    const PANICKED: u8 = 101;
+    for exit in [Exit::Unexpected.code(), PANICKED, behind_a_shell(KILLED)] {
         assert_eq!(state(exit), CellState::Lost, "{exit}");
     }
 }
