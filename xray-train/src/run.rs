@@ -1,5 +1,6 @@
 //! One run from start to result, and a result whatever happens.
 
+mod curve;
 mod record;
 mod session;
 
@@ -97,6 +98,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         Ending::Interrupted(exit) => Some(exit),
         Ending::Finished(reason) => {
             outcome.training.stopped_by = Some(reason.to_owned());
+            curve::draw(&dir.metrics(), config.loss.name(), &dir.curve())?;
             session.finish(&mut outcome, &progress, &stop, &mut warnings)?
         }
     };

@@ -61,6 +61,11 @@ impl RunDir {
         self.path.join("metrics.jsonl")
     }
 
+    /// The course of the run as a picture.
+    pub fn curve(&self) -> PathBuf {
+        self.path.join("curve.svg")
+    }
+
     /// What was said, with times.
     pub fn log(&self) -> PathBuf {
         self.path.join("train.log")
@@ -124,6 +129,7 @@ impl RunDir {
         let files = [
             self.config(),
             self.metrics(),
+            self.curve(),
             self.log(),
             self.last_checkpoint(),
             self.best_weights(),

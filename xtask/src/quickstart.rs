@@ -32,14 +32,27 @@ const FINDING: &str = "Mass";
 
 /// Enough, and large enough, that findings differ in how well they are found, as on real X-rays.
 const SYNTH: [&str; 7] = ["synth", "--images", "40000", "--size", "64", "--out", DATA];
-const TRAIN: [&str; 10] =
-    ["--data", DATA, "--size", "64", "--epochs", "2", "--set", "training.evaluate_every=0.25 epochs", "--run", RUN];
+const TRAIN: [&str; 10] = [
+    "--data",
+    DATA,
+    "--size",
+    "64",
+    "--epochs",
+    "2",
+    "--set",
+    "training.evaluate_every=0.25 epochs",
+    "--run",
+    RUN,
+];
 
 /// Does all of it.
 pub(crate) fn run(arguments: &QuickstartArguments) -> Result<()> {
     let start = Instant::now();
     check_c_compiler()?;
-    eprintln!("1 of 4: building {} (about six minutes on two cores, seconds the next time)", PROGRAMS.join(", "));
+    eprintln!(
+        "1 of 4: building {} (about six minutes on two cores, seconds the next time)",
+        PROGRAMS.join(", ")
+    );
     let programs = arguments.programs.get_only(&PROGRAMS)?;
 
     eprintln!("\n2 of 4: drawing 40,000 phantoms of 64 x 64 pixels (half a minute)");
@@ -92,7 +105,8 @@ const HOW_TO_GET_ONE: &str =
 
 /// The files worth a look.
 fn made(sheet: &str, maps: &str) -> Result<String> {
-    let maps = first_file(&steps::root().join(maps))?.map_or(maps.to_owned(), |name| format!("{maps}/{name}"));
+    let maps =
+        first_file(&steps::root().join(maps))?.map_or(maps.to_owned(), |name| format!("{maps}/{name}"));
     Ok(format!(
         "Look at\n  \
          {RUN}/curve.svg    loss and validation AUC by step\n  \

@@ -209,6 +209,17 @@ fn ends(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     values.into_iter().filter(|value| value.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), fold)
 }
 
+fn file(title: &str, height: f64, inner: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" aria-label=\"{title}\" \
+         viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-size=\"{font}\">\n\
+         <style>\n{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n{inner}</svg>\n",
+        title = escape(title),
+        width = WIDE.width,
+        font = WIDE.font,
+    )
+}
+
 impl Chart {
     /// A line for each name, on axes that fit all of them; points that are not finite are left out. For other
     /// scales or ticks replace [`Self::x`] and [`Self::y`].
@@ -253,14 +264,20 @@ impl Chart {
     /// The picture as a file of its own.
     pub fn file(&self) -> String {
         let (height, inner) = self.drawn(WIDE);
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" aria-label=\"{title}\" \
-             viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-size=\"{font}\">\n\
-             <style>\n{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n{inner}</svg>\n",
-            title = escape(&self.title),
-            width = WIDE.width,
-            font = WIDE.font,
-        )
+        file(&self.title, height, &inner)
+    }
+
+    /// Pictures below one another as one file, called by all their titles.
+    pub fn stacked(charts: &[Chart]) -> String {
+        const GAP: f64 = 24.0;
+        let (mut top, mut all) = (0.0, String::new());
+        for chart in charts {
+            let (height, inner) = chart.drawn(WIDE);
+            writeln!(all, "<g transform=\"translate(0 {top:.1})\">\n{inner}</g>").expect("memory");
+            top += height + GAP;
+        }
+        let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
+        file(&titles.join("; "), (top - GAP).max(0.0), &all)
     }
 
     fn drawn(&self, size: Size) -> (f64, String) {

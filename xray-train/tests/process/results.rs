@@ -40,6 +40,8 @@ fn a_run_leaves_every_file_and_ends_with_a_table() {
     assert_eq!(workplace.json("run/status.json")["state"], "finished");
     let card = workplace.json("run/model/model.json");
     assert_eq!((&card["preprocessing"]["size"], &card["model"]["width"]), (&32.into(), &4.into()));
+    let curve = std::fs::read_to_string(workplace.path("run/curve.svg")).expect("drawn");
+    assert!(curve.starts_with("<svg") && !curve.contains("nothing to draw"), "{curve}");
     let lines = std::fs::read_to_string(workplace.path("run/metrics.jsonl")).expect("written");
     assert_eq!(lines.lines().filter(|line| line.contains("\"step\",")).count(), 12, "{lines}");
     assert_eq!(lines.lines().filter(|line| line.contains("\"evaluation\"")).count(), 3, "{lines}");

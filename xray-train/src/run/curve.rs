@@ -1,0 +1,77 @@
+//! `curve.svg`: the course of a finished run, drawn from its `metrics.jsonl`.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use xray_artifacts::{Failure, FileError, Split, write_bytes};
+use xray_display::chart::Chart;
+
+/// So many points of the training loss are drawn, each the mean of the lines that fall to it: single batches differ
+/// more among each other than an epoch moves them.
+const POINTS: usize = 60;
+
+/// Draws losses and the validation AUC by step; `loss` is the name of what was minimised.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub(super) fn draw(metrics: &Path, loss: &str, to: &Path) -> Result<(), Failure> {
+    let text = fs::read_to_string(metrics);
+    let text = text.map_err(|source| FileError::Io { path: metrics.to_owned(), action: "read", source })?;
+    Ok(write_bytes(to, svg(&text, loss).as_bytes())?)
+}
+
+fn svg(metrics: &str, loss: &str) -> String {
+    // A line that was cut off by a machine that died is no reason to have no picture.
+    let lines: Vec<Value> = metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |event: &'static str| lines.iter().filter(move |line| line["event"] == event);
+    let point = |line: &Value, name: &str| Some((line["step"].as_f64()?, line[name].as_f64()?));
+    let training: Vec<_> = of("step").filter_map(|line| point(line, "loss")).collect();
+    let validation = || of("evaluation").filter(|line| line["split"] == Split::Val.name());
+    let series = |name: &str| validation().filter_map(|line| point(line, name)).collect::<Vec<_>>();
+    let losses = [
+        (format!("training loss ({loss})"), averaged(&training)),
+        ("validation log loss".to_owned(), series("macro_log_loss")),
+    ];
+    Chart::stacked(&[
+        Chart::lines("Loss", "step", "mean over labels", losses),
+        Chart::lines("Validation macro-AUC", "step", "AUC", [("validation macro-AUC", series("macro_auc"))]),
+    ])
+}
+
+/// Means of runs of points.
+fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let run = points.len().div_ceil(POINTS).max(1);
+    let mean = |points: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| {
+        points.iter().map(of).sum::<f64>() / points.len() as f64
+    };
+    points.chunks(run).map(|run| (mean(run, |point| point.0), mean(run, |point| point.1))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_points_become_few() {
+        let points: Vec<_> = (1..=120).map(|step| (f64::from(step), f64::from(step % 2))).collect();
+        let found = averaged(&points);
+        assert_eq!((found.len(), found[0], found[59]), (60, (1.5, 0.5), (119.5, 0.5)));
+        assert_eq!(averaged(&points[..2]), points[..2]);
+        assert!(averaged(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_curve_has_what_was_trained_and_what_was_validated() {
+        let metrics = "{\"event\":\"step\",\"step\":1,\"loss\":0.7}\n{\"event\":\"step\",\"step\":2,\"loss\":0.5}\n\
+                       {\"event\":\"evaluation\",\"step\":2,\"split\":\"val\",\"macro_auc\":0.6,\"macro_log_loss\":0.4}\n\
+                       {\"event\":\"evaluation\",\"step\":2,\"split\":\"test\",\"macro_auc\":0.9,\"macro_log_loss\":0.1}\n\
+                       {\"event\":\"step\",\"st";
+        let svg = svg(metrics, "bce");
+        for text in ["training loss (bce)", "validation log loss", "Validation macro-AUC"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+        assert!(!svg.contains("nothing to draw"), "{svg}");
+        // Two of training; one each of log loss and AUC; and one in the legend of each.
+        assert_eq!(svg.matches("class=\"dot ").count(), 2 + 1 + 1 + 3, "{svg}");
+    }
+}
