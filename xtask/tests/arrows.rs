@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-serve", &["xray-bundle", "xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
     ("xray-lambda", &["xray-serve", "xray-bundle"]),
     ("xray-workspace", &[]),
-    ("xray-bench", &["xray-artifacts", "xray-random", "xray-workspace"]),
+    ("xray-bench", &["xray-artifacts", "xray-display", "xray-random", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
 ];
 

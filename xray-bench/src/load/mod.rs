@@ -13,11 +13,11 @@ use bytes::Bytes;
 use clap::Args;
 use client::Target;
 use measurement::{Load, Measurement};
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, FileError};
+use xray_display::{Align, Column, TextTable};
 
 /// Measure a server: answers in a second and latencies, by clients and by requests per second
 ///
@@ -149,17 +149,9 @@ fn csv(measurements: &[Measurement]) -> String {
 }
 
 fn table(measurements: &[Measurement]) -> String {
-    let rows: Vec<Vec<String>> = std::iter::once(COLUMNS.map(str::to_owned).to_vec())
-        .chain(measurements.iter().map(|one| cells(one, 1)))
-        .collect();
-    let width = |at: usize| rows.iter().map(|row| row[at].len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:>width$}", width = width(at)));
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  "));
-    }
-    text
+    let mut table = TextTable::of(COLUMNS.map(|title| Column::new(title, Align::Right)));
+    measurements.iter().for_each(|one| table.row(cells(one, 1)));
+    table.text()
 }
 
 fn cells(one: &Measurement, digits: usize) -> Vec<String> {
