@@ -17,7 +17,7 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
         "--binary",
         worker.to_str().expect("a name"),
         "--set",
-        "training.duration=2400 steps",
+        "training.duration=4800 steps",
         "--set",
         "training.evaluate_every=400 steps",
         "--set",
@@ -28,7 +28,8 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
 
     evicted.submit();
     let job = evicted.wait_until("running", |cells| cells[0]["state"] == "running")[0]["job"].clone();
-    thread::sleep(Duration::from_secs(5));
+    // Long enough to have begun, far too short to have ended.
+    thread::sleep(Duration::from_secs(2));
     evicted.in_pool(&["condor_vacate_job", job.as_str().expect("a job")]);
     let cell = evicted.wait_until_done().remove(0);
     let attempts = evicted.attempts(&cell);

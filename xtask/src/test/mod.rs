@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::{condor, page};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use runner::{Report, Runner};
+use runner::{Report, Runner, Selection};
 use std::time::Instant;
 use xray_workspace::steps::duration;
 
@@ -97,19 +97,27 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
 /// The tests of the whole workspace come last, so that their summary stands at the end.
 fn test_all(runner: &Runner, arguments: &TestArguments, ledger: &mut Ledger) -> Result<Report> {
     let mut report = Report::default();
-    ledger.step("building tests", || runner.build(&WORKSPACE))?;
+    ledger.step("building tests", || runner.build(&EVERYTHING))?;
     ledger.step("examples of the documentation", || runner.documentation(&mut report))?;
     if !arguments.no_gpu {
-        ledger.step("GPU backend", || runner.tests("the GPU backend", &GPU, &mut report))?;
+        ledger.step("building tests of the GPU backend", || runner.build(&GPU))?;
+        ledger.step("tests of the GPU backend", || runner.tests(&GPU, &mut report))?;
     }
-    ledger.step("tests", || runner.tests("the workspace", &WORKSPACE, &mut report))?;
+    ledger.step("tests", || runner.tests(&EVERYTHING, &mut report))?;
     Ok(report)
 }
 
-const WORKSPACE: [&str; 1] = ["--workspace"];
+/// No `--all-targets`: it would run benchmarks as tests.
+const EVERYTHING: Selection =
+    Selection { name: "the workspace", profile: "release", arguments: &["--lib", "--bins", "--tests"] };
 
-/// The backend that only `xray-train-gpu` has, on a GPU or a renderer that stands in for one.
-const GPU: [&str; 5] = ["--workspace", "--features", "xray-model/wgpu", "--test", "conformance"];
+/// The backend that only `xray-train-gpu` has, on a GPU or a renderer that stands in for one. Unoptimised, because the
+/// tensor engine is built for it once more.
+const GPU: Selection = Selection {
+    name: "the GPU backend",
+    profile: "unoptimised",
+    arguments: &["--features", "xray-model/wgpu", "--test", "conformance"],
+};
 
 fn verdict(failed: &[String]) -> &'static str {
     if failed.is_empty() { "all tests passed" } else { "tests failed" }

@@ -18,6 +18,17 @@ pub(super) struct Runner {
     page: Option<PathBuf>,
 }
 
+/// Some tests of the workspace, and how they are built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selection {
+    /// What they are, in a few words.
+    pub(super) name: &'static str,
+    /// How much they are optimised.
+    pub(super) profile: &'static str,
+    /// Which they are, and with which features.
+    pub(super) arguments: &'static [&'static str],
+}
+
 /// What came out.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -44,13 +55,14 @@ impl Runner {
     }
 
     /// Builds tests without running them, so that building and running are told apart.
-    pub(super) fn build(&self, selection: &[&str]) -> Result<()> {
-        let arguments: &[&str] = if self.has_nextest {
-            &["nextest", "run", "--release", "--no-run"]
+    pub(super) fn build(&self, selection: &Selection) -> Result<()> {
+        let Selection { profile, arguments, .. } = selection;
+        let test: &[&str] = if self.has_nextest {
+            &["nextest", "run", "--workspace", "--no-run", "--cargo-profile", profile]
         } else {
-            &["test", "--release", "--no-run", "--lib", "--bins", "--tests"]
+            &["test", "--workspace", "--no-run", "--profile", profile]
         };
-        steps::run(&mut self.command(&[arguments, selection].concat()))
+        steps::run(&mut self.command(&[test, *arguments].concat()))
     }
 
     /// The examples in the documentation. `cargo test` alone can run them.
@@ -59,25 +71,26 @@ impl Runner {
         self.libtest("examples of the documentation", &arguments, report)
     }
 
-    /// The tests of the packages that `selection` names, but not their documentation's.
-    pub(super) fn tests(&self, name: &str, selection: &[&str], report: &mut Report) -> Result<()> {
+    /// The tests of `selection`, but not the documentation's.
+    pub(super) fn tests(&self, selection: &Selection, report: &mut Report) -> Result<()> {
         if self.has_nextest {
-            return self.nextest(name, selection, report);
+            return self.nextest(selection, report);
         }
-        // No `--all-targets`: it would run benchmarks as tests.
-        let arguments = ["test", "--release", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        self.libtest(name, &[&arguments, selection].concat(), report)
+        let Selection { name, profile, arguments } = selection;
+        let test = ["test", "--workspace", "--profile", profile, "--no-fail-fast"];
+        self.libtest(name, &[&test, *arguments].concat(), report)
     }
 
-    fn nextest(&self, name: &str, selection: &[&str], report: &mut Report) -> Result<()> {
+    fn nextest(&self, selection: &Selection, report: &mut Report) -> Result<()> {
+        let Selection { name, profile, arguments } = selection;
         // Nextest keeps its reports here wherever cargo builds.
         let junit = steps::root().join("target/nextest/default/junit.xml");
         // One of another run would tell of other tests.
         if junit.exists() {
             fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
         }
-        let arguments = ["nextest", "run", "--release", "--profile", "default"];
-        let ran = steps::run(&mut self.command(&[&arguments, selection].concat()));
+        let test = ["nextest", "run", "--workspace", "--cargo-profile", profile, "--profile", "default"];
+        let ran = steps::run(&mut self.command(&[&test, *arguments].concat()));
         match fs::read_to_string(&junit) {
             Ok(xml) => report.skipped.extend(skipped::in_junit(&xml)),
             // When compiling failed there is none.
