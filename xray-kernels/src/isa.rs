@@ -78,6 +78,12 @@ impl Isa {
             .clone()
     }
 
+    /// What this build has, and what of it this processor takes: `portable, avx2, avx512; avx2 on this processor`.
+    pub fn summary() -> String {
+        let names = if cfg!(target_arch = "x86_64") { "portable, avx2, avx512" } else { "portable" };
+        format!("{names}; {} on this processor", Self::widest())
+    }
+
     /// `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -163,6 +169,17 @@ mod tests {
             assert_eq!(Isa::named(isa.name()), Ok(isa));
         }
         assert_eq!(Isa::named("sse9"), Err(IsaError::Unknown { name: "sse9".into() }));
+    }
+
+    #[test]
+    fn the_summary_names_all_that_this_processor_has() {
+        let summary = Isa::summary();
+        let (names, widest) = summary.split_once("; ").expect("two parts");
+        assert!(
+            Isa::available().iter().all(|isa| names.split(", ").any(|name| name == isa.name())),
+            "{summary}"
+        );
+        assert_eq!(widest, format!("{} on this processor", Isa::widest()));
     }
 
     #[test]
