@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The folder of the workspace.
@@ -20,11 +21,26 @@ pub fn target_folder() -> Result<PathBuf> {
     Ok(folder.into())
 }
 
-/// A cargo command in the workspace.
+/// The variable from which programs learn their commit while they are compiled; `xray_cli::build!` reads it.
+const STAMP: &str = "XRAY_STAMP";
+
+/// A cargo command in the workspace. What it builds knows its commit.
 pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments);
+    if let Some(commit) = commit() {
+        cargo.env(STAMP, commit);
+    }
     cargo
+}
+
+/// What the variable says already, or else the commit that is checked out, with `-dirty` where files are changed. Git is
+/// asked once per process.
+fn commit() -> Option<&'static str> {
+    static COMMIT: OnceLock<Option<String>> = OnceLock::new();
+    let describe = || output(command("git").args(["describe", "--always", "--dirty", "--abbrev=12"])).ok();
+    let commit = COMMIT.get_or_init(|| std::env::var(STAMP).ok().or_else(describe));
+    commit.as_deref().map(str::trim)
 }
 
 /// Any program, in the folder of the workspace, without a keyboard: nothing may wait for an answer.
@@ -122,6 +138,13 @@ mod tests {
         let command = |words: &[&str]| line(&cargo(words));
         assert_eq!(command(&["build", "--release"]), "cargo build --release");
         assert_eq!(command(&["nextest", "-E", "test(a b)"]), "cargo nextest -E 'test(a b)'");
+    }
+
+    #[test]
+    fn cargo_is_told_the_commit_where_there_is_one() {
+        let told = |command: &Command| command.get_envs().any(|(name, _)| name == STAMP);
+        assert_eq!(told(&cargo(["build"])), commit().is_some());
+        assert!(!told(&command("git")));
     }
 
     #[test]
