@@ -2,16 +2,10 @@
 
 mod cli;
 
-use clap::Parser;
 use xray_artifacts::Exit;
+use xray_cli::build;
 
 fn main() -> Exit {
-    let arguments = cli::Arguments::parse();
-    match cli::run(arguments) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            cli::say(&failure);
-            failure.exit
-        }
-    }
+    let sources = if cfg!(feature = "dicom") { "nih, csv, tfrecord, dicom" } else { "nih, csv, tfrecord" };
+    xray_cli::main(build!().with("sources", sources), cli::run)
 }

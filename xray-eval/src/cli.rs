@@ -5,13 +5,11 @@ use crate::{
     Subject, appraise, calibrate_bundle, compare_subjects, explain, export, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_metrics::{Method, Rule};
 use xray_model::{OPSETS, WeightType};
-use xray_train::environment::VERSION;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,13 +27,10 @@ Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data �
 
 /// Say what a chest X-ray classifier is worth, beside what a predictor gets that looks at no image.
 #[derive(Debug, Parser)]
-#[command(name = "xray-eval", version = VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Print completions for a shell
-    #[arg(long, value_name = "SHELL")]
-    pub completions: Option<Shell>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,6 @@ use crate::log::event;
 use crate::server;
 use crate::service::{Service, router};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,21 +25,12 @@ Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or ve
 
 /// Serve a model: a web page and an API that say what is seen in a chest X-ray.
 #[derive(Debug, Parser)]
-#[command(
-    name = "xray-serve",
-    version,
-    after_help = EXAMPLES,
-    arg_required_else_help = true,
-    args_conflicts_with_subcommands = true
-)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
     serve: ServeArguments,
-    /// Print completions for a shell
-    #[arg(long, value_name = "SHELL")]
-    pub completions: Option<Shell>,
 }
 
 #[derive(Debug, Subcommand)]

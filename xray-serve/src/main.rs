@@ -1,29 +1,18 @@
 //! `xray-serve`: one model behind a web page and an API.
 
-use clap::{CommandFactory, Parser};
-use std::io::Write;
-use std::process::ExitCode;
+use xray_artifacts::Exit;
+use xray_cli::{build, print};
+use xray_kernels::Isa;
 use xray_serve::cli::Arguments;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(shell) = arguments.completions {
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-serve", &mut std::io::stdout());
-        return ExitCode::SUCCESS;
-    }
-    match arguments.run() {
-        Ok(text) => {
-            // A reader that went away, such as `head`, is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit.code())
-        }
-    }
+fn main() -> Exit {
+    let images = if cfg!(feature = "dicom") { "jpeg, png, dicom" } else { "jpeg, png" };
+    let build = build!().with("images", images).with("kernels", Isa::summary());
+    xray_cli::main(build, |arguments: Arguments| {
+        print(&arguments.run()?)?;
+        Ok(Exit::Ok)
+    })
 }

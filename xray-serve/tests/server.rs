@@ -351,6 +351,36 @@ fn check_prints_what_the_server_would_answer() {
     assert!(code == Some(2) && said.contains("--model RUN/model"), "{said}");
 }
 
+#[test]
+fn the_version_says_what_was_built() {
+    let (code, long, said) = program(&["--version"]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<&str> = long.lines().collect();
+    assert_eq!(lines.len(), 4, "{long}");
+    assert!(lines[0].starts_with(concat!("xray-serve ", env!("CARGO_PKG_VERSION"))), "{long}");
+    assert!(lines[1].starts_with("built for ") && lines[1].ends_with(", dynamic"), "{long}");
+    assert_eq!(
+        lines[2],
+        if cfg!(feature = "dicom") { "images: jpeg, png, dicom" } else { "images: jpeg, png" }
+    );
+    assert!(lines[3].starts_with("kernels: portable") && lines[3].ends_with(" on this processor"), "{long}");
+    assert_eq!(program(&["-V"]).1, format!("{}\n", lines[0]));
+}
+
+/// `/dev/full` is an output on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    for arguments in [&["--version"][..], &["--help"], &["--completions", "bash"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let mut program = Command::new(env!("CARGO_BIN_EXE_xray-serve"));
+        let output = program.args(arguments).stdout(full).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert_eq!(said, "error: cannot write to stdout: No space left on device (os error 28)\n");
+    }
+}
+
 struct Killed(Child);
 
 impl Drop for Killed {

@@ -1,16 +1,7 @@
 //! `xray-sweep`: many training runs, planned, run, watched and collected.
 
-use clap::Parser;
-use std::process::ExitCode;
-use xray_sweep::cli::{Arguments, run};
+use xray_artifacts::Exit;
 
-#[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit.code())
-        }
-    }
+fn main() -> Exit {
+    xray_cli::main(xray_cli::build!(), xray_sweep::cli::run)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use xray_artifacts::Environment;
 use xray_model::DeviceInfo;
 
-/// Version and commit, for `--version`, `env.json` and bundles.
+/// Version and commit, for `--version`, the names of cells, results and bundles.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("XRAY_COMMIT"));
 
 /// Looks at this process.

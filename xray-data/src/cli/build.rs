@@ -2,12 +2,13 @@
 
 use super::progress::Progress;
 use super::source::{SourceArguments, SplitChoice, SplitOptions};
-use super::{Format, print, say, warn};
+use super::{Format, print, warn};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{DatasetManifest, Exit, Failure};
+use xray_cli::say;
 use xray_data::build::{BuildConfig, Built, Encoding, build};
 use xray_data::sources::{Missing, SourceSet};
 use xray_data::split::SplitPlan;
@@ -123,7 +124,7 @@ pub(super) fn write(
     let built = built?;
     warn(&built.warnings);
     for skipped in &built.skipped {
-        say(&format_args!("skipped: {skipped}"));
+        say(format_args!("skipped: {skipped}"));
     }
     let result = BuildResult {
         folder: out,

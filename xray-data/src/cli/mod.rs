@@ -10,12 +10,11 @@ mod split;
 mod stats;
 mod synth;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{self, Write};
 use xray_artifacts::{Exit, Failure};
+use xray_cli::say;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -27,17 +26,13 @@ Exit codes:
 
 /// Turn chest X-rays and their labels into shards for training; check, count, split and look at them
 #[derive(Debug, Parser)]
-#[command(name = "xray-data", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 
     #[command(flatten)]
     common: Common,
-
-    /// Print the completions of a shell and stop
-    #[arg(long, value_name = "SHELL")]
-    completions: Option<Shell>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -72,12 +67,6 @@ enum Command {
 
 /// Does what was asked.
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    if let Some(shell) = arguments.completions {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-data", &mut script);
-        write_result(&script)?;
-        return Ok(Exit::Ok);
-    }
     let Common { format, threads } = arguments.common;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool =
@@ -101,28 +90,11 @@ fn print<T: Serialize>(format: Format, value: &T, text: impl Display) -> Result<
         Format::Json => serde_json::to_string_pretty(value)
             .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot print as JSON: {error}")))?,
     };
-    write_result(format!("{}\n", text.trim_end()).as_bytes())
-}
-
-/// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
-fn write_result(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Unexpected, format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A line for people on stderr.
-pub(crate) fn say(line: &dyn Display) {
-    // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    xray_cli::print(&format!("{}\n", text.trim_end()))
 }
 
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        say(&format_args!("warning: {warning}"));
+        say(format_args!("warning: {warning}"));
     }
 }

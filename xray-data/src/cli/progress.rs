@@ -1,11 +1,11 @@
 //! How far the work is: a bar on a terminal, one plain line every few seconds elsewhere.
 
-use super::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use xray_cli::say;
 use xray_display::thousands;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ impl Progress {
                 let Ok(mut last) = last.try_lock() else { return };
                 if last.elapsed() >= PLAIN_EVERY {
                     *last = Instant::now();
-                    say(&line(self.what, done, self.total, self.start.elapsed()));
+                    say(line(self.what, done, self.total, self.start.elapsed()));
                 }
             }
         }

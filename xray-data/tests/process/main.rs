@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod command_line;
 #[cfg(feature = "dicom")]
 mod dicom;
 mod nih;

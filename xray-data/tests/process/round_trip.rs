@@ -94,13 +94,3 @@ fn what_cannot_be_shown_is_said_with_its_own_exit_code() {
     check(2, "frobnicate", "unrecognized subcommand");
     check(2, "", "Usage: xray-data");
 }
-
-#[test]
-fn completions_and_help_are_printed() {
-    let bench = Workbench::new();
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(bench.good(&format!("--completions {shell}")).contains("xray-data"), "{shell}");
-    }
-    assert!(bench.good("--help").contains("Exit codes:"));
-    assert!(bench.good("build --help").contains("Examples:"));
-}

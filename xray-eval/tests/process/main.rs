@@ -1,5 +1,6 @@
 //! The real binary, in temporary folders, on score files and on runs of phantoms made here.
 
+mod command_line;
 mod comparison;
 mod evaluation;
 mod export;

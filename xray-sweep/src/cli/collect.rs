@@ -1,6 +1,6 @@
 //! `xray-sweep collect` and `report`.
 
-use super::{OutputFormat, Sweep, print};
+use super::{OutputFormat, Sweep};
 use crate::collect::Collected;
 use crate::plan::read_plan;
 use crate::report::ReportOptions;
@@ -11,6 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::print;
 use xray_metrics::Rule;
 
 /// Write what every cell found, and what became of those that found nothing, to collected/*.parquet
@@ -29,8 +30,8 @@ pub(super) fn collect(arguments: &CollectArguments) -> Result<Exit, Failure> {
     let reports = survey(&dir)?;
     let collected = crate::collect::collect(&dir, &reports)?;
     match arguments.format {
-        OutputFormat::Text => print(&text(&collected)),
-        OutputFormat::Json => print(&format!("{:#}\n", to_json(&collected))),
+        OutputFormat::Text => print(&text(&collected))?,
+        OutputFormat::Json => print(&format!("{:#}\n", to_json(&collected)))?,
     }
     Ok(if collected.done() == collected.planned() { Exit::Ok } else { Exit::SweepIncomplete })
 }
@@ -92,9 +93,9 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let files = crate::report::report(&arguments.sweep.dir(), &options)?;
     match arguments.format {
         OutputFormat::Text => {
-            print(&files.iter().map(|file| format!("{}\n", file.display())).collect::<String>())
+            print(&files.iter().map(|file| format!("{}\n", file.display())).collect::<String>())?;
         }
-        OutputFormat::Json => print(&format!("{:#}\n", json!({ "format": 1, "files": files }))),
+        OutputFormat::Json => print(&format!("{:#}\n", json!({ "format": 1, "files": files })))?,
     }
     Ok(Exit::Ok)
 }

@@ -6,8 +6,7 @@ mod run;
 mod watch;
 
 use crate::sweep_dir::SweepDir;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 
@@ -25,13 +24,10 @@ missing or failed · 5 bad or changed data · 7 planned with other code · 78 th
 
 /// Plan, run and collect many training runs, on an HTCondor pool or on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "xray-sweep", version, after_help = EXAMPLES, args_override_self = true)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Print completions for a shell
-    #[arg(long, value_name = "SHELL")]
-    completions: Option<Shell>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,10 +66,6 @@ enum OutputFormat {
 
 /// Does what the command line says.
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    if let Some(shell) = arguments.completions {
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-sweep", &mut std::io::stdout());
-        return Ok(Exit::Ok);
-    }
     match arguments.command {
         Some(Command::Plan(arguments)) => plan::run(&arguments),
         Some(Command::Run(arguments)) => run::run(&arguments),
@@ -84,16 +76,4 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Report(arguments)) => collect::report(&arguments),
         None => Err(Failure::new(Exit::Usage, "no command given").hint("xray-sweep --help lists them")),
     }
-}
-
-/// Results go to stdout; a reader that went away, such as `head`, is no error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// Everything else goes to stderr.
-#[expect(clippy::print_stderr, reason = "the terminal's observer")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,6 +1,6 @@
 //! `xray-sweep plan`.
 
-use super::{OutputFormat, Sweep, print, say};
+use super::{OutputFormat, Sweep};
 use crate::budget::Budget;
 use crate::fractions::Fractions;
 use crate::isa::Level;
@@ -13,6 +13,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::{print, say};
 
 /// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
 ///
@@ -141,12 +142,12 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
     };
     let planned = plan(&dir, &spec, &options)?;
     for note in &planned.notes {
-        say(&format!("note: {note}"));
+        say(format_args!("note: {note}"));
     }
     let slots = if arguments.pool.no_pool { None } else { matching(&spec, &planned)? };
     match arguments.format {
-        OutputFormat::Text => print(&text(arguments, &planned, slots.as_deref())),
-        OutputFormat::Json => print(&format!("{:#}\n", to_json(&planned))),
+        OutputFormat::Text => print(&text(arguments, &planned, slots.as_deref()))?,
+        OutputFormat::Json => print(&format!("{:#}\n", to_json(&planned)))?,
     }
     Ok(Exit::Ok)
 }

@@ -1,6 +1,6 @@
 //! `xray-sweep run` and `retry`.
 
-use super::{Sweep, print, say};
+use super::Sweep;
 use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
@@ -19,6 +19,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Status, read_json};
+use xray_cli::{print, say};
 
 /// Run the cells that have no result yet, here or on a pool
 ///
@@ -101,7 +102,7 @@ fn run_here(
 ) -> Result<Exit, Failure> {
     if arguments.dry_run {
         let reports = survey(dir)?;
-        print(&listed(&selection.choose(&reports)?, "would be run here"));
+        print(&listed(&selection.choose(&reports)?, "would be run here"))?;
         return Ok(Exit::Ok);
     }
     wait_for_orphans(dir)?;
@@ -113,7 +114,7 @@ fn run_here(
     let jobs = arguments.jobs.unwrap_or(cores / 2).clamp(1, cells.len().max(1));
     let mut options = LocalOptions::for_jobs(jobs);
     options.threads = arguments.threads.unwrap_or(options.threads);
-    say(&format!(
+    say(format_args!(
         "{} of {} cells to run, {jobs} at a time, {} threads each",
         cells.len(),
         reports.len(),
@@ -144,7 +145,7 @@ fn wait_for_orphans(dir: &SweepDir) -> Result<(), Failure> {
             return Ok(());
         }
         if !told {
-            say(&format!("{count} runs of an earlier launcher are still at work; waiting for them"));
+            say(format_args!("{count} runs of an earlier launcher are still at work; waiting for them"));
         }
         told = true;
         std::thread::sleep(Duration::from_millis(500));
@@ -156,14 +157,14 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     let chosen = selection.choose(&reports)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     if arguments.dry_run {
-        print(&listed(&chosen, "would be submitted"));
+        print(&listed(&chosen, "would be submitted"))?;
         condor::submit(dir, &cells, true)?;
         return Ok(Exit::Ok);
     }
     if !cells.is_empty() {
         prepare(dir, &chosen)?;
         if let Some(submission) = condor::submit(dir, &cells, false)? {
-            say(&format!("submitted {} jobs as cluster {}", submission.jobs, submission.cluster));
+            say(format_args!("submitted {} jobs as cluster {}", submission.jobs, submission.cluster));
         }
     }
     if arguments.detach {
@@ -231,14 +232,14 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
 fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
     let reports = survey(dir)?;
     let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
-    say(&format!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
+    say(format_args!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
     for report in open.iter().take(10) {
         let reason =
             report.reason.as_deref().map_or(String::new(), |reason| format!(": {}", clipped(reason)));
-        say(&format!("  {} {}{reason}", report.state.name(), report.cell.name()));
+        say(format_args!("  {} {}{reason}", report.state.name(), report.cell.name()));
     }
     if open.len() > 10 {
-        say(&format!("  and {} more; `xray-sweep status {}`", open.len() - 10, dir.path().display()));
+        say(format_args!("  and {} more; `xray-sweep status {}`", open.len() - 10, dir.path().display()));
     }
     Ok(if open.is_empty() { Exit::Ok } else { Exit::SweepIncomplete })
 }
@@ -267,9 +268,9 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
     for report in &failed {
         reset(&dir.cell(&report.cell.id))?;
     }
-    print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()));
+    print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()))?;
     if !failed.is_empty() {
-        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", dir.path().display()));
+        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", dir.path().display()))?;
     }
     Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
 }

@@ -1,6 +1,6 @@
 //! `xray-sweep status` and `logs`.
 
-use super::{OutputFormat, Sweep, print};
+use super::{OutputFormat, Sweep};
 use crate::logs::{self, Which};
 use crate::plan::read_plan;
 use crate::state::{CellReport, CellState, survey};
@@ -9,6 +9,7 @@ use clap::Args;
 use std::io::IsTerminal;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::print;
 
 /// Where every cell stands
 #[derive(Debug, Args)]
@@ -35,9 +36,9 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
             OutputFormat::Json => format!("{:#}\n", status::json(&reports)),
         };
         if arguments.watch && is_terminal {
-            print("\x1b[2J\x1b[H");
+            print("\x1b[2J\x1b[H")?;
         }
-        print(&text);
+        print(&text)?;
         if !arguments.watch || !is_busy(&reports) {
             return Ok(Exit::Ok);
         }
@@ -69,6 +70,6 @@ pub(super) struct LogsArguments {
 pub(super) fn logs(arguments: &LogsArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
-    print(&logs::logs(&dir, &arguments.id, arguments.which)?);
+    print(&logs::logs(&dir, &arguments.id, arguments.which)?)?;
     Ok(Exit::Ok)
 }

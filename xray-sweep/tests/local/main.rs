@@ -1,5 +1,6 @@
 //! Sweeps on this machine, with the real trainer.
 
+mod command_line;
 mod planning;
 mod running;
 mod workplace;

@@ -8,5 +8,5 @@ use xray_artifacts::Exit;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Exit {
-    xray_train::cli::main()
+    xray_train::cli::main(xray_cli::build!())
 }

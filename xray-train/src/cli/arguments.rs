@@ -6,7 +6,6 @@ use crate::fine_tuning::ALWAYS;
 use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
 use clap::{Parser, ValueEnum};
-use clap_complete::Shell;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use toml::Value;
@@ -17,8 +16,9 @@ Examples:
   xray-train                                      train on a synthetic set that is made once
   xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
   xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
-  xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth --init-head replace \
-             --freeze backbone --epochs-frozen 1     start from weights of torchvision or torchxrayvision
+  # start from weights of torchvision or torchxrayvision
+  xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth \\
+      --init-head replace --freeze backbone --epochs-frozen 1
 
 The same command started again continues an interrupted run and prints the result of a finished one.
 
@@ -28,7 +28,7 @@ signal, saved";
 
 /// Train a chest X-ray classifier and score it honestly.
 #[derive(Debug, Parser)]
-#[command(name = "xray-train", version = crate::environment::VERSION, after_help = EXAMPLES, args_override_self = true)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     /// Folder of shards (data.dir); without it a synthetic set is made once and used
     #[arg(long, value_name = "DIR")]
@@ -130,9 +130,6 @@ pub struct Arguments {
     /// Warnings and the result only
     #[arg(long, short)]
     quiet: bool,
-    /// Print completions for a shell
-    #[arg(long, value_name = "SHELL")]
-    pub completions: Option<Shell>,
 }
 
 /// What does not learn.

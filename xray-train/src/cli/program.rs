@@ -3,28 +3,24 @@
 use super::gpu_program::hand_over;
 use super::{Arguments, OutputFormat, dry_run};
 use crate::config::RunConfig;
+use crate::environment::VERSION;
 use crate::run::{Outcome, run};
 use crate::table::table;
-use clap::{CommandFactory, Parser};
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, State};
+use xray_cli::{Build, print};
+use xray_kernels::Isa;
+use xray_model::Backend;
 
-/// Does what this process's command line asks for.
-#[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-pub fn main() -> Exit {
-    main_or_fail().unwrap_or_else(|failure| {
-        eprintln!("{failure}");
-        failure.exit
-    })
+/// Does what this process's command line asks for. The version is the one in `env.json` and in results.
+pub fn main(build: Build) -> Exit {
+    let backends: Vec<_> = Backend::compiled().into_iter().map(Backend::name).collect();
+    let build = build.version(VERSION).with("backends", backends.join(", ")).with("kernels", Isa::summary());
+    xray_cli::main(build, work)
 }
 
-fn main_or_fail() -> Result<Exit, Failure> {
-    let arguments = Arguments::parse();
-    if let Some(shell) = arguments.completions {
-        clap_complete::generate(shell, &mut Arguments::command(), "xray-train", &mut std::io::stdout());
-        return Ok(Exit::Ok);
-    }
+fn work(arguments: Arguments) -> Result<Exit, Failure> {
     if arguments.resolve {
         arguments.resolve_lines(std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))?;
         return Ok(Exit::Ok);
@@ -32,7 +28,8 @@ fn main_or_fail() -> Result<Exit, Failure> {
     let config = arguments.resolve()?;
     xray_model::set_threads(config.resolved_threads());
     if arguments.dry_run {
-        return print(&dry_text(&config, arguments.format)?);
+        print(&dry_text(&config, arguments.format)?)?;
+        return Ok(Exit::Ok);
     }
     hand_over(config.backend)?;
     let options = arguments.options(&config)?;
@@ -66,10 +63,4 @@ fn result_text(outcome: &Outcome, dir: &Path, format: OutputFormat) -> Result<St
             dir.display()
         ),
     })
-}
-
-/// A reader that went away, such as `head`, is no error.
-fn print(text: &str) -> Result<Exit, Failure> {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! The real binary, in temporary folders, on phantoms made here.
 
 mod bad_input;
+mod command_line;
 mod fine_tuning;
 mod gpu_program;
 mod results;

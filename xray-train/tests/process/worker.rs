@@ -52,6 +52,15 @@ fn the_worker_gives_the_numbers_of_the_ordinary_build() {
 }
 
 #[test]
+fn the_worker_says_that_it_is_static_and_for_every_processor() {
+    let Some(worker) = worker(BASELINE) else { return };
+    let output = Command::new(worker).arg("--version").output().expect("the program starts");
+    assert_exit(&output, Exit::Ok);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("\nbuilt for x86_64-v1, linux, static\n"), "{said}");
+}
+
+#[test]
 fn the_worker_trains_on_an_old_processor() {
     let Some(old) = on_old_processor(BASELINE) else { return };
     let workplace = Workplace::new();
