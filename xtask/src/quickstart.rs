@@ -27,8 +27,8 @@ const PROGRAMS: [&str; 3] = ["xray-data", "xray-train", "xray-eval"];
 
 const DATA: &str = "data/quickstart";
 const RUN: &str = "runs/quickstart";
-/// Its map shows something: a mass is bright and lies anywhere.
-const FINDING: &str = "Mass";
+/// Its maps are easily judged by eye: fluid lies at the bottom of one lung or the other.
+const FINDING: &str = "Effusion";
 
 /// Enough, and large enough, that findings differ in how well they are found, as on real X-rays.
 const SYNTH: [&str; 7] = ["synth", "--images", "40000", "--size", "64", "--out", DATA];

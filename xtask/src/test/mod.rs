@@ -53,36 +53,38 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
 /// The same as steps of a longer command.
 pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<()> {
     let start = Instant::now();
+    let (mut runner, mut report) = (Runner::choose(), Report::default());
     let mut skipped = ledger.step("system packages", || system::prepare(arguments));
-    let python = if arguments.no_python {
-        Err("--no-python".to_owned())
-    } else {
-        ledger.step("Python with TensorFlow", python::prepare)
-    };
-    if let Err(reason) = &python {
-        skipped.push(format!("no Python with TensorFlow: {reason}"));
+    if !arguments.no_python {
+        match ledger.step("Python with TensorFlow", python::prepare) {
+            Ok(python) => runner.give("XRAY_PYTHON", python),
+            Err(reason) => skipped.push(format!("no Python with TensorFlow: {reason}")),
+        }
     }
-
+    ledger.step("building programs and tests", || runner.build(&EVERYTHING))?;
+    if !arguments.no_worker {
+        match ledger.step("static worker", worker::prepare) {
+            Ok(worker) => worker.into_iter().for_each(|folder| runner.give("XRAY_WORKER_DIR", folder)),
+            Err(error) => report.failed.push(format!("the worker ({error:#})")),
+        }
+    }
+    let own = std::env::current_exe()?;
     let pool = if arguments.no_pool {
         Err(anyhow!("--no-pool"))
     } else {
         ledger.step("HTCondor pool", condor::for_tests)
     };
-    if let Err(reason) = &pool {
-        skipped.push(format!("no HTCondor pool: {reason:#}"));
+    match &pool {
+        Ok(_) => runner.give("XRAY_CONDOR_RUN", own.clone()),
+        Err(reason) => skipped.push(format!("no HTCondor pool: {reason:#}")),
     }
-
-    let worker = if arguments.no_worker { Ok(None) } else { ledger.step("static worker", worker::prepare) };
-    let (worker, failed) = worker.map_or_else(|error| (None, Some(error)), |worker| (worker, None));
-
-    let own = std::env::current_exe()?;
-    let page = page::installed().map(|_| own.clone());
-    let runner = Runner::choose(python.ok(), worker, pool.is_ok().then_some(own), page);
-    let report = test_all(&runner, arguments, ledger);
+    if page::installed().is_some() {
+        runner.give("XRAY_PAGE_CHECK", own);
+    }
+    let tested = test_all(&runner, arguments, ledger, &mut report);
     // The pool is a process of its own, which would outlive this one.
     drop(pool);
-    let mut report = report?;
-    report.failed.extend(failed.map(|error| format!("the worker ({error:#})")));
+    tested?;
     skipped.extend(skipped::grouped(&report.skipped));
     for reason in &skipped {
         eprintln!("skipped: {reason}");
@@ -95,16 +97,18 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
 }
 
 /// The tests of the whole workspace come last, so that their summary stands at the end.
-fn test_all(runner: &Runner, arguments: &TestArguments, ledger: &mut Ledger) -> Result<Report> {
-    let mut report = Report::default();
-    ledger.step("building tests", || runner.build(&EVERYTHING))?;
-    ledger.step("examples of the documentation", || runner.documentation(&mut report))?;
+fn test_all(
+    runner: &Runner,
+    arguments: &TestArguments,
+    ledger: &mut Ledger,
+    report: &mut Report,
+) -> Result<()> {
+    ledger.step("examples of the documentation", || runner.documentation(report))?;
     if !arguments.no_gpu {
         ledger.step("building tests of the GPU backend", || runner.build(&GPU))?;
-        ledger.step("tests of the GPU backend", || runner.tests(&GPU, &mut report))?;
+        ledger.step("tests of the GPU backend", || runner.tests(&GPU, report))?;
     }
-    ledger.step("tests", || runner.tests(&EVERYTHING, &mut report))?;
-    Ok(report)
+    ledger.step("tests", || runner.tests(&EVERYTHING, report))
 }
 
 /// No `--all-targets`: it would run benchmarks as tests.

@@ -12,11 +12,14 @@ use xray_workspace::steps::{self, cargo};
 #[derive(Debug)]
 pub(super) struct Runner {
     has_nextest: bool,
-    python: Option<PathBuf>,
-    worker: Option<PathBuf>,
-    pool: Option<PathBuf>,
-    page: Option<PathBuf>,
+    /// What tests ask for by the name of a variable.
+    given: Vec<(&'static str, PathBuf)>,
 }
+
+/// What a test can be given: a Python, a folder of packaged workers, a program whose `condor run` reaches a pool, and one
+/// whose `page` looks at a page in a browser.
+pub(super) const VARIABLES: [&str; 4] =
+    ["XRAY_PYTHON", "XRAY_WORKER_DIR", "XRAY_CONDOR_RUN", "XRAY_PAGE_CHECK"];
 
 /// Some tests of the workspace, and how they are built.
 #[derive(Clone, Copy, Debug)]
@@ -39,19 +42,18 @@ pub(super) struct Report {
 }
 
 impl Runner {
-    /// `python`, `worker`, a folder of packaged workers, `pool`, a program whose `condor run` reaches a pool, and `page`,
-    /// one whose `page` looks at a page in a browser, go to tests that ask for them.
-    pub(super) fn choose(
-        python: Option<PathBuf>,
-        worker: Option<PathBuf>,
-        pool: Option<PathBuf>,
-        page: Option<PathBuf>,
-    ) -> Runner {
+    /// Tests are given nothing yet.
+    pub(super) fn choose() -> Runner {
         let has_nextest = steps::succeeds(&mut cargo(["nextest", "--version"]));
         if !has_nextest {
             eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
         }
-        Runner { has_nextest, python, worker, pool, page }
+        Runner { has_nextest, given: Vec::new() }
+    }
+
+    /// Gives the tests what `variable`, one of [`VARIABLES`], stands for.
+    pub(super) fn give(&mut self, variable: &'static str, path: PathBuf) {
+        self.given.push((variable, path));
     }
 
     /// Builds tests without running them, so that building and running are told apart.
@@ -124,18 +126,10 @@ impl Runner {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = cargo(arguments);
-        let variables = [
-            ("XRAY_PYTHON", &self.python),
-            ("XRAY_WORKER_DIR", &self.worker),
-            ("XRAY_CONDOR_RUN", &self.pool),
-            ("XRAY_PAGE_CHECK", &self.page),
-        ];
-        for (name, value) in variables {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
+        for variable in VARIABLES {
+            command.env_remove(variable);
         }
+        command.envs(self.given.iter().map(|(name, path)| (name, path)));
         command
     }
 }
