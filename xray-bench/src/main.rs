@@ -6,10 +6,10 @@ mod competitor;
 mod contest;
 mod data;
 mod day;
-mod evaluation;
 mod gpu;
 mod load;
 mod machine;
+mod network_steps;
 mod networks;
 mod peers;
 mod process;
@@ -18,8 +18,8 @@ mod serve;
 mod server;
 mod shards;
 mod spread;
-mod steps;
 mod sweep;
+mod sweep_report;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,16 +41,16 @@ struct Arguments {
 enum Bench {
     Data(data::DataArguments),
     Sweep(sweep::SweepArguments),
-    Report(evaluation::EvaluationArguments),
+    Report(sweep_report::EvaluationArguments),
     /// Measure training steps against PyTorch, Keras and burn's own operations: results/benchmarks/train.md
     ///
     /// Every figure comes from a process of its own, ours and theirs in turn: leave the machine alone meanwhile.
     /// Without --peers ours stands beside burn's own operations only.
-    Train(steps::StepArguments),
+    Train(network_steps::StepArguments),
     /// Measure inference against ONNX Runtime: results/benchmarks/infer.md
     ///
     /// As `train`.
-    Infer(steps::StepArguments),
+    Infer(network_steps::StepArguments),
     /// Measure every network against PyTorch, and tell what each is: results/benchmarks/networks.md
     ///
     /// As `train`.
@@ -65,9 +65,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().bench {
         Bench::Data(arguments) => data::run(&arguments),
         Bench::Sweep(arguments) => sweep::run(&arguments),
-        Bench::Report(arguments) => evaluation::run(&arguments),
-        Bench::Train(arguments) => steps::train(&arguments),
-        Bench::Infer(arguments) => steps::infer(&arguments),
+        Bench::Report(arguments) => sweep_report::run(&arguments),
+        Bench::Train(arguments) => network_steps::train(&arguments),
+        Bench::Infer(arguments) => network_steps::infer(&arguments),
         Bench::Networks(arguments) => networks::run(&arguments),
         Bench::Gpu(arguments) => gpu::run(&arguments),
         Bench::Serve(arguments) => serve::run(&arguments),

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use xray_artifacts::Exit;
 use xray_workspace::steps;
 
 /// One command's figures.
@@ -54,8 +55,10 @@ fn timed(command: &mut Command) -> Result<(Duration, f64)> {
         }
         std::thread::sleep(Duration::from_millis(1));
     };
-    // 4: a sweep with cells that are not done, as planned ones are.
-    ensure!(matches!(status.code(), Some(0 | 4)), "{} ended with {status}", steps::line(command));
+    let exit = status.code().and_then(|code| u8::try_from(code).ok()).and_then(Exit::from_code);
+    // A sweep with cells that are not done, as planned ones are, is incomplete.
+    let went_well = matches!(exit, Some(Exit::Ok | Exit::SweepIncomplete));
+    ensure!(went_well, "{} ended with {status}", steps::line(command));
     Ok((start.elapsed(), peak))
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use xray_artifacts::Exit;
 
 /// A server on a free port, until the test ends. `/busy` is answered 503, `/refused` 413, everything else 200.
 fn server() -> SocketAddr {
@@ -67,7 +68,7 @@ fn a_load_is_measured_in_closed_and_open_loops() {
         "--out",
     ];
     let (code, text, said) = program(&[&arguments[..], &[&out.display().to_string()]].concat());
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, Some(Exit::Ok.code().into()), "{said}");
     let csv = fs::read_to_string(out.join("bench.csv")).expect("written");
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 4, "{csv}");
@@ -101,7 +102,7 @@ fn other_answers_than_findings_are_counted_by_kind() {
     let check = |path: &str, column: &str| {
         let url = format!("http://{server}{path}");
         let (code, text, said) = program(&[&url, "--image", &image, "--clients", "2", "--seconds", "1"]);
-        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(code, Some(Exit::Ok.code().into()), "{said}");
         let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let (names, row) = lines.next().zip(lines.next()).expect("two lines");
         for name in ["ok", "busy", "refused", "broken"] {
@@ -120,9 +121,9 @@ fn an_address_where_nobody_answers_is_an_error_with_its_own_code() {
     fs::write(&image, "an image").expect("writable");
     let image = image.display().to_string();
     let (code, _, said) = program(&["127.0.0.1", "--image", &image]);
-    assert!(code == Some(2) && said.contains("is no address"), "{said}");
+    assert!(code == Some(Exit::Usage.code().into()) && said.contains("is no address"), "{said}");
     let (code, _, said) = program(&["http://127.0.0.1:1", "--image", &image]);
-    assert!(code == Some(3) && said.contains("nobody answers"), "{said}");
+    assert!(code == Some(Exit::NothingMatches.code().into()) && said.contains("nobody answers"), "{said}");
     let (code, _, said) = program(&["http://127.0.0.1:1", "--image", "nowhere.jpg"]);
-    assert!(code == Some(1) && said.contains("nowhere.jpg"), "{said}");
+    assert!(code == Some(Exit::Unexpected.code().into()) && said.contains("nowhere.jpg"), "{said}");
 }

@@ -6,6 +6,5 @@ use xray_artifacts::Exit;
 use xray_cli::build;
 
 fn main() -> Exit {
-    let sources = if cfg!(feature = "dicom") { "nih, csv, tfrecord, dicom" } else { "nih, csv, tfrecord" };
-    xray_cli::main(build!().with("sources", sources), cli::run)
+    xray_cli::main(build!().with("sources", "nih, csv, tfrecord, dicom"), cli::run)
 }

@@ -40,7 +40,7 @@ enum Command {
         /// The run directory
         run: PathBuf,
         #[command(flatten)]
-        look: Look,
+        appraisal: AppraisalArguments,
     },
     /// Evaluate a CSV file of truths and scores from any framework
     ///
@@ -55,25 +55,25 @@ enum Command {
         #[arg(long, value_enum)]
         scores: Option<ScoreKind>,
         #[command(flatten)]
-        look: Look,
+        appraisal: AppraisalArguments,
     },
     /// Fit calibrations and thresholds on a run's validation records, and write them into its bundle
     Calibrate {
         /// The run directory
         run: PathBuf,
         #[command(flatten)]
-        look: Look,
+        appraisal: AppraisalArguments,
     },
     /// Draw where in an image a finding's score comes from: a class activation map over the image, as PNG
     Explain {
         /// The run directory
         run: PathBuf,
-        /// JPEG or PNG files
+        /// JPEG, PNG or DICOM files
         #[arg(required_unless_present = "test_records", conflicts_with = "test_records")]
         images: Vec<PathBuf>,
         /// Instead of files, the N test records of the run on which --label scores highest
-        #[arg(long, value_name = "N", requires = "label")]
-        test_records: Option<usize>,
+        #[arg(long, value_name = "N", requires = "label", value_parser = clap::value_parser!(u16).range(1..))]
+        test_records: Option<u16>,
         /// Where the run's data lie now, if elsewhere than in training
         #[arg(long, value_name = "DIR", requires = "test_records")]
         data: Option<PathBuf>,
@@ -145,7 +145,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Look {
+struct AppraisalArguments {
     /// How thresholds are chosen on validation: youden, max-f1, sensitivity>=S, specificity>=S, ppv>=P or
     /// lowest-positive
     #[arg(long, value_name = "RULE", default_value = "youden")]
@@ -183,20 +183,22 @@ impl Arguments {
     /// What to print.
     pub fn answer(&self) -> Result<String, Failure> {
         match &self.command {
-            Some(Command::Run { run, look }) => look.at(&Subject::of_run(run)?),
-            Some(Command::Score { file, scores, look }) => look.at(&Subject::of_scores(file, *scores)?),
+            Some(Command::Run { run, appraisal }) => appraisal.at(&Subject::of_run(run)?),
+            Some(Command::Score { file, scores, appraisal }) => {
+                appraisal.at(&Subject::of_scores(file, *scores)?)
+            }
             Some(Command::Compare { a, b, draws, format }) => {
                 let (a, b) = (Subject::open(a, None)?, Subject::open(b, None)?);
                 let found = compare_subjects(&a, &b, draws.resamples, draws.seed)?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Calibrate { run, look }) => {
-                let found = calibrate_bundle(run, &look.options())?;
-                Ok(printed(look.format, &found, || found.text()))
+            Some(Command::Calibrate { run, appraisal }) => {
+                let found = calibrate_bundle(run, &appraisal.options())?;
+                Ok(printed(appraisal.format, &found, || found.text()))
             }
             Some(Command::Explain { run, images, test_records, data, label, out, format }) => {
                 let images = match *test_records {
-                    Some(count) => ExplainedImages::TestRecords { count, data: data.clone() },
+                    Some(count) => ExplainedImages::TestRecords { count: count.into(), data: data.clone() },
                     None => ExplainedImages::Files(images.clone()),
                 };
                 let found =
@@ -236,7 +238,7 @@ fn opset(text: &str) -> Result<u32, String> {
     opset.ok_or_else(|| format!("{} to {} can be written", OPSETS.start(), OPSETS.end()))
 }
 
-impl Look {
+impl AppraisalArguments {
     fn at(&self, subject: &Subject) -> Result<String, Failure> {
         let found = appraise(subject, &self.options())?;
         Ok(printed(self.format, &found, || found.text()))

@@ -44,6 +44,6 @@ pub(crate) fn read(image: &Path) -> Result<Vec<u8>, Failure> {
 pub(crate) fn prepare(bundle: &Bundle, image: &Path, file: &[u8]) -> Result<PreparedImage, Failure> {
     bundle.prepare(file).map_err(|problem| {
         Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
-            .hint("JPEG and PNG files are read; `xray-data build` converts DICOM")
+            .hint("JPEG, PNG and DICOM files are read")
     })
 }

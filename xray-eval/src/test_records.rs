@@ -2,7 +2,7 @@
 
 use crate::run_data;
 use crate::subject::Subject;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_bundle::Card;
@@ -35,10 +35,12 @@ pub(crate) fn highest(
     let rescoring = run_data::open(&config, card)?;
     let dataset = rescoring.dataset();
     let mut files = HashMap::new();
-    let wanted: Vec<&str> = places.iter().map(|&place| predictions.ids[place].as_str()).collect();
+    let wanted: HashSet<&str> = places.iter().map(|&place| predictions.ids[place].as_str()).collect();
     for record in dataset.select(Split::Test, &Draw::default())? {
-        let sample = dataset.peek(record)?;
-        if wanted.contains(&sample.image_id.as_str()) {
+        // Records that the run skipped as bad are not among its predictions.
+        if dataset.peek(record).is_ok_and(|sample| wanted.contains(sample.image_id.as_str())) {
+            // Checksums are compared here only.
+            let sample = dataset.sample(record)?;
             files.insert(sample.image_id.clone(), sample.image.to_vec());
         }
         dataset.release(record);

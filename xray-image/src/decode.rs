@@ -8,8 +8,7 @@ use crate::{GrayImage, ImageProblem, jpeg, png};
 /// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. A 16-bit
 /// PNG is divided by 257, unless no value is above 4095: then it holds 12-bit detector data and 4095 becomes
 /// white. (16-bit files with smaller ranges come out dark, and [`prepare`](crate::prepare) refuses them when
-/// nothing in them can be seen.) With the feature `dicom`, a DICOM file of one gray image becomes what a workstation
-/// shows.
+/// nothing in them can be seen.) A DICOM file of one gray image becomes what a workstation shows.
 ///
 /// # Errors
 /// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for sizes above 8192 a side
@@ -31,14 +30,13 @@ pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png::decode(bytes);
     }
-    #[cfg(feature = "dicom")]
     if is_dicom(bytes) {
         return crate::dicom::decode(bytes);
     }
     Err(not_an_image(bytes))
 }
 
-/// Whether bytes are a DICOM file: 128 of anything, then `DICM`. It is decoded with the feature `dicom` only.
+/// Whether bytes are a DICOM file: 128 of anything, then `DICM`.
 pub fn is_dicom(bytes: &[u8]) -> bool {
     bytes.get(128..132) == Some(b"DICM")
 }

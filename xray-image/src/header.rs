@@ -37,7 +37,6 @@ pub fn read_header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()));
     }
-    #[cfg(feature = "dicom")]
     if crate::is_dicom(bytes) {
         let [width, height] = crate::dicom::size(bytes)?;
         return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: true });

@@ -16,7 +16,6 @@ mod augmentation;
 mod baseline;
 mod chroma;
 mod decode;
-#[cfg(feature = "dicom")]
 mod dicom;
 mod encode;
 mod gray;

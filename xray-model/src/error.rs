@@ -117,9 +117,12 @@ impl Error {
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::BackendAbsent { name } => Some(format!(
-                "use --backend cpu, or a build with the feature `{name}` (`cargo xtask build --gpu`)"
-            )),
+            Error::BackendAbsent { name: "wgpu" } => Some(
+                "use --backend cpu, or put xray-train-gpu beside xray-train (`cargo xtask build --gpu` makes it)".into(),
+            ),
+            Error::BackendAbsent { name } => {
+                Some(format!("use --backend cpu, or build xray-train with the feature `{name}`"))
+            }
             Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
             Error::OtherNetwork { architecture, .. } => {
                 Some(format!("train that network: --model {}", architecture.name()))

@@ -9,8 +9,7 @@ use xray_serve::cli::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Exit {
-    let images = if cfg!(feature = "dicom") { "jpeg, png, dicom" } else { "jpeg, png" };
-    let build = build!().with("images", images).with("kernels", Isa::summary());
+    let build = build!().with("images", "jpeg, png, dicom").with("kernels", Isa::summary());
     xray_cli::main(build, |arguments: Arguments| {
         print(&arguments.run()?)?;
         Ok(Exit::Ok)

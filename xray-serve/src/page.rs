@@ -63,9 +63,8 @@ impl Pages {
     fn page(&self, card: Option<&Card>, more: Value) -> String {
         let samples: Vec<_> = (1..=Samples::COUNT).collect();
         let model = card.map(model);
-        let reads_dicom = cfg!(feature = "dicom");
         let version = env!("CARGO_PKG_VERSION");
-        let values = context! { disclaimer => DISCLAIMER, version, samples, model, reads_dicom, ..more };
+        let values = context! { disclaimer => DISCLAIMER, version, samples, model, ..more };
         let page = self.0.get_template("page.html").and_then(|template| template.render(values));
         page.expect("the template and its values are parts of the program")
     }

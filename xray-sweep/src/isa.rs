@@ -3,7 +3,9 @@
 //! `xray-train` carries its x86-64 level in an ELF section of its own, in HTCondor's spelling, so that a plan can
 //! ask for machines that can run it.
 
-use object::{Architecture, Object as _, ObjectSection as _};
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{Architecture, Endianness, Object as _, ObjectSection as _};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -112,10 +114,7 @@ impl FromStr for Level {
 /// When the file cannot be read, is no x86-64 ELF file, or carries something else for a level.
 pub fn level_of(path: &Path) -> Result<Option<Level>, IsaError> {
     let owned = || path.to_owned();
-    let data = std::fs::read(path).map_err(|source| IsaError::Read { path: owned(), source })?;
-    if !data.starts_with(&object::elf::ELFMAG) {
-        return Err(IsaError::NotElf { path: owned() });
-    }
+    let data = read(path)?;
     let damaged = |source| IsaError::Damaged { path: owned(), source };
     let file = object::File::parse(&*data).map_err(damaged)?;
     if file.architecture() != Architecture::X86_64 {
@@ -127,6 +126,29 @@ pub fn level_of(path: &Path) -> Result<Option<Level>, IsaError> {
     let level = content.strip_suffix('\0').filter(|text| text.starts_with("x86_64-"));
     let level = level.and_then(|text| text.parse().ok());
     level.map(Some).ok_or_else(|| IsaError::Content { path: owned(), content: content.into_owned() })
+}
+
+/// Whether a program asks for none of the system's libraries, so that it runs wherever its instructions do.
+///
+/// # Errors
+/// When the file cannot be read, or is no 64-bit ELF file.
+pub fn is_static(path: &Path) -> Result<bool, IsaError> {
+    let data = read(path)?;
+    let damaged = |source| IsaError::Damaged { path: path.to_owned(), source };
+    let header = FileHeader64::<Endianness>::parse(&*data).map_err(damaged)?;
+    let endian = header.endian().map_err(damaged)?;
+    let segments = header.program_headers(endian, &*data).map_err(damaged)?;
+    // The segment that names the program's interpreter, which loads libraries.
+    Ok(!segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, IsaError> {
+    let data = std::fs::read(path).map_err(|source| IsaError::Read { path: path.to_owned(), source })?;
+    if data.starts_with(&object::elf::ELFMAG) {
+        Ok(data)
+    } else {
+        Err(IsaError::NotElf { path: path.to_owned() })
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +213,20 @@ mod tests {
             );
             assert_eq!(message(&program(&folder, Some(text))), expected);
         }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    fn a_program_without_libraries_is_known() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(!is_static(&program(&folder, None)).expect("readable"));
+        let (source, program) = (folder.path().join("program.c"), folder.path().join("static"));
+        for flag in ["-static", "-static-pie"] {
+            let cc = Command::new("cc").args([flag, "-o"]).args([&program, &source]).status();
+            assert!(cc.expect("a C compiler named cc").success());
+            assert!(is_static(&program).expect("readable"), "{flag}");
+        }
+        assert!(is_static(&source).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 pub(crate) fn name() {
     println!("cargo::rerun-if-changed=../.git/HEAD");
     println!("cargo::rerun-if-changed=../.git/index");
-    let commit = output("git", &["describe", "--always", "--dirty", "--abbrev=12"]);
+    let commit = output("git", &["describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"]);
     let commit = commit.map_or(String::new(), |commit| format!(" ({commit})"));
     println!("cargo::rustc-env=XRAY_COMMIT={commit}");
     println!("cargo::rustc-env=XRAY_TARGET={}", std::env::var("TARGET").unwrap_or_default());

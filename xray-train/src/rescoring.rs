@@ -14,16 +14,14 @@ pub struct Rescoring<'a> {
     config: &'a RunConfig,
     data: TrainingData,
     console: Console,
-    stop: StopFlag,
 }
 
 impl<'a> Rescoring<'a> {
-    /// Opens the data that the run's configuration names, and listens to signals from then on. Warnings go to stderr.
+    /// Opens the data that the run's configuration names. Warnings go to stderr.
     pub fn open(config: &'a RunConfig) -> Result<Self, Failure> {
-        let stop = StopFlag::install()?;
         let mut console = Console::new(true);
         let data = data::open(&config.data, config.seed, &mut console)?;
-        Ok(Rescoring { config, data, console, stop })
+        Ok(Rescoring { config, data, console })
     }
 
     /// The open data set.
@@ -31,13 +29,15 @@ impl<'a> Rescoring<'a> {
         &self.data.dataset
     }
 
-    /// The model's outputs on a whole split; the exit code of the signal, if one arrived meanwhile.
+    /// The model's outputs on a whole split; the exit code of the signal, if one arrived meanwhile. Signals are listened
+    /// to from then on.
     pub fn predict(
         &mut self,
         split: Split,
         preprocessing: &Preprocessing,
         model: &Predictor,
     ) -> Result<Result<Predictions, Exit>, Failure> {
+        let stop = StopFlag::install()?;
         let loading = LoaderConfig {
             batch_size: self.config.training.batch_size,
             threads: self.config.resolved_threads(),
@@ -46,7 +46,7 @@ impl<'a> Rescoring<'a> {
         };
         let TrainingData { dataset, prevalence, .. } = &self.data;
         let evaluator = Evaluator::new(split, dataset, preprocessing, loading, prevalence)?;
-        let predictions = evaluator.predict(model, &self.stop, &mut self.console)?;
-        Ok(predictions.ok_or_else(|| self.stop.requested().unwrap_or(Exit::Interrupted)))
+        let predictions = evaluator.predict(model, &stop, &mut self.console)?;
+        Ok(predictions.ok_or_else(|| stop.requested().unwrap_or(Exit::Interrupted)))
     }
 }

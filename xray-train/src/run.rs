@@ -8,7 +8,7 @@ use crate::checkpoint;
 use crate::config::RunConfig;
 use crate::data;
 use crate::environment::{VERSION, peak_memory_bytes};
-use crate::events::Observers;
+use crate::events::{Event, Observer, Observers};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
@@ -98,7 +98,6 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         Ending::Interrupted(exit) => Some(exit),
         Ending::Finished(reason) => {
             outcome.training.stopped_by = Some(reason.to_owned());
-            curve::draw(&dir.metrics(), config.loss.name(), &dir.curve())?;
             session.finish(&mut outcome, &progress, &stop, &mut warnings)?
         }
     };
@@ -107,6 +106,12 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     if interrupted.is_some() {
         outcome.state = State::Interrupted;
         outcome.reason = Some("stopped and saved; the same command continues".to_owned());
+    }
+    // A picture that cannot be drawn is no reason to lose a result.
+    if outcome.state == State::Finished
+        && let Err(failure) = curve::draw(&dir.metrics(), config.loss.name(), &dir.curve())
+    {
+        warnings.observe(&Event::Warning(&failure.message))?;
     }
     outcome.warnings = warnings.into_heard();
     outcome.peak_memory_bytes = peak_memory_bytes();

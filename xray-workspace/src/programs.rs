@@ -20,16 +20,20 @@ pub struct ProgramArguments {
 pub struct Programs(PathBuf);
 
 impl ProgramArguments {
-    /// Builds all of them unless a folder was named.
+    /// Builds all of them, and the examples that benches run, unless a folder was named.
     pub fn get(&self) -> Result<Programs> {
-        self.get_only(&ALL)
+        self.or_build(&ALL, &["--examples"])
     }
 
     /// Builds `programs` unless a folder was named.
     pub fn get_only(&self, programs: &[&str]) -> Result<Programs> {
+        self.or_build(programs, &[])
+    }
+
+    fn or_build(&self, programs: &[&str], more: &[&str]) -> Result<Programs> {
         match &self.binaries {
             Some(folder) => Ok(Programs(std::path::absolute(folder)?)),
-            None => Programs::build(programs),
+            None => Programs::build_with(programs, more),
         }
     }
 }
@@ -40,10 +44,15 @@ pub const ALL: [&str; 5] = ["xray-data", "xray-train", "xray-eval", "xray-sweep"
 impl Programs {
     /// Builds those of these names, and whatever they need and no more.
     pub fn build(programs: &[&str]) -> Result<Programs> {
+        Programs::build_with(programs, &[])
+    }
+
+    fn build_with(programs: &[&str], more: &[&str]) -> Result<Programs> {
         let start = Instant::now();
         // All of the workspace is named, so that dependencies get the features that they have in every other build.
         let mut build = cargo(["build", "--release", "--workspace"]);
-        steps::run(build.args(programs.iter().flat_map(|program| ["--bin", program])))?;
+        build.args(programs.iter().flat_map(|program| ["--bin", program])).args(more);
+        steps::run(&mut build)?;
         eprintln!("built in {}", steps::duration(start.elapsed()));
         Ok(Programs(beside_this_program()?))
     }

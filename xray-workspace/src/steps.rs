@@ -38,7 +38,9 @@ pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command
 /// asked once per process.
 fn commit() -> Option<&'static str> {
     static COMMIT: OnceLock<Option<String>> = OnceLock::new();
-    let describe = || output(command("git").args(["describe", "--always", "--dirty", "--abbrev=12"])).ok();
+    let describe = || {
+        output(command("git").args(["describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"])).ok()
+    };
     let commit = COMMIT.get_or_init(|| std::env::var(STAMP).ok().or_else(describe));
     commit.as_deref().map(str::trim)
 }

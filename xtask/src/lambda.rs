@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Starts it, asks it, compares, says what it took.
 #[expect(clippy::print_stdout, reason = "the answer")]
 pub(crate) fn run(arguments: &EmulatorArguments) -> Result<()> {
-    let serve = arguments.programs.get()?.path("xray-serve")?;
+    let serve = arguments.programs.get_only(&["xray-serve"])?.path("xray-serve")?;
     let zip = match &arguments.zip {
         Some(zip) => std::path::absolute(zip)?,
         None => default_folder()?.join(ZIP),

@@ -52,7 +52,7 @@ impl Ledger {
     }
 }
 
-/// Of all child processes that ended, and of theirs; known on Linux.
+/// Processor time of all child processes that ended, and of their children; Linux only.
 fn processors_of_children() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     children_in(&stat)

@@ -10,6 +10,7 @@ mod lambda;
 mod ledger;
 mod package;
 mod page;
+mod pip;
 mod quickstart;
 mod sanitize;
 mod test;

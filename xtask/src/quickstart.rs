@@ -29,6 +29,7 @@ const DATA: &str = "data/quickstart";
 const RUN: &str = "runs/quickstart";
 /// Its maps are easily judged by eye: fluid lies at the bottom of one lung or the other.
 const FINDING: &str = "Effusion";
+const MAP: &str = "where the score of Effusion comes from";
 
 /// Enough, and large enough, that findings differ in how well they are found, as on real X-rays.
 const SYNTH: [&str; 7] = ["synth", "--images", "40000", "--size", "64", "--out", DATA];
@@ -38,9 +39,9 @@ const TRAIN: [&str; 10] = [
     "--size",
     "64",
     "--epochs",
-    "2",
+    "4",
     "--set",
-    "training.evaluate_every=0.25 epochs",
+    "training.evaluate_every=0.5 epochs",
     "--run",
     RUN,
 ];
@@ -58,7 +59,7 @@ pub(crate) fn run(arguments: &QuickstartArguments) -> Result<()> {
     eprintln!("\n2 of 4: drawing 40,000 phantoms of 64 x 64 pixels (half a minute)");
     draw(&programs)?;
 
-    eprintln!("\n3 of 4: training for two epochs (about a minute)");
+    eprintln!("\n3 of 4: training for four epochs (a minute and a half)");
     train(&programs, arguments.overwrite)?;
 
     eprintln!("\n4 of 4: pictures");
@@ -103,16 +104,18 @@ fn check_c_compiler() -> Result<()> {
 const HOW_TO_GET_ONE: &str =
     "apt-get install build-essential, dnf install gcc, pacman -S base-devel, or apk add build-base";
 
-/// The files worth a look.
+/// Files to open.
 fn made(sheet: &str, maps: &str) -> Result<String> {
     let maps =
         first_file(&steps::root().join(maps))?.map_or(maps.to_owned(), |name| format!("{maps}/{name}"));
-    Ok(format!(
-        "Look at\n  \
-         {RUN}/curve.svg    loss and validation AUC by step\n  \
-         {sheet}    training images with their labels\n  \
-         {maps}    where the score of {FINDING} comes from\n  \
-         {RUN}/result.json    the table above, for programs\n"
+    Ok(aligned(
+        "Look at",
+        &[
+            (format!("{RUN}/curve.svg"), "loss and validation AUC by step"),
+            (sheet.to_owned(), "images with their labels"),
+            (maps, MAP),
+            (format!("{RUN}/result.json"), "the table above, for programs"),
+        ],
     ))
 }
 
@@ -124,11 +127,34 @@ fn first_file(folder: &Path) -> Result<Option<String>> {
 
 fn next_steps(programs: &Programs) -> String {
     let [data, train, eval] = PROGRAMS.map(|program| programs.shown(program));
-    format!(
-        "Next\n  \
-         {data} build --nih DIR --out shards    your own ChestX-ray14; --help lists other sources\n  \
-         {train} --data shards --fraction 0.3  train on 30 % of it\n  \
-         {eval} run {RUN}           thresholds, calibration, subgroups\n  \
-         cargo xtask build                               xray-sweep and xray-serve too"
+    aligned(
+        "Next",
+        &[
+            (
+                format!("{data} build --nih DIR --out shards"),
+                "your own ChestX-ray14; --help lists other sources",
+            ),
+            (format!("{train} --data shards --fraction 0.3"), "train on 30 % of it"),
+            (format!("{eval} run {RUN}"), "thresholds, calibration, subgroups"),
+            ("cargo xtask build".to_owned(), "xray-sweep and xray-serve too"),
+        ],
     )
+}
+
+/// A heading, and below it what to type or open, each with what it is.
+fn aligned(heading: &str, lines: &[(String, &str)]) -> String {
+    let width = lines.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+    let lines: String = lines.iter().map(|(what, is)| format!("  {what:<width$}   {is}\n")).collect();
+    format!("{heading}\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_stands_in_columns() {
+        let lines = [("a b".to_owned(), "one"), ("c".to_owned(), "two")];
+        assert_eq!(aligned("Next", &lines), "Next\n  a b   one\n  c     two\n");
+    }
 }

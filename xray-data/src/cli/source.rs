@@ -62,7 +62,6 @@ struct SourceKind {
     tfrecord: Option<PathBuf>,
 
     /// Folder of DICOM files; --labels-csv names them by file or SOP Instance UID
-    #[cfg(feature = "dicom")]
     #[arg(long, value_name = "DIR", help_heading = "Source", requires = "labels_csv")]
     dicom: Option<PathBuf>,
 }
@@ -206,7 +205,6 @@ impl SourceArguments {
         Ok(tfrecord::read(folder, names, self.labels_csv.as_deref())?)
     }
 
-    #[cfg(feature = "dicom")]
     fn read_other(
         &self,
         kind: &SourceKind,
@@ -215,11 +213,6 @@ impl SourceArguments {
     ) -> Result<SourceSet, Failure> {
         let (Some(folder), Some(table)) = (&kind.dicom, &self.labels_csv) else { return Err(no_source()) };
         Ok(xray_data::sources::dicom::read(folder, table, &self.columns(split), missing)?)
-    }
-
-    #[cfg(not(feature = "dicom"))]
-    fn read_other(&self, _: &SourceKind, _: &SplitOptions, _: Missing) -> Result<SourceSet, Failure> {
-        Err(no_source())
     }
 
     fn columns(&self, split: &SplitOptions) -> CsvColumns {

@@ -6,11 +6,10 @@
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
-//! * `dicom`: DICOM files with a table of labels (feature `dicom`).
+//! * `dicom`: DICOM files with a table of labels.
 
 pub mod boxes;
 pub mod csv_table;
-#[cfg(feature = "dicom")]
 pub mod dicom;
 mod findings;
 mod folder;

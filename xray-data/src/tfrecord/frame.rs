@@ -40,11 +40,6 @@ pub enum RecordProblem {
 }
 
 impl RecordProblem {
-    /// Whether the place of the next record is still known.
-    pub fn is_recoverable(self) -> bool {
-        self == RecordProblem::PayloadCrc
-    }
-
     pub(crate) fn hint(self) -> &'static str {
         match self {
             RecordProblem::HeaderCrc => "the file is damaged, or no TFRecord: copy it again",

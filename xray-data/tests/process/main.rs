@@ -3,7 +3,6 @@
 mod build;
 mod check;
 mod command_line;
-#[cfg(feature = "dicom")]
 mod dicom;
 mod nih;
 mod round_trip;

@@ -325,7 +325,23 @@ fn the_test_records_that_score_highest_are_explained() {
     std::fs::rename(workplace.path("shards"), workplace.path("moved")).expect("ours");
     let moved = workplace.eval(&arguments);
     assert!(!moved.status.success() && stderr(&moved).contains("--data DIR"), "{}", stderr(&moved));
-    assert_exit(&workplace.eval(&[&arguments[..], &["--data", "moved"]].concat()), Exit::Ok);
+    let with_data = [&arguments[..], &["--data", "moved"]].concat();
+    assert_exit(&workplace.eval(&with_data), Exit::Ok);
+
+    // A record that was damaged since: its checksum says so.
+    let shards =
+        std::fs::read_dir(workplace.path("moved")).expect("readable").map(|entry| entry.expect("one").path());
+    for shard in shards.filter(|path| path.to_string_lossy().ends_with(".tfrecord")) {
+        let mut bytes = std::fs::read(&shard).expect("readable");
+        // In every image, which begins as JPEG files do.
+        let places: Vec<usize> =
+            (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"\xff\xd8\xff")).collect();
+        places.into_iter().for_each(|at| bytes[at + 40] ^= 1);
+        std::fs::write(&shard, bytes).expect("writable");
+    }
+    let damaged = workplace.eval(&with_data);
+    assert_exit(&damaged, Exit::BadData);
+    assert!(stderr(&damaged).contains("checksum of the payload differs"), "{}", stderr(&damaged));
 }
 
 /// The best threshold of the test rows would be 0.2, and of them 0.5 calls one of two positives.

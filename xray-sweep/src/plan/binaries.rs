@@ -2,7 +2,7 @@
 //! machine gets which.
 
 use super::{Plan, PlanOptions, absolute};
-use crate::isa::{Level, level_of};
+use crate::isa::{IsaError, Level, is_static, level_of};
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -64,7 +64,7 @@ fn build(path: &Path, said: Option<Level>) -> Result<Build, Failure> {
     let read = |source| FileError::Io { path: path.to_owned(), action: "read", source };
     let bytes = fs::metadata(path).map_err(read)?.len();
     let failure = |message: String| Failure::new(Exit::Usage, message);
-    let carried = level_of(path).map_err(|error| failure(xray_artifacts::one_line(&error)))?;
+    let carried = level_of(path).map_err(unusable)?;
     let level = match (said, carried) {
         (Some(said), Some(carried)) if said != carried => {
             let message = format!("{} carries {carried}, not {said}", path.display());
@@ -80,22 +80,28 @@ fn build(path: &Path, said: Option<Level>) -> Result<Build, Failure> {
     Ok(Build { path: absolute(path), level, bytes })
 }
 
-/// `cargo xtask package worker` puts its output below the folder in which this program lies.
+fn unusable(error: IsaError) -> Failure {
+    Failure::new(Exit::Usage, xray_artifacts::one_line(&error))
+}
+
+/// `cargo xtask package worker` puts its output below the folder in which this program lies; in a release, the trainer
+/// beside this program is static itself.
 fn default_build() -> Result<(PathBuf, Option<String>), Failure> {
     let here =
         std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
-    let packaged = [here.join("xray-train-worker"), here.join("../worker/xray-train")];
-    if let Some(path) = packaged.into_iter().find(|path| path.is_file()) {
-        return Ok((path, None));
+    let packaged = here.join("../worker/xray-train");
+    if packaged.is_file() {
+        return Ok((packaged, None));
     }
-    let ordinary = here.join("xray-train");
-    if ordinary.is_file() {
+    let beside = here.join("xray-train");
+    if beside.is_file() {
+        let is_static = is_static(&beside).map_err(unusable)?;
         let note = format!(
             "no packaged worker was found: jobs get {}, which needs this system's libraries; \
              `cargo xtask package worker` makes one that runs everywhere",
-            ordinary.display()
+            beside.display()
         );
-        return Ok((ordinary, Some(note)));
+        return Ok((beside, (!is_static).then_some(note)));
     }
     Err(Failure::new(Exit::Usage, "no trainer was found to send with the jobs")
         .hint("make one with `cargo xtask package worker`, or name one with --binary"))

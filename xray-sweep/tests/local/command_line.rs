@@ -1,6 +1,7 @@
 //! What the program says of itself, and an output that cannot be written.
 
 use std::process::{Command, Output};
+use xray_artifacts::Exit;
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_xray-sweep"))
@@ -32,7 +33,7 @@ fn an_output_that_cannot_be_written_is_an_error() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
         let output = program().args(arguments).stdout(full).output().expect("the program starts");
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(Exit::Unexpected.code().into()), "{arguments:?}: {said}");
         assert_eq!(said, "error: cannot write to stdout: No space left on device (os error 28)\n");
     }
 }

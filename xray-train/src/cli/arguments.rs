@@ -91,7 +91,7 @@ pub struct Arguments {
     /// Seed of weights, order and augmentation (seed)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Device: cpu, wgpu, cuda, ndarray, or auto for a real GPU where there is one (backend)
+    /// Device: cpu, flex, wgpu, or auto for a real GPU where there is one; a GPU needs xray-train-gpu beside xray-train (backend)
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// Threads that compute; 0 for one per processor (threads)

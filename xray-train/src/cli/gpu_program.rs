@@ -25,23 +25,33 @@ pub(super) fn hand_over(backend: Backend) -> Result<(), Failure> {
     }
 }
 
-/// None beside `xray-train-gpu` itself, which would start itself for ever.
+/// Set for the program that takes over, which then does not hand over again, whatever it is.
+const HANDED_OVER: &str = "XRAY_HANDED_OVER";
+
+/// Path of `xray-train-gpu` in this program's folder; `None` in a program that was handed over to.
 fn sibling() -> Option<PathBuf> {
-    let this = env::current_exe().ok()?;
+    let this = env::current_exe().ok().filter(|_| env::var_os(HANDED_OVER).is_none())?;
     let program = this.with_file_name(format!("xray-train-gpu{EXE_SUFFIX}"));
-    (program.is_file() && program != this).then_some(program)
+    program.is_file().then_some(program)
+}
+
+/// The same command line for another program.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(env::args_os().skip(1)).env(HANDED_OVER, "1");
+    command
 }
 
 #[cfg(unix)]
 fn become_program(program: &Path) -> Result<(), Failure> {
     use std::os::unix::process::CommandExt;
-    let error = Command::new(program).args(env::args_os().skip(1)).exec();
+    let error = command(program).exec();
     Err(cannot_start(program, &error))
 }
 
 #[cfg(not(unix))]
 fn become_program(program: &Path) -> Result<(), Failure> {
-    let status = Command::new(program).args(env::args_os().skip(1)).status();
+    let status = command(program).status();
     let status = status.map_err(|error| cannot_start(program, &error))?;
     std::process::exit(status.code().unwrap_or(Exit::Unexpected.code().into()))
 }

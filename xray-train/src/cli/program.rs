@@ -26,12 +26,12 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let config = arguments.resolve()?;
+    hand_over(config.backend)?;
     xray_model::set_threads(config.resolved_threads());
     if arguments.dry_run {
         print(&dry_text(&config, arguments.format)?)?;
         return Ok(Exit::Ok);
     }
-    hand_over(config.backend)?;
     let options = arguments.options(&config)?;
     let outcome = run(&config, &options)?;
     print(&result_text(&outcome, &options.dir, arguments.format)?)?;

@@ -1,4 +1,5 @@
-//! `curve.svg`: the course of a finished run, drawn from its `metrics.jsonl`.
+//! `curve.svg`: the course of a finished run, drawn from its `metrics.jsonl`, in which no step stands twice: a run that
+//! goes on cuts it back to its checkpoint.
 
 use serde_json::Value;
 use std::fs;
@@ -6,8 +7,8 @@ use std::path::Path;
 use xray_artifacts::{Failure, FileError, Split, write_bytes};
 use xray_display::chart::Chart;
 
-/// So many points of the training loss are drawn, each the mean of the lines that fall to it: single batches differ
-/// more among each other than an epoch moves them.
+/// Number of points drawn of the training loss. Each is the mean of consecutive lines, because single batches differ
+/// more than an epoch changes the loss.
 const POINTS: usize = 60;
 
 /// Draws losses and the validation AUC by step; `loss` is the name of what was minimised.

@@ -45,6 +45,18 @@ fn a_gpu_is_asked_of_the_program_that_has_one() {
     }
 }
 
+/// A link to `xray-train` is no program with a GPU.
+#[test]
+fn nothing_hands_over_for_ever() {
+    let workplace = Workplace::new();
+    let program = workplace.path("xray-train");
+    fs::copy(env!("CARGO_BIN_EXE_xray-train"), &program).expect("the program can be copied");
+    std::os::unix::fs::symlink(&program, workplace.path("xray-train-gpu")).expect("a link");
+    let arguments = [&Workplace::arguments("run")[..], &["--backend", "wgpu"]].concat();
+    let output = Command::new(program).args(arguments).current_dir(workplace.path("")).output();
+    assert_exit(&output.expect("it starts"), Exit::CannotRunHere);
+}
+
 #[test]
 fn without_that_program_a_gpu_is_an_error_and_auto_is_the_processor() {
     let workplace = Workplace::new();

@@ -22,7 +22,8 @@ const STAND_IN: &str = "XRAY_LINKS_STATICALLY";
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Static glibc rather than musl: the target that every Rust on Linux has, and the same mathematical functions.
+/// Static glibc rather than musl: the target that every Rust on Linux has, and the same mathematical functions. Cargo
+/// does not see these flags: after a change of them, remove the programs from the target folder.
 const FLAGS: [&str; 2] = ["-Ctarget-feature=+crt-static", "-Cstrip=symbols"];
 
 /// Builds programs of the workspace and checks that they are static; gives where cargo put them, until its next
@@ -43,6 +44,9 @@ pub(super) fn build(programs: &[&str], level: Level) -> Result<Vec<PathBuf>> {
         cargo.args(["--target", TARGET]).arg("--target-dir").arg(&folder);
         cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("-Ctarget-cpu={cpu}"));
         folder.push(TARGET);
+    } else {
+        // No flags: those of whoever builds must not decide which processors can run it.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
     }
     cargo.env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(STAND_IN, "1");
     steps::run(&mut cargo).context(
@@ -61,8 +65,16 @@ pub(crate) fn stand_in() -> Option<ExitCode> {
     let compiler = arguments.next()?;
     let arguments: Vec<OsString> = arguments.collect();
     let flags = if links_a_program(&arguments) { &FLAGS[..] } else { &[] };
-    let status = Command::new(compiler).args(&arguments).args(flags).status().ok()?;
-    Some(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    match Command::new(&compiler).args(&arguments).args(flags).status() {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        }
+        Err(error) => {
+            eprintln!("error: cannot start {}: {error}", compiler.display());
+            Some(ExitCode::FAILURE)
+        }
+    }
 }
 
 /// Neither build scripts, which run on this machine, nor cargo's question what the compiler can do, in which the crate

@@ -77,7 +77,7 @@ fn put(built: &Path, file: &Path) -> Result<()> {
 }
 
 /// Whether it says of itself that it is built for this level.
-fn check_level(program: &Path, level: Level) -> Result<()> {
+pub(super) fn check_level(program: &Path, level: Level) -> Result<()> {
     let found = level_in(&fs::read(program)?)?;
     ensure!(found == format!("{level}\0"), "{} is built for {found:?}, not {level}", program.display());
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     no_python: bool,
 
-    /// Skip the tests of the packaged worker, for which it is built twice
+    /// Skip the tests of the packaged worker, for which it is built
     #[arg(long)]
     no_worker: bool,
 

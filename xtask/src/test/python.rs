@@ -1,5 +1,6 @@
 //! A Python with TensorFlow for the tests that compare with it, and with Jupyter for the notebook, in `target/python`.
 
+use crate::pip;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ fn make(folder: &Path, python: &Path) -> Result<()> {
         .context("cannot make a virtual environment")?;
     let wanted = folder.join("wanted.txt");
     fs::write(&wanted, REQUIREMENTS).with_context(|| format!("cannot write {}", wanted.display()))?;
-    steps::run(command(python).args(PIP_INSTALL).arg(&wanted)).context("pip cannot install TensorFlow")?;
+    steps::run(pip::install(python).arg("--requirement").arg(&wanted))
+        .context("pip cannot install TensorFlow")?;
     // TensorFlow talks while it is imported, so only what it says when that fails is shown.
     steps::output(
         command(python).args(["-c", "import tensorflow, numpy, PIL, polars, matplotlib, nbclient"]),
@@ -47,23 +49,6 @@ fn make(folder: &Path, python: &Path) -> Result<()> {
     eprintln!("made in {}", steps::duration(start.elapsed()));
     Ok(())
 }
-
-/// Without a registry it gives up in seconds, and it never asks. Ready-made packages only: building TensorFlow
-/// would take hours.
-const PIP_INSTALL: [&str; 12] = [
-    "-m",
-    "pip",
-    "install",
-    "--quiet",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--only-binary=:all:",
-    "--timeout",
-    "15",
-    "--retries",
-    "1",
-    "--requirement",
-];
 
 #[cfg(test)]
 mod tests {

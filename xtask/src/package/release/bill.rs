@@ -8,18 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use xray_workspace::steps::{self, cargo};
 
-/// As `share/doc/xray/sbom.cdx.json`.
-pub(super) fn of_materials() -> Result<Item> {
-    let target = ["--filter-platform", "x86_64-unknown-linux-gnu"];
-    let features = ["--features", "xray-train/wgpu", "--format-version", "1", "--locked"];
-    let metadata = steps::output(cargo(["metadata"]).args(target).args(features))?;
+/// As `share/doc/xray/sbom.cdx.json`; with the GPU backend's crates or without.
+pub(super) fn of_materials(gpu: bool) -> Result<Item> {
+    let mut command = cargo(["metadata", "--format-version", "1", "--locked"]);
+    command.args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    if gpu {
+        command.args(["--features", "xray-train/wgpu"]);
+    }
+    let metadata = steps::output(&mut command)?;
     let metadata = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
     let lock = fs::read_to_string(steps::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let bill = serde_json::to_vec_pretty(&bill(&metadata, &checksums(&lock)))?;
     Ok(Item::document("share/doc/xray/sbom.cdx.json", bill))
 }
 
-/// Crates that the programs link, without those that only tests and build scripts need.
+/// Crates that the programs are built from, without those that only tests and build scripts need.
 fn bill(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Value {
     let linked = linked(metadata);
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -61,9 +64,9 @@ fn linked(metadata: &Value) -> BTreeSet<&str> {
     let nodes = metadata["resolve"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let by_id: BTreeMap<&str, &Value> = nodes.iter().map(|node| (text(&node["id"]), node)).collect();
     let members = metadata["workspace_members"].as_array().map(Vec::as_slice).unwrap_or_default();
-    // xtask and the benches are no part of what is given away.
-    let is_product = |id: &&str| !id.contains("/xtask#") && !id.contains("/xray-bench#");
-    let mut waiting: Vec<&str> = members.iter().map(text).filter(is_product).collect();
+    // The others are no part of what is given away.
+    let is_given = |id: &&str| xray_workspace::ALL.iter().any(|name| id.contains(&format!("/{name}#")));
+    let mut waiting: Vec<&str> = members.iter().map(text).filter(is_given).collect();
     let mut found: BTreeSet<&str> = waiting.iter().copied().collect();
     while let Some(id) = waiting.pop() {
         let dependencies = by_id.get(id).and_then(|node| node["deps"].as_array()).map(Vec::as_slice);
@@ -78,7 +81,7 @@ fn linked(metadata: &Value) -> BTreeSet<&str> {
     found
 }
 
-/// Of each crate in `Cargo.lock`, by name and version.
+/// SHA-256 of each crate in `Cargo.lock`, by name and version.
 fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     let value = |block: &str, key: &str| {
         let line = block.lines().find_map(|line| line.strip_prefix(&format!("{key} = \"")))?;
@@ -110,15 +113,15 @@ mod tests {
         };
         let metadata = json!({
             "packages": [
-                package("xray-a", Value::Null, "MIT"),
+                package("xray-data", Value::Null, "MIT"),
                 package("linked", crates_io(), "MIT/Apache-2.0"),
                 package("far", crates_io(), "ISC"),
                 package("tested", crates_io(), "MIT"),
                 package("of-xtask", crates_io(), "MIT"),
             ],
-            "workspace_members": ["id/xray-a#1", "id/xtask#1"],
+            "workspace_members": ["id/xray-data#1", "id/xtask#1"],
             "resolve": { "nodes": [
-                needs("xray-a", &[("linked", Value::Null), ("tested", json!("dev"))]),
+                needs("xray-data", &[("linked", Value::Null), ("tested", json!("dev"))]),
                 needs("linked", &[("far", Value::Null)]),
                 needs("xtask", &[("of-xtask", Value::Null)]),
             ] },

@@ -140,6 +140,57 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wheel_holds_what_the_specification_asks_for_and_is_the_same_every_time() {
+        let item = |path: &str, is_program| Item { path: path.to_owned(), bytes: path.into(), is_program };
+        let programs = [item("bin/xray-train", true)];
+        let documents = [
+            "share/doc/xray/LICENSE-MIT",
+            "share/doc/xray/LICENSE-APACHE",
+            "share/doc/xray/README.md",
+            "share/doc/xray/sbom.cdx.json",
+            "share/man/man1/xray-train.1",
+        ]
+        .map(|path| item(path, false));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let made = || write(folder.path(), Kind::Programs, &programs, &documents).expect("written");
+        let path = made();
+        let bytes = std::fs::read(&path).expect("readable");
+        assert_eq!(bytes, std::fs::read(made()).expect("readable"));
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let tags = "py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_1_x86_64";
+        assert_eq!(name, format!("xray_training-{VERSION}-{tags}.whl"));
+
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a zip file");
+        let mut files = std::collections::BTreeMap::new();
+        for index in 0..archive.len() {
+            let mut file = archive.by_index(index).expect("an entry");
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut file, &mut text).expect("text");
+            let mode = file.unix_mode().map(|mode| mode & 0o777);
+            files.insert(file.name().expect("plain").into_owned(), (text, mode));
+        }
+        let stem = format!("xray_training-{VERSION}");
+        let (info, scripts) = (format!("{stem}.dist-info"), format!("{stem}.data/scripts"));
+        assert_eq!(files[&format!("{scripts}/xray-train")], ("bin/xray-train".to_owned(), Some(0o755)));
+        let metadata = &files[&format!("{info}/METADATA")].0;
+        for licence in metadata.lines().filter_map(|line| line.strip_prefix("License-File: ")) {
+            assert!(files.contains_key(&format!("{info}/licenses/{licence}")), "{licence}");
+        }
+        assert!(metadata.ends_with("\n\nshare/doc/xray/README.md"), "{metadata}");
+        assert!(files.contains_key(&format!("{info}/sboms/sbom.cdx.json")));
+        assert!(!files.keys().any(|path| path.contains("man1")), "{:?}", files.keys());
+
+        let record_path = format!("{info}/RECORD");
+        let record = files[&record_path].0.clone();
+        let listed: Vec<&str> = record.lines().filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(listed.len(), files.len());
+        assert!(files.keys().all(|path| listed.contains(&path.as_str())), "{record}");
+        assert!(record.contains(&format!("{record_path},,\n")), "{record}");
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest("bin/xray-train"));
+        assert!(record.contains(&format!("{scripts}/xray-train,sha256={hash},14\n")), "{record}");
+    }
+
+    #[test]
     fn the_newest_library_version_decides() {
         let check = |text: &[u8], expected| assert_eq!(newest_glibc(text), expected);
         check(b"\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.28\0", (2, 34));
