@@ -23,8 +23,11 @@ pub(crate) fn config(run: &Path, moved_to: Option<&Path>) -> Result<RunConfig, F
 /// # Errors
 /// If they cannot be opened, or are others than those that the card's run was trained on.
 pub(crate) fn open<'a>(config: &'a RunConfig, card: &Card) -> Result<Rescoring<'a>, Failure> {
-    let rescoring = Rescoring::open(config)
-        .map_err(|failure| if failure.hint.is_some() { failure } else { failure.hint(HINT) })?;
+    let rescoring = Rescoring::open(config).map_err(|failure| {
+        // Of data that are where they were, the failure itself knows more.
+        let knows_more = config.data.dir.exists() && failure.hint.is_some();
+        if knows_more { failure } else { failure.hint(HINT) }
+    })?;
     let dataset = rescoring.dataset();
     if dataset.id() != card.provenance.dataset {
         let message = format!("{} holds other data than this run's", dataset.path().display());

@@ -147,7 +147,7 @@ fn linked(package: &str) -> String {
 }
 
 #[test]
-fn a_sweep_links_no_tensor_engine_a_trainer_no_polars_and_a_server_no_records() {
+fn a_sweep_links_no_tensor_engine_a_trainer_no_polars_a_server_no_records_and_none_a_gpu() {
     let check = |package: &str, own: &str, families: &[&str]| {
         let tree = linked(package);
         assert!(tree.lines().any(|line| line.starts_with(own)), "{package} links {own}: the tree is read");
@@ -160,6 +160,13 @@ fn a_sweep_links_no_tensor_engine_a_trainer_no_polars_and_a_server_no_records() 
         "polars-core ",
         &["burn", "cubecl", "cubek", "wgpu", "naga", "gemm", "xray-model", "xray-train"],
     );
-    check("xray-train", "burn-flex ", &["polars", "minijinja", "xray-sweep"]);
-    check("xray-serve", "burn-flex ", &["polars", "xray-train", "xray-data", "csv ", "memmap2 ", "crc32c "]);
+    let gpu = ["cubek", "wgpu", "naga", "ash "];
+    let check_without_gpu =
+        |package, families: &[&str]| check(package, "burn-flex ", &[families, &gpu].concat());
+    check_without_gpu("xray-train", &["polars", "minijinja", "xray-sweep"]);
+    check_without_gpu("xray-eval", &["polars", "minijinja", "xray-sweep"]);
+    check_without_gpu(
+        "xray-serve",
+        &["polars", "xray-train", "xray-data", "csv ", "memmap2 ", "crc32c ", "hdrhistogram "],
+    );
 }
