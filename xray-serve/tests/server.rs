@@ -184,7 +184,8 @@ fn who_sends_too_much_reads_why_it_was_refused() {
     assert_eq!(status, 415);
 }
 
-/// More clients than a server has time for, until it is over. What is open then may be cut off.
+/// More clients than a server has time for, however fast its processors are, until it is over. What is open then may be
+/// cut off.
 fn crowd(server: SocketAddr, over: &AtomicBool) {
     let large = post(&encode_jpeg(&noise(1500, 1500), 90));
     let ask = || {
@@ -195,7 +196,7 @@ fn crowd(server: SocketAddr, over: &AtomicBool) {
         Ok::<_, std::io::Error>(status)
     };
     thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..24 {
             scope.spawn(|| {
                 loop {
                     let status = ask();

@@ -83,6 +83,6 @@ impl Programs {
 
 /// Cargo puts this program where it puts all others of the profile, whatever the target folder is.
 fn beside_this_program() -> Result<PathBuf> {
-    let this = std::env::current_exe()?;
+    let this = steps::this_program()?;
     Ok(this.parent().map(Path::to_owned).unwrap_or_default())
 }

@@ -24,6 +24,14 @@ pub fn target_folder() -> Result<PathBuf> {
 /// The variable from which programs learn their commit while they are compiled; `xray_cli::build!` reads it.
 const STAMP: &str = "XRAY_STAMP";
 
+/// The file of this program, as it was called when this was asked first. To be asked before anything is built: a build
+/// may put another file in its place, and the system then says that this one is deleted.
+pub fn this_program() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| std::env::current_exe().ok());
+    program.as_deref().context("the system does not say where this program lies")
+}
+
 /// A cargo command in the workspace. What it builds knows its commit.
 pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -18,6 +18,7 @@ mod test;
 use clap::{Parser, Subcommand};
 use condor::Unavailable;
 use std::process::ExitCode;
+use xray_workspace::steps;
 
 /// Build, try, test and measure this project
 #[derive(Debug, Parser)]
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
     if let Some(code) = package::portable::stand_in() {
         return code;
     }
+    // Noted before anything is built. Where it is not known, whoever needs it says so.
+    let _ = steps::this_program();
     let done = match Arguments::parse().command {
         Command::Quickstart(arguments) => quickstart::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -48,7 +48,7 @@ pub(super) fn build(programs: &[&str], level: Level) -> Result<Vec<PathBuf>> {
         // No flags: those of whoever builds must not decide which processors can run it.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
     }
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(STAND_IN, "1");
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", steps::this_program()?).env(STAND_IN, "1");
     steps::run(&mut cargo).context(
         "cannot build static programs\n hint: they need libc.a: libc6-dev on Debian and Ubuntu, glibc-static on Fedora",
     )?;

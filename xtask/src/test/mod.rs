@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner, Selection};
 use std::time::Instant;
-use xray_workspace::steps::duration;
+use xray_workspace::steps::{self, duration};
 
 /// Run every test, and list what was skipped and why
 ///
@@ -68,7 +68,7 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
             Err(error) => report.failed.push(format!("the worker ({error:#})")),
         }
     }
-    let own = std::env::current_exe()?;
+    let own = steps::this_program()?.to_owned();
     let pool = if arguments.no_pool {
         Err(anyhow!("--no-pool"))
     } else {
