@@ -10,7 +10,7 @@ use xray_workspace::{ProgramArguments, Programs};
 
 /// Build the trainer, train a small network on synthetic X-rays, and show what it learned
 ///
-/// Needs Rust, a C compiler and git, no data and no GPU: about eight minutes on two cores, most of which is building.
+/// Needs Rust, a C compiler and git, no data and no GPU: about seven minutes on two cores, most of which is building.
 /// Started again, it shows the finished run; --overwrite trains anew.
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArguments {
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &QuickstartArguments) -> Result<()> {
     let start = Instant::now();
     check_c_compiler()?;
     eprintln!(
-        "1 of 4: building {} (about six minutes on two cores, seconds the next time)",
+        "1 of 4: building {} (about five minutes on two cores, seconds the next time)",
         PROGRAMS.join(", ")
     );
     let programs = arguments.programs.get_only(&PROGRAMS)?;

@@ -1,5 +1,6 @@
 //! A GPU is another program's: `xray-train` becomes `xray-train-gpu` where that lies beside it.
 #![cfg(unix)]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use std::fs;
@@ -72,4 +73,39 @@ fn without_that_program_a_gpu_is_an_error_and_auto_is_the_processor() {
         stderr(&output)
     );
     assert_eq!(workplace.json("run-auto-false/env.json")["backend"], "cpu");
+}
+
+/// The real program, handed over to, on a GPU or on a renderer that stands in for one.
+#[test]
+fn a_gpu_trains_to_the_losses_of_the_processor() {
+    let Some(gpu) = std::env::var_os("XRAY_GPU_TRAINER") else {
+        eprintln!("skipped: XRAY_GPU_TRAINER names no xray-train-gpu (cargo xtask test builds it)");
+        return;
+    };
+    let workplace = Workplace::new();
+    let program = workplace.path("xray-train");
+    fs::copy(env!("CARGO_BIN_EXE_xray-train"), &program).expect("the program can be copied");
+    std::os::unix::fs::symlink(gpu, workplace.path("xray-train-gpu")).expect("a link");
+    let train = |run: &str, backend: &str| {
+        let arguments = [&Workplace::arguments(run)[..], &["--backend", backend]].concat();
+        Command::new(&program).args(arguments).current_dir(workplace.path("")).output().expect("it starts")
+    };
+    let output = train("gpu", "wgpu");
+    if stderr(&output).contains("finds no device") {
+        eprintln!("skipped: no Vulkan driver (apt-get install mesa-vulkan-drivers)");
+        return;
+    }
+    assert_exit(&output, Exit::Ok);
+    assert_eq!(workplace.json("gpu/env.json")["backend"], "wgpu");
+    assert_exit(&train("processor", "cpu"), Exit::Ok);
+    let losses = |run: &str| -> Vec<f64> {
+        let lines = fs::read_to_string(workplace.path(&format!("{run}/metrics.jsonl"))).expect("written");
+        let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        lines.filter(|line| line["event"] == "step").filter_map(|line| line["loss"].as_f64()).collect()
+    };
+    let (gpu, processor) = (losses("gpu"), losses("processor"));
+    assert_eq!((gpu.len(), processor.len()), (12, 12));
+    for (step, (a, b)) in gpu.iter().zip(&processor).enumerate() {
+        assert!((a - b).abs() < 1e-3, "step {step}: {a} on the GPU, {b} on the processor");
+    }
 }

@@ -11,8 +11,9 @@ use crate::{condor, page};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner, Selection};
+use std::path::PathBuf;
 use std::time::Instant;
-use xray_workspace::steps::{self, duration};
+use xray_workspace::steps::{self, cargo, duration};
 
 /// Run every test, and list what was skipped and why
 ///
@@ -81,7 +82,7 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
     if page::installed().is_some() {
         runner.give("XRAY_PAGE_CHECK", own);
     }
-    let tested = test_all(&runner, arguments, ledger, &mut report);
+    let tested = test_all(&mut runner, arguments, ledger, &mut report);
     // The pool is a process of its own, which would outlive this one.
     drop(pool);
     tested?;
@@ -98,14 +99,18 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
 
 /// The tests of the whole workspace come last, so that their summary stands at the end.
 fn test_all(
-    runner: &Runner,
+    runner: &mut Runner,
     arguments: &TestArguments,
     ledger: &mut Ledger,
     report: &mut Report,
 ) -> Result<()> {
     ledger.step("examples of the documentation", || runner.documentation(report))?;
     if !arguments.no_gpu {
-        ledger.step("building tests of the GPU backend", || runner.build(&GPU))?;
+        let trainer = ledger.step("building the GPU trainer and tests", || {
+            runner.build(&GPU)?;
+            gpu_trainer()
+        })?;
+        runner.give("XRAY_GPU_TRAINER", trainer);
         ledger.step("tests of the GPU backend", || runner.tests(&GPU, report))?;
     }
     ledger.step("tests", || runner.tests(&EVERYTHING, report))
@@ -120,8 +125,17 @@ const EVERYTHING: Selection =
 const GPU: Selection = Selection {
     name: "the GPU backend",
     profile: "unoptimised",
-    arguments: &["--features", "xray-model/wgpu", "--test", "conformance"],
+    arguments: &["--features", "xray-train/wgpu", "--test", "conformance"],
 };
+
+/// `xray-train-gpu`, built like the tests of its backend.
+fn gpu_trainer() -> Result<PathBuf> {
+    let program = "xray-train-gpu";
+    let build =
+        ["build", "--workspace", "--profile", GPU.profile, "--features", "xray-train/wgpu", "--bin", program];
+    steps::run(&mut cargo(build))?;
+    Ok(steps::target_folder()?.join(GPU.profile).join(program))
+}
 
 fn verdict(failed: &[String]) -> &'static str {
     if failed.is_empty() { "all tests passed" } else { "tests failed" }
