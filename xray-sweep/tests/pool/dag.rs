@@ -7,6 +7,10 @@ use std::fs;
 #[test]
 fn a_dag_collects_what_there_is_and_its_rescue_runs_the_rest() {
     let Some(workplace) = Workplace::new() else { return };
+    if workplace.path("").starts_with("/tmp") {
+        eprintln!("skipped: DAGMan keeps no logs below /tmp, where the target folder lies");
+        return;
+    }
     let worker = workplace.worker("xray-train");
     let arguments = ["--fractions", "1.0", "--trials", "3", "--binary", worker.to_str().expect("a name")];
     let sweep = Sweep::plan(&workplace, "dag", &arguments);
