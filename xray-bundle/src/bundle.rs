@@ -3,7 +3,7 @@
 use crate::finding::{Finding, probability};
 use std::path::Path;
 use xray_artifacts::{Failure, Split, read_json};
-use xray_image::{GrayImage, ImageProblem, decode_gray, normalise, prepare};
+use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{ActivationMaps, Backend, ModelConfig, Predictor, StateDict};
 
@@ -61,12 +61,12 @@ impl Bundle {
         Ok(Bundle { card, predictor })
     }
 
-    /// Decodes a JPEG or PNG file and prepares it as in training.
+    /// Decodes a JPEG, PNG or DICOM file within a budget and prepares it as in training.
     ///
     /// # Errors
-    /// If the bytes are no such file, or no X-ray can look like that.
-    pub fn prepare(&self, file: &[u8]) -> Result<PreparedImage, ImageProblem> {
-        let decoded = decode_gray(file)?;
+    /// If the bytes are no such file, cost more than the budget, or no X-ray can look like that.
+    pub fn prepare(&self, file: &[u8], budget: &Budget) -> Result<PreparedImage, ImageProblem> {
+        let decoded = decode_gray_within(file, budget)?;
         let preprocessing = &self.card.preprocessing;
         let image = prepare(&decoded, preprocessing)?;
         let mut pixels = vec![0.0; image.pixels.len()];

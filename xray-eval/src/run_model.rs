@@ -42,7 +42,7 @@ pub(crate) fn read(image: &Path) -> Result<Vec<u8>, Failure> {
 
 /// An image file as the model sees it; `image` is its name.
 pub(crate) fn prepare(bundle: &Bundle, image: &Path, file: &[u8]) -> Result<PreparedImage, Failure> {
-    bundle.prepare(file).map_err(|problem| {
+    bundle.prepare(file, &xray_image::Budget::default()).map_err(|problem| {
         Failure::new(Exit::BadData, format!("{}: {problem}", image.display()))
             .hint("JPEG, PNG and DICOM files are read")
     })

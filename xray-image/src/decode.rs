@@ -1,6 +1,6 @@
 //! From the bytes of a JPEG, PNG or DICOM file to gray pixels.
 
-use crate::{GrayImage, ImageProblem, jpeg, png};
+use crate::{Budget, GrayImage, ImageProblem, failure, jpeg, png};
 
 /// Decodes a JPEG (gray, colour, CMYK; baseline or progressive) or PNG (1 to 16 bits; gray, palette or colour,
 /// with or without alpha, which is ignored) to 8-bit gray.
@@ -11,8 +11,8 @@ use crate::{GrayImage, ImageProblem, jpeg, png};
 /// nothing in them can be seen.) A DICOM file of one gray image becomes what a workstation shows.
 ///
 /// # Errors
-/// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for sizes above 8192 a side
-/// or 64 megapixels, which are read from the header before anything is allocated.
+/// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for files that cost more than
+/// [`Budget::default`], such as sizes above 8192 a side.
 ///
 /// ```
 /// use xray_image::{GrayImage, decode_gray, encode_png};
@@ -21,19 +21,28 @@ use crate::{GrayImage, ImageProblem, jpeg, png};
 /// assert_eq!(decode_gray(b"GIF89a...").unwrap_err().to_string(), "the image is a GIF, not JPEG or PNG");
 /// ```
 pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
+    decode_gray_within(bytes, &Budget::default())
+}
+
+/// As [`decode_gray`], within a budget of the caller's.
+///
+/// # Errors
+/// [`ImageProblem`] as there; what passes the budget is told by its variant.
+pub fn decode_gray_within(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
     if bytes.is_empty() {
         return Err(ImageProblem::Empty);
     }
-    if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
-        return jpeg::decode(bytes);
-    }
-    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return png::decode(bytes);
-    }
-    if is_dicom(bytes) {
-        return crate::dicom::decode(bytes);
-    }
-    Err(not_an_image(bytes))
+    failure::contain(|| {
+        if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
+            jpeg::decode(bytes, budget)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            png::decode(bytes, budget)
+        } else if is_dicom(bytes) {
+            crate::dicom::decode(bytes, budget)
+        } else {
+            Err(not_an_image(bytes))
+        }
+    })
 }
 
 /// Whether bytes are a DICOM file: 128 of anything, then `DICM`.

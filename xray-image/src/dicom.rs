@@ -4,7 +4,7 @@
 //! The way from stored value to gray is PS3.3 C.11: modality rescale, then the first VOI LUT or window (or the range of
 //! the values where there is none), then inversion for MONOCHROME1, where 0 is white.
 
-use crate::{GrayImage, ImageProblem, jpeg};
+use crate::{Budget, GrayImage, ImageProblem, jpeg};
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{
@@ -25,11 +25,11 @@ pub(super) fn size(bytes: &[u8]) -> Result<[u32; 2], ImageProblem> {
 
 /// The one image of a file. Refused are colour, several frames, a modality LUT, transfer syntaxes that are not read here,
 /// and damaged files.
-pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
+pub(super) fn decode(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
     let object = options.from_reader(bytes).map_err(|error| refused(&error))?;
     let size @ [width, height] = size_of(&object);
-    ImageProblem::check_size(width, height)?;
+    budget.check_size(width, height)?;
     check_jpeg(&object, size)?;
     if object.element_opt(MODALITY_LUT_SEQUENCE).ok().flatten().is_some() {
         return Err(ImageProblem::Dicom("it holds a modality LUT, which is not read here".into()));

@@ -1,7 +1,7 @@
 //! What the first bytes of a JPEG, PNG or DICOM file tell without decoding it.
 
-use crate::ImageProblem;
 use crate::jpeg::{Frame, frame};
+use crate::{ImageProblem, failure};
 
 /// Size and kind of an encoded image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct ImageHeader {
 /// # Errors
 /// [`ImageProblem`] for other formats and for headers that are cut off.
 pub fn read_header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
+    failure::contain(|| header(bytes))
+}
+
+fn header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
     if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         let Frame { width, height, bits, components } = frame(bytes)?;
         let gray_8_bit = bits == 8 && components == 1;

@@ -1,38 +1,69 @@
 //! JPEG to gray: the common kind through our own decoder, the rest through zune-jpeg.
 
 use crate::decode::luma;
-use crate::{GrayImage, ImageProblem, MAX_SIDE, baseline};
-use zune_core::bytestream::ZCursor;
+use crate::layout::Layout;
+use crate::watched::watch;
+use crate::{Budget, GrayImage, ImageProblem, MAX_SIDE, baseline};
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
+pub(super) fn decode(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
     let Frame { width, height, .. } = frame(bytes)?;
-    ImageProblem::check_size(width, height)?;
+    budget.check_size(width, height)?;
     match baseline::parse(bytes) {
-        Some(frame) => baseline::decode(&frame),
-        None => decode_any(bytes),
+        Some(frame) => baseline::decode(&frame, budget),
+        None => decode_any(bytes, budget),
     }
 }
 
-/// Any JPEG, through zune-jpeg. Strict: a file that ends too early is an error, not a gray lower half.
-fn decode_any(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
-    let side = MAX_SIDE as usize;
-    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(broken)?;
-    let has_luma = matches!(decoder.input_colorspace(), Some(ColorSpace::Luma | ColorSpace::YCbCr));
-    let wanted = if has_luma { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
-    let mut pixels = decoder.decode().map_err(broken)?;
-    if !has_luma {
-        let gray = |p: &[u8]| luma(u32::from(p[0]), u32::from(p[1]), u32::from(p[2])) as u8;
-        pixels = pixels.chunks_exact(3).map(gray).collect();
-    }
-    let (width, height) = decoder.info().map_or((0, 0), |info| (info.width.into(), info.height.into()));
+/// Any JPEG, through zune-jpeg.
+fn decode_any(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
+    let (width, height, pixels, channels) = unpack(bytes, budget, |colours| match colours {
+        ColorSpace::Luma | ColorSpace::YCbCr => ColorSpace::Luma,
+        _ => ColorSpace::RGB,
+    })?;
+    let gray = |p: &[u8]| luma(u32::from(p[0]), u32::from(p[1]), u32::from(p[2])) as u8;
+    let pixels = if channels == 1 { pixels } else { pixels.chunks_exact(3).map(gray).collect() };
     Ok(GrayImage { width, height, pixels })
+}
+
+/// Red, green and blue of each pixel.
+pub(super) fn rgb(bytes: &[u8], budget: &Budget) -> Result<Vec<u8>, ImageProblem> {
+    unpack(bytes, budget, |_| ColorSpace::RGB).map(|(_, _, pixels, _)| pixels)
+}
+
+/// Width, height, samples and their number per pixel, in the colours that `wanted` chooses for those of the file.
+/// Strict: a file that ends too early is an error, not a gray lower half.
+fn unpack(
+    bytes: &[u8],
+    budget: &Budget,
+    wanted: impl Fn(ColorSpace) -> ColorSpace,
+) -> Result<(u32, u32, Vec<u8>, usize), ImageProblem> {
+    let layout = Layout::read(bytes)?;
+    budget.check_size(layout.frame.width, layout.frame.height)?;
+    budget.check_work(layout.visits)?;
+    watch(bytes, budget, |watched| {
+        let side = MAX_SIDE as usize;
+        let options =
+            DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side);
+        let options = options.jpeg_set_max_scans(layout.scans);
+        let mut decoder = JpegDecoder::new_with_options(watched, options);
+        decoder.decode_headers().map_err(broken)?;
+        let (width, height) = decoder.info().map_or((0, 0), |info| (info.width.into(), info.height.into()));
+        if (width, height) != (layout.frame.width, layout.frame.height) {
+            return Err(ImageProblem::Jpeg("its frame headers contradict each other".to_owned()));
+        }
+        let colours = wanted(decoder.input_colorspace().unwrap_or(ColorSpace::RGB));
+        let channels = colours.num_components();
+        // Colours are turned to gray in a second buffer.
+        let buffers = if channels == 1 { 1 } else { channels as u64 + 1 };
+        budget.check_memory(layout.coefficients + buffers * u64::from(width) * u64::from(height))?;
+        decoder.set_options(options.jpeg_set_out_colorspace(colours));
+        let pixels = decoder.decode().map_err(broken)?;
+        Ok((width, height, pixels, channels))
+    })
 }
 
 fn broken(error: DecodeErrors) -> ImageProblem {
@@ -119,7 +150,7 @@ mod tests {
             let colour = jpeg_encoder::ColorType::Luma;
             encoder.encode(&pixels(width, height, noise, seed), width, height, colour).expect("encodable");
             let frame = baseline::parse(&bytes).expect("a gray baseline file");
-            let (ours, general) = (baseline::decode(&frame)?, decode_any(&bytes)?);
+            let (ours, general) = (baseline::decode(&frame, &Budget::default())?, decode_any(&bytes, &Budget::default())?);
             prop_assert_eq!((ours.width, ours.height), (width.into(), height.into()));
             prop_assert_eq!((general.width, general.height), (width.into(), height.into()));
             let furthest = ours.pixels.iter().zip(&general.pixels).map(|(&a, &b)| a.abs_diff(b)).max();

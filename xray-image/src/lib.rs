@@ -14,21 +14,26 @@
 
 mod augmentation;
 mod baseline;
+mod budget;
 mod chroma;
 mod decode;
 mod dicom;
 mod encode;
+mod failure;
 mod gray;
 mod header;
 mod jpeg;
+mod layout;
 mod png;
 mod preprocessing;
 mod problem;
 pub mod synth;
+mod watched;
 
 pub use augmentation::{Augmentation, AugmentationProblem, augment};
+pub use budget::Budget;
 pub use chroma::mean_chroma;
-pub use decode::{decode_gray, is_dicom};
+pub use decode::{decode_gray, decode_gray_within, is_dicom};
 pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use gray::GrayImage;
 pub use header::{ImageHeader, read_header};

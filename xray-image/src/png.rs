@@ -1,74 +1,134 @@
-//! PNG to gray, through the `png` crate.
+//! PNG to gray, row by row, through the `png` crate.
 
 use crate::decode::luma;
-use crate::{GrayImage, ImageProblem};
-use ::png::{BitDepth, Decoder, Transformations};
-
-/// The most bytes that one image may unpack to: 64 megapixels of RGBA, or 128 of 16-bit gray.
-const MAX_UNPACKED: usize = 1 << 28;
+use crate::watched::{Watched, watch};
+use crate::{Budget, GrayImage, ImageProblem};
+use ::png::{BitDepth, Decoder, Reader, Transformations};
 
 /// The whole range of 12-bit detector data that is stored in 16 bits.
 const TWELVE_BITS: u16 = 4095;
 
-pub(super) fn decode(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
-    let Unpacked { samples, channels, depth, width, height } = unpack(bytes)?;
-    let pixels = match (channels, depth) {
-        (1, BitDepth::Eight) => samples,
-        (_, BitDepth::Sixteen) => narrow(&gray_samples(&sixteen_bits(&samples), channels)),
-        _ => gray_samples(&samples, channels),
-    };
-    Ok(GrayImage { width, height, pixels })
+pub(super) fn decode(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
+    watch(bytes, budget, |watched| {
+        let mut reader = open(watched, budget)?;
+        let (width, height) = reader.info().size();
+        let pixels = if reader.output_color_type().1 == BitDepth::Sixteen {
+            narrow(&gray(&mut reader, budget)?)
+        } else {
+            gray(&mut reader, budget)?
+        };
+        Ok(GrayImage { width, height, pixels })
+    })
 }
 
-/// Samples of 8 bits, the higher halves of longer ones, and how many a pixel has.
-pub(super) fn eight_bits(bytes: &[u8]) -> Result<(Vec<u8>, usize), ImageProblem> {
-    let Unpacked { samples, channels, depth, .. } = unpack(bytes)?;
-    let samples = if depth == BitDepth::Sixteen { samples.into_iter().step_by(2).collect() } else { samples };
-    Ok((samples, channels))
+/// Mean distance between the largest and the smallest of red, green and blue, 0 to 255.
+pub(super) fn mean_chroma(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
+    watch(bytes, budget, |watched| {
+        let mut reader = open(watched, budget)?;
+        let (color, depth) = reader.output_color_type();
+        let (channels, width_of_sample) = (color.samples(), depth as usize / 8);
+        let (mut sum, mut count) = (0, 0);
+        each_row(&mut reader, budget, |row, _, _| {
+            // Of longer samples the higher half comes first.
+            for pixel in row.chunks_exact(channels * width_of_sample) {
+                let colours = || pixel.iter().step_by(width_of_sample).take(3).copied();
+                let range = colours().max().unwrap_or(0) - colours().min().unwrap_or(0);
+                sum += if channels < 3 { 0 } else { u64::from(range) };
+            }
+            count += row.len() / (channels * width_of_sample);
+        })?;
+        Ok((sum as f64 / count.max(1) as f64) as f32)
+    })
 }
 
-struct Unpacked {
-    samples: Vec<u8>,
-    channels: usize,
-    depth: BitDepth,
-    width: u32,
-    height: u32,
-}
+type PngReader<'a> = Reader<Watched<'a>>;
 
-fn unpack(bytes: &[u8]) -> Result<Unpacked, ImageProblem> {
-    let mut decoder = Decoder::new(std::io::Cursor::new(bytes));
+/// Reads up to the first row. Shorter samples are widened to 8 bits, palettes become colours.
+fn open<'a>(watched: Watched<'a>, budget: &Budget) -> Result<PngReader<'a>, ImageProblem> {
+    let mut decoder = Decoder::new(watched);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     let info = decoder.read_header_info().map_err(broken)?;
-    let (width, height) = (info.width, info.height);
-    ImageProblem::check_size(width, height)?;
-    let mut reader = decoder.read_info().map_err(broken)?;
-    let size = reader.output_buffer_size().filter(|&size| size <= MAX_UNPACKED);
-    let mut unpacked = vec![0; size.ok_or(ImageProblem::TooLarge { width, height })?];
-    let frame = reader.next_frame(&mut unpacked).map_err(broken)?;
-    let (channels, depth) = (frame.color_type.samples(), frame.bit_depth);
-    Ok(Unpacked { samples: unpacked, channels, depth, width, height })
+    let (width, height) = info.size();
+    budget.check_size(width, height)?;
+    // Of 16 bits the gray values are kept until they are narrowed.
+    let bytes_of_pixel = if info.bit_depth == BitDepth::Sixteen { 3 } else { 1 };
+    budget.check_memory(bytes_of_pixel * u64::from(width) * u64::from(height))?;
+    let reader = decoder.read_info().map_err(broken)?;
+    let frame = reader.info().frame_control.as_ref();
+    if frame.is_some_and(|frame| (frame.width, frame.height) != (width, height)) {
+        return Err(ImageProblem::Png("its first picture is smaller than the file says".to_owned()));
+    }
+    Ok(reader)
 }
 
-fn broken(error: ::png::DecodingError) -> ImageProblem {
-    ImageProblem::Png(error.to_string())
+/// The seven passes of an interlaced file [PNG, 8.2]: first column and row, and the steps between columns and rows.
+const ADAM7: [[usize; 4]; 7] =
+    [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+
+/// Calls `take` with the samples of each row of the file, where its first pixel belongs, and the step to the next.
+fn each_row(
+    reader: &mut PngReader<'_>,
+    budget: &Budget,
+    mut take: impl FnMut(&[u8], usize, usize),
+) -> Result<(), ImageProblem> {
+    let info = reader.info();
+    let (width, height) = (info.width as usize, info.height as usize);
+    let (color, depth) = reader.output_color_type();
+    let pixel_bytes = color.samples() * (depth as usize / 8);
+    let passes: &[[usize; 4]] = if info.interlaced { &ADAM7 } else { &[[0, 0, 1, 1]] };
+    let mut row = vec![0; width * pixel_bytes];
+    for &[left, top, right, down] in passes.iter().filter(|pass| pass[0] < width) {
+        for y in (top..height).step_by(down) {
+            budget.check_time()?;
+            let missing = || ImageProblem::Png("rows are missing".to_owned());
+            reader.read_row(&mut row).map_err(broken)?.ok_or_else(missing)?;
+            let count = (width - left).div_ceil(right);
+            take(&row[..count * pixel_bytes], y * width + left, right);
+        }
+    }
+    // Checks what follows the last row.
+    reader.read_row(&mut row).map_err(broken).map(|_| ())
 }
 
-fn sixteen_bits(bytes: &[u8]) -> Vec<u16> {
-    bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
+/// A sample as it is stored.
+trait Sample: Copy + Default + Into<u32> + TryFrom<u32> {
+    const BYTES: usize;
+    fn read(bytes: &[u8]) -> Self;
+}
+
+impl Sample for u8 {
+    const BYTES: usize = 1;
+    fn read(bytes: &[u8]) -> u8 {
+        bytes[0]
+    }
+}
+
+impl Sample for u16 {
+    const BYTES: usize = 2;
+    fn read(bytes: &[u8]) -> u16 {
+        u16::from_be_bytes([bytes[0], bytes[1]])
+    }
 }
 
 /// One gray sample per pixel of one to four channels; alpha is dropped.
-fn gray_samples<T: Copy + Into<u32> + TryFrom<u32> + Default>(samples: &[T], channels: usize) -> Vec<T> {
-    let gray = |pixel: &[T]| match *pixel {
-        [red, green, blue, ..] => {
-            T::try_from(luma(red.into(), green.into(), blue.into())).unwrap_or_default()
+fn gray<T: Sample>(reader: &mut PngReader<'_>, budget: &Budget) -> Result<Vec<T>, ImageProblem> {
+    let channels = reader.output_color_type().0.samples();
+    let (width, height) = reader.info().size();
+    let mut gray = vec![T::default(); width as usize * height as usize];
+    let of_pixel = |pixel: &[u8]| {
+        let sample = |channel: usize| T::read(&pixel[channel * T::BYTES..]);
+        if channels < 3 {
+            return sample(0);
         }
-        [gray, ..] => gray,
-        [] => T::default(),
+        T::try_from(luma(sample(0).into(), sample(1).into(), sample(2).into())).unwrap_or_default()
     };
-    samples.chunks_exact(channels).map(gray).collect()
+    each_row(reader, budget, |row, start, step| {
+        let values = row.chunks_exact(channels * T::BYTES).map(of_pixel);
+        gray[start..].iter_mut().step_by(step).zip(values).for_each(|(out, value)| *out = value);
+    })?;
+    Ok(gray)
 }
 
 /// Sixteen bits to eight, rounded: by the full range, or by 4095 when nothing is above it.
@@ -76,4 +136,8 @@ fn narrow(samples: &[u16]) -> Vec<u8> {
     let twelve_bits = samples.iter().all(|&sample| sample <= TWELVE_BITS);
     let white = u32::from(if twelve_bits { TWELVE_BITS } else { u16::MAX });
     samples.iter().map(|&sample| ((u32::from(sample) * 255 + white / 2) / white) as u8).collect()
+}
+
+fn broken(error: ::png::DecodingError) -> ImageProblem {
+    ImageProblem::Png(error.to_string())
 }

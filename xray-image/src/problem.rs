@@ -2,8 +2,6 @@
 
 /// The longest side that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 8192;
-/// The most pixels that are decoded: 64 MP, the largest detector with room to spare.
-const MAX_PIXELS: u64 = 1 << 26;
 
 /// Why bytes are not an X-ray that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,13 +17,35 @@ pub enum ImageProblem {
         found: String,
     },
     /// The header announces more pixels than are decoded; nothing was allocated.
-    #[error("the image is {width}x{height}, more than {MAX_SIDE} pixels a side or 64 megapixels")]
+    #[error(
+        "the image is {width}x{height}, more than {MAX_SIDE} pixels a side or {:.0} megapixels",
+        *allowed as f64 / 1e6
+    )]
     TooLarge {
         /// Width in the header.
         width: u32,
         /// Height in the header.
         height: u32,
+        /// The most pixels, width times height.
+        allowed: u64,
     },
+    /// Decoding would hold more memory than its [`Budget`](crate::Budget) has; nothing was allocated.
+    #[error("decoding the image takes {} MB of memory, more than {} MB", bytes.div_ceil(1_000_000), allowed / 1_000_000)]
+    TooMuchMemory {
+        /// What it would take.
+        bytes: u64,
+        /// What it may take.
+        allowed: u64,
+    },
+    /// A small file that asks for endless work, such as a progressive JPEG of hundreds of scans.
+    #[error("decoding the image takes more work than any X-ray: it holds too many scans for its size")]
+    TooMuchWork,
+    /// The deadline of the [`Budget`](crate::Budget) passed while the image was decoded.
+    #[error("decoding the image takes too long")]
+    OutOfTime,
+    /// The decoder itself failed: a fault of the program that only this file shows.
+    #[error("the decoder failed: {0}")]
+    Decoder(String),
     /// A side of zero pixels, or fewer pixels than width times height.
     #[error("the image has no pixels ({width}x{height}, {pixels} values)")]
     NoPixels {
@@ -65,18 +85,4 @@ pub enum ImageProblem {
         /// The size asked for.
         size: u32,
     },
-}
-
-impl ImageProblem {
-    /// Refuses a header that announces no pixels, or too many.
-    pub(crate) fn check_size(width: u32, height: u32) -> Result<(), ImageProblem> {
-        if width == 0 || height == 0 {
-            return Err(ImageProblem::NoPixels { width, height, pixels: 0 });
-        }
-        let pixels = u64::from(width) * u64::from(height);
-        if width.max(height) > MAX_SIDE || pixels > MAX_PIXELS {
-            return Err(ImageProblem::TooLarge { width, height });
-        }
-        Ok(())
-    }
 }

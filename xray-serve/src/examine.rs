@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 use std::time::Instant;
 use xray_bundle::{Bundle, glow};
-use xray_image::encode_png;
+use xray_image::{Budget, encode_png};
 
 /// What is wanted beside the findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn examine(
 ) -> Result<ImageAnswer, Problem> {
     let clock = Instant::now();
     let header = inspect::admit(file, limits)?;
-    let prepared = bundle.prepare(file)?;
+    let prepared = bundle.prepare(file, &Budget::default())?;
     let decode = clock.elapsed().as_secs_f64() * 1e3;
     let clock = Instant::now();
     let (logits, explained) = if wanted == Wanted::default() {

@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use xray_bundle::PreparedImage;
-use xray_image::{GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
+use xray_image::{Budget, GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
 
 /// Refuses what must not or need not be decoded: too many pixels, several pictures in one, a picture to be turned.
 ///
@@ -97,7 +97,7 @@ const SIDE: usize = 32;
 /// Sentences about an image that may be no chest X-ray, or a poor one. `file` is one that was decoded.
 pub fn warnings(file: &[u8], header: &ImageHeader, prepared: &PreparedImage) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !header.gray_8_bit && mean_chroma(file).is_ok_and(|chroma| chroma > MOST_CHROMA) {
+    if !header.gray_8_bit && mean_chroma(file, &Budget::default()).is_ok_and(|chroma| chroma > MOST_CHROMA) {
         warnings.push("the image is in colour; its colours were taken for brightness".to_owned());
     }
     let [width, height] = prepared.source.map(f64::from);
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(small(&noise(64, 48)).len(), SIDE * SIDE);
         assert!(deviation(&small(&noise(320, 320))) < LEAST_CONTRAST, "noise has no contrast at a distance");
         let red = encode_png_rgb(2, 1, &[200, 10, 10, 180, 0, 20]);
-        assert!(mean_chroma(&red).expect("a PNG") > MOST_CHROMA);
-        assert!(mean_chroma(&encode_png_rgb(1, 1, &[90, 90, 90])).expect("a PNG") < 1.0);
+        assert!(mean_chroma(&red, &Budget::default()).expect("a PNG") > MOST_CHROMA);
+        assert!(mean_chroma(&encode_png_rgb(1, 1, &[90, 90, 90]), &Budget::default()).expect("a PNG") < 1.0);
     }
 }

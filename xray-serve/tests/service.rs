@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use xray_bundle::Bundle;
-use xray_image::{GrayImage, encode_jpeg, encode_png};
+use xray_image::{Budget, GrayImage, encode_jpeg, encode_png};
 use xray_serve::limits::Limits;
 use xray_serve::service::{Client, Service, router};
 
@@ -102,7 +102,7 @@ async fn an_image_gets_the_findings_that_its_bundle_gives() {
     assert!(image.get("maps").is_none() && image.get("error").is_none());
 
     let bundle = Bundle::open(server.folder.path()).expect("written");
-    let prepared = bundle.prepare(&jpeg(1)).expect("an image");
+    let prepared = bundle.prepare(&jpeg(1), &Budget::default()).expect("an image");
     let mut expected = bundle.findings(&bundle.predict(&prepared));
     expected.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let found = image["findings"].as_array().expect("a list");

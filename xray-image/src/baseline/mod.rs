@@ -14,7 +14,7 @@ mod huffman;
 
 pub(super) use header::{Frame, parse};
 
-use crate::{GrayImage, ImageProblem};
+use crate::{Budget, GrayImage, ImageProblem};
 use blocks::{Blocks, LANES, Strip};
 use entropy::{Entropy, Scan};
 use std::cell::RefCell;
@@ -37,17 +37,24 @@ enum ScanProblem {
     Restart,
 }
 
+impl From<ScanProblem> for ImageProblem {
+    fn from(problem: ScanProblem) -> Self {
+        ImageProblem::Jpeg(problem.to_string())
+    }
+}
+
 /// Decodes the one scan of a frame that [`parse`] accepted.
-pub(super) fn decode(frame: &Frame<'_>) -> Result<GrayImage, ImageProblem> {
+pub(super) fn decode(frame: &Frame<'_>, budget: &Budget) -> Result<GrayImage, ImageProblem> {
+    let pixels = u64::from(frame.width) * u64::from(frame.height);
+    budget.check_memory(pixels + frame.scan.len() as u64)?;
     let pixels = SCAN.with_borrow_mut(|scan| {
         scan.unstuff(frame.scan)?;
-        decode_scan(frame, scan)
-    });
-    let pixels = pixels.map_err(|problem| ImageProblem::Jpeg(problem.to_string()))?;
+        decode_scan(frame, scan, budget)
+    })?;
     Ok(GrayImage { width: frame.width, height: frame.height, pixels })
 }
 
-fn decode_scan(frame: &Frame<'_>, scan: &Scan) -> Result<Vec<u8>, ScanProblem> {
+fn decode_scan(frame: &Frame<'_>, scan: &Scan, budget: &Budget) -> Result<Vec<u8>, ImageProblem> {
     let (width, height) = (frame.width as usize, frame.height as usize);
     let columns = width.div_ceil(8);
     let mut entropy = Entropy::new(frame, scan)?;
@@ -55,6 +62,7 @@ fn decode_scan(frame: &Frame<'_>, scan: &Scan) -> Result<Vec<u8>, ScanProblem> {
     let mut strip = Strip::new(columns.div_ceil(LANES));
     let mut pixels = Vec::with_capacity(width * height);
     for top in (0..height).step_by(8) {
+        budget.check_time()?;
         for first in (0..columns).step_by(LANES) {
             blocks.clear();
             for lane in 0..LANES.min(columns - first) {
