@@ -10,6 +10,7 @@ pub use problem::FeatureProblem;
 pub use sample::{Label, Sample, Uncertain, encode_sample};
 
 use crate::example::{Example, Feature};
+use crate::sources::parse_age;
 use serde::{Deserialize, Serialize};
 use xray_artifacts::Split;
 
@@ -107,7 +108,7 @@ impl FeatureNames {
             labels: labels.collect::<Result<_, _>>()?,
             view: text(&self.view, example)?,
             sex: text(&self.sex, example)?,
-            age: text(&self.age, example)?.and_then(|age| years(&age)),
+            age: text(&self.age, example)?.and_then(|age| parse_age(&age)),
             split: self.split(example)?,
         })
     }
@@ -158,14 +159,6 @@ fn text(name: &Option<String>, example: &Example<'_>) -> Result<Option<String>, 
 /// What follows the last slash of either kind.
 fn file_name(path: String) -> String {
     path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
-}
-
-/// Whole years of `58`, `58.5` or DICOM's `058Y`. Ages above 150 exist in NIH's table (414 years) and are
-/// mistakes, so they count as unknown, as months and days of infants do not occur in it.
-fn years(age: &str) -> Option<u16> {
-    let digits = age.trim_end_matches(['Y', 'y']);
-    let years: f64 = digits.parse().ok()?;
-    (0.0..=150.0).contains(&years).then_some(years as u16)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::labels::{NIH_14, nih_14, plain};
 use crate::schema::Label;
 use crate::sources::table::Row;
-use crate::sources::{ImageRow, Listed, Listing, SourceProblem, Table, findings};
+use crate::sources::{ImageRow, Listed, Listing, SourceProblem, Table, findings, parse_age};
 use std::collections::HashSet;
 use std::path::Path;
 use xray_artifacts::Split;
@@ -51,7 +51,7 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
             split: split.map(|column| split_cell(row, column)).transpose()?,
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
-            age: row.optional(age).and_then(findings::age),
+            age: row.optional(age).and_then(parse_age),
             image_id: file_name(&file).to_owned(),
         };
         Ok(Listed { row: listed, file, line: row.line })

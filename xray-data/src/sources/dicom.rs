@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sources::csv_table::{self, CsvColumns};
 use crate::sources::{
-    Found, ImageFolder, ImageRow, Listing, Missing, Origin, SourceImage, SourceSet, findings,
+    Found, ImageFolder, ImageRow, Listing, Missing, Origin, SourceImage, SourceSet, findings, parse_age,
 };
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use rayon::prelude::*;
@@ -87,7 +87,7 @@ pub fn read_header(path: &Path) -> Result<DicomHeader> {
         patient_id: text(PATIENT_ID),
         view: text(VIEW_POSITION),
         sex: text(PATIENT_SEX).and_then(|sex| findings::sex(&sex)),
-        age: text(PATIENT_AGE).and_then(|age| findings::age(&age)),
+        age: text(PATIENT_AGE).and_then(|age| parse_age(&age)),
     })
 }
 

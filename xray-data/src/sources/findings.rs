@@ -48,18 +48,6 @@ pub(crate) fn cell(row: Row<'_>, column: usize) -> Result<Label> {
     }
 }
 
-/// Years from `58`, `058Y` (the first release) or `011M`; nothing where the number cannot be an age, such as
-/// the 411 years of the first release.
-pub(crate) fn age(text: &str) -> Option<u16> {
-    let (number, years) = match text.char_indices().last()? {
-        (end, 'Y' | 'y') => (&text[..end], true),
-        (end, 'M' | 'm' | 'W' | 'w' | 'D' | 'd') => (&text[..end], false),
-        _ => (text, true),
-    };
-    let number = number.parse::<f32>().ok().filter(|n| (0.0..=120.0).contains(n) || !years)?;
-    Some(if years { number as u16 } else { 0 })
-}
-
 /// `M` or `F` from `M`, `Male`, `female` ...; anything else says nothing.
 pub(crate) fn sex(text: &str) -> Option<String> {
     match text.to_ascii_lowercase().as_str() {
@@ -72,19 +60,6 @@ pub(crate) fn sex(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_read_in_every_spelling() {
-        let check = |text, expected| assert_eq!(age(text), expected, "{text}");
-        check("58", Some(58));
-        check("058Y", Some(58));
-        check("011M", Some(0));
-        check("61.0", Some(61));
-        check("411", None);
-        check("-3", None);
-        check("", None);
-        check("old", None);
-    }
 
     #[test]
     fn sex_is_m_or_f_or_not_said() {

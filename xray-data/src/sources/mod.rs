@@ -8,6 +8,7 @@
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
 //! * `dicom`: DICOM files with a table of labels.
 
+mod age;
 pub mod boxes;
 pub mod csv_table;
 pub mod dicom;
@@ -21,6 +22,7 @@ pub mod synthetic;
 mod table;
 pub mod tfrecord;
 
+pub(crate) use age::parse_age;
 pub use boxes::FindingBox;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};

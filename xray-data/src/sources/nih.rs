@@ -4,7 +4,7 @@
 //! Source of the columns: Wang et al., "ChestX-ray8", CVPR 2017, and the readme of the release.
 
 use crate::error::{Error, Result};
-use crate::sources::{ImageRow, Listed, Listing, Table, findings};
+use crate::sources::{ImageRow, Listed, Listing, Table, findings, parse_age};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
             split: None,
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
-            age: row.optional(age).and_then(findings::age),
+            age: row.optional(age).and_then(parse_age),
             image_id: image_id.clone(),
         };
         Ok(Listed { row: listed, file: image_id, line: row.line })

@@ -5,7 +5,8 @@ use crate::error::{Error, Place, Result};
 use crate::example::Example;
 use crate::schema::{FeatureNames, Preset, Sample};
 use crate::sources::{
-    ImageRow, Origin, SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, without_extension,
+    ImageRow, Origin, SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, parse_age,
+    without_extension,
 };
 use crate::tfrecord::{IndexEntry, RecordFile};
 use rayon::prelude::*;
@@ -168,7 +169,7 @@ fn join_patients(set: &mut SourceSet, table: &Path) -> Result<()> {
         row.patient_id = Some(found.filled(patient)?.to_owned());
         row.view = row.view.take().or_else(|| found.optional(view).map(str::to_owned));
         row.sex = row.sex.take().or_else(|| found.optional(sex).and_then(findings::sex));
-        row.age = row.age.or_else(|| found.optional(age).and_then(findings::age));
+        row.age = row.age.or_else(|| found.optional(age).and_then(parse_age));
     }
     match set.images.first() {
         Some(first) if unknown == set.images.len() as u64 => {
