@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything a change must pass, and what each step of it costs.
 
 use crate::deny;
+use crate::fuzz;
 use crate::ledger::Ledger;
 use crate::test::{self, TestArguments};
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use xray_workspace::steps::{self, cargo};
 
-/// Check formatting, lints, documentation and dependencies, and run every test
+/// Check formatting, lints, documentation and dependencies, run every test, and attack the programs
 ///
 /// Ends at the first step that fails, with a table of what the steps cost.
 #[derive(Debug, Args)]
@@ -26,7 +27,9 @@ pub(crate) struct CiArguments {
 /// Takes all steps.
 pub(crate) fn run(arguments: &CiArguments) -> Result<()> {
     let mut ledger = Ledger::begin();
-    let checked = check(&mut ledger).and_then(|()| test::run_in(&arguments.test, &mut ledger));
+    let checked = check(&mut ledger)
+        .and_then(|()| test::run_in(&arguments.test, &mut ledger))
+        .and_then(|()| ledger.step("attacks with damaged input", fuzz::short));
     let table = ledger.table();
     eprintln!("\n{table}");
     let written = arguments.table.as_ref().map_or(Ok(()), |file| {

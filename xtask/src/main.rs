@@ -6,6 +6,7 @@ mod build;
 mod ci;
 mod condor;
 mod deny;
+mod fuzz;
 mod lambda;
 mod ledger;
 mod package;
@@ -44,6 +45,7 @@ enum Command {
     Package(package::Package),
     Lambda(lambda::EmulatorArguments),
     Bench(bench::BenchArguments),
+    Fuzz(fuzz::FuzzArguments),
     #[command(subcommand)]
     Condor(condor::Condor),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Package(package) => package::run(&package).map(|()| ExitCode::SUCCESS),
         Command::Lambda(arguments) => lambda::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Condor(condor) => condor::run(&condor),
     };
     done.unwrap_or_else(|error| {

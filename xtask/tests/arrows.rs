@@ -63,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-lambda", &["xray-serve", "xray-bundle"]),
     ("xray-workspace", &[]),
     ("xray-bench", &["xray-artifacts", "xray-display", "xray-random", "xray-workspace"]),
+    ("xray-fuzz", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
 ];
 
@@ -131,6 +132,7 @@ fn a_wrong_arrow_is_seen() {
     check("xray-serve", &["xray-train"], &["xray-serve -> xray-train"]);
     check("xray-train", &["xray-eval"], &["xray-train -> xray-eval"]);
     check("xray-serve", &["xray-bench"], &["xray-serve -> xray-bench"]);
+    check("xray-fuzz", &["xray-data"], &["xray-fuzz -> xray-data"]);
     check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
     check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
 }

@@ -1,0 +1,85 @@
+//! What must never happen, and how much is too much.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What programs and answers are held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Address space of each program.
+    pub(crate) address_mib: u64,
+    /// How long an answer may take.
+    pub(crate) slowest: Duration,
+    /// What a program may take more than at rest.
+    pub(crate) growth_mib: f64,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    /// A signal ended the program.
+    Death,
+    /// A thread panicked, whether the program survived it or not.
+    Panic,
+    /// Too much memory.
+    Memory,
+    /// Too much time.
+    Slow,
+    /// An exit code or status that does not tell of bad input.
+    Code,
+    /// No answer, or one that cannot be read.
+    Answer,
+    /// A whole file was refused, or a bad one accepted, or a skipped one not named.
+    Judgement,
+    /// A good image has other findings than before.
+    Changed,
+}
+
+impl What {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            What::Death => "death",
+            What::Panic => "panic",
+            What::Memory => "memory",
+            What::Slow => "slow",
+            What::Code => "code",
+            What::Answer => "answer",
+            What::Judgement => "judgement",
+            What::Changed => "changed",
+        }
+    }
+}
+
+/// One thing that must not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) what: What,
+    pub(crate) said: String,
+}
+
+impl Fault {
+    pub(crate) fn new(what: What, said: impl Into<String>) -> Fault {
+        Fault { what, said: said.into() }
+    }
+
+    /// What a program said last, or rather why it ended.
+    pub(crate) fn last_words(said: &str) -> &str {
+        let lines = || said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('{'));
+        let why =
+            lines().rfind(|line| line.contains("fatal runtime error") || line.contains("memory allocation"));
+        why.or_else(|| lines().next_back()).unwrap_or("nothing said")
+    }
+
+    /// A panic in what a program wrote to stderr.
+    pub(crate) fn panic_in(stderr: &str) -> Option<Fault> {
+        let at = stderr.find("panicked at")?;
+        let lines: Vec<_> = stderr[at..].lines().take(2).collect();
+        Some(Fault::new(What::Panic, lines.join(" ")))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what.name(), self.said)
+    }
+}
