@@ -1,6 +1,6 @@
 //! How colourful an image is, for who wants to know whether it was gray before it was made gray.
 
-use crate::{Budget, ImageProblem, failure, jpeg, png};
+use crate::{Budget, ImageProblem, dicom, failure, is_dicom, jpeg, png};
 
 /// Mean distance between the largest and the smallest of a pixel's red, green and blue, 0 to 255: 0 for gray files.
 ///
@@ -10,13 +10,15 @@ pub fn mean_chroma(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
     failure::contain(|| {
         if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
             of_jpeg(bytes, budget)
+        } else if is_dicom(bytes) {
+            dicom::mean_chroma(bytes, budget)
         } else {
             png::mean_chroma(bytes, budget)
         }
     })
 }
 
-fn of_jpeg(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
+pub(super) fn of_jpeg(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
     let samples = jpeg::rgb(bytes, budget)?;
     let pixels = samples.as_chunks::<3>().0;
     let distance =

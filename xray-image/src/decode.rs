@@ -45,9 +45,9 @@ pub fn decode_gray_within(bytes: &[u8], budget: &Budget) -> Result<GrayImage, Im
     })
 }
 
-/// Whether bytes are a DICOM file: 128 of anything, then `DICM`.
+/// Whether bytes are a DICOM file: 128 of anything, then `DICM`; or elements as such files begin, without these.
 pub fn is_dicom(bytes: &[u8]) -> bool {
-    bytes.get(128..132) == Some(b"DICM")
+    crate::dicom::is_dicom(bytes)
 }
 
 /// Says what bytes are that are not decoded.
@@ -63,9 +63,7 @@ pub(super) fn luma(red: u32, green: u32, blue: u32) -> u32 {
 fn name_of(bytes: &[u8]) -> String {
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-    let name = if is_dicom(bytes) {
-        "DICOM, which this program was built without"
-    } else if starts(b"GIF8") {
+    let name = if starts(b"GIF8") {
         "a GIF"
     } else if starts(b"BM") {
         "a BMP"

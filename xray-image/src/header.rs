@@ -42,8 +42,8 @@ fn header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
         return png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()));
     }
     if crate::is_dicom(bytes) {
-        let [width, height] = crate::dicom::size(bytes)?;
-        return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: true });
+        let ([width, height], is_gray) = crate::dicom::size(bytes)?;
+        return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: is_gray });
     }
     Err(crate::decode::not_an_image(bytes))
 }

@@ -34,6 +34,7 @@ pub use augmentation::{Augmentation, AugmentationProblem, augment};
 pub use budget::Budget;
 pub use chroma::mean_chroma;
 pub use decode::{decode_gray, decode_gray_within, is_dicom};
+pub use dicom::{DicomPatient, DicomProblem, Tag as DicomTag, read_dicom_patient};
 pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use gray::GrayImage;
 pub use header::{ImageHeader, read_header};

@@ -1,5 +1,7 @@
 //! Why bytes are not an X-ray that can be used, and how large one may be.
 
+use crate::DicomProblem;
+
 /// The longest side that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 8192;
 
@@ -64,7 +66,7 @@ pub enum ImageProblem {
     Png(String),
     /// Why a DICOM file cannot be shown.
     #[error("broken or unusual DICOM: {0}")]
-    Dicom(String),
+    Dicom(#[from] DicomProblem),
     /// One value everywhere: not an X-ray.
     #[error("every pixel is {value}: not an X-ray")]
     Constant {

@@ -5,18 +5,15 @@ use crate::sources::csv_table::{self, CsvColumns};
 use crate::sources::{
     Found, ImageFolder, ImageRow, Listing, Missing, Origin, SourceImage, SourceSet, findings, parse_age,
 };
-use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use xray_image::ImageProblem;
+use xray_image::read_dicom_patient;
 
-const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
-const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
-const PATIENT_SEX: Tag = Tag(0x0010, 0x0040);
-const PATIENT_AGE: Tag = Tag(0x0010, 0x1010);
-const VIEW_POSITION: Tag = Tag(0x0018, 0x5101);
-const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+/// Headers are shorter as a rule: of a file this much is read first.
+const BEGINNING: u64 = 1 << 18;
 
 /// What a header says of an image. Everything is optional: de-identification removes much of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,24 +76,20 @@ fn complete(image: &mut SourceImage) -> Result<()> {
 
 /// Reads the header only.
 pub fn read_header(path: &Path) -> Result<DicomHeader> {
-    let options = OpenFileOptions::new().read_until(PIXEL_DATA);
-    let object = options.open_file(path).map_err(|error| refused(path, &error))?;
-    let text = |tag| text(&object, tag);
+    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    let mut patient = read_dicom_patient(&bytes);
+    if patient.is_err() && bytes.len() as u64 == BEGINNING {
+        file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+        patient = read_dicom_patient(&bytes);
+    }
+    let patient = patient.map_err(|problem| Error::Image { place: path.display().to_string(), problem })?;
     Ok(DicomHeader {
-        instance: text(SOP_INSTANCE_UID),
-        patient_id: text(PATIENT_ID),
-        view: text(VIEW_POSITION),
-        sex: text(PATIENT_SEX).and_then(|sex| findings::sex(&sex)),
-        age: text(PATIENT_AGE).and_then(|age| parse_age(&age)),
+        instance: patient.instance,
+        patient_id: patient.patient_id,
+        view: patient.view,
+        sex: patient.sex.and_then(|sex| findings::sex(&sex)),
+        age: patient.age.and_then(|age| parse_age(&age)),
     })
-}
-
-fn refused(path: &Path, error: &dyn std::error::Error) -> Error {
-    let problem = ImageProblem::Dicom(xray_artifacts::one_line(error));
-    Error::Image { place: path.display().to_string(), problem }
-}
-
-fn text(object: &DefaultDicomObject, tag: Tag) -> Option<String> {
-    let text = object.element_opt(tag).ok()??.to_str().ok()?;
-    Some(text.trim_matches([' ', '\0']).to_owned()).filter(|text| !text.is_empty())
 }
