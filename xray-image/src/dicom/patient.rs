@@ -1,7 +1,7 @@
 //! What a DICOM header says beside the picture.
 
-use super::{DicomProblem, file};
 use super::header::{read, tags};
+use super::{DicomProblem, file};
 use crate::ImageProblem;
 
 /// What a header says of the patient and the view, as it stands there. Everything is optional: de-identification
