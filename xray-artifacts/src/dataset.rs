@@ -5,6 +5,7 @@ use crate::Versioned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU16;
 
 /// A folder of shards `train-00000-of-00042.tfrecord`, each with an index beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +113,12 @@ pub struct ImageFormat {
     pub encoding: String,
     /// Width and height in pixels where all records agree.
     pub size: Option<[u32; 2]>,
+    /// Whether the build squashed all images to that size; what would act on their own proportions came too late then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resized: bool,
+    /// The value that was made white in images of 16 bits; where none, in each the end of its own range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub white_level: Option<NonZeroU16>,
 }
 
 /// What one split holds.
@@ -177,7 +184,7 @@ mod tests {
         let train = SplitSummary { images: records.iter().sum(), shards, ..SplitSummary::default() };
         DatasetManifest {
             labels: vec!["Mass".into()],
-            image: ImageFormat { encoding: "jpeg".into(), size: None },
+            image: ImageFormat { encoding: "jpeg".into(), size: None, resized: false, white_level: None },
             splits: BTreeMap::from([(Split::Train, train)]),
             split_rule: SplitRule::Patient,
             seed: 0,

@@ -3,6 +3,7 @@
 
 use crate::Versioned;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU16;
 
 /// From a decoded gray image of any size, 0 to 255, to `size` × `size` floats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,14 @@ pub struct Preprocessing {
     pub mean: f32,
     /// Divides the difference.
     pub std: f32,
+    /// The value that is white in PNG files of 16 bits, where one holds for the whole data set. Where none, each image is
+    /// stretched by its own range: the smallest of 8, 10, 12, 14 and 16 bits that holds nearly all its pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub white_level: Option<NonZeroU16>,
+    /// Width and height to which the images of the data set were squashed when it was built: what was not stored so is
+    /// first brought to it, so that a model sees of an original what it saw of the stored image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size: Option<u32>,
 }
 
 impl Default for Preprocessing {
@@ -30,6 +39,8 @@ impl Default for Preprocessing {
             filter: ResizeFilter::Bilinear,
             mean: 0.449,
             std: 0.226,
+            white_level: None,
+            stored_size: None,
         }
     }
 }

@@ -66,8 +66,8 @@ impl Bundle {
     /// # Errors
     /// If the bytes are no such file, cost more than the budget, or no X-ray can look like that.
     pub fn prepare(&self, file: &[u8], budget: &Budget) -> Result<PreparedImage, ImageProblem> {
-        let decoded = decode_gray_within(file, budget)?;
         let preprocessing = &self.card.preprocessing;
+        let decoded = decode_gray_within(file, preprocessing.white_level, budget)?;
         let image = prepare(&decoded, preprocessing)?;
         let mut pixels = vec![0.0; image.pixels.len()];
         normalise(&image.pixels, preprocessing, &mut pixels);

@@ -1,14 +1,15 @@
 //! From the bytes of a JPEG, PNG or DICOM file to gray pixels.
 
+use crate::orientation::Orientation;
 use crate::{Budget, GrayImage, ImageProblem, failure, jpeg, png};
+use std::num::NonZeroU16;
 
 /// Decodes a JPEG (gray, colour, CMYK; baseline or progressive) or PNG (1 to 16 bits; gray, palette or colour,
-/// with or without alpha, which is ignored) to 8-bit gray.
+/// with or without alpha, which is ignored) to 8-bit gray, turned upright where its EXIF block says how it lies.
 ///
-/// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. A 16-bit
-/// PNG is divided by 257, unless no value is above 4095: then it holds 12-bit detector data and 4095 becomes
-/// white. (16-bit files with smaller ranges come out dark, and [`prepare`](crate::prepare) refuses them when
-/// nothing in them can be seen.) A DICOM file of one gray image becomes what a workstation shows.
+/// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. Of a 16-bit PNG
+/// the end of the smallest range of 8, 10, 12, 14 and 16 bits that holds all but one in fifty of its pixels becomes
+/// white: detectors have any of them, and letters are burned in at 65535. A DICOM file of one gray image becomes what a workstation shows.
 ///
 /// # Errors
 /// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for files that cost more than
@@ -21,22 +22,27 @@ use crate::{Budget, GrayImage, ImageProblem, failure, jpeg, png};
 /// assert_eq!(decode_gray(b"GIF89a...").unwrap_err().to_string(), "the image is a GIF, not JPEG or PNG");
 /// ```
 pub fn decode_gray(bytes: &[u8]) -> Result<GrayImage, ImageProblem> {
-    decode_gray_within(bytes, &Budget::default())
+    decode_gray_within(bytes, None, &Budget::default())
 }
 
-/// As [`decode_gray`], within a budget of the caller's.
+/// As [`decode_gray`], within a budget of the caller's; `white_level` is the value that becomes white in 16-bit PNG
+/// where one holds for a whole data set.
 ///
 /// # Errors
 /// [`ImageProblem`] as there; what passes the budget is told by its variant.
-pub fn decode_gray_within(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
+pub fn decode_gray_within(
+    bytes: &[u8],
+    white_level: Option<NonZeroU16>,
+    budget: &Budget,
+) -> Result<GrayImage, ImageProblem> {
     if bytes.is_empty() {
         return Err(ImageProblem::Empty);
     }
     failure::contain(|| {
         if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
-            jpeg::decode(bytes, budget)
-        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            png::decode(bytes, budget)
+            Orientation::of(bytes).turn(jpeg::decode(bytes, budget)?, budget)
+        } else if bytes.starts_with(PNG) {
+            Orientation::of(bytes).turn(png::decode(bytes, white_level, budget)?, budget)
         } else if is_dicom(bytes) {
             crate::dicom::decode(bytes, budget)
         } else {
@@ -44,6 +50,24 @@ pub fn decode_gray_within(bytes: &[u8], budget: &Budget) -> Result<GrayImage, Im
         }
     })
 }
+
+/// The value that [`decode_gray`] makes white in a PNG of 16 bits; nothing for any other file.
+///
+/// # Errors
+/// [`ImageProblem`] for a PNG of 16 bits that cannot be decoded.
+pub fn find_white_level(bytes: &[u8]) -> Result<Option<NonZeroU16>, ImageProblem> {
+    if !is_sixteen_bit_png(bytes) {
+        return Ok(None);
+    }
+    failure::contain(|| png::white_level(bytes, &Budget::default()))
+}
+
+/// Whether the first 26 bytes are those of a PNG of 16 bits, whose [white level](find_white_level) is a question.
+pub fn is_sixteen_bit_png(head: &[u8]) -> bool {
+    head.starts_with(PNG) && head.get(24) == Some(&16)
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Whether bytes are a DICOM file: 128 of anything, then `DICM`; or elements as such files begin, without these.
 pub fn is_dicom(bytes: &[u8]) -> bool {

@@ -1,23 +1,24 @@
 //! What the first bytes of a JPEG, PNG or DICOM file tell without decoding it.
 
 use crate::jpeg::{Frame, frame};
+use crate::orientation::Orientation;
 use crate::{ImageProblem, failure};
 
 /// Size and kind of an encoded image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHeader {
-    /// Pixels in a row.
+    /// Pixels in a row, as the image is shown.
     pub width: u32,
-    /// Rows.
+    /// Rows, as it is shown.
     pub height: u32,
     /// `jpeg`, `png` or `dicom`.
     pub encoding: &'static str,
-    /// One gray channel of 8 bits: decoding changes nothing but the format. Of a DICOM file: that its pixels are gray when
+    /// One gray channel of 8 bits, upright: decoding changes nothing but the format. Of a DICOM file: that its pixels are gray when
     /// they are decoded.
     pub gray_8_bit: bool,
 }
 
-/// Reads the header only: a few hundred bytes, of a DICOM file all before its pixels.
+/// Reads the header only: a few hundred bytes, of a PNG the names of its chunks, of a DICOM file all before its pixels.
 ///
 /// ```
 /// use xray_image::{GrayImage, encode_png, read_header};
@@ -36,16 +37,24 @@ fn header(bytes: &[u8]) -> Result<ImageHeader, ImageProblem> {
     if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         let Frame { width, height, bits, components } = frame(bytes)?;
         let gray_8_bit = bits == 8 && components == 1;
-        return Ok(ImageHeader { width, height, encoding: "jpeg", gray_8_bit });
+        return Ok(upright(bytes, ImageHeader { width, height, encoding: "jpeg", gray_8_bit }));
     }
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()));
+        let header = png(bytes).ok_or_else(|| ImageProblem::Png("the header is cut off".to_owned()))?;
+        return Ok(upright(bytes, header));
     }
     if crate::is_dicom(bytes) {
         let ([width, height], is_gray) = crate::dicom::size(bytes)?;
         return Ok(ImageHeader { width, height, encoding: "dicom", gray_8_bit: is_gray });
     }
     Err(crate::decode::not_an_image(bytes))
+}
+
+/// What a header says of the image as it is shown.
+fn upright(bytes: &[u8], stored: ImageHeader) -> ImageHeader {
+    let orientation = Orientation::of(bytes);
+    let [width, height] = orientation.shown([stored.width, stored.height]);
+    ImageHeader { width, height, gray_8_bit: stored.gray_8_bit && orientation.is_upright(), ..stored }
 }
 
 /// The IHDR chunk comes first: length and name in 8 bytes, then width, height, bit depth, colour type.

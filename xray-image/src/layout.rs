@@ -24,8 +24,7 @@ impl Layout {
     pub(super) fn read(bytes: &[u8]) -> Result<Layout, ImageProblem> {
         let mut layout = Layout { frame: frame(bytes)?, scans: 0, visits: 0, coefficients: 0 };
         let mut components = Vec::new();
-        let mut at = 2;
-        while let Some((marker, body, next)) = segment(bytes, at) {
+        for (marker, body) in segments(bytes) {
             match marker {
                 0xD9 => break,
                 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && components.is_empty() => {
@@ -41,7 +40,6 @@ impl Layout {
                 0xDA => layout.scan(body, &components),
                 _ => {}
             }
-            at = next;
         }
         Ok(layout)
     }
@@ -71,6 +69,16 @@ impl Layout {
             self.coefficients = components.iter().map(|component| 2 * 64 * component.blocks).sum();
         }
     }
+}
+
+/// The segments of a JPEG, each with its marker; between them, whatever is no marker is skipped.
+pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut at = 2;
+    std::iter::from_fn(move || {
+        let (marker, body, next) = segment(bytes, at)?;
+        at = next;
+        Some((marker, body))
+    })
 }
 
 /// The next marker at or after `at` that begins a segment or ends the image, the segment's body, and where to go on.

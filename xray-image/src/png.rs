@@ -4,20 +4,35 @@ use crate::decode::luma;
 use crate::watched::{Watched, watch};
 use crate::{Budget, GrayImage, ImageProblem};
 use ::png::{BitDepth, Decoder, Reader, Transformations};
+use std::num::NonZeroU16;
 
-/// The whole range of 12-bit detector data that is stored in 16 bits.
-const TWELVE_BITS: u16 = 4095;
-
-pub(super) fn decode(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
+/// Of 16 bits, `white_level` and all above it become white; where none is given, as [`white_of`] finds it.
+pub(super) fn decode(
+    bytes: &[u8],
+    white_level: Option<NonZeroU16>,
+    budget: &Budget,
+) -> Result<GrayImage, ImageProblem> {
     watch(bytes, budget, |watched| {
         let mut reader = open(watched, budget)?;
         let (width, height) = reader.info().size();
         let pixels = if reader.output_color_type().1 == BitDepth::Sixteen {
-            narrow(&gray(&mut reader, budget)?)
+            let samples = gray(&mut reader, budget)?;
+            narrow(&samples, white_level.unwrap_or_else(|| white_of(&samples)))
         } else {
             gray(&mut reader, budget)?
         };
         Ok(GrayImage { width, height, pixels })
+    })
+}
+
+/// The white level of an image of 16 bits; nothing for others, whose white is the end of their range.
+pub(super) fn white_level(bytes: &[u8], budget: &Budget) -> Result<Option<NonZeroU16>, ImageProblem> {
+    watch(bytes, budget, |watched| {
+        let mut reader = open(watched, budget)?;
+        if reader.output_color_type().1 != BitDepth::Sixteen {
+            return Ok(None);
+        }
+        gray(&mut reader, budget).map(|samples| Some(white_of(&samples)))
     })
 }
 
@@ -131,11 +146,26 @@ fn gray<T: Sample>(reader: &mut PngReader<'_>, budget: &Budget) -> Result<Vec<T>
     Ok(gray)
 }
 
-/// Sixteen bits to eight, rounded: by the full range, or by 4095 when nothing is above it.
-fn narrow(samples: &[u16]) -> Vec<u8> {
-    let twelve_bits = samples.iter().all(|&sample| sample <= TWELVE_BITS);
-    let white = u32::from(if twelve_bits { TWELVE_BITS } else { u16::MAX });
-    samples.iter().map(|&sample| ((u32::from(sample) * 255 + white / 2) / white) as u8).collect()
+/// Ranges of detectors, in bits; files of 16 bits hold any of them.
+const RANGES: [u32; 4] = [8, 10, 12, 14];
+
+/// One pixel in so many may lie above a range that the others keep: letters and markers are burned in at 65535.
+const MARKED: usize = 50;
+
+/// The end of the smallest range that holds nearly all samples.
+fn white_of(samples: &[u16]) -> NonZeroU16 {
+    let mut with_bits = [0_usize; 17];
+    samples.iter().for_each(|sample| with_bits[(u16::BITS - sample.leading_zeros()) as usize] += 1);
+    let above = |bits: u32| with_bits[bits as usize + 1..].iter().sum::<usize>();
+    let range = RANGES.into_iter().find(|&bits| above(bits) <= samples.len() / MARKED);
+    range.and_then(|bits| NonZeroU16::new((1 << bits) - 1)).unwrap_or(NonZeroU16::MAX)
+}
+
+/// Sixteen bits to eight, rounded.
+fn narrow(samples: &[u16], white: NonZeroU16) -> Vec<u8> {
+    let white = u32::from(white.get());
+    let narrowed = |&sample: &u16| (u32::from(sample).min(white) * 255 + white / 2) / white;
+    samples.iter().map(|sample| narrowed(sample) as u8).collect()
 }
 
 fn broken(error: ::png::DecodingError) -> ImageProblem {

@@ -16,7 +16,7 @@ thread_local! {
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// Crops or pads `image` as `preprocessing` says and resizes it to `size` x `size`, antialiased: the filter
+/// Squashes `image` to the size in which its data set was stored, if it was, crops or pads it as `preprocessing` says and resizes it to `size` x `size`, antialiased: the filter
 /// widens when it shrinks, as in Pillow.
 ///
 /// # Errors
@@ -29,6 +29,8 @@ pub fn prepare(image: &GrayImage, preprocessing: &Preprocessing) -> Result<GrayI
         return Err(ImageProblem::TargetSize { size });
     }
     let filter = filter_of(preprocessing.filter);
+    let stored = squash(image, preprocessing.stored_size)?;
+    let image = stored.as_ref().unwrap_or(image);
     let (width, height) = (image.width, image.height);
     let pixels = match preprocessing.crop {
         Crop::Squash => resize(image, [0, 0, width, height], filter, size, size),
@@ -43,11 +45,31 @@ pub fn prepare(image: &GrayImage, preprocessing: &Preprocessing) -> Result<GrayI
     Ok(GrayImage { width: size, height: size, pixels })
 }
 
+/// What a build that squashes images to `size` stores of one, before it is encoded; nothing where it stores all as they are,
+/// or the image has that size.
+fn squash(image: &GrayImage, size: Option<u32>) -> Result<Option<GrayImage>, ImageProblem> {
+    match size {
+        Some(0) => Err(ImageProblem::TargetSize { size: 0 }),
+        Some(size) if size > MAX_SIDE => Err(ImageProblem::TargetSize { size }),
+        Some(size) if [image.width, image.height] != [size; 2] => {
+            let whole = [0, 0, image.width, image.height];
+            let pixels = resize(image, whole, filter_of(STORED_FILTER), size, size);
+            Ok(Some(GrayImage { width: size, height: size, pixels }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The filter with which builds squash images.
+const STORED_FILTER: ResizeFilter = ResizeFilter::Bilinear;
+
 /// Where a place of the prepared image lies in one of `width` x `height` pixels; both as parts of width and height, from
 /// the left and from the top. In what [`Crop::Pad`] added it lies outside of 0 to 1.
 pub fn place_in_source(preprocessing: &Preprocessing, width: u32, height: u32, place: [f64; 2]) -> [f64; 2] {
     let side = match preprocessing.crop {
         Crop::Squash => return place,
+        // What was squashed is square.
+        _ if preprocessing.stored_size.is_some() => return place,
         Crop::Center => width.min(height),
         Crop::Pad => width.max(height),
     };

@@ -1,8 +1,15 @@
 //! Decoding against libjpeg's own pixels, every kind of PNG, and files that are broken, bombs or neither.
 
+#[path = "crafted/mod.rs"]
+mod crafted;
+
 use proptest::prelude::*;
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
-use xray_image::{GrayImage, ImageProblem, decode_gray, encode_jpeg, encode_png};
+use xray_image::{
+    Budget, GrayImage, ImageProblem, decode_gray, decode_gray_within, encode_jpeg, encode_png,
+    find_white_level, mean_chroma, read_header,
+};
 
 /// A smooth picture with an edge, `width` x `height`.
 fn picture(width: u32, height: u32) -> GrayImage {
@@ -134,15 +141,173 @@ fn palettes_become_gray_with_and_without_transparency() {
     assert_eq!(decode_gray(&two).expect("a whole image").pixels, [10, 250, 10]);
 }
 
+fn sixteen_bits(values: &[u16]) -> Vec<u8> {
+    encode_any_png(png::ColorType::Grayscale, png::BitDepth::Sixteen, values.len() as u32, &wide(values))
+}
+
 #[test]
-fn twelve_bits_in_sixteen_use_the_whole_range() {
-    let check = |values: &[u16], expected: &[u8]| {
-        let color = png::ColorType::Grayscale;
-        let bytes = encode_any_png(color, png::BitDepth::Sixteen, values.len() as u32, &wide(values));
+fn fewer_bits_in_sixteen_use_the_whole_range() {
+    let check = |values: &[u16], expected: &[u8], white: u16| {
+        let bytes = sixteen_bits(values);
         assert_eq!(decode_gray(&bytes).expect("a whole image").pixels, expected, "{values:?}");
+        assert_eq!(find_white_level(&bytes), Ok(NonZeroU16::new(white)), "{values:?}");
     };
-    check(&[0, 2048, 4095], &[0, 128, 255]);
-    check(&[0, 2048, 4096], &[0, 8, 16]);
+    check(&[0, 128, 255], &[0, 128, 255], 255);
+    check(&[0, 512, 1023], &[0, 128, 255], 1023);
+    check(&[0, 2048, 4095], &[0, 128, 255], 4095);
+    check(&[0, 2048, 4096], &[0, 32, 64], 16_383);
+    check(&[0, 8192, 16_383], &[0, 128, 255], 16_383);
+    check(&[0, 8192, 16_384], &[0, 32, 64], 65_535);
+    assert_eq!(find_white_level(&encode_png(&picture(9, 9))), Ok(None));
+}
+
+#[test]
+fn a_burned_in_marker_does_not_darken_the_rest() {
+    for bits in [8, 10, 12, 14] {
+        let white = (1_u16 << bits) - 1;
+        let mut values: Vec<u16> = (0..200).map(|i| (u32::from(white) * i / 199) as u16).collect();
+        let clean = decode_gray(&sixteen_bits(&values)).expect("a whole image");
+        values.extend([u16::MAX; 4]);
+        let marked = decode_gray(&sixteen_bits(&values)).expect("a whole image");
+        assert_eq!(marked.pixels[..200], clean.pixels, "{bits} bits");
+        assert_eq!(marked.pixels[200..], [255; 4]);
+        // More than one pixel in fifty is no marker.
+        values.push(u16::MAX);
+        assert_eq!(find_white_level(&sixteen_bits(&values)), Ok(Some(NonZeroU16::MAX)));
+    }
+}
+
+#[test]
+fn a_white_level_of_the_set_is_taken_as_it_is() {
+    let check = |values: &[u16], level: u16, expected: &[u8]| {
+        let level = NonZeroU16::new(level);
+        let image = decode_gray_within(&sixteen_bits(values), level, &Budget::default());
+        assert_eq!(image.expect("a whole image").pixels, expected);
+    };
+    check(&[0, 1000, 4000], 16_383, &[0, 16, 62]);
+    check(&[0, 1000, 4000], 2000, &[0, 128, 255]);
+}
+
+#[test]
+fn interlaced_files_hold_the_same_pixels() {
+    let kinds: [(u8, usize, usize); 6] = [(0, 1, 1), (0, 1, 4), (0, 1, 8), (0, 1, 16), (2, 3, 8), (6, 4, 16)];
+    for (colour, channels, depth) in kinds {
+        for size in [[1, 1], [3, 2], [5, 9], [17, 11]] {
+            let sample = |x: usize, y: usize| ((x * 37 + y * 11) % (1 << depth.min(8))) as u8;
+            let pixel = |x, y| vec![sample(x, y); (channels * depth).div_ceil(8)];
+            let file = |is_interlaced| {
+                let header =
+                    crafted::header(size[0] as u32, size[1] as u32, depth as u8, colour, is_interlaced);
+                let lines = crafted::lines(size, channels * depth, is_interlaced, pixel);
+                let chunks = [(b"IHDR", header), (b"IDAT", crafted::stored(&lines)), (b"IEND", Vec::new())];
+                decode_gray(&crafted::png(&chunks)).expect("a whole image")
+            };
+            assert_eq!(file(true), file(false), "{colour} {depth} {size:?}");
+        }
+    }
+}
+
+#[test]
+fn an_animation_that_begins_smaller_than_it_says_is_refused() {
+    let frame = |width: u32| {
+        let numbers = [0, width, 4, 0, 0].map(u32::to_be_bytes).concat();
+        let lines = crafted::lines([width as usize, 4], 8, false, |x, y| vec![(x * 9 + y) as u8]);
+        crafted::png(&[
+            (b"IHDR", crafted::header(4, 4, 8, 0, false)),
+            (b"acTL", [1_u32.to_be_bytes(), [0; 4]].concat()),
+            (b"fcTL", [&numbers[..], &[0, 1, 0, 1, 0, 0]].concat()),
+            (b"IDAT", crafted::stored(&lines)),
+            (b"IEND", Vec::new()),
+        ])
+    };
+    assert_eq!(decode_gray(&frame(4)).expect("a whole picture").pixels.len(), 16);
+    decode_gray(&frame(3)).expect_err("a smaller picture");
+}
+
+#[test]
+fn a_decoder_that_panics_is_one_bad_file() {
+    // png 0.18 trusts that a palette holds whole colours.
+    let lines = crafted::lines([3, 2], 8, false, |x, _| vec![x as u8]);
+    let bytes = crafted::png(&[
+        (b"IHDR", crafted::header(3, 2, 8, 3, false)),
+        (b"PLTE", vec![1, 2, 3, 4, 5]),
+        (b"IDAT", crafted::stored(&lines)),
+        (b"IEND", Vec::new()),
+    ]);
+    for problem in [decode_gray(&bytes).err(), mean_chroma(&bytes, &Budget::default()).err()] {
+        let problem = problem.expect("no picture");
+        assert!(matches!(problem, ImageProblem::Decoder(_) | ImageProblem::Png(_)), "{problem:?}");
+    }
+    assert_eq!(read_header(&bytes).expect("the header is good").width, 3);
+}
+
+/// A progressive JPEG of `side` x `side` whose first scan is followed by `scans` that hold one run of empty blocks each.
+fn endless(side: u16, scans: usize) -> Vec<u8> {
+    let [high, low] = side.to_be_bytes();
+    let table = |place: u8, symbols: &[u8]| {
+        // Codes of two bits: 00, 01, 10.
+        let mut counts = [0; 16];
+        counts[1] = symbols.len() as u8;
+        let length = (19 + symbols.len()) as u8;
+        [&[0xFF, 0xC4, 0, length, place][..], &counts, symbols].concat()
+    };
+    let mut file = vec![0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0];
+    file.extend([1; 64]);
+    file.extend([0xFF, 0xC2, 0, 11, 8, high, low, high, low, 1, 1, 0x11, 0]);
+    file.extend(table(0x00, &[0]));
+    file.extend(table(0x10, &[0xE0]));
+    // DC: every block is zero, two bits each.
+    file.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0]);
+    let blocks = usize::from(side).div_ceil(8).pow(2);
+    file.extend(vec![0; blocks.div_ceil(4)]);
+    for _ in 0..scans {
+        file.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 1, 63, 0]);
+        // Runs of 2^14 blocks and what 14 bits add: two bits of code, fourteen of number.
+        file.extend([0x3F, 0xFE].repeat(blocks.div_ceil(32_766)));
+    }
+    file.extend([0xFF, 0xD9]);
+    file
+}
+
+#[test]
+fn hundreds_of_scans_are_refused_without_a_clock() {
+    let few = decode_gray(&endless(64, 3)).expect("a gray picture");
+    assert!(few.pixels.iter().all(|&pixel| pixel == 128));
+    let budget = Budget { pixels: 512 * 512, ..Budget::default() };
+    // 512 x 512 are 4096 blocks: 31 scans of them and the first are what the budget has.
+    decode_gray_within(&endless(512, 31), None, &budget).expect("thirty-two visits");
+    let clock = Instant::now();
+    let refused = decode_gray_within(&endless(512, 500), None, &budget);
+    assert_eq!(refused, Err(ImageProblem::TooMuchWork));
+    assert!(clock.elapsed() < Duration::from_millis(500), "{:?}", clock.elapsed());
+}
+
+#[test]
+fn decoding_stops_at_the_deadline() {
+    let kinds: [&[u8]; 4] = [
+        include_bytes!("golden/jpeg/gray-q90.jpg"),
+        include_bytes!("golden/jpeg/gray-progressive.jpg"),
+        include_bytes!("golden/jpeg/colour-420.jpg"),
+        include_bytes!("golden/jpeg/gray-q90.png"),
+    ];
+    for bytes in kinds {
+        let until = |until| Budget { until: Some(until), ..Budget::default() };
+        let over = until(Instant::now());
+        assert_eq!(decode_gray_within(bytes, None, &over), Err(ImageProblem::OutOfTime));
+        assert_eq!(mean_chroma(bytes, &over), Err(ImageProblem::OutOfTime));
+        let ahead = until(Instant::now() + Duration::from_secs(600));
+        assert_eq!(decode_gray_within(bytes, None, &ahead), decode_gray(bytes));
+    }
+}
+
+#[test]
+fn memory_is_asked_for_before_it_is_taken() {
+    let bytes = include_bytes!("golden/jpeg/gray-progressive.jpg");
+    // 66 blocks of 64 coefficients of two bytes, and 83 x 45 pixels.
+    let needed = 66 * 128 + 83 * 45;
+    let with = |memory| decode_gray_within(bytes, None, &Budget { memory, ..Budget::default() });
+    assert!(with(needed).is_ok());
+    assert_eq!(with(needed - 1), Err(ImageProblem::TooMuchMemory { bytes: needed, allowed: needed - 1 }));
 }
 
 #[test]

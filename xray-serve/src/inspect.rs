@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use xray_bundle::PreparedImage;
 use xray_image::{Budget, GrayImage, ImageHeader, ImageProblem, mean_chroma, read_header};
 
-/// Refuses what must not or need not be decoded: too many pixels, several pictures in one, a picture to be turned.
+/// Refuses what must not or need not be decoded: too many pixels, several pictures in one.
 ///
 /// # Errors
 /// A [`Problem`] with a sentence for whoever sent the file.
@@ -28,10 +28,6 @@ pub fn admit(file: &[u8], limits: &Limits) -> Result<ImageHeader, Problem> {
     if header.encoding == "png" && is_animated(file) {
         return Err(refused("animated", "the PNG holds several pictures").hint("send one picture"));
     }
-    if header.encoding == "jpeg" && orientation(file).is_some_and(|turn| turn != 1) {
-        return Err(refused("rotated", "the JPEG is to be turned before it is shown (EXIF orientation)")
-            .hint("save it upright and send it again"));
-    }
     Ok(header)
 }
 
@@ -51,44 +47,6 @@ fn is_animated(file: &[u8]) -> bool {
 fn chunk(file: &[u8], at: usize) -> Option<(usize, &[u8; 4])> {
     let (length, rest) = file.get(at..)?.split_first_chunk::<4>()?;
     Some((u32::from_be_bytes(*length) as usize, rest.first_chunk()?))
-}
-
-/// The orientation that a JPEG's EXIF block asks for (Exif 2.32, tag 0x0112), 1 for upright.
-fn orientation(file: &[u8]) -> Option<u16> {
-    let mut at = 2;
-    loop {
-        let [0xFF, marker, high, low] = *file.get(at..at + 4)? else { return None };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        if marker == 0xDA {
-            return None;
-        }
-        let segment = file.get(at + 4..at + 2 + length.max(2))?;
-        if let (0xE1, Some(tiff)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
-            return tiff_orientation(tiff);
-        }
-        at += 2 + length;
-    }
-}
-
-fn tiff_orientation(tiff: &[u8]) -> Option<u16> {
-    let is_little = match tiff.get(..2)? {
-        b"II" => true,
-        b"MM" => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let bytes = *tiff.get(at..)?.first_chunk::<2>()?;
-        Some(if is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
-    };
-    let long = |at: usize| {
-        let bytes = *tiff.get(at..)?.first_chunk::<4>()?;
-        Some(if is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
-    };
-    let table = long(4)? as usize;
-    let entries = usize::from(short(table)?);
-    let entry = (0..entries).map(|number| table + 2 + 12 * number);
-    let found = entry.take_while(|&at| tiff.len() >= at + 12).find(|&at| short(at) == Some(0x0112))?;
-    short(found + 8)
 }
 
 /// Side of the small copy that is looked at.
@@ -200,33 +158,6 @@ mod tests {
         let text = [&4_u32.to_be_bytes()[..], b"tEXt", b"acTL", &[0; 4]].concat();
         file.splice(33..33, text);
         assert!(admit(&file, &Limits::default()).is_ok());
-    }
-
-    fn with_exif(is_little: bool, orientation: u16) -> Vec<u8> {
-        let mut file = encode_jpeg(&noise(8, 8), 90);
-        let short = |value: u16| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
-        let long = |value: u32| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
-        let mut tiff = if is_little { b"II".to_vec() } else { b"MM".to_vec() };
-        tiff.extend([&short(42)[..], &long(8), &short(1), &short(0x0112), &short(3), &long(1)].concat());
-        tiff.extend([short(orientation), [0, 0], [0, 0], [0, 0]].concat());
-        let body = [b"Exif\0\0", &tiff[..]].concat();
-        let length = u16::try_from(body.len() + 2).expect("short");
-        let segment = [&[0xFF, 0xE1][..], &length.to_be_bytes(), &body].concat();
-        file.splice(2..2, segment);
-        file
-    }
-
-    #[test]
-    fn a_jpeg_that_lies_on_its_side_is_refused() {
-        for is_little in [true, false] {
-            refused(&with_exif(is_little, 6), "rotated");
-            assert!(admit(&with_exif(is_little, 1), &Limits::default()).is_ok());
-        }
-        // However the block is cut, nothing breaks.
-        let whole = with_exif(true, 6);
-        for length in 0..whole.len().min(80) {
-            let _ = orientation(&whole[..length]);
-        }
     }
 
     #[test]

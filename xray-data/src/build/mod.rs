@@ -8,9 +8,11 @@
 mod folder;
 mod plan;
 mod store;
+mod white_level;
 
 pub(crate) use folder::WORKPLACE;
 pub use store::Encoding;
+pub use white_level::Ranges;
 
 use crate::error::Result;
 use crate::schema::{Label, Sample, encode_sample};
@@ -21,6 +23,7 @@ use folder::OutputFolder;
 use plan::{Shard, plan_shards};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use store::{Store, Stored};
 use xray_artifacts::{DatasetManifest, Exit, ImageFormat, ShardEntry, Source, Split, SplitSummary};
@@ -32,6 +35,8 @@ pub struct BuildConfig {
     pub size: Option<u32>,
     /// How images are stored.
     pub encoding: Encoding,
+    /// The value that is white in PNG of 16 bits, and all above it. Where none, it is looked for in the whole set.
+    pub white_level: Option<NonZeroU16>,
     /// Draws the splits and orders the records.
     pub seed: u64,
     /// How images are given to splits.
@@ -51,6 +56,7 @@ impl Default for BuildConfig {
         BuildConfig {
             size: None,
             encoding: Encoding::Jpeg(95),
+            white_level: None,
             seed: 0,
             split: SplitPlan::Patients { val: 0.1, test: 0.2 },
             records_per_shard: None,
@@ -65,6 +71,8 @@ impl Default for BuildConfig {
 pub struct Built {
     /// As in `dataset.json`.
     pub manifest: DatasetManifest,
+    /// What was found of images of 16 bits; nothing where the white level was given.
+    pub ranges: Ranges,
     /// The images that were left out, each with the reason, in the order of the source.
     pub skipped: Vec<String>,
     /// What a person should know before trusting the set.
@@ -159,12 +167,15 @@ pub fn build(
     out: &Path,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Built> {
-    let store = Store::new(config.size, config.encoding)?;
+    Store::new(config.size, config.encoding, None)?;
     refuse_duplicates(set)?;
     let rows: Vec<_> = set.images.iter().map(|image| &image.row).collect();
     let assigned = assign(&rows, &config.split, config.seed)?;
     let shards = plan_shards(&rows, &assigned.splits, config.seed, config.records_per_shard);
     let folder = OutputFolder::start(out, config.overwrite)?;
+    let ranges = if config.white_level.is_some() { Ranges::default() } else { Ranges::of(set) };
+    let white_level = config.white_level.or(ranges.white_level());
+    let store = Store::new(config.size, config.encoding, white_level)?;
     let write =
         |shard: &Shard| write_shard(set, shard, &store, config.skip_bad, folder.workplace(), progress);
     let written: Vec<Written> = shards.par_iter().map(write).collect::<Result<_>>()?;
@@ -179,7 +190,12 @@ pub fn build(
     }
     let manifest = DatasetManifest {
         labels: set.labels.clone(),
-        image: ImageFormat { encoding: config.encoding.name().to_owned(), size: common_size(&written) },
+        image: ImageFormat {
+            encoding: config.encoding.name().to_owned(),
+            size: common_size(&written),
+            resized: config.size.is_some(),
+            white_level,
+        },
         splits: summaries(set, &shards, &written),
         split_rule: assigned.rule,
         seed: config.seed,
@@ -189,8 +205,8 @@ pub fn build(
         },
     };
     folder.finish(&manifest)?;
-    let warnings = set.warnings.iter().cloned().chain(assigned.warnings).collect();
-    Ok(Built { manifest, skipped: skipped.into_iter().map(|(_, why)| why).collect(), warnings })
+    let warnings = set.warnings.iter().cloned().chain(assigned.warnings).chain(ranges.warning()).collect();
+    Ok(Built { manifest, ranges, skipped: skipped.into_iter().map(|(_, why)| why).collect(), warnings })
 }
 
 fn refuse_duplicates(set: &SourceSet) -> Result<()> {

@@ -3,10 +3,11 @@
 use super::BuildProblem;
 use crate::error::{Error, Result};
 use crate::sources::{Loaded, Origin};
+use std::num::NonZeroU16;
 use xray_artifacts::{Crop, Preprocessing};
 use xray_image::{
-    GrayImage, ImageProblem, MAX_SIDE, check_range, decode_gray, encode_jpeg, encode_png, prepare,
-    read_header,
+    Budget, GrayImage, ImageProblem, MAX_SIDE, check_range, decode_gray_within, encode_jpeg, encode_png,
+    prepare, read_header,
 };
 
 /// How images are stored.
@@ -32,6 +33,7 @@ impl Encoding {
 pub(super) struct Store {
     resize: Option<Preprocessing>,
     encoding: Encoding,
+    white_level: Option<NonZeroU16>,
 }
 
 /// An image as the record holds it.
@@ -42,12 +44,16 @@ pub(super) struct Stored {
 }
 
 impl Store {
-    pub(super) fn new(size: Option<u32>, encoding: Encoding) -> Result<Store> {
+    pub(super) fn new(
+        size: Option<u32>,
+        encoding: Encoding,
+        white_level: Option<NonZeroU16>,
+    ) -> Result<Store> {
         if let Some(size) = size.filter(|size| !(8..=MAX_SIDE).contains(size)) {
             return Err(BuildProblem::Size { size }.into());
         }
         let resize = size.map(|size| Preprocessing { size, crop: Crop::Squash, ..Preprocessing::default() });
-        Ok(Store { resize, encoding })
+        Ok(Store { resize, encoding, white_level })
     }
 
     pub(super) fn store(&self, origin: &Origin) -> Result<Stored> {
@@ -57,7 +63,9 @@ impl Store {
 
     fn encode(&self, loaded: Loaded) -> std::result::Result<Stored, ImageProblem> {
         let (image, bytes) = match loaded {
-            Loaded::Encoded(bytes) => (decode_gray(&bytes)?, Some(bytes)),
+            Loaded::Encoded(bytes) => {
+                (decode_gray_within(&bytes, self.white_level, &Budget::default())?, Some(bytes))
+            }
             Loaded::Pixels(image) => (image, None),
         };
         check_range(&image)?;
@@ -90,6 +98,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xray_image::decode_gray;
 
     fn gradient(side: u32) -> GrayImage {
         let pixels = (0..side * side).map(|i| (i % side * 255 / side) as u8).collect();
@@ -97,7 +106,7 @@ mod tests {
     }
 
     fn stored(size: Option<u32>, encoding: Encoding, bytes: Vec<u8>) -> Stored {
-        let store = Store::new(size, encoding).expect("a size that can be stored");
+        let store = Store::new(size, encoding, None).expect("a size that can be stored");
         store.encode(Loaded::Encoded(bytes)).expect("a good image")
     }
 
@@ -129,10 +138,10 @@ mod tests {
     #[test]
     fn black_images_and_absurd_sizes_are_refused() {
         let black = GrayImage { width: 64, height: 64, pixels: vec![0; 64 * 64] };
-        let store = Store::new(None, Encoding::Png).expect("the source's size");
+        let store = Store::new(None, Encoding::Png, None).expect("the source's size");
         store.encode(Loaded::Pixels(black)).err().expect("constant");
         for size in [0, 7, 9000] {
-            Store::new(Some(size), Encoding::Png).err().expect("out of range");
+            Store::new(Some(size), Encoding::Png, None).err().expect("out of range");
         }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         splits,
         warnings: source.warnings.iter().cloned().chain(assigned.warnings).collect(),
         labels: source.labels,
+        image: None,
         rows: source.images.into_iter().map(|image| image.row).collect(),
     })
 }

@@ -17,7 +17,7 @@ use crate::sources::ImageRow;
 use shard::Shard;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{DatasetManifest, Split};
+use xray_artifacts::{DatasetManifest, ImageFormat, Split};
 
 /// One record of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +60,7 @@ pub struct Dataset {
     rows: Vec<ImageRow>,
     warnings: Vec<String>,
     id: String,
+    image: Option<ImageFormat>,
 }
 
 impl Dataset {
@@ -89,6 +90,11 @@ impl Dataset {
     /// The names by which records are read.
     pub fn feature_names(&self) -> &FeatureNames {
         &self.names
+    }
+
+    /// How the images were stored; none where no build of ours stored them.
+    pub fn image_format(&self) -> Option<&ImageFormat> {
+        self.image.as_ref()
     }
 
     /// What a person should know before trusting numbers from these data.

@@ -32,6 +32,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         rows: Vec::new(),
         warnings: warnings(&manifest),
         id: manifest.id(),
+        image: Some(manifest.image),
         labels: manifest.labels,
     })
 }

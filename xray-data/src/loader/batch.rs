@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use xray_artifacts::{Preprocessing, one_line};
-use xray_image::{Augmentation, augment, decode_gray, normalise, prepare};
+use xray_image::{Augmentation, Budget, augment, decode_gray_within, normalise, prepare};
 
 /// Records ready for a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +168,9 @@ impl Assembler {
     /// Reads a record, and its image as far as it does not change from epoch to epoch.
     fn decode(&self, id: RecordId, prepared: &mut Vec<u8>) -> Result<Sample<'_>> {
         let sample = self.dataset.sample(id)?;
-        let image = decode_gray(sample.image).and_then(|image| prepare(&image, &self.preprocessing));
+        let white_level = self.preprocessing.white_level;
+        let image = decode_gray_within(sample.image, white_level, &Budget::default())
+            .and_then(|image| prepare(&image, &self.preprocessing));
         let image = image.map_err(|problem| Error::Image {
             place: format!("{} ({})", self.dataset.place(id), sample.image_id),
             problem,

@@ -70,7 +70,12 @@ pub(crate) fn write_dataset(folder: &Path) {
     let test = vec![shard("test-00000-of-00001.tfrecord", 56..65)];
     let manifest = DatasetManifest {
         labels: labels(),
-        image: ImageFormat { encoding: "png".into(), size: Some([40, 32]) },
+        image: ImageFormat {
+            encoding: "png".into(),
+            size: Some([40, 32]),
+            resized: false,
+            white_level: None,
+        },
         splits: BTreeMap::from([
             (Split::Train, summary(train)),
             (Split::Val, summary(val)),

@@ -88,6 +88,133 @@ fn pictures_of_every_depth_colour_and_size_come_out_alike() {
     assert!((corner(gray8) - corner(small)).abs() <= 4, "{} {}", corner(gray8), corner(small));
 }
 
+/// The same picture as detector data of fewer bits in 16.
+fn png_of_bits(image: &GrayImage, bits: u32) -> Vec<u8> {
+    let white = (1_u32 << bits) - 1;
+    let wide = |&pixel: &u8| ((u32::from(pixel) * white / 255) as u16).to_be_bytes();
+    let data: Vec<u8> = image.pixels.iter().flat_map(wide).collect();
+    png(image, ColorType::Grayscale, BitDepth::Sixteen, &data)
+}
+
+/// Mean gray value of each stored image, by name.
+fn means(bench: &Workbench, folder: &str) -> Vec<(String, f64)> {
+    let dataset = Dataset::open(&bench.path(folder), &OpenOptions::default()).expect("just built");
+    let records = dataset.select(xray_artifacts::Split::Train, &Draw::default()).expect("all are in train");
+    let mean = |pixels: &[u8]| pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / pixels.len() as f64;
+    let mut means: Vec<_> = records
+        .iter()
+        .map(|&id| {
+            let sample = dataset.sample(id).expect("just built");
+            (sample.image_id, mean(&decode_gray(sample.image).expect("just encoded").pixels))
+        })
+        .collect();
+    means.sort_by(|a, b| a.0.cmp(&b.0));
+    means
+}
+
+const SIXTEEN: &str = "build --csv labels.csv --path-column file --patient-column subject --val 0 --test 0";
+
+/// Images of these bits, each a bright picture.
+fn sixteen_bit_source(bench: &Workbench, bits: &[u32]) {
+    let mut table = "file,subject,Mass\n".to_owned();
+    for (number, &bits) in bits.iter().enumerate() {
+        bench.write(&format!("{number}.png"), png_of_bits(&picture(64, number as u32), bits));
+        table += &format!("{number}.png,p{number},{}\n", number % 2);
+    }
+    bench.write("labels.csv", table);
+}
+
+#[test]
+fn one_white_level_holds_for_a_set_of_sixteen_bits() {
+    let bench = Workbench::new();
+    sixteen_bit_source(&bench, &[14; 10]);
+    // A dark image of the same detector, which 12 bits would hold.
+    let dark = picture(64, 3).pixels.iter().map(|pixel| pixel / 5).collect();
+    bench.write("3.png", png_of_bits(&GrayImage { width: 64, height: 64, pixels: dark }, 14));
+    let said = bench.good(&format!("{SIXTEEN} --out shards"));
+    assert!(said.contains("white in images of 16 bits: 16383 (found in 10 images)"), "{said}");
+    let manifest = fs::read_to_string(bench.path("shards/dataset.json")).expect("written");
+    assert!(manifest.contains("\"white_level\": 16383"), "{manifest}");
+    let means = means(&bench, "shards");
+    assert!(means[3].1 < 40.0 && means[2].1 > 70.0, "the dark one stays dark: {means:?}");
+
+    let said = bench.good(&format!("{SIXTEEN} --white-level 8191 --out brighter"));
+    assert!(said.contains("white in images of 16 bits: 8191 (as asked)"), "{said}");
+    assert!(self::means(&bench, "brighter")[3].1 > 1.9 * means[3].1);
+    for level in ["0", "65536", "nan", "4095.5"] {
+        let message = bench.refused(2, &format!("{SIXTEEN} --white-level {level} --out none"));
+        assert!(message.contains("`auto`, or a number from 1 to 65535"), "{message}");
+    }
+}
+
+#[test]
+fn a_set_of_several_ranges_is_told_and_each_image_keeps_its_brightness() {
+    let bench = Workbench::new();
+    sixteen_bit_source(&bench, &[8, 10, 12, 14, 16]);
+    let command = format!("{SIXTEEN} --encoding png --out shards");
+    let warning = bench.run(&command).stderr;
+    assert!(warning.contains("several ranges (1 up to 255, 1 up to 1023, 1 up to 4095"), "{warning}");
+    assert!(warning.contains("--white-level"), "{warning}");
+    for (number, (_, mean)) in means(&bench, "shards").into_iter().enumerate() {
+        let pixels = picture(64, number as u32).pixels;
+        let expected = pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / pixels.len() as f64;
+        assert!((mean - expected).abs() < 1.0, "{number}: {mean} not {expected}");
+    }
+    let manifest = fs::read_to_string(bench.path("shards/dataset.json")).expect("written");
+    assert!(!manifest.contains("white_level"), "{manifest}");
+}
+
+#[test]
+fn images_that_lie_on_their_side_are_stored_upright() {
+    let bench = Workbench::new();
+    let stored = GrayImage { height: 32, ..picture(64, 1) };
+    let stored = GrayImage { pixels: stored.pixels[..64 * 32].to_vec(), ..stored };
+    let mut jpeg = encode_jpeg(&stored, 95);
+    // One entry: orientation 6, a quarter turn to the right.
+    let exif = b"\xFF\xE1\0\x1EExif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0";
+    jpeg.splice(2..2, exif.iter().copied());
+    bench.write("a.jpg", &jpeg);
+    bench.write("labels.csv", "path,patient,Mass\na.jpg,1,1\n");
+    bench.good("build --csv labels.csv --val 0 --test 0 --out shards");
+    let dataset = Dataset::open(&bench.path("shards"), &OpenOptions::default()).expect("just built");
+    let id = dataset.select(xray_artifacts::Split::Train, &Draw::default()).expect("one image")[0];
+    let sample = dataset.sample(id).expect("just built");
+    assert!(!sample.image.windows(6).any(|bytes| bytes == b"Exif\0\0"), "whoever reads it sees it upright");
+    let shown = decode_gray(sample.image).expect("just encoded");
+    assert_eq!((shown.width, shown.height), (32, 64));
+    // The left column of what is stored, from the bottom up, is the top row.
+    let top: Vec<i32> = (0..32).map(|x| i32::from(stored.pixels[(31 - x) * 64])).collect();
+    assert!(top.iter().zip(&shown.pixels).all(|(want, &got)| (want - i32::from(got)).abs() < 12));
+}
+
+#[test]
+fn an_image_on_which_the_decoder_panics_is_one_bad_file() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    let chunk = |kind: &[u8; 4], body: &[u8]| {
+        let named = [kind, body].concat();
+        let step = |crc: u32, byte: &u8| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg())
+        };
+        let crc = !named.iter().fold(u32::MAX, step);
+        [&(body.len() as u32).to_be_bytes()[..], &named, &crc.to_be_bytes()].concat()
+    };
+    // A palette of no whole number of colours; the pixels are one stored block of zlib.
+    let bytes = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 3, 0, 0, 0]),
+        chunk(b"PLTE", &[1, 2, 3, 4, 5]),
+        chunk(b"IDAT", &[0x78, 1, 1, 2, 0, 0xFD, 0xFF, 0, 0, 0, 2, 0, 1]),
+        chunk(b"IEND", &[]),
+    ];
+    bench.write("images/000.jpg", bytes.concat());
+    let message = bench.refused(5, &format!("{SMALL} --out shards"));
+    assert!(message.contains("000.jpg") && !message.contains("panicked"), "{message}");
+    let ran = bench.run(&format!("{SMALL} --skip-bad --out shards"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("skipped: ") && !ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
 #[test]
 fn the_bytes_depend_on_source_and_settings_only() {
     let bench = Workbench::new();

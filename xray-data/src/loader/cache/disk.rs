@@ -90,8 +90,9 @@ impl DiskCache {
 
 /// Mean and deviation come after the cache, so runs that differ in them share it.
 fn key(dataset: &str, preprocessing: &Preprocessing) -> [u8; 32] {
-    let Preprocessing { size, crop, filter, mean: _, std: _ } = preprocessing;
-    *blake3::hash(format!("{FORMAT}\n{dataset}\n{size} {crop:?} {filter:?}").as_bytes()).as_bytes()
+    let Preprocessing { size, crop, filter, mean: _, std: _, white_level, stored_size } = preprocessing;
+    let how = format!("{size} {crop:?} {filter:?} {white_level:?} {stored_size:?}");
+    *blake3::hash(format!("{FORMAT}\n{dataset}\n{how}").as_bytes()).as_bytes()
 }
 
 /// All processes want the same length, so it does not matter who sets it.
