@@ -20,7 +20,7 @@ impl<'a> Rescoring<'a> {
     /// Opens the data that the run's configuration names. Warnings go to stderr.
     pub fn open(config: &'a RunConfig) -> Result<Self, Failure> {
         let mut console = Console::new(true);
-        let data = data::open(&config.data, config.seed, &mut console)?;
+        let data = data::open(config, &mut console)?;
         Ok(Rescoring { config, data, console })
     }
 

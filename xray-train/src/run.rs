@@ -85,7 +85,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         Box::new(StatusFile::start(&dir.status())?),
     ]);
     let mut warnings = Warnings::new(&mut observers);
-    let data = data::open(&config.data, config.seed, &mut warnings)?;
+    let data = data::open(config, &mut warnings)?;
     record::claim_data(dir, data.dataset.id(), checkpoint.is_some())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;

@@ -26,7 +26,7 @@ pub struct Costs {
 
 /// Opens the data, makes the network, and counts.
 pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
-    let TrainingData { dataset, records, prevalence } = data::open(&config.data, config.seed, &mut ToStderr)?;
+    let TrainingData { dataset, records, prevalence, .. } = data::open(config, &mut ToStderr)?;
     let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
     let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
     let size = config.preprocessing.size;

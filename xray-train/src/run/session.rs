@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
     }
 
     fn evaluator(&self, split: Split) -> Result<Evaluator, Failure> {
-        let (preprocessing, loading) = (&self.config.preprocessing, self.loading.clone());
+        let (preprocessing, loading) = (&self.data.preprocessing, self.loading.clone());
         Evaluator::new(split, &self.data.dataset, preprocessing, loading, &self.data.prevalence)
     }
 
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         let uncertain = self.config.data.uncertain;
         let loading = LoaderConfig { shuffle: true, augmentation, uncertain, ..self.loading.clone() };
         let (dataset, records) = (self.data.dataset.clone(), self.data.records.clone());
-        let loader = Loader::new(dataset, records, self.config.preprocessing.clone(), loading)?;
+        let loader = Loader::new(dataset, records, self.data.preprocessing.clone(), loading)?;
         let mut learner = self.learner.take().expect("a session trains once");
         let progress = match checkpoint {
             Some((state, progress)) => {
@@ -194,7 +194,7 @@ impl<'a> Session<'a> {
     fn card(&self, outcome: &Outcome, progress: &Progress) -> Card {
         Card {
             model: self.config.model.clone(),
-            preprocessing: self.config.preprocessing.clone(),
+            preprocessing: self.data.preprocessing.clone(),
             labels: self.data.dataset.labels().to_vec(),
             calibration: Vec::new(),
             thresholds: Vec::new(),
