@@ -9,7 +9,8 @@ use std::num::NonZeroU16;
 ///
 /// Colours become luma as in Rec. 601, so that a gray picture stored as RGB(A) comes out unchanged. Of a 16-bit PNG
 /// the end of the smallest range of 8, 10, 12, 14 and 16 bits that holds all but one in fifty of its pixels becomes
-/// white: detectors have any of them, and letters are burned in at 65535. A DICOM file of one gray image becomes what a workstation shows.
+/// white: detectors have any of them, and letters are burned in at 65535. A DICOM file of
+/// one image becomes what a workstation shows, pixels of padding black.
 ///
 /// # Errors
 /// [`ImageProblem`] for other formats, by name; for broken or truncated data; and for files that cost more than

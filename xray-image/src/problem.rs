@@ -66,7 +66,7 @@ pub enum ImageProblem {
     Png(String),
     /// Why a DICOM file cannot be shown.
     #[error("broken or unusual DICOM: {0}")]
-    Dicom(#[from] DicomProblem),
+    Dicom(DicomProblem),
     /// One value everywhere: not an X-ray.
     #[error("every pixel is {value}: not an X-ray")]
     Constant {
@@ -87,4 +87,10 @@ pub enum ImageProblem {
         /// The size asked for.
         size: u32,
     },
+}
+
+impl From<DicomProblem> for ImageProblem {
+    fn from(problem: DicomProblem) -> Self {
+        ImageProblem::Dicom(problem)
+    }
 }

@@ -178,6 +178,32 @@ fn files_are_built_by_instance_with_what_their_headers_tell() {
 }
 
 #[test]
+fn ages_of_headers_are_read_in_every_unit() {
+    let bench = Workbench::new();
+    for (text, age) in
+        [("018M", Some(1)), ("144M", Some(12)), ("003W", Some(0)), ("058Y", Some(58)), ("????", None)]
+    {
+        let mut file = jpeg_file(&gradient());
+        let at = file.windows(4).position(|found| found == b"061Y").expect("the age");
+        file[at..at + 4].copy_from_slice(text.as_bytes());
+        assert_eq!(read_header(&bench.write("IM0001", file)).expect("a good header").age, age, "{text}");
+    }
+}
+
+#[test]
+fn a_header_longer_than_what_is_read_first_is_read_whole() {
+    let bench = Workbench::new();
+    let mut file = jpeg_file(&gradient());
+    let at = file.windows(4).position(|found| found == b"\x10\0\x20\0").expect("the patient");
+    let long = [&b"\x09\0\x10\x10OB\0\0"[..], &(1_u32 << 19).to_le_bytes(), &vec![7; 1 << 19]].concat();
+    file.splice(at..at, long);
+    assert_eq!(
+        read_header(&bench.write("IM0001", file)).expect("a header").patient_id.as_deref(),
+        Some("P7")
+    );
+}
+
+#[test]
 fn jpeg_pixels_come_out_as_the_picture() {
     let image = gradient();
     let decoded = decode_gray(&jpeg_file(&image)).expect("a good file");

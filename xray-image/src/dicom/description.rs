@@ -1,7 +1,7 @@
 //! What a header says of its one picture, checked before any pixel is touched.
 
 use super::DicomProblem;
-use super::header::{Header, tags, value};
+use super::header::{Header, quoted, tags, value};
 use crate::{Budget, ImageProblem};
 
 /// What the numbers of a pixel mean.
@@ -86,7 +86,7 @@ fn photometric(header: &Header<'_>, samples: u16) -> Result<Photometric, DicomPr
         ("RGB" | "YBR_RCT" | "YBR_ICT", 3) => Ok(Photometric::Rgb),
         ("YBR_FULL", 3) => Ok(Photometric::Ybr),
         ("YBR_FULL_422", 3) => Ok(Photometric::Ybr422),
-        _ => Err(DicomProblem::Colours { photometric: name.chars().take(40).collect(), samples }),
+        _ => Err(DicomProblem::Colours { photometric: quoted(name), samples }),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::DicomProblem;
 use super::description::{Description, Photometric};
-use super::header::{Header, shorts, tags};
+use super::header::{Header, quoted, shorts, tags};
 use super::samples::Samples;
 
 /// Samples as gray from 0 to 255.
@@ -166,7 +166,7 @@ impl Voi {
                 Ok(Some(Voi::Window { function, center, width }))
             }
             _ => {
-                let function = name.chars().take(40).collect();
+                let function = quoted(name);
                 Err(DicomProblem::Window { center: said(center), width: said(width), function })
             }
         }

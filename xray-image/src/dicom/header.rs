@@ -148,8 +148,13 @@ impl<'a> Header<'a> {
 }
 
 pub(super) fn value(tag: Tag, bytes: &[u8], expected: &'static str) -> DicomProblem {
-    let value = bytes.get(..40).unwrap_or(bytes).escape_ascii().to_string();
-    DicomProblem::Value { tag, value, expected }
+    DicomProblem::Value { tag, value: quoted(bytes), expected }
+}
+
+/// The beginning of a text of the file, fit for a message.
+pub(super) fn quoted(text: impl AsRef<[u8]>) -> String {
+    let text = text.as_ref();
+    text.get(..40).unwrap_or(text).escape_ascii().to_string()
 }
 
 /// Numbers of 16 bits one after another.

@@ -15,8 +15,10 @@ const fn broken(problem: &'static str) -> DicomProblem {
 const UNUSUAL: DicomProblem = broken("its blocks, tiles or layers are unusually small or many");
 /// What the decoder holds, and what is made of it.
 const BYTES_OF_SAMPLE: u64 = 20;
-/// The decoder knows no clock, so what it is given is bounded: as much as the largest detectors have.
-const MOST_SAMPLES: usize = 1 << 24;
+/// The decoder knows no clock, so what it is given is bounded by the most that it may come to: samples times bit planes,
+/// 16 ns each. The former is 17 megapixels of 15 planes, the latter, where there is a deadline, 10.
+const MOST_WORK: u64 = 1 << 28;
+const MOST_WORK_IN_TIME: u64 = 150_000_000;
 const MOST_TILES: u64 = 4096;
 const MOST_LAYERS: u16 = 32;
 /// Precincts and code blocks are at least this long, as a power of two.
@@ -32,7 +34,11 @@ pub(super) fn decode(
     // Some writers wrap the codestream as a JP2 file.
     let start = bytes.windows(4).position(|marker| marker == [0xFF, 0x4F, 0xFF, 0x51]);
     let codestream = &bytes[start.ok_or(broken("it has no codestream"))?..];
-    let signed = check(codestream, description)?;
+    let (signed, planes) = check(codestream, description)?;
+    let work = u64::from(planes) * description.count() as u64;
+    if work > MOST_WORK || (budget.until.is_some() && work > MOST_WORK_IN_TIME) {
+        return Err(ImageProblem::OutOfTime);
+    }
     let settings = DecodeSettings { strict: true, ..DecodeSettings::default() };
     let no_picture = || broken("its data make no picture");
     let image = Image::new(codestream, &settings).map_err(|_| no_picture())?;
@@ -66,11 +72,11 @@ fn words<'a>(
     (count == channels).then_some(words)
 }
 
-/// Compares the headers with the DICOM header and with the limits; whether samples are signed.
-fn check(codestream: &[u8], description: &Description) -> Result<bool, DicomProblem> {
+/// Compares the headers with the DICOM header and with the limits. Whether samples are signed, and the most bit planes.
+fn check(codestream: &[u8], description: &Description) -> Result<(bool, u8), DicomProblem> {
     let cut = || broken("its headers are cut off");
     let mut at = codestream.get(2..).ok_or_else(cut)?;
-    let mut signed = false;
+    let (mut signed, mut planes) = (false, 0);
     let mut in_tile: Option<&[u8]> = None;
     loop {
         let [0xFF, marker, rest @ ..] = at else { return Err(cut()) };
@@ -80,7 +86,7 @@ fn check(codestream: &[u8], description: &Description) -> Result<bool, DicomProb
                 at = next;
                 match at {
                     [0xFF, 0x90, ..] => continue,
-                    _ => return Ok(signed),
+                    _ => return Ok((signed, planes)),
                 }
             }
             (0x93, None) => return Err(broken("its data stand before their header")),
@@ -92,6 +98,8 @@ fn check(codestream: &[u8], description: &Description) -> Result<bool, DicomProb
             (0x51, None) => signed = size(body, description)?,
             (0x52, _) => coding_style(body.get(5..).ok_or_else(cut)?, body[0], number(body, 2))?,
             (0x53, _) => coding_style(body.get(2..).ok_or_else(cut)?, body[1], 1)?,
+            (0x5C, _) => planes = bit_planes(body).ok_or_else(cut)?.max(planes),
+            (0x5D, _) => planes = body.get(1..).and_then(bit_planes).ok_or_else(cut)?.max(planes),
             // A region of interest, another order.
             (0x5E | 0x5F, _) => return Err(UNUSUAL),
             (0x90, _) => {
@@ -132,10 +140,20 @@ fn size(body: &[u8], description: &Description) -> Result<bool, DicomProblem> {
         |end: u32, start: u32, length: u32| u64::from(end.saturating_sub(start).div_ceil(length.max(1)));
     let count = tiles(right, tile_left, tile_width).checked_mul(tiles(bottom, tile_top, tile_height));
     let is_offset = left > 0 || top > 0 || tile_left > 0 || tile_top > 0;
-    if is_offset || count.is_none_or(|count| count > MOST_TILES) || description.count() > MOST_SAMPLES {
+    if is_offset || count.is_none_or(|count| count > MOST_TILES) {
         return Err(UNUSUAL);
     }
     Ok(components[0][0] & 0x80 != 0)
+}
+
+/// The most bit planes of a coefficient, by QCD or QCC (A.6.4): guard bits and exponents.
+fn bit_planes(body: &[u8]) -> Option<u8> {
+    let (&style, steps) = body.split_first()?;
+    let exponents = match style & 31 {
+        0 => steps.iter().map(|step| step >> 3).max(),
+        _ => steps.iter().step_by(2).map(|step| step >> 3).max(),
+    };
+    Some((style >> 5) + exponents?)
 }
 
 /// SPcod or SPcoc (A.6.1): levels, block sizes, style, transform, and precincts where the style announces them.

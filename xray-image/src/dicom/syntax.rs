@@ -1,6 +1,7 @@
 //! Transfer syntaxes: how elements are written, and how pixels are coded (PS3.5, 10; PS3.6, A).
 
 use super::elements::Encoding;
+use super::header::quoted;
 
 /// How pixels are coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) fn of(uid: Option<&str>) -> Syntax {
     let Some(uid) = uid else { return with(Encoding::IMPLICIT, false, Coding::Native) };
     let coded = |coding| with(Encoding::EXPLICIT, false, coding);
     let Some(last) = uid.strip_prefix("1.2.840.10008.1.2") else {
-        return coded(Coding::Other(format!("in transfer syntax {uid}")));
+        return coded(Coding::Other(format!("in transfer syntax {}", quoted(uid))));
     };
     match last {
         "" => with(Encoding::IMPLICIT, false, Coding::Native),
@@ -48,6 +49,6 @@ pub(super) fn of(uid: Option<&str>) -> Syntax {
         ".4.204" | ".4.205" => coded(Coding::Other("at another address (JPIP, HTJ2K)".to_owned())),
         ".8.1" => coded(Coding::Other("deflated frames".to_owned())),
         _ if last.starts_with(".4.10") => coded(Coding::Other("a video (MPEG or HEVC)".to_owned())),
-        _ => coded(Coding::Other(format!("in transfer syntax {uid}"))),
+        _ => coded(Coding::Other(format!("in transfer syntax {}", quoted(uid)))),
     }
 }
