@@ -152,8 +152,7 @@ impl<'a> Elements<'a> {
         let start = self.rest;
         let mut inner = Elements { rest: self.rest, encoding };
         let mut open = vec![(is_item, encoding)];
-        loop {
-            let Some(&(is_item, encoding)) = open.last() else { break };
+        while let Some(&(is_item, encoding)) = open.last() {
             inner.encoding = encoding;
             let before = inner.rest.len();
             let head = inner.head()?.ok_or(DicomProblem::CutOff)?;

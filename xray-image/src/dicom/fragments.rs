@@ -11,9 +11,8 @@ const END: Tag = Tag(0xFFFE, 0xE0DD);
 pub(super) fn join(mut elements: Elements<'_>) -> Result<Cow<'_, [u8]>, DicomProblem> {
     let mut table = None;
     let mut codestream: Option<Cow<'_, [u8]>> = None;
-    loop {
-        // Some writers leave the last delimiter out.
-        let Some(head) = elements.head()? else { break };
+    // Some writers leave the last delimiter out.
+    while let Some(head) = elements.head()? {
         match (head.tag, head.length) {
             (END, _) => break,
             (ITEM, Some(_)) => {}

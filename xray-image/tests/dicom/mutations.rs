@@ -48,7 +48,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
                 bytes.splice(at..at, part);
             }
             6 => drop(bytes.drain(at..bytes.len().min(at + length))),
-            _ if random.bits() % 4 == 0 => bytes.truncate(at),
+            _ if random.bits().is_multiple_of(4) => bytes.truncate(at),
             _ => rest.iter_mut().take(length).for_each(|byte| *byte = 0),
         }
     }

@@ -68,9 +68,9 @@ fn predict(predictor: u8, left: u16, above: u16, corner: u16) -> u16 {
         2 => b,
         3 => c,
         4 => a + b - c,
-        5 => a + (b - c >> 1),
-        6 => b + (a - c >> 1),
-        _ => a + b >> 1,
+        5 => a + ((b - c) >> 1),
+        6 => b + ((a - c) >> 1),
+        _ => (a + b) >> 1,
     };
     predicted as u16
 }
