@@ -2,7 +2,7 @@
 //! machine that loses power sees the old file or the new one, never half of one.
 
 use crate::failure::one_line;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, ManifestProblem};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -48,6 +48,13 @@ pub enum FileError {
         /// What this build knows.
         known: u32,
     },
+    /// A data set's manifest that contradicts itself.
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What cannot be true.
+        problem: ManifestProblem,
+    },
     /// The content is not what the program wrote: its hash differs, or it has none.
     Seal {
         /// The file.
@@ -68,6 +75,7 @@ impl std::fmt::Display for FileError {
             FileError::Format { path, kind, found: None, .. } => {
                 write!(f, "{} carries no format number, so it is no {kind}", path.display())
             }
+            FileError::Manifest { path, .. } => write!(f, "{}", path.display()),
             FileError::Seal { path, kind } => {
                 write!(f, "{} is not the {kind} that was written: its hash differs", path.display())
             }
@@ -80,6 +88,7 @@ impl std::error::Error for FileError {
         match self {
             FileError::Io { source, .. } => Some(source),
             FileError::Syntax { source, .. } => Some(source),
+            FileError::Manifest { problem, .. } => Some(problem),
             FileError::Format { .. } | FileError::Seal { .. } => None,
         }
     }
@@ -100,6 +109,7 @@ impl FileError {
                 _ => None,
             },
             FileError::Syntax { .. } => Some("the file was edited or cut off: write it again"),
+            FileError::Manifest { .. } => Some("the manifest was edited or damaged: build the data set again"),
             FileError::Seal { .. } => {
                 Some("the file was edited or cut off: run it again, or restore the file")
             }
@@ -110,7 +120,10 @@ impl FileError {
     fn exit(&self) -> Exit {
         match self {
             FileError::Io { .. } => Exit::Unexpected,
-            FileError::Syntax { .. } | FileError::Format { .. } | FileError::Seal { .. } => Exit::BadData,
+            FileError::Syntax { .. }
+            | FileError::Format { .. }
+            | FileError::Manifest { .. }
+            | FileError::Seal { .. } => Exit::BadData,
         }
     }
 }
@@ -188,8 +201,13 @@ fn to_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<String, F
     text.map(|text| text + "\n").map_err(syntax)
 }
 
+/// A pipe or a device would be waited for, or never end.
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })
+    let bytes = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    });
+    bytes.map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })
 }
 
 fn from_json<T: Versioned + DeserializeOwned>(

@@ -8,7 +8,7 @@ use crate::loader::{BadRecord, LoaderProblem};
 use crate::schema::FeatureProblem;
 use crate::sources::SourceProblem;
 use crate::split::SplitProblem;
-use crate::tfrecord::RecordProblem;
+use crate::tfrecord::{Compression, RecordProblem};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,13 +52,31 @@ pub enum Error {
     /// A JSON file of the project could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A folder, pipe or device where a file is wanted.
+    #[error("{} is {kind}, not a file", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// A compressed file of records that ends early or holds something else.
-    #[error("{} does not inflate", path.display())]
-    Gzip {
+    #[error("{} is {compression}-compressed and does not inflate", path.display())]
+    Compressed {
         /// The file.
         path: PathBuf,
+        /// How it is compressed.
+        compression: Compression,
         /// What the decoder met.
         source: io::Error,
+    },
+    /// A compressed file of records that holds far more than records do.
+    #[error("{} inflates to more than {limit} bytes", path.display())]
+    Inflated {
+        /// The file.
+        path: PathBuf,
+        /// How many it may hold: 64 MiB, and 32 times its size.
+        limit: u64,
     },
     /// The framing of a record is damaged.
     #[error("{place}")]
@@ -127,6 +145,14 @@ pub enum Error {
     NoRecords {
         /// The folder.
         folder: PathBuf,
+    },
+    /// Numbered files of which some are not there.
+    #[error("{}: {what}", path.display())]
+    MissingParts {
+        /// One of those that are.
+        path: PathBuf,
+        /// How many, and which is absent.
+        what: String,
     },
     /// A finding that the data set does not have.
     #[error("no label `{label}`{}", nearest.as_ref().map(|n| format!("; nearest is `{n}`")).unwrap_or_default())]
@@ -205,7 +231,11 @@ impl Error {
         let hint = match self {
             Error::Io { source, .. } => io_hint(source)?,
             Error::File(error) => error.hint()?,
-            Error::Gzip { .. } => "the file was cut off or damaged on the way: copy it again",
+            Error::NotAFile { .. } => "name a file, or move this one away",
+            Error::Compressed { .. } => "the file was cut off or damaged on the way: copy it again",
+            Error::Inflated { .. } => {
+                "records of images hardly shrink: look at the file, and unpack it yourself if it is what you want"
+            }
             Error::Record { problem, .. } => problem.hint(),
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
             Error::Feature { problem, .. } => return problem.hint(),
@@ -213,7 +243,10 @@ impl Error {
             Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { .. } => "name the table with --labels-csv FILE",
-            Error::NoRecords { .. } => "check the path; folders below it are not searched",
+            Error::NoRecords { .. } => {
+                "check the path; of the folders below it those named train, val or test are searched"
+            }
+            Error::MissingParts { .. } => "copy the others too, or rename the files that are to be all",
             Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
             Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),
@@ -243,7 +276,9 @@ impl Error {
                 Exit::NothingMatches
             }
             Error::File(_)
-            | Error::Gzip { .. }
+            | Error::NotAFile { .. }
+            | Error::Compressed { .. }
+            | Error::Inflated { .. }
             | Error::Record { .. }
             | Error::Example { .. }
             | Error::Feature { .. }
@@ -251,6 +286,7 @@ impl Error {
             | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
+            | Error::MissingParts { .. }
             | Error::Split(_)
             | Error::Shard { .. }
             | Error::TooManyBad { .. } => Exit::BadData,

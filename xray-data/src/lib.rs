@@ -8,6 +8,7 @@ pub mod error;
 pub mod example;
 pub mod labels;
 pub mod loader;
+mod regular;
 pub mod schema;
 pub mod show;
 pub mod sources;
@@ -22,4 +23,4 @@ pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, F
 pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{About, BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, Uncertain, encode_sample};
-pub use tfrecord::{IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};
+pub use tfrecord::{Compression, IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::sources::{ImageRow, read_text};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xray_artifacts::{Split, SplitRule};
 
 /// How images are given to splits.
@@ -29,6 +29,14 @@ pub enum SplitPlan {
     },
     /// As the source says.
     Column,
+    /// As the source says where it says anything: by its files' names, its manifest or a feature. What of val
+    /// and test it does not have is drawn from its train by patient; where it says nothing, all are.
+    Carried {
+        /// Fraction of the patients in val.
+        val: f64,
+        /// Fraction of the patients in test.
+        test: f64,
+    },
 }
 
 /// The outcome of [`assign`].
@@ -78,6 +86,30 @@ pub enum SplitProblem {
         /// The image.
         image_id: String,
     },
+    /// The files or records of a source say the split of some images only.
+    #[error("image `{with}` is said to be in {split}; of image `{without}` nothing is said{}", and_more(*more))]
+    Mixed {
+        /// An image with a split.
+        with: String,
+        /// Its split.
+        split: Split,
+        /// An image without one.
+        without: String,
+        /// How many others.
+        more: u64,
+    },
+    /// A file's name and a record in it say different splits.
+    #[error("image `{image_id}` is in {of_record} by its record and in {of_file} by the name of {}", file.display())]
+    Disagree {
+        /// The image.
+        image_id: String,
+        /// By the record.
+        of_record: Split,
+        /// The file of records.
+        file: PathBuf,
+        /// By its name, or that of its folder.
+        of_file: Split,
+    },
     /// The source has no split for an image.
     #[error("the source says no split for image `{image_id}`{}", and_more(*more))]
     Unsaid {
@@ -94,8 +126,14 @@ impl SplitProblem {
         match self {
             SplitProblem::Fractions { .. } => "give --val and --test fractions whose sum is below 1",
             SplitProblem::TwoSides { .. } => {
-                "move all images of a patient to one split, or let the split be drawn by patient"
+                "move all images of a patient to one split, or let the split be drawn by patient \
+                 (xray-data build --redraw-splits)"
             }
+            SplitProblem::Mixed { .. } => {
+                "name each file, or its folder, for train, val or test, or draw all splits anew (xray-data build \
+                 --redraw-splits)"
+            }
+            SplitProblem::Disagree { .. } => "rename the file, or its folder: no word is preferred over another",
             SplitProblem::Unlisted { .. } => "check that the lists belong to these images",
             SplitProblem::TwiceListed { .. } => "remove it from one of the lists",
             SplitProblem::Unsaid { .. } => "fill the split column, or let the split be drawn by patient",
@@ -139,15 +177,29 @@ impl<'a> FromIterator<&'a str> for NameList {
 pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigned> {
     let anonymous = rows.iter().filter(|row| row.patient_id.is_none()).count();
     let by_patient = if anonymous == 0 { SplitRule::Patient } else { SplitRule::Image };
+    let mut warnings = Vec::new();
     let (splits, rule) = match plan {
         SplitPlan::Patients { val, test } => (draw(rows, *val, *test, seed)?, by_patient),
+        SplitPlan::Carried { val, test } if rows.iter().all(|row| row.split.is_none()) => {
+            (draw(rows, *val, *test, seed)?, by_patient)
+        }
+        SplitPlan::Carried { val, test } => {
+            let (splits, drawn) = carried(rows, *val, *test, seed)?;
+            warnings.push(kept(&splits, drawn));
+            let rule = match drawn {
+                Drawn::Nothing => SplitRule::Column,
+                Drawn::Val => SplitRule::Official,
+                Drawn::Test | Drawn::Both => by_patient,
+            };
+            (splits, rule)
+        }
         SplitPlan::Official { train_val, test, val } => {
             (official(rows, train_val, test, *val, seed)?, SplitRule::Official)
         }
         SplitPlan::Column => (column(rows)?, SplitRule::Column),
     };
     refuse_two_sides(rows, &splits)?;
-    let mut warnings = Vec::new();
+    warnings.extend(moved(rows, &splits));
     if anonymous > 0 {
         warnings.push(format!(
             "{anonymous} of {} images name no patient: one patient may be on two sides of the split, and scores \
@@ -197,6 +249,62 @@ fn official(
 fn column(rows: &[&ImageRow]) -> Result<Vec<Split>> {
     refuse(rows, |row| row.split.is_none(), |image_id, more| SplitProblem::Unsaid { image_id, more })?;
     Ok(rows.iter().filter_map(|row| row.split).collect())
+}
+
+/// What a source has no images for, and train gives up.
+#[derive(Clone, Copy)]
+enum Drawn {
+    Nothing,
+    Val,
+    Test,
+    Both,
+}
+
+/// Keeps what the source says. Without train there is nothing to draw from, so nothing is.
+fn carried(rows: &[&ImageRow], val: f64, test: f64, seed: u64) -> Result<(Vec<Split>, Drawn)> {
+    if let Some((with, split)) = rows.iter().find_map(|row| Some((row.image_id.clone(), row.split?))) {
+        refuse(
+            rows,
+            |row| row.split.is_none(),
+            |without, more| SplitProblem::Mixed { with: with.clone(), split, without, more },
+        )?;
+    }
+    let said: Vec<Split> = rows.iter().filter_map(|row| row.split).collect();
+    let has = |split| said.contains(&split);
+    let (drawn, val, test) = match (has(Split::Train), has(Split::Val), has(Split::Test)) {
+        (false, ..) | (true, true, true) => return Ok((said, Drawn::Nothing)),
+        (true, false, true) => (Drawn::Val, val, 0.0),
+        (true, true, false) => (Drawn::Test, 0.0, test),
+        (true, false, false) => (Drawn::Both, val, test),
+    };
+    let fresh = draw(rows, val, test, seed)?;
+    let of_train = |(said, fresh)| if said == Split::Train { fresh } else { said };
+    Ok((said.into_iter().zip(fresh).map(of_train).collect(), drawn))
+}
+
+fn kept(splits: &[Split], drawn: Drawn) -> String {
+    let drawn = match drawn {
+        Drawn::Nothing => "",
+        Drawn::Val => ", and val is drawn from train by patient",
+        Drawn::Test => ", and test is drawn from train by patient",
+        Drawn::Both => ", and val and test are drawn from train by patient",
+    };
+    let counts = Split::ALL.map(|split| {
+        format!("{} {split}", splits.iter().filter(|&&of| of == split).count())
+    });
+    format!("the source says who is in which split: kept{drawn} ({})", counts.join(", "))
+}
+
+/// Test images of the source that are trained on now.
+fn moved(rows: &[&ImageRow], splits: &[Split]) -> Option<String> {
+    let tests = rows.iter().filter(|row| row.split == Some(Split::Test)).count();
+    let leaves = |(row, split): &(&&ImageRow, &Split)| {
+        row.split == Some(Split::Test) && **split != Split::Test
+    };
+    let moved = rows.iter().zip(splits).filter(leaves).count();
+    (moved > 0).then(|| {
+        format!("{moved} of {tests} test images of the source are not in test any more: scores are not comparable")
+    })
 }
 
 fn split_each(rows: &[&ImageRow], split: impl Fn(&ImageRow) -> Split) -> Vec<Split> {
@@ -360,6 +468,52 @@ mod tests {
             "patient `1` is in train (image `a`) and in test (image `b`)",
         );
         check_refused(&[row("a", None, None)], &SplitPlan::Column, "no split for image `a`");
+    }
+
+    #[test]
+    fn what_a_source_carries_is_kept_and_the_rest_drawn_from_its_train() {
+        const PLAN: SplitPlan = SplitPlan::Carried { val: 0.3, test: 0.3 };
+        let check = |said: [Option<Split>; 3], expected: [bool; 3], rule, note: &str| {
+            let mut rows = population(100);
+            for (place, row) in rows.iter_mut().enumerate() {
+                row.split = said[place / 100]; // 33 patients each, and one on the border
+            }
+            let rows: Vec<_> = rows.iter().filter(|row| !row.image_id.starts_with("33_") && !row.image_id.starts_with("66_")).collect();
+            let assigned = assign(&rows, &PLAN, 0).expect("a good split");
+            for (row, split) in rows.iter().zip(&assigned.splits) {
+                assert!(row.split.is_none_or(|said| said == Split::Train || said == *split), "{row:?}");
+            }
+            assert_eq!(Split::ALL.map(|split| assigned.splits.contains(&split)), expected, "{said:?}");
+            assert_eq!(assigned.rule, rule, "{said:?}");
+            assert!(assigned.warnings.iter().any(|said| said.contains(note)) || note.is_empty());
+        };
+        let [train, val, test] = Split::ALL.map(Some);
+        check([train, val, test], [true; 3], SplitRule::Column, "kept (99 train, 96 val, 99 test)");
+        check([train, train, test], [true; 3], SplitRule::Official, "val is drawn from train by patient");
+        check([train, train, val], [true; 3], SplitRule::Patient, "test is drawn from train by patient");
+        check([train; 3], [true; 3], SplitRule::Patient, "val and test are drawn from train by patient");
+        check([test; 3], [false, false, true], SplitRule::Column, "train is empty");
+        check([None; 3], [true; 3], SplitRule::Patient, "");
+        check_refused(
+            &[row("a", Some("1"), test), row("b", Some("2"), None)],
+            &PLAN,
+            "image `a` is said to be in test; of image `b` nothing is said",
+        );
+        check_refused(
+            &[row("a", Some("1"), test), row("b", Some("1"), train)],
+            &PLAN,
+            "patient `1` is in test (image `a`) and in train (image `b`)",
+        );
+    }
+
+    #[test]
+    fn test_images_that_move_are_counted() {
+        let mut rows = population(100);
+        rows.iter_mut().for_each(|row| row.split = Some(Split::Test));
+        let assigned = assign(&rows.iter().collect::<Vec<_>>(), &USUAL, 0).expect("a good plan");
+        let moved = assigned.splits.iter().filter(|&&split| split != Split::Test).count();
+        let expected = format!("{moved} of 300 test images of the source are not in test any more");
+        assert!(assigned.warnings[0].starts_with(&expected), "{:?}", assigned.warnings);
     }
 
     #[test]

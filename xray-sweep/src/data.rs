@@ -1,7 +1,7 @@
 //! The data set as a planner sees it: its manifest, and files that are as large as listed.
 
 use std::path::{Path, PathBuf};
-use xray_artifacts::{DatasetManifest, Exit, Failure, ShardEntry, Split, read_json};
+use xray_artifacts::{DatasetManifest, Exit, Failure, ShardEntry, Split};
 
 /// A folder of shards.
 pub struct Data {
@@ -27,7 +27,7 @@ impl Data {
             return Err(Failure::new(Exit::BadData, message)
                 .hint("make shards with `xray-data build`; it takes TFRecords of others too"));
         }
-        let manifest: DatasetManifest = read_json(&path)?;
+        let manifest = DatasetManifest::read(&absolute)?;
         let data = Data { id: manifest.id(), dir: absolute, manifest };
         data.check_sizes()?;
         Ok(data)

@@ -51,14 +51,14 @@ pub struct BuildConfig {
 }
 
 impl Default for BuildConfig {
-    /// As they are, as JPEG of quality 95, split by patient: 10 % val, 20 % test.
+    /// As they are, as JPEG of quality 95, split as the source says, else by patient: 10 % val, 20 % test.
     fn default() -> Self {
         BuildConfig {
             size: None,
             encoding: Encoding::Jpeg(95),
             white_level: None,
             seed: 0,
-            split: SplitPlan::Patients { val: 0.1, test: 0.2 },
+            split: SplitPlan::Carried { val: 0.1, test: 0.2 },
             records_per_shard: None,
             skip_bad: false,
             overwrite: false,
@@ -209,7 +209,8 @@ pub fn build(
     Ok(Built { manifest, ranges, skipped: skipped.into_iter().map(|(_, why)| why).collect(), warnings })
 }
 
-fn refuse_duplicates(set: &SourceSet) -> Result<()> {
+/// Each image has a name of its own.
+pub(crate) fn refuse_duplicates(set: &SourceSet) -> Result<()> {
     let mut seen = HashMap::with_capacity(set.images.len());
     for image in &set.images {
         if let Some(first) = seen.insert(&image.row.image_id, &image.origin) {

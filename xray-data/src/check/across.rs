@@ -4,7 +4,7 @@ use super::file::{Checked, File, Seen};
 use super::{CheckProblem, CheckReport};
 use crate::build::WORKPLACE;
 use crate::schema::Label;
-use crate::sources::tfrecord::record_files;
+use crate::sources::tfrecord::{Listed, strays};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Split, SplitSummary};
@@ -138,10 +138,9 @@ fn count_differences(split: Split, said: &SplitSummary, seen: &[&Seen], labels: 
 fn stray_files(folder: &Path, has_manifest: bool, files: &[File]) -> Vec<String> {
     let mut warnings = Vec::new();
     if has_manifest {
-        let listed: HashSet<_> = files.iter().map(|file| &file.path).collect();
-        let strays =
-            record_files(folder).unwrap_or_default().into_iter().filter(|path| !listed.contains(path));
-        warnings.extend(strays.map(|path| format!("{} is not listed in dataset.json", path.display())));
+        let listed: Vec<_> =
+            files.iter().map(|file| Listed { path: file.path.clone(), split: file.split }).collect();
+        warnings.extend(strays(folder, &listed));
     }
     if folder.join(WORKPLACE).exists() {
         warnings.push(format!("{} holds an unfinished build", folder.display()));

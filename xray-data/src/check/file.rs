@@ -4,9 +4,9 @@ use super::CheckProblem;
 use crate::error::{Error, Result};
 use crate::example::{Example, Feature};
 use crate::labels::NO_FINDING;
+use crate::regular;
 use crate::schema::{FeatureNames, Label, Sample};
 use crate::tfrecord::{Record, RecordFile, RecordIndex};
-use std::fs;
 use std::path::PathBuf;
 use xray_artifacts::{ShardEntry, Split, one_line};
 use xray_image::{GrayImage, check_range, decode_gray};
@@ -79,8 +79,11 @@ fn described(error: &Error, file: &str) -> CheckProblem {
 fn check_entry(file: &File) -> std::result::Result<(), String> {
     let Some(entry) = &file.entry else { return Ok(()) };
     let mut hasher = blake3::Hasher::new();
-    let read = fs::File::open(&file.path)
-        .and_then(|content| hasher.update_reader(content).map(|hasher| hasher.count()));
+    let (content, _) = regular::open(&file.path).map_err(|error| match error {
+        Error::Io { source, .. } => format!("cannot be read: {source}"),
+        other => one_line(&other),
+    })?;
+    let read = hasher.update_reader(content).map(|hasher| hasher.count());
     let bytes = read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes != entry.bytes {
         return Err(format!("has {bytes} bytes where dataset.json says {}", entry.bytes));

@@ -4,17 +4,17 @@ mod across;
 mod file;
 
 use crate::error::{Error, Result};
-use crate::schema::FeatureNames;
-use crate::sources::tfrecord::{detect, record_files};
+use crate::schema::{FeatureNames, Preset, Resolved};
+use crate::sources::tfrecord::{Listed, detect, incomplete, list};
 use crate::tfrecord::RecordFile;
 pub use file::LabelProblem;
 
 use file::{Checked, File};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use xray_artifacts::{DatasetManifest, read_json};
+use xray_artifacts::DatasetManifest;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,29 +59,42 @@ pub fn check(
     names: Option<FeatureNames>,
     progress: &(dyn Fn() + Sync),
 ) -> Result<CheckReport> {
-    let manifest_path = folder.join(DatasetManifest::FILE_NAME);
-    let manifest = match manifest_path.exists() {
-        true => Some(read_json::<DatasetManifest>(&manifest_path)?),
+    let manifest = match folder.join(DatasetManifest::FILE_NAME).exists() {
+        true => Some(DatasetManifest::read(folder)?),
         false => None,
     };
-    let files = match &manifest {
-        Some(manifest) => listed_files(folder, manifest),
+    let (files, mut problems, mut warnings) = match &manifest {
+        Some(manifest) => (listed_files(folder, manifest), Vec::new(), Vec::new()),
+        None => found_files(folder)?,
+    };
+    let names = match &manifest {
+        Some(manifest) => FeatureNames::xray(&manifest.labels),
         None => {
-            record_files(folder)?.into_iter().map(|path| File { path, split: None, entry: None }).collect()
+            let resolved = detect_names(&files, names)?;
+            warnings.extend(resolved.notes);
+            resolved.names
         }
     };
-    let names = match (&manifest, names) {
-        (Some(manifest), _) => FeatureNames::xray(&manifest.labels),
-        (None, Some(names)) => names,
-        (None, None) => detect_names(folder, &files)?,
-    };
     let checked: Vec<Checked> = files.par_iter().map(|file| file::check(file, &names, progress)).collect();
-    Ok(across::report(folder, manifest.as_ref(), &files, checked))
+    let mut report = across::report(folder, manifest.as_ref(), &files, checked);
+    problems.append(&mut report.problems);
+    warnings.append(&mut report.warnings);
+    Ok(CheckReport { problems, warnings, ..report })
+}
+
+/// The files of a folder without a manifest, what is wrong with them as a whole, and what should be known.
+fn found_files(folder: &Path) -> Result<(Vec<File>, Vec<CheckProblem>, Vec<String>)> {
+    let found = list(folder)?;
+    let missing = incomplete(&found.files);
+    let missing = missing.map(|(path, problem)| CheckProblem { place: path.display().to_string(), problem });
+    let file = |Listed { path, split }| File { path, split, entry: None };
+    let files = found.files.into_iter().map(file).collect();
+    Ok((files, missing.into_iter().collect(), found.warnings))
 }
 
 /// How many records a check will read, where a manifest tells.
 pub fn expected_records(folder: &Path) -> Option<u64> {
-    let manifest: DatasetManifest = read_json(&folder.join(DatasetManifest::FILE_NAME)).ok()?;
+    let manifest = DatasetManifest::read(folder).ok()?;
     Some(manifest.splits.values().map(|split| split.images).sum())
 }
 
@@ -98,12 +111,14 @@ fn listed_files(folder: &Path, manifest: &DatasetManifest) -> Vec<File> {
     splits.map(file).collect()
 }
 
-fn detect_names(folder: &Path, files: &[File]) -> Result<FeatureNames> {
-    let open = |path: &PathBuf| RecordFile::open(path).map(Arc::new);
-    let files = files.iter().map(|file| open(&file.path)).collect::<Result<Vec<_>>>();
-    detect(folder, &files?).or_else(|error| match error {
-        // The first record is damaged: the check itself will say so, by the names that are usual.
-        Error::Record { .. } => Ok(crate::schema::Preset::KaggleNih.feature_names()),
+fn detect_names(files: &[File], names: Option<FeatureNames>) -> Result<Resolved> {
+    // A file that cannot be opened is a problem of that file alone, which its own check names.
+    let open = |file: &File| RecordFile::open(&file.path).ok().map(Arc::new);
+    let readable: Vec<_> = files.iter().filter_map(open).collect();
+    let usual = || names.clone().unwrap_or_else(|| Preset::KaggleNih.feature_names());
+    detect(&readable, names.clone()).or_else(|error| match error {
+        // The first record is damaged, or no file can be read: the check itself will say so.
+        Error::Record { .. } | Error::NoRecords { .. } => Ok(Resolved::of(usual())),
         other => Err(other),
     })
 }

@@ -19,7 +19,7 @@ pub(super) struct CheckArguments {
     /// Folder of shards, or of TFRecords that someone else wrote
     folder: PathBuf,
 
-    /// Names of the features in TFRecords of others [default: the one that fits the first record]
+    /// Names of the features in TFRecords of others [default: they are recognised]
     #[arg(long, value_enum, value_name = "PRESET")]
     features: Option<FeaturePreset>,
 }

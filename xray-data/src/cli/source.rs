@@ -6,6 +6,7 @@ use xray_artifacts::{Exit, Failure};
 use xray_data::labels::nih_14;
 use xray_data::sources::{
     ImageFolder, ImageRow, Listing, Missing, SourceSet, csv_table, csv_table::CsvColumns, nih, tfrecord,
+    tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
 use xray_data::{FeatureNames, Preset, split_file};
@@ -41,7 +42,7 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
     findings_column: Option<String>,
 
-    /// Names of the features in TFRecords [default: the one that fits the first record]
+    /// Names of the features in TFRecords [default: they are recognised]
     #[arg(long, value_enum, value_name = "PRESET", help_heading = "Source", requires = "tfrecord")]
     features: Option<FeaturePreset>,
 }
@@ -57,7 +58,8 @@ struct SourceKind {
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     csv: Option<PathBuf>,
 
-    /// Folder of TFRecords (*.tfrec, *.tfrecord, also .gz), or a data set to build anew
+    /// Folder of TFRecords (*.tfrec, *.tfrecord, also packed or NAME-00000-of-00002; folders train, val and
+    /// test in it), or a data set to build anew. Splits that its files carry are kept
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     tfrecord: Option<PathBuf>,
 
@@ -128,6 +130,10 @@ pub(super) struct SplitOptions {
     /// Table image_id,patient_id,split as `xray-data split` writes it
     #[arg(long, value_name = "FILE", conflicts_with = "test_list", help_heading = "Split")]
     split_file: Option<PathBuf>,
+
+    /// Draw the splits by patient, whatever the source says of them: its test images may be trained on
+    #[arg(long, conflicts_with_all = ["test_list", "split_file", "split_column"], help_heading = "Split")]
+    redraw_splits: bool,
 }
 
 impl SplitChoice {
@@ -145,7 +151,8 @@ impl SplitOptions {
                 val: self.draw.val,
             },
             _ if self.split_column.is_some() || self.split_file.is_some() => SplitPlan::Column,
-            _ => self.draw.plan(),
+            _ if self.redraw_splits => self.draw.plan(),
+            _ => SplitPlan::Carried { val: self.draw.val, test: self.draw.test },
         })
     }
 
@@ -202,7 +209,8 @@ impl SourceArguments {
 
     fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {
         let names = self.features.map(FeaturePreset::names);
-        Ok(tfrecord::read(folder, names, self.labels_csv.as_deref())?)
+        let (labels, patients) = (self.labels.clone(), self.labels_csv.clone());
+        Ok(tfrecord::read(folder, &RecordOptions { names, labels, patients })?)
     }
 
     fn read_other(

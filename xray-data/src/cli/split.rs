@@ -19,7 +19,7 @@ Examples:
   xray-data split --nih /data/nih --seed 1 --out split.csv
 
   # another split of a data set that is built, then the data set with it
-  xray-data split --tfrecord shards --seed 2 --out split.csv
+  xray-data split --tfrecord shards --redraw-splits --seed 2 --out split.csv
   xray-data build --tfrecord shards --split-file split.csv --out shards-2";
 
 /// Draw a split by patient and write it as a table image_id,patient_id,split

@@ -22,9 +22,13 @@ pub(super) struct DataArguments {
     /// Folder of shards, or of TFRecords that someone else wrote
     folder: PathBuf,
 
-    /// Names of the features in TFRecords of others [default: the one that fits the first record]
+    /// Names of the features in TFRecords of others [default: they are recognised]
     #[arg(long, value_enum, value_name = "PRESET")]
     features: Option<FeaturePreset>,
+
+    /// The labels to keep of TFRecords of others, in this order [default: those that are known]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    labels: Vec<String>,
 
     /// Table that says whose images the TFRecords of others are, such as Data_Entry_2017.csv
     #[arg(long, value_name = "FILE")]
@@ -39,6 +43,7 @@ impl DataArguments {
     pub(super) fn open(&self) -> Result<Dataset, Failure> {
         let options = OpenOptions {
             names: self.features.map(FeaturePreset::names),
+            labels: self.labels.clone(),
             patients: self.labels_csv.clone(),
             ..OpenOptions::default()
         };

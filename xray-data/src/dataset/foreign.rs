@@ -1,10 +1,11 @@
-//! TFRecords that someone else wrote: the splits are drawn here, by patient.
+//! TFRecords that someone else wrote: what their names do not say of the splits is drawn here, by patient.
 
 use super::shard::Shard;
 use super::{Dataset, RecordId};
 use crate::error::Result;
 use crate::schema::FeatureNames;
-use crate::sources::{Origin, SourceSet, tfrecord};
+use crate::sources::tfrecord::{self, RecordOptions};
+use crate::sources::{Origin, SourceSet};
 use crate::split::{SplitPlan, assign};
 use crate::tfrecord::{IndexEntry, RecordFile};
 use std::collections::BTreeMap;
@@ -18,8 +19,10 @@ use xray_artifacts::Split;
 pub struct OpenOptions {
     /// Compare each shard's content with its hash, which reads all of it.
     pub verify: bool,
-    /// The features' names; by default the preset that fits the first record.
+    /// The features' names; by default they are recognised.
     pub names: Option<FeatureNames>,
+    /// The labels to keep, in this order; where empty, all that are known.
+    pub labels: Vec<String>,
     /// A table that says whose images they are, such as `Data_Entry_2017.csv`.
     pub patients: Option<PathBuf>,
     /// Fraction of the patients in val.
@@ -33,14 +36,23 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     /// 70 % train, 10 % val, 20 % test; shards are believed.
     fn default() -> Self {
-        OpenOptions { verify: false, names: None, patients: None, val: 0.1, test: 0.2, seed: 0 }
+        OpenOptions {
+            verify: false,
+            names: None,
+            labels: Vec::new(),
+            patients: None,
+            val: 0.1,
+            test: 0.2,
+            seed: 0,
+        }
     }
 }
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
-    let source = tfrecord::read(path, options.names.clone(), options.patients.as_deref())?;
+    let OpenOptions { names, labels, patients, .. } = options.clone();
+    let source = tfrecord::read(path, &RecordOptions { names, labels, patients })?;
     let rows: Vec<_> = source.images.iter().map(|image| &image.row).collect();
-    let plan = SplitPlan::Patients { val: options.val, test: options.test };
+    let plan = SplitPlan::Carried { val: options.val, test: options.test };
     let assigned = assign(&rows, &plan, options.seed)?;
     let records = records(&source);
     let (shards, ids) = shards(&records);

@@ -1,6 +1,7 @@
 //! One file of records of a data set, opened when it is first needed.
 
 use crate::error::{Error, Result};
+use crate::regular;
 use crate::tfrecord::{IndexEntry, RecordFile, RecordIndex};
 use std::fs::File;
 use std::io;
@@ -68,18 +69,19 @@ impl Shard {
     /// Whether the file is there with the listed size, and with the listed content if `verify`. An absent
     /// file is fine until one of its records is wanted: a worker has only the shards that its fraction needs.
     pub(super) fn check(&self, entry: &ShardEntry, verify: bool) -> Result<()> {
-        let found = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io(&self.path, "read")(error)),
+        let (file, metadata) = match regular::open(&self.path) {
+            Ok(open) => open,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         };
+        let found = metadata.len();
         if found != entry.bytes {
             return Err(self.error(ShardProblem::Bytes { expected: entry.bytes, found }));
         }
         if !verify {
             return Ok(());
         }
-        let found = self.hash().map_err(Error::io(&self.path, "read"))?;
+        let found = hash(file).map_err(Error::io(&self.path, "read"))?;
         if found == entry.blake3 {
             Ok(())
         } else {
@@ -112,13 +114,13 @@ impl Shard {
         Ok(self.open.get_or_init(|| (file, index)))
     }
 
-    fn hash(&self) -> io::Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(&self.path)?)?;
-        Ok(hasher.finalize().to_hex().to_string())
-    }
-
     fn error(&self, problem: ShardProblem) -> Error {
         Error::Shard { path: self.path.clone(), problem }
     }
+}
+
+fn hash(file: File) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }

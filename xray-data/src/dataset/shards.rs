@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::schema::FeatureNames;
 use std::collections::BTreeMap;
 use std::path::Path;
-use xray_artifacts::{DatasetManifest, SplitRule, read_json};
+use xray_artifacts::{DatasetManifest, SplitRule};
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
-    let manifest: DatasetManifest = read_json(&path.join(DatasetManifest::FILE_NAME))?;
+    let manifest = DatasetManifest::read(path)?;
     let (mut shards, mut splits, mut first) = (Vec::new(), BTreeMap::new(), 0);
     // In the order of the splits' names in `Split::ALL`, so that a record keeps its number.
     for (&split, summary) in &manifest.splits {

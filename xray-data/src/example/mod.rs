@@ -31,6 +31,9 @@ pub enum ExampleProblem {
     /// Names of features are text.
     #[error("the name of a feature is not UTF-8")]
     Name,
+    /// More features than any record of an image has.
+    #[error("the record has more than {MAX_FEATURES} features")]
+    Features,
     /// Packed floats are four bytes each.
     #[error("a packed list of floats has {bytes} bytes, which is not a multiple of 4")]
     Floats {
@@ -38,6 +41,9 @@ pub enum ExampleProblem {
         bytes: usize,
     },
 }
+
+/// The most features of a record: in memory each takes twenty times its shortest form.
+pub const MAX_FEATURES: usize = 4096;
 
 type Result<T> = std::result::Result<T, ExampleProblem>;
 
@@ -61,6 +67,9 @@ impl<'a> Example<'a> {
         let mut features = Vec::with_capacity(24);
         for message in messages(bytes, 1) {
             for entry in messages(message?, 1) {
+                if features.len() == MAX_FEATURES {
+                    return Err(ExampleProblem::Features);
+                }
                 features.push(parse_entry(entry?)?);
             }
         }
@@ -70,6 +79,16 @@ impl<'a> Example<'a> {
     /// The feature of that name; the last one if there are several, as protobuf's maps have it.
     pub fn get(&self, name: &str) -> Option<Feature<'a>> {
         self.features.iter().rev().find(|(key, _)| *key == name).map(|(_, feature)| *feature)
+    }
+
+    /// The first feature of that name.
+    pub(crate) fn first(&self, name: &str) -> Option<Feature<'a>> {
+        self.features.iter().find(|(key, _)| *key == name).map(|(_, feature)| *feature)
+    }
+
+    /// All names with their features, in stored order.
+    pub(crate) fn features(&self) -> impl Iterator<Item = (&'a str, Feature<'a>)> {
+        self.features.iter().copied()
     }
 
     /// All names, in stored order.
@@ -307,6 +326,15 @@ mod tests {
         let at = name.iter().position(|&byte| byte == b'a').expect("the name");
         name[at] = 0xff;
         check_refused(&name, ExampleProblem::Name);
+    }
+
+    #[test]
+    fn features_without_end_take_no_memory() {
+        let entries = [0x0a, 0x00].repeat(MAX_FEATURES + 1);
+        let mut record = vec![0x0a];
+        wire::put_varint(&mut record, entries.len() as u64);
+        record.extend(entries);
+        check_refused(&record, ExampleProblem::Features);
     }
 
     #[test]

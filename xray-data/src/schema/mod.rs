@@ -1,15 +1,20 @@
 //! Which feature of a record means what. Features are read by name: their order differs between files, and
 //! the names between those who wrote them, so names are configuration with presets.
 
+mod inventory;
 mod presets;
 mod problem;
+mod resolve;
 mod sample;
 
+pub(crate) use inventory::Inventory;
 pub use presets::Preset;
 pub use problem::FeatureProblem;
+pub(crate) use resolve::{Basis, Resolved, resolve};
 pub use sample::{Label, Sample, Uncertain, encode_sample};
 
 use crate::example::{Example, Feature};
+use crate::sources::csv_table::split_name;
 use crate::sources::parse_age;
 use serde::{Deserialize, Serialize};
 use xray_artifacts::Split;
@@ -84,26 +89,13 @@ impl FeatureNames {
         self.labels.iter().map(|(label, _)| label.clone()).collect()
     }
 
-    /// Whether a record has every feature that is named here, view, sex and age aside. Asked of a file's first
-    /// record, it tells a misspelt name from a value that is absent in some records.
-    ///
-    /// # Errors
-    /// The first absent name, with those present that come nearest.
-    pub fn check(&self, example: &Example<'_>) -> Result<(), FeatureProblem> {
-        match self.names().find(|name| example.get(name).is_none()) {
-            Some(name) => Err(FeatureProblem::missing(name, example)),
-            None => Ok(()),
-        }
-    }
-
     /// What a record holds. An optional feature or a label that this record lacks is unknown; without an
     /// image name the caller has to make one.
     pub fn read<'a>(&self, example: &Example<'a>) -> Result<Sample<'a>, FeatureProblem> {
-        let image = example.get(&self.image).ok_or_else(|| FeatureProblem::missing(&self.image, example))?;
         let labels = self.labels.iter().map(|(_, name)| self.label(name, example));
         Ok(Sample {
-            image: image.as_bytes().ok_or_else(|| FeatureProblem::kind(&self.image, "bytes", image))?,
-            image_id: text(&self.image_id, example)?.map(file_name).unwrap_or_default(),
+            image: self.image(example)?,
+            image_id: self.path(example)?.map(file_name).unwrap_or_default(),
             patient_id: text(&self.patient_id, example)?,
             labels: labels.collect::<Result<_, _>>()?,
             view: text(&self.view, example)?,
@@ -113,44 +105,73 @@ impl FeatureNames {
         })
     }
 
+    /// The image's name as the record has it: often with folders.
+    ///
+    /// # Errors
+    /// A name that is not text, or several.
+    pub fn path(&self, example: &Example<'_>) -> Result<Option<String>, FeatureProblem> {
+        text(&self.image_id, example)
+    }
+
+    fn image<'a>(&self, example: &Example<'a>) -> Result<&'a [u8], FeatureProblem> {
+        let name = &self.image;
+        match example.get(name) {
+            Some(Feature::Bytes(list)) => {
+                only(name, list.iter())?.ok_or_else(|| FeatureProblem::Empty { name: name.clone() })
+            }
+            Some(Feature::Empty) => Err(FeatureProblem::Empty { name: name.clone() }),
+            Some(other) => Err(FeatureProblem::kind(name, "bytes", other)),
+            None => Err(FeatureProblem::missing(name, example)),
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &String> {
         let optional = [&self.image_id, &self.patient_id, &self.split];
         let labels = self.labels.iter().map(|(_, feature)| feature);
         std::iter::once(&self.image).chain(optional.into_iter().flatten()).chain(labels)
     }
 
-    fn label(&self, name: &str, example: &Example<'_>) -> Result<Label, FeatureProblem> {
-        let Some(feature) = example.get(name) else { return Ok(Label::Unknown) };
-        if matches!(feature, Feature::Bytes(_)) {
-            return Err(FeatureProblem::kind(name, "a number", feature));
-        }
-        let Some(value) = feature.as_f64() else { return Ok(Label::Unknown) };
+    /// What one feature says of a finding; unknown where it is absent or empty.
+    pub(crate) fn label(&self, name: &str, example: &Example<'_>) -> Result<Label, FeatureProblem> {
+        let value = match example.get(name) {
+            Some(Feature::Int64(list)) => only(name, list.iter())?.map(|value| value as f64),
+            Some(Feature::Float(list)) => only(name, list.iter())?.map(f64::from),
+            Some(bytes @ Feature::Bytes(_)) => return Err(FeatureProblem::kind(name, "a number", bytes)),
+            Some(Feature::Empty) | None => None,
+        };
+        let Some(value) = value else { return Ok(Label::Unknown) };
         self.codes.label(value).ok_or_else(|| FeatureProblem::value(name, value))
     }
 
     fn split(&self, example: &Example<'_>) -> Result<Option<Split>, FeatureProblem> {
         let (Some(name), Some(value)) = (&self.split, text(&self.split, example)?) else { return Ok(None) };
-        match value.to_ascii_lowercase().as_str() {
-            "train" | "training" => Ok(Some(Split::Train)),
-            "val" | "valid" | "validation" => Ok(Some(Split::Val)),
-            "test" | "testing" => Ok(Some(Split::Test)),
-            _ => Err(FeatureProblem::value(name, value)),
-        }
+        split_name(&value).map(Some).ok_or_else(|| FeatureProblem::value(name, value))
     }
 }
 
-/// The first value as text: names and numbers are written as bytes, `int64` or even `float`. Nothing when
-/// the feature is not named, absent or empty.
+/// The one value of a list; of several, none is believed: `[1, 0]` may be one-hot, its first value the absence.
+fn only<T>(name: &str, mut values: impl Iterator<Item = T>) -> Result<Option<T>, FeatureProblem> {
+    let first = values.next();
+    match first.is_some() && values.next().is_some() {
+        true => Err(FeatureProblem::Several { name: name.to_owned(), values: 2 + values.count() }),
+        false => Ok(first),
+    }
+}
+
+/// The value as text: names and numbers are written as bytes, `int64` or even `float`. Nothing when the
+/// feature is not named, absent or empty.
 fn text(name: &Option<String>, example: &Example<'_>) -> Result<Option<String>, FeatureProblem> {
     let Some(name) = name else { return Ok(None) };
     let text = match example.get(name) {
         Some(Feature::Bytes(list)) => {
-            let text = list.first().map(str::from_utf8).transpose();
+            let text = only(name, list.iter())?.map(str::from_utf8).transpose();
             text.map_err(|_| FeatureProblem::Text { name: name.clone() })?.map(|text| text.trim().to_owned())
         }
-        Some(Feature::Int64(list)) => list.first().map(|number| number.to_string()),
+        Some(Feature::Int64(list)) => only(name, list.iter())?.map(|number| number.to_string()),
         // Rust prints the shortest decimal, without an exponent: 64740.0 becomes "64740".
-        Some(Feature::Float(list)) => list.first().filter(|f| f.is_finite()).map(|f| f.to_string()),
+        Some(Feature::Float(list)) => {
+            only(name, list.iter())?.filter(|f| f.is_finite()).map(|f| f.to_string())
+        }
         Some(Feature::Empty) | None => None,
     };
     Ok(text.filter(|text| !text.is_empty()))
@@ -239,15 +260,31 @@ mod tests {
         assert_eq!((age(b"058Y"), age(b"58"), age(b"414"), age(b"")), (Some(58), Some(58), None, None));
     }
 
+    /// What one-hot lists and lists of names would be read as: their first value.
+    #[test]
+    fn a_list_of_several_values_is_refused() {
+        // features { feature { key: "Mass" value { int64_list { value: [1, 0] } } } }
+        let mass = b"\x0a\x10\x0a\x0e\x0a\x04Mass\x12\x06\x1a\x04\x0a\x02\x01\x00";
+        let record = [builder().encode(), mass.to_vec()].concat();
+        let problem = names().read(&Example::parse(&record).expect("an example")).expect_err("two values");
+        assert_eq!(problem.to_string(), "feature `Mass` holds 2 values, expected one");
+        // features { feature { key: "patient_id" value { bytes_list { value: ["a", "b", "c"] } } } }
+        let patient = b"\x0a\x1b\x0a\x19\x0a\x0apatient_id\x12\x0b\x0a\x09\x0a\x01a\x0a\x01b\x0a\x01c";
+        let record = [builder().encode(), patient.to_vec()].concat();
+        let problem = names().read(&Example::parse(&record).expect("an example")).expect_err("three values");
+        assert_eq!(problem.to_string(), "feature `patient_id` holds 3 values, expected one");
+    }
+
     #[test]
     fn a_misspelt_name_is_told_from_an_absent_value() {
         let record = builder().bytes("image_id", b"a").bytes("patient_id", b"1").int64("Mass", 0).encode();
-        let example = Example::parse(&record).expect("an example");
-        let problem = names().check(&example).expect_err("Nodule is absent");
+        let mut inventory = Inventory::default();
+        inventory.add(&Example::parse(&record).expect("an example"));
+        let refused = |names| resolve(&inventory, Basis::Given(names), &[]).expect_err("absent");
+        let problem = refused(names());
         assert_eq!(problem.to_string(), "there is no feature `Nodule`");
         assert!(problem.hint().is_some_and(|hint| hint.starts_with("the record has `")), "{problem:?}");
-        let misspelt = FeatureNames { image: "imag".to_owned(), ..names() };
-        let hint = misspelt.check(&example).expect_err("imag is absent").hint();
+        let hint = refused(FeatureNames { image: "imag".to_owned(), ..names() }).hint();
         assert!(hint.as_deref().is_some_and(|hint| hint.starts_with("the record has `image`")), "{hint:?}");
     }
 
@@ -260,7 +297,9 @@ mod tests {
                 optional.fold(ExampleBuilder::new().bytes(&names.image, b""), |r, n| r.bytes(n, b"1"));
             let record = names.labels.iter().fold(record, |record, (_, name)| record.int64(name, 1));
             let record = names.age.iter().fold(record, |record, name| record.int64(name, 50)).encode();
-            assert_eq!(Preset::detect(&Example::parse(&record).expect("an example")), Some(preset));
+            let mut inventory = Inventory::default();
+            inventory.add(&Example::parse(&record).expect("an example"));
+            assert_eq!(Preset::detect(&inventory), Some(preset));
             assert_eq!(Preset::from_name(preset.name()), Some(preset));
         }
     }

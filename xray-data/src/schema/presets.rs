@@ -1,8 +1,8 @@
 //! Schemas that are met in the wild.
 
+use super::inventory::Inventory;
 use super::{FeatureNames, LabelCodes};
-use crate::example::Example;
-use crate::labels::NIH_14;
+use crate::labels::{NIH_14, nih_14};
 use serde::{Deserialize, Serialize};
 
 /// A schema with a name.
@@ -60,18 +60,17 @@ impl Preset {
         Preset::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
-    /// The preset whose every name a record has.
-    pub fn detect(example: &Example<'_>) -> Option<Self> {
-        Preset::ALL.into_iter().find(|preset| preset.feature_names().check(example).is_ok())
+    /// The preset whose every name the records have.
+    pub(crate) fn detect(inventory: &Inventory) -> Option<Self> {
+        let fits = |preset: &Preset| preset.feature_names().names().all(|name| inventory.has(name));
+        Preset::ALL.into_iter().find(fits)
     }
 
     /// Its names.
     pub fn feature_names(self) -> FeatureNames {
         let nih = NIH_14.map(|label| (label, label.to_owned()));
         match self {
-            Preset::Xray => {
-                FeatureNames { patient_id: name("patient_id"), ..names("image", "image_id", nih) }
-            }
+            Preset::Xray => FeatureNames::xray(&nih_14()),
             Preset::KaggleNih => names("image", "image_id", nih),
             Preset::ImageEncoded => names("image/encoded", "image/filename", nih),
             Preset::JpgBytes => FeatureNames {

@@ -25,6 +25,54 @@ pub enum FeatureProblem {
         /// What it holds.
         found: &'static str,
     },
+    /// A list where one value is wanted.
+    #[error("feature `{name}` holds {values} values, expected one")]
+    Several {
+        /// The feature.
+        name: String,
+        /// How many it holds.
+        values: usize,
+    },
+    /// A feature without a value that every record needs.
+    #[error("feature `{name}` is empty")]
+    Empty {
+        /// The feature.
+        name: String,
+    },
+    /// A feature that a record has twice, or under two spellings, with different values.
+    #[error("features `{name}` and `{other}` say different things of one label")]
+    Contradiction {
+        /// The feature that is read.
+        name: String,
+        /// The other.
+        other: String,
+    },
+    /// `No Finding` beside a finding.
+    #[error("`No Finding` is 1 and so is `{label}`")]
+    Healthy {
+        /// The finding.
+        label: String,
+    },
+    /// Features that look like labels, where nobody said which are.
+    #[error("{} {} like labels, and {}", listed(others), if others.len() == 1 { "looks" } else { "look" }, known(labels))]
+    OtherLabels {
+        /// Labels that are known, by their features.
+        labels: Vec<String>,
+        /// Features of zeros and ones beside them.
+        others: Vec<String>,
+    },
+    /// No feature holds 0 or 1.
+    #[error("no feature holds a label: {offered}")]
+    NoLabels {
+        /// What the records hold.
+        offered: String,
+    },
+    /// More features than a record of an X-ray has.
+    #[error("the records have more than {most} different features")]
+    TooMany {
+        /// The most that are looked at.
+        most: usize,
+    },
     /// A value that means nothing here.
     #[error("feature `{name}` has the value {value}, which is not configured")]
     Value {
@@ -62,6 +110,28 @@ impl FeatureProblem {
             FeatureProblem::Missing { nearest, .. } => {
                 Some(format!("the record has `{}`", nearest.join("`, `")))
             }
+            FeatureProblem::Several { .. } => {
+                Some("write one value for each record: 1 for a finding, 0 for none".to_owned())
+            }
+            FeatureProblem::Empty { .. } => {
+                Some("every record needs an image: write the file again, or name its feature".to_owned())
+            }
+            FeatureProblem::Contradiction { .. } | FeatureProblem::Healthy { .. } => {
+                Some("correct the records: no value is preferred over another".to_owned())
+            }
+            FeatureProblem::OtherLabels { labels, others } => {
+                let all: Vec<&str> = labels.iter().chain(others).map(String::as_str).collect();
+                Some(format!(
+                    "say which to take: xray-data build --labels {}; those that are not named are left out",
+                    argument(&all.join(","))
+                ))
+            }
+            FeatureProblem::NoLabels { .. } => {
+                Some("labels are features of one number, 1 or 0, one for each finding".to_owned())
+            }
+            FeatureProblem::TooMany { .. } => {
+                Some("the file holds records of another kind, or is damaged: look at it".to_owned())
+            }
             FeatureProblem::Value { .. } => {
                 Some("say in the feature names' `codes` which value means what".to_owned())
             }
@@ -70,6 +140,29 @@ impl FeatureProblem {
             }
         }
     }
+}
+
+/// Names in a sentence; of many the first.
+pub(super) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn known(labels: &[String]) -> String {
+    match labels.len() {
+        0 => "no label is known".to_owned(),
+        count => format!("{count} known labels stand beside"),
+    }
+}
+
+/// In quotes where a shell would take it apart.
+fn argument(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./,".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Up to five of `present`, those with the fewest edits first.

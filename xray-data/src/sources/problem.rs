@@ -113,6 +113,16 @@ pub enum SourceProblem {
         /// The first image.
         image_id: String,
     },
+    /// Two patients for one image.
+    #[error("image `{image_id}` is of patient `{first}` and of patient `{second}`")]
+    TwoPatients {
+        /// The image.
+        image_id: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A file name that fits two files.
     #[error("`{name}` fits both {} and {}", first.display(), second.display())]
     AmbiguousImage {
@@ -159,6 +169,11 @@ impl SourceProblem {
             }
             SourceProblem::NoMatch { .. } => {
                 "the table belongs to other images: rows are joined by file name, without extension".into()
+            }
+            SourceProblem::TwoPatients { .. } => {
+                "correct the table: an image is found by its path, else by its file name; a patient is also \
+                 what the records say"
+                    .into()
             }
             SourceProblem::Empty { .. } => "fill the cell or remove the row".into(),
             SourceProblem::NoRows => return None,

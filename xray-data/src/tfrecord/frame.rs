@@ -23,6 +23,14 @@ pub enum RecordProblem {
         /// What is left of the file from the record's start.
         left: u64,
     },
+    /// The file was cut after it was opened.
+    #[error("the file was cut to {left} bytes while it was read, {mapped} were there")]
+    Cut {
+        /// Size of the file when it was opened.
+        mapped: u64,
+        /// Its size now.
+        left: u64,
+    },
     /// The index beside the file describes other records.
     #[error("the index gives {indexed} bytes, the record says {found}")]
     Index {
@@ -46,6 +54,7 @@ impl RecordProblem {
             RecordProblem::PayloadCrc => {
                 "the file was damaged on the way: copy it again, or skip bad records"
             }
+            RecordProblem::Cut { .. } => "write files of records under another name and rename them",
             RecordProblem::Truncated { .. } => "the file was cut off on the way: copy it again",
             RecordProblem::Index { .. } | RecordProblem::Absent { .. } => {
                 "delete the .idx file beside it: it belongs to other records"

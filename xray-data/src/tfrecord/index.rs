@@ -3,13 +3,18 @@
 use super::frame::{OVERHEAD, RecordProblem};
 use super::reader::RecordFile;
 use crate::error::Result;
-use std::fs;
+use crate::regular;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{FileError, write_bytes};
 
 /// First bytes of an index; the last one is the version. Other tools also write `FILE.idx` (DALI's is text):
 /// those are ignored.
 const MAGIC: &[u8; 8] = b"XRAYIDX\x01";
+
+/// Bytes of an index that are no entries, and of one entry.
+const HEAD: u64 = 8 + 8 + 8 + 4;
+const ENTRY: u64 = 16;
 
 /// Where one record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +108,17 @@ impl RecordIndex {
         write_bytes(&Self::path_for(file), &bytes)
     }
 
+    /// What lies where the index would; nothing where it is larger than an index of the file can be.
+    fn bytes(file: &RecordFile) -> Option<Vec<u8>> {
+        let (index, metadata) = regular::open(&Self::path_for(file.path())).ok()?;
+        let most = HEAD + file.len() / OVERHEAD * ENTRY;
+        let mut bytes = Vec::new();
+        (metadata.len() <= most).then(|| index.take(most).read_to_end(&mut bytes))?.ok()?;
+        Some(bytes)
+    }
+
     fn load(file: &RecordFile) -> Option<Self> {
-        let bytes = fs::read(Self::path_for(file.path())).ok()?;
+        let bytes = Self::bytes(file)?;
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
             return None;

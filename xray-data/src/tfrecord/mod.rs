@@ -7,11 +7,13 @@
 
 mod frame;
 mod index;
+mod inflate;
 mod mapping;
 mod reader;
 mod writer;
 
 pub use frame::RecordProblem;
 pub use index::{IndexEntry, RecordIndex};
+pub use inflate::Compression;
 pub use reader::{Record, RecordFile, Records};
 pub use writer::RecordWriter;

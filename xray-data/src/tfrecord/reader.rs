@@ -2,11 +2,10 @@
 
 use super::frame::{self, OVERHEAD, RecordProblem};
 use super::index::IndexEntry;
+use super::inflate::{compression, inflate};
 use super::mapping::Mapping;
 use crate::error::{Error, Place, Result};
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use crate::regular;
 use std::path::{Path, PathBuf};
 
 /// Read ahead and handed back in pieces of this size.
@@ -20,6 +19,8 @@ pub struct RecordFile {
     /// Size on disk: what an index beside the file must agree with.
     disk_bytes: u64,
     bytes: Mapping,
+    /// Whether the map is of the file itself, which others may cut, and not of what it inflates to.
+    in_place: bool,
 }
 
 /// One record.
@@ -35,13 +36,19 @@ pub struct Record<'a> {
 
 impl RecordFile {
     /// Opens and maps a file. Compression is told by content, not by name: a file is inflated when it is no
-    /// TFRecord and begins as gzip does.
+    /// TFRecord and begins as gzip or zlib does.
+    ///
+    /// # Errors
+    /// What is no regular file, does not inflate, or inflates to far more than records do.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let (file, metadata) = regular::open(path)?;
         let bytes = Mapping::new(&file).map_err(Error::io(path, "map"))?;
-        let disk_bytes = bytes.len() as u64;
-        let bytes = if is_gzip(&bytes) { inflate(path, file)? } else { bytes };
-        Ok(RecordFile { path: path.to_owned(), disk_bytes, bytes })
+        let disk_bytes = metadata.len();
+        let (bytes, in_place) = match compression(&bytes) {
+            Some(compression) => (inflate(path, file, disk_bytes, compression)?, false),
+            None => (bytes, true),
+        };
+        Ok(RecordFile { path: path.to_owned(), disk_bytes, bytes, in_place })
     }
 
     /// The file's path.
@@ -52,7 +59,7 @@ impl RecordFile {
     /// All records in order. After a payload whose checksum differs the next record follows; after a header
     /// that cannot be trusted, or the end of a cut file, there is nothing more.
     pub fn iter(&self) -> Records<'_> {
-        Records { file: self, number: 0, offset: 0, released: 0, expected: 0 }
+        Records { file: self, number: 0, offset: 0, released: 0, expected: 0, uncut: 0 }
     }
 
     /// The payload of one record, both checksums compared. `number` is for messages only.
@@ -66,6 +73,14 @@ impl RecordFile {
     pub(crate) fn peek(&self, number: u64, entry: IndexEntry) -> Result<(&[u8], u32)> {
         let length = self.length(number, entry)?;
         Ok(frame::unchecked_payload(self.from(entry.offset), length))
+    }
+
+    /// The payloads in order up to the first header that cannot be trusted; their checksums are not compared,
+    /// so only the pages that are looked at are read.
+    pub(crate) fn peek_all(&self) -> impl Iterator<Item = &[u8]> {
+        let mut records = self.iter();
+        std::iter::from_fn(move || records.next_entry()?.ok())
+            .map(|entry| frame::unchecked_payload(self.from(entry.offset), entry.length).0)
     }
 
     /// Hands the memory of one record back to the system once nobody needs it soon. Slices of it stay valid:
@@ -88,12 +103,29 @@ impl RecordFile {
         self.bytes.len() as u64
     }
 
+    /// Whether the file still has the bytes that are mapped. To touch a page behind the end of a file that was
+    /// cut meanwhile would end the process; so would a page that the disk does not give, which `mapping` says.
+    fn uncut(&self, number: u64, offset: u64) -> Result<()> {
+        if !self.in_place {
+            return Ok(());
+        }
+        // A file that was removed keeps its content until the map is gone.
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) if metadata.len() < self.len() => {
+                let problem = RecordProblem::Cut { mapped: self.len(), left: metadata.len() };
+                Err(self.error(number, offset, problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn from(&self, offset: u64) -> &[u8] {
         usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default()
     }
 
     /// The checked header's length, which the index must agree with.
     fn length(&self, number: u64, entry: IndexEntry) -> Result<u64> {
+        self.uncut(number, entry.offset)?;
         let error = |problem| self.error(number, entry.offset, problem);
         let found = frame::payload_length(self.from(entry.offset)).map_err(error)?;
         if found == entry.length {
@@ -118,6 +150,8 @@ pub struct Records<'a> {
     released: u64,
     /// Everything before this was asked for.
     expected: u64,
+    /// Everything before this was in the file when it was last looked at.
+    uncut: u64,
 }
 
 impl<'a> Records<'a> {
@@ -134,6 +168,10 @@ impl<'a> Records<'a> {
         if rest.is_empty() {
             return None;
         }
+        if let Err(cut) = self.look_ahead() {
+            self.offset = self.file.len();
+            return Some(Err(cut));
+        }
         let length = frame::payload_length(rest).map_err(|problem| {
             self.offset = self.file.len(); // nothing after this can be found
             self.file.error(number, offset, problem)
@@ -143,6 +181,15 @@ impl<'a> Records<'a> {
             self.offset = offset + OVERHEAD + length;
             IndexEntry { offset, length }
         }))
+    }
+
+    /// Asks once for each window whether the file was cut.
+    fn look_ahead(&mut self) -> Result<()> {
+        if self.offset >= self.uncut {
+            self.file.uncut(self.number, self.offset)?;
+            self.uncut = self.offset + WINDOW;
+        }
+        Ok(())
     }
 
     /// Keeps about two windows in memory, however long the file is.
@@ -188,26 +235,4 @@ impl Drop for Records<'_> {
     fn drop(&mut self) {
         self.file.bytes.release(self.released..self.offset.max(self.expected));
     }
-}
-
-/// A first record of 0x8b1f bytes also begins with gzip's magic number, so the header's checksum decides.
-fn is_gzip(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x1f, 0x8b]) && frame::payload_length(bytes) == Err(RecordProblem::HeaderCrc)
-}
-
-fn inflate(path: &Path, mut file: File) -> Result<Mapping> {
-    let mut inflated = tempfile::tempfile().map_err(Error::io(path, "make a temporary file to inflate"))?;
-    file.rewind().map_err(Error::io(path, "read"))?;
-    let mut decoder = MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, file));
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let read =
-            decoder.read(&mut buffer).map_err(|source| Error::Gzip { path: path.to_owned(), source })?;
-        if read == 0 {
-            break;
-        }
-        io::Write::write_all(&mut inflated, &buffer[..read])
-            .map_err(Error::io(path, "write to a temporary file the content of"))?;
-    }
-    Mapping::new(&inflated).map_err(Error::io(path, "map"))
 }

@@ -53,7 +53,7 @@ fn sides(table: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn a_data_set_is_split_again_and_built_so() {
     let bench = Workbench::new();
     bench.good("synth --images 150 --size 32 --out first");
-    bench.good("split --tfrecord first --seed 9 --val 0.3 --test 0.3 --out split.csv");
+    bench.good("split --tfrecord first --redraw-splits --seed 9 --val 0.3 --test 0.3 --out split.csv");
     let table = fs::read_to_string(bench.path("split.csv")).expect("written");
     assert!(table.starts_with("image_id,patient_id,split\n"), "{table}");
     let sides = sides(&table);

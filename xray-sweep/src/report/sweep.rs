@@ -10,7 +10,7 @@ use crate::sweep_dir::SweepDir;
 use crate::tables::{AttemptRow, LabelRow, RunRow, read};
 use std::collections::HashMap;
 use std::fs;
-use xray_artifacts::{DatasetManifest, Failure, Split, read_json};
+use xray_artifacts::{DatasetManifest, Failure, Split};
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
 /// A sweep as its report sees it.
@@ -54,7 +54,7 @@ impl Sweep {
         }
         let plan = read_plan(dir).ok();
         let dataset = plan.as_ref().and_then(|plan| {
-            let manifest = read_json::<DatasetManifest>(&plan.data.join(DatasetManifest::FILE_NAME)).ok()?;
+            let manifest = DatasetManifest::read(&plan.data).ok()?;
             // The folder may hold other data by now.
             (manifest.id() == plan.dataset).then_some(manifest)
         });

@@ -1,0 +1,193 @@
+//! Which features records offer, over all of them: what is read, what could be a label, and what nobody
+//! would miss in silence.
+
+use super::FeatureProblem;
+use super::problem::listed;
+use crate::example::{Example, Feature, MAX_FEATURES};
+use crate::labels::{NO_FINDING, plain};
+use crate::tfrecord::RecordFile;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Numbers of 0 or 1 that describe the picture, not the patient.
+const TECHNICAL: [&str; 9] =
+    ["channels", "depth", "height", "width", "size", "index", "fold", "frames", "numframes"];
+
+/// All features of some records.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventory {
+    /// Records that could be read.
+    pub(crate) records: u64,
+    features: BTreeMap<String, Offered>,
+    /// A feature that one record has twice, with different values.
+    twice: Option<String>,
+    overflow: bool,
+}
+
+/// One feature.
+#[derive(Clone, Debug, Default)]
+struct Offered {
+    /// Records in which it has a value.
+    filled: u64,
+    kinds: BTreeSet<&'static str>,
+    /// Records in which it has several values.
+    several: u64,
+    /// Records in which its one value is 1, and in which it is no label's value.
+    ones: u64,
+    others: u64,
+    zeros: u64,
+}
+
+impl Inventory {
+    /// Looks at the features of every record, up to the first that is damaged; their values are not read.
+    pub(crate) fn of(file: &RecordFile) -> Inventory {
+        let mut inventory = Inventory::default();
+        for payload in file.peek_all() {
+            // A record that is no example is an error where it is read.
+            if let Ok(example) = Example::parse(payload) {
+                inventory.add(&example);
+            }
+        }
+        inventory
+    }
+
+    /// Both together.
+    pub(crate) fn plus(mut self, other: Inventory) -> Inventory {
+        self.records += other.records;
+        self.overflow |= other.overflow;
+        self.twice = self.twice.or(other.twice);
+        for (name, offered) in other.features {
+            if let Some(mine) = self.feature(&name) {
+                mine.filled += offered.filled;
+                mine.kinds.extend(offered.kinds);
+                mine.several += offered.several;
+                mine.ones += offered.ones;
+                mine.zeros += offered.zeros;
+                mine.others += offered.others;
+            }
+        }
+        self
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.features.keys().map(String::as_str)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.features.contains_key(name)
+    }
+
+    /// Whether the feature holds bytes in any record.
+    pub(super) fn is_bytes(&self, name: &str) -> bool {
+        self.features.get(name).is_some_and(|offered| offered.kinds.contains("bytes"))
+    }
+
+    /// Records in which the feature has a value.
+    pub(super) fn filled(&self, name: &str) -> u64 {
+        self.features.get(name).map_or(0, |offered| offered.filled)
+    }
+
+    /// Features of one number that is 0 or 1, or unknown, in every record.
+    pub(super) fn label_like(&self) -> impl Iterator<Item = &str> {
+        let like = |(name, offered): &(&String, &Offered)| {
+            let last = plain(name.rsplit('/').next().unwrap_or(name));
+            offered.zeros + offered.ones > 0
+                && offered.others + offered.several == 0
+                && last != plain(NO_FINDING)
+                && !TECHNICAL.contains(&last.as_str())
+        };
+        self.features.iter().filter(like).map(|(name, _)| name.as_str())
+    }
+
+    /// Refuses records that no schema could read.
+    pub(super) fn check(&self) -> Result<(), FeatureProblem> {
+        if self.overflow {
+            return Err(FeatureProblem::TooMany { most: MAX_FEATURES });
+        }
+        match &self.twice {
+            Some(name) => Err(FeatureProblem::Contradiction { name: name.clone(), other: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// `image/height` (int64) and the like, for all features that `leave_out` does not name; those that look
+    /// like labels first, with their counts.
+    pub(super) fn describe(&self, leave_out: &BTreeSet<&str>) -> Option<String> {
+        let like: BTreeSet<&str> = self.label_like().collect();
+        let rest = self.names().filter(|name| !leave_out.contains(name));
+        let (labels, others): (Vec<&str>, Vec<&str>) = rest.partition(|name| like.contains(name));
+        let described = labels.iter().chain(&others).map(|name| self.describe_one(name, like.contains(name)));
+        let described: Vec<String> = described.collect();
+        (!described.is_empty()).then(|| listed(&described).replace('`', ""))
+    }
+
+    fn describe_one(&self, name: &str, is_label: bool) -> String {
+        let offered = &self.features[name];
+        let kinds: Vec<_> = offered.kinds.iter().copied().collect();
+        let kinds = kinds.join(" or ");
+        match offered {
+            Offered { ones, filled, .. } if is_label => format!("{name} (1 in {ones} of {filled} records)"),
+            Offered { several: 1.., .. } => format!("{name} (lists of {kinds})"),
+            Offered { filled, .. } if *filled < self.records => {
+                format!("{name} ({kinds} in {filled} records)")
+            }
+            _ => format!("{name} ({kinds})"),
+        }
+    }
+
+    pub(super) fn add(&mut self, example: &Example<'_>) {
+        self.records += 1;
+        let mut seen = BTreeSet::new();
+        for (name, feature) in example.features() {
+            if !seen.insert(name) {
+                // Protocol buffers take the last; here it must say what the first did.
+                if example.first(name) != example.get(name) {
+                    self.twice.get_or_insert_with(|| name.to_owned());
+                }
+                continue;
+            }
+            if let Some(offered) = self.feature(name) {
+                offered.add(feature);
+            }
+        }
+    }
+
+    fn feature(&mut self, name: &str) -> Option<&mut Offered> {
+        if !self.features.contains_key(name) {
+            if self.features.len() == MAX_FEATURES {
+                self.overflow = true;
+                return None;
+            }
+            self.features.insert(name.to_owned(), Offered::default());
+        }
+        self.features.get_mut(name)
+    }
+}
+
+impl Offered {
+    /// Counts a value; of a list only that it is one.
+    fn add(&mut self, feature: Feature<'_>) {
+        let (value, more) = match feature {
+            Feature::Int64(list) => first(list.iter().map(|value| value as f64)),
+            Feature::Float(list) => first(list.iter().map(f64::from)),
+            Feature::Bytes(list) => first(list.iter().map(|_| f64::INFINITY)), // no number, so no label
+            Feature::Empty => (None, false),
+        };
+        let Some(value) = value else { return };
+        self.kinds.insert(feature.kind());
+        self.filled += 1;
+        self.several += u64::from(more);
+        match value {
+            1.0 => self.ones += 1,
+            0.0 => self.zeros += 1,
+            -1.0 | -2.0 => {}
+            value if value.is_nan() => {}
+            _ => self.others += 1,
+        }
+    }
+}
+
+/// The first value, and whether there are more.
+fn first(mut values: impl Iterator<Item = f64>) -> (Option<f64>, bool) {
+    let first = values.next();
+    (first, values.next().is_some())
+}
