@@ -15,6 +15,7 @@
 
 mod bundle;
 mod cell_id;
+mod clock;
 mod dataset;
 mod environment;
 mod exit;
@@ -29,6 +30,7 @@ mod status;
 
 pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
 pub use cell_id::cell_id;
+pub use clock::time_of_day;
 pub use dataset::{
     DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, first_record,
     records_of_fraction,

@@ -199,7 +199,7 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
         SplitPlan::Column => (column(rows)?, SplitRule::Column),
     };
     refuse_two_sides(rows, &splits)?;
-    warnings.extend(moved(rows, &splits));
+    warnings.extend(moved(rows.iter().map(|row| row.split).zip(splits.iter().copied())));
     if anonymous > 0 {
         warnings.push(format!(
             "{anonymous} of {} images name no patient: one patient may be on two sides of the split, and scores \
@@ -295,15 +295,13 @@ fn kept(splits: &[Split], drawn: Drawn) -> String {
     format!("the source says who is in which split: kept{drawn} ({})", counts.join(", "))
 }
 
-/// Test images of the source that are trained on now.
-fn moved(rows: &[&ImageRow], splits: &[Split]) -> Option<String> {
-    let tests = rows.iter().filter(|row| row.split == Some(Split::Test)).count();
-    let leaves = |(row, split): &(&&ImageRow, &Split)| {
-        row.split == Some(Split::Test) && **split != Split::Test
-    };
-    let moved = rows.iter().zip(splits).filter(leaves).count();
+/// Test images of the source, of pairs of what it says and what is done, that are elsewhere now.
+pub(crate) fn moved(pairs: impl Iterator<Item = (Option<Split>, Split)>) -> Option<String> {
+    let tests: Vec<Split> = pairs.filter(|(said, _)| *said == Some(Split::Test)).map(|(_, done)| done).collect();
+    let moved = tests.iter().filter(|split| **split != Split::Test).count();
+    let of = tests.len();
     (moved > 0).then(|| {
-        format!("{moved} of {tests} test images of the source are not in test any more: scores are not comparable")
+        format!("{moved} of {of} test images of the source are not in test any more: scores are not comparable")
     })
 }
 

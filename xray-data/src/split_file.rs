@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::sources::csv_table::split_name;
 use crate::sources::{ImageRow, SourceProblem, Table, without_extension};
+use crate::split::moved;
 use std::collections::HashMap;
 use std::path::Path;
 use xray_artifacts::{Split, write_bytes};
@@ -29,11 +30,11 @@ pub fn write(path: &Path, rows: &[&ImageRow], splits: &[Split]) -> Result<()> {
 }
 
 /// Gives rows the split that a table says; images are matched by name without extension. Rows that the table
-/// does not name keep none, which [`assign`](crate::split::assign) refuses.
+/// does not name keep none, which [`assign`](crate::split::assign) refuses. Returns what a person should know.
 ///
 /// # Errors
 /// [`Error::Source`] naming the line.
-pub fn apply<'a>(path: &Path, rows: impl IntoIterator<Item = &'a mut ImageRow>) -> Result<()> {
+pub fn apply<'a>(path: &Path, rows: impl IntoIterator<Item = &'a mut ImageRow>) -> Result<Vec<String>> {
     let table = Table::read(path)?;
     let (image, split) = (table.require(&[IMAGE])?, table.require(&[SPLIT])?);
     let mut splits = HashMap::new();
@@ -44,10 +45,13 @@ pub fn apply<'a>(path: &Path, rows: impl IntoIterator<Item = &'a mut ImageRow>) 
         })?;
         splits.insert(without_extension(row.filled(image)?), split);
     }
+    let mut changes = Vec::new();
     for row in rows {
+        let said = row.split.take();
         row.split = splits.get(without_extension(&row.image_id)).copied();
+        changes.extend(row.split.map(|now| (said, now)));
     }
-    Ok(())
+    Ok(moved(changes.into_iter()).into_iter().collect())
 }
 
 #[cfg(test)]

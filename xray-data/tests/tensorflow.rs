@@ -6,8 +6,11 @@
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xray_artifacts::Split;
+use xray_data::build::{BuildConfig, build};
+use xray_data::sources::tfrecord::{self, RecordOptions};
 use xray_data::{
-    Example, ExampleBuilder, Feature, FeatureNames, Label, NIH_14, Preset, RecordFile, RecordWriter, Sample,
+    Dataset, Draw, Example, ExampleBuilder, Feature, FeatureNames, Label, NIH_14, OpenOptions, Preset, RecordFile, RecordId, RecordWriter, Sample,
     encode_sample, nih_14,
 };
 use xray_image::{GrayImage, decode_gray, encode_jpeg};
@@ -80,11 +83,11 @@ fn what_tensorflow_wrote_is_written() {
 
 #[test]
 fn the_kaggle_schema_is_recognised() {
-    let file = RecordFile::open(&golden("kaggle.tfrec")).expect("readable");
-    let records: Vec<_> = file.iter().map(|record| record.expect("undamaged").payload).collect();
-    let examples: Vec<_> = records.iter().map(|record| Example::parse(record).expect("an example")).collect();
-    assert_eq!(Preset::detect(&examples[0]), Some(Preset::KaggleNih));
-    let sample = Preset::KaggleNih.feature_names().read(&examples[1]).expect("a sample");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::copy(golden("kaggle.tfrec"), dir.path().join("kaggle.tfrec")).expect("writable");
+    let dataset = Dataset::open(dir.path(), &OpenOptions::default()).expect("readable");
+    assert_eq!(dataset.feature_names(), &Preset::KaggleNih.feature_names());
+    let sample = dataset.sample(RecordId { shard: 0, record: 1 }).expect("a sample");
     assert_eq!(sample.image_id, "00000001_001.png");
     let image = decode_gray(sample.image).expect("a JPEG");
     assert_eq!((image.width, image.height), (12, 8));
@@ -187,4 +190,35 @@ fn tensorflow_reads_our_shards() {
     };
     // Label 0 is Atelectasis, column 1 of the Kaggle order; label 7 is Pneumothorax, column 4.
     assert_eq!(kaggle, json!([row(0, 1), row(1, 4), row(2, 0)]));
+}
+
+/// Files as people name and pack them, through `build`: who is where, and what they have, is what TensorFlow counts.
+#[test]
+fn a_set_with_splits_is_built_as_tensorflow_counts_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = dir.path().join("set");
+    std::fs::create_dir(&folder).expect("writable");
+    let Some(theirs) = python_json(&["splits", &folder.to_string_lossy()]) else { return };
+    let source = tfrecord::read(&folder, &RecordOptions::default()).expect("readable");
+    let built = dir.path().join("built");
+    build(&source, &BuildConfig::default(), &built, &|| ()).expect("a good source");
+    for folder in [folder, built] {
+        let dataset = Dataset::open(&folder, &OpenOptions::default()).expect("readable");
+        let count = |split: Split| {
+            let records = dataset.select(split, &Draw::default()).expect("not empty");
+            let counts = dataset.label_counts(&records).expect("undamaged");
+            assert!(counts.iter().all(|count| count.unknown == 0));
+            let positives = counts.iter().map(|count| count.positives);
+            let positives = dataset.labels().iter().cloned().zip(positives);
+            let own = [("images".to_owned(), records.len() as u64)];
+            own.into_iter().chain(positives).map(|(name, count)| (name, count.into())).collect()
+        };
+        for split in Split::ALL {
+            let ours: Map<String, Value> = count(split);
+            for (name, count) in &ours {
+                assert_eq!(count, &theirs[split.name()][name], "{split} {name} in {}", folder.display());
+            }
+            assert_eq!(ours.len(), 15);
+        }
+    }
 }

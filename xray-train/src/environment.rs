@@ -1,8 +1,7 @@
 //! What `env.json` says of this process and machine.
 
 use std::fs;
-use std::time::SystemTime;
-use xray_artifacts::Environment;
+use xray_artifacts::{Environment, time_of_day};
 use xray_model::DeviceInfo;
 
 /// Version and commit, for `--version`, the names of cells, results and bundles.
@@ -30,7 +29,7 @@ pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
 
 /// The present moment, RFC 3339.
 pub fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    humantime::format_rfc3339_seconds(time_of_day()).to_string()
 }
 
 /// Highest resident memory of this process so far, in bytes, where the system tells.

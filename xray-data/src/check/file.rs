@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::example::{Example, Feature};
 use crate::labels::NO_FINDING;
 use crate::regular;
-use crate::schema::{FeatureNames, Label, Sample};
+use crate::schema::{Label, Resolved, Sample};
 use crate::tfrecord::{Record, RecordFile, RecordIndex};
 use std::path::PathBuf;
 use xray_artifacts::{ShardEntry, Split, one_line};
@@ -39,7 +39,7 @@ pub(super) struct Seen {
     pub(super) pixels: blake3::Hash,
 }
 
-pub(super) fn check(file: &File, names: &FeatureNames, progress: &(dyn Fn() + Sync)) -> Checked {
+pub(super) fn check(file: &File, features: &Resolved, progress: &(dyn Fn() + Sync)) -> Checked {
     let mut checked = Checked::default();
     let place = file.path.display().to_string();
     let mut blame = |place: String, problem: String| checked.problems.push(CheckProblem { place, problem });
@@ -55,7 +55,7 @@ pub(super) fn check(file: &File, names: &FeatureNames, progress: &(dyn Fn() + Sy
     };
     for record in records.iter() {
         checked.records += 1;
-        match record.and_then(|record| look_at(&records, &record, names)) {
+        match record.and_then(|record| look_at(&records, &record, features)) {
             Ok(seen) => checked.seen.push(seen),
             Err(error) => checked.problems.push(described(&error, &place)),
         }
@@ -111,11 +111,13 @@ fn check_counts(file: &File, records: &RecordFile, found: u64) -> Vec<CheckProbl
     problems
 }
 
-fn look_at(file: &RecordFile, record: &Record<'_>, names: &FeatureNames) -> Result<Seen> {
+fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved) -> Result<Seen> {
     let place = || file.place(record.number, record.offset);
     let example =
         Example::parse(record.payload).map_err(|problem| Error::Example { place: place(), problem })?;
-    let sample = names.read(&example).map_err(|problem| Error::Feature { place: place(), problem })?;
+    let bad = |problem| Error::Feature { place: place(), problem };
+    let sample = features.names.read(&example).map_err(bad)?;
+    features.contradictions(&example, &sample).map_err(bad)?;
     check_labels(&example, &sample)
         .map_err(|problem| Error::Label { place: place().to_string(), problem })?;
     let image = decode_gray(sample.image).and_then(|image| check_range(&image).map(|()| image));

@@ -67,15 +67,13 @@ pub fn check(
         Some(manifest) => (listed_files(folder, manifest), Vec::new(), Vec::new()),
         None => found_files(folder)?,
     };
-    let names = match &manifest {
-        Some(manifest) => FeatureNames::xray(&manifest.labels),
-        None => {
-            let resolved = detect_names(&files, names)?;
-            warnings.extend(resolved.notes);
-            resolved.names
-        }
+    let features = match &manifest {
+        Some(manifest) => Resolved::of(FeatureNames::xray(&manifest.labels)),
+        None => detect_names(&files, names)?,
     };
-    let checked: Vec<Checked> = files.par_iter().map(|file| file::check(file, &names, progress)).collect();
+    warnings.extend(features.notes.iter().cloned());
+    let checked: Vec<Checked> =
+        files.par_iter().map(|file| file::check(file, &features, progress)).collect();
     let mut report = across::report(folder, manifest.as_ref(), &files, checked);
     problems.append(&mut report.problems);
     warnings.append(&mut report.warnings);

@@ -157,14 +157,19 @@ impl SplitOptions {
     }
 
     pub(super) fn assign(&self, rows: &mut [ImageRow]) -> Result<Assigned, Failure> {
-        self.apply_file(rows.iter_mut())?;
-        Ok(assign(&rows.iter().collect::<Vec<_>>(), &self.plan()?, self.draw.seed)?)
+        let moved = self.apply_file(rows.iter_mut())?;
+        let mut assigned = assign(&rows.iter().collect::<Vec<_>>(), &self.plan()?, self.draw.seed)?;
+        assigned.warnings.extend(moved);
+        Ok(assigned)
     }
 
-    fn apply_file<'a>(&self, rows: impl Iterator<Item = &'a mut ImageRow>) -> Result<(), Failure> {
+    fn apply_file<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a mut ImageRow>,
+    ) -> Result<Vec<String>, Failure> {
         match &self.split_file {
             Some(file) => Ok(split_file::apply(file, rows)?),
-            None => Ok(()),
+            None => Ok(Vec::new()),
         }
     }
 }
@@ -177,7 +182,8 @@ impl SourceArguments {
             (None, SourceKind { tfrecord: Some(folder), .. }) => self.read_records(folder)?,
             (None, kind) => self.read_other(kind, split, missing)?,
         };
-        split.apply_file(set.images.iter_mut().map(|image| &mut image.row))?;
+        let moved = split.apply_file(set.images.iter_mut().map(|image| &mut image.row))?;
+        set.warnings.extend(moved);
         Ok(set)
     }
 

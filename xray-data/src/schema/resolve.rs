@@ -3,7 +3,8 @@
 
 use super::inventory::Inventory;
 use super::problem::{listed, nearest};
-use super::{FeatureNames, FeatureProblem, Preset};
+use super::{FeatureNames, FeatureProblem, Label, Preset, Sample};
+use crate::example::Example;
 use crate::labels::{NIH_14, NO_FINDING, plain, position};
 use std::collections::BTreeSet;
 
@@ -32,6 +33,28 @@ impl Resolved {
     /// These names and nothing to say about them.
     pub(crate) fn of(names: FeatureNames) -> Self {
         Resolved { names, twins: Vec::new(), healthy: None, notes: Vec::new() }
+    }
+
+    /// Refuses `No Finding` beside a finding, and two spellings of a label that say different things.
+    pub(crate) fn contradictions(
+        &self,
+        example: &Example<'_>,
+        sample: &Sample<'_>,
+    ) -> Result<(), FeatureProblem> {
+        let Resolved { names, twins, healthy, .. } = self;
+        for (label, twin) in twins {
+            if names.label(twin, example)? != sample.labels[*label] {
+                let name = names.labels[*label].1.clone();
+                return Err(FeatureProblem::Contradiction { name, other: twin.clone() });
+            }
+        }
+        let positive = sample.labels.iter().position(|label| *label == Label::Positive);
+        if let (Some(healthy), Some(label)) = (healthy, positive)
+            && names.label(healthy, example)? == Label::Positive
+        {
+            return Err(FeatureProblem::Healthy { label: names.labels[label].0.clone() });
+        }
+        Ok(())
     }
 }
 
@@ -212,7 +235,7 @@ fn missing(name: &str, inventory: &Inventory) -> FeatureProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::{Example, ExampleBuilder};
+    use crate::example::ExampleBuilder;
 
     fn inventory(records: &[ExampleBuilder<'_>]) -> Inventory {
         let mut inventory = Inventory::default();

@@ -3,6 +3,7 @@
     python make_tensorflow_shards.py write FOLDER   # the fixtures of this folder, from synthetic images
     python make_tensorflow_shards.py dump FILE      # every record's features as JSON
     python make_tensorflow_shards.py kaggle FILE    # as code for the Kaggle set reads them
+    python make_tensorflow_shards.py splits FOLDER  # a set whose files and folders say train, val and test; its counts
 
 The fixtures were written by TensorFlow 2.21.
 """
@@ -129,9 +130,37 @@ def kaggle(path):
     return rows
 
 
+def splits(folder):
+    """Files as people name and pack them; counted as they are read back. Labels follow a rule without a pattern."""
+    files = {
+        "train_00-40.tfrec": ("train", "", range(0, 40)),
+        "valid/0.tfrecord": ("val", "ZLIB", range(40, 55)),
+        "nih-test.tfrecord-00000-of-00002": ("test", "", range(55, 70)),
+        "nih-test.tfrecord-00001-of-00002": ("test", "GZIP", range(70, 80)),
+    }
+    counts = {}
+    for name, (split, compression, numbers) in files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with tf.io.TFRecordWriter(path, options=compression) as out:
+            for number in numbers:
+                labels = {label: int(number * (7 + 2 * i) % 11 < 3) for i, label in enumerate(LABELS[1:])}
+                healthy = {"No Finding": int(not any(labels.values()))}
+                picture = tf.io.encode_png(((image(number).astype(int) * (1 + number)) % 251).astype(np.uint8)).numpy()
+                name_of = b"%08d_000.png" % number
+                out.write(serialize({"image": picture, "image_id": name_of, "patient_id": number, **healthy, **labels}))
+        for record in tf.data.TFRecordDataset(path, compression_type=compression):
+            example = tf.train.Example.FromString(record.numpy())
+            of = counts.setdefault(split, {"images": 0, **{label: 0 for label in LABELS}})
+            of["images"] += 1
+            for label in LABELS:
+                of[label] += example.features.feature[label].int64_list.value[0]
+    return counts
+
+
 if __name__ == "__main__":
     command, path = sys.argv[1:]
     if command == "write":
         write(path)
     else:
-        json.dump({"dump": dump, "kaggle": kaggle}[command](path), sys.stdout)
+        json.dump({"dump": dump, "kaggle": kaggle, "splits": splits}[command](path), sys.stdout)

@@ -5,5 +5,6 @@ mod check;
 mod command_line;
 mod dicom;
 mod nih;
+mod records;
 mod round_trip;
 mod workbench;

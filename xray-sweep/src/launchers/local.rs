@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
-use xray_artifacts::{Exit, Failure, FileError};
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure, FileError, time_of_day};
 
 /// How cells are run here.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ fn failure(program: &Path, verb: &str, error: std::io::Error) -> Failure {
 }
 
 fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    humantime::format_rfc3339_seconds(time_of_day()).to_string()
 }
 
 /// SIGINT and SIGTERM: the first asks jobs to save and end, a second one ends them at once.

@@ -2,8 +2,10 @@
 //! the last of them is on the disk.
 
 use super::Row;
+use super::contained::contained;
 use crate::sweep_dir::SweepDir;
 use polars::prelude::*;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -160,15 +162,19 @@ pub(crate) fn read<R: Row>(dir: &SweepDir) -> Result<Vec<R>, Failure> {
         }
         _ => FileError::Io { path: path.clone(), action: "read", source }.into(),
     })?;
+    contained(|| rows(&path, file)).unwrap_or_else(|reason| Err(unreadable(&path, reason)))
+}
+
+fn rows<R: Row>(path: &Path, file: File) -> Result<Vec<R>, Failure> {
     let mut reader = ParquetReader::new(file);
-    let version = version(&mut reader).map_err(|error| unreadable(&path, &error))?;
+    let version = version(&mut reader).map_err(|error| unreadable(path, error))?;
     if version.as_deref() != Some(SCHEMA_VERSION.to_string().as_str()) {
         let found = version.unwrap_or_else(|| "none".into());
         let message =
             format!("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display());
         return Err(Failure::new(Exit::BadData, message).hint("collect again with this build"));
     }
-    reader.finish().and_then(|table| R::read("", &table)).map_err(|error| unreadable(&path, &error))
+    reader.finish().and_then(|table| R::read("", &table)).map_err(|error| unreadable(path, error))
 }
 
 fn version(reader: &mut ParquetReader<File>) -> PolarsResult<Option<String>> {
@@ -176,7 +182,70 @@ fn version(reader: &mut ParquetReader<File>) -> PolarsResult<Option<String>> {
     Ok(pairs.clone().find(|pair| pair.key == SCHEMA_KEY).and_then(|pair| pair.value.clone()))
 }
 
-fn unreadable(path: &Path, error: &PolarsError) -> Failure {
+fn unreadable(path: &Path, error: impl fmt::Display) -> Failure {
     Failure::new(Exit::BadData, format!("{} is not a table of this sweep: {error}", path.display()))
         .hint("collect again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::LabelRow;
+    use xray_artifacts::Split;
+
+    /// Damage anywhere gives rows or an error with the file's name; polars panics on some of it.
+    #[test]
+    fn a_damaged_table_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let row = |number: i64| LabelRow {
+            cell: format!("c{number}"),
+            fraction: 0.1,
+            trial: number,
+            split: Split::Test,
+            label: "Mass".to_owned(),
+            positives: number % 7,
+            negatives: 50 - number,
+            unknown: 0,
+            prevalence: None,
+            train_prevalence: Some(0.5),
+            auc: Some(number as f64 / 50.0),
+            auc_low: None,
+            auc_high: None,
+            average_precision: None,
+            brier: Some(0.25),
+            log_loss: None,
+            logit_spread: None,
+        };
+        let written: Vec<LabelRow> = (0..50).map(row).collect();
+        let staged = Staged::new(dir.path()).expect("writable");
+        staged.write(&written).expect("writable");
+        staged.publish(&[LabelRow::FILE]).expect("writable");
+        let path = dir.path().join(LabelRow::FILE);
+        let good = fs::read(&path).expect("just written");
+        let read = || {
+            let file = File::open(&path).expect("just written");
+            contained(|| rows::<LabelRow>(&path, file))
+        };
+        assert_eq!(read(), Ok(Ok(written)));
+        let (mut refused, mut panicked, mut state) = (0, 0, 1u64);
+        let mut draw = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..2000 {
+            let mut bytes = good.clone();
+            for _ in 0..=draw(4) {
+                let at = draw(bytes.len());
+                bytes[at] = draw(256) as u8;
+            }
+            bytes.truncate(good.len() - if draw(10) == 0 { draw(good.len()) } else { 0 });
+            fs::write(&path, &bytes).expect("writable");
+            match read() {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => refused += 1,
+                Err(_) => panicked += 1,
+            }
+        }
+        assert!(refused > 0 && panicked > 0, "{refused} refused, {panicked} contained: nothing was tried");
+    }
 }

@@ -4,6 +4,7 @@
 mod attempts;
 mod axes;
 mod columns;
+mod contained;
 mod file;
 mod labels;
 mod metrics;

@@ -64,18 +64,17 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
         }
     };
     add(files, None);
+    let mut others = Vec::new();
     for folder in below {
-        let (files, below) = entries(&folder)?;
-        match *splits_of(&name(&folder)) {
-            [split] => {
-                add(files, Some(split));
-                for folder in below {
-                    found.warnings.extend(unread(&folder, entries(&folder)?.0.len()));
-                }
-            }
-            _ => found.warnings.extend(unread(&folder, files.len())),
+        if let [split] = *splits_of(&name(&folder)) {
+            let (files, below) = entries(&folder)?;
+            add(files, Some(split));
+            others.extend(below);
+        } else {
+            others.push(folder);
         }
     }
+    found.warnings.extend(others.iter().filter_map(|folder| unread(folder)));
     if let [first, ..] = unclear.as_slice() {
         let more = match unclear.len() - 1 {
             0 => String::new(),
@@ -91,7 +90,9 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
     Ok(found)
 }
 
-fn unread(folder: &Path, files: usize) -> Option<String> {
+/// Says what a folder that is not searched holds; one that cannot be listed, such as `lost+found`, is passed over.
+fn unread(folder: &Path) -> Option<String> {
+    let files = entries(folder).map_or(0, |(files, _)| files.len());
     (files > 0).then(|| {
         format!("{files} files of records in {} are not read: it is not named for a split", folder.display())
     })

@@ -11,7 +11,7 @@ use crate::build::refuse_duplicates;
 use crate::dataset::ShardProblem;
 use crate::error::{Error, Place, Result};
 use crate::example::Example;
-use crate::schema::{Basis, FeatureNames, FeatureProblem, Inventory, Label, Resolved, Sample, resolve};
+use crate::schema::{Basis, FeatureNames, Inventory, Resolved, Sample, resolve};
 use crate::sources::{ImageRow, Origin, SourceImage, SourceSet};
 use crate::split::SplitProblem;
 use crate::tfrecord::{IndexEntry, RecordFile};
@@ -186,7 +186,7 @@ fn read_file(
             Example::parse(record.payload).map_err(|problem| Error::Example { place: place(), problem })?;
         let bad = |problem| Error::Feature { place: place(), problem };
         let sample = names.read(&example).map_err(bad)?;
-        contradictions(&example, &sample, resolved).map_err(bad)?;
+        resolved.contradictions(&example, &sample).map_err(bad)?;
         let path = names.path(&example).map_err(bad)?;
         let entry = IndexEntry { offset: record.offset, length: record.payload.len() as u64 };
         let (file, names, number) = (file.clone(), names.clone(), record.number);
@@ -195,28 +195,6 @@ fn read_file(
         Ok((SourceImage { row, origin: Origin::Record { file, names, number, entry } }, path))
     });
     records.collect()
-}
-
-/// `No Finding` beside a finding, and two spellings of a label that say different things.
-fn contradictions(
-    example: &Example<'_>,
-    sample: &Sample<'_>,
-    resolved: &Resolved,
-) -> std::result::Result<(), FeatureProblem> {
-    let Resolved { names, twins, healthy, .. } = resolved;
-    for (label, twin) in twins {
-        if names.label(twin, example)? != sample.labels[*label] {
-            let name = names.labels[*label].1.clone();
-            return Err(FeatureProblem::Contradiction { name, other: twin.clone() });
-        }
-    }
-    let positive = sample.labels.iter().position(|label| *label == Label::Positive);
-    if let (Some(healthy), Some(label)) = (healthy, positive)
-        && names.label(healthy, example)? == Label::Positive
-    {
-        return Err(FeatureProblem::Healthy { label: names.labels[label].0.clone() });
-    }
-    Ok(())
 }
 
 fn row_of(
