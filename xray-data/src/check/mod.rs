@@ -12,9 +12,9 @@ pub use file::LabelProblem;
 use file::{Checked, File};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use xray_artifacts::DatasetManifest;
+use xray_artifacts::{DatasetManifest, FileError, ManifestProblem, read_json};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,12 +59,15 @@ pub fn check(
     names: Option<FeatureNames>,
     progress: &(dyn Fn() + Sync),
 ) -> Result<CheckReport> {
-    let manifest = match folder.join(DatasetManifest::FILE_NAME).exists() {
-        true => Some(DatasetManifest::read(folder)?),
+    let path = folder.join(DatasetManifest::FILE_NAME);
+    let manifest = match path.exists() {
+        true => Some(read_json::<DatasetManifest>(&path)?),
         false => None,
     };
     let (files, mut problems, mut warnings) = match &manifest {
-        Some(manifest) => (listed_files(folder, manifest), Vec::new(), Vec::new()),
+        Some(manifest) => {
+            (listed_files(folder, manifest), own_problems(path, manifest)?, Vec::new())
+        }
         None => found_files(folder)?,
     };
     let features = match &manifest {
@@ -78,6 +81,22 @@ pub fn check(
     problems.append(&mut report.problems);
     warnings.append(&mut report.warnings);
     Ok(CheckReport { problems, warnings, ..report })
+}
+
+/// What the manifest says against itself: wrong counts are told like others, and the files are read; without labels
+/// or with names that are none, there is nothing to read.
+fn own_problems(path: PathBuf, manifest: &DatasetManifest) -> Result<Vec<CheckProblem>> {
+    match manifest.check() {
+        Ok(()) => Ok(Vec::new()),
+        Err(
+            problem @ (ManifestProblem::NoLabels
+            | ManifestProblem::Label { .. }
+            | ManifestProblem::File { .. }),
+        ) => Err(FileError::Manifest { path, problem }.into()),
+        Err(problem) => {
+            Ok(vec![CheckProblem { place: path.display().to_string(), problem: problem.to_string() }])
+        }
+    }
 }
 
 /// The files of a folder without a manifest, what is wrong with them as a whole, and what should be known.

@@ -45,7 +45,7 @@ pub enum ShardProblem {
 impl ShardProblem {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            ShardProblem::Absent => "copy it here too, or use a smaller fraction",
+            ShardProblem::Absent => "copy it here too, or train on a smaller fraction",
             _ => "copy the shard again, or build the data set again",
         }
     }

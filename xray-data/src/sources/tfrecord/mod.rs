@@ -85,6 +85,9 @@ fn find(folder: &Path) -> Result<Found> {
             summary.shards.iter().map(move |shard| file(&shard.file))
         });
         let listed: Vec<Listed> = listed.collect();
+        if let Some(Listed { path, .. }) = listed.iter().find(|file| !file.path.exists()) {
+            return Err(Error::Shard { path: path.clone(), problem: ShardProblem::Absent });
+        }
         let warnings = strays(folder, &listed);
         return Ok(Found { listed, manifest: Some(manifest), warnings });
     }
