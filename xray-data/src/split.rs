@@ -185,7 +185,7 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
         }
         SplitPlan::Carried { val, test } => {
             let (splits, drawn) = carried(rows, *val, *test, seed)?;
-            warnings.push(kept(&splits, drawn));
+            warnings.push(kept(&splits, drawn, anonymous == 0));
             let rule = match drawn {
                 Drawn::Nothing => SplitRule::Column,
                 Drawn::Val => SplitRule::Official,
@@ -282,12 +282,13 @@ fn carried(rows: &[&ImageRow], val: f64, test: f64, seed: u64) -> Result<(Vec<Sp
     Ok((said.into_iter().zip(fresh).map(of_train).collect(), drawn))
 }
 
-fn kept(splits: &[Split], drawn: Drawn) -> String {
+fn kept(splits: &[Split], drawn: Drawn, by_patient: bool) -> String {
+    let by = if by_patient { "patient" } else { "image" };
     let drawn = match drawn {
-        Drawn::Nothing => "",
-        Drawn::Val => ", and val is drawn from train by patient",
-        Drawn::Test => ", and test is drawn from train by patient",
-        Drawn::Both => ", and val and test are drawn from train by patient",
+        Drawn::Nothing => String::new(),
+        Drawn::Val => format!(", and val is drawn from train by {by}"),
+        Drawn::Test => format!(", and test is drawn from train by {by}"),
+        Drawn::Both => format!(", and val and test are drawn from train by {by}"),
     };
     let counts = Split::ALL.map(|split| {
         format!("{} {split}", splits.iter().filter(|&&of| of == split).count())

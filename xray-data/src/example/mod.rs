@@ -81,11 +81,6 @@ impl<'a> Example<'a> {
         self.features.iter().rev().find(|(key, _)| *key == name).map(|(_, feature)| *feature)
     }
 
-    /// The first feature of that name.
-    pub(crate) fn first(&self, name: &str) -> Option<Feature<'a>> {
-        self.features.iter().find(|(key, _)| *key == name).map(|(_, feature)| *feature)
-    }
-
     /// All names with their features, in stored order.
     pub(crate) fn features(&self) -> impl Iterator<Item = (&'a str, Feature<'a>)> {
         self.features.iter().copied()

@@ -3,6 +3,7 @@
 
 use super::FeatureProblem;
 use super::problem::listed;
+use crate::error::Place;
 use crate::example::{Example, Feature, MAX_FEATURES};
 use crate::labels::{NO_FINDING, plain};
 use crate::tfrecord::RecordFile;
@@ -18,8 +19,8 @@ pub(crate) struct Inventory {
     /// Records that could be read.
     pub(crate) records: u64,
     features: BTreeMap<String, Offered>,
-    /// A feature that one record has twice, with different values.
-    twice: Option<String>,
+    /// The first feature that a record has twice, with different values, and where.
+    twice: Option<(Place, String)>,
     overflow: bool,
 }
 
@@ -41,10 +42,11 @@ impl Inventory {
     /// Looks at the features of every record, up to the first that is damaged; their values are not read.
     pub(crate) fn of(file: &RecordFile) -> Inventory {
         let mut inventory = Inventory::default();
-        for payload in file.peek_all() {
+        for (number, (entry, payload)) in file.peek_all().enumerate() {
             // A record that is no example is an error where it is read.
-            if let Ok(example) = Example::parse(payload) {
-                inventory.add(&example);
+            let Ok(example) = Example::parse(payload) else { continue };
+            if let (Some(name), None) = (inventory.add(&example), &inventory.twice) {
+                inventory.twice = Some((file.place(number as u64, entry.offset), name));
             }
         }
         inventory
@@ -100,13 +102,17 @@ impl Inventory {
 
     /// Refuses records that no schema could read.
     pub(super) fn check(&self) -> Result<(), FeatureProblem> {
-        if self.overflow {
-            return Err(FeatureProblem::TooMany { most: MAX_FEATURES });
+        match self.overflow {
+            true => Err(FeatureProblem::TooMany { most: MAX_FEATURES }),
+            false => Ok(()),
         }
-        match &self.twice {
-            Some(name) => Err(FeatureProblem::Contradiction { name: name.clone(), other: name.clone() }),
-            None => Ok(()),
-        }
+    }
+
+    /// Where a record has a feature twice, with different values: protocol buffers take the last, and nobody
+    /// knows what was meant.
+    pub(crate) fn contradiction(&self) -> Option<(Place, FeatureProblem)> {
+        let (place, name) = self.twice.clone()?;
+        Some((place, FeatureProblem::Twice { name }))
     }
 
     /// `image/height` (int64) and the like, for all features that `leave_out` does not name; those that look
@@ -134,14 +140,14 @@ impl Inventory {
         }
     }
 
-    pub(super) fn add(&mut self, example: &Example<'_>) {
+    /// Counts the features of a record; returns one that it has twice, with different values.
+    pub(super) fn add(&mut self, example: &Example<'_>) -> Option<String> {
         self.records += 1;
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut twice) = (BTreeMap::new(), None);
         for (name, feature) in example.features() {
-            if !seen.insert(name) {
-                // Protocol buffers take the last; here it must say what the first did.
-                if example.first(name) != example.get(name) {
-                    self.twice.get_or_insert_with(|| name.to_owned());
+            if let Some(first) = seen.insert(name, feature) {
+                if first != feature {
+                    twice.get_or_insert_with(|| name.to_owned());
                 }
                 continue;
             }
@@ -149,6 +155,7 @@ impl Inventory {
                 offered.add(feature);
             }
         }
+        twice
     }
 
     fn feature(&mut self, name: &str) -> Option<&mut Offered> {

@@ -39,7 +39,13 @@ pub enum FeatureProblem {
         /// The feature.
         name: String,
     },
-    /// A feature that a record has twice, or under two spellings, with different values.
+    /// A feature that a record has twice, with different values.
+    #[error("feature `{name}` stands twice in the record, with different values")]
+    Twice {
+        /// The feature.
+        name: String,
+    },
+    /// A feature that a record has under two spellings, with different values.
     #[error("features `{name}` and `{other}` say different things of one label")]
     Contradiction {
         /// The feature that is read.
@@ -116,7 +122,9 @@ impl FeatureProblem {
             FeatureProblem::Empty { .. } => {
                 Some("every record needs an image: write the file again, or name its feature".to_owned())
             }
-            FeatureProblem::Contradiction { .. } | FeatureProblem::Healthy { .. } => {
+            FeatureProblem::Twice { .. }
+            | FeatureProblem::Contradiction { .. }
+            | FeatureProblem::Healthy { .. } => {
                 Some("correct the records: no value is preferred over another".to_owned())
             }
             FeatureProblem::OtherLabels { labels, others } => {

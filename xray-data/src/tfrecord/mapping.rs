@@ -66,11 +66,11 @@ impl Mapping {
         Ok(Mapping(Some(map)))
     }
 
-    /// Tells the kernel that `range` will be read soon, in order.
-    pub(super) fn expect(&self, range: Range<u64>) {
-        let Some((map, range)) = self.clamp(range) else { return };
-        // Advice only: when the kernel does not know it, pages come in one by one as ever.
-        let _ = map.advise_range(AHEAD, range.start, range.len());
+    /// Tells the kernel that `range` will be read soon, in order. Returns whether its pages are there; they may be
+    /// where this is false: a kernel that does not know the advice brings them in one by one as ever.
+    pub(super) fn expect(&self, range: Range<u64>) -> bool {
+        let Some((map, range)) = self.clamp(range) else { return true };
+        map.advise_range(AHEAD, range.start, range.len()).is_ok()
     }
 
     /// Hands the memory of `range` back: the pages stay in the page cache, the process no longer holds them.

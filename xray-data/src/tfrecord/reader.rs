@@ -77,10 +77,10 @@ impl RecordFile {
 
     /// The payloads in order up to the first header that cannot be trusted; their checksums are not compared,
     /// so only the pages that are looked at are read.
-    pub(crate) fn peek_all(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn peek_all(&self) -> impl Iterator<Item = (IndexEntry, &[u8])> {
         let mut records = self.iter();
         std::iter::from_fn(move || records.next_entry()?.ok())
-            .map(|entry| frame::unchecked_payload(self.from(entry.offset), entry.length).0)
+            .map(|entry| (entry, frame::unchecked_payload(self.from(entry.offset), entry.length).0))
     }
 
     /// Hands the memory of one record back to the system once nobody needs it soon. Slices of it stay valid:
@@ -157,6 +157,9 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// The next record's entry from its header alone: the payload stays on disk. For indexing.
     pub(super) fn next_entry(&mut self) -> Option<Result<IndexEntry>> {
+        if let Err(cut) = self.look_ahead() {
+            return Some(Err(self.end(cut)));
+        }
         let entry = self.next_header()?;
         self.release_behind();
         Some(entry)
@@ -168,13 +171,9 @@ impl<'a> Records<'a> {
         if rest.is_empty() {
             return None;
         }
-        if let Err(cut) = self.look_ahead() {
-            self.offset = self.file.len();
-            return Some(Err(cut));
-        }
         let length = frame::payload_length(rest).map_err(|problem| {
-            self.offset = self.file.len(); // nothing after this can be found
-            self.file.error(number, offset, problem)
+            let error = self.file.error(number, offset, problem);
+            self.end(error)
         });
         Some(length.map(|length| {
             self.number += 1;
@@ -183,9 +182,15 @@ impl<'a> Records<'a> {
         }))
     }
 
+    /// Nothing after this can be read.
+    fn end(&mut self, error: Error) -> Error {
+        self.offset = self.file.len();
+        error
+    }
+
     /// Asks once for each window whether the file was cut.
     fn look_ahead(&mut self) -> Result<()> {
-        if self.offset >= self.uncut {
+        if self.offset >= self.uncut && self.offset < self.file.len() {
             self.file.uncut(self.number, self.offset)?;
             self.uncut = self.offset + WINDOW;
         }
@@ -201,12 +206,16 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn expect_ahead(&mut self) {
+    /// As [`look_ahead`](Self::look_ahead), where the kernel does not say that the pages are there.
+    fn expect_ahead(&mut self) -> Result<()> {
         if self.offset + WINDOW / 2 > self.expected {
             let start = self.expected.max(self.offset);
-            self.file.bytes.expect(start..start + WINDOW);
+            if !self.file.bytes.expect(start..start + WINDOW) {
+                self.file.uncut(self.number, self.offset)?;
+            }
             self.expected = start + WINDOW;
         }
+        Ok(())
     }
 }
 
@@ -214,7 +223,9 @@ impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.expect_ahead();
+        if let Err(cut) = self.expect_ahead() {
+            return Some(Err(self.end(cut)));
+        }
         let number = self.number;
         let entry = match self.next_header()? {
             Ok(entry) => entry,

@@ -319,13 +319,19 @@ fn records_of_others_are_built_by_patient() {
     let bench = Workbench::new();
     small_source(&bench);
     bench.good(&format!("{SMALL} --labels Effusion,Mass --out first"));
-    // Our own shards serve as somebody's TFRecords; a table that contradicts their patients wins.
-    let rows = (0..36).map(|number| format!("{number:03}.png,q{}\n", number / 6));
-    bench.write("patients.csv", format!("image,patient\n{}", rows.collect::<String>()));
-    let built =
-        bench.json("build --tfrecord first --labels-csv patients.csv --val 0 --test 0.5 --out second");
+    // Our own shards serve as somebody's TFRecords; a table that contradicts their patients is refused.
+    let table = |prefix: &str| {
+        let rows = (0..36).map(|number| format!("{number:03}.png,{prefix}{}\n", number / 3));
+        bench.write("patients.csv", format!("image,patient\n{}", rows.collect::<String>()));
+    };
+    let arguments = "build --tfrecord first --labels-csv patients.csv --redraw-splits --val 0 --test 0.5";
+    table("q");
+    let message = bench.refused(5, &format!("{arguments} --out second"));
+    assert!(message.contains("of patient `p") && message.contains("of patient `q"), "{message}");
+    table("p");
+    let built = bench.json(&format!("{arguments} --out second"));
     let patients = |split: &str| built["manifest"]["splits"][split]["patients"].as_u64().unwrap_or(0);
-    assert_eq!(patients("train") + patients("test"), 6, "{built}");
+    assert_eq!(patients("train") + patients("test"), 12, "{built}");
     assert_eq!(built["manifest"]["labels"], serde_json::json!(["Effusion", "Mass"]));
     assert_eq!(built["manifest"]["source"]["kind"], "tfrecord");
     bench.good("check second");

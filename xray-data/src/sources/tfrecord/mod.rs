@@ -133,6 +133,9 @@ fn features(
     manifest: Option<Vec<String>>,
 ) -> Result<Resolved> {
     let inventory = files.par_iter().map(|file| Inventory::of(file)).reduce(Inventory::default, Inventory::plus);
+    if let Some((place, problem)) = inventory.contradiction() {
+        return Err(Error::Feature { place, problem });
+    }
     let basis = match (options.names.clone(), manifest) {
         (Some(names), _) => Basis::Given(names),
         (None, Some(labels)) => Basis::Manifest(labels),
