@@ -109,7 +109,9 @@ impl FileError {
                 _ => None,
             },
             FileError::Syntax { .. } => Some("the file was edited or cut off: write it again"),
-            FileError::Manifest { .. } => Some("the manifest was edited or damaged: build the data set again"),
+            FileError::Manifest { .. } => {
+                Some("the manifest was edited or damaged: build the data set again")
+            }
             FileError::Seal { .. } => {
                 Some("the file was edited or cut off: run it again, or restore the file")
             }

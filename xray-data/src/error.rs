@@ -154,6 +154,14 @@ pub enum Error {
         /// How many, and which is absent.
         what: String,
     },
+    /// Labels that were asked for, and that no record shows.
+    #[error("no record in {} is positive for {}", folder.display(), labels.join(", "))]
+    NoPositive {
+        /// The folder of records.
+        folder: PathBuf,
+        /// The labels.
+        labels: Vec<String>,
+    },
     /// A finding that the data set does not have.
     #[error("no label `{label}`{}", nearest.as_ref().map(|n| format!("; nearest is `{n}`")).unwrap_or_default())]
     NoLabel {
@@ -247,6 +255,7 @@ impl Error {
                 "check the path; of the folders below it those named train, val or test are searched"
             }
             Error::MissingParts { .. } => "copy the others too, or rename the files that are to be all",
+            Error::NoPositive { .. } => "nothing can be learnt of such a label: leave it out of --labels",
             Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
             Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),
@@ -287,6 +296,7 @@ impl Error {
             | Error::Source { .. }
             | Error::NoTable { .. }
             | Error::MissingParts { .. }
+            | Error::NoPositive { .. }
             | Error::Split(_)
             | Error::Shard { .. }
             | Error::TooManyBad { .. } => Exit::BadData,

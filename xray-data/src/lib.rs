@@ -23,4 +23,6 @@ pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, F
 pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{About, BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, Uncertain, encode_sample};
-pub use tfrecord::{Compression, IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records};
+pub use tfrecord::{
+    Compression, IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records,
+};

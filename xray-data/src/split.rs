@@ -290,19 +290,21 @@ fn kept(splits: &[Split], drawn: Drawn, by_patient: bool) -> String {
         Drawn::Test => format!(", and test is drawn from train by {by}"),
         Drawn::Both => format!(", and val and test are drawn from train by {by}"),
     };
-    let counts = Split::ALL.map(|split| {
-        format!("{} {split}", splits.iter().filter(|&&of| of == split).count())
-    });
+    let counts =
+        Split::ALL.map(|split| format!("{} {split}", splits.iter().filter(|&&of| of == split).count()));
     format!("the source says who is in which split: kept{drawn} ({})", counts.join(", "))
 }
 
 /// Test images of the source, of pairs of what it says and what is done, that are elsewhere now.
 pub(crate) fn moved(pairs: impl Iterator<Item = (Option<Split>, Split)>) -> Option<String> {
-    let tests: Vec<Split> = pairs.filter(|(said, _)| *said == Some(Split::Test)).map(|(_, done)| done).collect();
+    let tests: Vec<Split> =
+        pairs.filter(|(said, _)| *said == Some(Split::Test)).map(|(_, done)| done).collect();
     let moved = tests.iter().filter(|split| **split != Split::Test).count();
     let of = tests.len();
     (moved > 0).then(|| {
-        format!("{moved} of {of} test images of the source are not in test any more: scores are not comparable")
+        format!(
+            "{moved} of {of} test images of the source are not in test any more: scores are not comparable"
+        )
     })
 }
 
@@ -477,7 +479,10 @@ mod tests {
             for (place, row) in rows.iter_mut().enumerate() {
                 row.split = said[place / 100]; // 33 patients each, and one on the border
             }
-            let rows: Vec<_> = rows.iter().filter(|row| !row.image_id.starts_with("33_") && !row.image_id.starts_with("66_")).collect();
+            let rows: Vec<_> = rows
+                .iter()
+                .filter(|row| !row.image_id.starts_with("33_") && !row.image_id.starts_with("66_"))
+                .collect();
             let assigned = assign(&rows, &PLAN, 0).expect("a good split");
             for (row, split) in rows.iter().zip(&assigned.splits) {
                 assert!(row.split.is_none_or(|said| said == Split::Train || said == *split), "{row:?}");

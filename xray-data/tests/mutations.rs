@@ -15,8 +15,20 @@ use xray_random::Random;
 const NUMBERS: [u64; 10] = [0, 1, 2, 255, 1 << 16, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX];
 
 /// Texts that a field of JSON could be.
-const TOKENS: [&str; 12] =
-    ["-1", "1e999", "18446744073709551615", "null", "[]", "{}", "\"\"", "\"../x\"", "0.5", "[[[[", "true", ","];
+const TOKENS: [&str; 12] = [
+    "-1",
+    "1e999",
+    "18446744073709551615",
+    "null",
+    "[]",
+    "{}",
+    "\"\"",
+    "\"../x\"",
+    "0.5",
+    "[[[[",
+    "true",
+    ",",
+];
 
 struct Mutator(Random);
 
@@ -103,7 +115,14 @@ fn mutated_records_are_read_or_refused() {
     shards(&dir.path().join("good"));
     let shard = first_shard(&dir.path().join("good"));
     let good = fs::read(&shard).expect("just built");
-    let payload = RecordFile::open(&shard).expect("just built").iter().next().expect("one").expect("good").payload.to_vec();
+    let payload = RecordFile::open(&shard)
+        .expect("just built")
+        .iter()
+        .next()
+        .expect("one")
+        .expect("good")
+        .payload
+        .to_vec();
     let folder = dir.path().join("mutated");
     fs::create_dir(&folder).expect("writable");
     let (mut mutator, names) = (Mutator(Random::keyed(&[1])), Preset::KaggleNih.feature_names());

@@ -10,8 +10,8 @@ use xray_artifacts::Split;
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::tfrecord::{self, RecordOptions};
 use xray_data::{
-    Dataset, Draw, Example, ExampleBuilder, Feature, FeatureNames, Label, NIH_14, OpenOptions, Preset, RecordFile, RecordId, RecordWriter, Sample,
-    encode_sample, nih_14,
+    Dataset, Draw, Example, ExampleBuilder, Feature, FeatureNames, Label, NIH_14, OpenOptions, Preset,
+    RecordFile, RecordId, RecordWriter, Sample, encode_sample, nih_14,
 };
 use xray_image::{GrayImage, decode_gray, encode_jpeg};
 

@@ -260,7 +260,10 @@ fn a_compressed_file_is_told_by_its_content() {
 
     fs::write(&zipped, &gzip(&bytes)[..30]).expect("writable");
     let error = RecordFile::open(&zipped).expect_err("cut off");
-    assert!(matches!(error, Error::Compressed { compression: xray_data::Compression::Gzip, .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Compressed { compression: xray_data::Compression::Gzip, .. }),
+        "{error:?}"
+    );
 }
 
 /// The length 0x088b1f is written as gzip's magic number.

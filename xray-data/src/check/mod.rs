@@ -4,7 +4,7 @@ mod across;
 mod file;
 
 use crate::error::{Error, Result};
-use crate::schema::{FeatureNames, Preset, Resolved};
+use crate::schema::{FeatureNames, FeatureProblem, Preset, Resolved};
 use crate::sources::tfrecord::{Listed, detect, incomplete, list};
 use crate::tfrecord::RecordFile;
 pub use file::LabelProblem;
@@ -65,18 +65,15 @@ pub fn check(
         false => None,
     };
     let (files, mut problems, mut warnings) = match &manifest {
-        Some(manifest) => {
-            (listed_files(folder, manifest), own_problems(path, manifest)?, Vec::new())
-        }
+        Some(manifest) => (listed_files(folder, manifest), own_problems(path, manifest)?, Vec::new()),
         None => found_files(folder)?,
     };
     let features = match &manifest {
         Some(manifest) => Resolved::of(FeatureNames::xray(&manifest.labels)),
-        None => detect_names(&files, names)?,
+        None => detect_names(&files, names, &mut problems)?,
     };
     warnings.extend(features.notes.iter().cloned());
-    let checked: Vec<Checked> =
-        files.par_iter().map(|file| file::check(file, &features, progress)).collect();
+    let checked: Vec<Checked> = files.par_iter().map(|file| file::check(file, &features, progress)).collect();
     let mut report = across::report(folder, manifest.as_ref(), &files, checked);
     problems.append(&mut report.problems);
     warnings.append(&mut report.warnings);
@@ -128,14 +125,25 @@ fn listed_files(folder: &Path, manifest: &DatasetManifest) -> Vec<File> {
     splits.map(file).collect()
 }
 
-fn detect_names(files: &[File], names: Option<FeatureNames>) -> Result<Resolved> {
+/// The features' names. Labels that nobody named are a problem, and are looked at with the others.
+fn detect_names(
+    files: &[File],
+    names: Option<FeatureNames>,
+    problems: &mut Vec<CheckProblem>,
+) -> Result<Resolved> {
     // A file that cannot be opened is a problem of that file alone, which its own check names.
     let open = |file: &File| RecordFile::open(&file.path).ok().map(Arc::new);
     let readable: Vec<_> = files.iter().filter_map(open).collect();
     let usual = || names.clone().unwrap_or_else(|| Preset::KaggleNih.feature_names());
-    detect(&readable, names.clone()).or_else(|error| match error {
+    match detect(&readable, names.clone(), Vec::new()) {
         // The first record is damaged, or no file can be read: the check itself will say so.
-        Error::Record { .. } | Error::NoRecords { .. } => Ok(Resolved::of(usual())),
-        other => Err(other),
-    })
+        Err(Error::Record { .. } | Error::NoRecords { .. }) => Ok(Resolved::of(usual())),
+        Err(Error::Feature { place, problem: FeatureProblem::OtherLabels { labels, others } }) => {
+            let all = [labels.clone(), others.clone()].concat();
+            let problem = FeatureProblem::OtherLabels { labels, others }.to_string();
+            problems.push(CheckProblem { place: place.to_string(), problem });
+            detect(&readable, names, all)
+        }
+        resolved => resolved,
+    }
 }

@@ -163,10 +163,7 @@ impl SplitOptions {
         Ok(assigned)
     }
 
-    fn apply_file<'a>(
-        &self,
-        rows: impl Iterator<Item = &'a mut ImageRow>,
-    ) -> Result<Vec<String>, Failure> {
+    fn apply_file<'a>(&self, rows: impl Iterator<Item = &'a mut ImageRow>) -> Result<Vec<String>, Failure> {
         match &self.split_file {
             Some(file) => Ok(split_file::apply(file, rows)?),
             None => Ok(Vec::new()),
@@ -216,7 +213,7 @@ impl SourceArguments {
     fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {
         let names = self.features.map(FeaturePreset::names);
         let (labels, patients) = (self.labels.clone(), self.labels_csv.clone());
-        Ok(tfrecord::read(folder, &RecordOptions { names, labels, patients })?)
+        Ok(tfrecord::read(folder, &RecordOptions { names, labels, allow_empty: false, patients })?)
     }
 
     fn read_other(

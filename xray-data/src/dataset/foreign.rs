@@ -50,7 +50,7 @@ impl Default for OpenOptions {
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     let OpenOptions { names, labels, patients, .. } = options.clone();
-    let source = tfrecord::read(path, &RecordOptions { names, labels, patients })?;
+    let source = tfrecord::read(path, &RecordOptions { names, labels, allow_empty: true, patients })?;
     let rows: Vec<_> = source.images.iter().map(|image| &image.row).collect();
     let plan = SplitPlan::Carried { val: options.val, test: options.test };
     let assigned = assign(&rows, &plan, options.seed)?;

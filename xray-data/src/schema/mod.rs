@@ -280,7 +280,7 @@ mod tests {
         let record = builder().bytes("image_id", b"a").bytes("patient_id", b"1").int64("Mass", 0).encode();
         let mut inventory = Inventory::default();
         inventory.add(&Example::parse(&record).expect("an example"));
-        let refused = |names| resolve(&inventory, Basis::Given(names), &[]).expect_err("absent");
+        let refused = |names| resolve(&inventory, Basis::Given(Box::new(names)), &[]).expect_err("absent");
         let problem = refused(names());
         assert_eq!(problem.to_string(), "there is no feature `Nodule`");
         assert!(problem.hint().is_some_and(|hint| hint.starts_with("the record has `")), "{problem:?}");

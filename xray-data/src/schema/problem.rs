@@ -60,7 +60,7 @@ pub enum FeatureProblem {
         label: String,
     },
     /// Features that look like labels, where nobody said which are.
-    #[error("{} {} like labels, and {}", listed(others), if others.len() == 1 { "looks" } else { "look" }, known(labels))]
+    #[error("{} that nobody named", look(others))]
     OtherLabels {
         /// Labels that are known, by their features.
         labels: Vec<String>,
@@ -160,10 +160,12 @@ pub(super) fn listed(names: &[String]) -> String {
     }
 }
 
-fn known(labels: &[String]) -> String {
-    match labels.len() {
-        0 => "no label is known".to_owned(),
-        count => format!("{count} known labels stand beside"),
+fn look(others: &[String]) -> String {
+    let names = listed(others);
+    if others.len() == 1 {
+        format!("{names} looks like a label")
+    } else {
+        format!("{names} look like labels")
     }
 }
 

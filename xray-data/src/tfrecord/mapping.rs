@@ -131,7 +131,11 @@ mod tests {
 
     fn touch_a_page_that_is_gone(path: &Path) -> ! {
         let map = Mapping::new(&File::open(path).expect("just written")).expect("not empty");
-        std::fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0)).expect("writable");
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|file| file.set_len(0))
+            .expect("writable");
         panic!("{} is still there", map[1 << 19]);
     }
 }

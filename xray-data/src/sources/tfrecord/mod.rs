@@ -11,7 +11,7 @@ use crate::build::refuse_duplicates;
 use crate::dataset::ShardProblem;
 use crate::error::{Error, Place, Result};
 use crate::example::Example;
-use crate::schema::{Basis, FeatureNames, Inventory, Resolved, Sample, resolve};
+use crate::schema::{Basis, FeatureNames, Inventory, Label, Resolved, Sample, resolve};
 use crate::sources::{ImageRow, Origin, SourceImage, SourceSet};
 use crate::split::SplitProblem;
 use crate::tfrecord::{IndexEntry, RecordFile};
@@ -28,6 +28,8 @@ pub struct RecordOptions {
     pub names: Option<FeatureNames>,
     /// The labels to keep, in this order; where empty, all that are known.
     pub labels: Vec<String>,
+    /// Keep labels that were asked for and that no record shows.
+    pub allow_empty: bool,
     /// A table with a column of image names and one of patients, such as `Data_Entry_2017.csv`.
     pub patients: Option<PathBuf>,
 }
@@ -62,12 +64,26 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
         return Err(Error::NoRecords { folder: folder.to_owned() });
     }
     let mut set = SourceSet { kind: "tfrecord", labels: names.label_names(), images, missing: 0, warnings };
+    if !options.labels.is_empty() && !options.allow_empty {
+        refuse_empty_labels(&set, folder)?;
+    }
     name_by_path_if_needed(&mut set, &paths);
     refuse_duplicates(&set)?;
     if let Some(table) = &options.patients {
         patients::join(&mut set, &paths, table)?;
     }
     Ok(set)
+}
+
+/// A label that somebody asked for is there for something to be found.
+fn refuse_empty_labels(set: &SourceSet, folder: &Path) -> Result<()> {
+    let shown = |place: usize| set.images.iter().any(|image| image.row.labels[place] == Label::Positive);
+    let labels = set.labels.iter().enumerate().filter(|(place, _)| !shown(*place));
+    let labels: Vec<String> = labels.map(|(_, label)| label.clone()).collect();
+    match labels.is_empty() {
+        true => Ok(()),
+        false => Err(Error::NoPositive { folder: folder.to_owned(), labels }),
+    }
 }
 
 /// The files of a folder and who says so.
@@ -132,12 +148,13 @@ fn features(
     options: &RecordOptions,
     manifest: Option<Vec<String>>,
 ) -> Result<Resolved> {
-    let inventory = files.par_iter().map(|file| Inventory::of(file)).reduce(Inventory::default, Inventory::plus);
+    let inventory =
+        files.par_iter().map(|file| Inventory::of(file)).reduce(Inventory::default, Inventory::plus);
     if let Some((place, problem)) = inventory.contradiction() {
         return Err(Error::Feature { place, problem });
     }
     let basis = match (options.names.clone(), manifest) {
-        (Some(names), _) => Basis::Given(names),
+        (Some(names), _) => Basis::Given(Box::new(names)),
         (None, Some(labels)) => Basis::Manifest(labels),
         (None, None) => Basis::Recognised,
     };
@@ -159,8 +176,12 @@ fn folder_of(files: &[Arc<RecordFile>]) -> PathBuf {
 }
 
 /// How the features of these files are called, for a check that goes on after what is wrong.
-pub(crate) fn detect(files: &[Arc<RecordFile>], names: Option<FeatureNames>) -> Result<Resolved> {
-    features(files, &RecordOptions { names, ..RecordOptions::default() }, None)
+pub(crate) fn detect(
+    files: &[Arc<RecordFile>],
+    names: Option<FeatureNames>,
+    labels: Vec<String>,
+) -> Result<Resolved> {
+    features(files, &RecordOptions { names, labels, ..RecordOptions::default() }, None)
 }
 
 /// Where the first record of all files is.
