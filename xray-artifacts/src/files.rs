@@ -2,7 +2,7 @@
 //! machine that loses power sees the old file or the new one, never half of one.
 
 use crate::failure::one_line;
-use crate::{Exit, Failure, ManifestProblem};
+use crate::{Exit, Failure, ManifestProblem, NotText};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -55,6 +55,13 @@ pub enum FileError {
         /// What cannot be true.
         problem: ManifestProblem,
     },
+    /// Not the text that it should be.
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being text.
+        problem: NotText,
+    },
     /// The content is not what the program wrote: its hash differs, or it has none.
     Seal {
         /// The file.
@@ -76,6 +83,7 @@ impl std::fmt::Display for FileError {
                 write!(f, "{} carries no format number, so it is no {kind}", path.display())
             }
             FileError::Manifest { path, .. } => write!(f, "{}", path.display()),
+            FileError::Text { path, .. } => write!(f, "{}", path.display()),
             FileError::Seal { path, kind } => {
                 write!(f, "{} is not the {kind} that was written: its hash differs", path.display())
             }
@@ -89,6 +97,7 @@ impl std::error::Error for FileError {
             FileError::Io { source, .. } => Some(source),
             FileError::Syntax { source, .. } => Some(source),
             FileError::Manifest { problem, .. } => Some(problem),
+            FileError::Text { problem, .. } => Some(problem),
             FileError::Format { .. } | FileError::Seal { .. } => None,
         }
     }
@@ -112,6 +121,7 @@ impl FileError {
             FileError::Manifest { .. } => {
                 Some("the manifest was edited or damaged: build the data set again")
             }
+            FileError::Text { .. } => Some("save the file as UTF-8 text"),
             FileError::Seal { .. } => {
                 Some("the file was edited or cut off: run it again, or restore the file")
             }
@@ -126,6 +136,8 @@ impl FileError {
             | FileError::Format { .. }
             | FileError::Manifest { .. }
             | FileError::Seal { .. } => Exit::BadData,
+            // What a person writes for a program belongs to the command line.
+            FileError::Text { .. } => Exit::Usage,
         }
     }
 }

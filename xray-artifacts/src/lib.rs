@@ -27,6 +27,7 @@ mod predictions;
 mod preprocessing;
 mod result;
 mod status;
+mod text;
 
 pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
 pub use cell_id::cell_id;
@@ -45,3 +46,4 @@ pub use predictions::Predictions;
 pub use preprocessing::{Crop, Preprocessing, ResizeFilter};
 pub use result::{RunResult, Seconds, TrainingSummary};
 pub use status::{State, Status};
+pub use text::{NotText, decode_text, read_bounded, read_text};

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, one_line, read_text};
 use xray_bundle::Bundle;
 
 const EXAMPLES: &str = "\
@@ -159,8 +159,8 @@ impl ServeArguments {
 
 /// The key in a file.
 fn key(path: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Usage, format!("cannot read the key in {}: {error}", path.display()))
+    let text = read_text(path).map_err(|error| {
+        Failure::new(Exit::Usage, format!("cannot read the key in {}: {}", path.display(), one_line(&error)))
     })?;
     let key = text.trim();
     if key.is_empty() {

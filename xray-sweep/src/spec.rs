@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-use xray_artifacts::{Exit, Failure, FileError, write_bytes};
+use xray_artifacts::{Exit, Failure, read_text, write_bytes};
 
 /// A sweep as it is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,11 +112,7 @@ const FORMAT: u32 = 1;
 impl Spec {
     /// Reads `sweep.toml`.
     pub fn read(path: &Path) -> Result<Spec, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|source| FileError::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
-        })?;
+        let text = read_text(path)?;
         let spec: Spec = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             let message = error.message().trim().replace('\n', " ");

@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, read_text};
 
 /// Name and built-in text of every template.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -30,11 +30,7 @@ impl Templates {
         for (name, built_in) in BUILT_IN {
             let text = match folder.map(|folder| folder.join(name)).filter(|path| path.exists()) {
                 None => built_in.to_owned(),
-                Some(path) => std::fs::read_to_string(&path).map_err(|source| FileError::Io {
-                    path,
-                    action: "read",
-                    source,
-                })?,
+                Some(path) => read_text(&path)?,
             };
             environment.add_template_owned(name, text).map_err(|error| failure(name, &error))?;
         }

@@ -4,7 +4,7 @@
 use crate::config::RunConfig;
 use std::path::Path;
 use toml::{Table, Value};
-use xray_artifacts::{Exit, Failure, FileError, nearest};
+use xray_artifacts::{Exit, Failure, nearest, read_text};
 use xray_model::Loss;
 
 /// Name of the file that is looked for from the current folder upwards when no `--config` is given.
@@ -53,11 +53,7 @@ pub fn nearest_file(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|source| FileError::Io {
-        path: path.to_owned(),
-        action: "read",
-        source,
-    })?;
+    let text = read_text(path)?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         Failure::new(Exit::Usage, format!("{}: line {line}: {}", path.display(), error.message().trim()))

@@ -16,7 +16,7 @@ use measurement::{Load, Measurement};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, FileError, one_line, read_text};
 use xray_display::{Align, Column, TextTable};
 
 /// Measure a server: answers in a second and latencies, by clients and by requests per second
@@ -89,8 +89,7 @@ fn measure(arguments: &LoadArguments) -> Result<Vec<Measurement>, Failure> {
 /// The key in a file.
 fn key(path: &Path) -> Result<String, Failure> {
     let wrong = |what: String| Failure::new(Exit::Usage, what);
-    let text = fs::read_to_string(path)
-        .map_err(|error| wrong(format!("cannot read the key in {}: {error}", path.display())))?;
+    let text = read_text(path).map_err(|error| wrong(one_line(&error)))?;
     match text.trim() {
         "" => Err(wrong(format!("{} holds no key", path.display()))),
         key => Ok(key.to_owned()),
