@@ -132,7 +132,7 @@ pub enum Error {
         line: u64,
         /// What is wrong there.
         #[source]
-        problem: SourceProblem,
+        problem: Box<SourceProblem>,
     },
     /// A folder without the table that says what its images show.
     #[error("no Data_Entry*.csv in {}", folder.display())]

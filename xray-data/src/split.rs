@@ -388,6 +388,7 @@ mod tests {
             image_id: image_id.into(),
             patient_id,
             labels: Vec::new(),
+            no_finding: None,
             split,
             view: None,
             sex: None,

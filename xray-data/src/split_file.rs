@@ -43,7 +43,14 @@ pub fn apply<'a>(path: &Path, rows: impl IntoIterator<Item = &'a mut ImageRow>) 
         let split = split_name(value).ok_or_else(|| {
             row.problem(SourceProblem::SplitName { column: SPLIT.to_owned(), value: value.to_owned() })
         })?;
-        splits.insert(without_extension(row.filled(image)?), split);
+        let image = row.filled(image)?;
+        if let Some(first) = splits.insert(without_extension(image), split).filter(|first| *first != split) {
+            return Err(row.problem(SourceProblem::TwoSplits {
+                image_id: image.to_owned(),
+                first,
+                second: split,
+            }));
+        }
     }
     let mut changes = Vec::new();
     for row in rows {
@@ -67,6 +74,7 @@ mod tests {
             image_id: image.into(),
             patient_id: Some(patient.into()),
             labels: Vec::new(),
+            no_finding: None,
             split: None,
             view: None,
             sex: None,
@@ -80,6 +88,11 @@ mod tests {
         let assigned = assign(&rows.iter().collect::<Vec<_>>(), &SplitPlan::Column, 0).expect("a good split");
         assert_eq!(assigned.splits, splits);
 
+        std::fs::write(&path, "image_id,split\na,train\nb,val\na.png,test\n").expect("writable");
+        let message = xray_artifacts::one_line(&apply(&path, &mut rows).expect_err("two splits"));
+        assert!(message.ends_with("line 4: image `a.png` is in train and in test"), "{message}");
+
+        write(&path, &rows.iter().collect::<Vec<_>>(), &splits).expect("writable");
         rows[1].image_id = "not listed.png".into();
         apply(&path, &mut rows).expect("just written");
         let error = assign(&rows.iter().collect::<Vec<_>>(), &SplitPlan::Column, 0).expect_err("not listed");

@@ -162,6 +162,7 @@ fn tensorflow_reads_our_shards() {
         (0..14).map(|i| if i == positive { Label::Positive } else { Label::Negative }).collect::<Vec<_>>()
     };
     let sample = |number: usize| Sample {
+        no_finding: Some(if number == 2 { Label::Positive } else { Label::Negative }),
         image: &image,
         image_id: format!("{number:08}_000.png"),
         patient_id: Some(number.to_string()),

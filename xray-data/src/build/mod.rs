@@ -265,6 +265,7 @@ fn record(set: &SourceSet, index: usize, stored: &Stored) -> Vec<u8> {
         image_id: row.image_id.clone(),
         patient_id: row.patient_id.clone(),
         labels: row.labels.clone(),
+        no_finding: row.no_finding,
         view: row.view.clone(),
         sex: row.sex.clone(),
         age: row.age,

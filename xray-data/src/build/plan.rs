@@ -61,6 +61,7 @@ mod tests {
             image_id: format!("{p}_{i}"),
             patient_id: Some(p.to_string()),
             labels: Vec::new(),
+            no_finding: None,
             split: None,
             view: None,
             sex: None,

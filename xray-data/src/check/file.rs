@@ -2,10 +2,10 @@
 
 use super::CheckProblem;
 use crate::error::{Error, Result};
-use crate::example::{Example, Feature};
-use crate::labels::NO_FINDING;
+use crate::example::Example;
+use crate::labels::is_finding;
 use crate::regular;
-use crate::schema::{Label, Resolved, Sample};
+use crate::schema::{FeatureNames, Label, Resolved, Sample};
 use crate::tfrecord::{Record, RecordFile, RecordIndex};
 use std::path::PathBuf;
 use xray_artifacts::{ShardEntry, Split, one_line};
@@ -118,7 +118,7 @@ fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved) -> Resul
     let bad = |problem| Error::Feature { place: place(), problem };
     let sample = features.names.read(&example).map_err(bad)?;
     features.contradictions(&example, &sample).map_err(bad)?;
-    check_labels(&example, &sample)
+    check_labels(&sample, &features.names)
         .map_err(|problem| Error::Label { place: place().to_string(), problem })?;
     let image = decode_gray(sample.image).and_then(|image| check_range(&image).map(|()| image));
     let image = image.map_err(|problem| Error::Image { place: place().to_string(), problem })?;
@@ -132,19 +132,14 @@ fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved) -> Resul
 }
 
 /// `No Finding` and the findings must not contradict each other, and a record must say anything at all.
-fn check_labels(example: &Example<'_>, sample: &Sample<'_>) -> std::result::Result<(), LabelProblem> {
-    if !sample.labels.iter().any(|label| label.is_known()) {
+fn check_labels(sample: &Sample<'_>, names: &FeatureNames) -> std::result::Result<(), LabelProblem> {
+    let healthy = sample.no_finding == Some(Label::Positive);
+    if !healthy && !sample.labels.iter().any(|label| label.is_known()) {
         return Err(LabelProblem::AllUnknown);
     }
-    let healthy = match example.get(NO_FINDING) {
-        Some(Feature::Int64(list)) => list.first().map(|value| value == 1),
-        _ => None,
-    };
-    let found = sample.labels.contains(&Label::Positive);
-    match healthy {
-        Some(true) if found => Err(LabelProblem::Contradiction),
-        _ => Ok(()),
-    }
+    let mut labels = names.labels.iter().zip(&sample.labels);
+    let found = labels.any(|((name, _), label)| *label == Label::Positive && is_finding(name));
+    if healthy && found { Err(LabelProblem::Contradiction) } else { Ok(()) }
 }
 
 fn hash(image: &GrayImage) -> blake3::Hash {

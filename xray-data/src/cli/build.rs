@@ -24,6 +24,9 @@ Examples:
   # any images with a table
   xray-data build --csv labels.csv --images /data/xrays --patient-column subject --out shards
 
+  # CheXpert as downloaded; what a report does not mention counts as absent
+  xray-data build --csv CheXpert-v1.0-small/train.csv --labels 'Edema,Pleural Effusion' --blank negative --out shards
+
   # the TFRecords of Kaggle, split by patient
   xray-data build --tfrecord kaggle --labels-csv Data_Entry_2017.csv --out shards";
 

@@ -3,10 +3,10 @@
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
-use xray_data::labels::nih_14;
+use xray_data::labels::{nih_14, parse_labels};
 use xray_data::sources::{
-    ImageFolder, ImageRow, Listing, Missing, SourceSet, csv_table, csv_table::CsvColumns, nih, tfrecord,
-    tfrecord::RecordOptions,
+    ImageFolder, ImageRow, Join, Listing, Missing, SourceSet, csv_table, csv_table::Blank,
+    csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
 use xray_data::{FeatureNames, Preset, split_file};
@@ -26,9 +26,14 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "DIR", help_heading = "Source", requires = "csv")]
     images: Option<PathBuf>,
 
-    /// The labels to keep, in this order [default: the fourteen of ChestX-ray14, or those the table has]
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',', help_heading = "Source")]
-    labels: Vec<String>,
+    /// The labels to keep, in this order; one line of CSV, so that quotes go around a name with a comma [default: the
+    /// fourteen of ChestX-ray14, or those of them that the table has]
+    #[arg(long, value_name = "A,B,...", value_parser = label_names, help_heading = "Source")]
+    labels: Vec<LabelNames>,
+
+    /// Keep labels that no image shows
+    #[arg(long, help_heading = "Source")]
+    allow_empty_labels: bool,
 
     /// Column with the image's path
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
@@ -38,9 +43,22 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
     patient_column: Option<String>,
 
-    /// Column with findings joined by `|`, where labels have no columns of their own
+    /// Column with lists of findings, where labels have no columns of their own: joined by `|`, `;` or `,`, or as
+    /// Python prints a list
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
     findings_column: Option<String>,
+
+    /// What is between columns: a character, or `tab` [default: `,`, `;` or tab, as the header line shows]
+    #[arg(long, value_name = "C", value_parser = separator, help_heading = "Columns of a table")]
+    separator: Option<char>,
+
+    /// What a blank label cell says [default: unknown]
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Columns of a table")]
+    blank: Option<BlankCells>,
+
+    /// How several rows of an image, one per reader or box, become one [default: they are refused]
+    #[arg(long, value_enum, value_name = "RULE", help_heading = "Columns of a table")]
+    rows: Option<JoinRule>,
 
     /// Names of the features in TFRecords [default: they are recognised]
     #[arg(long, value_enum, value_name = "PRESET", help_heading = "Source", requires = "tfrecord")]
@@ -66,6 +84,44 @@ struct SourceKind {
     /// Folder of DICOM files; --labels-csv names them by file or SOP Instance UID
     #[arg(long, value_name = "DIR", help_heading = "Source", requires = "labels_csv")]
     dicom: Option<PathBuf>,
+}
+
+/// The names in one `--labels`.
+pub(super) type LabelNames = Vec<String>;
+
+/// Reads them.
+pub(super) fn label_names(text: &str) -> Result<LabelNames, String> {
+    match parse_labels(text) {
+        names if names.is_empty() => Err("no label is named".to_owned()),
+        names => Ok(names),
+    }
+}
+
+fn separator(text: &str) -> Result<char, String> {
+    let mut characters = text.chars();
+    match (text, characters.next(), characters.next()) {
+        ("tab" | "\\t", ..) => Ok('\t'),
+        (_, Some(one), None) if one.is_ascii() && one != '"' && (!one.is_control() || one == '\t') => Ok(one),
+        _ => Err("not one ASCII character, nor `tab`".to_owned()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BlankCells {
+    /// Nothing: no loss is computed and no score counts it
+    Unknown,
+    /// The finding is absent, as it was not mentioned
+    Negative,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum JoinRule {
+    /// Positive where any row says so
+    Any,
+    /// What more rows say; uncertain where as many say the one as the other
+    Majority,
+    /// Positive where every row that says anything says so
+    All,
 }
 
 /// Presets of feature names.
@@ -184,25 +240,29 @@ impl SourceArguments {
         Ok(set)
     }
 
-    /// What the source says of each image; tables are read without their images.
-    pub(super) fn rows(&self, split: &SplitOptions) -> Result<Vec<ImageRow>, Failure> {
-        if let Some((listing, _)) = self.listing(split)? {
-            return Ok(listing.rows.into_iter().map(|listed| listed.row).collect());
+    /// What the source says of each image, and what a person should know; tables are read without their images.
+    pub(super) fn rows(&self, split: &SplitOptions) -> Result<(Vec<ImageRow>, Vec<String>), Failure> {
+        if let Some((Listing { rows, warnings, .. }, _)) = self.listing(split)? {
+            return Ok((rows.into_iter().map(|listed| listed.row).collect(), warnings));
         }
         let set = self.read(split, Missing::Skip)?;
-        Ok(set.images.into_iter().map(|image| image.row).collect())
+        Ok((set.images.into_iter().map(|image| image.row).collect(), set.warnings))
     }
 
     /// For sources that are a table beside a folder of images: the table, and the folder.
     fn listing(&self, split: &SplitOptions) -> Result<Option<(Listing, PathBuf)>, Failure> {
         if let Some(folder) = &self.kind.nih {
-            if split.split_column.is_some() || self.path_column.is_some() || self.patient_column.is_some() {
+            if self.table_option().is_some() || split.split_column.is_some() {
                 return Err(Failure::new(Exit::Usage, "the columns of a Data_Entry table are known")
                     .hint("read a table of another layout with --csv FILE --images DIR"));
             }
             let table = self.labels_csv.clone().map_or_else(|| nih::find_table(folder), Ok)?;
-            let labels = if self.labels.is_empty() { nih_14() } else { self.labels.clone() };
-            return Ok(Some((nih::read(&table, &labels)?, folder.clone())));
+            let labels = self.labels();
+            let chosen = !labels.is_empty();
+            let listing = nih::read(&table, &if chosen { labels } else { nih_14() })?;
+            let listing =
+                if chosen && !self.allow_empty_labels { listing.refuse_empty_labels()? } else { listing };
+            return Ok(Some((listing, folder.clone())));
         }
         let Some(table) = &self.kind.csv else { return Ok(None) };
         let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -211,9 +271,14 @@ impl SourceArguments {
     }
 
     fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {
+        if let Some(option) = self.table_option() {
+            return Err(Failure::new(Exit::Usage, format!("--{option} is for tables of labels"))
+                .hint("in TFRecords features have names: --labels says which to keep"));
+        }
         let names = self.features.map(FeaturePreset::names);
-        let (labels, patients) = (self.labels.clone(), self.labels_csv.clone());
-        Ok(tfrecord::read(folder, &RecordOptions { names, labels, allow_empty: false, patients })?)
+        let (labels, patients, allow_empty) =
+            (self.labels(), self.labels_csv.clone(), self.allow_empty_labels);
+        Ok(tfrecord::read(folder, &RecordOptions { names, labels, allow_empty, patients })?)
     }
 
     fn read_other(
@@ -231,9 +296,38 @@ impl SourceArguments {
             path: self.path_column.clone(),
             patient: self.patient_column.clone(),
             split: split.split_column.clone(),
+            other_splits: split.redraw_splits || split.test_list.is_some() || split.split_file.is_some(),
             findings: self.findings_column.clone(),
-            labels: self.labels.clone(),
+            labels: self.labels(),
+            separator: self.separator,
+            blank: match self.blank {
+                Some(BlankCells::Negative) => Blank::Negative,
+                Some(BlankCells::Unknown) | None => Blank::Unknown,
+            },
+            join: self.rows.map(|rule| match rule {
+                JoinRule::Any => Join::Any,
+                JoinRule::Majority => Join::Majority,
+                JoinRule::All => Join::All,
+            }),
+            allow_empty: self.allow_empty_labels,
         }
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.labels.iter().flatten().cloned().collect()
+    }
+
+    /// An option that only means something for a table of any layout.
+    fn table_option(&self) -> Option<&'static str> {
+        let given = [
+            ("path-column", self.path_column.is_some()),
+            ("patient-column", self.patient_column.is_some()),
+            ("findings-column", self.findings_column.is_some()),
+            ("separator", self.separator.is_some()),
+            ("blank", self.blank.is_some()),
+            ("rows", self.rows.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 }
 

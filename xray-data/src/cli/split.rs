@@ -54,7 +54,8 @@ struct SplitCount {
 }
 
 pub(super) fn run(arguments: &SplitArguments, format: Format) -> Result<Exit, Failure> {
-    let mut rows = arguments.source.rows(&arguments.split)?;
+    let (mut rows, notes) = arguments.source.rows(&arguments.split)?;
+    warn(&notes);
     let Assigned { splits, rule, warnings } = arguments.split.assign(&mut rows)?;
     warn(&warnings);
     let rows: Vec<&ImageRow> = rows.iter().collect();

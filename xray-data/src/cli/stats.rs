@@ -1,6 +1,6 @@
 //! `xray-data stats`
 
-use super::source::FeaturePreset;
+use super::source::{FeaturePreset, LabelNames, label_names};
 use super::{Format, print, warn};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ pub(super) struct DataArguments {
     features: Option<FeaturePreset>,
 
     /// The labels to keep of TFRecords of others, in this order [default: those that are known]
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
-    labels: Vec<String>,
+    #[arg(long, value_name = "A,B,...", value_parser = label_names)]
+    labels: Vec<LabelNames>,
 
     /// Table that says whose images the TFRecords of others are, such as Data_Entry_2017.csv
     #[arg(long, value_name = "FILE")]
@@ -43,7 +43,7 @@ impl DataArguments {
     pub(super) fn open(&self) -> Result<Dataset, Failure> {
         let options = OpenOptions {
             names: self.features.map(FeaturePreset::names),
-            labels: self.labels.clone(),
+            labels: self.labels.iter().flatten().cloned().collect(),
             patients: self.labels_csv.clone(),
             ..OpenOptions::default()
         };

@@ -14,6 +14,7 @@ pub(crate) use resolve::{Basis, Resolved, resolve};
 pub use sample::{Label, Sample, Uncertain, encode_sample};
 
 use crate::example::{Example, Feature};
+use crate::labels::NO_FINDING;
 use crate::sources::csv_table::split_name;
 use crate::sources::parse_age;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,7 @@ impl FeatureNames {
             image_id: self.path(example)?.map(file_name).unwrap_or_default(),
             patient_id: text(&self.patient_id, example)?,
             labels: labels.collect::<Result<_, _>>()?,
+            no_finding: example.get(NO_FINDING).and_then(|_| self.label(NO_FINDING, example).ok()),
             view: text(&self.view, example)?,
             sex: text(&self.sex, example)?,
             age: text(&self.age, example)?.and_then(|age| parse_age(&age)),

@@ -5,7 +5,7 @@ use super::inventory::Inventory;
 use super::problem::{listed, nearest};
 use super::{FeatureNames, FeatureProblem, Label, Preset, Sample};
 use crate::example::Example;
-use crate::labels::{NIH_14, NO_FINDING, plain, position};
+use crate::labels::{NIH_14, NO_FINDING, is_finding, plain, position};
 use std::collections::BTreeSet;
 
 const IMAGE: &[&str] = &["image", "encoded", "img", "image_bytes", "jpg_bytes", "jpeg", "jpg", "png", "xray"];
@@ -48,7 +48,8 @@ impl Resolved {
                 return Err(FeatureProblem::Contradiction { name, other: twin.clone() });
             }
         }
-        let positive = sample.labels.iter().position(|label| *label == Label::Positive);
+        let mut labels = sample.labels.iter().zip(&names.labels);
+        let positive = labels.position(|(label, (name, _))| *label == Label::Positive && is_finding(name));
         if let (Some(healthy), Some(label)) = (healthy, positive)
             && names.label(healthy, example)? == Label::Positive
         {

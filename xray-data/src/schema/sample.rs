@@ -1,7 +1,7 @@
 //! One record as the rest of the crate sees it, and back into bytes.
 
 use crate::example::ExampleBuilder;
-use crate::labels::NO_FINDING;
+use crate::labels::{NO_FINDING, is_no_finding};
 use serde::{Deserialize, Serialize};
 use xray_artifacts::Split;
 
@@ -16,6 +16,8 @@ pub struct Sample<'a> {
     pub patient_id: Option<String>,
     /// In the order of the labels' names.
     pub labels: Vec<Label>,
+    /// Whether it is said that there is no finding; none where that follows from the labels.
+    pub no_finding: Option<Label>,
     /// `PA` or `AP`.
     pub view: Option<String>,
     /// `M` or `F`.
@@ -82,10 +84,14 @@ impl Label {
 /// label and one for `No Finding`. `names` are the labels' names, in the order of `sample.labels`.
 pub fn encode_sample(sample: &Sample<'_>, names: &[String]) -> Vec<u8> {
     assert_eq!(names.len(), sample.labels.len(), "one name per label");
-    let mut example = ExampleBuilder::new()
-        .bytes("image", sample.image)
-        .bytes("image_id", sample.image_id.as_bytes())
-        .int64(NO_FINDING, no_finding(&sample.labels).as_i64());
+    let mut example =
+        ExampleBuilder::new().bytes("image", sample.image).bytes("image_id", sample.image_id.as_bytes());
+    // As a label of its own it is written with the labels.
+    if !names.iter().any(|name| name == NO_FINDING) {
+        let own = names.iter().position(|name| is_no_finding(name)).map(|place| sample.labels[place]);
+        let said = sample.no_finding.or(own).unwrap_or_else(|| no_finding(&sample.labels));
+        example = example.int64(NO_FINDING, said.as_i64());
+    }
     let texts =
         [("patient_id", &sample.patient_id), ("patient_sex", &sample.sex), ("view_position", &sample.view)];
     for (name, text) in texts {

@@ -66,6 +66,7 @@ mod tests {
 
     fn sample(labels: &[Label]) -> Sample<'static> {
         Sample {
+            no_finding: None,
             image: &[],
             image_id: "00000013_005.png".into(),
             patient_id: Some("13".into()),

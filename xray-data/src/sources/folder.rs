@@ -2,10 +2,12 @@
 //! an extension of their own.
 
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "dcm", "dicom", "dic"];
 
@@ -37,20 +39,32 @@ pub enum Found<'a> {
 }
 
 impl ImageFolder {
-    /// Lists PNG, JPEG and DICOM files below `root`, following links; hidden folders are left out.
+    /// Lists PNG, JPEG and DICOM files below `root`, following links; hidden folders, pipes and devices are left
+    /// out. Each folder is listed once, however many links lead to it, so that links in a circle end.
     pub fn scan(root: &Path) -> Result<ImageFolder> {
         let mut folder =
             ImageFolder { root: root.to_owned(), by_path: HashMap::new(), by_stem: HashMap::new() };
-        let mut pending = vec![root.to_owned()];
-        while let Some(dir) = pending.pop() {
-            for path in sorted_entries(&dir)? {
+        let mut listed = HashSet::new();
+        // Links wait until all that is no link is listed: a file's own folder names it.
+        let (mut pending, mut links) = (vec![root.to_owned()], Vec::new());
+        while let Some(dir) = pending.pop().or_else(|| links.pop()) {
+            if !fs::canonicalize(&dir).is_ok_and(|real| listed.insert(real)) && dir != root {
+                continue;
+            }
+            for (path, kind) in sorted_entries(&dir)? {
                 let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-                if hidden {
-                    continue;
-                } else if path.is_dir() {
-                    pending.push(path);
-                } else if is_image(&path) {
-                    folder.add(path);
+                // A link to itself leads nowhere.
+                let target = if kind.is_symlink() {
+                    fs::metadata(&path).ok().map(|m| m.file_type())
+                } else {
+                    Some(kind)
+                };
+                match target {
+                    Some(target) if target.is_dir() && !hidden => {
+                        if kind.is_symlink() { &mut links } else { &mut pending }.push(path);
+                    }
+                    Some(target) if target.is_file() && !hidden && is_image(&path) => folder.add(path),
+                    _ => {}
                 }
             }
         }
@@ -70,10 +84,19 @@ impl ImageFolder {
     /// The file that a table means by `name`: the path itself if it is there, else the same path with
     /// another extension; and for a bare file name the one file of that name in any folder.
     pub fn find(&self, name: &str) -> Found<'_> {
-        let name = name.trim_start_matches("./");
-        let key = without_extension(name);
+        let name = composed(name.trim_start_matches("./"));
+        let key = without_extension(&name);
         let files = self.by_path.get(key);
-        let files = files.or_else(|| if key.contains('/') { None } else { self.by_stem.get(key) });
+        self.one_of(files.or_else(|| if key.contains('/') { None } else { self.by_stem.get(key) }), &name)
+    }
+
+    /// The file at this path from the root, perhaps with another extension; never one in another folder.
+    pub(super) fn find_at(&self, path: &str) -> Found<'_> {
+        let path = composed(path);
+        self.one_of(self.by_path.get(without_extension(&path)), &path)
+    }
+
+    fn one_of<'a>(&self, files: Option<&'a Files>, name: &str) -> Found<'a> {
         match files {
             None => Found::Nothing,
             Some(Files { first, second: None }) => Found::File(first),
@@ -82,6 +105,7 @@ impl ImageFolder {
                 match [first, second].into_iter().find(|f| **f == exact || f.file_name() == exact.file_name())
                 {
                     Some(file) if first.file_name() != second.file_name() => Found::File(file),
+                    _ if is_same(first, second) => Found::File(first),
                     _ => Found::Several(first, second),
                 }
             }
@@ -92,10 +116,17 @@ impl ImageFolder {
         let relative = path.strip_prefix(&self.root).unwrap_or(&path);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         let relative = parts.join("/");
-        let stem = without_extension(&parts[parts.len() - 1]).to_owned();
+        let relative = composed(&relative).into_owned();
+        let key = without_extension(&relative);
+        let stem = key.rsplit('/').next().unwrap_or(key).to_owned();
         insert(&mut self.by_stem, stem, &path);
-        insert(&mut self.by_path, without_extension(&relative).to_owned(), &path);
+        insert(&mut self.by_path, key.to_owned(), &path);
     }
+}
+
+/// Whether two paths lead to one file.
+fn is_same(first: &Path, second: &Path) -> bool {
+    fs::canonicalize(first).is_ok_and(|first| fs::canonicalize(second).is_ok_and(|second| first == second))
 }
 
 fn insert(files: &mut HashMap<String, Files>, key: String, path: &Path) {
@@ -107,12 +138,19 @@ fn insert(files: &mut HashMap<String, Files>, key: String, path: &Path) {
     }
 }
 
-fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>> {
+/// A name as Linux and Windows write it: macOS writes an accented letter as two characters (NFD), and both are the
+/// same name to a person.
+fn composed(name: &str) -> Cow<'_, str> {
+    if is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
+}
+
+fn sorted_entries(dir: &Path) -> Result<Vec<(PathBuf, FileType)>> {
     let io = |source| Error::Io { path: dir.to_owned(), action: "list", source };
     let entries = fs::read_dir(dir).map_err(io)?;
-    let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>().map_err(io)?;
-    paths.sort_unstable();
-    Ok(paths)
+    let entries = entries.map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))));
+    let mut entries = entries.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(entries)
 }
 
 fn is_image(path: &Path) -> bool {
@@ -167,6 +205,37 @@ mod tests {
         check(&["a.jpg", "a.png"], "a.dcm", "several");
         check(&["1.2.840.7"], "1.2.840.7", "1.2.840.7");
         check(&[".cache/a.png", "list.txt"], "a", "nothing");
+    }
+
+    #[test]
+    fn names_of_composed_and_decomposed_letters_are_one() {
+        check(&["Ko\u{308}ln.png"], "K\u{f6}ln.png", "Ko\u{308}ln.png");
+        check(&["K\u{f6}ln/a.png"], "Ko\u{308}ln/a.png", "K\u{f6}ln/a.png");
+        check(&["Ko\u{308}ln.png", "K\u{f6}ln.png"], "K\u{f6}ln", "several");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_end_and_others_are_followed() {
+        use std::os::unix::fs::symlink;
+        let (dir, _) = folder(&["real/a.png", "real/b/c.png"]);
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        fs::write(elsewhere.path().join("far.png"), b"").expect("writable");
+        let link = |to: &str, name: &str| symlink(to, dir.path().join(name)).expect("a link");
+        for number in 0..30 {
+            link(".", &format!("circle{number}"));
+            link("..", &format!("real/up{number}"));
+        }
+        link("self.png", "self.png");
+        link("nowhere.png", "broken.png");
+        link("real/a.png", "also.png");
+        link(&elsewhere.path().display().to_string(), "far");
+        let folder = ImageFolder::scan(dir.path()).expect("readable");
+        let name = |path: &Path| path.strip_prefix(dir.path()).expect("below").display().to_string();
+        let mut files: Vec<_> = folder.files().map(name).collect();
+        files.sort();
+        assert_eq!(files, ["also.png", "far/far.png", "real/a.png", "real/b/c.png"]);
+        assert_eq!(folder.find("self.png"), Found::Nothing);
     }
 
     #[test]

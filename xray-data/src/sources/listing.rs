@@ -1,10 +1,12 @@
 //! Rows of a table before their image files are looked up. Enough to draw splits and count labels.
 
 use crate::error::{Error, Result};
+use crate::schema::Label;
 use crate::sources::folder::without_extension;
-use crate::sources::{Found, ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet};
+use crate::sources::paths::{Lead, Paths};
+use crate::sources::{ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a table says of the images, without the images.
 #[derive(Clone, Debug)]
@@ -56,21 +58,46 @@ impl Listing {
         Ok(self)
     }
 
-    /// Looks the image files up. A name that fits two files is an error; a name that fits none is handled as
-    /// `missing` says.
-    pub fn locate(self, folder: &ImageFolder, missing: Missing) -> Result<SourceSet> {
+    /// Refuses labels that no row is positive for.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn refuse_empty_labels(self) -> Result<Listing> {
+        let is_empty =
+            |place: &usize| self.rows.iter().all(|listed| listed.row.labels[*place] != Label::Positive);
+        let empty = (0..self.labels.len()).filter(is_empty).map(|place| self.labels[place].clone());
+        match empty.collect::<Vec<_>>() {
+            labels if labels.is_empty() => Ok(self),
+            labels => Err(self.problem(1, SourceProblem::EmptyLabels { labels })),
+        }
+    }
+
+    /// Looks the image files up. A name that fits two files is an error, as is a file that two rows name; a name that
+    /// fits none is handled as `missing` says.
+    pub fn locate(mut self, folder: &ImageFolder, missing: Missing) -> Result<SourceSet> {
+        let beside = self.table.parent().unwrap_or(Path::new("")).to_owned();
+        let names: Vec<&str> = self.rows.iter().map(|listed| listed.file.as_str()).collect();
+        let (paths, note) = Paths::new(folder, &beside, &names);
+        self.warnings.extend(note);
         let mut images = Vec::with_capacity(self.rows.len());
         let mut absent = Vec::new();
+        let mut lines = HashMap::with_capacity(self.rows.len());
         for listed in &self.rows {
-            match folder.find(&listed.file) {
-                Found::File(path) => {
-                    images
-                        .push(SourceImage { row: listed.row.clone(), origin: Origin::File(path.to_owned()) });
+            let name = || listed.file.clone();
+            match paths.lead(&listed.file) {
+                Lead::File(path) => {
+                    if let Some(first) = lines.insert(path.clone(), listed.line) {
+                        let what = SourceProblem::OneFile { name: name(), path, first };
+                        return Err(self.problem(listed.line, what));
+                    }
+                    images.push(SourceImage { row: listed.row.clone(), origin: Origin::File(path) });
                 }
-                Found::Nothing => absent.push(listed),
-                Found::Several(first, second) => {
-                    let (first, second) = (first.to_owned(), second.to_owned());
-                    let what = SourceProblem::AmbiguousImage { name: listed.file.clone(), first, second };
+                Lead::Nothing => absent.push(listed),
+                Lead::NotAFile => {
+                    return Err(self.problem(listed.line, SourceProblem::NotAFile { name: name() }));
+                }
+                Lead::Several(first, second) => {
+                    let what = SourceProblem::AmbiguousImage { name: name(), first, second };
                     return Err(self.problem(listed.line, what));
                 }
             }
@@ -90,6 +117,6 @@ impl Listing {
     }
 
     fn problem(&self, line: u64, problem: SourceProblem) -> Error {
-        Error::Source { path: self.table.clone(), line, problem }
+        Error::Source { path: self.table.clone(), line, problem: problem.into() }
     }
 }

@@ -14,10 +14,14 @@ pub mod csv_table;
 pub mod dicom;
 mod findings;
 mod folder;
+mod join;
+mod label_columns;
 mod listing;
 pub mod nih;
 mod origin;
+mod paths;
 mod problem;
+mod separator;
 pub mod synthetic;
 mod table;
 pub mod tfrecord;
@@ -26,6 +30,7 @@ pub(crate) use age::parse_age;
 pub use boxes::FindingBox;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};
+pub use join::Join;
 pub use listing::{Listed, Listing, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;
@@ -44,6 +49,9 @@ pub struct ImageRow {
     pub patient_id: Option<String>,
     /// One per label of the set, in its order.
     pub labels: Vec<Label>,
+    /// Whether the source says that there is no finding, of those too that are no label here; none where that
+    /// follows from the labels.
+    pub no_finding: Option<Label>,
     /// The part the source puts it in, where it has a column for that.
     pub split: Option<Split>,
     /// `PA` or `AP`, as a rule.
@@ -110,6 +118,7 @@ mod tests {
             image_id: id.into(),
             patient_id: Some("7".into()),
             labels: vec![label],
+            no_finding: None,
             split: None,
             view: None,
             sex: None,

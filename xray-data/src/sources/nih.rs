@@ -4,7 +4,11 @@
 //! Source of the columns: Wang et al., "ChestX-ray8", CVPR 2017, and the readme of the release.
 
 use crate::error::{Error, Result};
-use crate::sources::{ImageRow, Listed, Listing, Table, findings, parse_age};
+use crate::labels::check_names;
+use crate::sources::findings::{self, Lists};
+use crate::sources::table::patient_name;
+use crate::sources::{ImageRow, Listed, Listing, SourceProblem, Table, parse_age};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,14 +24,19 @@ const VIEW: &[&str] = &["View Position"];
 /// and has a few that are impossible, which are left out.
 pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
     let table = Table::read(table)?;
+    check_names(labels).map_err(|problem| table.problem(1, SourceProblem::from(problem)))?;
     let (image, findings, patient) =
         (table.require(IMAGE)?, table.require(FINDINGS)?, table.require(PATIENT)?);
     let (age, sex, view) = (table.column(AGE), table.column(SEX), table.column(VIEW));
+    let lists = Lists::new(findings, '|', labels);
     let rows = table.rows().map(|row| {
         let image_id = row.filled(image)?.to_owned();
+        row.filled(findings)?;
+        let said = lists.read(row, &image_id, &mut BTreeMap::new())?;
         let listed = ImageRow {
-            patient_id: Some(row.filled(patient)?.to_owned()),
-            labels: findings::joined(row, findings, labels, &image_id)?,
+            patient_id: Some(patient_name(row.filled(patient)?).to_owned()),
+            labels: said.labels,
+            no_finding: Some(said.no_finding),
             split: None,
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
@@ -37,7 +46,7 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
         Ok(Listed { row: listed, file: image_id, line: row.line })
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
-    Listing { rows, table: table.path, kind: "nih", labels: labels.to_vec(), warnings: Vec::new() }.unique()
+    Listing { rows, table: table.path, kind: "nih", labels: labels.to_vec(), warnings: table.notes }.unique()
 }
 
 /// The `Data_Entry*.csv` (or `.csv.gz`) in a folder; of several the last by name, which is the newest release.

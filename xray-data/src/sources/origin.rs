@@ -2,11 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::example::Example;
+use crate::regular;
 use crate::schema::FeatureNames;
 use crate::sources::Phantom;
 use crate::tfrecord::{IndexEntry, RecordFile};
-use std::fs;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_image::{GrayImage, decode_gray, is_dicom};
 
@@ -39,12 +40,26 @@ pub enum Loaded {
     Pixels(GrayImage),
 }
 
+/// No X-ray has more bytes: 8192 pixels squared of 16 bits in three colours are 400 MB.
+const LARGEST: u64 = 1 << 30;
+
+/// The bytes of an image file; a pipe would be waited for, and a device never ends.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let (file, metadata) = regular::open(path)?;
+    if metadata.len() > LARGEST {
+        return Err(Error::io(path, "read")(io::ErrorKind::FileTooLarge.into()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    Ok(bytes)
+}
+
 impl Origin {
     /// Reads the image; a DICOM file is decoded here, because its window belongs to the file.
     pub fn load(&self) -> Result<Loaded> {
         match self {
             Origin::File(path) => {
-                let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+                let bytes = read_file(path)?;
                 if is_dicom(&bytes) {
                     self.decode(&bytes).map(Loaded::Pixels)
                 } else {

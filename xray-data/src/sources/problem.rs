@@ -1,6 +1,8 @@
 //! What can be wrong with a table of labels or a folder of images. [`crate::Error::Source`] adds the file
 //! and the line.
 
+use crate::labels::LabelNameProblem;
+use crate::sources::separator;
 use std::path::PathBuf;
 use xray_artifacts::Split;
 
@@ -21,7 +23,12 @@ pub enum SourceProblem {
         found: usize,
         /// In the header line.
         expected: usize,
+        /// What is taken to stand between columns.
+        separator: char,
     },
+    /// A quote that opens a cell and is closed nowhere below.
+    #[error("a quote that is not closed")]
+    Quote,
     /// Nothing below the header line.
     #[error("a header line and no rows")]
     NoRows,
@@ -41,6 +48,100 @@ pub enum SourceProblem {
         /// The columns there are.
         columns: Vec<String>,
     },
+    /// Two columns of one name that differ.
+    #[error("column {}, `{}`, says `{}` and column {}, `{}`, says `{}`", first.1, short(&first.0), short(&first.2),
+            second.1, short(&second.0), short(&second.2))]
+    TwoColumns {
+        /// A name, its place from 1, and a cell.
+        first: (String, usize, String),
+        /// The same of the other.
+        second: (String, usize, String),
+    },
+    /// Two columns that may name the patient.
+    #[error("`{}` and `{}` tell different patients apart", short(first), short(second))]
+    PatientColumns {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Columns that look like labels, are none of the fourteen, and nobody named.
+    #[error("no --labels, and columns that look like labels beside those of ChestX-ray14: {}", few(own))]
+    OwnLabels {
+        /// These columns.
+        own: Vec<String>,
+        /// The option that takes all that look like labels, unless they are too many.
+        offer: Option<String>,
+        /// Columns without a positive, which the option leaves out.
+        without_positive: Vec<String>,
+    },
+    /// Names that cannot be labels.
+    #[error(transparent)]
+    LabelName(#[from] LabelNameProblem),
+    /// Labels that no image shows.
+    #[error("no row is positive for {}", few(labels))]
+    EmptyLabels {
+        /// The labels.
+        labels: Vec<String>,
+    },
+    /// A list of findings and a column of one finding say different things.
+    #[error("`{}` {} `{finding}` and the column `{finding}` says {}", short(list),
+            if *is_listed { "lists" } else { "does not list" }, if *is_listed { 0 } else { 1 })]
+    TwoTruths {
+        /// The finding.
+        finding: String,
+        /// The column of lists.
+        list: String,
+        /// Whether the list has it.
+        is_listed: bool,
+    },
+    /// Two splits for one image.
+    #[error("image `{}` is in {first} and in {second}", short(image_id))]
+    TwoSplits {
+        /// The image.
+        image_id: String,
+        /// One of them.
+        first: Split,
+        /// The other.
+        second: Split,
+    },
+    /// Rows of lists, which do not vote.
+    #[error("rows that list findings can only be joined with --rows any")]
+    JoinLists,
+    /// Rows of one image that differ in more than labels.
+    #[error(
+        "image `{image_id}`: its {what} is `{}` here and `{}` on line {first_line}",
+        short(second),
+        short(first)
+    )]
+    RowsDiffer {
+        /// The image.
+        image_id: String,
+        /// What differs.
+        what: &'static str,
+        /// Line of the other row.
+        first_line: u64,
+        /// What it says there.
+        first: String,
+        /// What it says here.
+        second: String,
+    },
+    /// Two rows for one file.
+    #[error("`{}` leads to {}, as line {first} does", short(name), path.display())]
+    OneFile {
+        /// The file as the table names it.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Line of the other row.
+        first: u64,
+    },
+    /// A path that leads to no file.
+    #[error("`{}` is a folder, pipe or device, not an image file", short(name))]
+    NotAFile {
+        /// The path as the table has it.
+        name: String,
+    },
     /// A cell that must not be empty.
     #[error("`{column}` is empty")]
     Empty {
@@ -48,7 +149,7 @@ pub enum SourceProblem {
         column: String,
     },
     /// A finding that is none of the label set.
-    #[error("unknown finding `{finding}` for image `{image_id}`{}", did_you_mean(nearest.as_deref()))]
+    #[error("unknown finding `{}` for image `{image_id}`{}", short(finding), did_you_mean(nearest.as_deref()))]
     UnknownFinding {
         /// As the cell says.
         finding: String,
@@ -56,6 +157,12 @@ pub enum SourceProblem {
         image_id: String,
         /// The finding that was perhaps meant.
         nearest: Option<String>,
+        /// The column of lists.
+        column: String,
+        /// What is taken to stand between findings.
+        separator: char,
+        /// The option that takes all findings of the column.
+        offer: Option<String>,
     },
     /// `No Finding` beside a finding.
     #[error("image `{image_id}` has `No Finding` and `{finding}` at once")]
@@ -66,7 +173,7 @@ pub enum SourceProblem {
         finding: String,
     },
     /// A label cell of no known meaning.
-    #[error("`{value}` in column `{column}` is no label")]
+    #[error("`{}` in column `{}` is no label", short(value), short(column))]
     Label {
         /// The finding.
         column: String,
@@ -74,7 +181,7 @@ pub enum SourceProblem {
         value: String,
     },
     /// A cell that is to hold a number.
-    #[error("`{value}` in column `{column}` is no number")]
+    #[error("`{}` in column `{}` is no number", short(value), short(column))]
     Number {
         /// The column.
         column: String,
@@ -82,7 +189,7 @@ pub enum SourceProblem {
         value: String,
     },
     /// A split cell of no known meaning.
-    #[error("`{value}` in column `{column}` is no split")]
+    #[error("`{}` in column `{}` is no split", short(value), short(column))]
     SplitName {
         /// The column.
         column: String,
@@ -90,7 +197,7 @@ pub enum SourceProblem {
         value: String,
     },
     /// Two rows for one image.
-    #[error("image `{image_id}` is listed a second time, first on line {first}")]
+    #[error("image `{}` is listed a second time, first on line {first}", short(image_id))]
     Duplicate {
         /// The image.
         image_id: String,
@@ -98,7 +205,7 @@ pub enum SourceProblem {
         first: u64,
     },
     /// A row whose image file is not there.
-    #[error("no image file for `{name}` below {}{}", folder.display(), and_more(*more))]
+    #[error("no image file for `{}` below {}{}", short(name), folder.display(), and_more(*more))]
     MissingImage {
         /// The file as the table names it.
         name: String,
@@ -124,7 +231,7 @@ pub enum SourceProblem {
         second: String,
     },
     /// A file name that fits two files.
-    #[error("`{name}` fits both {} and {}", first.display(), second.display())]
+    #[error("`{}` fits both {} and {}", short(name), first.display(), second.display())]
     AmbiguousImage {
         /// The file as the table names it.
         name: String,
@@ -142,27 +249,71 @@ impl SourceProblem {
             SourceProblem::Syntax(_) | SourceProblem::NotText => {
                 "save the table as comma-separated UTF-8 text".into()
             }
-            SourceProblem::Fields { .. } => "put quotes around a cell that holds commas".into(),
+            SourceProblem::Fields { separator, .. } => format!(
+                "columns are taken to be separated by {} (--separator says otherwise); put quotes around a cell \
+                 that holds one",
+                separator::name(*separator)
+            ),
+            SourceProblem::Quote => "close it, or double a quote that belongs to the cell".into(),
             SourceProblem::NoColumn { columns, .. } | SourceProblem::NoLabels { columns } => {
                 format!(
                     "the columns are {}; name the ones to use with the --*-column options or --labels",
-                    quoted(columns)
+                    few(columns)
                 )
             }
-            SourceProblem::UnknownFinding { .. } => {
-                "correct the cell, or list all findings with --labels".into()
+            SourceProblem::TwoColumns { .. } => "remove or rename one of the columns".into(),
+            SourceProblem::PatientColumns { .. } => "say which it is with --patient-column".into(),
+            SourceProblem::OwnLabels { offer, without_positive, .. } => {
+                let mut hint = match offer {
+                    Some(offer) => format!("take them with {offer}, or name those to keep"),
+                    None => "name those to keep with --labels".to_owned(),
+                };
+                if !without_positive.is_empty() {
+                    hint += &format!(
+                        " (columns without a positive, for which --allow-empty-labels is needed as well: {})",
+                        few(without_positive)
+                    );
+                }
+                hint
             }
+            SourceProblem::LabelName(_) => "name each column once, by its name in the table".into(),
+            SourceProblem::EmptyLabels { .. } => {
+                "check the names, or keep labels that nothing can be learnt of with --allow-empty-labels".into()
+            }
+            SourceProblem::TwoTruths { .. } => {
+                "correct the table, or name the column of lists with --findings-column".into()
+            }
+            SourceProblem::JoinLists => {
+                "a row may be one finding of a reader: majorities need one column per finding".into()
+            }
+            SourceProblem::RowsDiffer { .. } => "only labels are joined: correct one of the rows".into(),
+            SourceProblem::TwoSplits { .. } => "remove one of the rows".into(),
+            SourceProblem::OneFile { .. } => "give each row a file of its own".into(),
+            SourceProblem::NotAFile { .. } => "write the path of an image file into the table".into(),
+            SourceProblem::UnknownFinding { column, separator, offer, .. } => format!(
+                "findings in column `{}` are taken to be {}; correct the cell, or name all findings: {}",
+                short(column),
+                separator::style(*separator),
+                offer.as_deref().filter(|offer| offer.len() < 8000).unwrap_or("--labels A,B,...")
+            ),
             SourceProblem::Label { .. } => {
-                "labels are 1 or true, 0 or false, -1 for uncertain, and an empty cell for not said".into()
+                "labels are 1, true or yes, 0, false or no, -1 for uncertain, and a blank for not said".into()
             }
             SourceProblem::SplitName { .. } => {
                 let names = Split::ALL.map(Split::name).join(", ");
-                format!("splits are {names} (valid and validation mean val)")
+                format!(
+                    "splits are {names} (valid, validation and dev mean val); --redraw-splits draws them by patient \
+                     whatever the column says"
+                )
             }
             SourceProblem::Number { .. } | SourceProblem::Contradiction { .. } => "correct the cell".into(),
-            SourceProblem::Duplicate { .. } => "remove one of the rows".into(),
+            SourceProblem::Duplicate { .. } => {
+                "remove one of the rows, or join the rows of an image (one per reader or box) with --rows any, \
+                 majority or all, where the source is --csv or --dicom"
+                    .into()
+            }
             SourceProblem::MissingImage { .. } => {
-                "check the folder of images, or leave such rows out with --skip-missing".into()
+                "check the folder of images (--images DIR), or leave such rows out with --skip-missing".into()
             }
             SourceProblem::AmbiguousImage { .. } => {
                 "write the path from the folder of images into the table, or move one file away".into()
@@ -181,8 +332,14 @@ impl SourceProblem {
     }
 }
 
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+fn few(names: &[String]) -> String {
+    super::csv_table::quoted_few(names.iter().map(String::as_str))
+}
+
+/// A cell as messages show it: on one line, and not all of a megabyte.
+pub(super) fn short(cell: &str) -> String {
+    let shown: String = cell.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < cell.len() { format!("{shown}...") } else { shown }
 }
 
 fn did_you_mean(name: Option<&str>) -> String {

@@ -42,6 +42,7 @@ fn image(config: &Arc<SynthConfig>, case: Case) -> SourceImage {
         image_id: case.image_id(),
         patient_id: Some(case.patient_id()),
         labels: case.labels.map(label).to_vec(),
+        no_finding: None,
         split: None,
         view: Some(case.view().to_owned()),
         sex: Some(case.sex().to_owned()),

@@ -36,7 +36,7 @@ pub struct SplitStats {
     pub images: u64,
     /// Distinct patients; none where a record names no patient.
     pub patients: Option<u64>,
-    /// Images that show nothing, where all labels are known.
+    /// Images that show nothing, as the source says, or else where all labels are known to be negative.
     pub no_finding: u64,
     /// Per label, in order.
     pub labels: Vec<LabelStats>,
@@ -148,13 +148,14 @@ impl Tally {
             }
             _ => self.patients = None,
         }
-        self.add_labels(&sample.labels);
+        self.add_labels(&sample.labels, sample.no_finding);
         dataset.release(id);
         Ok(())
     }
 
-    fn add_labels(&mut self, labels: &[Label]) {
-        self.no_finding += u64::from(labels.iter().all(|label| *label == Label::Negative));
+    fn add_labels(&mut self, labels: &[Label], no_finding: Option<Label>) {
+        let nothing = || labels.iter().all(|label| *label == Label::Negative);
+        self.no_finding += u64::from(no_finding.map_or_else(nothing, |said| said == Label::Positive));
         let positive = |label: usize| u64::from(labels[label] == Label::Positive);
         for a in 0..labels.len() {
             self.unknown[a] += u64::from(!labels[a].is_known());

@@ -37,6 +37,7 @@ pub(crate) fn sample_labels(number: usize) -> Vec<Label> {
 /// One record; three in a row are of one patient.
 pub(crate) fn record(number: usize, image: &[u8]) -> Vec<u8> {
     let sample = Sample {
+        no_finding: None,
         image,
         image_id: format!("image-{number:04}.png"),
         patient_id: Some(format!("patient-{}", number / 3)),

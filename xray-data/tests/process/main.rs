@@ -7,4 +7,5 @@ mod dicom;
 mod nih;
 mod records;
 mod round_trip;
+mod tables;
 mod workbench;

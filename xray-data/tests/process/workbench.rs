@@ -34,8 +34,13 @@ impl Workbench {
 
     /// Runs `xray-data` in the folder; arguments are separated by blanks.
     pub(crate) fn run(&self, arguments: &str) -> Ran {
+        self.run_with(&arguments.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// The same with arguments that may hold blanks.
+    pub(crate) fn run_with(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::cargo_bin("xray-data").expect("built with the tests");
-        command.current_dir(self.dir.path()).args(arguments.split_whitespace());
+        command.current_dir(self.dir.path()).args(arguments);
         let output = command.output().expect("the program starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are UTF-8");
         let code = output.status.code().expect("not stopped by a signal");

@@ -247,6 +247,7 @@ fn row_of(
         image_id,
         patient_id: sample.patient_id,
         labels: sample.labels,
+        no_finding: sample.no_finding,
         split,
         view: sample.view,
         sex: sample.sex,

@@ -1,7 +1,7 @@
 //! A table that says whose images the records are, joined by the images' names.
 
 use crate::error::Result;
-use crate::sources::table::Row;
+use crate::sources::table::{Row, patient_name};
 use crate::sources::{SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, parse_age, without_extension};
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) fn join(set: &mut SourceSet, paths: &[String], table: &Path) -> Resul
             unknown += 1;
             continue;
         };
-        let named = found.filled(patient)?;
+        let named = patient_name(found.filled(patient)?);
         if let Some(said) = row.patient_id.as_deref().filter(|said| *said != named) {
             let (image_id, first, second) = (row.image_id.clone(), said.to_owned(), named.to_owned());
             return Err(found.problem(SourceProblem::TwoPatients { image_id, first, second }));
@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
         let path = path_key(path);
         let rows = self.by_path.get(&path).or_else(|| self.by_file.get(&file_key(&path)));
         let Some([first, others @ ..]) = rows.map(Vec::as_slice) else { return Ok(None) };
-        match others.iter().find(|row| row.field(patient) != first.field(patient)) {
+        match others.iter().find(|row| patient_name(row.field(patient)) != patient_name(first.field(patient))) {
             None => Ok(Some(*first)),
             Some(other) => Err(other.problem(SourceProblem::TwoPatients {
                 image_id: path,
