@@ -3,7 +3,7 @@
 use crate::figures::number;
 use crate::subject::{Subject, failure, scores};
 use serde::Serialize;
-use xray_artifacts::Failure;
+use xray_artifacts::{Exit, Failure};
 use xray_display::TextTable;
 use xray_metrics::bootstrap::Unit;
 use xray_metrics::{Comparison, Difference, compare};
@@ -35,11 +35,15 @@ pub fn compare_subjects(
     let named = |name: &'static str| move |note: &String| format!("{name}: {note}");
     let mut notes: Vec<_> = a.notes.iter().map(named("A")).chain(b.notes.iter().map(named("B"))).collect();
     let (patients_a, patients_b) = (a.test.patient_numbers(), of_b.patient_numbers());
+    if let (Some(of_a), Some(of_b)) = (&patients_a, &patients_b)
+        && let Some(at) = of_a.iter().zip(of_b).position(|(a, b)| a != b)
+    {
+        let message = format!("the two files differ in whose record {} is", a.test.ids[at]);
+        return Err(Failure::new(Exit::BadData, message)
+            .hint("mend the patients of one of them, or leave its column of patients out"));
+    }
     notes.extend(
         match (&patients_a, &patients_b) {
-            (Some(a), Some(b)) if a != b => {
-                Some("A and B give the same records to other patients; those of A were drawn")
-            }
             (Some(_), None) => {
                 Some("B names no patients; those that A names for the same records were drawn")
             }

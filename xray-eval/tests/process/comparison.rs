@@ -38,8 +38,8 @@ fn models_are_compared_record_by_record_in_whatever_order() {
     };
     check("a.csv", "others.csv", "the second model has no score of d");
     check("a.csv", "more.csv", "the first model has no score of e");
-    check("a.csv", "twice.csv", "the second model has more than one record c");
-    check("twice.csv", "a.csv", "the first model has more than one record c");
+    check("a.csv", "twice.csv", "twice.csv: line 5: the id c is that of line 4 already");
+    check("twice.csv", "a.csv", "twice.csv: line 5: the id c is that of line 4 already");
     check("a.csv", "truth.csv", "they differ at record 3, label 0");
     check("a.csv", "edema.csv", "only one of the two models scores Mass");
 }
@@ -84,6 +84,11 @@ fn patients_that_one_side_names_are_those_of_both() {
         let text = stdout(&workplace.eval(&["compare", a, b]));
         assert!(text.contains("40 test records of 20 patients"), "{text}");
     }
+    let others = (0..40).map(|at| format!("r{at},p{},{}", at / 4, row(at, false).0));
+    write(&workplace, "others.csv", named, others);
+    let output = workplace.eval(&["compare", "sharp.csv", "others.csv"]);
+    assert_exit(&output, Exit::BadData);
+    assert!(stderr(&output).contains("the two files differ in whose record r2 is"), "{}", stderr(&output));
     let text = stdout(&workplace.eval(&["compare", "sharp-unnamed.csv", "blunt-unnamed.csv"]));
     assert!(text.contains("40 test records, which are drawn as if independent"), "{text}");
 

@@ -4,11 +4,18 @@
 //! The label `Mass` has its truths in `Mass`, `true_Mass` or `Mass_true` and its scores in `score_Mass` or
 //! `Mass_score`; `pred`, `prob` and `logit` serve as well as `score`, `label` and `y` as well as `true`, and any
 //! of `_`, `.`, `:` and a space may join them. Scores are logits if they leave 0 to 1 (unless a column is called `prob`) or
-//! all columns are called `logit`, otherwise probabilities. Truths are 0, 1, or empty, `nan` or -1 for unknown. The columns
-//! `id`, `patient`, `split` (`val` or `test`), `view`, `sex` and `age` may be there too; others are passed over.
+//! all columns are called `logit`, otherwise probabilities. Truths are 0 or 1, also as `1.000`, `True` or `no`, and empty,
+//! `nan` or -1 for unknown. The columns `id`, `patient`, `split` (`val` or `test`), `view`, `sex` and `age` may be there
+//! too; a note names all others. Commas, semicolons or tabs separate columns. Two columns of one meaning are refused, and so
+//! is an id that comes twice.
 
+mod columns;
+mod row;
+
+use columns::Columns;
 use csv::StringRecord;
-use std::collections::BTreeMap;
+use row::Row;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split};
 
@@ -32,14 +39,10 @@ pub struct ScoreFile {
     pub notes: Vec<String>,
 }
 
-const SCORE_WORDS: [&str; 4] = ["score", "pred", "prob", "logit"];
-const TRUTH_WORDS: [&str; 3] = ["true", "label", "y"];
-const JOINTS: [char; 4] = ['_', '.', ':', ' '];
-
 impl ScoreFile {
     /// Reads `path`. Without a `kind`, names and values tell what the scores are.
     pub fn read(path: &Path, kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
-        let file = std::fs::File::open(path).map_err(|source| FileError::Io {
+        let bytes = std::fs::read(path).map_err(|source| FileError::Io {
             path: path.to_owned(),
             action: "read",
             source,
@@ -48,23 +51,29 @@ impl ScoreFile {
             message: format!("{}: {}", path.display(), failure.message),
             ..failure
         };
-        read(file, kind).map_err(prefixed)
+        read(&bytes, kind).map_err(prefixed)
     }
 }
 
-fn read(file: impl std::io::Read, kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| bad("it is not UTF-8 text").hint("save the table as CSV in UTF-8"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let separator = separator(text);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes());
     let broken = |error: csv::Error| bad(error.to_string());
-    let columns = Columns::find(reader.headers().map_err(broken)?)?;
+    let columns = Columns::find(&plain(reader.headers().map_err(broken)?))?;
     let mut rows = Vec::new();
     for row in reader.records() {
-        let row = row.map_err(broken)?;
+        let row = plain(&row.map_err(broken)?);
         let line = row.position().map_or(0, csv::Position::line);
-        rows.push(columns.row(&row).map_err(|why| bad(format!("line {line}: {why}")))?);
+        rows.push(Row::parse(&row, &columns).map_err(|why| bad(format!("line {line}: {why}")))?);
     }
     if rows.is_empty() {
         return Err(bad("no rows below the header"));
     }
+    each_id_once(&rows)?;
     let kind = decide(kind, &rows, &columns)?;
     let mut splits: BTreeMap<Split, Predictions> = BTreeMap::new();
     for row in rows {
@@ -73,6 +82,9 @@ fn read(file: impl std::io::Read, kind: Option<ScoreKind>) -> Result<ScoreFile, 
         row.push_to(predictions, kind);
     }
     let mut notes = Vec::new();
+    if !columns.unused.is_empty() {
+        notes.push(format!("columns that are not used: {}", columns.unused.join(", ")));
+    }
     if columns.id.is_none() {
         notes.push(
             "there is no column `id`: rows are known, and matched with another model's, by their line".into(),
@@ -93,6 +105,40 @@ fn read(file: impl std::io::Read, kind: Option<ScoreKind>) -> Result<ScoreFile, 
         }
     }
     Ok(ScoreFile { kind, splits, notes })
+}
+
+/// Without the quotes of cells such as ` "Mass"`, which are no quotes to CSV because of the blank before them.
+fn plain(record: &StringRecord) -> StringRecord {
+    let mut plain: StringRecord = record
+        .iter()
+        .map(|cell| cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).map_or(cell, str::trim))
+        .collect();
+    plain.set_position(record.position().cloned());
+    plain
+}
+
+/// What stands between columns: whichever of comma, semicolon and tab the header has most of.
+fn separator(text: &str) -> u8 {
+    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
+    let mut quoted = false;
+    for byte in text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().bytes() {
+        quoted ^= byte == b'"';
+        counts.iter_mut().filter(|(separator, _)| *separator == byte && !quoted).for_each(|(_, n)| *n += 1);
+    }
+    // Of equals the first.
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(separator, _)| *separator)
+}
+
+/// An image that is scored twice would count twice.
+fn each_id_once(rows: &[Row]) -> Result<(), Failure> {
+    let mut seen = HashMap::with_capacity(rows.len());
+    for row in rows {
+        if let Some(first) = seen.insert(row.id.as_str(), row.line) {
+            return Err(bad(format!("line {}: the id {} is that of line {first} already", row.line, row.id))
+                .hint("a table has one row per image: remove the others, or merge them"));
+        }
+    }
+    Ok(())
 }
 
 fn bad(message: impl Into<String>) -> Failure {
@@ -131,148 +177,6 @@ fn decide(kind: Option<ScoreKind>, rows: &[Row], columns: &Columns) -> Result<Sc
         }
         None => Ok(ScoreKind::Logits),
     }
-}
-
-/// Where what stands.
-struct Columns {
-    labels: Vec<LabelColumns>,
-    id: Option<usize>,
-    patient: Option<usize>,
-    split: Option<usize>,
-    view: Option<usize>,
-    sex: Option<usize>,
-    age: Option<usize>,
-}
-
-struct LabelColumns {
-    name: String,
-    /// Which of [`SCORE_WORDS`] the column of scores is called by.
-    word: &'static str,
-    truth: usize,
-    score: usize,
-}
-
-impl Columns {
-    fn find(header: &StringRecord) -> Result<Columns, Failure> {
-        let named = |names: &[&str]| {
-            header.iter().position(|name| names.iter().any(|known| name.eq_ignore_ascii_case(known)))
-        };
-        let mut labels = Vec::new();
-        for (score, column) in header.iter().enumerate() {
-            let Some((name, word)) = without_word(column, &SCORE_WORDS) else { continue };
-            let truth = header.iter().enumerate().find(|&(at, column)| {
-                at != score
-                    && (column == name
-                        || without_word(column, &TRUTH_WORDS).is_some_and(|(of, _)| of == name))
-            });
-            let Some((truth, _)) = truth else {
-                let message =
-                    format!("the column `{column}` has scores, but no column has the truths of {name}");
-                return Err(bad(message).hint(format!("name one `{name}` or `true_{name}`, with 0 and 1")));
-            };
-            if labels.iter().any(|label: &LabelColumns| label.name == name) {
-                return Err(bad(format!("two columns have scores of {name}")));
-            }
-            labels.push(LabelColumns { name: name.to_owned(), word, truth, score });
-        }
-        if labels.is_empty() {
-            return Err(bad("no column has scores").hint(
-                "name the columns of each label such as `Mass` (0 or 1) and `score_Mass`; see `xray-eval score --help`",
-            ));
-        }
-        Ok(Columns {
-            labels,
-            id: named(&["id", "image", "image_id", "Image Index"]),
-            patient: named(&["patient", "patient_id", "Patient ID"]),
-            split: named(&["split"]),
-            view: named(&["view", "view_position", "View Position"]),
-            sex: named(&["sex", "gender", "patient_sex", "Patient Gender"]),
-            age: named(&["age", "patient_age", "Patient Age"]),
-        })
-    }
-
-    fn row(&self, row: &StringRecord) -> Result<Row, String> {
-        let text = |column: Option<usize>| column.and_then(|at| row.get(at)).unwrap_or_default().to_owned();
-        let line = row.position().map_or(0, csv::Position::line);
-        let id = self.id.map_or_else(|| line.to_string(), |_| text(self.id));
-        let mut scores = Vec::with_capacity(self.labels.len());
-        let mut truth = Vec::with_capacity(self.labels.len());
-        for label in &self.labels {
-            let (score, said) = (&row[label.score], &row[label.truth]);
-            let number = score.parse::<f64>().ok().filter(|number| number.is_finite());
-            scores
-                .push(number.ok_or_else(|| format!("the score of {} is `{score}`, no number", label.name))?);
-            truth.push(parse_truth(said).ok_or_else(|| {
-                format!("the truth of {} is `{said}`, not 0, 1 or empty for unknown", label.name)
-            })?);
-        }
-        let split = match text(self.split).to_ascii_lowercase().as_str() {
-            "" | "test" => Split::Test,
-            "val" | "valid" | "validation" => Split::Val,
-            "train" => Split::Train,
-            other => return Err(format!("the split is `{other}`, not val or test")),
-        };
-        let age = text(self.age);
-        let age =
-            if age.is_empty() { f32::NAN } else { age.parse().map_err(|_| format!("the age is `{age}`"))? };
-        let (patient, view, sex) = (text(self.patient), text(self.view), text(self.sex));
-        Ok(Row { id, patient, split, view, sex, age, scores, truth })
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.labels.iter().map(|label| label.name.clone()).collect()
-    }
-}
-
-/// The rest of a name that begins or ends with one of `words`, and the word.
-fn without_word<'a>(name: &'a str, words: &[&'static str]) -> Option<(&'a str, &'static str)> {
-    words.iter().find_map(|word| {
-        let rest = name.strip_prefix(word).and_then(|rest| rest.strip_prefix(JOINTS));
-        let rest = rest.or_else(|| name.strip_suffix(word).and_then(|rest| rest.strip_suffix(JOINTS)));
-        rest.filter(|rest| !rest.is_empty()).map(|rest| (rest, *word))
-    })
-}
-
-fn parse_truth(text: &str) -> Option<f32> {
-    match text.to_ascii_lowercase().as_str() {
-        "0" | "0.0" | "false" => Some(0.0),
-        "1" | "1.0" | "true" => Some(1.0),
-        "" | "nan" | "-1" | "-1.0" => Some(f32::NAN),
-        _ => None,
-    }
-}
-
-struct Row {
-    id: String,
-    patient: String,
-    split: Split,
-    view: String,
-    sex: String,
-    age: f32,
-    scores: Vec<f64>,
-    truth: Vec<f32>,
-}
-
-impl Row {
-    fn push_to(self, predictions: &mut Predictions, kind: ScoreKind) {
-        predictions.ids.push(self.id);
-        predictions.patients.push(self.patient);
-        predictions.views.push(self.view);
-        predictions.sexes.push(self.sex);
-        predictions.ages.push(self.age);
-        predictions.truth.extend(self.truth);
-        let logit = |score: f64| match kind {
-            ScoreKind::Logits => score as f32,
-            ScoreKind::Probabilities => logit(score) as f32,
-        };
-        predictions.logits.extend(self.scores.into_iter().map(logit));
-    }
-}
-
-/// The inverse of the sigmoid; a certain probability becomes one that double precision tells from it.
-fn logit(probability: f64) -> f64 {
-    let p = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
-    p.ln() - (-p).ln_1p()
 }
 
 #[cfg(test)]
@@ -360,7 +264,6 @@ mod tests {
             None,
             "the column `score_Mass` has scores, but no column has the truths of Mass",
         );
-        check_refused("Mass,score_Mass,Mass_pred\n1,0.5,0.5\n", None, "two columns have scores of Mass");
         check_refused(
             "Mass,score_Mass\n1,0.5\n0,nan\n",
             None,
@@ -378,5 +281,66 @@ mod tests {
         );
         let short = of("Mass,score_Mass\n1\n").expect_err("short").message;
         assert!(short.contains("line: 2"), "{short}");
+    }
+
+    #[test]
+    fn two_columns_of_one_meaning_are_refused_wherever_they_stand() {
+        let truths = |one: &str, two: &str| format!("two columns have truths of Mass: `{one}` and `{two}`");
+        for truth in ["true_Mass", "label_Mass", "Mass_true", "y.Mass", "mass", "Mass label", "TRUE_MASS"] {
+            check_refused(&format!("Mass,{truth},score_Mass\n1,0,0.5\n"), None, &truths("Mass", truth));
+            check_refused(&format!("score_Mass,{truth},Mass\n0.5,1,0\n"), None, &truths(truth, "Mass"));
+        }
+        check_refused("label_Mass,true_Mass,score_Mass\n0,0,0.5\n", None, &truths("label_Mass", "true_Mass"));
+        for score in ["Mass_pred", "prob_Mass", "Mass.logit", "SCORE_Mass", "score mass"] {
+            let message = format!("two columns have scores of Mass: `score_Mass` and `{score}`");
+            check_refused(&format!("Mass,score_Mass,{score}\n1,0.5,0.5\n"), None, &message);
+        }
+        for column in ["Mass", "score_Mass", "id", "ward"] {
+            let text = format!("{column},id,Mass,score_Mass,ward\n1,1,1,1,1\n");
+            check_refused(&text, None, &format!("two columns are called `{column}`"));
+        }
+        for (what, one, two) in [
+            ("id", "id", "Image Index"),
+            ("patient", "Patient ID", "patient"),
+            ("view", "view", "View Position"),
+            ("sex", "Sex", "gender"),
+            ("age", "age", "Patient Age"),
+            ("split", "split", "Split"),
+        ] {
+            let message = format!("two columns could be the {what}: `{one}` and `{two}`");
+            check_refused(&format!("{one},Mass,score_Mass,{two}\n1,1,0.5,2\n"), None, &message);
+        }
+    }
+
+    #[test]
+    fn an_id_comes_once_in_all_splits() {
+        let text = "id,split,Mass,score_Mass\na,val,1,0.5\nb,test,0,0.5\na,test,1,0.5\n";
+        check_refused(text, None, "line 4: the id a is that of line 2 already");
+        check_refused("id,Mass,score_Mass\na,1,0.5\n,0,0.5\n", None, "line 3: the id is empty");
+        assert!(of("Mass,score_Mass\n1,0.5\n1,0.5\n").is_ok(), "without ids nobody can tell");
+    }
+
+    #[test]
+    fn columns_that_are_not_used_are_named() {
+        let notes = of(",id,Mass,score_Mass,Edema,ward\n0,a,1,0.5,1,x\n").expect("good").notes;
+        assert_eq!(notes, ["columns that are not used: (no name), Edema, ward"]);
+    }
+
+    #[test]
+    fn tables_are_read_however_programs_write_them() {
+        let expected = of("id,patient,Mass,score_Mass\na,7,1,0.25\nb,,0,0.5\nc,8,,0.75\n").expect("good");
+        for text in [
+            "\u{feff}id,patient,Mass,score_Mass\r\na,7.0,1.000000,0.25\r\nb,nan,0.0,0.5\r\nc,8.0,nan,0.75\r\n",
+            "id;patient;Mass;score_Mass\na;7;True;0.25\nb;;False;0.5\nc;8;NA;0.75\n",
+            "id\tpatient\tMass\tscore_Mass\na\t7\tyes\t0.25\nb\tNone\tno\t0.5\nc\t8\t-1.0\t0.75\n",
+            "\"id\", \"patient\", \" Mass \",\"score_Mass\"\n\"a\",\"7\",\"1\",2.5e-1\n\"b\",\"\",0,0.5\nc, 8,null ,.75\n",
+        ] {
+            let found = of(text).expect(text);
+            // NaN is not equal to NaN.
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{text}");
+        }
+        let message = read(b"\xff\xfei\0d\0", None).expect_err("UTF-16").message;
+        assert_eq!(message, "it is not UTF-8 text");
+        check_refused("id;Mass;score_Mass\na;1;0,5\n", None, "line 2: the score of Mass is `0,5`, no number");
     }
 }

@@ -1,0 +1,135 @@
+//! Which column of a table is what, by name alone. Two columns that could be the same are refused: which of them was
+//! meant, nobody can tell from where they stand.
+
+use super::bad;
+use csv::StringRecord;
+use xray_artifacts::Failure;
+
+/// Where what stands.
+pub(super) struct Columns {
+    pub(super) labels: Vec<LabelColumns>,
+    pub(super) id: Option<usize>,
+    pub(super) patient: Option<usize>,
+    pub(super) split: Option<usize>,
+    pub(super) view: Option<usize>,
+    pub(super) sex: Option<usize>,
+    pub(super) age: Option<usize>,
+    /// Names of the columns that are none of these.
+    pub(super) unused: Vec<String>,
+}
+
+pub(super) struct LabelColumns {
+    pub(super) name: String,
+    /// Which of [`SCORE_WORDS`] the column of scores is called by.
+    pub(super) word: &'static str,
+    pub(super) truth: usize,
+    pub(super) score: usize,
+}
+
+const SCORE_WORDS: [&str; 4] = ["score", "pred", "prob", "logit"];
+const TRUTH_WORDS: [&str; 3] = ["true", "label", "y"];
+const JOINTS: [char; 4] = ['_', '.', ':', ' '];
+
+impl Columns {
+    pub(super) fn find(header: &StringRecord) -> Result<Columns, Failure> {
+        let header: Vec<&str> = header.iter().collect();
+        let repeated =
+            (1..header.len()).find(|&at| !header[at].is_empty() && header[..at].contains(&header[at]));
+        if let Some(at) = repeated {
+            return Err(bad(format!("two columns are called `{}`", header[at])).hint(ONE_MEANING));
+        }
+        let named = |what: &str, names: &[&str]| {
+            let fits = |at: &usize| names.iter().any(|known| header[*at].eq_ignore_ascii_case(known));
+            only(&header, &format!("could be the {what}"), (0..header.len()).filter(fits))
+        };
+        let labels = labels(&header)?;
+        if labels.is_empty() {
+            return Err(bad("no column has scores").hint(
+                "name the columns of each label such as `Mass` (0 or 1) and `score_Mass`; see `xray-eval score --help`",
+            ));
+        }
+        let mut columns = Columns {
+            id: named("id", &["id", "image", "image_id", "Image Index"])?,
+            patient: named("patient", &["patient", "patient_id", "Patient ID"])?,
+            split: named("split", &["split"])?,
+            view: named("view", &["view", "view_position", "View Position"])?,
+            sex: named("sex", &["sex", "gender", "patient_sex", "Patient Gender"])?,
+            age: named("age", &["age", "patient_age", "Patient Age"])?,
+            unused: Vec::new(),
+            labels,
+        };
+        let used = |at: &usize| {
+            let single = [columns.id, columns.patient, columns.split, columns.view, columns.sex, columns.age];
+            single.contains(&Some(*at))
+                || columns.labels.iter().any(|label| [label.truth, label.score].contains(at))
+        };
+        let name = |at: usize| if header[at].is_empty() { "(no name)" } else { header[at] }.to_owned();
+        columns.unused = (0..header.len()).filter(|at| !used(at)).map(name).collect();
+        Ok(columns)
+    }
+
+    /// The labels' names.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.labels.iter().map(|label| label.name.clone()).collect()
+    }
+}
+
+const ONE_MEANING: &str = "which of them is meant cannot be told: rename or remove one";
+
+/// The labels that have a column of scores, in the order of these columns.
+fn labels(header: &[&str]) -> Result<Vec<LabelColumns>, Failure> {
+    let scored = header.iter().enumerate().filter_map(|(at, column)| {
+        let (name, word) = without_word(column, &SCORE_WORDS)?;
+        Some((at, name, word))
+    });
+    let scored: Vec<(usize, &str, &'static str)> = scored.collect();
+    let mut labels: Vec<LabelColumns> = Vec::new();
+    for &(score, name, word) in &scored {
+        let of_name = scored.iter().filter(|(_, other, _)| other.eq_ignore_ascii_case(name));
+        only(header, &format!("have scores of {name}"), of_name.map(|(at, ..)| *at))?;
+        let fits = |at: &usize| {
+            let is_truth = |(of, _): (&str, _)| of.eq_ignore_ascii_case(name);
+            *at != score
+                && (header[*at].eq_ignore_ascii_case(name)
+                    || without_word(header[*at], &TRUTH_WORDS).is_some_and(is_truth))
+        };
+        let truth = only(header, &format!("have truths of {name}"), (0..header.len()).filter(fits))?
+            .ok_or_else(|| {
+                let column = header[score];
+                bad(format!("the column `{column}` has scores, but no column has the truths of {name}"))
+                    .hint(format!("name one `{name}` or `true_{name}`, with 0 and 1"))
+            })?;
+        labels.push(LabelColumns { name: name.to_owned(), word, truth, score });
+    }
+    Ok(labels)
+}
+
+/// The one column of `fitting`, if there is one.
+fn only(
+    header: &[&str],
+    what: &str,
+    mut fitting: impl Iterator<Item = usize>,
+) -> Result<Option<usize>, Failure> {
+    match (fitting.next(), fitting.next()) {
+        (Some(one), Some(two)) => {
+            let (one, two) = (header[one], header[two]);
+            Err(bad(format!("two columns {what}: `{one}` and `{two}`")).hint(ONE_MEANING))
+        }
+        (one, _) => Ok(one),
+    }
+}
+
+/// The rest of a name that begins or ends with one of `words`, and the word.
+fn without_word<'a>(name: &'a str, words: &[&'static str]) -> Option<(&'a str, &'static str)> {
+    words.iter().find_map(|word| {
+        let length = word.len();
+        let begins = name.get(..length).is_some_and(|part| part.eq_ignore_ascii_case(word));
+        let rest = begins.then(|| name[length..].strip_prefix(JOINTS)).flatten();
+        let rest = rest.or_else(|| {
+            let at = name.len().checked_sub(length)?;
+            let ends = name.get(at..)?.eq_ignore_ascii_case(word);
+            ends.then(|| name[..at].strip_suffix(JOINTS)).flatten()
+        });
+        rest.filter(|rest| !rest.is_empty()).map(|rest| (rest, *word))
+    })
+}
