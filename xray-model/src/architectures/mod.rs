@@ -20,8 +20,9 @@ use resnet::{Depth, ResNet};
 use serde::{Deserialize, Serialize};
 use small_cnn::SmallCnn;
 
-/// Which network.
+/// Which network. Read in any of the spellings that [`Architecture::from_name`] knows, written in one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Architecture {
     /// Four blocks of convolution, batch norm, ReLU and max-pool.
     #[default]
@@ -67,6 +68,17 @@ impl Architecture {
         }
     }
 
+    /// The network of a name as it is written here, by torchvision (`resnet18`, `mobilenet_v2`) or by timm
+    /// (`mobilenetv2_100`); case and punctuation do not count.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let plain = |name: &str| -> String {
+            name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+        };
+        let name = plain(name);
+        let name = if name == "mobilenetv2100" { "mobilenetv2" } else { &name };
+        Self::ALL.into_iter().find(|architecture| plain(architecture.name()) == name)
+    }
+
     /// The paper's width: channels of the first convolution, or DenseNet's growth rate.
     pub fn width(self) -> usize {
         match self {
@@ -76,6 +88,16 @@ impl Architecture {
             Architecture::MobileNetV2 => mobilenet::WIDTH,
             Architecture::EfficientNetB0 => efficientnet::WIDTH,
         }
+    }
+}
+
+impl TryFrom<String> for Architecture {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<Self, String> {
+        let names = || Architecture::ALL.map(|known| format!("`{}`", known.name())).join(", ");
+        Architecture::from_name(&name)
+            .ok_or_else(|| format!("unknown variant `{name}`, expected one of {}", names()))
     }
 }
 
@@ -313,6 +335,29 @@ mod tests {
         for architecture in Architecture::ALL {
             let name = serde_json::to_value(architecture).expect("a name");
             assert_eq!(name, architecture.name());
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_torchvision_and_timm_are_known() {
+        let check = |architecture: Architecture, spellings: &[&str]| {
+            for spelling in spellings.iter().chain([&architecture.name()]) {
+                let read: Architecture = serde_json::from_value((*spelling).into()).expect("a name");
+                assert_eq!(read, architecture, "{spelling}");
+            }
+        };
+        check(Architecture::SmallCnn, &["small_cnn", "SmallCNN"]);
+        check(Architecture::ResNet18, &["resnet18", "ResNet18", "ResNet-18", "RESNET_18"]);
+        check(Architecture::ResNet50, &["resnet50", "ResNet50"]);
+        check(Architecture::DenseNet121, &["densenet121", "DenseNet121", "DenseNet-121"]);
+        check(Architecture::MobileNetV2, &["mobilenet_v2", "MobileNetV2", "mobilenetv2_100"]);
+        check(Architecture::EfficientNetB0, &["efficientnet_b0", "EfficientNet-B0", "EfficientNetB0"]);
+        for other in ["resnet", "resnet34", "densenet169", "resnet-18-wide", ""] {
+            let error = serde_json::from_value::<Architecture>(other.into()).expect_err(other).to_string();
+            assert!(
+                error.starts_with(&format!("unknown variant `{other}`, expected one of `small-cnn`")),
+                "{error}"
+            );
         }
     }
 }
