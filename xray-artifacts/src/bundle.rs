@@ -77,4 +77,7 @@ pub struct Provenance {
     pub seed: u64,
     /// Steps whose weights these are.
     pub steps: u64,
+    /// The file that training began with, and which network of it; none for weights that were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_weights: Option<String>,
 }

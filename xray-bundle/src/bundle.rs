@@ -1,11 +1,11 @@
 //! The folder `model/` of a run, ready to predict.
 
-use crate::finding::{Finding, probability};
+use crate::finding::{Finding, NonFinite, probability};
 use std::path::Path;
 use xray_artifacts::{Failure, Split, read_json};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
-use xray_model::{ActivationMaps, Backend, ModelConfig, Predictor, StateDict};
+use xray_model::{ActivationMaps, Backend, Error, ModelConfig, Predictor, StateDict};
 
 /// `model.json`.
 pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
@@ -53,11 +53,18 @@ impl Bundle {
     /// Reads `model.json` and `model.safetensors` of a folder.
     ///
     /// # Errors
-    /// If a file is absent or of another version, or the weights are not those of the card's network.
+    /// If a file is absent or of another version, or the weights are not finite or not those of the card's network.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
         let card: Card = read_json(&folder.join("model.json"))?;
-        let weights = StateDict::load(&folder.join("model.safetensors"))?;
-        let predictor = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)?;
+        let path = folder.join("model.safetensors");
+        let weights = StateDict::load(&path)?;
+        let named = |error: Error| {
+            let failure = Failure::from(error);
+            Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
+        };
+        weights.check_finite().map_err(named)?;
+        let predictor =
+            Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu).map_err(named)?;
         Ok(Bundle { card, predictor })
     }
 
@@ -86,11 +93,17 @@ impl Bundle {
     }
 
     /// The findings behind such logits, first the one whose logit lies farthest above [`Bundle::ordinary`].
-    pub fn findings(&self, logits: &[f32]) -> Vec<Finding> {
+    ///
+    /// # Errors
+    /// If a logit is not finite.
+    pub fn findings(&self, logits: &[f32]) -> Result<Vec<Finding>, NonFinite> {
+        if let Some(index) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(NonFinite { label: self.card.labels[index].clone() });
+        }
         let mut order: Vec<usize> = (0..logits.len()).collect();
         let above = |at: usize| logits[at] - self.ordinary(at);
         order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
-        order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect()
+        Ok(order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect())
     }
 
     fn finding(&self, index: usize, logit: f64) -> Finding {

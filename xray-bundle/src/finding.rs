@@ -1,7 +1,7 @@
 //! What is said about one finding in one image.
 
 use serde::Serialize;
-use xray_artifacts::Calibration;
+use xray_artifacts::{Calibration, Exit, Failure};
 use xray_metrics::Calibrator;
 use xray_metrics::probability::sigmoid;
 
@@ -21,6 +21,21 @@ pub struct Finding {
     pub threshold: Option<f64>,
     /// The call; null without a threshold.
     pub positive: Option<bool>,
+}
+
+/// A logit that is NaN or infinite: neither positive nor negative can be said of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model's score of {label} is not a finite number")]
+pub struct NonFinite {
+    /// The first such label.
+    pub label: String,
+}
+
+impl From<NonFinite> for Failure {
+    fn from(error: NonFinite) -> Self {
+        Failure::new(Exit::ModelMismatch, error.to_string())
+            .hint("the weights do not belong to this model.json, or training went astray; train again")
+    }
 }
 
 /// The probability of a logit, calibrated where there is a calibration.

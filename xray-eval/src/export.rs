@@ -99,6 +99,10 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
     let (path, card) = card(run)?;
     let weights_path = path.with_file_name("model.safetensors");
     let trained = StateDict::load(&weights_path)?;
+    trained.check_finite().map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { message: format!("{}: {}", weights_path.display(), failure.message), ..failure }
+    })?;
     let stored = trained.stored(options.dtype);
     let change = match options.dtype {
         WeightType::F32 => None,

@@ -68,6 +68,46 @@ pub enum Error {
         /// In the network.
         expected: Vec<usize>,
     },
+    /// Weights without a last layer.
+    #[error("the weights have no last layer, `{name}`")]
+    NoHead {
+        /// The network's layer.
+        name: String,
+    },
+    /// Weights that end in more layers than the network.
+    #[error("the weights end in several layers (`{}`), this network in one", layers.join("`, `"))]
+    HeadLayers {
+        /// As the file names them.
+        layers: Vec<String>,
+        /// All of their tensors.
+        tensors: Vec<String>,
+    },
+    /// Weights of several networks.
+    #[error("the weights hold several networks: `{}`", parts.join("`, `"))]
+    Parts {
+        /// What stands before their tensors' names.
+        parts: Vec<String>,
+    },
+    /// Weights without the network that was asked for.
+    #[error("the weights hold no network `{part}`, but `{}`", parts.join("`, `"))]
+    NoPart {
+        /// What was asked for.
+        part: String,
+        /// What there is.
+        parts: Vec<String>,
+    },
+    /// Weights with two tensors for one of the network's.
+    #[error("the weights hold `{name}` twice, with different values")]
+    Twice {
+        /// The network's name.
+        name: String,
+    },
+    /// Weights that are no numbers.
+    #[error("tensor `{name}` holds values that are NaN or infinite")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+    },
     /// Weights of which no tensor has a counterpart.
     #[error("none of the weights has a place in this network")]
     NothingFits,
@@ -127,7 +167,14 @@ impl Error {
             Error::OtherNetwork { architecture, .. } => {
                 Some(format!("train that network: --model {}", architecture.name()))
             }
-            Error::Head { .. } => Some("start with a new last layer: --init-head replace".into()),
+            Error::Head { .. } | Error::NoHead { .. } | Error::HeadLayers { .. } => {
+                Some("start with a new last layer: --init-head replace".into())
+            }
+            Error::Parts { parts } | Error::NoPart { parts, .. } => {
+                let first = parts.first().map_or("NAME", String::as_str);
+                Some(format!("say which one is meant, such as --init-part {first}"))
+            }
+            Error::Twice { .. } => Some("leave one of the two names out of the file".into()),
             Error::Weights { .. } => {
                 Some("safetensors files and files that `torch.save` wrote are read".into())
             }
@@ -139,6 +186,9 @@ impl Error {
             }
             Error::Safetensors { .. } => {
                 Some("the file was cut off or is of another kind; copy it again".into())
+            }
+            Error::NotFinite { .. } => {
+                Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
             Error::File(error) => error.hint().map(str::to_owned),

@@ -139,7 +139,7 @@ impl Learner {
     pub fn import(&mut self, found: StateDict, options: ImportOptions) -> Result<Import> {
         let fresh = weights_of(&self.network().valid());
         let names = names_only(&found);
-        let import = Import::new(&fresh, self.network().head(), found, options)
+        let import = Import::new(&fresh, self.network().head(), found, &options)
             .map_err(|error| self.explained(error, &names))?;
         self.network = Some(with_weights(self.network().clone(), &import.weights)?);
         if let Some(average) = &mut self.average {
@@ -273,7 +273,9 @@ impl Learner {
 
     /// Takes up what [`Learner::state`] gave after `steps` steps.
     pub fn restore(&mut self, state: &StateDict, steps: u64) -> Result<()> {
-        let network = with_weights(self.network().clone(), &state.with_prefix(NETWORK))?;
+        let weights = state.with_prefix(NETWORK);
+        weights.check_finite()?;
+        let network = with_weights(self.network().clone(), &weights)?;
         self.optimizer.restore(&state.with_prefix(OPTIMIZER), &self.device.clone().inner())?;
         self.steps = steps;
         if let Some(average) = &mut self.average {

@@ -1,7 +1,7 @@
 //! Named tensors on the host, and the safetensors file that holds them: what weights and checkpoints are.
 
 use crate::stored::write;
-use crate::{Result, StoredDict};
+use crate::{Error, Result, StoredDict};
 use safetensors::tensor::{Dtype, TensorView};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +14,20 @@ pub struct HostTensor {
     pub shape: Vec<usize>,
     /// As many values as the shape's product.
     pub values: Vec<f32>,
+}
+
+impl HostTensor {
+    /// Whether no value is NaN or infinite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.is_finite())
+    }
+
+    /// Whether shape and values are the same to the last bit, NaN included.
+    pub(crate) fn same_bits(&self, other: &HostTensor) -> bool {
+        let bits =
+            |tensor: &HostTensor| tensor.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        self.shape == other.shape && bits(self) == bits(other)
+    }
 }
 
 /// Tensors by name, in the names' order.
@@ -36,6 +50,17 @@ impl StateDict {
         let tensors =
             tensors.filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())));
         StateDict { tensors: tensors.collect() }
+    }
+
+    /// That no value is NaN or infinite: of such weights every output is NaN, and NaN compares as negative.
+    ///
+    /// # Errors
+    /// If a value is; the error names its tensor.
+    pub fn check_finite(&self) -> Result<()> {
+        match self.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+            Some((name, _)) => Err(Error::NotFinite { name: name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Writes a safetensors file with `metadata` in its header, under a temporary name first.

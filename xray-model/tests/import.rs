@@ -14,7 +14,7 @@ fn learner() -> Learner {
     Learner::new(&LearnerConfig { model, ..LearnerConfig::new(14) }, 3).expect("a CPU")
 }
 
-const REPLACED: ImportOptions = ImportOptions { head: Head::Replace, partial: false };
+const REPLACED: ImportOptions = ImportOptions { head: Head::Replace, partial: false, part: String::new() };
 
 #[test]
 fn a_checkpoint_of_a_training_loop_becomes_first_weights() {
@@ -108,4 +108,57 @@ fn the_backbone_learns_at_its_part_of_the_rate() {
         let found = moved(0.1, name).abs();
         assert!((found / expected - 1.0).abs() < 1e-2, "{name}: {found}");
     }
+}
+
+/// A file of this project's network as others keep it: named by `name`, with values from `value`.
+fn file(folder: &Path, name: impl Fn(&str) -> String, value: f32) -> StateDict {
+    let tensors = learner().weights().tensors.into_iter().map(|(ours, mut tensor)| {
+        tensor.values[0] = value;
+        (name(&ours), tensor)
+    });
+    let dict = StateDict { tensors: tensors.collect() };
+    let path = folder.join("others.safetensors");
+    dict.save(&path, &[]).expect("writable");
+    read_weights(&path).expect("just written")
+}
+
+#[test]
+fn of_two_networks_in_a_file_one_is_taken_by_rule_or_by_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of = |prefix: &'static str, value| file(folder.path(), move |name| format!("{prefix}{name}"), value);
+    let mut found = of("state_dict.module.encoder_k.", 2.0);
+    found.tensors.extend(of("state_dict.module.encoder_q.", 1.0).tensors);
+    let first = |part: &str| {
+        let mut learner = learner();
+        let options = ImportOptions { part: part.to_owned(), ..ImportOptions::default() };
+        let import = learner.import(found.clone(), options).expect("it fits");
+        (import.part, learner.weights().tensors["features.0.conv.weight"].values[0])
+    };
+    assert_eq!(first(""), ("state_dict.module.encoder_q".to_owned(), 1.0));
+    assert_eq!(first("encoder_k"), ("state_dict.module.encoder_k".to_owned(), 2.0));
+    found.tensors =
+        found.tensors.into_iter().map(|(name, t)| (name.replace("encoder_", "fold_1"), t)).collect();
+    let message = learner().import(found, ImportOptions::default()).expect_err("no copies").to_string();
+    assert!(message.starts_with("the weights hold several networks: "), "{message}");
+}
+
+#[test]
+fn a_head_in_a_sequence_is_kept_or_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let named = |head: &'static str| {
+        file(folder.path(), move |name| format!("module.{}", name.replace("classifier", head)), 0.25)
+    };
+    for head in ["classifier.0", "classifier.1", "fc.0", "head.1"] {
+        let bias = |options| {
+            let mut learner = learner();
+            learner.import(named(head), options).unwrap_or_else(|error| panic!("{head}: {error}"));
+            learner.weights().tensors["classifier.bias"].values[0]
+        };
+        assert_eq!(bias(ImportOptions::default()), 0.25);
+        assert_ne!(bias(REPLACED), 0.25);
+    }
+    let mut broken = named("classifier.0");
+    broken.tensors.get_mut("module.features.2.norm.running_var").expect("is there").values[1] = f32::NAN;
+    let message = learner().import(broken, ImportOptions::default()).expect_err("NaN").to_string();
+    assert_eq!(message, "tensor `features.2.norm.running_var` holds values that are NaN or infinite");
 }

@@ -39,7 +39,7 @@ pub fn examine(
         (explained.logits.clone(), Some(explained))
     };
     let network = clock.elapsed().as_secs_f64() * 1e3;
-    let mut findings = bundle.findings(&logits);
+    let mut findings = bundle.findings(&logits)?;
     let most_striking = findings.first().map(|finding| finding.index);
     findings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let striking = findings.iter().position(|finding| Some(finding.index) == most_striking).unwrap_or(0);

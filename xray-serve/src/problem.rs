@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use xray_bundle::NonFinite;
 use xray_image::ImageProblem;
 
 /// What is said instead of findings.
@@ -64,5 +65,12 @@ impl From<ImageProblem> for Problem {
             ImageProblem::TooLarge { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "pixels", message),
             _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "image", message),
         }
+    }
+}
+
+impl From<NonFinite> for Problem {
+    fn from(error: NonFinite) -> Self {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "model", error.to_string())
+            .hint("the fault is the model's, not the image's: tell whoever runs this server")
     }
 }

@@ -103,7 +103,7 @@ async fn an_image_gets_the_findings_that_its_bundle_gives() {
 
     let bundle = Bundle::open(server.folder.path()).expect("written");
     let prepared = bundle.prepare(&jpeg(1), &Budget::default()).expect("an image");
-    let mut expected = bundle.findings(&bundle.predict(&prepared));
+    let mut expected = bundle.findings(&bundle.predict(&prepared)).expect("finite");
     expected.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let found = image["findings"].as_array().expect("a list");
     assert_eq!(found.len(), expected.len());

@@ -31,6 +31,9 @@ pub struct Progress {
     pub seconds: Seconds,
     /// Records that were left out.
     pub bad_records: Vec<String>,
+    /// Whose weights the run began with, if not with its own.
+    #[serde(default)]
+    pub first_weights: Option<String>,
 }
 
 /// A score and the step it belongs to.

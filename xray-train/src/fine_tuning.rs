@@ -6,7 +6,7 @@ use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
-use xray_model::{Head, ImportOptions, Learner, read_weights};
+use xray_model::{Head, ImportOptions, Learner, Note, read_weights};
 
 /// Where first weights come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct FineTuning {
     pub head: Head,
     /// Whether tensors that do not fit are left out.
     pub partial: bool,
+    /// Of a file that holds several networks, which, such as `encoder_k`; empty for the one that gradients trained.
+    pub part: String,
     /// How long only the last layer learns, such as `1 epochs`; `always`; empty for not at all.
     pub frozen: String,
     /// The learning rate of all layers but the last, as a part of the last one's.
@@ -30,6 +32,7 @@ impl Default for FineTuning {
             weights: PathBuf::new(),
             head: Head::Keep,
             partial: false,
+            part: String::new(),
             frozen: String::new(),
             backbone_rate: 1.0,
         }
@@ -60,22 +63,31 @@ impl FineTuning {
     }
 
     /// Gives a fresh learner the file's weights, where there is a file, and says what of them was not simply copied.
-    pub fn begin(&self, learner: &mut Learner, observer: &mut dyn Observer) -> Result<(), Failure> {
+    /// Returns which weights they are, for the model's card.
+    pub fn begin(
+        &self,
+        learner: &mut Learner,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<String>, Failure> {
         if self.weights.as_os_str().is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let options = ImportOptions { head: self.head, partial: self.partial };
+        let options = ImportOptions { head: self.head, partial: self.partial, part: self.part.clone() };
         let found = read_weights(&self.weights)?;
         let import = learner.import(found, options).map_err(|error| {
             let failure = Failure::from(error);
             Failure { message: format!("{}: {}", self.weights.display(), failure.message), ..failure }
         })?;
+        let part = if import.part.is_empty() { String::new() } else { format!(", {}", import.part) };
+        let weights = format!("{}{part}", self.weights.display());
         let (taken, all) = (import.taken, import.weights.tensors.len());
-        let first = format!("first weights from {}: {taken} of {all} tensors", self.weights.display());
-        observer.observe(&Event::Note(&first))?;
+        observer.observe(&Event::Note(&format!("first weights from {weights}: {taken} of {all} tensors")))?;
         for note in &import.notes {
-            observer.observe(&Event::Note(&note.to_string()))?;
+            let text = note.to_string();
+            // Which of several networks it was stands in the run's result too.
+            let event = if let Note::Part { .. } = note { Event::Warning(&text) } else { Event::Note(&text) };
+            observer.observe(&event)?;
         }
-        Ok(())
+        Ok(Some(weights))
     }
 }

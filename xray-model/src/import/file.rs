@@ -2,7 +2,6 @@
 
 use crate::{Error, HostTensor, Result, StateDict};
 use half::{bf16, f16};
-use pytorch_reader::{DType, PytorchReader};
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::fs::File;
 use std::io::Read;
@@ -10,13 +9,14 @@ use std::path::Path;
 use xray_artifacts::FileError;
 
 /// Reads all floating-point tensors of a safetensors file or of what `torch.save` wrote: a state dict, a checkpoint
-/// that holds one, or a whole module. What a file is, its first bytes say, not its name. Pickles are parsed, never
+/// that holds one, or a whole module, in whatever classes they are kept. What a file is, its first bytes say, not its name. Pickles are parsed, never
 /// executed. float64, float16 and bfloat16 become float32; integers, such as counters, are left out.
 ///
 /// # Errors
 /// If the file cannot be read, is neither of the two, is cut off, or holds no floating-point tensor.
 pub fn read_weights(path: &Path) -> Result<StateDict> {
-    let dict = if is_safetensors(path)? { safetensors(path)? } else { pytorch(path)? };
+    let bytes = bytes_of(path)?;
+    let dict = if is_safetensors(&bytes) { safetensors(path, &bytes)? } else { pytorch(path, &bytes)? };
     if dict.tensors.is_empty() {
         return Err(Error::Weights {
             path: path.to_owned(),
@@ -26,18 +26,26 @@ pub fn read_weights(path: &Path) -> Result<StateDict> {
     Ok(dict)
 }
 
-/// A length of the header, then the header, which is JSON.
-fn is_safetensors(path: &Path) -> Result<bool> {
+/// The bytes of a regular file: a device or a pipe may never end.
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
-    let mut start = Vec::new();
-    File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
-    Ok(start.get(8) == Some(&b'{'))
+    let file = File::open(path).map_err(io)?;
+    let described = file.metadata().map_err(io)?;
+    if !described.is_file() {
+        return Err(Error::Weights { path: path.to_owned(), reason: "it is no regular file".into() });
+    }
+    let mut bytes = Vec::new();
+    file.take(described.len()).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
 }
 
-fn safetensors(path: &Path) -> Result<StateDict> {
-    let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
-    let bytes = std::fs::read(path).map_err(io)?;
-    let file = SafeTensors::deserialize(&bytes)
+/// A length of the header, then the header, which is JSON.
+fn is_safetensors(bytes: &[u8]) -> bool {
+    bytes.get(8) == Some(&b'{')
+}
+
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+    let file = SafeTensors::deserialize(bytes)
         .map_err(|source| Error::Safetensors { path: path.to_owned(), source })?;
     let mut dict = StateDict::default();
     for (name, view) in file.iter() {
@@ -53,20 +61,16 @@ fn safetensors(path: &Path) -> Result<StateDict> {
     Ok(dict)
 }
 
-fn pytorch(path: &Path) -> Result<StateDict> {
+fn pytorch(path: &Path, bytes: &[u8]) -> Result<StateDict> {
     let unreadable = |reason: String| Error::Weights { path: path.to_owned(), reason };
-    let reader = PytorchReader::new(path).map_err(|error| unreadable(error.to_string()))?;
     let mut dict = StateDict::default();
-    for (name, tensor) in reader.into_tensors() {
-        let read = || tensor.read().map_err(|error| unreadable(error.to_string()));
-        let values = match tensor.dtype() {
-            DType::F64 => floats(&read()?, f64::from_ne_bytes, |value| value as f32),
-            DType::F32 => floats(&read()?, f32::from_ne_bytes, |value| value),
-            DType::F16 => floats(&read()?, f16::from_ne_bytes, f16::to_f32),
-            DType::BF16 => floats(&read()?, bf16::from_ne_bytes, bf16::to_f32),
-            _ => continue,
-        };
-        dict.tensors.insert(name, HostTensor { shape: tensor.shape().to_vec(), values });
+    for (name, tensor) in super::pytorch::tensors(bytes).map_err(unreadable)? {
+        match dict.tensors.get(&name) {
+            Some(known) if !known.same_bits(&tensor) => {
+                return Err(unreadable(format!("it holds two tensors `{name}` with different values")));
+            }
+            _ => drop(dict.tensors.insert(name, tensor)),
+        }
     }
     Ok(dict)
 }

@@ -2,7 +2,10 @@
 
 mod adapt;
 mod file;
+mod head;
 mod names;
+mod parts;
+mod pytorch;
 mod recognise;
 
 pub use adapt::{Head, Import, ImportOptions, Note};

@@ -1,49 +1,54 @@
 //! What others call the tensors that we call by torchvision's names.
 
-use crate::StateDict;
-use std::collections::BTreeSet;
+use super::parts;
+use crate::{Error, HostTensor, Result, StateDict};
+use std::collections::BTreeMap;
 
 /// Tensors that no network here has and that say nothing about what a network computes: the batch counter of
 /// PyTorch's batch norm, and the operating points that torchxrayvision keeps beside its weights.
 const IGNORED: [&str; 2] = ["num_batches_tracked", "op_threshs"];
 
-/// The same tensors under this project's names: wrappers' prefixes and what has no meaning here are left out, and the
-/// layers of a DenseNet are named as torchvision names them since 2017.
-pub(super) fn translated(found: StateDict, expected: &StateDict) -> StateDict {
-    let prefix = common_prefix(&found, expected);
-    let mut dict = StateDict::default();
-    for (name, tensor) in found.tensors {
-        let Some(name) = name.strip_prefix(&prefix) else {
-            // Beside the weights: an optimizer's state, say.
-            continue;
-        };
-        let last = name.rsplit('.').next().unwrap_or(name);
-        if !IGNORED.contains(&last) {
-            dict.tensors.insert(dense_layer(name), tensor);
-        }
-    }
-    dict
+/// A file's tensors, apart by whether they belong to one network of it.
+pub(super) struct Sorted {
+    /// Under this project's names.
+    pub(super) inside: BTreeMap<String, HostTensor>,
+    /// Under the file's.
+    pub(super) outside: BTreeMap<String, HostTensor>,
 }
 
-/// What stands before the names: `module.` of a parallel wrapper, `state_dict.` or `network.` of a checkpoint,
-/// `densenet121.` of a class that holds a network. The one under which most expected names are found.
-fn common_prefix(found: &StateDict, expected: &StateDict) -> String {
-    let names = |prefix: &str| {
-        let stripped = found.tensors.keys().filter_map(|name| name.strip_prefix(prefix));
-        stripped.filter(|name| expected.tensors.contains_key(&dense_layer(name))).count()
-    };
-    let prefixes = found.tensors.keys().flat_map(|name| {
-        let dots = name.match_indices('.');
-        dots.map(|(dot, _)| &name[..=dot])
-    });
-    let prefixes: BTreeSet<&str> = std::iter::once("").chain(prefixes).collect();
-    // Of equals the first, which is the shortest.
-    let best = prefixes.into_iter().rev().max_by_key(|prefix| names(prefix));
-    best.unwrap_or_default().to_owned()
+/// The tensors below `prefix` under this project's names: what has no meaning here is left out, and the layers of a
+/// DenseNet are named as torchvision names them since 2017.
+///
+/// # Errors
+/// If two tensors of different values get one name.
+pub(super) fn sorted(found: StateDict, prefix: &str) -> Result<Sorted> {
+    let mut sorted = Sorted { inside: BTreeMap::new(), outside: BTreeMap::new() };
+    for (name, tensor) in found.tensors {
+        let last = name.rsplit('.').next().unwrap_or(&name);
+        if IGNORED.contains(&last) {
+            continue;
+        }
+        let Some(rest) = name.strip_prefix(prefix) else {
+            sorted.outside.insert(name, tensor);
+            continue;
+        };
+        let ours = dense_layer(rest);
+        match sorted.inside.get(&ours) {
+            Some(known) if !known.same_bits(&tensor) => return Err(Error::Twice { name: ours }),
+            _ => drop(sorted.inside.insert(ours, tensor)),
+        }
+    }
+    Ok(sorted)
+}
+
+/// The names of the network that is most like the expected one; empty where two tensors get one name.
+pub(super) fn of_best_part(found: StateDict, expected: &StateDict) -> StateDict {
+    let prefix = parts::best(&found, expected);
+    StateDict { tensors: sorted(found, &prefix).map(|sorted| sorted.inside).unwrap_or_default() }
 }
 
 /// `denselayer1.norm.1.weight`, as torchvision's published file still says, is `denselayer1.norm1.weight`.
-fn dense_layer(name: &str) -> String {
+pub(super) fn dense_layer(name: &str) -> String {
     let old = ["norm.1.", "norm.2.", "conv.1.", "conv.2."];
     let found = old.into_iter().find_map(|part| {
         let at = name.find(part)?;
@@ -56,7 +61,6 @@ fn dense_layer(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostTensor;
 
     fn dict(names: &[&str]) -> StateDict {
         let tensor = HostTensor { shape: vec![1], values: vec![0.0] };
@@ -64,7 +68,7 @@ mod tests {
     }
 
     fn check(found: &[&str], expected: &[&str], translated_names: &[&str]) {
-        let translated = translated(dict(found), &dict(expected));
+        let translated = of_best_part(dict(found), &dict(expected));
         assert_eq!(translated.tensors.keys().collect::<Vec<_>>(), translated_names);
     }
 
@@ -92,5 +96,15 @@ mod tests {
         check(&["features.denseblock1.denselayer1.conv.2.weight", "features.norm0.weight"], &ours, &ours);
         // A norm within something that is no dense layer keeps its name.
         check(&["features.norm.1.weight"], &["features.norm.1.weight"], &["features.norm.1.weight"]);
+    }
+
+    #[test]
+    fn one_parameter_under_two_names_has_one_value() {
+        let (old, new) = ("features.denselayer1.norm.1.bias", "features.denselayer1.norm1.bias");
+        let mut found = dict(&[old, new]);
+        assert_eq!(sorted(found.clone(), "").expect("the same twice").inside.len(), 1);
+        found.tensors.get_mut(old).expect("is there").values[0] = 1.0;
+        let message = sorted(found, "").err().expect("refused").to_string();
+        assert_eq!(message, format!("the weights hold `{new}` twice, with different values"));
     }
 }

@@ -1,6 +1,6 @@
 //! Whose weights a file holds, by the names of its tensors.
 
-use super::names::translated;
+use super::names::of_best_part;
 use crate::architectures::Network;
 use crate::weights::names_of;
 use crate::{Architecture, Backend, HostTensor, ModelConfig, Result, StateDict};
@@ -27,7 +27,7 @@ fn similarity(found: &StateDict, architecture: Architecture) -> Result<f64> {
     let names = names_of(&Network::new(&narrow, 1, &device)?).into_values();
     let empty = || HostTensor { shape: vec![0], values: Vec::new() };
     let expected = StateDict { tensors: names.map(|name| (name, empty())).collect() };
-    let found = translated(names_only(found), &expected);
+    let found = of_best_part(names_only(found), &expected);
     let shared = found.tensors.keys().filter(|name| expected.tensors.contains_key(*name)).count();
     let either = found.tensors.len() + expected.tensors.len() - shared;
     Ok(shared as f64 / either as f64)

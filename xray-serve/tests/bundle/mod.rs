@@ -60,6 +60,7 @@ pub(crate) fn bundle() -> TempDir {
             train_images: 0,
             seed: 1,
             steps: 0,
+            first_weights: None,
         },
         scores: BTreeMap::new(),
     };

@@ -45,7 +45,8 @@ pub struct Arguments {
     /// Where prepared images are kept between epochs: ram, disk or none (data.cache)
     #[arg(long, value_name = "WHERE")]
     cache: Option<String>,
-    /// Network: small-cnn, resnet-18, resnet-50, densenet-121, mobilenet-v2 or efficientnet-b0 (model.architecture)
+    /// Network: small-cnn, resnet-18, resnet-50, densenet-121, mobilenet-v2 or efficientnet-b0, also as torchvision spells
+    /// them (model.architecture)
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Width and height of the network's input in pixels (preprocessing.size)
@@ -58,6 +59,10 @@ pub struct Arguments {
     /// The last layer of --init: keep it, or replace it by a new one (fine_tuning.head)
     #[arg(long, value_name = "WHAT", requires = "init")]
     init_head: Option<String>,
+    /// Of several networks in --init, which, such as encoder_k; by default the one that the others are copies of
+    /// (fine_tuning.part)
+    #[arg(long, value_name = "NAME", requires = "init")]
+    init_part: Option<String>,
     /// Leave out what of --init does not fit, and say what that is (fine_tuning.partial)
     #[arg(long, requires = "init")]
     init_partial: bool,
@@ -194,6 +199,7 @@ impl Arguments {
             ("preprocessing.size", count(self.size.map(u64::from))),
             ("fine_tuning.weights", init),
             ("fine_tuning.head", text(&self.init_head)),
+            ("fine_tuning.part", text(&self.init_part)),
             ("fine_tuning.partial", self.init_partial.then_some(Value::Boolean(true))),
             ("fine_tuning.frozen", frozen.map(Value::String)),
             ("loss.name", text(&self.loss)),

@@ -87,12 +87,16 @@ impl<'a> Session<'a> {
         let mut learner = self.learner.take().expect("a session trains once");
         let progress = match checkpoint {
             Some((state, progress)) => {
-                learner.restore(&state, progress.step)?;
+                learner.restore(&state, progress.step).map_err(|error| {
+                    let failure = Failure::from(error);
+                    let checkpoint = self.dir.last_checkpoint();
+                    Failure { message: format!("{}: {}", checkpoint.display(), failure.message), ..failure }
+                })?;
                 progress
             }
             None => {
-                self.config.fine_tuning.begin(&mut learner, observer)?;
-                Progress::default()
+                let first_weights = self.config.fine_tuning.begin(&mut learner, observer)?;
+                Progress { first_weights, ..Progress::default() }
             }
         };
         let timetable = self.timetable(loader.batches_per_epoch() as u64, options)?;
@@ -205,6 +209,7 @@ impl<'a> Session<'a> {
                 train_images: outcome.train_images,
                 seed: outcome.seed,
                 steps: progress.best.map_or(progress.step, |best| best.step),
+                first_weights: progress.first_weights.clone(),
             },
             scores: outcome.scores.clone(),
         }
