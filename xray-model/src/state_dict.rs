@@ -24,9 +24,8 @@ impl HostTensor {
 
     /// Whether shape and values are the same to the last bit, NaN included.
     pub(crate) fn same_bits(&self, other: &HostTensor) -> bool {
-        let bits =
-            |tensor: &HostTensor| tensor.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        self.shape == other.shape && bits(self) == bits(other)
+        let mut pairs = self.values.iter().zip(&other.values);
+        self.shape == other.shape && pairs.all(|(a, b)| a.to_bits() == b.to_bits())
     }
 }
 

@@ -35,8 +35,9 @@ impl FindingBox {
 pub fn read(path: &Path) -> Result<Vec<FindingBox>> {
     let table = Table::read(path)?;
     let (image, finding) = (table.require(&["Image Index"])?, table.require(&["Finding Label"])?);
-    // One name for four fields, which a comma splits.
-    let left = table.require(&["Bbox [x", "x"])?;
+    // `Bbox [x,y,w,h]` is one name for four fields, which a comma splits.
+    let [x, y] = [table.require(&["Bbox [x", "x"])?, table.require(&["y"])?];
+    let [width, height] = [table.require(&["w", "width"])?, table.require(&["h", "height"])?];
     let of_row = |row: crate::sources::table::Row<'_>| {
         let part = |column: usize| {
             let text = row.filled(column)?;
@@ -49,7 +50,7 @@ pub fn read(path: &Path) -> Result<Vec<FindingBox>> {
         Ok(FindingBox {
             image_id: row.filled(image)?.to_owned(),
             label: row.filled(finding)?.to_owned(),
-            area: [part(left)?, part(left + 1)?, part(left + 2)?, part(left + 3)?],
+            area: [part(x)?, part(y)?, part(width)?, part(height)?],
         })
     };
     table.rows().map(of_row).collect()
@@ -75,6 +76,21 @@ mod tests {
         assert_eq!((found[0].label.as_str(), found[0].area), ("Infiltrate", [0.25, 0.5, 0.125, 0.0625]));
         assert!(found[0].contains([0.3, 0.55], 0.0) && !found[0].contains([0.24, 0.55], 0.0));
         assert!(found[0].contains([0.24, 0.55], 0.015) && found[1].contains([1.0, 0.0], 0.0));
+    }
+
+    #[test]
+    fn columns_count_by_their_names_wherever_they_stand() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("boxes.csv");
+        let read_table = |text: &str| {
+            std::fs::write(&path, text).expect("writable");
+            read(&path)
+        };
+        let turned = read_table("Image Index,height,width,y,x,Finding Label\na.png,64,128,512,256,Mass\n");
+        assert_eq!(turned.expect("good")[0].area, [0.25, 0.5, 0.125, 0.0625]);
+        let corners = read_table("Image Index,Finding Label,x,y,x2,y2\na.png,Mass,256,512,384,576\n");
+        let message = one_line(&corners.expect_err("no width"));
+        assert!(message.contains("`w`"), "{message}");
     }
 
     #[test]

@@ -124,6 +124,22 @@ mod tests {
         refused("empty.pth", b"", "is no readable weights file");
         refused("picture.pth", b"\xff\xd8\xff\xe0 not weights at all", "is no readable weights file");
         refused("cut.safetensors", b"\x40\0\0\0\0\0\0\0{\"a\":", "is not a readable safetensors file");
+        let (huge, header) =
+            ("18446744073709551615", "{\"w\":{\"dtype\":\"F32\",\"shape\":SHAPE,\"data_offsets\":[0,END]}}");
+        for (shape, end) in
+            [("[4611686018427387904]", huge), ("[4294967296,4294967296,4]", "4"), ("[2]", "8")]
+        {
+            let header = header.replace("SHAPE", shape).replace("END", end);
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+            refused("huge.safetensors", &bytes, "is not a readable safetensors file");
+        }
+        refused(
+            "longest.safetensors",
+            b"\xff\xff\xff\xff\xff\xff\xff\x7f{}",
+            "is not a readable safetensors file",
+        );
+        let folder_itself = read_weights(folder.path()).expect_err("no file").to_string();
+        assert!(folder_itself.contains("it is no regular file"), "{folder_itself}");
         let missing = read_weights(&folder.path().join("absent.pth")).expect_err("there is none");
         assert!(missing.to_string().contains("absent.pth"), "{missing}");
     }

@@ -3,7 +3,7 @@
 //! is taken; between networks that are no copies, the user chooses.
 
 use super::names::dense_layer;
-use crate::{Error, Result, StateDict};
+use crate::{Error, HostTensor, Result, StateDict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Words for a network that follows another one instead of being trained.
@@ -100,22 +100,24 @@ fn counts<'a>(found: &'a StateDict, expected: &BTreeSet<&str>) -> BTreeMap<&'a s
 
 /// Without networks that are another one to the last bit.
 fn different<'a>(found: &StateDict, expected: &StateDict, parts: Vec<&'a str>) -> Vec<&'a str> {
-    let mut different: Vec<&str> = Vec::new();
+    let tensors = |part: &str| -> BTreeMap<String, &HostTensor> {
+        let below =
+            found.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(part)?, tensor)));
+        let ours = below.map(|(name, tensor)| (dense_layer(name), tensor));
+        ours.filter(|(name, _)| expected.tensors.contains_key(name)).collect()
+    };
+    let mut different: Vec<(&str, BTreeMap<String, &HostTensor>)> = Vec::new();
     for part in parts {
-        let same = |other: &&str| {
-            expected.tensors.keys().all(|name| {
-                let tensor = |prefix: &str| found.tensors.get(&format!("{prefix}{name}"));
-                match (tensor(part), tensor(other)) {
-                    (Some(a), Some(b)) => a.same_bits(b),
-                    (a, b) => a.is_none() && b.is_none(),
-                }
-            })
+        let mine = tensors(part);
+        let same = |theirs: &BTreeMap<String, &HostTensor>| {
+            mine.len() == theirs.len()
+                && mine.iter().zip(theirs).all(|(a, b)| a.0 == b.0 && a.1.same_bits(b.1))
         };
-        if !different.iter().any(|other| same(other)) {
-            different.push(part);
+        if !different.iter().any(|(_, theirs)| same(theirs)) {
+            different.push((part, mine));
         }
     }
-    different
+    different.into_iter().map(|(part, _)| part).collect()
 }
 
 /// Those that no word calls a copy of another.
@@ -169,7 +171,6 @@ pub(super) fn shown_part(prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostTensor;
 
     const NAMES: [&str; 4] = ["bn1.running_mean", "conv1.weight", "fc.bias", "fc.weight"];
 
@@ -247,6 +248,13 @@ mod tests {
         twice.tensors.remove("optimizer.bn1.running_mean");
         let choice = choose(&twice, &network(&[""]), "fc", "").expect("the same twice, and moments");
         assert_eq!((choice.prefix.as_str(), &choice.others[..]), ("copy.", &[][..]));
+        let old = "features.denselayer1.norm.1.bias";
+        let (mut expected, mut two) = (StateDict::default(), StateDict::default());
+        let tensor = |value| HostTensor { shape: vec![1], values: vec![value] };
+        expected.tensors.insert(dense_layer(old), tensor(0.0));
+        two.tensors.insert(format!("a.{old}"), tensor(1.0));
+        two.tensors.insert(format!("b.{old}"), tensor(2.0));
+        assert!(choose(&two, &expected, "fc", "").is_err(), "two networks of old names");
         let few = choose(&network(&[]), &network(&[""]), "fc", "").expect("nothing to choose");
         assert_eq!((few.prefix.as_str(), few.is_whole), ("", false));
     }

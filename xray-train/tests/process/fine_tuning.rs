@@ -2,6 +2,7 @@
 
 use crate::workplace::{Workplace, assert_exit, stderr};
 use xray_artifacts::Exit;
+use xray_model::StateDict;
 
 const INIT: [&str; 2] = ["--init", "first/model/model.safetensors"];
 
@@ -60,6 +61,48 @@ fn weights_that_do_not_fit_are_named() {
     );
     let often = [&INIT[..], &["--set", "fine_tuning.frozen=often"]].concat();
     check(&often, Exit::Usage, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
+}
+
+#[test]
+fn of_several_networks_the_run_says_which_it_took() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("first", &["--model", "SmallCNN"]), Exit::Ok);
+    let config = std::fs::read_to_string(workplace.path("first/config.toml")).expect("written");
+    assert!(config.contains("architecture = \"small-cnn\""), "{config}");
+    let weights = StateDict::load(&workplace.path("first/model/model.safetensors")).expect("a bundle");
+    let mut both = StateDict::default();
+    both.extend_prefixed("encoder_k.", weights.clone());
+    let first = &mut both.tensors.get_mut("encoder_k.features.0.conv.weight").expect("is there").values[0];
+    *first += 0.5;
+    both.extend_prefixed("encoder_q.", weights.clone());
+    both.save(&workplace.path("both.safetensors"), &[]).expect("writable");
+    let said = "the file holds several networks: `encoder_q` is taken, not its copy in `encoder_k`";
+    for (run, more, part) in
+        [("query", &[][..], "encoder_q"), ("key", &["--init-part", "encoder_k"][..], "encoder_k")]
+    {
+        let output = workplace.run(run, &[&["--init", "both.safetensors"], more].concat());
+        assert_exit(&output, Exit::Ok);
+        assert_eq!(stderr(&output).contains(said), part == "encoder_q", "{}", stderr(&output));
+        let card = workplace.json(&format!("{run}/model/model.json"));
+        assert_eq!(card["provenance"]["first_weights"], format!("both.safetensors, {part}"));
+        let warnings = workplace.json(&format!("{run}/result.json"))["warnings"].to_string();
+        assert_eq!(warnings.contains(said), part == "encoder_q", "{warnings}");
+    }
+    let refused = |arguments: &[&str], message: &str| {
+        let output = workplace.run("refused", &[arguments, &["--overwrite"]].concat());
+        assert_exit(&output, Exit::ModelMismatch);
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    };
+    refused(
+        &["--init", "both.safetensors", "--init-part", "teacher"],
+        "no network `teacher`, but `encoder_k`, `encoder_q`",
+    );
+    let mut broken = weights;
+    broken.tensors.get_mut("features.1.norm.running_mean").expect("is there").values[0] = f32::NAN;
+    broken.save(&workplace.path("broken.safetensors"), &[]).expect("writable");
+    let message =
+        "broken.safetensors: tensor `features.1.norm.running_mean` holds values that are NaN or infinite";
+    refused(&["--init", "broken.safetensors"], message);
 }
 
 #[test]
