@@ -196,7 +196,8 @@ mod tests {
         assert_eq!(choice.prefix, prefixes[0]);
         let mut others: Vec<&str> = choice.others.iter().map(String::as_str).collect();
         let mut expected = prefixes[1..].to_vec();
-        (others.sort_unstable(), expected.sort_unstable());
+        others.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(others, expected, "{prefixes:?}");
     }
 

@@ -119,9 +119,9 @@ impl View {
         // A dimension of one element is never stepped along.
         let strides: Vec<usize> =
             shape.iter().zip(strides).map(|(length, stride)| if *length > 1 { stride } else { 0 }).collect();
-        let steps =
+        let mut steps =
             shape.iter().zip(&strides).map(|(length, stride)| length.saturating_sub(1).checked_mul(*stride));
-        let last = steps.fold(Some(offset), |sum, step| sum?.checked_add(step?)).ok_or(BEYOND)?;
+        let last = steps.try_fold(offset, |sum: usize, step| sum.checked_add(step?)).ok_or(BEYOND)?;
         let offset = begin.checked_add(offset).ok_or(BEYOND)?;
         let view = View { offset, storage, element, shape, strides };
         match view.count().ok_or(BEYOND)? {

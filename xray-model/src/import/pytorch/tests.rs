@@ -117,7 +117,10 @@ fn weights_are_found_in_dicts_and_lists_of_every_class() {
     assert_eq!(names(&state(made("Namespace"), attributes.clone())), ["w"]);
     // With slots, attributes are a pair.
     assert_eq!(names(&state(made("Slots"), op::tuple(&[vec![b'N'], attributes.clone()]))), ["1.w"]);
-    assert_eq!(names(&op::call(op::class("types", "MappingProxyType"), &[attributes.clone()])), ["w"]);
+    assert_eq!(
+        names(&op::call(op::class("types", "MappingProxyType"), std::slice::from_ref(&attributes))),
+        ["w"]
+    );
     let pair = [b"]".to_vec(), op::text("w"), b"a".to_vec(), weight(), b"a".to_vec()].concat();
     let pairs = [b"]".to_vec(), pair, b"a".to_vec()].concat();
     assert_eq!(names(&op::call(op::class("collections", "OrderedDict"), &[pairs])), ["w"]);
