@@ -2,7 +2,8 @@
 
 use crate::{Budget, ImageProblem, dicom, failure, is_dicom, jpeg, png};
 
-/// Mean distance between the largest and the smallest of a pixel's red, green and blue, 0 to 255: 0 for gray files.
+/// Mean distance between the largest and the smallest of a pixel's red, green and blue, 0 to 255: 0 for gray files, which are
+/// not decoded.
 ///
 /// # Errors
 /// As [`decode_gray_within`](crate::decode_gray_within).
@@ -19,6 +20,9 @@ pub fn mean_chroma(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
 }
 
 pub(super) fn of_jpeg(bytes: &[u8], budget: &Budget) -> Result<f32, ImageProblem> {
+    if jpeg::frame(bytes)?.components == 1 {
+        return Ok(0.0);
+    }
     let samples = jpeg::rgb(bytes, budget)?;
     let pixels = samples.as_chunks::<3>().0;
     let distance =

@@ -42,13 +42,16 @@ pub(super) fn mean_chroma(bytes: &[u8], budget: &Budget) -> Result<f32, ImagePro
         let mut reader = open(watched, budget)?;
         let (color, depth) = reader.output_color_type();
         let (channels, width_of_sample) = (color.samples(), depth as usize / 8);
+        if channels < 3 {
+            return Ok(0.0);
+        }
         let (mut sum, mut count) = (0, 0);
         each_row(&mut reader, budget, |row, _, _| {
             // Of longer samples the higher half comes first.
             for pixel in row.chunks_exact(channels * width_of_sample) {
                 let colours = || pixel.iter().step_by(width_of_sample).take(3).copied();
                 let range = colours().max().unwrap_or(0) - colours().min().unwrap_or(0);
-                sum += if channels < 3 { 0 } else { u64::from(range) };
+                sum += u64::from(range);
             }
             count += row.len() / (channels * width_of_sample);
         })?;

@@ -126,7 +126,7 @@ fn peak() -> usize {
 
 #[test]
 fn damaged_files_are_refused_or_decoded_and_nothing_else_happens() {
-    const ROUNDS: u64 = 120;
+    const ROUNDS: u64 = 300;
     let files = files();
     for (number, file) in files.iter().enumerate() {
         let whole = decode_gray_within(file, None, &Budget::default());
