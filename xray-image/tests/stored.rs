@@ -44,7 +44,6 @@ fn an_original_looks_as_its_stored_image_did() {
                 "{stored_size} {size}"
             );
             let (most, mean) = difference(&original, stored_size, size, |image| encode_jpeg(image, 95));
-            println!("{stored_size} for {size}: {most}, mean {mean:.2}");
             assert!(most <= 10 && mean <= 1.5, "{stored_size} for {size}: {most}, mean {mean}");
         }
     }
