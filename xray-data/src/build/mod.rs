@@ -174,7 +174,9 @@ pub fn build(
     let shards = plan_shards(&rows, &assigned.splits, config.seed, config.records_per_shard);
     let folder = OutputFolder::start(out, config.overwrite)?;
     let ranges = if config.white_level.is_some() { Ranges::default() } else { Ranges::of(set) };
-    let white_level = config.white_level.or(ranges.white_level());
+    let built = set.built.as_ref();
+    let white_level =
+        config.white_level.or(ranges.white_level()).or(built.and_then(|built| built.white_level));
     let store = Store::new(config.size, config.encoding, white_level)?;
     let write =
         |shard: &Shard| write_shard(set, shard, &store, config.skip_bad, folder.workplace(), progress);
@@ -193,7 +195,7 @@ pub fn build(
         image: ImageFormat {
             encoding: config.encoding.name().to_owned(),
             size: common_size(&written),
-            resized: config.size.is_some(),
+            resized: config.size.is_some() || built.is_some_and(|built| built.resized),
             white_level,
         },
         splits: summaries(set, &shards, &written),

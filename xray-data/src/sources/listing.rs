@@ -111,7 +111,7 @@ impl Listing {
             _ => {
                 let missing = absent.len() as u64;
                 let Listing { kind, labels, warnings, .. } = self;
-                Ok(SourceSet { kind, labels, images, missing, warnings })
+                Ok(SourceSet { kind, labels, images, missing, warnings, built: None })
             }
         }
     }

@@ -38,7 +38,7 @@ pub use synthetic::Phantom;
 pub(crate) use table::{Table, read_text};
 
 use crate::schema::Label;
-use xray_artifacts::Split;
+use xray_artifacts::{ImageFormat, Split};
 
 /// What a source says of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,8 @@ pub struct SourceSet {
     pub missing: u64,
     /// What a person should know before trusting the set.
     pub warnings: Vec<String>,
+    /// What an earlier build did to the images, where the source is one.
+    pub built: Option<ImageFormat>,
 }
 
 /// Hash over rows, independent of their order: tells whether two builds saw the same labels and patients.

@@ -100,6 +100,11 @@ fn our_own_shards_keep_their_splits_with_and_without_their_manifest() {
     bench.good("build --tfrecord first --out second");
     let splits = counted(&bench, "first");
     assert_eq!(counted(&bench, "second"), splits);
+    bench.good("build --tfrecord first --size 24 --out small");
+    bench.good("build --tfrecord small --out again");
+    assert_eq!(counted(&bench, "again"), splits);
+    let manifest = fs::read_to_string(bench.path("again/dataset.json")).expect("was built");
+    assert!(manifest.contains("\"resized\": true"), "what a build did stays known: {manifest}");
     fs::remove_file(bench.path("second/dataset.json")).expect("was built");
     bench.good("build --tfrecord second --out third");
     assert_eq!(counted(&bench, "third"), splits);

@@ -49,6 +49,7 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
     if let Some(manifest) = &manifest {
         compare(manifest, &files)?;
     }
+    let built = manifest.as_ref().map(|manifest| manifest.image.clone());
     let resolved = features(&files, options, manifest.map(|manifest| manifest.labels))?;
     let resolved = Arc::new(resolved);
     warnings.extend(resolved.notes.iter().cloned());
@@ -63,7 +64,7 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
     if images.is_empty() {
         return Err(Error::NoRecords { folder: folder.to_owned() });
     }
-    let mut set = SourceSet { kind: "tfrecord", labels: names.label_names(), images, missing: 0, warnings };
+    let mut set = SourceSet { kind: "tfrecord", labels: names.label_names(), images, missing: 0, warnings, built };
     if !options.labels.is_empty() && !options.allow_empty {
         refuse_empty_labels(&set, folder)?;
     }
