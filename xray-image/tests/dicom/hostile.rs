@@ -84,10 +84,10 @@ fn a_budget_holds_for_every_coding() {
     let small = Budget { pixels: 1000, ..Budget::default() };
     for name in ["rle", "jpeg-lossless-1", "jpeg-extended", "jpeg-ls", "jpeg-2000", "jpeg-baseline"] {
         let file = crate::codings::golden(name);
-        assert_eq!(decode_gray_within(&file, &late), Err(ImageProblem::OutOfTime), "{name}");
-        let problem = decode_gray_within(&file, &tight).expect_err(name);
+        assert_eq!(decode_gray_within(&file, None, &late), Err(ImageProblem::OutOfTime), "{name}");
+        let problem = decode_gray_within(&file, None, &tight).expect_err(name);
         assert!(matches!(problem, ImageProblem::TooMuchMemory { .. }), "{name}: {problem}");
-        let problem = decode_gray_within(&file, &small).expect_err(name);
+        let problem = decode_gray_within(&file, None, &small).expect_err(name);
         assert!(matches!(problem, ImageProblem::TooLarge { .. }), "{name}: {problem}");
     }
 }
