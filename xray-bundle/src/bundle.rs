@@ -95,27 +95,29 @@ impl Bundle {
     /// The findings behind such logits, first the one whose logit lies farthest above [`Bundle::ordinary`].
     ///
     /// # Errors
-    /// If a logit is not finite.
+    /// If a logit or its probability is not finite.
     pub fn findings(&self, logits: &[f32]) -> Result<Vec<Finding>, NonFinite> {
-        if let Some(index) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(NonFinite { label: self.card.labels[index].clone() });
-        }
         let mut order: Vec<usize> = (0..logits.len()).collect();
         let above = |at: usize| logits[at] - self.ordinary(at);
         order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
-        Ok(order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect())
+        order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect()
     }
 
-    fn finding(&self, index: usize, logit: f64) -> Finding {
+    fn finding(&self, index: usize, logit: f64) -> Result<Finding, NonFinite> {
+        let label = self.card.labels[index].clone();
         let threshold = self.card.thresholds.get(index);
-        Finding {
+        let probability = probability(self.card.calibration.get(index), logit);
+        if !logit.is_finite() || !probability.is_finite() {
+            return Err(NonFinite { label });
+        }
+        Ok(Finding {
             index,
-            label: self.card.labels[index].clone(),
+            label,
             logit,
-            probability: probability(self.card.calibration.get(index), logit),
+            probability,
             threshold: threshold.and_then(|threshold| threshold.probability),
             positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
-        }
+        })
     }
 
     /// The logit that tells nothing: the log-odds of the finding in the training records. What a place adds above it

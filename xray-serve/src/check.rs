@@ -3,6 +3,7 @@
 use crate::answer::{DISCLAIMER, ImageAnswer};
 use crate::examine::{Wanted, examine};
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::problem::Problem;
 use std::fmt::Write;
 use std::path::Path;
@@ -17,7 +18,9 @@ pub fn check(bundle: &Path, image: &Path) -> Result<ImageAnswer, Failure> {
     let bundle = Bundle::open(bundle)?;
     let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
     let file = std::fs::read(image).map_err(io)?;
-    examine(&bundle, &Limits::default(), &file, Wanted::default()).map_err(|problem| refused(image, problem))
+    let limits = Limits::default();
+    examine(&bundle, &limits, &Memory::new(limits.memory), &file, Wanted::default())
+        .map_err(|problem| refused(image, problem))
 }
 
 fn refused(image: &Path, Problem { status, message, hint, .. }: Problem) -> Failure {

@@ -1,17 +1,19 @@
 //! The command line.
 
 use crate::check;
+use crate::key::Key;
 use crate::limits::Limits;
-use crate::log::event;
+use crate::log::{self, event};
 use crate::server;
 use crate::service::{Service, router};
+use crate::settings::{BasePath, Part, Settings};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, one_line, read_text};
+use xray_artifacts::{Exit, Failure};
 use xray_bundle::Bundle;
 
 const EXAMPLES: &str = "\
@@ -70,12 +72,25 @@ struct ServeArguments {
     /// Requests of one client in a second, on average; 0 for no limit
     #[arg(long, value_name = "N", default_value = "0")]
     rate: f64,
-    /// Megabytes of a request's body
+    /// What is shown without the key; without this, nothing but whether the server lives
+    #[arg(long, value_name = "PART,...", value_enum, value_delimiter = ',', requires = "api_key_file")]
+    open: Vec<Part>,
+    /// The folder of its host in which the server lies behind a proxy, such as /prod. Requests are answered with and
+    /// without it
+    #[arg(long, value_name = "PATH", default_value = "")]
+    base_path: BasePath,
+    /// Megabytes of a request's body, 96 at most
     #[arg(long, value_name = "MB", default_value = "16")]
     max_body: usize,
     /// Megapixels of an image
     #[arg(long, value_name = "N", default_value = "40")]
     max_megapixels: f64,
+    /// Megabytes in which images are decoded, of all workers together
+    #[arg(long, value_name = "MB", default_value = "160")]
+    max_memory: u64,
+    /// Milliseconds that decoding an image may take; longer, and it is refused with 422
+    #[arg(long, value_name = "MS", default_value = "1500")]
+    max_decode: u64,
     /// Milliseconds that a request may wait for a worker; longer, and it is turned away with 503
     #[arg(long, value_name = "MS", default_value = "1000")]
     patience: u64,
@@ -106,15 +121,20 @@ impl ServeArguments {
         let folder = self.model.as_ref().ok_or_else(|| {
             Failure::new(Exit::Usage, "no model is named").hint("name a bundle: --model RUN/model")
         })?;
-        let key = self.api_key_file.as_deref().map(key).transpose()?;
-        let service = Arc::new(Service::new(self.limits(), key));
-        let bundle = Bundle::open(folder)?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = self.workers.unwrap_or_else(processors).max(1);
+        let workers = self.workers.unwrap_or_else(processors);
+        if !(1..=MOST_WORKERS).contains(&workers) {
+            let failure =
+                Failure::new(Exit::Usage, format!("--workers is not a number from 1 to {MOST_WORKERS}"));
+            return Err(failure.hint("leave it out for one per processor"));
+        }
+        let service = Arc::new(Service::new(self.settings()?));
+        let bundle = Bundle::open(folder)?;
         let unexpected =
             |what: &str, error: std::io::Error| Failure::new(Exit::Unexpected, format!("{what}: {error}"));
         service.load(bundle, workers).map_err(|error| unexpected("cannot start workers", error))?;
-        server::raise_descriptor_limit();
+        log::write_behind().map_err(|error| unexpected("cannot start the log", error))?;
+        say_panics();
         // Waiting for sockets takes little; the workers have the processors.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads((processors() / 4).max(1))
@@ -141,30 +161,41 @@ impl ServeArguments {
             // Where sockets are, not on the thread that waits here.
             let served = tokio::spawn(server::serve(listener, router, service, server::asked_to_end())).await;
             event("end", json!({}));
+            log::finish();
             served.expect("it does not panic").map_err(|error| unexpected("cannot take connections", error))
         })
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
-            body: self.max_body << 20,
+    fn settings(&self) -> Result<Settings, Failure> {
+        let limits = Limits {
+            body: self.max_body.saturating_mul(1 << 20),
             megapixels: self.max_megapixels,
+            memory: self.max_memory.saturating_mul(1 << 20),
+            decode: Duration::from_millis(self.max_decode),
             patience: Duration::from_millis(self.patience),
-            connections: self.max_connections.max(1),
+            connections: self.max_connections,
             rate: self.rate,
             ..Limits::default()
-        }
+        };
+        limits.check()?;
+        // A connection more than there are files would be one that nobody takes.
+        let connections = limits.connections.min(server::raise_descriptor_limit());
+        Ok(Settings {
+            limits: Limits { connections, ..limits },
+            key: self.api_key_file.as_deref().map(Key::read).transpose()?,
+            open: self.open.clone(),
+            base: self.base_path.clone(),
+        })
     }
 }
 
-/// The key in a file.
-fn key(path: &Path) -> Result<String, Failure> {
-    let text = read_text(path).map_err(|error| {
-        Failure::new(Exit::Usage, format!("cannot read the key in {}: {}", path.display(), one_line(&error)))
-    })?;
-    let key = text.trim();
-    if key.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("{} holds no key", path.display())));
-    }
-    Ok(key.to_owned())
+/// More threads than any machine has processors.
+const MOST_WORKERS: usize = 4096;
+
+/// A panic is a line of the log as any other. The usual hook would write it itself, and wait if nobody reads.
+fn say_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        event("panic", json!({ "message": panic.payload_as_str(), "place": place }));
+    }));
 }

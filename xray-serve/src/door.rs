@@ -9,11 +9,12 @@
 //! again at once, and a thousand such clients would keep a server busy with refusals. Places go to those who came last,
 //! so that nobody who is served has waited twice.
 
+use crate::client::Client;
+use crate::connections::{Connections, Slot};
 use crate::linger;
 use crate::log::event;
 use crate::problem::Problem;
 use crate::service::Service;
-use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use socket2::SockRef;
 use std::io;
@@ -22,11 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What may be refused here. The page is for people, who are refused by a page.
 const ROUTE: &str = "/v1/predict";
-const BEGIN: &[u8] = b"POST /v1/predict";
 
 /// How long connections gather before they are taken.
 const GATHER: Duration = Duration::from_millis(10);
@@ -37,30 +36,10 @@ const MANY: usize = 512;
 /// How long one may say nothing before it is let in: there it costs no more.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// A place among the connections that may be open, and counted among those that are.
-pub(crate) struct Slot {
-    _permit: OwnedSemaphorePermit,
-    open: Gauge,
-}
-
-impl Slot {
-    pub(crate) fn new(permit: OwnedSemaphorePermit, service: &Service) -> Self {
-        let open = service.metrics.connections.clone();
-        open.inc();
-        Slot { _permit: permit, open }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.open.dec();
-    }
-}
-
 /// Somebody who came.
 pub(crate) struct Guest {
     pub(crate) stream: TcpStream,
-    pub(crate) from: SocketAddr,
+    pub(crate) client: Client,
     pub(crate) slot: Slot,
     state: State,
     /// When this came, or was refused.
@@ -91,8 +70,7 @@ struct Round {
 /// What stands between those outside and the service.
 pub(crate) struct Door<LetIn> {
     pub(crate) service: Arc<Service>,
-    /// For connections.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) connections: Arc<Connections>,
     /// What happens inside.
     pub(crate) let_in: LetIn,
     /// Whether nobody new shall be taken.
@@ -106,9 +84,12 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
         let mut listener = Some(listener);
         // Those who came last are first.
         let mut here: Vec<Guest> = Vec::new();
+        // Somebody for whom there is no place yet.
+        let mut outside = None;
         loop {
             let over = self.over.load(Ordering::Relaxed);
-            let arrivals = listener.as_ref().map_or_else(Vec::new, |listener| self.arrivals(listener));
+            let arrivals =
+                listener.as_ref().map_or_else(Vec::new, |listener| self.arrivals(listener, &mut outside));
             if over {
                 listener = None;
             }
@@ -120,31 +101,35 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
             if round.refused > 0 {
                 self.service.turn_away(ROUTE, &problem, round.refused);
             }
-            if here.is_empty() && (listener.is_none() || round.free > 0) {
+            if here.is_empty() && (listener.is_none() || (round.free > 0 && outside.is_none())) {
                 return listener;
             }
             sleep(GATHER);
         }
     }
 
-    fn arrivals(&self, listener: &TcpListener) -> Vec<Guest> {
+    fn arrivals(&self, listener: &TcpListener, outside: &mut Option<(TcpStream, SocketAddr)>) -> Vec<Guest> {
         let mut arrivals = Vec::new();
         while arrivals.len() < MANY {
-            let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else { break };
-            match accept(listener) {
-                Ok((stream, from)) => {
-                    let (since, slot) = (Instant::now(), Slot::new(permit, &self.service));
-                    arrivals.push(Guest { stream, from, slot, state: State::Silent, since, forgotten: 0 });
-                }
+            let (stream, from) = match outside.take().map_or_else(|| accept(listener), Ok) {
+                Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
                     failed(&error);
                     // Out of descriptors, say: others will end.
                     sleep(FAILED);
                     break;
                 }
-            }
+            };
+            let Some(place) = self.connections.try_place() else {
+                self.connections.make_way();
+                *outside = Some((stream, from));
+                break;
+            };
+            let client = Client::from(from.ip());
+            let (since, slot) = (Instant::now(), self.connections.open(client, place));
+            arrivals.push(Guest { stream, client, slot, state: State::Silent, since, forgotten: 0 });
         }
         arrivals
     }
@@ -156,7 +141,7 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
         }
         let waited = round.now.duration_since(guest.since);
         if guest.state == State::Silent {
-            match guest.asks_for_findings() {
+            match guest.asks_for_findings(self.service.findings()) {
                 Some(true) => guest.state = State::Waits,
                 None if waited < SILENCE => return Some(guest),
                 _ => {
@@ -165,12 +150,12 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
                 }
             }
         }
-        if round.free > 0 {
-            round.free -= 1;
+        if round.free > 0 || self.service.admits(guest.client) {
+            round.free = round.free.saturating_sub(1);
             (self.let_in)(guest);
             return None;
         }
-        if waited < self.service.limits.patience {
+        if waited < self.service.settings.limits.patience {
             return Some(guest);
         }
         round.refused += 1;
@@ -186,10 +171,10 @@ fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 
 impl Guest {
     /// Whether the first bytes do; nothing of them is taken away. None where nothing has come.
-    fn asks_for_findings(&self) -> Option<bool> {
-        let mut begin = [0; BEGIN.len()];
+    fn asks_for_findings(&self, begins: &[Vec<u8>]) -> Option<bool> {
+        let mut begin = [0; 256];
         match self.stream.peek(&mut begin) {
-            Ok(length) => Some(begin[..length] == *BEGIN),
+            Ok(length) => Some(begins.iter().any(|findings| begin[..length].starts_with(findings))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             // It will be found out inside.
             Err(_) => Some(false),

@@ -3,10 +3,11 @@
 use crate::answer::{ImageAnswer, Map, Milliseconds, Pictures};
 use crate::inspect;
 use crate::limits::Limits;
+use crate::memory::{Memory, Reserved};
 use crate::problem::Problem;
 use std::time::Instant;
-use xray_bundle::{Bundle, glow};
-use xray_image::{Budget, encode_png};
+use xray_bundle::{Bundle, PreparedImage, glow};
+use xray_image::{Budget, ImageProblem, encode_png};
 
 /// What is wanted beside the findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,19 +18,22 @@ pub struct Wanted {
     pub pictures: bool,
 }
 
-/// The answer about a file, on this thread.
+/// The answer about a file, on this thread, in a part of the `memory` that all such threads share.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// What is wrong with the file, or with the model.
 pub fn examine(
     bundle: &Bundle,
     limits: &Limits,
+    memory: &Memory,
     file: &[u8],
     wanted: Wanted,
 ) -> Result<ImageAnswer, Problem> {
     let clock = Instant::now();
     let header = inspect::admit(file, limits)?;
-    let prepared = bundle.prepare(file, &Budget::default())?;
+    let (prepared, budget, reserved) = prepare(bundle, limits, memory, file)?;
+    let warnings = inspect::warnings(file, &header, &prepared, &budget);
+    drop(reserved);
     let decode = clock.elapsed().as_secs_f64() * 1e3;
     let clock = Instant::now();
     let (logits, explained) = if wanted == Wanted::default() {
@@ -61,13 +65,40 @@ pub fn examine(
     };
     Ok(ImageAnswer {
         size: prepared.source,
-        warnings: inspect::warnings(file, &header, &prepared),
+        warnings,
         maps: if wanted.maps { evidence.into_iter().map(map).collect() } else { Vec::new() },
         findings,
         striking,
         milliseconds: Milliseconds { queue: 0.0, decode, network },
         pictures,
     })
+}
+
+/// Bytes in which an ordinary image is decoded. Others say how many they need before they take any.
+const ORDINARY: u64 = 32 << 20;
+
+/// The image as the network sees it, what it cost at most, and the memory for it.
+fn prepare<'a>(
+    bundle: &Bundle,
+    limits: &Limits,
+    memory: &'a Memory,
+    file: &[u8],
+) -> Result<(PreparedImage, Budget, Reserved<'a>), Problem> {
+    let mut bytes = ORDINARY.min(limits.memory);
+    loop {
+        // Waiting for others is no fault of this one.
+        let reserved =
+            memory.reserve(bytes, Instant::now() + limits.decode).ok_or_else(|| Problem::busy(1))?;
+        let until = Some(Instant::now() + limits.decode);
+        let budget = Budget { pixels: (limits.megapixels * 1e6) as u64, memory: bytes, until };
+        match bundle.prepare(file, &budget) {
+            Err(ImageProblem::TooMuchMemory { bytes: needed, .. }) if needed > limits.memory => {
+                return Err(ImageProblem::TooMuchMemory { bytes: needed, allowed: limits.memory }.into());
+            }
+            Err(ImageProblem::TooMuchMemory { bytes: needed, .. }) if needed > bytes => bytes = needed,
+            prepared => return Ok((prepared?, budget, reserved)),
+        }
+    }
 }
 
 /// Pixels of a side of what glows: it is smooth, and enlarged by whoever shows it.

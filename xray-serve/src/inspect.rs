@@ -53,9 +53,9 @@ fn chunk(file: &[u8], at: usize) -> Option<(usize, &[u8; 4])> {
 const SIDE: usize = 32;
 
 /// Sentences about an image that may be no chest X-ray, or a poor one. `file` is one that was decoded.
-pub fn warnings(file: &[u8], header: &ImageHeader, prepared: &PreparedImage) -> Vec<String> {
+pub fn warnings(file: &[u8], header: &ImageHeader, prepared: &PreparedImage, budget: &Budget) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !header.gray_8_bit && mean_chroma(file, &Budget::default()).is_ok_and(|chroma| chroma > MOST_CHROMA) {
+    if !header.gray_8_bit && mean_chroma(file, budget).is_ok_and(|chroma| chroma > MOST_CHROMA) {
         warnings.push("the image is in colour; its colours were taken for brightness".to_owned());
     }
     let [width, height] = prepared.source.map(f64::from);

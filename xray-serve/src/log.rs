@@ -1,12 +1,82 @@
 //! One line of JSON on stderr for each thing that happens. Nothing of an image is in it, nor what was found.
+//!
+//! A server hands its lines to a thread that writes them ([`write_behind`]): when nobody reads them, or a disk is full,
+//! lines are lost and counted, and requests are answered as before.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+static WRITER: OnceLock<Writer> = OnceLock::new();
+
+/// Lines that wait to be written, at most.
+const MOST: usize = 1024;
+
+/// How long the last lines are waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+struct Writer {
+    lines: SyncSender<Message>,
+    /// Lines that were not written, and those of them that the log does not know of.
+    lost: AtomicU64,
+    unsaid: AtomicU64,
+}
+
+enum Message {
+    Line(String),
+    /// All lines before this were written, or lost.
+    Written(SyncSender<()>),
+}
 
 /// Writes a line with the time and an event's name before `fields`.
 pub fn event(name: &str, fields: Value) {
+    let line = line(name, fields);
+    match WRITER.get() {
+        Some(writer) => writer.take(line),
+        // Nobody to tell is no reason to stop.
+        None => {
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// From now on a thread of its own writes the lines, and whoever says something never waits for it.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn write_behind() -> std::io::Result<()> {
+    let (lines, taken) = sync_channel(MOST);
+    let writer = Writer { lines, lost: 0.into(), unsaid: 0.into() };
+    if WRITER.set(writer).is_ok() {
+        thread::Builder::new().name("log".to_owned()).spawn(move || write(&taken, &mut std::io::stderr()))?;
+    }
+    Ok(())
+}
+
+/// Waits for the lines that were said, for a second at most.
+pub fn finish() {
+    let Some(writer) = WRITER.get() else { return };
+    let (written, told) = sync_channel(1);
+    let begin = Instant::now();
+    while writer.lines.try_send(Message::Written(written.clone())).is_err() {
+        if begin.elapsed() > FAREWELL {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = told.recv_timeout(FAREWELL.saturating_sub(begin.elapsed()));
+}
+
+/// Lines that were lost so far.
+pub fn lost() -> u64 {
+    WRITER.get().map_or(0, |writer| writer.lost.load(Ordering::Relaxed))
+}
+
+fn line(name: &str, fields: Value) -> String {
     let mut line = Map::new();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     line.insert("time".into(), Value::from((now.as_secs_f64() * 1e3).round() / 1e3));
@@ -14,10 +84,41 @@ pub fn event(name: &str, fields: Value) {
     if let Value::Object(fields) = fields {
         line.extend(fields);
     }
-    // In one piece: stderr has no buffer, and each piece would be a call of the system. Nobody to tell is no reason to
-    // stop serving.
-    let line = Value::Object(line).to_string() + "\n";
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    // In one piece: stderr has no buffer, and each piece would be a call of the system.
+    Value::Object(line).to_string() + "\n"
+}
+
+impl Writer {
+    fn take(&self, line: String) {
+        if self.lines.try_send(Message::Line(line)).is_err() {
+            self.lose();
+        }
+    }
+
+    fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.unsaid.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn write(taken: &Receiver<Message>, to: &mut dyn Write) {
+    for message in taken {
+        let line = match message {
+            Message::Line(line) => line,
+            Message::Written(tell) => {
+                let _ = tell.try_send(());
+                continue;
+            }
+        };
+        let unsaid = WRITER.get().map_or(0, |writer| writer.unsaid.swap(0, Ordering::Relaxed));
+        let before =
+            if unsaid > 0 { self::line("log_lost", json!({ "lines": unsaid })) } else { String::new() };
+        let written = to.write_all((before + &line).as_bytes());
+        if let (Err(_), Some(writer)) = (written, WRITER.get()) {
+            writer.unsaid.fetch_add(unsaid, Ordering::Relaxed);
+            writer.lose();
+        }
+    }
 }
 
 /// Counts what would flood the log.

@@ -33,8 +33,12 @@ pub struct Metrics {
     pub abandoned: Counter,
     /// Open connections.
     pub connections: Gauge,
+    /// Connections that were ended for others.
+    pub made_way: Counter,
     /// Images that wait for a worker.
     pub waiting: Gauge,
+    /// Lines that the log lost.
+    pub log_lost: Gauge,
 }
 
 impl Default for Metrics {
@@ -43,15 +47,29 @@ impl Default for Metrics {
         let requests = Family::default();
         let seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let (images, warned, abandoned) = (Counter::default(), Counter::default(), Counter::default());
-        let (connections, waiting) = (Gauge::default(), Gauge::default());
+        let (connections, waiting, log_lost) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let made_way = Counter::default();
         registry.register("requests", "Answers by route and status", requests.clone());
         registry.register("request_seconds", "Seconds from a request to its answer", seconds.clone());
         registry.register("images", "Images that were looked at", images.clone());
         registry.register("images_warned", "Images with a warning", warned.clone());
         registry.register("images_abandoned", "Images whose client had gone", abandoned.clone());
         registry.register("connections", "Open connections", connections.clone());
+        registry.register("connections_made_way", "Connections ended for others", made_way.clone());
+        registry.register("log_lines_lost", "Log lines that nobody took in time", log_lost.clone());
         registry.register("images_waiting", "Images that wait for a worker", waiting.clone());
-        Metrics { registry, requests, seconds, images, warned, abandoned, connections, waiting }
+        Metrics {
+            registry,
+            requests,
+            seconds,
+            images,
+            warned,
+            abandoned,
+            connections,
+            made_way,
+            waiting,
+            log_lost,
+        }
     }
 }
 

@@ -13,6 +13,16 @@ use xray_bundle::{Card, Finding};
 #[derive(Debug)]
 pub(crate) struct Pages(Environment<'static>);
 
+/// What surrounds every page.
+pub(crate) struct Frame<'a> {
+    /// What links begin with.
+    pub(crate) root: String,
+    /// The model, once there is one.
+    pub(crate) card: Option<&'a Card>,
+    /// Whether images are looked at with a key only.
+    pub(crate) asks_for_key: bool,
+}
+
 impl Pages {
     pub(crate) fn new() -> Self {
         let mut templates = Environment::new();
@@ -22,11 +32,13 @@ impl Pages {
         Pages(templates)
     }
 
-    pub(crate) fn form(&self, card: Option<&Card>, asks_for_key: bool) -> String {
-        self.page(card, context! { asks_for_key })
+    pub(crate) fn form(&self, frame: &Frame<'_>) -> String {
+        self.page(frame, context! {})
     }
 
-    pub(crate) fn findings(&self, card: &Card, name: &str, answer: &ImageAnswer) -> String {
+    /// Of the model that the frame names.
+    pub(crate) fn findings(&self, frame: &Frame<'_>, name: &str, answer: &ImageAnswer) -> String {
+        let card = frame.card.expect("only a model says something about an image");
         let rows: Vec<_> = answer.findings.iter().map(|finding| row(card, finding)).collect();
         let pictures = answer.pictures.as_ref();
         let prepared = pictures.map(|pictures| png(&pictures.prepared));
@@ -50,21 +62,25 @@ impl Pages {
                 network => time(milliseconds.network),
             },
         };
-        self.page(Some(card), context! { found })
+        self.page(frame, context! { found })
     }
 
-    pub(crate) fn problem(&self, card: Option<&Card>, problem: &Problem) -> String {
+    pub(crate) fn problem(&self, frame: &Frame<'_>, problem: &Problem) -> String {
         let Problem { message, hint, retry_after, .. } = problem.clone();
         let problem =
             context! { message => begun(&message), hint => hint.as_deref().map(begun), retry_after };
-        self.page(card, context! { problem })
+        self.page(frame, context! { problem })
     }
 
-    fn page(&self, card: Option<&Card>, more: Value) -> String {
+    fn page(&self, frame: &Frame<'_>, more: Value) -> String {
+        let Frame { root, card, asks_for_key } = frame;
+        // Of letters, digits, dots and slashes, none of which means anything to HTML.
+        let root = Value::from_safe_string(root.clone());
         let samples: Vec<_> = (1..=Samples::COUNT).collect();
         let model = card.map(model);
         let version = env!("CARGO_PKG_VERSION");
-        let values = context! { disclaimer => DISCLAIMER, version, samples, model, ..more };
+        let values =
+            context! { disclaimer => DISCLAIMER, version, samples, model, root, asks_for_key, ..more };
         let page = self.0.get_template("page.html").and_then(|template| template.render(values));
         page.expect("the template and its values are parts of the program")
     }

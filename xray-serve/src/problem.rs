@@ -63,6 +63,14 @@ impl From<ImageProblem> for Problem {
                     .hint("send a JPEG or PNG file")
             }
             ImageProblem::TooLarge { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "pixels", message),
+            ImageProblem::TooMuchMemory { .. } => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "memory", message)
+                    .hint("send it smaller, or in gray")
+            }
+            ImageProblem::TooMuchWork | ImageProblem::OutOfTime => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "effort", message)
+                    .hint("send it smaller, or as a baseline JPEG in gray")
+            }
             _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "image", message),
         }
     }

@@ -1,10 +1,14 @@
 //! Sockets: connections up to a number, heads that must arrive in time, and an orderly end.
 
-use crate::door::{self, Door, Guest, Slot};
+use crate::client::Client;
+use crate::connections::{Connections, Slot};
+use crate::door::{self, Door, Guest};
+use crate::hangup::Hangup;
 use crate::limits::Limits;
-use crate::linger::{Lingering, Watched};
+use crate::linger::Watched;
 use crate::log::event;
-use crate::service::{Client, Service};
+use crate::service::Service;
+use crate::stream::{Stream, Talk};
 use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -24,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
@@ -82,23 +85,26 @@ async fn take_connections(
     inside: &Arc<Inside>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(inside.service.limits.connections));
+    let service = &inside.service;
+    let connections = Arc::new(Connections::new(service.settings.limits.connections, &service.metrics));
     tokio::pin!(end);
     loop {
         if inside.service.free() == 0 {
-            match at_the_door(listener, inside, &places, end.as_mut()).await? {
+            match at_the_door(listener, inside, &connections, end.as_mut()).await? {
                 Some(back) => listener = back,
                 None => return Ok(()),
             }
         }
-        // Whoever comes when all places are taken waits in the system's queue.
-        let permit = tokio::select! {
-            permit = Arc::clone(&places).acquire_owned() => permit.expect("it is never closed"),
-            () = &mut end => return Ok(()),
-        };
         tokio::select! {
             taken = listener.accept() => match taken {
-                Ok((stream, from)) => inside.spawn(stream, from, Slot::new(permit, &inside.service)),
+                // Whoever comes when all places are taken, and after it, waits until others have made way.
+                Ok((stream, from)) => tokio::select! {
+                    place = connections.place() => {
+                        let client = Client::from(from.ip());
+                        inside.spawn(stream, client, connections.open(client, place));
+                    }
+                    () = &mut end => return Ok(()),
+                },
                 Err(error) if door::is_of_one_connection(&error) => {}
                 Err(error) => {
                     door::failed(&error);
@@ -115,20 +121,20 @@ async fn take_connections(
 async fn at_the_door(
     listener: TcpListener,
     inside: &Arc<Inside>,
-    places: &Arc<Semaphore>,
+    connections: &Arc<Connections>,
     end: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<TcpListener>> {
     let over = Arc::new(AtomicBool::new(false));
     let let_in = {
         let inside = Arc::clone(inside);
-        move |Guest { stream, from, slot, .. }: Guest| match TcpStream::from_std(stream) {
-            Ok(stream) => inside.spawn(stream, from, slot),
+        move |Guest { stream, client, slot, .. }: Guest| match TcpStream::from_std(stream) {
+            Ok(stream) => inside.spawn(stream, client, slot),
             Err(error) => door::failed(&error),
         }
     };
     let door = Door {
         service: Arc::clone(&inside.service),
-        places: Arc::clone(places),
+        connections: Arc::clone(connections),
         let_in,
         over: Arc::clone(&over),
     };
@@ -152,61 +158,75 @@ struct Inside {
 }
 
 impl Inside {
-    fn spawn(&self, stream: TcpStream, from: SocketAddr, slot: Slot) {
-        let connection = Connection { stream, from, slot };
+    fn spawn(&self, stream: TcpStream, client: Client, slot: Slot) {
+        let connection = Connection { stream: Arc::new(stream), client, slot };
         tokio::spawn(connection.run(self.router.clone(), Arc::clone(&self.service), self.graceful.watcher()));
     }
 }
 
 struct Connection {
-    stream: TcpStream,
-    from: SocketAddr,
+    stream: Arc<TcpStream>,
+    client: Client,
     slot: Slot,
 }
 
 impl Connection {
     async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
-        let Connection { stream, from, slot } = self;
+        let Connection { stream, client, slot } = self;
         let _ = stream.set_nodelay(true);
-        let client = Client(from.ip().to_string());
-        let unread = Arc::new(AtomicBool::new(false));
-        let tell = Arc::clone(&unread);
+        let talk = Talk::new(Arc::clone(&slot.seat));
+        let (socket, told) = (Arc::clone(&stream), Arc::clone(&talk));
         let answer = service_fn(move |request: Request<Incoming>| {
-            let tell = Arc::clone(&tell);
+            let talk = Arc::clone(&told);
+            let refused = talk.asked();
+            let is_refused = refused.is_some();
             let (head, body) = request.into_parts();
-            let (body, ended) = Watched::new(body);
+            let (body, ended) = Watched::new(body, Arc::clone(&talk.seat));
             let mut request = Request::from_parts(head, Body::new(body));
-            request.extensions_mut().insert(client.clone());
+            request.extensions_mut().insert(client);
+            request.extensions_mut().insert(Hangup(Arc::clone(&socket)));
+            if let Some(refused) = refused {
+                request.extensions_mut().insert(refused);
+            }
             // A router is always ready.
             let answer = router.clone().call(request);
             async move {
                 let mut answer = answer.await?;
-                if !ended.load(Ordering::Relaxed) {
-                    tell.store(true, Ordering::Relaxed);
+                let ended = ended.load(Ordering::Relaxed) && !is_refused;
+                talk.answered(ended);
+                if !ended {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
             }
         });
-        let Limits { head, .. } = service.limits;
+        let Limits { head, send, .. } = service.settings.limits;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
+            .half_close(true)
             .max_buf_size(BUFFER)
-            .serve_connection(Lingering::new(stream, unread), answer);
-        // A client that went away is no event.
-        let _ = watcher.watch(connection).await;
-        drop(slot);
+            .serve_connection(Stream::new(stream, talk, send), answer);
+        tokio::select! {
+            // A client that went away is no event.
+            _ = watcher.watch(connection) => {}
+            () = slot.seat.asked_to_end() => {}
+        }
     }
 }
 
-/// Lets this process have as many open files as the system allows.
-pub fn raise_descriptor_limit() {
+/// Lets this process have as many open files as the system allows, and says how many connections that leaves.
+pub fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(usize::MAX, |files| files.saturating_sub(OTHER_FILES).max(1))
 }
+
+/// Files beside connections: the log, the listener, what the runtime waits with.
+const OTHER_FILES: usize = 24;
 
 /// Gives way a little to threads that look at images: reading requests that will wait goes after serving those that did.
 pub fn step_back() {

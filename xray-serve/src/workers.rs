@@ -1,57 +1,43 @@
-//! The threads that examine files, one per core, and the queue before them.
+//! The threads that examine images, one image each, behind a [`Queue`].
 //!
-//! A job is turned away when it comes if the jobs before it would take longer than a client is patient. A place is kept for
-//! one whose file is on its way, so that no file is read to be turned away. And when the turn of a job comes after all too
-//! late, or its client has gone, it is dropped. So under any load the workers do only what someone still waits for.
+//! Nobody waits longer than a client is patient: a request whose turn has not come by then is turned away by a clock, not
+//! by a thread that may be long at other images. One whose client has gone is dropped. So under any load the workers do
+//! only what someone still waits for.
 
 use crate::answer::{ImageAnswer, Milliseconds};
+use crate::client::Client;
 use crate::examine::{Wanted, examine};
+use crate::hangup::Hangup;
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::problem::Problem;
+use crate::queue::{Job, Queue, Request, Ticket};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout_at};
 use xray_bundle::Bundle;
-
-struct Job {
-    file: Bytes,
-    wanted: Wanted,
-    came: Instant,
-    answer: oneshot::Sender<Result<ImageAnswer, Problem>>,
-}
 
 /// Threads and their queue. Dropped, it ends what is being done and no more.
 pub struct Workers {
     shared: Arc<Shared>,
     patience: Duration,
-    count: usize,
 }
 
-/// A place in the queue for a file that is still on its way; dropped, it is free for another.
-pub struct Place(Arc<Shared>);
+/// A place in the queue for a request that is still on its way; dropped, it is free for another.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.0.queue).coming -= 1;
-    }
-}
-
-/// A file whose turn will come; dropped, it is not examined.
-pub struct Pending(oneshot::Receiver<Result<ImageAnswer, Problem>>);
-
-impl Pending {
-    /// The answer about it.
-    ///
-    /// # Errors
-    /// What is wrong with the file, or that its turn came too late.
-    pub async fn answer(self) -> Result<ImageAnswer, Problem> {
-        self.0.await.unwrap_or_else(|_| Err(Problem::busy(1)))
+        self.shared.queue().leave(self.ticket);
     }
 }
 
@@ -59,25 +45,93 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     abandoned: Counter,
+    memory: Memory,
 }
 
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Places that are kept for more.
-    coming: usize,
-    closed: bool,
-    /// Seconds that a job takes, averaged over the latest.
-    seconds: f64,
+impl Shared {
+    /// A panic in a job is caught; the queue is whole at every unlock.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Before anything was measured.
-const FIRST_GUESS: f64 = 0.02;
-/// Weight of a new measurement.
-const NEW: f64 = 0.05;
+/// A request whose turn will come; dropped, it is not examined.
+pub(crate) struct Pending {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    /// None when it is over.
+    until: Option<Instant>,
+    answers: Vec<oneshot::Receiver<Result<ImageAnswer, Problem>>>,
+}
 
-/// A panic in a job is caught; the queue is whole at every unlock.
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
+/// How long a request waits before it is asked whether its client is still there.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl Pending {
+    /// The answer about each image.
+    ///
+    /// # Errors
+    /// That their turn did not come in time.
+    pub(crate) async fn answers(
+        mut self,
+        hangup: Option<Hangup>,
+    ) -> Result<Vec<Result<ImageAnswer, Problem>>, Problem> {
+        let mut said = Vec::with_capacity(self.answers.len());
+        let first = self.first(hangup).await?;
+        said.push(first);
+        for answer in self.answers.drain(1..) {
+            said.push(answer.await.map_err(|_| Problem::busy(1))?);
+        }
+        self.until = None;
+        Ok(said)
+    }
+
+    /// The first one's, or that it had no turn while its client was patient and there.
+    async fn first(&mut self, hangup: Option<Hangup>) -> Result<Result<ImageAnswer, Problem>, Problem> {
+        let turned_away = |_| Problem::busy(1);
+        let answer = self.answers.first_mut().expect("a request has an image");
+        let until = self.until.expect("it is not over");
+        let grace = until.min(Instant::now() + GRACE);
+        if let Ok(answer) = timeout_at(grace.into(), &mut *answer).await {
+            return answer.map_err(turned_away);
+        }
+        let gone = async {
+            match hangup {
+                Some(hangup) => hangup.happened().await,
+                None => std::future::pending().await,
+            }
+        };
+        let out_of_patience = tokio::select! {
+            answer = &mut *answer => return answer.map_err(turned_away),
+            () = sleep_until(until.into()) => true,
+            () = gone => false,
+        };
+        let given_up = {
+            let mut queue = self.shared.queue();
+            queue.give_up(self.ticket).map(|request| (request.images.len(), queue.busy()))
+        };
+        match given_up {
+            // Its turn has come: it is worth waiting for.
+            None => answer.await.map_err(turned_away),
+            Some((images, busy)) => {
+                if !out_of_patience {
+                    self.shared.abandoned.inc_by(images as u64);
+                }
+                self.until = None;
+                Err(busy)
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.until.is_some()
+            && let Some(request) = self.shared.queue().give_up(self.ticket)
+        {
+            self.shared.abandoned.inc_by(request.images.len() as u64);
+        }
+    }
 }
 
 impl Workers {
@@ -91,95 +145,91 @@ impl Workers {
         count: usize,
         abandoned: Counter,
     ) -> std::io::Result<Self> {
-        let queue = Queue { jobs: VecDeque::new(), coming: 0, closed: false, seconds: FIRST_GUESS };
-        let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Condvar::new(), abandoned });
+        let queue = Mutex::new(Queue::new(limits.patience, count));
+        let memory = Memory::new(limits.memory);
+        let shared = Arc::new(Shared { queue, arrived: Condvar::new(), abandoned, memory });
+        let workers = Workers { shared, patience: limits.patience };
         for number in 0..count {
-            let (shared, bundle) = (Arc::clone(&shared), Arc::clone(bundle));
+            let (shared, bundle) = (Arc::clone(&workers.shared), Arc::clone(bundle));
             let name = format!("worker-{number}");
             thread::Builder::new().name(name).spawn(move || shared.work(&bundle, &limits))?;
         }
-        Ok(Workers { shared, patience: limits.patience, count })
+        Ok(workers)
     }
 
-    /// Puts an image file into the queue, at its `place` if one was kept for it.
+    /// Puts a client's image files into the queue together, at their `place` if one was kept.
     ///
     /// # Errors
     /// Without a place, if the server has too much to do.
-    pub fn submit(&self, file: Bytes, wanted: Wanted, place: Option<Place>) -> Result<Pending, Problem> {
-        let (answer, answered) = oneshot::channel();
-        let mut queue = lock(&self.shared.queue);
-        if place.is_none() {
-            queue.admits(self.patience, self.count)?;
+    pub(crate) fn submit(
+        &self,
+        client: Client,
+        files: impl IntoIterator<Item = Bytes>,
+        wanted: Wanted,
+        place: Option<Place>,
+    ) -> Result<Pending, Problem> {
+        let (images, answers): (_, Vec<_>) = files
+            .into_iter()
+            .map(|file| {
+                let (answer, answered) = oneshot::channel();
+                ((file, answer), answered)
+            })
+            .unzip();
+        let (came, count) = (Instant::now(), answers.len());
+        let request = Request { client, images, wanted, came };
+        let ticket = self.shared.queue().join(place.as_ref().map(|place| place.ticket), request)?;
+        match count {
+            1 => self.shared.arrived.notify_one(),
+            _ => self.shared.arrived.notify_all(),
         }
-        queue.jobs.push_back(Job { file, wanted, came: Instant::now(), answer });
-        drop(queue);
-        self.shared.arrived.notify_one();
-        Ok(Pending(answered))
+        Ok(Pending { shared: Arc::clone(&self.shared), ticket, until: Some(came + self.patience), answers })
     }
 
-    /// Keeps a place for a file that will come, so that no other is read for nothing meanwhile.
+    /// Keeps a place for a request that will come, so that no other is read for nothing meanwhile.
     ///
     /// # Errors
     /// If the server has too much to do.
-    pub fn keep_a_place(&self) -> Result<Place, Problem> {
-        let mut queue = lock(&self.shared.queue);
-        queue.admits(self.patience, self.count)?;
-        queue.coming += 1;
-        Ok(Place(Arc::clone(&self.shared)))
+    pub(crate) fn keep_a_place(&self, client: Client) -> Result<Place, Problem> {
+        let ticket = self.shared.queue().keep_a_place(client)?;
+        Ok(Place { shared: Arc::clone(&self.shared), ticket })
     }
 
-    /// Files that would find a place now.
-    pub fn free(&self) -> usize {
-        lock(&self.shared.queue).free(self.patience, self.count)
+    /// Requests that would find a place now.
+    pub(crate) fn free(&self) -> usize {
+        self.shared.queue().free()
     }
 
-    /// What is said when there are none.
-    pub fn busy(&self) -> Problem {
-        lock(&self.shared.queue).busy(self.count)
+    /// Whether a client's request would find a place now, or take another's.
+    pub(crate) fn admits(&self, client: Client) -> bool {
+        self.shared.queue().admits(client)
     }
 
-    /// Jobs that wait.
+    /// What is said to others.
+    pub(crate) fn busy(&self) -> Problem {
+        self.shared.queue().busy()
+    }
+
+    /// Images that wait.
     pub fn waiting(&self) -> usize {
-        lock(&self.shared.queue).jobs.len()
+        self.shared.queue().images()
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        lock(&self.shared.queue).closed = true;
+        self.shared.queue().closed = true;
         self.shared.arrived.notify_all();
-    }
-}
-
-impl Queue {
-    fn waiting(&self) -> usize {
-        self.jobs.len() + self.coming
-    }
-
-    /// As many as may wait together, and one whose turn is next.
-    fn free(&self, patience: Duration, workers: usize) -> usize {
-        let together = (patience.as_secs_f64() * workers as f64 / self.seconds) as usize;
-        (together + 1).saturating_sub(self.waiting())
-    }
-
-    fn busy(&self, workers: usize) -> Problem {
-        let wait = self.waiting() as f64 * self.seconds / workers as f64;
-        Problem::busy(wait.ceil().clamp(1.0, 60.0) as u64)
-    }
-
-    fn admits(&self, patience: Duration, workers: usize) -> Result<(), Problem> {
-        if self.free(patience, workers) == 0 { Err(self.busy(workers)) } else { Ok(()) }
     }
 }
 
 impl Shared {
     fn take(&self) -> Option<Job> {
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue();
         loop {
             if queue.closed {
                 return None;
             }
-            match queue.jobs.pop_front() {
+            match queue.next() {
                 Some(job) => return Some(job),
                 None => queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner),
             }
@@ -195,22 +245,15 @@ impl Shared {
                 continue;
             }
             let waited = came.elapsed();
-            // Twice as patient as at the door, where the wait was an estimate.
-            if waited > 2 * limits.patience {
-                let _ = answer.send(Err(Problem::busy(1)));
-                continue;
-            }
             let clock = Instant::now();
-            let answered = catch_unwind(AssertUnwindSafe(|| examine(bundle, limits, &file, wanted)));
+            let examined =
+                catch_unwind(AssertUnwindSafe(|| examine(bundle, limits, &self.memory, &file, wanted)));
             let seconds = clock.elapsed().as_secs_f64();
-            let answered = answered.unwrap_or_else(|_| {
+            let answered = examined.unwrap_or_else(|_| {
                 let message = "the server failed at this image";
                 Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message))
             });
-            {
-                let mut queue = lock(&self.queue);
-                queue.seconds += NEW * (seconds - queue.seconds);
-            }
+            self.queue().took(seconds);
             let queue = waited.as_secs_f64() * 1e3;
             let answered = answered.map(|answered| ImageAnswer {
                 milliseconds: Milliseconds { queue, ..answered.milliseconds },
@@ -220,29 +263,5 @@ impl Shared {
             let _ = answer.send(answered);
         }
         drop(alone);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(waiting: usize, seconds: f64) -> Queue {
-        let job = |_| {
-            let (answer, _) = oneshot::channel();
-            Job { file: Bytes::new(), wanted: Wanted::default(), came: Instant::now(), answer }
-        };
-        Queue { jobs: (0..waiting).map(job).collect(), coming: 0, closed: false, seconds }
-    }
-
-    #[test]
-    fn a_job_is_turned_away_when_those_before_it_take_longer_than_a_client_waits() {
-        let second = Duration::from_secs(1);
-        let admits = |waiting, seconds, workers| queue(waiting, seconds).admits(second, workers);
-        assert_eq!(admits(0, 30.0, 1), Ok(()), "nobody is before it");
-        assert_eq!(admits(100, 0.01, 1), Ok(()));
-        assert_eq!(admits(101, 0.02, 2), Err(Problem::busy(2)), "1.01 seconds");
-        assert_eq!(admits(100, 0.05, 1).map_err(|problem| problem.retry_after), Err(Some(5)));
-        assert_eq!(admits(1000, 10.0, 1).map_err(|problem| problem.retry_after), Err(Some(60)), "at most");
     }
 }

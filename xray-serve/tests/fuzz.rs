@@ -13,8 +13,8 @@ use std::sync::Arc;
 use tower::ServiceExt;
 use xray_bundle::Bundle;
 use xray_image::{encode_png, encode_png_rgb, encode_png_rgba};
-use xray_serve::limits::Limits;
 use xray_serve::service::{Service, router};
+use xray_serve::settings::Settings;
 
 /// One damage.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ fn form(file: &[u8]) -> Vec<u8> {
 #[test]
 fn whatever_is_sent_is_answered_with_findings_or_a_sentence() {
     let folder = bundle();
-    let service = Arc::new(Service::new(Limits::default(), None));
+    let service = Arc::new(Service::new(Settings::default()));
     service.load(Bundle::open(folder.path()).expect("written"), 2).expect("threads");
     let router = router(service);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

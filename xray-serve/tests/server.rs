@@ -1,80 +1,39 @@
 //! The server with sockets: slow and many clients, and its end; and the program with its messages.
 
 mod bundle;
+mod running;
 
 use assert_cmd::Command as Program;
 use bundle::{bundle, jpeg, noise};
+use running::Running;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 use xray_artifacts::Exit;
-use xray_bundle::Bundle;
 use xray_image::encode_jpeg;
 use xray_serve::limits::Limits;
-use xray_serve::server::serve;
-use xray_serve::service::{Service, router};
+use xray_serve::settings::Settings;
 
-/// A server on a free port.
-struct Running {
-    address: SocketAddr,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+fn running(limits: Limits) -> Running {
+    Running::with(Settings { limits, ..Settings::default() })
 }
 
-impl Running {
-    fn new(limits: Limits) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
-        let (end, ended) = oneshot::channel::<()>();
-        let thread = thread::spawn(move || {
-            let folder = bundle();
-            let service = Arc::new(Service::new(limits, None));
-            service.load(Bundle::open(folder.path()).expect("written"), 1).expect("a thread");
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-                tell.send(listener.local_addr().expect("bound")).expect("the test waits");
-                let over = async {
-                    let _ = ended.await;
-                };
-                serve(listener, router(Arc::clone(&service)), service, over).await.expect("it serves");
-            });
-        });
-        Running { address: told.recv().expect("it starts"), end: Some(end), thread: Some(thread) }
-    }
+fn metric(server: &Running, name: &str) -> u64 {
+    let mut stream = BufReader::new(server.connect());
+    stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("writable");
+    let (_, text) = answer(&mut stream);
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("counted");
+    line.trim().parse().expect("a number")
+}
 
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        stream
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let mut stream = BufReader::new(self.connect());
-        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("writable");
-        let (_, text) = answer(&mut stream);
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("counted");
-        line.trim().parse().expect("a number")
-    }
-
-    fn wait_for(&self, name: &str, least: u64) {
-        let begin = Instant::now();
-        while self.metric(name) < least {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{name} {}", self.metric(name));
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn end(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the server ends well");
-        }
+fn wait_for(server: &Running, name: &str, least: u64) {
+    let begin = Instant::now();
+    while metric(server, name) < least {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{name} {}", metric(server, name));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -109,7 +68,7 @@ fn answer(stream: &mut BufReader<TcpStream>) -> (u16, String) {
 
 #[test]
 fn a_connection_takes_one_request_after_another() {
-    let server = Running::new(Limits::default());
+    let server = running(Limits::default());
     let mut stream = BufReader::new(server.connect());
     for seed in 0..3 {
         stream.get_mut().write_all(&post(&jpeg(seed))).expect("writable");
@@ -123,7 +82,7 @@ fn a_connection_takes_one_request_after_another() {
 
 #[test]
 fn a_head_that_drips_is_cut_off() {
-    let server = Running::new(Limits { head: Duration::from_millis(400), ..Limits::default() });
+    let server = running(Limits { head: Duration::from_millis(400), ..Limits::default() });
     let start = Instant::now();
     let mut stream = server.connect();
     let dripped = b"POST /v1/predict HTTP/1.1\r\nX-Slow: yes and so on".chunks(1).take_while(|byte| {
@@ -142,18 +101,19 @@ fn a_head_that_drips_is_cut_off() {
 }
 
 #[test]
-fn who_comes_when_all_places_are_taken_waits() {
-    let server = Running::new(Limits { connections: 2, ..Limits::default() });
-    let (first, second) = (server.connect(), server.connect());
+fn who_comes_when_all_places_are_taken_is_served_when_another_has_waited_long_enough() {
+    let server = running(Limits { connections: 2, ..Limits::default() });
+    let mut first = server.connect();
+    thread::sleep(Duration::from_millis(100));
+    let _second = server.connect();
+    thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
     let mut third = server.connect();
     third.write_all(&post(&jpeg(1))).expect("the system takes it");
-    third.set_read_timeout(Some(Duration::from_millis(400))).expect("a socket");
-    let mut byte = [0];
-    assert!(third.read_exact(&mut byte).is_err(), "no place was free");
-    drop(first);
-    third.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     assert_eq!(answer(&mut BufReader::new(third)).0, 200);
-    drop(second);
+    assert!(begin.elapsed() > Duration::from_millis(500), "who has just come is not sent away");
+    assert_eq!(first.read(&mut [0]).expect("an end"), 0, "who waited longest made way");
+    assert_eq!(metric(&server, "xray_connections_made_way_total"), 1);
 }
 
 /// Sends all of a body before it reads, as simple clients do.
@@ -168,7 +128,7 @@ fn answer_after(stream: TcpStream, head: &str, piece: &[u8], pieces: usize) -> (
 
 #[test]
 fn who_sends_too_much_reads_why_it_was_refused() {
-    let server = Running::new(Limits { body: 1 << 20, ..Limits::default() });
+    let server = running(Limits { body: 1 << 20, ..Limits::default() });
     let megabyte = vec![7_u8; 1 << 20];
     let head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n";
     let announced = format!("{head}Content-Length: {}\r\n\r\n", 100 << 20);
@@ -245,7 +205,7 @@ fn refused_at_the_door(server: &Running) -> (String, Duration) {
 
 #[test]
 fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
-    let server = Running::new(Limits { patience: Duration::from_millis(50), ..Limits::default() });
+    let server = running(Limits { patience: Duration::from_millis(50), ..Limits::default() });
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| crowd(server.address, &over));
@@ -254,7 +214,7 @@ fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
         let silent = server.connect();
         let others: Vec<_> = (0..30).map(|_| server.connect()).collect();
         thread::sleep(Duration::from_millis(300));
-        let open = server.metric("xray_connections ");
+        let open = metric(&server, "xray_connections ");
         assert!(open >= 30, "who waits at the door is counted: {open}");
         drop(others);
         let living = said(server.connect(), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -270,7 +230,7 @@ fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
         assert!(late.starts_with("http/1.1 200 "), "{late}");
     });
     // When the crowd has gone, the door stands open again.
-    server.wait_for("xray_images_total ", 1);
+    wait_for(&server, "xray_images_total ", 1);
     let mut stream = BufReader::new(server.connect());
     stream.get_mut().write_all(&post(&jpeg(1))).expect("writable");
     assert_eq!(answer(&mut stream).0, 200);
@@ -278,7 +238,7 @@ fn a_full_server_refuses_at_the_door_and_still_says_that_it_lives() {
 
 #[test]
 fn a_server_ends_when_asked_though_it_has_too_much_to_do() {
-    let mut server = Running::new(Limits { patience: Duration::from_millis(50), ..Limits::default() });
+    let mut server = running(Limits { patience: Duration::from_millis(50), ..Limits::default() });
     let (address, over) = (server.address, AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| crowd(address, &over));
@@ -294,7 +254,7 @@ fn a_server_ends_when_asked_though_it_has_too_much_to_do() {
 
 #[test]
 fn nobody_looks_at_what_nobody_waits_for() {
-    let server = Running::new(Limits { patience: Duration::from_secs(60), ..Limits::default() });
+    let server = running(Limits { patience: Duration::from_secs(60), ..Limits::default() });
     let large = post(&encode_jpeg(&noise(1500, 1500), 90));
     let impatient: Vec<_> = (0..30)
         .map(|_| {
@@ -303,21 +263,21 @@ fn nobody_looks_at_what_nobody_waits_for() {
             stream
         })
         .collect();
-    server.wait_for("xray_images_waiting ", 20);
+    wait_for(&server, "xray_images_waiting ", 20);
     drop(impatient);
-    server.wait_for("xray_images_abandoned_total", 15);
-    assert!(server.metric("xray_images_total") < 15);
+    wait_for(&server, "xray_images_abandoned_total", 15);
+    assert!(metric(&server, "xray_images_total") < 15);
 }
 
 #[test]
 fn what_was_asked_before_the_end_is_answered() {
-    let mut server = Running::new(Limits::default());
+    let mut server = running(Limits::default());
     let mut stream = BufReader::new(server.connect());
     let request = post(&jpeg(1));
     let (head, rest) = request.split_at(request.len() - 10);
     stream.get_mut().write_all(head).expect("writable");
     thread::sleep(Duration::from_millis(200));
-    drop(server.end.take());
+    server.ask_to_end();
     thread::sleep(Duration::from_millis(200));
     assert!(TcpStream::connect(server.address).is_err(), "nobody new is let in");
     stream.get_mut().write_all(rest).expect("writable");

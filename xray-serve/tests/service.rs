@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use xray_bundle::Bundle;
 use xray_image::{Budget, GrayImage, encode_jpeg, encode_png};
+use xray_serve::client::Client;
+use xray_serve::key::Key;
 use xray_serve::limits::Limits;
-use xray_serve::service::{Client, Service, router};
+use xray_serve::service::{Service, router};
+use xray_serve::settings::{Part, Settings};
 
 struct Server {
     folder: tempfile::TempDir,
@@ -27,8 +30,12 @@ impl Server {
     }
 
     fn with(limits: Limits, key: Option<&str>) -> Self {
+        Self::of(Settings { limits, key: key.and_then(Key::new), ..Settings::default() })
+    }
+
+    fn of(settings: Settings) -> Self {
         let folder = bundle();
-        let service = Arc::new(Service::new(limits, key.map(str::to_owned)));
+        let service = Arc::new(Service::new(settings));
         service.load(Bundle::open(folder.path()).expect("just written"), 2).expect("threads");
         Server { folder, router: router(service) }
     }
@@ -229,13 +236,13 @@ async fn slow_clients_keep_no_places_from_quick_ones() {
         tokio::spawn(server.router.clone().oneshot(slow))
     };
     let slow: Vec<_> = (0..200).map(slow).collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(15)).await;
     let waiting = slow.iter().filter(|slow| !slow.is_finished()).count();
     assert!((10..190).contains(&waiting), "places are kept for {waiting}, and others are turned away");
     server.predict("image/jpeg", jpeg(1)).await.assert_problem(503, "busy");
     let begin = Instant::now();
     while server.predict("image/jpeg", jpeg(1)).await.status == 503 {
-        assert!(begin.elapsed() < Duration::from_secs(20), "their places are free after a second");
+        assert!(begin.elapsed() < Duration::from_secs(1), "their places are free when they stall");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(slow.iter().any(|slow| !slow.is_finished()), "they are still waited for");
@@ -248,7 +255,10 @@ async fn a_key_is_asked_for_where_images_are_looked_at() {
     refused.assert_problem(401, "key");
     assert!(refused.headers["www-authenticate"].to_str().is_ok_and(|ask| ask.starts_with("Basic ")));
     assert_eq!(server.get("/samples/1").await.status, 401);
-    for open in ["/", "/samples/1.jpg", "/health", "/ready", "/info", "/metrics"] {
+    for closed in ["/", "/samples/1.jpg", "/info", "/metrics", "/nothing"] {
+        server.get(closed).await.assert_problem(401, "key");
+    }
+    for open in ["/health", "/ready", "/style.css", "/page.js", "/openapi.json"] {
         assert_eq!(server.get(open).await.status, 200, "{open}");
     }
     let with = |authorization: &str| {
@@ -265,19 +275,65 @@ async fn a_key_is_asked_for_where_images_are_looked_at() {
 }
 
 #[tokio::test]
+async fn what_is_shown_without_the_key_is_a_setting_and_head_follows_get() {
+    let key = Key::new("secret");
+    let (all, none) = (vec![Part::Page, Part::Info, Part::Metrics], Vec::new());
+    for (open, expected) in [(all, 200), (none, 401)] {
+        let server = Server::of(Settings { key: key.clone(), open, ..Settings::default() });
+        for path in ["/", "/samples/1.jpg", "/info", "/metrics"] {
+            assert_eq!(server.get(path).await.status, expected, "{path}");
+            let head = Request::head(path).body(Body::empty()).expect("a request");
+            let head = server.ask(head).await;
+            assert_eq!((head.status, head.text.as_str()), (expected, ""), "HEAD {path}");
+        }
+        for (method, path) in [("HEAD", "/samples/1"), ("HEAD", "/v1/predict"), ("PUT", "/"), ("POST", "/")] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+            assert_eq!(server.ask(request).await.status, 401, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_tries_keys_is_not_heard_for_a_while() {
+    let server = Server::with(Limits::default(), Some("secret"));
+    let with = |client: u32, key: &str| {
+        let mut request = post("/v1/predict", "image/jpeg", jpeg(1));
+        request.extensions_mut().insert(Client::V4(client));
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().expect("a header"));
+        request
+    };
+    // No key is no try, and neither is the right one.
+    for _ in 0..12 {
+        server.predict("image/jpeg", jpeg(1)).await.assert_problem(401, "key");
+        assert_eq!(server.ask(with(1, "secret")).await.status, 200);
+    }
+    let mut tries = 0;
+    while server.ask(with(1, &format!("wrong{tries}"))).await.status == 401 {
+        tries += 1;
+        assert!(tries < 30, "keys are tried without end");
+    }
+    assert!((9..15).contains(&tries), "{tries}");
+    let refused = server.ask(with(1, "secret")).await;
+    refused.assert_problem(429, "keys");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(server.ask(with(2, "secret")).await.status, 200, "others are heard");
+}
+
+#[tokio::test]
 async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
     let server = Server::with(Limits { rate: 0.2, ..Limits::default() }, None);
     let from = |address: &str| {
         let mut request = post("/v1/predict", "image/jpeg", jpeg(1));
-        request.extensions_mut().insert(Client(address.to_owned()));
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        request.extensions_mut().insert(Client::from(address));
         request
     };
-    assert_eq!(server.ask(from("a")).await.status, 200);
-    let refused = server.ask(from("a")).await;
+    assert_eq!(server.ask(from("2001:db8::1")).await.status, 200);
+    let refused = server.ask(from("2001:db8::2")).await;
     refused.assert_problem(429, "rate");
     let after: u64 = refused.headers["retry-after"].to_str().expect("text").parse().expect("a number");
     assert!((1..=5).contains(&after), "{after}");
-    assert_eq!(server.ask(from("b")).await.status, 200);
+    assert_eq!(server.ask(from("2001:db8:0:1::1")).await.status, 200);
 }
 
 #[tokio::test]
@@ -301,7 +357,7 @@ async fn more_than_can_be_answered_in_time_is_turned_away_at_once() {
 
 #[tokio::test]
 async fn before_its_model_is_loaded_a_server_lives_and_is_not_ready() {
-    let router = router(Arc::new(Service::new(Limits::default(), None)));
+    let router = router(Arc::new(Service::new(Settings::default())));
     let get = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).expect("a request");
         Answer::of(router.clone().oneshot(request).await.expect("a router cannot fail")).await
@@ -386,4 +442,196 @@ async fn the_page_shows_the_findings_and_trusts_no_name() {
 fn statuses_of_problems_are_statuses() {
     let problem = xray_serve::problem::Problem::busy(3);
     assert_eq!((problem.status(), problem.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(3)));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn encoded(encoding: &str, kind: &str, body: Vec<u8>) -> Request<Body> {
+    let mut request = post("/v1/predict", kind, body);
+    request.headers_mut().insert("content-encoding", encoding.parse().expect("a header"));
+    request
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_undone_within_the_limits() {
+    use std::io::Write;
+    let server = Server::new();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(&jpeg(1)).expect("memory");
+    let zlib = zlib.finish().expect("memory");
+    let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    raw.write_all(&jpeg(1)).expect("memory");
+    let raw = raw.finish().expect("memory");
+    let (once, whole) = (gzip(&jpeg(1)), jpeg(1));
+    let (begin, end) = whole.split_at(whole.len() / 2);
+    let members = [gzip(begin), gzip(end)].concat();
+    for (encoding, body) in [
+        ("gzip", once.clone()),
+        ("GZIP", once.clone()),
+        ("x-gzip", once.clone()),
+        ("gzip", members),
+        ("deflate", zlib),
+        ("deflate", raw),
+        ("identity", jpeg(1)),
+    ] {
+        let answer = server.ask(encoded(encoding, "image/jpeg", body)).await;
+        assert_eq!(answer.status, 200, "{encoding}: {}", answer.text);
+    }
+    let answer =
+        server.ask(encoded("gzip", BOUNDARY, gzip(&form(&[("a", &jpeg(1)), ("b", &jpeg(2))])))).await;
+    assert_eq!(answer.json()["images"].as_array().map(Vec::len), Some(2), "{}", answer.text);
+    for encoding in ["br", "zstd", "gzip, gzip", "compress", "gzip, identity, br"] {
+        let refused = server.ask(encoded(encoding, "image/jpeg", once.clone())).await;
+        refused.assert_problem(415, "encoding");
+        assert_eq!(refused.headers["accept-encoding"], "gzip, deflate");
+    }
+    server.ask(encoded("gzip", "image/jpeg", jpeg(1))).await.assert_problem(400, "encoding");
+    server
+        .ask(encoded("gzip", "image/jpeg", once[..once.len() / 2].to_vec()))
+        .await
+        .assert_problem(400, "encoding");
+    // 17 kB that would be 17 MB, and 17 MB in two layers.
+    let bomb = gzip(&vec![0; 17 << 20]);
+    assert!(bomb.len() < 20_000);
+    server.ask(encoded("gzip", "image/jpeg", bomb)).await.assert_problem(413, "large");
+}
+
+#[tokio::test]
+async fn several_images_are_admitted_together_however_long_they_take() {
+    let server = Server::with(Limits { patience: Duration::from_millis(1), ..Limits::default() }, None);
+    // Each is estimated at more than a client's patience once the first was seen.
+    let large = encode_jpeg(&noise(600, 600), 90);
+    for _ in 0..3 {
+        let files: Vec<(&str, &[u8])> = (0..8).map(|_| ("a.jpg", large.as_slice())).collect();
+        let answer = server.predict(BOUNDARY, form(&files)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json()["images"].as_array().map(Vec::len), Some(8));
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_turned_away_in_time_whatever_the_workers_do() {
+    let server = Server::with(Limits { patience: Duration::from_millis(100), ..Limits::default() }, None);
+    let large = encode_jpeg(&noise(1100, 1100), 90);
+    let files: Vec<(&str, &[u8])> = (0..16).map(|_| ("a.jpg", large.as_slice())).collect();
+    // Some 100 images, which take both workers longer than a second.
+    let batch = || tokio::spawn(server.router.clone().oneshot(post("/v1/predict", BOUNDARY, form(&files))));
+    let batches = [batch(), batch(), batch(), batch(), batch(), batch()];
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let status = server.predict("image/jpeg", jpeg(1)).await.status;
+        assert!(matches!(status, 200 | 503), "{status}");
+        waits.push(begin.elapsed());
+    }
+    batches.iter().for_each(tokio::task::JoinHandle::abort);
+    assert!(waits.iter().all(|wait| *wait < Duration::from_secs(1)), "{waits:?}");
+}
+
+#[tokio::test]
+async fn an_image_that_costs_too_much_is_refused() {
+    let image = encode_jpeg(&noise(1500, 1500), 90);
+    let server = Server::with(Limits { memory: 1 << 20, ..Limits::default() }, None);
+    server.predict("image/jpeg", image.clone()).await.assert_problem(413, "memory");
+    assert_eq!(server.predict("image/jpeg", jpeg(1)).await.status, 200);
+    let server = Server::with(Limits { decode: Duration::from_micros(100), ..Limits::default() }, None);
+    server.predict("image/jpeg", image).await.assert_problem(422, "effort");
+}
+
+/// The page and everything it names, behind a proxy that takes a folder of the path away and behind one that does not.
+#[tokio::test]
+async fn the_page_works_below_a_folder() {
+    let links = |page: &str| -> Vec<String> {
+        let parts = ["href=\"", "src=\"", "action=\""].map(|begin| page.split(begin).skip(1));
+        let value = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+        parts.into_iter().flatten().map(value).filter(|link| !link.starts_with("data:")).collect()
+    };
+    let server = Server::new();
+    for (page, root) in [("/", "./"), ("/samples/1", "./../")] {
+        let links = links(&server.get(page).await.text);
+        assert!(links.len() > 6 && links.iter().all(|link| link.starts_with(root)), "{page}: {links:?}");
+    }
+    let base = "/tools/xray".parse().expect("a base path");
+    let server = Server::of(Settings { base, ..Settings::default() });
+    for page in ["/", "/tools/xray", "/tools/xray/", "/samples/1", "/tools/xray/samples/1"] {
+        let answer = server.get(page).await;
+        assert_eq!(answer.status, 200, "{page}");
+        for link in links(&answer.text) {
+            assert!(link.starts_with("/tools/xray/"), "{page}: {link}");
+            assert_eq!(server.get(&link).await.status, 200, "{page}: {link}");
+            let taken_away = link.strip_prefix("/tools/xray").expect("as above");
+            assert_eq!(server.get(taken_away).await.status, 200, "{page}: {taken_away}");
+        }
+    }
+    for path in ["/v1/predict", "/tools/xray/v1/predict"] {
+        assert_eq!(server.ask(post(path, "image/jpeg", jpeg(1))).await.status, 200, "{path}");
+    }
+    for path in ["/", "/tools/xray/", "/tools/xray"] {
+        let answer = server.ask(post(path, BOUNDARY, form(&[("a.jpg", &jpeg(1))]))).await;
+        assert!(answer.status == 200 && answer.text.contains("a.jpg"), "{path}: {}", answer.text);
+    }
+    assert_eq!(server.get("/tools/v1/predict").await.status, 404);
+    let metrics = server.get("/metrics").await.text;
+    assert!(metrics.contains("route=\"/v1/predict\",status=\"200\"} 2"), "{metrics}");
+    let closed = Server::of(Settings {
+        base: "/tools/xray".parse().expect("a base path"),
+        key: Key::new("secret"),
+        ..Settings::default()
+    });
+    for path in ["/tools/xray", "/tools/xray/", "/tools/xray/info", "/tools/xray/samples/1.jpg"] {
+        closed.get(path).await.assert_problem(401, "key");
+    }
+    assert_eq!(closed.get("/tools/xray/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_page_looks_at_one_image() {
+    let server = Server::new();
+    let answer = server.ask(post("/", BOUNDARY, form(&[("a.jpg", &jpeg(1)), ("b.jpg", &jpeg(2))]))).await;
+    assert!(answer.status == 400 && answer.text.contains("the form holds 2"), "{}", answer.text);
+}
+
+/// Every status that a source file names is described, and so is how to ask with a key.
+#[tokio::test]
+async fn the_api_is_described_with_its_security_and_every_status() {
+    let api = Server::new().get("/openapi.json").await.json();
+    assert_eq!(api["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert_eq!(api["components"]["securitySchemes"]["basic"]["scheme"], "basic");
+    assert!(api["security"].as_array().is_some_and(|ways| ways.len() == 3));
+    let described = api["paths"]["/v1/predict"]["post"]["responses"].as_object().expect("answers");
+    let mut named = std::collections::BTreeSet::new();
+    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources") {
+            let path = entry.expect("a file").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let names = text.split("StatusCode::").skip(1).map(|rest| {
+                    rest.split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned()
+                });
+                named.extend(names.filter(|name| name.len() > 2));
+            }
+        }
+    }
+    let known = (400..=599).filter_map(|code| StatusCode::from_u16(code).ok()).filter_map(|status| {
+        let name = status.canonical_reason()?.to_ascii_uppercase().replace([' ', '-'], "_");
+        Some((name, status.as_u16().to_string()))
+    });
+    let known: std::collections::BTreeMap<String, String> = known.collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let code = known.get(&name).unwrap_or_else(|| panic!("{name} is no status of an error"));
+        assert!(described.contains_key(code), "{code} {name} is not described");
+    }
 }

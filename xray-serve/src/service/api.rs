@@ -2,14 +2,17 @@
 
 use super::Service;
 use crate::answer::{DISCLAIMER, FORMAT, ImageAnswer};
+use crate::client::Client;
 use crate::examine::Wanted;
+use crate::form::Upload;
+use crate::hangup::Hangup;
 use crate::problem::Problem;
-use crate::upload::{self, Upload};
+use crate::upload::{self, Uploads};
 use crate::workers::Place;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,22 +51,48 @@ struct Answer<'a> {
     images: Vec<Entry<'a>>,
 }
 
+/// Who sent a request, and from where.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sender {
+    client: Client,
+    hangup: Option<Hangup>,
+}
+
+impl Sender {
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        let client = extensions.get::<Client>().copied().unwrap_or_default();
+        Sender { client, hangup: extensions.get::<Hangup>().cloned() }
+    }
+}
+
+/// The files that a request brings.
+pub(super) async fn uploads(
+    service: &Service,
+    sender: &Sender,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Uploads, Problem> {
+    let (model, client) = (service.model()?, sender.client);
+    let place = || model.workers.keep_a_place(client);
+    upload::read(headers, body, client, &service.settings.limits, &service.room, place).await
+}
+
 /// Files in, findings out. Of several images those that can be read are answered and the others named; if none can, or
 /// the server is busy, that is the answer.
 pub(super) async fn predict(
     State(service): State<Arc<Service>>,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request<Body>,
 ) -> Result<Response, Problem> {
     let Query(Asked { maps }) = asked.map_err(|_| {
         Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may stand behind the `?`")
     })?;
-    let model = service.model()?;
-    let place = model.workers.keep_a_place();
-    let mut uploads = upload::read(&headers, body, &service.limits, &service.room, place).await?;
+    let (head, body) = request.into_parts();
+    let sender = Sender::of(&head.extensions);
+    let mut uploads = uploads(&service, &sender, &head.headers, body).await?;
     let place = uploads.place.take();
-    let said = examine_all(&service, &uploads.files, Wanted { maps, pictures: false }, place).await?;
+    let wanted = Wanted { maps, pictures: false };
+    let said = examine_all(&service, sender, &uploads.files, wanted, place).await?;
     let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
         name: &upload.name,
         said: match said {
@@ -74,36 +103,27 @@ pub(super) async fn predict(
     let answer = Answer {
         format: FORMAT,
         disclaimer: DISCLAIMER,
-        model: &model.bundle.card.provenance,
+        model: &service.model()?.bundle.card.provenance,
         images: entries.collect(),
     };
     let text = serde_json::to_string(&answer).expect("plain values");
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// The answer about each file, the first of which may have a place in the queue; an error where there is none about
-/// any, or the server gives up.
+/// The answer about each file; an error where there is none about any, or the server has too much to do.
 pub(super) async fn examine_all(
     service: &Service,
+    sender: Sender,
     files: &[Upload],
     wanted: Wanted,
-    mut place: Option<Place>,
+    place: Option<Place>,
 ) -> Result<Vec<Result<ImageAnswer, Problem>>, Problem> {
-    let model = service.model()?;
-    let submit = |Upload { file, .. }: &Upload| model.workers.submit(file.clone(), wanted, place.take());
-    let pending: Vec<_> = files.iter().map(submit).collect::<Result<_, _>>()?;
-    let mut said = Vec::with_capacity(files.len());
-    for pending in pending {
-        let answer = pending.answer().await;
-        match &answer {
-            Ok(answer) => {
-                service.metrics.images.inc();
-                service.metrics.warned.inc_by(u64::from(!answer.warnings.is_empty()));
-            }
-            Err(problem) if problem.status >= 500 => return Err(problem.clone()),
-            Err(_) => {}
-        }
-        said.push(answer);
+    let Sender { client, hangup } = sender;
+    let files = files.iter().map(|upload| upload.file.clone());
+    let said = service.model()?.workers.submit(client, files, wanted, place)?.answers(hangup).await?;
+    for answer in said.iter().flatten() {
+        service.metrics.images.inc();
+        service.metrics.warned.inc_by(u64::from(!answer.warnings.is_empty()));
     }
     match said.iter().find_map(|said| said.as_ref().err()) {
         Some(problem) if said.iter().all(Result::is_err) => Err(problem.clone()),

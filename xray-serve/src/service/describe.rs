@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The card of the model: what it is, what it was trained on, how it scored.
 pub(super) async fn info(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     let card = &service.model()?.bundle.card;
-    let limits = &service.limits;
+    let limits = &service.settings.limits;
     let answer = json!({
         "format": crate::answer::FORMAT,
         "server": env!("CARGO_PKG_VERSION"),
@@ -22,6 +22,8 @@ pub(super) async fn info(State(service): State<Arc<Service>>) -> Result<Response
             "megapixels": limits.megapixels,
             "images": limits.images,
             "patience_seconds": limits.patience.as_secs_f64(),
+            "decode_seconds": limits.decode.as_secs_f64(),
+            "memory_bytes": limits.memory,
         },
     });
     Ok(as_json(&answer))
@@ -46,6 +48,7 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> Response {
     if let Ok(model) = service.model() {
         service.metrics.waiting.set(model.workers.waiting() as i64);
     }
+    service.metrics.log_lost.set(crate::log::lost() as i64);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], service.metrics.text()).into_response()
 }

@@ -1,76 +1,108 @@
 //! What happens to every request: who may ask and how often, what is counted and logged, what every answer says.
 
 use super::Service;
+use crate::client::Client;
+use crate::encoding::ACCEPTED;
 use crate::log::event;
 use crate::metrics::Answered;
 use crate::problem::Problem;
+use crate::settings::Part;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Who is at the other end, as the server knows it: an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client(pub String);
+/// What a request asks for, as far as the key and the rate are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// Nothing that anybody could mind.
+    Open,
+    /// What costs nothing, and may say more than everybody shall know.
+    Part(Part),
+    /// What costs time, and whatever is not known here.
+    Findings,
+}
 
-const ANYONE: &str = "anyone";
+/// Who may ask for what. HEAD is answered as GET is.
+fn asks(method: &Method, route: &str, path: &str) -> Asks {
+    let is_get = matches!(*method, Method::GET | Method::HEAD);
+    match route {
+        "/health" | "/ready" | "/style.css" | "/page.js" | "/openapi.json" => Asks::Open,
+        "/info" => Asks::Part(Part::Info),
+        "/metrics" => Asks::Part(Part::Metrics),
+        "/" if is_get => Asks::Part(Part::Page),
+        "/samples/{name}" if is_get && path.ends_with(".jpg") => Asks::Part(Part::Page),
+        _ => Asks::Findings,
+    }
+}
+
+/// The route of a request, wherever the service lies; `none` if there is none.
+fn route<'a>(service: &Service, request: &'a Request) -> &'a str {
+    let Some(matched) = request.extensions().get::<MatchedPath>() else { return "none" };
+    let route = matched.as_str();
+    match route.strip_prefix(service.settings.base.as_str()) {
+        Some("") => "/",
+        Some(route) => route,
+        None => route,
+    }
+}
 
 /// The key, and how often.
 pub(super) async fn admit(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    // The form itself costs nothing.
-    let path = request.uri().path();
-    if request.method() == Method::GET && (path == "/" || path.ends_with(".jpg")) {
-        return next.run(request).await;
-    }
-    if let Some(key) = &service.key
-        && !has_key(&request, key)
-    {
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, "key", "this server asks for a key")
-            .hint("send the header `Authorization: Bearer KEY`, or in a browser the key as password");
-        let mut response = problem.into_response();
-        let ask = HeaderValue::from_static("Basic realm=\"xray-serve\", charset=\"UTF-8\"");
-        response.headers_mut().insert(WWW_AUTHENTICATE, ask);
-        return response;
-    }
-    let client = request.extensions().get::<Client>().map_or(ANYONE, |client| client.0.as_str());
-    if let Err(seconds) = service.rate.take(client, Instant::now()) {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests of this client");
-        return Problem { retry_after: Some(seconds), ..problem }.into_response();
-    }
-    next.run(request).await
-}
-
-/// As programs send it, or as the password that a browser asks for. Compares all bytes whatever they are, so that the
-/// time tells nothing of the key.
-fn has_key(request: &Request, key: &str) -> bool {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some((scheme, given)) = given.and_then(|given| given.split_once(' ')) else { return false };
-    let given = match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => given.as_bytes().to_vec(),
-        "basic" => password(given).unwrap_or_default(),
-        _ => return false,
+    let asks = asks(request.method(), route(&service, &request), request.uri().path());
+    let client = request.extensions().get::<Client>().copied().unwrap_or_default();
+    let is_open = match asks {
+        Asks::Open => true,
+        Asks::Part(part) => service.settings.open.contains(&part),
+        Asks::Findings => false,
     };
-    let differs = given.iter().zip(key.as_bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
-    given.len() == key.len() && differs == 0
+    let admitted = if is_open { Ok(()) } else { check_key(&service, client, &request) };
+    let admitted = admitted.and_then(|()| match asks {
+        Asks::Findings => service
+            .rate
+            .take(client, Instant::now())
+            .map_err(|seconds| too_many("rate", "too many requests of this client", seconds)),
+        Asks::Open | Asks::Part(_) => Ok(()),
+    });
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
 }
 
-/// What stands behind the name in `Basic` credentials (RFC 7617).
-fn password(credentials: &str) -> Option<Vec<u8>> {
-    let plain = STANDARD.decode(credentials.trim()).ok()?;
-    let colon = plain.iter().position(|&byte| byte == b':')?;
-    Some(plain[colon + 1..].to_vec())
+fn too_many(code: &str, message: &str, seconds: u64) -> Problem {
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, code, message);
+    Problem { retry_after: Some(seconds), ..problem }
+}
+
+/// What makes a browser ask for a password.
+const CHALLENGE: &str = "Basic realm=\"xray-serve\", charset=\"UTF-8\"";
+
+/// Asks for the key. No key at all is no attempt: browsers begin so.
+fn check_key(service: &Service, client: Client, request: &Request) -> Result<(), Problem> {
+    let Some(key) = &service.settings.key else { return Ok(()) };
+    if let Some(given) = request.headers().get(AUTHORIZATION) {
+        service
+            .wrong_keys
+            .take(client, Instant::now())
+            .map_err(|seconds| too_many("keys", "too many wrong keys of this client", seconds))?;
+        if key.opens(given.as_bytes()) {
+            service.wrong_keys.give_back(client);
+            return Ok(());
+        }
+    }
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "key", "this server asks for a key")
+        .hint("send the header `Authorization: Bearer KEY`, or in a browser the key as password"))
 }
 
 /// Counts and logs.
 pub(super) async fn account(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let route = route(&service, &request).to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
     let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
@@ -101,9 +133,12 @@ const HEADERS: [(&str, &str); 5] = [
     ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
 ];
 
-/// Adds what every answer says.
-pub(super) async fn headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Adds what every answer says; also to requests whose head was refused.
+pub(super) async fn headers(mut request: Request, next: Next) -> Response {
+    let mut response = match request.extensions_mut().remove::<Problem>() {
+        Some(refused) => refused.into_response(),
+        None => next.run(request).await,
+    };
     for (name, value) in HEADERS {
         let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
         response.headers_mut().entry(name).or_insert(value);
@@ -119,6 +154,12 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert("retry-after", seconds.into());
         }
+        // What these answers must say (RFC 9110, sections 11.6.1 and 12.5.3).
+        match self.code.as_str() {
+            "key" => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
+            "encoding" => headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED)),
+            _ => None,
+        };
         response
     }
 }

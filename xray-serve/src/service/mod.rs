@@ -5,16 +5,16 @@ mod describe;
 mod guard;
 mod pages;
 
-pub use guard::Client;
+pub use crate::client::Client;
 
-use crate::limits::Limits;
 use crate::log::{Sparse, event};
 use crate::metrics::{Answered, Metrics};
 use crate::page::Pages;
 use crate::problem::Problem;
-use crate::rate::RateLimit;
+use crate::rate::{BURST, RateLimit};
+use crate::room::Room;
 use crate::samples::Samples;
-use crate::upload::Room;
+use crate::settings::Settings;
 use crate::workers::Workers;
 use axum::Router;
 use axum::http::StatusCode;
@@ -27,14 +27,15 @@ use xray_bundle::Bundle;
 
 /// Everything that handlers share.
 pub struct Service {
-    /// Bounds of requests.
-    pub limits: Limits,
+    /// What it was told when it started.
+    pub settings: Settings,
     /// Counters.
     pub metrics: Metrics,
-    /// Who knows it may ask; none asks for one.
-    key: Option<String>,
     model: OnceLock<Model>,
     rate: RateLimit,
+    wrong_keys: RateLimit,
+    /// How requests for findings begin.
+    findings: Vec<Vec<u8>>,
     room: Room,
     pages: Pages,
     samples: Samples,
@@ -50,14 +51,17 @@ pub struct Model {
 }
 
 impl Service {
-    /// Without a model yet. With a `key`, whoever asks must send it.
-    pub fn new(limits: Limits, key: Option<String>) -> Self {
+    /// Without a model yet.
+    pub fn new(settings: Settings) -> Self {
+        let limits = settings.limits;
+        let begin = |base: &str| format!("POST {base}{ROUTE}").into_bytes();
         Service {
-            limits,
             metrics: Metrics::default(),
-            key,
             model: OnceLock::new(),
-            rate: RateLimit::new(limits.rate),
+            rate: RateLimit::new(limits.rate, limits.rate * BURST),
+            wrong_keys: RateLimit::new(WRONG_KEYS, WRONG_KEYS_AT_ONCE),
+            findings: vec![begin(""), begin(settings.base.as_str())],
+            settings,
             room: Room::new(&limits),
             pages: Pages::new(),
             samples: Samples::default(),
@@ -71,7 +75,7 @@ impl Service {
     /// If the system gives no threads.
     pub fn load(&self, bundle: Bundle, threads: usize) -> std::io::Result<()> {
         let bundle = Arc::new(bundle);
-        let workers = Workers::start(&bundle, self.limits, threads, self.metrics.abandoned.clone())?;
+        let workers = Workers::start(&bundle, self.settings.limits, threads, self.metrics.abandoned.clone())?;
         // A second model would be a second call, and there is none.
         let _ = self.model.set(Model { bundle, workers });
         Ok(())
@@ -81,6 +85,17 @@ impl Service {
     pub(crate) fn free(&self) -> usize {
         let Some(Model { workers, .. }) = self.model.get() else { return usize::MAX };
         if self.room.is_taken() { 0 } else { workers.free() }
+    }
+
+    /// Whether a client would get findings now, be it in the place of another.
+    pub(crate) fn admits(&self, client: Client) -> bool {
+        let Some(Model { workers, .. }) = self.model.get() else { return true };
+        self.room.admits(client) && workers.admits(client)
+    }
+
+    /// How requests for findings begin.
+    pub(crate) fn findings(&self) -> &[Vec<u8>] {
+        &self.findings
     }
 
     /// What is said to others.
@@ -110,26 +125,41 @@ impl Service {
     }
 }
 
-/// All routes.
+/// Where findings are asked for by programs.
+pub(crate) const ROUTE: &str = "/v1/predict";
+
+/// Wrong keys of a client in a second, on average, and at once. Who sends more is not heard for a while, not with the
+/// right one either: else whoever tries keys would learn which is right.
+const WRONG_KEYS: f64 = 0.5;
+const WRONG_KEYS_AT_ONCE: f64 = 10.0;
+
+/// All routes, and the same in the folder where the service lies.
 pub fn router(service: Arc<Service>) -> Router {
-    let guarded = Router::new()
-        .route("/", get(pages::form).post(pages::findings))
-        .route("/v1/predict", post(api::predict))
-        .route("/samples/{name}", get(pages::sample))
-        .layer(from_fn_with_state(Arc::clone(&service), guard::admit));
-    let open = Router::new()
-        .route("/style.css", get(pages::style))
-        .route("/page.js", get(pages::script))
-        .route("/info", get(describe::info))
-        .route("/openapi.json", get(describe::openapi))
-        .route("/health", get(describe::health))
-        .route("/ready", get(describe::ready))
-        .route("/metrics", get(describe::metrics));
-    guarded
-        .merge(open)
+    let base = service.settings.base.as_str().to_owned();
+    let mut router = routes(Router::new(), "");
+    if !base.is_empty() {
+        router = routes(router, &base).route(&base, get(pages::form).post(pages::findings));
+    }
+    router
         .method_not_allowed_fallback(api::wrong_method)
         .fallback(api::nothing_here)
+        .layer(from_fn_with_state(Arc::clone(&service), guard::admit))
         .layer(from_fn(guard::headers))
         .layer(from_fn_with_state(Arc::clone(&service), guard::account))
         .with_state(service)
+}
+
+fn routes(router: Router<Arc<Service>>, base: &str) -> Router<Arc<Service>> {
+    let at = |path: &str| format!("{base}{path}");
+    router
+        .route(&at("/"), get(pages::form).post(pages::findings))
+        .route(&at(ROUTE), post(api::predict))
+        .route(&at("/samples/{name}"), get(pages::sample))
+        .route(&at("/style.css"), get(pages::style))
+        .route(&at("/page.js"), get(pages::script))
+        .route(&at("/info"), get(describe::info))
+        .route(&at("/openapi.json"), get(describe::openapi))
+        .route(&at("/health"), get(describe::health))
+        .route(&at("/ready"), get(describe::ready))
+        .route(&at("/metrics"), get(describe::metrics))
 }
