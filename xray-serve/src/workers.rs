@@ -265,3 +265,26 @@ impl Shared {
         drop(alone);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_too_long_is_told_so_though_no_worker_is_there() {
+        let patience = Duration::from_millis(150);
+        let queue = Mutex::new(Queue::new(patience, 1));
+        let (arrived, abandoned, memory) = (Condvar::new(), Counter::default(), Memory::new(0));
+        let shared = Arc::new(Shared { queue, arrived, abandoned, memory });
+        let workers = Workers { shared, patience };
+        let submit = || workers.submit(Client::Anyone, [Bytes::new()], Wanted::default(), None);
+        let (begin, pending) = (Instant::now(), submit().ok().expect("there is a place"));
+        let said = tokio::time::timeout(Duration::from_secs(20), pending.answers(None)).await;
+        let said = said.expect("a clock").map(|_| ()).map_err(|problem| problem.code);
+        assert_eq!(said, Err("busy".to_owned()));
+        assert!(begin.elapsed() >= patience);
+        assert_eq!((workers.waiting(), workers.shared.abandoned.get()), (0, 0));
+        drop(submit());
+        assert_eq!((workers.waiting(), workers.shared.abandoned.get()), (0, 1), "nobody waits for it");
+    }
+}

@@ -81,7 +81,7 @@ fn a_head_that_drips_makes_way_as_well() {
 
 #[test]
 fn heads_without_bodies_keep_no_places() {
-    let server = running(Limits { head: Duration::from_secs(60), ..Limits::default() });
+    let server = running(Limits { patience: Duration::from_secs(5), ..Limits::default() });
     let mut held = Vec::new();
     for _ in 0..5 {
         for _ in 0..150 {
