@@ -6,8 +6,8 @@ use crate::sources::{Loaded, Origin};
 use std::num::NonZeroU16;
 use xray_artifacts::{Crop, Preprocessing};
 use xray_image::{
-    Budget, GrayImage, ImageProblem, MAX_SIDE, check_range, decode_gray_within, encode_jpeg, encode_png,
-    prepare, read_header,
+    Budget, GrayImage, ImageProblem, MAX_SIDE, check_range, decode_gray, decode_gray_within, encode_jpeg,
+    encode_png, prepare, read_header,
 };
 
 /// How images are stored.
@@ -73,12 +73,12 @@ impl Store {
         match &self.resize {
             Some(target) if size != [target.size; 2] => {
                 let image = prepare(&image, target)?;
-                Ok(Stored { bytes: self.encode_pixels(&image), size: [image.width, image.height] })
+                Ok(Stored { bytes: self.encode_pixels(&image)?, size: [image.width, image.height] })
             }
             _ => {
                 // What is already stored as asked is kept byte for byte: a second JPEG encoding loses detail.
                 let kept = bytes.filter(|bytes| self.is_stored_so(bytes));
-                Ok(Stored { bytes: kept.unwrap_or_else(|| self.encode_pixels(&image)), size })
+                Ok(Stored { bytes: kept.map_or_else(|| self.encode_pixels(&image), Ok)?, size })
             }
         }
     }
@@ -87,18 +87,29 @@ impl Store {
         read_header(bytes).is_ok_and(|header| header.gray_8_bit && header.encoding == self.encoding.name())
     }
 
-    fn encode_pixels(&self, image: &GrayImage) -> Vec<u8> {
-        match self.encoding {
-            Encoding::Jpeg(quality) => encode_jpeg(image, quality),
-            Encoding::Png => encode_png(image),
+    fn encode_pixels(&self, image: &GrayImage) -> std::result::Result<Vec<u8>, ImageProblem> {
+        let Encoding::Jpeg(quality) = self.encoding else { return Ok(encode_png(image)) };
+        let bytes = encode_jpeg(image, quality);
+        // What is stored must be an image too, and JPEG may lose the little that a faint one holds.
+        if quality < FAITHFUL || is_faint(image) {
+            check_range(&decode_gray(&bytes)?)?;
         }
+        Ok(bytes)
     }
+}
+
+/// The lowest quality of JPEG that keeps whatever an eye would see.
+const FAITHFUL: u8 = 50;
+
+/// Whether all pixels are dark, or nearly alike.
+fn is_faint(image: &GrayImage) -> bool {
+    let ends = image.pixels.iter().fold((u8::MAX, 0), |(min, max), &pixel| (pixel.min(min), pixel.max(max)));
+    ends.1 < 64 || ends.1 - ends.0 < 64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xray_image::decode_gray;
 
     fn gradient(side: u32) -> GrayImage {
         let pixels = (0..side * side).map(|i| (i % side * 255 / side) as u8).collect();
@@ -133,6 +144,16 @@ mod tests {
             decode_gray(&stored(None, Encoding::Jpeg(95), encode_png(&image)).bytes).expect("just written");
         let worst = image.pixels.iter().zip(&jpeg.pixels).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(6), "{worst:?}");
+    }
+
+    #[test]
+    fn what_jpeg_makes_constant_is_refused() {
+        let mut pixels = vec![128; 64 * 64];
+        pixels[100] = 129;
+        let faint = || Loaded::Pixels(GrayImage { width: 64, height: 64, pixels: pixels.clone() });
+        let encode = |encoding| Store::new(None, encoding, None).expect("a store").encode(faint());
+        assert_eq!(encode(Encoding::Jpeg(90)).err(), Some(ImageProblem::Constant { value: 128 }));
+        assert!(encode(Encoding::Png).is_ok());
     }
 
     #[test]
