@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
+use xray_cli::say;
 use xray_data::labels::{nih_14, parse_labels};
 use xray_data::sources::{
     ImageFolder, ImageRow, Join, Listing, Missing, SourceSet, csv_table, csv_table::Blank,
@@ -267,7 +268,11 @@ impl SourceArguments {
         let Some(table) = &self.kind.csv else { return Ok(None) };
         let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let images = self.images.clone().unwrap_or_else(|| beside.to_owned());
-        Ok(Some((csv_table::read(table, &self.columns(split))?, images)))
+        let listing = csv_table::read(table, &self.columns(split))?;
+        if let Some(note) = &listing.note {
+            say(format_args!("note: {note}"));
+        }
+        Ok(Some((listing, images)))
     }
 
     fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {

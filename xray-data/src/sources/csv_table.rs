@@ -76,7 +76,7 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let mut reader = Reader::new(&places, &truth, columns.blank, &mut counts);
     let rows = table.rows().map(|row| reader.read(row)).collect::<Result<Vec<_>>>()?;
     let mut notes = std::mem::take(&mut table.notes);
-    notes.push(described(&table, &places, &truth));
+    let note = Some(described(&table, &places, &truth));
     let mut rows = rows;
     notes.extend(patients_by_path(&mut rows));
     name_by_path_if_needed(&mut rows);
@@ -89,7 +89,7 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
         }
     }
     let LabelColumns { labels, chosen, .. } = truth;
-    let listing = Listing { rows, table: table.path, kind: "csv", labels, warnings: notes }.unique()?;
+    let listing = Listing { rows, table: table.path, kind: "csv", labels, note, warnings: notes }.unique()?;
     if chosen && !columns.allow_empty { listing.refuse_empty_labels() } else { Ok(listing) }
 }
 
@@ -190,7 +190,7 @@ fn described(table: &Table, columns: &Columns, truth: &LabelColumns) -> String {
     used.extend(truth.twin.map(|(column, _)| column));
     used.extend(truth.no_finding);
     uses.extend(truth.no_finding.map(|column| format!("no finding {}", quoted(&[column]))));
-    let mut text = format!("columns that are used: {}", uses.join(", "));
+    let mut text = format!("columns used: {}", uses.join(", "));
     if !truth.others.is_empty() {
         text += &format!("; not used, though they look like labels: {}", quoted(&truth.others));
     }
@@ -530,7 +530,7 @@ mod tests {
 
     fn text_of(result: &Result<Listing>) -> String {
         match result {
-            Ok(listing) => listing.warnings.join("\n"),
+            Ok(Listing { note, warnings, .. }) => [note.as_slice(), warnings].concat().join("\n"),
             Err(error) => format!("{}\n{}", one_line(error), error.hint().unwrap_or_default()),
         }
     }

@@ -19,6 +19,8 @@ pub struct Listing {
     pub labels: Vec<String>,
     /// In the order of the table.
     pub rows: Vec<Listed>,
+    /// How the table was read: which columns are used, and which are not.
+    pub note: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }

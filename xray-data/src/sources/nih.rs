@@ -46,7 +46,15 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
         Ok(Listed { row: listed, file: image_id, line: row.line })
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
-    Listing { rows, table: table.path, kind: "nih", labels: labels.to_vec(), warnings: table.notes }.unique()
+    Listing {
+        rows,
+        table: table.path,
+        kind: "nih",
+        labels: labels.to_vec(),
+        note: None,
+        warnings: table.notes,
+    }
+    .unique()
 }
 
 /// The `Data_Entry*.csv` (or `.csv.gz`) in a folder; of several the last by name, which is the newest release.

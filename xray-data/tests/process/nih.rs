@@ -34,7 +34,8 @@ fn real_images_are_built_checked_and_counted() {
     let sample = data.join("nih-sample");
     let table = fs::read_to_string(sample.join("Data_Entry_2017.csv")).expect("readable");
     let built = bench.json(&format!("build --nih {} --size 128 --out shards", sample.display()));
-    assert_eq!(built["manifest"]["image"], serde_json::json!({"encoding": "jpeg", "size": [128, 128]}));
+    let image = serde_json::json!({"encoding": "jpeg", "size": [128, 128], "resized": true});
+    assert_eq!(built["manifest"]["image"], image);
     assert_eq!(built["manifest"]["split_rule"], "patient");
     bench.good("check shards");
 

@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 use crate::sources::table::{Row, patient_name};
-use crate::sources::{SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, parse_age, without_extension};
+use crate::sources::{
+    SourceImage, SourceProblem, SourceSet, Table, csv_table, findings, parse_age, without_extension,
+};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -68,7 +70,8 @@ impl<'a> Rows<'a> {
         let path = path_key(path);
         let rows = self.by_path.get(&path).or_else(|| self.by_file.get(&file_key(&path)));
         let Some([first, others @ ..]) = rows.map(Vec::as_slice) else { return Ok(None) };
-        match others.iter().find(|row| patient_name(row.field(patient)) != patient_name(first.field(patient))) {
+        match others.iter().find(|row| patient_name(row.field(patient)) != patient_name(first.field(patient)))
+        {
             None => Ok(Some(*first)),
             Some(other) => Err(other.problem(SourceProblem::TwoPatients {
                 image_id: path,
