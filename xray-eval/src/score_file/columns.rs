@@ -4,6 +4,7 @@
 use super::bad;
 use csv::StringRecord;
 use xray_artifacts::Failure;
+use xray_data::labels::MAX_LABELS;
 
 /// Where what stands.
 pub(super) struct Columns {
@@ -33,6 +34,12 @@ const JOINTS: [char; 4] = ['_', '.', ':', ' '];
 impl Columns {
     pub(super) fn find(header: &StringRecord) -> Result<Columns, Failure> {
         let header: Vec<&str> = header.iter().collect();
+        // First, because every column is compared with every other.
+        let scored = header.iter().filter(|column| without_word(column, &SCORE_WORDS).is_some()).count();
+        if scored > MAX_LABELS {
+            return Err(bad(format!("it has scores of {scored} labels, at most {MAX_LABELS} are possible"))
+                .hint("score them in several tables"));
+        }
         let repeated =
             (1..header.len()).find(|&at| !header[at].is_empty() && header[..at].contains(&header[at]));
         if let Some(at) = repeated {

@@ -284,6 +284,13 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_thousands_of_labels_is_refused_before_they_are_compared() {
+        let columns: Vec<String> = (0..1001).map(|number| format!("c{number},c{number}_score")).collect();
+        let message = "it has scores of 1001 labels, at most 1000 are possible";
+        check_refused(&format!("id,{}\n", columns.join(",")), None, message);
+    }
+
+    #[test]
     fn two_columns_of_one_meaning_are_refused_wherever_they_stand() {
         let truths = |one: &str, two: &str| format!("two columns have truths of Mass: `{one}` and `{two}`");
         for truth in ["true_Mass", "label_Mass", "Mass_true", "y.Mass", "mass", "Mass label", "TRUE_MASS"] {
