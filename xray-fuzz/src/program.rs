@@ -41,12 +41,16 @@ pub(crate) fn run<S: AsRef<OsStr>>(
     command.args(arguments).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     let start = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    // Until the shell has become the program, the memory may be this process's, which it shared when it was started.
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
     let mut peak_mib = 0.0_f64;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        peak_mib = peak_mib.max(memory_mib(child.id(), "VmHWM:").unwrap_or(0.0));
+        if is_called(child.id(), &name) {
+            peak_mib = peak_mib.max(memory_mib(child.id(), "VmHWM:").unwrap_or(0.0));
+        }
         if start.elapsed() > deadline {
             child.kill()?;
         }
@@ -63,6 +67,12 @@ fn text(mut file: File) -> Result<String> {
     file.rewind()?;
     file.take(8 << 20).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether a process runs the program of this name, of which the system keeps 15 letters.
+fn is_called(process: u32, name: &str) -> bool {
+    let found = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    !found.is_empty() && name.starts_with(found.trim_end())
 }
 
 /// A field of a process's status.
