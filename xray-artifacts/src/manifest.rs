@@ -205,7 +205,7 @@ mod tests {
     fn manifest() -> DatasetManifest {
         DatasetManifest {
             labels: vec!["Mass".into()],
-            image: ImageFormat { encoding: "jpeg".into(), size: None },
+            image: ImageFormat { encoding: "jpeg".into(), size: None, resized: false, white_level: None },
             splits: BTreeMap::from([
                 (Split::Train, summary(vec![shard("a", 10), shard("b", 10)])),
                 (Split::Test, summary(vec![shard("c", 10)])),

@@ -136,8 +136,11 @@ fn of_two_networks_in_a_file_one_is_taken_by_rule_or_by_name() {
     };
     assert_eq!(first(""), ("state_dict.module.encoder_q".to_owned(), 1.0));
     assert_eq!(first("encoder_k"), ("state_dict.module.encoder_k".to_owned(), 2.0));
-    found.tensors =
-        found.tensors.into_iter().map(|(name, t)| (name.replace("encoder_", "fold_1"), t)).collect();
+    found.tensors = found
+        .tensors
+        .into_iter()
+        .map(|(name, t)| (name.replace("encoder_k", "fold_1").replace("encoder_q", "fold_2"), t))
+        .collect();
     let message = learner().import(found, ImportOptions::default()).expect_err("no copies").to_string();
     assert!(message.starts_with("the weights hold several networks: "), "{message}");
 }

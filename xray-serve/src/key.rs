@@ -27,7 +27,10 @@ impl Key {
                 .hint("write the key as the only line of the file")
         };
         let text = read_text(path).map_err(|error| {
-            Failure::new(Exit::Usage, format!("cannot read the key in {}: {}", path.display(), one_line(&error)))
+            Failure::new(
+                Exit::Usage,
+                format!("cannot read the key in {}: {}", path.display(), one_line(&error)),
+            )
         })?;
         let mut lines = text.split(['\n', '\r']).filter_map(Key::new);
         let key = lines.next().ok_or_else(|| refused("holds no key"))?;

@@ -278,7 +278,7 @@ mod tests {
         let shared = Arc::new(Shared { queue, arrived, abandoned, memory });
         let workers = Workers { shared, patience };
         let submit = || workers.submit(Client::Anyone, [Bytes::new()], Wanted::default(), None);
-        let (begin, pending) = (Instant::now(), submit().ok().expect("there is a place"));
+        let (begin, pending) = (Instant::now(), submit().expect("there is a place"));
         let said = tokio::time::timeout(Duration::from_secs(20), pending.answers(None)).await;
         let said = said.expect("a clock").map(|_| ()).map_err(|problem| problem.code);
         assert_eq!(said, Err("busy".to_owned()));
