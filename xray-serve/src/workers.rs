@@ -1,4 +1,4 @@
-//! The threads that examine images, one image each, behind a [`Queue`].
+//! The threads that examine images, one image each, behind a `Queue`.
 //!
 //! Nobody waits longer than a client is patient: a request whose turn has not come by then is turned away by a clock, not
 //! by a thread that may be long at other images. One whose client has gone is dropped. So under any load the workers do
