@@ -1,6 +1,7 @@
 //! What decoding one image may cost, so that no file can take a machine's memory or time.
 
 use crate::{ImageProblem, MAX_SIDE};
+use std::hint::black_box;
 use std::time::Instant;
 
 /// What decoding one image may cost. Pixels and memory are compared with what the file's headers announce, before
@@ -43,6 +44,11 @@ impl Budget {
         if bytes > self.memory {
             return Err(ImageProblem::TooMuchMemory { bytes, allowed: self.memory });
         }
+        // Decoders end the program when the system gives them nothing. A server asks first; elsewhere whether a file is
+        // good must not depend on what else the machine does.
+        if self.until.is_some() && bytes > ASKED && !is_given(bytes) {
+            return Err(ImageProblem::NoMemory { bytes });
+        }
         Ok(())
     }
 
@@ -66,6 +72,18 @@ impl Budget {
     }
 }
 
+/// Whether the system gives so many bytes at the moment. They are not touched, so that asking costs next to nothing.
+fn is_given(bytes: u64) -> bool {
+    let mut asked: Vec<u8> = Vec::new();
+    let given = asked.try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX)).is_ok();
+    // The compiler would leave out an allocation that nobody looks at.
+    black_box(&asked);
+    given
+}
+
+/// Bytes from which the system is asked for them before a decoder takes them.
+const ASKED: u64 = 8 << 20;
+
 /// How often each block of the largest image that is allowed may be visited. Twice what encoders write.
 const VISITS: u64 = 32;
 
@@ -84,6 +102,9 @@ mod tests {
         assert_eq!(budget.check_memory(1000), Ok(()));
         let problem = budget.check_memory(1001).expect_err("too much");
         assert_eq!(problem, ImageProblem::TooMuchMemory { bytes: 1001, allowed: 1000 });
+        let server = Budget { memory: u64::MAX, until: Some(Instant::now()), ..budget };
+        assert_eq!(server.check_memory(1 << 60), Err(ImageProblem::NoMemory { bytes: 1 << 60 }));
+        assert_eq!(Budget { until: None, ..server }.check_memory(1 << 60), Ok(()));
         assert_eq!(budget.check_work(3200), Ok(()));
         assert_eq!(budget.check_work(3201), Err(ImageProblem::TooMuchWork));
     }

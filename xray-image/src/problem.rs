@@ -39,6 +39,12 @@ pub enum ImageProblem {
         /// What it may take.
         allowed: u64,
     },
+    /// The system has no such memory at the moment; only said where a [`Budget`](crate::Budget) has a deadline.
+    #[error("decoding the image takes {} MB of memory, which the system does not give now", bytes.div_ceil(1_000_000))]
+    NoMemory {
+        /// What it would take.
+        bytes: u64,
+    },
     /// A small file that asks for endless work, such as a progressive JPEG of hundreds of scans.
     #[error("decoding the image takes more work than any X-ray: it holds too many scans for its size")]
     TooMuchWork,

@@ -67,6 +67,8 @@ impl From<ImageProblem> for Problem {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "memory", message)
                     .hint("send it smaller, or in gray")
             }
+            // No fault of the file.
+            ImageProblem::NoMemory { .. } => Problem::busy(1),
             ImageProblem::TooMuchWork | ImageProblem::OutOfTime => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "effort", message)
                     .hint("send it smaller, or as a baseline JPEG in gray")

@@ -49,6 +49,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     if metadata.len() > LARGEST {
         return Err(Error::io(path, "read")(io::ErrorKind::FileTooLarge.into()));
     }
+    // What the system makes up when it is read, as below /proc, has no length either.
+    if metadata.len() == 0 {
+        return Ok(Vec::new());
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.take(LARGEST).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     Ok(bytes)

@@ -126,7 +126,8 @@ fn judge(input: &Input, (answer, time): &Said, limits: &Limits) -> Result<bool, 
     }
     let accepted = match said.status {
         200 => true,
-        400 | 413 | 415 | 422 => false,
+        // 503: in so little address space there is not always room for a large image.
+        400 | 413 | 415 | 422 | 503 => false,
         _ => return Err(Fault::new(What::Code, told(answer))),
     };
     let judgement = |said: &str| Fault::new(What::Judgement, format!("{} is {said}", input.name));
