@@ -98,3 +98,16 @@ impl Origin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_makes_up_is_empty_and_what_never_ends_is_refused() {
+        if cfg!(target_os = "linux") {
+            assert!(read_file(Path::new("/proc/self/mem")).expect("a file of no length").is_empty());
+        }
+        assert!(matches!(read_file(Path::new("/dev/zero")), Err(Error::NotAFile { .. })));
+    }
+}
