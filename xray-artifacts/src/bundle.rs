@@ -20,12 +20,17 @@ pub struct ModelCard<M, E, C> {
     pub thresholds: Vec<Threshold>,
     /// What it was trained on.
     pub provenance: Provenance,
+    /// The checksum of the weights beside it: the one that a safetensors file bears, or that of an ONNX file's bytes. Empty
+    /// for weights of an older version, which bear none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub weights: String,
     /// How it scored.
     pub scores: BTreeMap<Split, E>,
 }
 
 impl<M, E, C> Versioned for ModelCard<M, E, C> {
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
+    const UNSEALED: Option<u32> = Some(2);
     const KIND: &'static str = "model card";
 }
 

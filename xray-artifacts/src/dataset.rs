@@ -25,7 +25,8 @@ pub struct DatasetManifest {
 }
 
 impl Versioned for DatasetManifest {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
+    const UNSEALED: Option<u32> = Some(1);
     const KIND: &'static str = "dataset manifest";
 }
 

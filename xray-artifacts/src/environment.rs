@@ -33,6 +33,7 @@ pub struct Environment {
 }
 
 impl Versioned for Environment {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
+    const UNSEALED: Option<u32> = Some(1);
     const KIND: &'static str = "environment";
 }

@@ -1,17 +1,19 @@
-//! Reading and writing whole files: written under a temporary name and renamed, so that a reader or a
-//! machine that loses power sees the old file or the new one, never half of one.
+//! JSON files, each with its format and a hash of its content, and what can be wrong with any file.
 
 use crate::failure::one_line;
-use crate::{Exit, Failure, ManifestProblem, NotText};
+use crate::seal::{checksum, warn_unsealed};
+use crate::{Exit, Failure, ManifestProblem, NotText, write_bytes};
 use serde::{Serialize, de::DeserializeOwned};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file format with a number that grows when an old reader could misunderstand the file.
 pub trait Versioned {
-    /// The format this build reads and writes.
+    /// The format this build writes. Its files bear a hash of themselves.
     const FORMAT: u32;
+    /// The format before files bore a hash, where it says the same; such files are read with a warning.
+    const UNSEALED: Option<u32> = None;
     /// What the file is called in messages, such as `dataset manifest`.
     const KIND: &'static str;
 }
@@ -85,7 +87,7 @@ impl std::fmt::Display for FileError {
             FileError::Manifest { path, .. } => write!(f, "{}", path.display()),
             FileError::Text { path, .. } => write!(f, "{}", path.display()),
             FileError::Seal { path, kind } => {
-                write!(f, "{} is not the {kind} that was written: its hash differs", path.display())
+                write!(f, "{} is not the {kind} that was written: its checksum differs", path.display())
             }
         }
     }
@@ -122,9 +124,7 @@ impl FileError {
                 Some("the manifest was edited or damaged: build the data set again")
             }
             FileError::Text { .. } => Some("save the file as UTF-8 text"),
-            FileError::Seal { .. } => {
-                Some("the file was edited or cut off: run it again, or restore the file")
-            }
+            FileError::Seal { .. } => Some("the file was damaged or edited: restore it, or write it again"),
             FileError::Format { .. } => Some("use the version of this program that wrote the file"),
         }
     }
@@ -150,69 +150,40 @@ impl From<FileError> for Failure {
     }
 }
 
-/// Writes `bytes` under a temporary name beside `path`, flushes them to the disk and renames.
-pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let error = |source| FileError::Io { path: path.to_owned(), action: "write", source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
-        // The temporary file is worth nothing now, and on a full disk its room is.
-        let _ = fs::remove_file(&temporary);
-        error(source)
-    })
-}
-
-/// Writes `value` as indented JSON with its format number first.
+/// Writes `value` as indented JSON, its hash and its format number first.
+///
+/// # Errors
+/// What the system refuses; the old file is then as it was.
 pub fn write_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    write_bytes(path, to_json(path, value)?.as_bytes())
+    let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
+    write_bytes(path, to_json(value).map_err(syntax)?.as_bytes())
 }
 
 /// Reads what [`write_json`] wrote.
-pub fn read_json<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    from_json(path, &read(path)?, Sealed::No)
-}
-
-/// As [`write_json`], with a hash of the content in it, so that an edited or damaged file is known as one.
-pub fn write_sealed<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    let text = to_json(path, value)?;
-    let content = serde_json::from_str(&text).expect("just serialised");
-    let sealed = text.replacen('{', &format!("{{\n  \"{SEAL}\": \"{}\",", hash(&content)), 1);
-    write_bytes(path, sealed.as_bytes())
-}
-
-/// Reads what [`write_sealed`] wrote.
 ///
 /// # Errors
 /// [`FileError::Seal`] when a single value differs from what was written.
-pub fn read_sealed<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    from_json(path, &read(path)?, Sealed::Yes)
+pub fn read_json<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    from_json(path, &read(path)?)
 }
 
 /// The key that holds the hash.
 const SEAL: &str = "blake3";
 
-/// Whether a file must carry a hash of itself.
-#[derive(Clone, Copy, PartialEq)]
-enum Sealed {
-    Yes,
-    No,
-}
-
-fn to_json<T: Versioned + Serialize>(path: &Path, value: &T) -> Result<String, FileError> {
+/// What [`write_json`] writes.
+///
+/// # Errors
+/// A value that JSON cannot say.
+pub fn to_json<T: Versioned + Serialize>(value: &T) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
     struct Numbered<'a, T> {
         format: u32,
         #[serde(flatten)]
         value: &'a T,
     }
-    let text = serde_json::to_string_pretty(&Numbered { format: T::FORMAT, value });
-    let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
-    text.map(|text| text + "\n").map_err(syntax)
+    let text = serde_json::to_string_pretty(&Numbered { format: T::FORMAT, value })?;
+    let seal = hash(&serde_json::from_str(&text)?);
+    Ok(text.replacen('{', &format!("{{\n  \"{SEAL}\": \"{seal}\","), 1) + "\n")
 }
 
 /// A pipe or a device would be waited for, or never end.
@@ -224,27 +195,27 @@ fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     bytes.map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })
 }
 
-fn from_json<T: Versioned + DeserializeOwned>(
-    path: &Path,
-    text: &[u8],
-    sealed: Sealed,
-) -> Result<T, FileError> {
+fn from_json<T: Versioned + DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, FileError> {
     let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
     let mut value: serde_json::Value = serde_json::from_slice(text).map_err(syntax)?;
     let seal = value.as_object_mut().and_then(|object| object.remove(SEAL));
-    if sealed == Sealed::Yes && seal != Some(hash(&value).into()) {
-        return Err(FileError::Seal { path: path.to_owned(), kind: T::KIND });
-    }
+    let actual = hash(&value);
     let found = value.as_object_mut().and_then(|o| o.remove("format")).and_then(|v| v.as_u64());
-    if found != Some(u64::from(T::FORMAT)) {
+    let is = |format: Option<u32>| format.is_some_and(|format| found == Some(format.into()));
+    if !is(Some(T::FORMAT)) && !is(T::UNSEALED) {
         return Err(FileError::Format { path: path.to_owned(), kind: T::KIND, found, known: T::FORMAT });
+    }
+    match seal {
+        None if is(T::UNSEALED) => warn_unsealed(path),
+        Some(seal) if seal == actual => {}
+        _ => return Err(FileError::Seal { path: path.to_owned(), kind: T::KIND }),
     }
     serde_json::from_value(value).map_err(syntax)
 }
 
 /// Of the values, whatever the white space and the order of keys.
 fn hash(content: &serde_json::Value) -> String {
-    blake3::hash(content.to_string().as_bytes()).to_hex().to_string()
+    checksum(content.to_string().as_bytes())
 }
 
 #[cfg(test)]
@@ -258,6 +229,7 @@ mod tests {
 
     impl Versioned for Note {
         const FORMAT: u32 = 3;
+        const UNSEALED: Option<u32> = Some(2);
         const KIND: &'static str = "note";
     }
 
@@ -274,36 +246,43 @@ mod tests {
         check_refused(r#"{"format": 4, "text": ""}"#, "has note format 4, this build knows 3");
         check_refused(r#"{"text": ""}"#, "carries no format number, so it is no note");
         check_refused(r#"{"format": 3, "tex"#, "is not a note");
-        check_refused(r#"{"format": 3}"#, "is not a note");
+        check_refused(r#"{"format": 2}"#, "is not a note");
     }
 
     #[test]
-    fn a_sealed_file_shows_every_change() {
+    fn every_change_of_a_file_is_seen() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("note.json");
         let note = Note { text: "0.75".into() };
-        write_sealed(&path, &note).expect("a writable temporary folder");
-        assert_eq!(read_sealed::<Note>(&path).expect("just written"), note);
-        assert_eq!(read_json::<Note>(&path).expect("a reader that does not look at the seal"), note);
-        let text = fs::read_to_string(&path).expect("just written");
-        for edited in [text.replace("0.75", "0.99"), text.replace("blake3", "blake")] {
+        write_json(&path, &note).expect("a writable temporary folder");
+        assert_eq!(read_json::<Note>(&path).expect("just written"), note);
+        let written = fs::read(&path).expect("just written");
+        let is_content = |byte: u8| !byte.is_ascii_whitespace();
+        for at in (0..written.len()).filter(|&at| is_content(written[at])) {
+            for bit in 0..8 {
+                let mut damaged = written.clone();
+                damaged[at] ^= 1 << bit;
+                fs::write(&path, damaged).expect("a writable temporary folder");
+                assert!(read_json::<Note>(&path).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+        for edited in [
+            r#"{"format": 3, "text": "0.99"}"#.to_owned(),
+            String::from_utf8(written).expect("JSON").replace("0.75", "0.99"),
+        ] {
             fs::write(&path, edited).expect("a writable temporary folder");
-            let error = read_sealed::<Note>(&path).expect_err("edited");
+            let error = read_json::<Note>(&path).expect_err("edited");
             assert!(matches!(error, FileError::Seal { .. }), "{error}");
         }
     }
 
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_temporary_one() {
+    fn the_format_before_hashes_is_read_and_a_wrong_hash_is_not() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("note.json");
-        write_json(&path, &Note { text: "old".into() }).expect("a writable temporary folder");
-        // A folder in the way of the rename: the write itself succeeds, the last step fails.
-        let blocked = dir.path().join("blocked");
-        fs::create_dir_all(blocked.join("full")).expect("a writable temporary folder");
-        write_json(&blocked, &Note { text: "new".into() })
-            .expect_err("a folder cannot be replaced by a file");
-        assert_eq!(read_json::<Note>(&path).expect("still there").text, "old");
-        assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 2);
+        fs::write(&path, r#"{"format": 2, "text": "old"}"#).expect("a writable temporary folder");
+        assert_eq!(read_json::<Note>(&path).expect("as it was").text, "old");
+        fs::write(&path, r#"{"format": 2, "text": "old", "blake3": "00"}"#).expect("writable");
+        assert!(matches!(read_json::<Note>(&path), Err(FileError::Seal { .. })));
     }
 }

@@ -1,5 +1,6 @@
 //! The files that one program of this project writes and another reads, and nothing else: no tensors, no
-//! images, no command line. Every JSON file carries `"format": N`; a reader refuses a number it does not know.
+//! images, no command line. Every file carries a hash of its content and JSON files `"format": N`; a reader refuses
+//! content that differs and a number it does not know.
 //!
 //! ```
 //! use xray_artifacts::{Preprocessing, read_json, write_json};
@@ -23,10 +24,13 @@ mod failure;
 mod files;
 mod manifest;
 mod nearest;
+mod new_file;
 mod predictions;
 mod preprocessing;
 mod result;
+mod seal;
 mod status;
+mod tensor_file;
 mod text;
 
 pub use bundle::{Calibration, ModelCard, Provenance, Threshold};
@@ -39,11 +43,14 @@ pub use dataset::{
 pub use environment::Environment;
 pub use exit::Exit;
 pub use failure::{Failure, one_line};
-pub use files::{FileError, Versioned, read_json, read_sealed, write_bytes, write_json, write_sealed};
+pub use files::{FileError, Versioned, read_json, to_json, write_json};
 pub use manifest::ManifestProblem;
 pub use nearest::{likeness, nearest};
+pub use new_file::{NewFile, sync_folder, write_bytes};
 pub use predictions::Predictions;
 pub use preprocessing::{Crop, Preprocessing, ResizeFilter};
 pub use result::{RunResult, Seconds, TrainingSummary};
+pub use seal::{checksum, read_sealed_text, sealed_text, warn_unsealed, write_sealed_text};
 pub use status::{State, Status};
+pub use tensor_file::{check_tensors, write_tensors};
 pub use text::{NotText, decode_text, read_bounded, read_text};

@@ -3,9 +3,8 @@
 //! label is unknown) and `ages` `[n]`; `ids`, `patients`, `views` and `sexes` as UTF-8 text with one line per
 //! record; in the header, as JSON under `predictions`, the format, the split and the labels' names.
 
-use crate::files::{FileError, write_bytes};
-use crate::{Exit, Failure, Split};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use crate::{Exit, Failure, FileError, Split, check_tensors, warn_unsealed, write_tensors};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,9 +32,11 @@ pub struct Predictions {
     pub truth: Vec<f32>,
 }
 
-/// Under this key in the file's header. One key only: their order in a safetensors header is random.
+/// Under this key in the file's header.
 const KEY: &str = "predictions";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The same without a hash.
+const UNSEALED: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -68,24 +69,24 @@ impl Predictions {
         let numbers = |shape: &Vec<usize>, bytes| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a row or a number per record")
         };
-        let lines = |text: &'static str, bytes| {
-            (text, TensorView::new(Dtype::U8, vec![<[u8]>::len(bytes)], bytes).expect("bytes"))
+        let lines = |name: &str, bytes| {
+            (name.to_owned(), TensorView::new(Dtype::U8, vec![<[u8]>::len(bytes)], bytes).expect("bytes"))
         };
         let [ages, truth, logits] = &floats;
         let [ids, patients, sexes, views] = &texts;
         let tensors = [
-            ("ages", numbers(&records, ages)),
+            ("ages".to_owned(), numbers(&records, ages)),
             lines("ids", ids.as_bytes()),
-            ("labels", numbers(&table, truth)),
-            ("logits", numbers(&table, logits)),
+            ("labels".to_owned(), numbers(&table, truth)),
+            ("logits".to_owned(), numbers(&table, logits)),
             lines("patients", patients.as_bytes()),
             lines("sexes", sexes.as_bytes()),
             lines("views", views.as_bytes()),
         ];
         let header = Header { format: FORMAT, split: self.split, labels: self.labels.clone() };
         let header = serde_json::to_string(&header).expect("strings and a number");
-        let metadata = HashMap::from([(KEY.to_owned(), header)]);
-        write_bytes(path, &serialize(tensors, Some(metadata)).expect("views of their own bytes"))
+        write_tensors(path, tensors.into(), &[(KEY, header)])?;
+        Ok(())
     }
 
     /// Only the records at `places`, in that order.
@@ -169,13 +170,22 @@ impl Predictions {
             action: "read",
             source,
         })?;
-        let predictions = parse(&bytes).ok_or_else(|| {
+        let seal = check_tensors(path, &bytes, "file of predictions")?;
+        let (format, predictions) = parse(&bytes).ok_or_else(|| {
             Failure::new(
                 Exit::BadData,
                 format!("{} is not a predictions file of format {FORMAT}", path.display()),
             )
             .hint("the file was cut off, or another version of this program wrote it")
         })?;
+        match seal {
+            None if format == UNSEALED => warn_unsealed(path),
+            None => {
+                let (path, kind) = (path.to_owned(), "file of predictions");
+                return Err(FileError::Seal { path, kind }.into());
+            }
+            Some(_) => {}
+        }
         if predictions.split != split {
             let found = predictions.split;
             return Err(Failure::new(
@@ -199,11 +209,12 @@ fn places(ids: &[String]) -> Result<HashMap<&str, usize>, &str> {
     Ok(places)
 }
 
-fn parse(bytes: &[u8]) -> Option<Predictions> {
+/// The format and the predictions.
+fn parse(bytes: &[u8]) -> Option<(u32, Predictions)> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let Header { format, split, labels } =
         serde_json::from_str(header.metadata().as_ref()?.get(KEY)?).ok()?;
-    if format != FORMAT {
+    if ![FORMAT, UNSEALED].contains(&format) {
         return None;
     }
     let file = SafeTensors::deserialize(bytes).ok()?;
@@ -229,7 +240,7 @@ fn parse(bytes: &[u8]) -> Option<Predictions> {
     let whole = per_record == [records; 3]
         && per_cell == [records * predictions.labels.len(); 2]
         && (predictions.patients.is_empty() || predictions.patients.len() == records);
-    whole.then_some(predictions)
+    whole.then_some((format, predictions))
 }
 
 /// Every line ends, so that an empty one is not lost.
@@ -317,6 +328,14 @@ mod tests {
         let bytes = std::fs::read(&path).expect("readable");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("a writable temporary folder");
         let failure = Predictions::load(&path, Split::Val).expect_err("cut off");
-        assert!(failure.message.ends_with("is not a predictions file of format 2"), "{failure}");
+        assert!(
+            failure
+                .message
+                .ends_with("is not the file of predictions that was written: its checksum differs"),
+            "{failure}"
+        );
+        std::fs::write(&path, "no safetensors").expect("a writable temporary folder");
+        let failure = Predictions::load(&path, Split::Val).expect_err("another file");
+        assert!(failure.message.ends_with("is not a predictions file of format 3"), "{failure}");
     }
 }

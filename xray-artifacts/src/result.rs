@@ -1,6 +1,5 @@
 //! `result.json`: what a run found and what it cost. A placeholder is written at the start, so that a job
-//! that dies still returns one. It is written sealed ([`crate::write_sealed`]): a result that was edited by
-//! hand or cut off is no result.
+//! that dies still returns one. A result that was edited by hand or cut off is no result: its hash differs.
 
 use crate::{Split, State, Versioned};
 use serde::{Deserialize, Serialize};

@@ -21,7 +21,8 @@ pub struct Status {
 }
 
 impl Versioned for Status {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
+    const UNSEALED: Option<u32> = Some(1);
     const KIND: &'static str = "status";
 }
 

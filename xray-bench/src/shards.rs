@@ -1,10 +1,10 @@
 //! The records that are measured: a folder of links under `target`, with names that every competitor reads.
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use xray_artifacts::{DatasetManifest, ShardEntry, read_json, write_json};
 use xray_workspace::Programs;
 use xray_workspace::steps::{self, command};
 
@@ -51,7 +51,7 @@ impl Shards {
 
 fn synthetic(work: &Path, size: u32, programs: &Programs) -> Result<PathBuf> {
     let folder = work.join(format!("synthetic-{size}"));
-    if !folder.join(MANIFEST).exists() {
+    if !folder.join(DatasetManifest::FILE_NAME).exists() {
         eprintln!("making {SYNTHETIC_IMAGES} synthetic images of {size} px in {}", folder.display());
         let mut synth = command(programs.path("xray-data")?);
         synth.args(["synth", "--images", SYNTHETIC_IMAGES, "--size", &size.to_string(), "--quality", "90"]);
@@ -72,22 +72,17 @@ fn shard_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What lists the shards that `xray-data` wrote.
-const MANIFEST: &str = "dataset.json";
-
 /// The list of the shards in a folder; none for TFRecords of others.
-fn manifest(folder: &Path) -> Result<Option<Value>> {
-    let path = folder.join(MANIFEST);
+fn manifest(folder: &Path) -> Result<Option<DatasetManifest>> {
+    let path = folder.join(DatasetManifest::FILE_NAME);
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    Ok(Some(manifest))
+    Ok(Some(read_json(&path)?))
 }
 
 /// `000-NAME.tfrec`, `001-NAME.tfrec`, ... and their list, in a folder that holds nothing else.
-fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -> io::Result<()> {
+fn link(files: &[PathBuf], manifest: Option<&DatasetManifest>, to: &Path, copies: usize) -> io::Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
@@ -103,7 +98,8 @@ fn link(files: &[PathBuf], manifest: Option<&Value>, to: &Path, copies: usize) -
         }
     }
     match manifest {
-        Some(manifest) => fs::write(to.join(MANIFEST), repeated(manifest, copies).to_string()),
+        Some(manifest) => write_json(&to.join(DatasetManifest::FILE_NAME), &repeated(manifest, copies))
+            .map_err(io::Error::other),
         None => Ok(()),
     }
 }
@@ -121,22 +117,20 @@ fn index_of(shard: &Path) -> PathBuf {
 
 /// The list of `copies` links to each shard. Counts of patients and findings stay those of one copy: nothing
 /// that is measured here looks at them.
-fn repeated(manifest: &Value, copies: usize) -> Value {
+fn repeated(manifest: &DatasetManifest, copies: usize) -> DatasetManifest {
     let mut manifest = manifest.clone();
-    for split in manifest["splits"].as_object_mut().into_iter().flat_map(|splits| splits.values_mut()) {
-        let shards = split["shards"].as_array().cloned().unwrap_or_default();
-        let links = (0..copies).flat_map(|copy| shards.iter().map(move |shard| renamed(shard, copy)));
-        split["shards"] = links.collect();
-        split["images"] = split["images"].as_u64().map(|images| images * copies as u64).into();
+    for split in manifest.splits.values_mut() {
+        let links = |copy| split.shards.iter().map(move |shard| renamed(shard, copy));
+        split.shards = (0..copies).flat_map(links).collect();
+        split.images *= copies as u64;
     }
     manifest
 }
 
-fn renamed(shard: &Value, copy: usize) -> Value {
-    let mut shard = shard.clone();
-    let name = link_name(Path::new(shard["file"].as_str().unwrap_or_default()), copy);
-    shard["file"] = name.into();
-    shard
+/// A manifest that lists one content twice is refused, so that of a copy bears its number.
+fn renamed(shard: &ShardEntry, copy: usize) -> ShardEntry {
+    let blake3 = if copy == 0 { shard.blake3.clone() } else { format!("{} {copy}", shard.blake3) };
+    ShardEntry { file: link_name(Path::new(&shard.file), copy), blake3, ..*shard }
 }
 
 #[cfg(unix)]
@@ -152,7 +146,7 @@ fn link_file(file: &Path, link: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use xray_artifacts::{ImageFormat, Source, Split, SplitRule, SplitSummary};
 
     #[test]
     fn shards_are_linked_under_names_that_all_read() {
@@ -165,9 +159,17 @@ mod tests {
             fs::write(from.join(name), content).expect("writable");
         }
         let files = shard_files(&from).expect("two shards");
-        let manifest = json!({ "format": 1, "splits": { "val": { "images": 3, "shards": [
-            { "file": "a.tfrec", "records": 1 }, { "file": "b.tfrecord", "records": 2 },
-        ] } } });
+        let shards: Vec<_> =
+            [("a.tfrec", 1), ("b.tfrecord", 2)].map(|(file, records)| shard(file, records)).into();
+        let val = SplitSummary { images: 3, positives: vec![], unknown: vec![], shards, patients: None };
+        let manifest = DatasetManifest {
+            labels: vec!["Mass".into()],
+            image: ImageFormat { encoding: "png".into(), size: None, resized: false, white_level: None },
+            splits: [(Split::Val, val)].into(),
+            split_rule: SplitRule::Patient,
+            seed: 0,
+            source: Source { kind: "csv".into(), labels_blake3: String::new() },
+        };
         link(&files, None, &to, 3).expect("linked");
         link(&files, Some(&manifest), &to, 2).expect("linked again, the old links gone");
         let linked = shard_files(&to).expect("links");
@@ -178,11 +180,15 @@ mod tests {
         assert_eq!(fs::read_to_string(index_of(&linked[2])).expect("a link"), "where");
         assert!(!index_of(&linked[3]).exists());
 
-        let list = super::manifest(&to).expect("readable").expect("a list");
-        let val = &list["splits"]["val"];
-        let listed: Vec<_> = val["shards"].as_array().expect("shards").iter().map(|s| &s["file"]).collect();
+        let list = DatasetManifest::read(&to).expect("a list that does not contradict itself");
+        let val = &list.splits[&Split::Val];
+        let listed: Vec<_> = val.shards.iter().map(|shard| &shard.file[..]).collect();
         assert_eq!(listed, names);
-        assert_eq!((&val["images"], &val["shards"][3]["records"]), (&json!(6), &json!(2)));
+        assert_eq!((val.images, val.shards[3].records), (6, 2));
+    }
+
+    fn shard(file: &str, records: u64) -> ShardEntry {
+        ShardEntry { file: file.into(), records, bytes: 100 * records, blake3: format!("of {file}") }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::finding::{Finding, NonFinite, probability};
 use std::path::Path;
-use xray_artifacts::{Failure, Split, read_json};
+use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
-use xray_model::{ActivationMaps, Backend, Error, ModelConfig, Predictor, StateDict};
+use xray_model::{ActivationMaps, Backend, CHECKSUM, Error, ModelConfig, Predictor, StateDict};
 
 /// `model.json`.
 pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
@@ -49,22 +49,48 @@ impl ExplainedLogits {
     }
 }
 
+/// The file of a bundle's card.
+const CARD: &str = "model.json";
+/// The file of a bundle's weights.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// The weights in a bundle's folder, which are those of its card and finite.
+///
+/// # Errors
+/// If the file is absent or damaged, is not the one that the card was written for, or holds NaN or infinity.
+pub fn read_weights(folder: &Path, card: &Card) -> Result<StateDict, Failure> {
+    let path = folder.join(WEIGHTS);
+    let (weights, words) = StateDict::load_with_metadata(&path)?;
+    match words.get(CHECKSUM) {
+        None if card.weights.is_empty() => warn_unsealed(&path),
+        Some(found) if *found == card.weights => {}
+        _ => {
+            let message = format!("{} holds other weights than its card is of", path.display());
+            return Err(Failure::new(Exit::ModelMismatch, message)
+                .hint("one of the two files was replaced: bring back the one that belongs to the other"));
+        }
+    }
+    weights.check_finite().map_err(of_file(&path))?;
+    Ok(weights)
+}
+
+fn of_file(path: &Path) -> impl Fn(Error) -> Failure {
+    move |error| {
+        let failure = Failure::from(error);
+        Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
+    }
+}
+
 impl Bundle {
     /// Reads `model.json` and `model.safetensors` of a folder.
     ///
     /// # Errors
-    /// If a file is absent or of another version, or the weights are not finite or not those of the card's network.
+    /// If a file is absent, damaged or of another version, or the weights are not finite or not those of the card.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
-        let card: Card = read_json(&folder.join("model.json"))?;
-        let path = folder.join("model.safetensors");
-        let weights = StateDict::load(&path)?;
-        let named = |error: Error| {
-            let failure = Failure::from(error);
-            Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
-        };
-        weights.check_finite().map_err(named)?;
-        let predictor =
-            Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu).map_err(named)?;
+        let card: Card = read_json(&folder.join(CARD))?;
+        let weights = read_weights(folder, &card)?;
+        let predictor = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)
+            .map_err(of_file(&folder.join(WEIGHTS)))?;
         Ok(Bundle { card, predictor })
     }
 

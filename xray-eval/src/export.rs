@@ -8,11 +8,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, write_bytes, write_json};
-use xray_bundle::Card;
+use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, checksum, write_bytes, write_json};
+use xray_bundle::{Card, WEIGHTS, read_weights};
 use xray_display::TextTable;
 use xray_metrics::auc;
-use xray_model::{Backend, Onnx, Predictor, StateDict, StoredDict, WeightType, onnx};
+use xray_model::{Backend, Onnx, Predictor, StoredDict, WeightType, onnx};
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -96,13 +96,10 @@ impl LabelChange {
 /// If there is no bundle, the validation records cannot be scored, some label's AUC falls by more than allowed, or a
 /// file cannot be written. Nothing is written then.
 pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> {
-    let (path, card) = card(run)?;
-    let weights_path = path.with_file_name("model.safetensors");
-    let trained = StateDict::load(&weights_path)?;
-    trained.check_finite().map_err(|error| {
-        let failure = Failure::from(error);
-        Failure { message: format!("{}: {}", weights_path.display(), failure.message), ..failure }
-    })?;
+    let (path, mut card) = card(run)?;
+    let folder = path.parent().expect("a card lies in a folder");
+    let weights_path = folder.join(WEIGHTS);
+    let trained = read_weights(folder, &card)?;
     let stored = trained.stored(options.dtype);
     let change = match options.dtype {
         WeightType::F32 => None,
@@ -116,13 +113,15 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
     fs::create_dir_all(&folder).map_err(io(&folder, "create"))?;
     let model = match options.to {
         ExportFormat::Safetensors => {
-            let file = folder.join("model.safetensors");
-            stored.save(&file, &[("format", "pt".to_owned())])?;
+            let file = folder.join(WEIGHTS);
+            card.weights = stored.save(&file, &[("format", "pt".to_owned())])?;
             file
         }
         ExportFormat::Onnx => {
             let file = folder.join("model.onnx");
-            write_bytes(&file, &onnx_file(&card, &stored, options.opset)?)?;
+            let bytes = onnx_file(&card, &stored, options.opset)?;
+            write_bytes(&file, &bytes)?;
+            card.weights = checksum(&bytes);
             file
         }
     };

@@ -1,7 +1,7 @@
 //! The data of a run, opened again as the run opened them.
 
 use std::path::Path;
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, read_sealed_text};
 use xray_bundle::Card;
 use xray_train::config::RunConfig;
 use xray_train::rescoring::Rescoring;
@@ -11,7 +11,9 @@ const HINT: &str = "say where the data of this run lie now with --data DIR";
 
 /// What the run was asked for, with its data in `moved_to` if they lie elsewhere by now.
 pub(crate) fn config(run: &Path, moved_to: Option<&Path>) -> Result<RunConfig, Failure> {
-    let mut config = Settings::read(Some(&run.join("config.toml")))?.resolve(&[])?;
+    let path = run.join("config.toml");
+    read_sealed_text(&path, "configuration")?;
+    let mut config = Settings::read(Some(&path))?.resolve(&[])?;
     if let Some(dir) = moved_to {
         config.data.dir = dir.to_owned();
     }

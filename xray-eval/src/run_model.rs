@@ -2,7 +2,7 @@
 
 use crate::subject::unfinished;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json, read_sealed};
+use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json};
 use xray_bundle::{Bundle, Card, PreparedImage};
 use xray_metrics::Evaluation;
 
@@ -12,7 +12,7 @@ fn folder(run: &Path) -> Result<PathBuf, Failure> {
     if folder.join("model.json").is_file() {
         return Ok(folder);
     }
-    Err(match read_sealed::<RunResult<Evaluation>>(&run.join("result.json")) {
+    Err(match read_json::<RunResult<Evaluation>>(&run.join("result.json")) {
         Ok(outcome) if outcome.scores.is_empty() => unfinished(run, &outcome),
         _ => Failure::new(Exit::NothingMatches, format!("there is no bundle in {}", run.display()))
             .hint("name the folder of a finished run, which holds model/"),

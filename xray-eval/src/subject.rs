@@ -4,7 +4,7 @@
 use crate::score_file::{ScoreFile, ScoreKind};
 use std::collections::HashSet;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, Predictions, RunResult, Split, State, read_sealed};
+use xray_artifacts::{Exit, Failure, Predictions, RunResult, Split, State, read_json};
 use xray_metrics::{Evaluation, Scores, TestScores, ValidationScores};
 
 /// A model's scores.
@@ -34,7 +34,7 @@ impl Subject {
             return Err(Failure::new(Exit::NothingMatches, format!("{} is no run directory", dir.display()))
                 .hint("name the folder that `xray-train` printed, or a CSV file of scores"));
         }
-        let outcome: RunResult<Evaluation> = read_sealed(&result)?;
+        let outcome: RunResult<Evaluation> = read_json(&result)?;
         if outcome.scores.is_empty() {
             return Err(unfinished(dir, &outcome));
         }

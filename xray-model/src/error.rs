@@ -204,6 +204,7 @@ impl Error {
             Error::BackendAbsent { .. } | Error::NoDevice { .. } => Exit::CannotRunHere,
             Error::Kernels(ContextError::Isa(IsaError::Missing { .. })) => Exit::CannotRunHere,
             Error::Config { .. } | Error::Kernels(_) => Exit::Usage,
+            Error::File(FileError::Seal { .. }) => Exit::ModelMismatch,
             Error::File(_) => Exit::Unexpected,
             _ => Exit::ModelMismatch,
         }

@@ -9,7 +9,7 @@ use crate::initialise::initialise;
 use crate::layers::Maps;
 use crate::losses::Targets;
 use crate::optimizer::{Optimizer, Rates};
-use crate::weights::{weights_of, with_weights};
+use crate::weights::{check_fit, weights_of, with_weights};
 use crate::{Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -141,7 +141,8 @@ impl Learner {
         let names = names_only(&found);
         let import = Import::new(&fresh, self.network().head(), found, &options)
             .map_err(|error| self.explained(error, &names))?;
-        self.network = Some(with_weights(self.network().clone(), &import.weights)?);
+        check_fit(self.network(), &import.weights)?;
+        self.write(&import.weights)?;
         if let Some(average) = &mut self.average {
             average.weights = import.weights.clone();
         }
@@ -275,15 +276,23 @@ impl Learner {
     pub fn restore(&mut self, state: &StateDict, steps: u64) -> Result<()> {
         let weights = state.with_prefix(NETWORK);
         weights.check_finite()?;
-        let network = with_weights(self.network().clone(), &weights)?;
+        check_fit(self.network(), &weights)?;
+        let average = state.with_prefix(AVERAGE);
+        if self.average.is_some() {
+            check_fit(self.network(), &average)?;
+        }
         self.optimizer.restore(&state.with_prefix(OPTIMIZER), &self.device.clone().inner())?;
         self.steps = steps;
-        if let Some(average) = &mut self.average {
-            let weights = state.with_prefix(AVERAGE);
-            with_weights(network.clone(), &weights)?;
-            average.weights = weights;
+        if let Some(kept) = &mut self.average {
+            kept.weights = average;
         }
-        self.network = Some(network);
+        self.write(&weights)
+    }
+
+    /// Gives the network weights that were seen to fit.
+    fn write(&mut self, weights: &StateDict) -> Result<()> {
+        let network = self.network.take().expect(NETWORK_IS_HERE);
+        self.network = Some(with_weights(network, weights)?);
         Ok(())
     }
 }

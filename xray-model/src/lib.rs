@@ -43,4 +43,4 @@ pub use learner::{ActivationMaps, Gradients, LabelledImages, Learner, LearnerCon
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};
 pub use state_dict::{HostTensor, StateDict};
-pub use stored::{StoredDict, WeightType};
+pub use stored::{CHECKSUM, StoredDict, WeightType};

@@ -3,11 +3,11 @@
 
 use crate::{Error, HostTensor, Result, StateDict};
 use half::f16;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use xray_artifacts::{FileError, write_bytes};
+use xray_artifacts::{FileError, check_tensors, write_tensors};
 
 /// The numbers that kernels and matrices are kept in. Biases and batch norm are float32 in any case: they are few, and
 /// a running variance may be too small or too large for float16.
@@ -51,6 +51,9 @@ pub(crate) struct StoredTensor {
     /// Of int8, one for each index of the first dimension.
     pub(crate) scales: Vec<f32>,
 }
+
+/// The word in a file's header under which its checksum stands, in hexadecimal.
+pub const CHECKSUM: &str = "blake3";
 
 /// Ends the name of an int8 tensor's scales.
 const SCALE: &str = ".scale";
@@ -138,9 +141,9 @@ impl StoredDict {
         StateDict { tensors: tensors.map(|(name, tensor)| (name.clone(), tensor.restored())).collect() }
     }
 
-    /// Writes a safetensors file with `metadata` in its header, under a temporary name first. The scales of an int8 tensor
-    /// `x` are the tensor `x.scale`.
-    pub fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<()> {
+    /// Writes a safetensors file with `metadata` in its header; returns the checksum that it bears. The scales of an int8
+    /// tensor `x` are the tensor `x.scale`.
+    pub fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<String> {
         let scales: Vec<_> = self.tensors.values().map(|tensor| little_endian(&tensor.scales)).collect();
         let view = |dtype, shape, bytes| {
             TensorView::new(dtype, shape, bytes).expect("a tensor holds its shape's product of values")
@@ -152,16 +155,21 @@ impl StoredDict {
                 views.push((format!("{name}{SCALE}"), view(Dtype::F32, vec![tensor.scales.len()], scales)));
             }
         }
-        write(path, views, metadata)
+        Ok(write_tensors(path, views, metadata)?)
     }
 
-    /// Reads what [`StoredDict::save`] wrote, and the words in its header.
+    /// Reads what [`StoredDict::save`] wrote, and the words in its header. Under [`CHECKSUM`] stands the checksum of a file
+    /// that bears one; it was compared.
     pub fn load(path: &Path) -> Result<(StoredDict, HashMap<String, String>)> {
         let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
         let bytes = std::fs::read(path).map_err(io)?;
         let error = |source| Error::Safetensors { path: path.to_owned(), source };
+        let checksum = check_tensors(path, &bytes, "file of weights")?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(error)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let mut metadata = header.metadata().clone().unwrap_or_default();
+        // One that another program kept when it wrote the file anew says nothing.
+        metadata.remove(CHECKSUM);
+        metadata.extend(checksum.map(|checksum| (CHECKSUM.to_owned(), checksum)));
         let file = SafeTensors::deserialize(&bytes).map_err(error)?;
         let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
         for (name, view) in file.tensors() {
@@ -190,19 +198,6 @@ impl StoredDict {
         }
         Ok((StoredDict { tensors }, metadata))
     }
-}
-
-/// Writes a safetensors file under a temporary name first.
-pub(crate) fn write(
-    path: &Path,
-    views: Vec<(String, TensorView<'_>)>,
-    metadata: &[(&str, String)],
-) -> Result<()> {
-    let metadata: HashMap<_, _> =
-        metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    let error = |source| Error::Safetensors { path: path.to_owned(), source };
-    write_bytes(path, &serialize(views, Some(metadata)).map_err(error)?)?;
-    Ok(())
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {

@@ -14,9 +14,9 @@ pub(crate) fn weights_of(network: &Network) -> StateDict {
     reader.dict
 }
 
-/// The same network with the values of `dict`; every tensor must be there, in its shape, and no other.
-pub(crate) fn with_weights(network: Network, dict: &StateDict) -> Result<Network> {
-    let expected = weights_of(&network);
+/// That every tensor of the network is in `dict`, in its shape, and no other.
+pub(crate) fn check_fit(network: &Network, dict: &StateDict) -> Result<()> {
+    let expected = weights_of(network);
     for (name, tensor) in &expected.tensors {
         let found = dict.tensors.get(name).ok_or_else(|| Error::MissingTensor { name: name.clone() })?;
         if found.shape != tensor.shape {
@@ -27,6 +27,13 @@ pub(crate) fn with_weights(network: Network, dict: &StateDict) -> Result<Network
     if let Some(name) = dict.tensors.keys().find(|name| !expected.tensors.contains_key(*name)) {
         return Err(Error::UnknownTensor { name: name.clone() });
     }
+    Ok(())
+}
+
+/// The same network with the values of `dict`, which must fit. It takes the network whole, because burn's clones share
+/// their running statistics: writing into a clone would change the original.
+pub(crate) fn with_weights(network: Network, dict: &StateDict) -> Result<Network> {
+    check_fit(&network, dict)?;
     let place = Place::in_network(&network);
     Ok(network.map(&mut Writer { place, dict }))
 }

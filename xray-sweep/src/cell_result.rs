@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::sweep_dir::CellDir;
-use xray_artifacts::{FileError, RunResult, State, read_sealed};
+use xray_artifacts::{FileError, RunResult, State, read_json};
 use xray_metrics::Evaluation;
 
 /// What a trainer leaves.
@@ -28,7 +28,7 @@ pub enum CellResult {
 impl CellResult {
     /// Reads the cell's result.
     pub fn read(cell: &Cell, dir: &CellDir) -> CellResult {
-        match read_sealed::<Outcome>(&dir.result()) {
+        match read_json::<Outcome>(&dir.result()) {
             Ok(outcome) => judge(cell, outcome),
             Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 CellResult::Absent

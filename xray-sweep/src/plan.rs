@@ -39,7 +39,8 @@ pub struct Plan {
 }
 
 impl Versioned for Plan {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
+    const UNSEALED: Option<u32> = Some(1);
     const KIND: &'static str = "plan";
 }
 

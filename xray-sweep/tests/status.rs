@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use xray_artifacts::{Exit, RunResult, Seconds, State, Status, write_json, write_sealed};
+use xray_artifacts::{Exit, RunResult, Seconds, State, Status, write_json};
 use xray_metrics::Evaluation;
 use xray_sweep::cell::{Cell, Request, write_cells};
 use xray_sweep::logs::{Which, logs};
@@ -37,7 +37,7 @@ fn write_result(dir: &SweepDir, cell: &Cell, state: State, reason: Option<&str>,
         peak_memory_bytes: Some(300 << 20),
         ..RunResult::begin(Some(cell.id.clone()), &cell.code, cell.fraction, cell.seed)
     };
-    write_sealed(&dir.cell(&cell.id).result(), &result).expect("a writable folder");
+    write_json(&dir.cell(&cell.id).result(), &result).expect("a writable folder");
 }
 
 /// Two fractions, four trials, one cell in every state.

@@ -4,7 +4,7 @@ mod curve;
 mod record;
 mod session;
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::config::RunConfig;
 use crate::data;
 use crate::environment::{VERSION, peak_memory_bytes};
@@ -16,7 +16,7 @@ use crate::train::Ending;
 use session::Session;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, RunResult, State, cell_id, write_sealed};
+use xray_artifacts::{Exit, Failure, RunResult, State, cell_id, write_json};
 use xray_metrics::Evaluation;
 
 /// How a run is run; none of it changes its numbers.
@@ -45,9 +45,12 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     if options.overwrite {
         dir.clear()?;
     }
-    dir.claim(config)?;
-    if let Some(outcome) = record::finished(&dir) {
-        eprintln(options, &format!("{} is finished already: this is its result", dir.path().display()));
+    let finished = record::finished(&dir)?;
+    dir.claim(config, finished.is_some() || checkpoint::exists(&dir)?)?;
+    if let Some(outcome) = finished {
+        if !options.quiet {
+            xray_cli::say(format_args!("{} is finished already: this is its result", dir.path().display()));
+        }
         return Ok(outcome);
     }
     record::begin(&dir, config, options)?;
@@ -62,22 +65,15 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     Ok(outcome)
 }
 
-#[expect(clippy::print_stderr, reason = "before any observer exists")]
-fn eprintln(options: &RunOptions, text: &str) {
-    if !options.quiet {
-        eprintln!("{text}");
-    }
-}
-
 fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let stop = StopFlag::install()?;
-    let checkpoint = checkpoint::load(&dir.last_checkpoint())?;
+    let checkpoint = checkpoint::load(dir)?;
     if options.resume && checkpoint.is_none() {
         return Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint in {}", dir.path().display()))
             .hint("leave --resume out to start anew"));
     }
-    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(0, |(_, progress)| progress.step))?;
+    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(0, |found| found.progress.step))?;
     let mut observers = Observers(vec![
         Box::new(Console::new(options.quiet)),
         Box::new(LogFile::open(&dir.log())?),
@@ -85,8 +81,12 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         Box::new(StatusFile::start(&dir.status())?),
     ]);
     let mut warnings = Warnings::new(&mut observers);
+    if let Some(Checkpoint { instead_of: Some(what), progress, .. }) = &checkpoint {
+        let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
+        warnings.observe(&Event::Warning(&text))?;
+    }
     let data = data::open(config, &mut warnings)?;
-    record::claim_data(dir, data.dataset.id(), checkpoint.is_some())?;
+    record::claim_data(dir, data.dataset.id(), checkpoint.as_ref())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;
     }
@@ -116,7 +116,11 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     outcome.warnings = warnings.into_heard();
     outcome.peak_memory_bytes = peak_memory_bytes();
     // Once: a finished result is never touched again.
-    write_sealed(&dir.result(), &outcome)?;
+    write_json(&dir.result(), &outcome)?;
+    if outcome.state == State::Finished {
+        checkpoint::forget_previous(dir)?;
+        checkpoint::forget_best(dir, &progress.best.map(|best| best.step).into_iter().collect::<Vec<_>>())?;
+    }
     Ok(outcome)
 }
 

@@ -3,9 +3,12 @@
 use crate::config::RunConfig;
 use crate::settings::FORMAT;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-use xray_artifacts::{Exit, Failure, FileError, Split, write_bytes};
+use xray_artifacts::{
+    Exit, Failure, FileError, Split, one_line, read_sealed_text, sync_folder, write_bytes, write_sealed_text,
+};
 
 /// An open run directory, locked until dropped.
 pub struct RunDir {
@@ -14,26 +17,38 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder where it is not there, and locks it.
+    /// Makes the folder where it is not there, and locks it. What a stopped [`RunDir::clear`] left goes.
     pub fn open(path: &Path) -> Result<RunDir, Failure> {
         let io = |action, path: &Path| {
             let path = path.to_owned();
             move |source| Failure::from(FileError::Io { path, action, source })
         };
-        for folder in ["checkpoints/last", "checkpoints/best", "model"] {
-            let folder = path.join(folder);
-            fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-        }
+        fs::create_dir_all(path).map_err(io("create", path))?;
         let lock_path = path.join(".lock");
         let lock = File::create(&lock_path).map_err(io("create", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(RunDir { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let dir = RunDir { path: path.to_owned(), _lock: lock };
+                if dir.clearing().try_exists().map_err(io("look for", &dir.clearing()))? {
+                    dir.remove_run()?;
+                }
+                dir.create_folders()?;
+                Ok(dir)
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Failure::new(Exit::Usage, format!("another process is running in {}", path.display()))
                     .hint("wait for it, or choose another folder with --run"))
             }
             Err(TryLockError::Error(source)) => Err(io("lock", &lock_path)(source)),
         }
+    }
+
+    fn create_folders(&self) -> Result<(), FileError> {
+        for folder in ["checkpoints/last", "checkpoints/previous", "checkpoints/best", "model"] {
+            let path = self.path.join(folder);
+            fs::create_dir_all(&path).map_err(|source| FileError::Io { path, action: "create", source })?;
+        }
+        Ok(())
     }
 
     /// The folder itself.
@@ -76,9 +91,19 @@ impl RunDir {
         self.path.join("checkpoints/last/state.safetensors")
     }
 
-    /// The best weights so far.
-    pub fn best_weights(&self) -> PathBuf {
-        self.path.join("checkpoints/best/model.safetensors")
+    /// What to continue from if that is damaged.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoints/previous/state.safetensors")
+    }
+
+    /// The folder of the best weights.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("checkpoints/best")
+    }
+
+    /// The weights after a step that was the best so far.
+    pub fn best_weights(&self, step: u64) -> PathBuf {
+        self.best().join(format!("step-{step}.safetensors"))
     }
 
     /// The model's outputs on a split.
@@ -106,43 +131,102 @@ impl RunDir {
         self.path.join("cache")
     }
 
-    /// Writes the configuration; where a run with another one has got as far as a checkpoint, refuses.
-    pub fn claim(&self, config: &RunConfig) -> Result<(), Failure> {
+    /// Writes the configuration; where `is_taken`, because a run has got as far as a checkpoint or a result, only one that
+    /// says the same.
+    ///
+    /// # Errors
+    /// Another configuration, or one that cannot be read: whose run it is must not be guessed.
+    pub fn claim(&self, config: &RunConfig, is_taken: bool) -> Result<(), Failure> {
         let text = toml::to_string(config).expect("a configuration is plain values");
-        let ours: Table = text.parse().expect("just written");
-        let path = self.config();
-        let saved = self.last_checkpoint().exists().then(|| fs::read_to_string(&path).ok()).flatten();
-        if let Some(saved) = saved {
-            let theirs = saved.parse::<Table>().unwrap_or_default();
-            if let Some((key, before, now)) = first_difference(&theirs, &ours) {
-                let message =
-                    format!("{} holds another run: {key} is {before} there, {now} here", self.path.display());
-                return Err(Failure::new(Exit::ModelMismatch, message)
-                    .hint("choose another folder with --run, or start over with --overwrite"));
-            }
+        if is_taken {
+            self.is_of(&text.parse().expect("just written"))?;
         }
-        write_bytes(&path, format!("format = {FORMAT}\n{text}").as_bytes()).map_err(Failure::from)
+        Ok(write_sealed_text(&self.config(), &format!("format = {FORMAT}\n{text}"))?)
     }
 
-    /// Removes what an earlier run left, for `--overwrite`.
-    pub fn clear(&self) -> Result<(), Failure> {
-        let files = [
-            self.config(),
-            self.metrics(),
-            self.curve(),
-            self.log(),
-            self.last_checkpoint(),
-            self.best_weights(),
-            self.model_weights(),
-            self.model_card(),
-            self.result(),
-        ];
-        for path in files.into_iter().filter(|path| path.exists()) {
-            fs::remove_file(&path).map_err(|source| FileError::Io { path, action: "remove", source })?;
+    fn is_of(&self, ours: &Table) -> Result<(), Failure> {
+        let path = self.config();
+        let refused = |message: String| {
+            Failure::new(Exit::ModelMismatch, message)
+                .hint("choose another folder with --run, or start over with --overwrite")
+        };
+        let unknown = |why: &str| {
+            refused(format!("{} holds a run, and nothing says which: {why}", self.path.display()))
+        };
+        let text = match read_sealed_text(&path, "configuration") {
+            Ok(text) => text,
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(unknown("config.toml is missing"));
+            }
+            Err(error @ FileError::Io { .. }) => return Err(error.into()),
+            Err(error) => return Err(unknown(&one_line(&error))),
+        };
+        let theirs: Table = text.parse().map_err(|_| unknown("config.toml is no TOML"))?;
+        match first_difference(&theirs, ours) {
+            None => Ok(()),
+            Some((key, before, now)) => {
+                let path = self.path.display();
+                Err(refused(format!("{path} holds another run: {key} is {before} there, {now} here")))
+            }
         }
-        Ok(())
+    }
+
+    /// Says that the folder is being cleared.
+    fn clearing(&self) -> PathBuf {
+        self.path.join(".clearing")
+    }
+
+    /// Removes all that an earlier run made, for `--overwrite`. A mark comes first, so that whoever opens a folder whose
+    /// clearing was stopped ends it before anything else.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn clear(&self) -> Result<(), Failure> {
+        write_bytes(&self.clearing(), b"")?;
+        self.remove_run()?;
+        Ok(self.create_folders()?)
+    }
+
+    fn remove_run(&self) -> Result<(), FileError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| FileError::Io { path, action, source }
+        };
+        for name in MADE {
+            let path = self.path.join(name);
+            let removed = match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+                Ok(_) => fs::remove_file(&path),
+                Err(error) => Err(error),
+            };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_folder(&self.path).map_err(io("write", &self.path))?;
+        fs::remove_file(self.clearing()).map_err(io("remove", &self.clearing()))
     }
 }
+
+/// All that a run makes in its folder, and what is made of it there. The result goes first: what is left is no run then.
+const MADE: [&str; 13] = [
+    "result.json",
+    "model",
+    "export",
+    "predictions-val.safetensors",
+    "predictions-test.safetensors",
+    "checkpoints",
+    "config.toml",
+    "env.json",
+    "status.json",
+    "metrics.jsonl",
+    "curve.svg",
+    "train.log",
+    "cache",
+];
 
 /// Settings that may differ between the starts of one run: they change no number.
 const FREE: [&str; 7] = [
@@ -193,12 +277,79 @@ mod tests {
         assert!(busy.message.starts_with("another process is running in "), "{busy}");
 
         let config = RunConfig::default();
-        dir.claim(&RunConfig { seed: 2, ..config.clone() }).expect("the first");
-        dir.claim(&config).expect("nothing was trained yet");
-        fs::write(dir.last_checkpoint(), "").expect("writable");
-        dir.claim(&RunConfig { threads: 7, ..config.clone() }).expect("threads are free");
-        let failure = dir.claim(&RunConfig { seed: 1, ..config }).expect_err("another seed");
+        dir.claim(&RunConfig { seed: 2, ..config.clone() }, false).expect("the first");
+        dir.claim(&config, false).expect("nothing was trained yet");
+        dir.claim(&RunConfig { threads: 7, ..config.clone() }, true).expect("threads are free");
+        let failure = dir.claim(&RunConfig { seed: 1, ..config }, true).expect_err("another seed");
         assert!(failure.message.ends_with("holds another run: seed is 0 there, 1 here"), "{failure}");
         assert_eq!(failure.exit, Exit::ModelMismatch);
+    }
+
+    #[test]
+    fn a_run_that_nobody_knows_is_not_continued() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let dir = RunDir::open(&temporary.path().join("run")).expect("a writable folder");
+        let config = RunConfig::default();
+        let check = |harm: &dyn Fn(&Path), why: &str| {
+            dir.claim(&config, false).expect("writable");
+            dir.claim(&config, true).expect("the same");
+            harm(&dir.config());
+            let failure = dir.claim(&config, true).expect_err(why);
+            assert_eq!(failure.exit, Exit::ModelMismatch, "{failure}");
+            assert!(failure.message.ends_with(why), "{failure}");
+            dir.claim(&config, true).expect_err("and still so");
+        };
+        let write = |text: &'static [u8]| move |path: &Path| fs::write(path, text).expect("writable");
+        check(&|path| fs::remove_file(path).expect("there"), "config.toml is missing");
+        check(&write(b""), " here");
+        check(&write(b"["), "config.toml is no TOML");
+        check(&write(b"seed = 0 # \xff\n"), "is not UTF-8 text");
+        let edit = |path: &Path| {
+            let text = fs::read_to_string(path).expect("there");
+            fs::write(path, text.replace("seed = 0", "seed = 1")).expect("writable");
+        };
+        check(&edit, "its checksum differs");
+        fs::remove_file(dir.config()).expect("there");
+        fs::create_dir(dir.config()).expect("writable");
+        dir.claim(&config, true).expect_err("a folder");
+    }
+
+    #[test]
+    fn a_clearing_that_was_stopped_is_ended_by_whoever_comes_next() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let path = temporary.path().join("run");
+        let left = || {
+            let entries = fs::read_dir(&path).expect("readable");
+            let mut names: Vec<_> = entries.map(|entry| entry.expect("readable").file_name()).collect();
+            names.sort();
+            names
+        };
+        let fill = || {
+            let dir = RunDir::open(&path).expect("a writable folder");
+            for file in [dir.config(), dir.result(), dir.last_checkpoint(), dir.predictions(Split::Val)] {
+                fs::write(file, "old").expect("writable");
+            }
+            dir
+        };
+        drop(RunDir::open(&path).expect("a writable folder"));
+        let fresh = left();
+        let dir = fill();
+        fs::write(path.join("notes.txt"), "whoever wrote it").expect("writable");
+        dir.clear().expect("writable");
+        fs::remove_file(path.join("notes.txt")).expect("not the run's, so kept");
+        assert_eq!(left(), fresh);
+        drop(dir);
+        for gone in 0..=MADE.len() {
+            let dir = fill();
+            fs::write(dir.clearing(), "").expect("writable");
+            for name in &MADE[..gone] {
+                let path = path.join(name);
+                let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+            }
+            drop(dir);
+            let dir = RunDir::open(&path).expect("a writable folder");
+            assert_eq!(left(), fresh, "stopped after {gone}");
+            assert!(!dir.last_checkpoint().exists());
+        }
     }
 }

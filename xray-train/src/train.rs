@@ -62,6 +62,8 @@ pub struct Trainer<'a> {
     pub timetable: Timetable,
     /// How far it is.
     pub progress: Progress,
+    /// The step of the best weights that the last checkpoint speaks of.
+    pub saved_best: Option<u64>,
     /// Where checkpoints go.
     pub dir: &'a RunDir,
     /// Whether someone asked to stop.
@@ -251,8 +253,7 @@ impl Trainer<'_> {
         if is_best {
             progress.best = Some(Best { step: progress.step, score, macro_auc: evaluation.macro_auc });
             (progress.stale_evaluations, progress.stale_since_reduction) = (0, 0);
-            let step = progress.step.to_string();
-            self.learner.weights().save(&self.dir.best_weights(), &[("step", step)])?;
+            checkpoint::save_best(self.dir, &self.learner.weights(), progress.step)?;
         } else {
             progress.stale_evaluations += 1;
             progress.stale_since_reduction += 1;
@@ -293,7 +294,8 @@ impl Trainer<'_> {
         let patience = self.timetable.early_stopping;
         if self.progress.step >= self.timetable.total_steps {
             Some(Ending::Finished("duration"))
-        } else if self.is_out_of_time() {
+        } else if self.progress.evaluated_step == self.progress.step && self.is_out_of_time() {
+            // Not when the time ran out since the question whether to evaluate.
             Some(Ending::Finished("max-time"))
         } else if patience > 0 && self.progress.stale_evaluations >= patience {
             Some(Ending::Finished("early-stopping"))
@@ -318,7 +320,12 @@ impl Trainer<'_> {
             }
         }
         self.tick();
-        checkpoint::save(&self.dir.last_checkpoint(), &self.learner.state(), &self.progress)?;
+        checkpoint::save(self.dir, &self.learner.state(), &self.progress)?;
+        // The checkpoint before this one speaks of the weights that were the best then.
+        let best = self.progress.best.map(|best| best.step);
+        let kept: Vec<u64> = best.into_iter().chain(self.saved_best).collect();
+        checkpoint::forget_best(self.dir, &kept)?;
+        self.saved_best = best;
         self.progress.seconds.checkpoint += clock.elapsed().as_secs_f64();
         let (step, seconds) = (self.progress.step, self.progress.seconds);
         Ok(self.observer.observe(&Event::Saved { step, seconds })?)

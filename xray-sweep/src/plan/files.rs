@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, Status, Versioned, write_bytes, write_json};
+use xray_artifacts::{Exit, Failure, FileError, State, Status, to_json, write_bytes, write_json};
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
@@ -88,9 +88,7 @@ pub(crate) fn placeholder(path: &Path) -> std::io::Result<()> {
         loss: None,
         pid: 0,
     };
-    let mut json = serde_json::to_value(&status).expect("plain values");
-    json["format"] = Status::FORMAT.into();
-    fs::write(path, format!("{json:#}\n"))
+    fs::write(path, to_json(&status).expect("plain values"))
 }
 
 /// Where the data lie is for the launcher to say.

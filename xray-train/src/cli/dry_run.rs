@@ -5,6 +5,7 @@ use crate::data::{self, TrainingData};
 use crate::events::{Event, Observer};
 use serde::Serialize;
 use xray_artifacts::{Failure, FileError};
+use xray_cli::say;
 use xray_model::Learner;
 
 /// What a run costs.
@@ -60,11 +61,10 @@ impl Costs {
 struct ToStderr;
 
 impl Observer for ToStderr {
-    #[expect(clippy::print_stderr, reason = "this is the terminal's observer")]
     fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
         match event {
-            Event::Warning(text) => eprintln!("warning: {text}"),
-            Event::Note(text) => eprintln!("{text}"),
+            Event::Warning(text) => say(format_args!("warning: {text}")),
+            Event::Note(text) => say(text),
             _ => {}
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! and test, write the bundle.
 
 use super::{Outcome, RunOptions};
-use crate::checkpoint::Progress;
+use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
 use crate::data::TrainingData;
 use crate::environment::{VERSION, environment, now, peak_memory_bytes};
@@ -16,7 +16,7 @@ use std::time::Instant;
 use xray_artifacts::{Exit, Failure, Provenance, Seconds, Split, State, TrainingSummary, write_json};
 use xray_bundle::Card;
 use xray_data::{Loader, LoaderConfig};
-use xray_model::{Learner, Predictor, StateDict};
+use xray_model::{Learner, Predictor};
 
 /// Data, settings and learner of one run.
 pub(super) struct Session<'a> {
@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
     pub(super) fn train(
         &mut self,
         options: &RunOptions,
-        checkpoint: Option<(StateDict, Progress)>,
+        checkpoint: Option<Checkpoint>,
         stop: StopFlag,
         started: Instant,
         observer: &mut dyn Observer,
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         let loader = Loader::new(dataset, records, self.data.preprocessing.clone(), loading)?;
         let mut learner = self.learner.take().expect("a session trains once");
         let progress = match checkpoint {
-            Some((state, progress)) => {
+            Some(Checkpoint { state, progress, .. }) => {
                 learner.restore(&state, progress.step).map_err(|error| {
                     let failure = Failure::from(error);
                     let checkpoint = self.dir.last_checkpoint();
@@ -96,7 +96,8 @@ impl<'a> Session<'a> {
             }
             None => {
                 let first_weights = self.config.fine_tuning.begin(&mut learner, observer)?;
-                Progress { first_weights, ..Progress::default() }
+                let dataset = self.data.dataset.id().to_owned();
+                Progress { first_weights, dataset, ..Progress::default() }
             }
         };
         let timetable = self.timetable(loader.batches_per_epoch() as u64, options)?;
@@ -107,6 +108,7 @@ impl<'a> Session<'a> {
             timetable,
             seconds_before: progress.seconds.total,
             first_step: progress.step,
+            saved_best: progress.best.map(|best| best.step),
             progress,
             dir: self.dir,
             stop,
@@ -146,7 +148,8 @@ impl<'a> Session<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Option<Exit>, Failure> {
         let clock = Instant::now();
-        let weights = StateDict::load(&self.dir.best_weights())?;
+        let best = progress.best.expect("training ends with an evaluation");
+        let weights = checkpoint::load_best(self.dir, best.step)?;
         let classes = self.data.dataset.labels().len();
         let model = Predictor::new(&self.config.model, classes, &weights, self.config.backend)?;
         for split in [Split::Val, Split::Test] {
@@ -165,8 +168,8 @@ impl<'a> Session<'a> {
         outcome.bad_records.dedup();
         outcome.seconds.evaluation += clock.elapsed().as_secs_f64();
         (outcome.state, outcome.exit, outcome.reason) = (State::Finished, Some(Exit::Ok.code()), None);
-        weights.save(&self.dir.model_weights(), &[("format", "pt".to_owned())])?;
-        write_json(&self.dir.model_card(), &self.card(outcome, progress))?;
+        let checksum = weights.save(&self.dir.model_weights(), &[("format", "pt".to_owned())])?;
+        write_json(&self.dir.model_card(), &self.card(outcome, progress, checksum))?;
         Ok(None)
     }
 
@@ -195,7 +198,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn card(&self, outcome: &Outcome, progress: &Progress) -> Card {
+    fn card(&self, outcome: &Outcome, progress: &Progress, weights: String) -> Card {
         Card {
             model: self.config.model.clone(),
             preprocessing: self.data.preprocessing.clone(),
@@ -211,6 +214,7 @@ impl<'a> Session<'a> {
                 steps: progress.best.map_or(progress.step, |best| best.step),
                 first_weights: progress.first_weights.clone(),
             },
+            weights,
             scores: outcome.scores.clone(),
         }
     }

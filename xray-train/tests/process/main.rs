@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod fine_tuning;
 mod gpu_program;
+mod interrupted;
 mod results;
 mod stopping;
 mod worker;

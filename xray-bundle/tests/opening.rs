@@ -1,16 +1,17 @@
-//! A model that computes no numbers is refused: when it is opened, or when its first answer shows it.
+//! A model that computes no numbers, or others than it was written with, is refused: when it is opened, or when its first
+//! answer shows it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Preprocessing, Provenance, write_json};
-use xray_bundle::{Bundle, Card};
+use xray_bundle::{Bundle, Card, WEIGHTS};
 use xray_image::{Budget, GrayImage, encode_png};
-use xray_model::{Learner, LearnerConfig, ModelConfig, StateDict, WeightType};
+use xray_model::{Learner, LearnerConfig, ModelConfig, StateDict, StoredDict, WeightType};
 
 const LABELS: [&str; 2] = ["Mass", "Edema"];
 
-/// Writes a model.json and gives the weights of its network.
-fn card_and_weights(folder: &Path) -> StateDict {
+/// A card and the weights of its network.
+fn card_and_weights() -> (Card, StateDict) {
     let model = ModelConfig { width: 2, ..ModelConfig::default() }.resolved();
     let config = LearnerConfig { model: model.clone(), ..LearnerConfig::new(LABELS.len()) };
     let card = Card {
@@ -28,23 +29,28 @@ fn card_and_weights(folder: &Path) -> StateDict {
             steps: 0,
             first_weights: None,
         },
+        weights: String::new(),
         scores: BTreeMap::new(),
     };
-    write_json(&folder.join("model.json"), &card).expect("writable");
-    Learner::new(&config, 1).expect("a CPU").weights()
+    (card, Learner::new(&config, 1).expect("a CPU").weights())
+}
+
+/// Writes both, as training does.
+fn write(folder: &Path, card: Card, weights: &StoredDict) {
+    let weights = weights.save(&folder.join(WEIGHTS), &[]).expect("writable");
+    write_json(&folder.join("model.json"), &Card { weights, ..card }).expect("writable");
 }
 
 /// A bundle in which the last values of some tensors are another.
 fn opened(changed: &[(&str, usize)], value: f32, numbers: WeightType) -> Result<Bundle, Failure> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut weights = card_and_weights(folder.path());
+    let (card, mut weights) = card_and_weights();
     for (name, last) in changed {
         let values = &mut weights.tensors.get_mut(*name).expect("a tensor of the network").values;
         let first = values.len() - last;
         values[first..].fill(value);
     }
-    let stored = weights.stored(numbers);
-    stored.save(&folder.path().join("model.safetensors"), &[]).expect("writable");
+    write(folder.path(), card, &weights.stored(numbers));
     Bundle::open(folder.path())
 }
 
@@ -64,6 +70,39 @@ fn weights_that_are_not_finite_are_refused_with_file_and_tensor() {
         assert!(opened(&[(kernel, 1)], value, numbers).is_err(), "{value} as {}", numbers.name());
     }
     assert!(opened(&[(kernel, 1)], 1e6, WeightType::F32).is_ok());
+}
+
+#[test]
+fn damaged_weights_and_those_of_another_card_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (card, weights) = card_and_weights();
+    let path = folder.path().join(WEIGHTS);
+    let check = |said: &str| {
+        let failure = Bundle::open(folder.path()).err().expect("refused");
+        assert!(failure.message.ends_with(said), "{failure}");
+    };
+    write(folder.path(), card.clone(), &weights.stored(WeightType::F32));
+    Bundle::open(folder.path()).expect("as written");
+    let bytes = std::fs::read(&path).expect("just written");
+    let damaged = |at: usize| {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, damaged).expect("writable");
+    };
+    damaged(bytes.len() - 1);
+    check("model.safetensors is not the file of weights that was written: its checksum differs");
+    // In the name of the checksum itself: the file is as good as one without.
+    const LEAD: usize = "{\"__metadata__\":{\"".len();
+    damaged(8 + LEAD);
+    check("model.safetensors holds other weights than its card is of");
+    weights.stored(WeightType::F16).save(&path, &[]).expect("writable");
+    check("model.safetensors holds other weights than its card is of");
+    // A bundle of the version before bears no checksums.
+    let old = Card { weights: String::new(), ..card };
+    write_json(&folder.path().join("model.json"), &old).expect("writable");
+    check("model.safetensors holds other weights than its card is of");
+    damaged(8 + LEAD);
+    Bundle::open(folder.path()).expect("read with a warning");
 }
 
 #[test]
