@@ -22,6 +22,7 @@
 //! }
 //! ```
 
+mod abort;
 mod after_help;
 mod build;
 mod manual;

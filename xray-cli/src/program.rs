@@ -1,7 +1,7 @@
 //! What every program does around its work: parse, answer what is the same in all of them, print what went wrong, end.
 
 use crate::output::written;
-use crate::{Build, manual, print, say};
+use crate::{Build, abort, manual, print, say};
 use clap::{Arg, Command, Error, Parser, value_parser};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ const MANUAL_PAGES: &str = "manual-pages";
 ///
 /// Adds `--version`, `--completions SHELL` and, for packages, `--manual-pages DIR` to the options of `A`.
 pub fn main<A: Parser>(build: Build, work: impl FnOnce(A) -> Result<Exit, Failure>) -> Exit {
+    abort::say_why();
     run(&build, std::env::args_os(), work).unwrap_or_else(|failure| {
         say(&failure);
         failure.exit

@@ -173,3 +173,21 @@ fn a_full_disk_is_named_and_the_checkpoint_stays() {
     fs::remove_file(workplace.path("run/train.log")).expect("a link");
     assert_exit(&workplace.run("run", &[]), Exit::Ok);
 }
+
+#[test]
+fn too_little_memory_is_said_and_what_was_saved_goes_on() {
+    let workplace = Workplace::new();
+    assert_exit(&workplace.run("run", &["--checkpoint-exit-every", "1ms"]), Exit::Checkpointed);
+    let program = assert_cmd::cargo::cargo_bin("xray-train");
+    let mut arguments = Workplace::arguments("run").join("\n");
+    arguments += "\n--set\nmodel.width=4";
+    // 60 MB of address space are enough to start and too little to train.
+    let script = "ulimit -v 60000; mapfile -t words; exec \"$0\" \"${words[@]}\"";
+    let mut bash = assert_cmd::Command::new("bash");
+    let output =
+        bash.current_dir(workplace.path(".")).args(["-c", script]).arg(program).write_stdin(arguments);
+    let output = output.output().expect("bash runs");
+    assert_exit(&output, Exit::Unexpected);
+    assert!(stderr(&output).contains("error: this program had to stop: the line above says why\n hint: "));
+    assert_exit(&workplace.run("run", &[]), Exit::Ok);
+}
