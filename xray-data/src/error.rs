@@ -146,6 +146,12 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// Shards of this program, and nothing that says what they are.
+    #[error("{} holds shards of `xray-data build` without their dataset.json", folder.display())]
+    NoManifest {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Numbered files of which some are not there.
     #[error("{}: {what}", path.display())]
     MissingParts {
@@ -254,6 +260,10 @@ impl Error {
             Error::NoRecords { .. } => {
                 "check the path; of the folders below it those named train, val or test are searched"
             }
+            Error::NoManifest { .. } => {
+                "copy dataset.json here too, or build the data set again; without the .idx files beside them the shards \
+                 are read as TFRecords of others"
+            }
             Error::MissingParts { .. } => "copy the others too, or rename the files that are to be all",
             Error::NoPositive { .. } => "nothing can be learnt of such a label: leave it out of --labels",
             Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
@@ -295,6 +305,7 @@ impl Error {
             | Error::Label { .. }
             | Error::Source { .. }
             | Error::NoTable { .. }
+            | Error::NoManifest { .. }
             | Error::MissingParts { .. }
             | Error::NoPositive { .. }
             | Error::Split(_)

@@ -5,14 +5,17 @@
 //! fraction is a prefix of the train shards. The bytes depend on the source and the settings, never on the
 //! number of threads.
 
+mod exchange;
 mod folder;
 mod plan;
 mod store;
 mod white_level;
+mod workplace;
 
-pub(crate) use folder::WORKPLACE;
+pub(crate) use folder::{is_shard, refuse_unfinished};
 pub use store::Encoding;
 pub use white_level::Ranges;
+pub(crate) use workplace::WORKPLACE;
 
 use crate::error::Result;
 use crate::schema::{Label, Sample, encode_sample};
@@ -89,7 +92,13 @@ pub enum BuildProblem {
         /// The folder.
         folder: PathBuf,
     },
-    /// Another build is at work in the folder, or was stopped.
+    /// Another build is at work in the folder.
+    #[error("another build is at work in {}", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A build in the folder was stopped.
     #[error("{} holds an unfinished build", folder.display())]
     Unfinished {
         /// The folder.
@@ -136,8 +145,9 @@ impl BuildProblem {
             BuildProblem::NotEmpty { .. } => {
                 "choose an empty folder, or replace the data set in it with --overwrite"
             }
+            BuildProblem::Busy { .. } => "wait until it has ended, or choose another folder",
             BuildProblem::Unfinished { .. } => {
-                "if no other build is running there, start again with --overwrite"
+                "build the data set again; where another build may be running, wait for it, else add --overwrite"
             }
             BuildProblem::Foreign { .. } => "choose another folder: only data sets are overwritten",
             BuildProblem::Duplicate { .. } => "give each image a name of its own",

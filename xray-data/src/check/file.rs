@@ -103,7 +103,7 @@ fn check_counts(file: &File, records: &RecordFile, found: u64) -> Vec<CheckProbl
         problems.push(CheckProblem { place: place.clone(), problem });
     }
     if let (Ok(scanned), Ok(loaded)) = (RecordIndex::scan(records), RecordIndex::load_or_scan(records))
-        && scanned != loaded
+        && scanned.entries() != loaded.entries()
     {
         let problem = "the index beside it finds other records: delete the .idx file".to_owned();
         problems.push(CheckProblem { place, problem });

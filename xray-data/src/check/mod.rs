@@ -3,6 +3,7 @@
 mod across;
 mod file;
 
+use crate::build::refuse_unfinished;
 use crate::error::{Error, Result};
 use crate::schema::{FeatureNames, FeatureProblem, Preset, Resolved};
 use crate::sources::tfrecord::{Listed, detect, incomplete, list};
@@ -53,12 +54,13 @@ impl CheckReport {
 /// record, from any thread. What is wrong is in the report.
 ///
 /// # Errors
-/// A folder without records or with a manifest of another format.
+/// A folder without records, with a build that is not finished, or with a manifest of another format.
 pub fn check(
     folder: &Path,
     names: Option<FeatureNames>,
     progress: &(dyn Fn() + Sync),
 ) -> Result<CheckReport> {
+    refuse_unfinished(folder)?;
     let path = folder.join(DatasetManifest::FILE_NAME);
     let manifest = match path.exists() {
         true => Some(read_json::<DatasetManifest>(&path)?),

@@ -10,8 +10,9 @@ pub use draw::Draw;
 pub use foreign::OpenOptions;
 pub use shard::ShardProblem;
 
-use crate::error::{Error, Result};
-use crate::example::Example;
+use crate::build::refuse_unfinished;
+use crate::error::{Error, Place, Result};
+use crate::example::{Example, IMAGE_HEAD};
 use crate::schema::{FeatureNames, Label, Sample};
 use crate::sources::ImageRow;
 use shard::Shard;
@@ -67,9 +68,10 @@ impl Dataset {
     /// Opens a folder with `dataset.json`, or a folder of `*.tfrec` and `*.tfrecord[.gz]` files.
     ///
     /// # Errors
-    /// A shard of another size or content than listed; records of a foreign file that cannot be read; a
+    /// A build that is not finished; a shard of another size or content than listed; records of a foreign file that cannot be read; a
     /// feature that is named and absent.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        refuse_unfinished(path)?;
         if path.join(DatasetManifest::FILE_NAME).exists() {
             shards::open(path, options)
         } else {
@@ -130,20 +132,36 @@ impl Dataset {
     /// # Panics
     /// When `id` is of another data set.
     pub fn sample(&self, id: RecordId) -> Result<Sample<'_>> {
-        let (file, entry) = self.shard(id).record(id.record)?;
-        let payload = file.read(id.record.into(), entry)?;
-        self.parse(id, payload)
+        let payload = self.shard(id).read(id.record)?;
+        let example =
+            Example::parse(payload).map_err(|problem| Error::Example { place: self.at(id), problem })?;
+        self.described(id, &example)
     }
 
-    /// What a record holds, its payload's checksum not compared: reads only the pages that are looked at. For
-    /// labels, names and patients; an image for a network comes from [`sample`](Self::sample).
+    /// What a record holds, its image not compared with its checksum beyond its first bytes, which say how large it
+    /// is: reads only the pages that are looked at. For labels, names and patients; an image for a network comes
+    /// from [`sample`](Self::sample).
     ///
     /// # Errors
     /// As `sample`.
     pub fn peek(&self, id: RecordId) -> Result<Sample<'_>> {
-        let (file, entry) = self.shard(id).record(id.record)?;
+        let shard = self.shard(id);
+        let (file, entry) = shard.record(id.record)?;
         let (payload, _) = file.peek(id.record.into(), entry)?;
-        self.parse(id, payload)
+        // Whatever is wrong, all of the record tells it best.
+        let Ok(example) = Example::parse(payload) else { return self.sample(id) };
+        match shard.sums(id.record) {
+            Some(sums) if sums.without_image != example.crc_without_image(payload) => self.sample(id),
+            _ => self.described(id, &example),
+        }
+    }
+
+    /// The part of a peeked image that is known to be as it was written.
+    pub(crate) fn known_part<'a>(&self, id: RecordId, image: &'a [u8]) -> &'a [u8] {
+        match self.shard(id).sums(id.record) {
+            Some(_) => &image[..image.len().min(IMAGE_HEAD)],
+            None => image, // all of the file was compared when it was opened
+        }
     }
 
     /// Hands the memory of a record back to the system. Slices of it stay valid: they are read again.
@@ -185,13 +203,16 @@ impl Dataset {
         self.rows.get(self.ordinal(id) as usize)
     }
 
-    fn parse<'a>(&'a self, id: RecordId, payload: &'a [u8]) -> Result<Sample<'a>> {
-        let (file, entry) = self.shard(id).record(id.record)?;
-        let place = || file.place(id.record.into(), entry.offset);
-        let example =
-            Example::parse(payload).map_err(|problem| Error::Example { place: place(), problem })?;
+    /// Where a record of an open shard lies.
+    fn at(&self, id: RecordId) -> Place {
+        let shard = self.shard(id);
+        let offset = shard.record(id.record).map_or(0, |(_, entry)| entry.offset);
+        Place { path: shard.path.clone(), record: id.record.into(), offset }
+    }
+
+    fn described<'a>(&'a self, id: RecordId, example: &Example<'a>) -> Result<Sample<'a>> {
         let sample =
-            self.names.read(&example).map_err(|problem| Error::Feature { place: place(), problem })?;
+            self.names.read(example).map_err(|problem| Error::Feature { place: self.at(id), problem })?;
         Ok(match self.row(id) {
             Some(row) => joined(sample, row),
             None => sample,

@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::regular;
-use crate::tfrecord::{IndexEntry, RecordFile, RecordIndex};
+use crate::tfrecord::{IndexEntry, RecordFile, RecordIndex, Sums, Written};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use xray_artifacts::ShardEntry;
 
 /// How a file differs from what the data set lists.
@@ -32,6 +32,9 @@ pub enum ShardProblem {
         /// In the file.
         found: u64,
     },
+    /// Its records are whole, and not those that were built.
+    #[error("the shard holds other records than those that were built")]
+    Other,
     /// It holds something else.
     #[error("the shard's blake3 is {found}, expected {expected}")]
     Hash {
@@ -58,12 +61,23 @@ pub(super) struct Shard {
     /// How many records come before it in the data set.
     pub(super) first: u64,
     pub(super) records: u64,
+    /// Of a shard of ours, in hexadecimal.
+    blake3: Option<String>,
     open: OnceLock<(RecordFile, RecordIndex)>,
+    /// Held by the thread that opens the file.
+    opening: Mutex<()>,
 }
 
 impl Shard {
+    /// A file of which nothing is known, `first` records behind the data set's first.
     pub(super) fn new(path: PathBuf, first: u64, records: u64) -> Self {
-        Shard { path, first, records, open: OnceLock::new() }
+        Shard { path, first, records, blake3: None, open: OnceLock::new(), opening: Mutex::default() }
+    }
+
+    /// One of our own.
+    pub(super) fn listed(folder: &Path, first: u64, entry: &ShardEntry) -> Self {
+        let shard = Shard::new(folder.join(&entry.file), first, entry.records);
+        Shard { blake3: Some(entry.blake3.clone()), ..shard }
     }
 
     /// Whether the file is there with the listed size, and with the listed content if `verify`. An absent
@@ -78,14 +92,15 @@ impl Shard {
         if found != entry.bytes {
             return Err(self.error(ShardProblem::Bytes { expected: entry.bytes, found }));
         }
-        if !verify {
-            return Ok(());
-        }
+        if verify { self.compare(file, &entry.blake3) } else { Ok(()) }
+    }
+
+    /// Reads all of the file.
+    fn compare(&self, file: File, expected: &str) -> Result<()> {
         let found = hash(file).map_err(Error::io(&self.path, "read"))?;
-        if found == entry.blake3 {
-            Ok(())
-        } else {
-            Err(self.error(ShardProblem::Hash { expected: entry.blake3.clone(), found }))
+        match found == expected {
+            true => Ok(()),
+            false => Err(self.error(ShardProblem::Hash { expected: expected.to_owned(), found })),
         }
     }
 
@@ -104,14 +119,51 @@ impl Shard {
         if let Some(open) = self.open.get() {
             return Ok(open);
         }
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = self.open.get() {
+            return Ok(open);
+        }
         self.require()?;
         let file = RecordFile::open(&self.path)?;
-        let index = RecordIndex::load_or_scan(&file)?;
+        let index = match &self.blake3 {
+            Some(blake3) => self.index(&file, blake3)?,
+            None => RecordIndex::load_or_scan(&file)?,
+        };
         if index.len() != self.records {
             return Err(self.error(ShardProblem::Records { expected: self.records, found: index.len() }));
         }
-        // Another thread may have opened it meanwhile: both are the same, one is dropped.
         Ok(self.open.get_or_init(|| (file, index)))
+    }
+
+    /// The index of a shard of ours. Each record is compared with it when it is read; where it is absent, or not that
+    /// of the shard that the data set lists, all of the file is compared with the list, once.
+    fn index(&self, file: &RecordFile, blake3: &str) -> Result<RecordIndex> {
+        let is_listed =
+            |written: &Written| blake3::Hash::from_bytes(written.blake3).to_hex().as_str() == blake3;
+        match RecordIndex::load(file).filter(|index| index.written().is_some_and(is_listed)) {
+            Some(index) => Ok(index),
+            None => {
+                self.compare(regular::open(&self.path)?.0, blake3)?;
+                RecordIndex::scan(file)
+            }
+        }
+    }
+
+    /// What a record of ours must be, where the index says it.
+    pub(super) fn sums(&self, number: u32) -> Option<Sums> {
+        self.blake3.as_ref()?;
+        let (_, index) = self.open.get()?;
+        index.written()?.sums.get(number as usize).copied()
+    }
+
+    /// The payload of a record, both checksums compared, and that with the index.
+    pub(super) fn read(&self, number: u32) -> Result<&[u8]> {
+        let (file, entry) = self.record(number)?;
+        let (payload, crc) = file.read_with_crc(number.into(), entry)?;
+        match self.sums(number) {
+            Some(sums) if sums.payload != crc => Err(self.error(ShardProblem::Other)),
+            _ => Ok(payload),
+        }
     }
 
     fn error(&self, problem: ShardProblem) -> Error {

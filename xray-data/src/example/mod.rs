@@ -45,6 +45,9 @@ pub enum ExampleProblem {
 /// The most features of a record: in memory each takes twenty times its shortest form.
 pub const MAX_FEATURES: usize = 4096;
 
+/// So many bytes of an image say nearly always how large it is.
+pub(crate) const IMAGE_HEAD: usize = 4096;
+
 type Result<T> = std::result::Result<T, ExampleProblem>;
 
 /// The features of one record.
@@ -84,6 +87,16 @@ impl<'a> Example<'a> {
     /// All names with their features, in stored order.
     pub(crate) fn features(&self) -> impl Iterator<Item = (&'a str, Feature<'a>)> {
         self.features.iter().copied()
+    }
+
+    /// Checksum of the record that `self` was read from, without its longest list of bytes, which is the image; of
+    /// that, the first bytes count. Whoever reads labels and names compares it, without reading all of the image.
+    pub(crate) fn crc_without_image(&self, payload: &[u8]) -> u32 {
+        let lists = self.features.iter().filter_map(|(_, feature)| feature.as_bytes());
+        let Some(image) = lists.max_by_key(|list| list.len()) else { return crc32c::crc32c(payload) };
+        let start = image.as_ptr().addr() - payload.as_ptr().addr();
+        let (before, after) = (start + image.len().min(IMAGE_HEAD), start + image.len());
+        crc32c::crc32c_append(crc32c::crc32c(&payload[..before]), &payload[after..])
     }
 
     /// All names, in stored order.

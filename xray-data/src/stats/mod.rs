@@ -138,8 +138,12 @@ impl Tally {
 
     fn add(&mut self, dataset: &Dataset, id: RecordId) -> Result<()> {
         let sample = dataset.peek(id)?;
-        let image = |problem| Error::Image { place: dataset.place(id), problem };
-        let header = read_header(sample.image).map_err(image)?;
+        let header = match read_header(dataset.known_part(id, sample.image)) {
+            Ok(header) => header,
+            // It is further behind.
+            Err(_) => read_header(dataset.sample(id)?.image)
+                .map_err(|problem| Error::Image { place: dataset.place(id), problem })?,
+        };
         self.images += 1;
         *self.sizes.entry((header.width, header.height)).or_default() += 1;
         match (sample.patient_id, &mut self.patients) {

@@ -14,6 +14,7 @@ mod writer;
 
 pub use frame::RecordProblem;
 pub use index::{IndexEntry, RecordIndex};
+pub(crate) use index::{Sums, Written};
 pub use inflate::Compression;
 pub use reader::{Record, RecordFile, Records};
 pub use writer::RecordWriter;

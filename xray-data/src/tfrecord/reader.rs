@@ -64,8 +64,15 @@ impl RecordFile {
 
     /// The payload of one record, both checksums compared. `number` is for messages only.
     pub fn read(&self, number: u64, entry: IndexEntry) -> Result<&[u8]> {
+        self.read_with_crc(number, entry).map(|(payload, _)| payload)
+    }
+
+    /// [`read`](Self::read) with the payload's checksum.
+    pub(crate) fn read_with_crc(&self, number: u64, entry: IndexEntry) -> Result<(&[u8], u32)> {
         let length = self.length(number, entry)?;
-        frame::payload(self.from(entry.offset), length).map_err(|p| self.error(number, entry.offset, p))
+        let rest = self.from(entry.offset);
+        let payload = frame::payload(rest, length).map_err(|p| self.error(number, entry.offset, p))?;
+        Ok((payload, frame::unchecked_payload(rest, length).1))
     }
 
     /// The payload of one record and its stored checksum, which is not compared: only the pages that the

@@ -1,8 +1,9 @@
 //! Writing a file of records with its index.
 
 use super::frame::{self, OVERHEAD};
-use super::index::{IndexEntry, RecordIndex};
+use super::index::{IndexEntry, RecordIndex, Sums, Written};
 use crate::error::{Error, Result};
+use crate::example::Example;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub struct RecordWriter {
     out: BufWriter<File>,
     hasher: blake3::Hasher,
     entries: Vec<IndexEntry>,
+    sums: Vec<Sums>,
     bytes: u64,
     finished: bool,
 }
@@ -34,6 +36,7 @@ impl RecordWriter {
             out: BufWriter::with_capacity(1 << 18, file),
             hasher: blake3::Hasher::new(),
             entries: Vec::new(),
+            sums: Vec::new(),
             bytes: 0,
             finished: false,
         })
@@ -42,12 +45,14 @@ impl RecordWriter {
     /// Appends one record.
     pub fn write(&mut self, payload: &[u8]) -> Result<()> {
         let length = payload.len() as u64;
-        let crc = frame::masked_crc(payload).to_le_bytes();
-        for part in [&frame::header(length), payload, &crc] {
+        let crc = frame::masked_crc(payload);
+        for part in [&frame::header(length), payload, &crc.to_le_bytes()] {
             self.hasher.update(part);
             self.out.write_all(part).map_err(Error::io(&self.path, "write"))?;
         }
         self.entries.push(IndexEntry { offset: self.bytes, length });
+        let without_image = Example::parse(payload).map_or(crc, |example| example.crc_without_image(payload));
+        self.sums.push(Sums { payload: crc, without_image });
         self.bytes += OVERHEAD + length;
         Ok(())
     }
@@ -61,13 +66,15 @@ impl RecordWriter {
     pub fn finish(mut self) -> Result<ShardEntry> {
         self.rename().map_err(Error::io(&self.path, "write"))?;
         self.finished = true;
-        let index = RecordIndex::new(std::mem::take(&mut self.entries));
+        let blake3 = self.hasher.finalize();
+        let written = Written { blake3: *blake3.as_bytes(), sums: std::mem::take(&mut self.sums) };
+        let index = RecordIndex::new(std::mem::take(&mut self.entries), written);
         index.save(&self.path, self.bytes)?;
         Ok(ShardEntry {
             file: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             records: index.len(),
             bytes: self.bytes,
-            blake3: self.hasher.finalize().to_hex().to_string(),
+            blake3: blake3.to_hex().to_string(),
         })
     }
 

@@ -1,9 +1,10 @@
 //! Which files of a folder hold records, and what their names say: the split they belong to, and the
 //! number of files that they are one of.
 
-use crate::build::{BuildProblem, WORKPLACE};
+use crate::build::{is_shard, refuse_unfinished};
 use crate::error::{Error, Result};
 use crate::sources::csv_table::split_name;
+use crate::tfrecord::RecordIndex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,15 +35,16 @@ pub(crate) struct RecordFiles {
 /// `test`. A folder that a build has not finished has none: some of its shards would pass for all.
 ///
 /// # Errors
-/// A folder that cannot be listed, or that holds none.
+/// A folder that cannot be listed, or that holds none; [`Error::NoManifest`] where a build wrote them.
 pub fn record_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(list(folder)?.files.into_iter().map(|file| file.path).collect())
 }
 
 /// [`record_files`] with what their names say.
 pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
-    if folder.join(WORKPLACE).exists() && !folder.join(DatasetManifest::FILE_NAME).exists() {
-        return Err(BuildProblem::Unfinished { folder: folder.to_owned() }.into());
+    refuse_unfinished(folder)?;
+    if !folder.join(DatasetManifest::FILE_NAME).exists() {
+        refuse_ours(folder)?;
     }
     let mut found = RecordFiles::default();
     let mut unclear = Vec::new();
@@ -67,6 +69,8 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
     let mut others = Vec::new();
     for folder in below {
         if let [split] = *splits_of(&name(&folder)) {
+            refuse_unfinished(&folder)?;
+            refuse_ours(&folder)?;
             let (files, below) = entries(&folder)?;
             add(files, Some(split));
             others.extend(below);
@@ -88,6 +92,16 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
         return Err(Error::NoRecords { folder: folder.to_owned() });
     }
     Ok(found)
+}
+
+/// Refuses the shards of a build without its `dataset.json`: it says which of them are a set, and whose labels they
+/// hold. They are known by the index that a build writes beside each.
+fn refuse_ours(folder: &Path) -> Result<()> {
+    let (files, _) = entries(folder)?;
+    match files.iter().any(|file| is_shard(&name(file)) && RecordIndex::is_beside(file)) {
+        true => Err(Error::NoManifest { folder: folder.to_owned() }),
+        false => Ok(()),
+    }
 }
 
 /// Says what a folder that is not searched holds; one that cannot be listed, such as `lost+found`, is passed over.

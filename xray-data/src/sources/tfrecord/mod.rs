@@ -7,7 +7,7 @@ mod patients;
 pub use files::record_files;
 pub(crate) use files::{Listed, incomplete, list};
 
-use crate::build::refuse_duplicates;
+use crate::build::{refuse_duplicates, refuse_unfinished};
 use crate::dataset::ShardProblem;
 use crate::error::{Error, Place, Result};
 use crate::example::Example;
@@ -96,6 +96,7 @@ struct Found {
 }
 
 fn find(folder: &Path) -> Result<Found> {
+    refuse_unfinished(folder)?;
     if folder.join(DatasetManifest::FILE_NAME).exists() {
         let manifest = DatasetManifest::read(folder)?;
         let listed = manifest.splits.iter().flat_map(|(&split, summary)| {
