@@ -75,7 +75,7 @@ pub enum Error {
     Inflated {
         /// The file.
         path: PathBuf,
-        /// How many it may hold: 64 MiB, and 32 times its size.
+        /// How many it may hold: 32 times its size, and what other files left of 64 MiB.
         limit: u64,
     },
     /// The framing of a record is damaged.

@@ -12,12 +12,20 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What every file may inflate to, whatever its size.
-const FREE: u64 = 64 << 20;
-
-/// Beyond that, so many times its size. Labels alone reach about ten.
+/// What a file may inflate to: so many times its size. Labels alone reach about ten.
 const RATIO: u64 = 32;
+
+/// What all files of a process together may inflate to beyond that.
+const FREE: u64 = 64 << 20;
+static FREE_LEFT: AtomicU64 = AtomicU64::new(FREE);
+
+/// Takes from what is left for all files; where it is not enough, the error is how much there is.
+fn take_free(bytes: u64) -> std::result::Result<(), u64> {
+    let take = |left: u64| left.checked_sub(bytes);
+    FREE_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map(drop)
+}
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +72,7 @@ pub(super) fn compression(bytes: &[u8]) -> Option<Compression> {
 pub(super) fn inflate(path: &Path, mut file: File, size: u64, compression: Compression) -> Result<Mapping> {
     file.rewind().map_err(Error::io(path, "read"))?;
     let damaged = |source| Error::Compressed { path: path.to_owned(), compression, source };
-    let limit = FREE.saturating_add(size.saturating_mul(RATIO));
+    let limit = size.saturating_mul(RATIO);
     let packed = BufReader::with_capacity(1 << 18, file);
     let inflated = match compression {
         Compression::Gzip => copy(path, MultiGzDecoder::new(packed), limit, damaged)?.0,
@@ -80,7 +88,7 @@ pub(super) fn inflate(path: &Path, mut file: File, size: u64, compression: Compr
     Mapping::new(&inflated).map_err(Error::io(path, "map"))
 }
 
-/// Writes what `decoder` gives to a temporary file.
+/// Writes what `decoder` gives to a temporary file. Beyond `limit` it takes from what is free for all.
 fn copy<R: Read>(
     path: &Path,
     mut decoder: R,
@@ -95,10 +103,10 @@ fn copy<R: Read>(
         if read == 0 {
             return Ok((inflated, decoder));
         }
+        let before = written.max(limit);
         written += read as u64;
-        if written > limit {
-            return Err(Error::Inflated { path: path.to_owned(), limit });
-        }
+        take_free(written.saturating_sub(before))
+            .map_err(|left| Error::Inflated { path: path.to_owned(), limit: before + left })?;
         inflated
             .write_all(&buffer[..read])
             .map_err(Error::io(path, "write to a temporary file the content of"))?;

@@ -263,18 +263,66 @@ fn a_folder_in_use_is_refused_and_an_old_set_replaced_whole() {
 fn a_build_that_was_stopped_is_no_data_set() {
     let bench = Workbench::new();
     small_source(&bench);
-    // What a build leaves that is killed half-way.
-    bench.write("shards/.building/train-00000-of-00009.tfrecord", "half");
-    let message = bench.refused(2, &format!("{SMALL} --out shards"));
-    assert!(message.contains("unfinished build") && message.contains("--overwrite"), "{message}");
-    // What it leaves that is killed while the finished shards move up.
+    // What earlier versions left that were killed while the finished shards moved up.
+    bench.write("shards/.building/train-00001-of-00009.tfrecord", "half");
     bench.write("shards/train-00000-of-00009.tfrecord", "");
-    for command in ["check", "stats", "show"] {
-        let message = bench.refused(2, &format!("{command} shards"));
-        assert!(message.contains("shards holds an unfinished build"), "{command}: {message}");
+    // What a build leaves that is killed half-way.
+    bench.write("new/.building", "");
+    bench.good(&format!("{SMALL} --out other"));
+    for (name, content) in bench.files("other") {
+        bench.write(&format!("new/{name}"), content);
     }
-    bench.good(&format!("{SMALL} --overwrite --out shards"));
-    bench.good("check shards");
+    for folder in ["shards", "new"] {
+        for command in ["check", "stats", "show", "bench", "build --out none --tfrecord"] {
+            let message = bench.refused(2, &format!("{command} {folder}"));
+            assert!(message.contains(&format!("{folder} holds an unfinished build")), "{command}: {message}");
+        }
+    }
+    bench.good(&format!("{SMALL} --out shards"));
+    assert_eq!(bench.files("shards"), bench.files("other"), "nothing is left of it");
+}
+
+#[test]
+fn a_set_may_be_built_and_replaced_where_one_stands() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --out expected"));
+    fs::create_dir(bench.path("here")).expect("writable");
+    let source = "build --csv ../labels.csv --path-column file --patient-column subject --images ..";
+    for more in ["", "--overwrite --seed 1", "--overwrite"] {
+        let ran = bench.run_in("here", &format!("{source} --out . {more}"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    assert_eq!(bench.files("here"), bench.files("expected"));
+    let message = bench.run_in("here", &format!("{source} --out . ")).stderr;
+    assert!(message.contains(". is not empty") || message.contains("here is not empty"), "{message}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let bench = Workbench::new();
+    small_source(&bench);
+    bench.good(&format!("{SMALL} --out shards"));
+    let split = "split --csv labels.csv --path-column file --patient-column subject --out s.csv".to_owned();
+    let commands = ["check shards", "stats shards", "show shards", "bench shards --size 32 --repeats 1"]
+        .map(str::to_owned);
+    let build = format!("{SMALL} --overwrite --out again");
+    let synth = "synth --images 20 --size 32 --out phantoms".to_owned();
+    for command in
+        commands.into_iter().chain([split, build, synth, "--help".to_owned(), "--version".to_owned()])
+    {
+        for format in ["text", "json"] {
+            let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+            let command = match command.starts_with("--") {
+                true => command.clone(),
+                false => format!("{command} --format {format}"),
+            };
+            let message = bench.printed_to(full, 1, &command);
+            assert!(message.contains("error: cannot write to stdout: No space left"), "{command}: {message}");
+            fs::remove_dir_all(bench.path("phantoms")).unwrap_or_default();
+        }
+    }
 }
 
 #[test]

@@ -106,6 +106,19 @@ fn our_own_shards_keep_their_splits_with_and_without_their_manifest() {
     let manifest = fs::read_to_string(bench.path("again/dataset.json")).expect("was built");
     assert!(manifest.contains("\"resized\": true"), "what a build did stays known: {manifest}");
     fs::remove_file(bench.path("second/dataset.json")).expect("was built");
+    for command in
+        ["check second", "stats second", "show second", "bench second", "build --tfrecord second --out third"]
+    {
+        let message = bench.refused(5, command);
+        assert!(
+            message.contains("second holds shards of `xray-data build` without their dataset.json"),
+            "{message}"
+        );
+    }
+    // Without the index beside each they are anybody's.
+    for (name, _) in bench.files("second").into_iter().filter(|(name, _)| name.ends_with(".idx")) {
+        fs::remove_file(bench.path("second").join(name)).expect("was built");
+    }
     bench.good("build --tfrecord second --out third");
     assert_eq!(counted(&bench, "third"), splits);
 

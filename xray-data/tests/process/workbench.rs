@@ -3,6 +3,7 @@
 use assert_cmd::Command;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use tempfile::TempDir;
 
 pub(crate) struct Workbench {
@@ -41,10 +42,23 @@ impl Workbench {
     pub(crate) fn run_with(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::cargo_bin("xray-data").expect("built with the tests");
         command.current_dir(self.dir.path()).args(arguments);
-        let output = command.output().expect("the program starts");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are UTF-8");
-        let code = output.status.code().expect("not stopped by a signal");
-        Ran { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+        ran(&command.output().expect("the program starts"))
+    }
+
+    /// Runs in a folder below.
+    pub(crate) fn run_in(&self, folder: &str, arguments: &str) -> Ran {
+        let mut command = Command::cargo_bin("xray-data").expect("built with the tests");
+        command.current_dir(self.path(folder)).args(arguments.split_whitespace());
+        ran(&command.output().expect("the program starts"))
+    }
+
+    /// Runs with this stdout and expects this exit code; the result is stderr.
+    pub(crate) fn printed_to(&self, stdout: fs::File, code: i32, arguments: &str) -> String {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xray-data"));
+        command.current_dir(self.dir.path()).args(arguments.split_whitespace()).stdout(stdout);
+        let ran = ran(&command.output().expect("the program starts"));
+        assert_eq!(ran.code, code, "xray-data {arguments}\n{}", ran.stderr);
+        ran.stderr
     }
 
     /// Runs and expects success; the result is what was printed.
@@ -78,6 +92,12 @@ impl Workbench {
         files.sort();
         files
     }
+}
+
+fn ran(output: &Output) -> Ran {
+    let text = |bytes: &[u8]| str::from_utf8(bytes).expect("messages are UTF-8").to_owned();
+    let code = output.status.code().expect("not stopped by a signal");
+    Ran { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 fn name(path: &Path) -> String {

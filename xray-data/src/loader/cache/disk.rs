@@ -6,6 +6,7 @@
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::regular;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -43,6 +44,9 @@ impl DiskCache {
         let path = folder.join(format!("prepared-{}.cache", &name[..16]));
         let pixels = preprocessing.size as usize * preprocessing.size as usize;
         let length = dataset.len() * (HEAD + pixels) as u64;
+        if path.exists() {
+            regular::open(&path)?;
+        }
         let file = open_with_length(&path, length).map_err(Error::io(&path, "open"))?;
         Ok(DiskCache { path, file, pixels, key, failed: OnceLock::new() })
     }

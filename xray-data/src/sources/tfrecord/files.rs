@@ -204,7 +204,9 @@ pub(crate) fn incomplete(files: &[Listed]) -> Option<(PathBuf, String)> {
     for Listed { path, .. } in files {
         let name = name(path);
         let Some(Part { prefix, number, of, .. }) = part(&name) else { continue };
-        let (Ok(number), Ok(of)) = (number.parse(), of.parse()) else { continue };
+        // Of numbers beyond all bounds there are never all files.
+        let value = |digits: &str| digits.parse().unwrap_or(u64::MAX);
+        let (number, of) = (value(number), value(of));
         let key = (path.parent().unwrap_or(Path::new("")).to_owned(), prefix.to_owned(), of);
         places.entry(key.clone()).or_insert_with(|| path.clone());
         groups.entry(key).or_default().insert(number);
@@ -308,6 +310,10 @@ mod tests {
         check(&["a-0-of-0.tfrec"], Some("1 of 0 files are here; number 1 is not"));
         check(
             &["a-0-of-18446744073709551615.tfrec"],
+            Some("1 of 18446744073709551615 files are here; number 1 is not"),
+        );
+        check(
+            &["a-0-of-99999999999999999999.tfrec"],
             Some("1 of 18446744073709551615 files are here; number 1 is not"),
         );
     }

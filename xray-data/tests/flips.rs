@@ -1,0 +1,174 @@
+//! One bit flipped in each kind of file that is read back, 200 times by seed: it is named, or nothing that anybody
+//! sees differs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use xray_artifacts::{Preprocessing, Split, one_line};
+use xray_data::build::{BuildConfig, Encoding, build};
+use xray_data::sources::synthetic;
+use xray_data::stats::Stats;
+use xray_data::{Cache, Dataset, Draw, Error, Loader, LoaderConfig, OpenOptions, RecordIndex};
+use xray_image::SynthConfig;
+use xray_random::Random;
+
+const FLIPS: usize = 200;
+
+/// A small data set, and a cache of all of its images.
+struct Good {
+    dir: tempfile::TempDir,
+    /// What programs see of it.
+    seen: String,
+}
+
+impl Good {
+    fn new() -> Good {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let images = SynthConfig { images: 40, size: 32, ..SynthConfig::default() };
+        let config = BuildConfig { encoding: Encoding::Png, ..BuildConfig::default() };
+        build(&synthetic::read(&images), &config, &dir.path().join("shards"), &|| ()).expect("writable");
+        let seen = seen(&dir.path().join("shards"), &dir.path().join("cache")).expect("undamaged");
+        Good { dir, seen }
+    }
+
+    fn shards(&self) -> PathBuf {
+        self.dir.path().join("shards")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    /// The largest file whose name ends so.
+    fn file(&self, folder: &Path, end: &str) -> PathBuf {
+        let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path());
+        let size = |path: &PathBuf| fs::metadata(path).expect("readable").len();
+        files.filter(|path| path.to_string_lossy().ends_with(end)).max_by_key(size).expect("there is one")
+    }
+
+    /// Flips bits of a file one at a time, and puts it back.
+    fn check(&self, path: &Path, first: usize) {
+        let good = fs::read(path).expect("readable");
+        let mut random = Random::keyed(&[u64::from_le_bytes(*b"bitflips"), good.len() as u64]);
+        let mut named = 0;
+        for number in 0..FLIPS {
+            // The first bytes say what all others are.
+            let at = if number < first * 8 { number / 8 } else { random.below(good.len()) };
+            let bit = if number < first * 8 { number % 8 } else { random.below(8) };
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(path, &bytes).expect("writable");
+            match seen(&self.shards(), &self.cache()) {
+                Ok(seen) => assert!(seen == self.seen, "{}: bit {bit} of byte {at}", path.display()),
+                Err(_) => named += 1,
+            }
+        }
+        fs::write(path, good).expect("writable");
+        assert_eq!(seen(&self.shards(), &self.cache()).as_ref(), Ok(&self.seen), "{named} were named");
+    }
+}
+
+/// All that training, `stats` and `show` get of a data set: every record, what is said without its image, the batches
+/// that come from the cache, and the warnings.
+fn seen(folder: &Path, cache: &Path) -> Result<String, String> {
+    let one_line = |error: Error| one_line(&error);
+    let dataset = Dataset::open(folder, &OpenOptions::default()).map_err(one_line)?;
+    if !dataset.warnings().is_empty() {
+        return Err(dataset.warnings().join("; "));
+    }
+    let mut seen = format!("{} {:?} {:?}\n", dataset.id(), dataset.labels(), dataset.image_format());
+    seen += &format!("{}\n", Stats::read(&dataset).map_err(one_line)?);
+    let dataset = Arc::new(dataset);
+    for split in Split::ALL {
+        let records = dataset.select(split, &Draw::default()).map_err(one_line)?;
+        for &id in &records {
+            seen += &format!("{:?}\n", dataset.peek(id).map_err(one_line)?.labels);
+            seen += &format!("{:?}\n", dataset.sample(id).map_err(one_line)?);
+        }
+        let preprocessing = Preprocessing { size: 16, ..Preprocessing::default() };
+        let config =
+            LoaderConfig { threads: 1, cache: Cache::Disk(cache.to_owned()), ..LoaderConfig::default() };
+        let loader = Loader::new(dataset.clone(), records, preprocessing, config).map_err(one_line)?;
+        for batch in loader.epoch(0, 0) {
+            let batch = batch.map_err(one_line)?;
+            seen += &format!("{:?} {:?} {:?}\n", batch.ids, batch.labels, batch.images);
+        }
+    }
+    Ok(seen)
+}
+
+#[test]
+fn a_flipped_bit_of_a_shard_is_named() {
+    let good = Good::new();
+    good.check(&good.file(&good.shards(), ".tfrecord"), 12);
+}
+
+#[test]
+fn a_flipped_bit_of_an_index_changes_nothing() {
+    let good = Good::new();
+    good.check(&good.file(&good.shards(), ".idx"), 12);
+}
+
+#[test]
+fn a_flipped_bit_of_the_cache_changes_nothing() {
+    let good = Good::new();
+    good.check(&good.file(&good.cache(), ".cache"), 12);
+}
+
+#[test]
+fn a_flipped_bit_of_the_manifest_is_named() {
+    let good = Good::new();
+    good.check(&good.shards().join("dataset.json"), 0);
+}
+
+/// Whole files under each other's names: their checksums hold, and they are not what the manifest lists.
+#[test]
+fn whole_shards_of_another_set_are_not_believed() {
+    let (good, other) = (Good::new(), Good::new());
+    let images = SynthConfig { images: 40, size: 32, seed: 1, ..SynthConfig::default() };
+    let config = BuildConfig { encoding: Encoding::Png, overwrite: true, ..BuildConfig::default() };
+    build(&synthetic::read(&images), &config, &other.shards(), &|| ()).expect("writable");
+    let path = good.file(&good.shards(), ".tfrecord");
+    let (shard, index) =
+        (fs::read(&path).expect("built"), fs::read(RecordIndex::path_for(&path)).expect("built"));
+    let another = with_another_label(&shard);
+    let refused = |expected: &str| {
+        let error = seen(&good.shards(), &good.cache()).expect_err(expected);
+        assert!(error.contains(expected) && error.contains(&path.display().to_string()), "{error}");
+    };
+    // Of the same size, its own checksums right: the index says that it is another.
+    fs::write(&path, &another).expect("writable");
+    refused("holds other records than those that were built");
+    // Without the index, all of it is compared with the list.
+    fs::remove_file(RecordIndex::path_for(&path)).expect("there");
+    refused("blake3");
+    // So it is with an index of the version before, and with one of another shard.
+    let old = [&b"XRAYIDX\x01"[..], &index[8..]].concat();
+    for index in [old, index.iter().rev().copied().collect()] {
+        fs::write(RecordIndex::path_for(&path), &index).expect("writable");
+        refused("blake3");
+        fs::write(&path, &shard).expect("writable");
+        assert_eq!(seen(&good.shards(), &good.cache()).as_ref(), Ok(&good.seen));
+        fs::write(&path, &another).expect("writable");
+    }
+    // One of another build is of another size.
+    let theirs = other.file(&other.shards(), ".tfrecord");
+    for end in ["", ".idx"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        fs::copy(name(&theirs), name(&path)).expect("writable");
+    }
+    refused("expected");
+}
+
+/// The file with one label of its first record turned, and a checksum that holds.
+fn with_another_label(shard: &[u8]) -> Vec<u8> {
+    let mut bytes = shard.to_vec();
+    let length = usize::try_from(u64::from_le_bytes(*shard.first_chunk().expect("a header"))).expect("small");
+    let payload = 12..12 + length;
+    // A list of one number that is packed: field 3, then field 1, with one byte.
+    let at = bytes[payload.clone()].windows(4).position(|b| b == [0x1a, 3, 0x0a, 1]).expect("a label");
+    bytes[12 + at + 4] ^= 1;
+    let crc = crc32c::crc32c(&bytes[payload.clone()]).rotate_right(15).wrapping_add(0xa282_ead8);
+    bytes[payload.end..payload.end + 4].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
