@@ -161,7 +161,12 @@ fn mutated_manifests_and_indices_are_read_or_refused() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     shards(dir.path());
     let path = dir.path().join(DatasetManifest::FILE_NAME);
-    let good = fs::read_to_string(&path).expect("just built");
+    let sealed = fs::read_to_string(&path).expect("just built");
+    // As the version before wrote it: what is damaged is believed as far as it can be true.
+    let mut good: serde_json::Value = serde_json::from_str(&sealed).expect("JSON");
+    good["format"] = 1.into();
+    good.as_object_mut().expect("an object").remove("blake3").expect("a hash");
+    let good = serde_json::to_string_pretty(&good).expect("JSON");
     let mut mutator = Mutator(Random::keyed(&[2]));
     let before = peak_mib();
     let (mut read, mut refused) = (0, 0);

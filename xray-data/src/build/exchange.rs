@@ -49,6 +49,7 @@ pub(super) fn exchange(workplace: &Path, folder: &Path) -> Result<()> {
     if let Err(error) = renameat_with(CWD, workplace, CWD, folder, RenameFlags::EXCHANGE) {
         // An old kernel or a network's file system.
         let inside = folder.join(WORKPLACE);
+        let _ = fs::remove_dir_all(&inside); // of a build that was killed in it, or nothing
         fs::rename(workplace, inside).map_err(|_| write(error.into()))?;
         return move_in(folder);
     }

@@ -54,7 +54,8 @@ impl OutputFolder {
             self.keep = true;
             move_in(&self.folder)
         } else {
-            exchange(self.workplace.path(), &self.folder)
+            // The old set has the workplace's name then; what of it could not be removed stays.
+            exchange(self.workplace.path(), &self.folder).map(|()| self.keep = true)
         }
     }
 }
@@ -169,10 +170,11 @@ pub(crate) fn is_shard(name: &str) -> bool {
     numbers.and_then(|n| n.split_once("-of-")).is_some_and(|(a, b)| is_number(a) && is_number(b))
 }
 
-/// Without the `.PID.tmp` of a file that is being written.
+/// What a file will be called that is being written: `.NAME.tmp`, in earlier versions `NAME.PID.tmp`.
 fn whole_name(name: &str) -> &str {
-    let stem = name.strip_suffix(".tmp").and_then(|stem| stem.rsplit_once('.'));
-    stem.filter(|(_, pid)| pid.bytes().all(|b| b.is_ascii_digit())).map_or(name, |(stem, _)| stem)
+    let Some(stem) = name.strip_suffix(".tmp") else { return name };
+    let of_before = stem.rsplit_once('.').filter(|(_, pid)| pid.bytes().all(|b| b.is_ascii_digit()));
+    stem.strip_prefix('.').or(of_before.map(|(stem, _)| stem)).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -194,7 +196,9 @@ mod tests {
         check("train-a-of-b.tfrecord", false);
         check("val-00000-of-00001.tfrecord.idx.4711.tmp", true);
         check("dataset.json.4711.tmp", true);
+        check(".dataset.json.tmp", true);
         check("notes.4711.tmp", false);
+        check(".notes.tmp", false);
         check("notes.txt", false);
     }
 

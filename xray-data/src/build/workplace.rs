@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use xray_artifacts::DatasetManifest;
+use xray_artifacts::{DatasetManifest, sync_folder};
 
 /// While a file of this name is in a folder, the folder is not finished; a folder of this name holds what is to
 /// take the place of the data set around it.
@@ -104,7 +104,7 @@ pub(super) fn remove_if_there(path: &Path) -> Result<()> {
 
 /// Brings names in a folder, new and gone, to the disk.
 pub(super) fn sync(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder, "write"))
+    sync_folder(folder).map_err(Error::io(folder, "write"))
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join(".shards.building");
         let first = Workplace::claim(&path, false).expect("a new folder");
-        fs::write(path.join("train-00000-of-00001.tfrecord.77.tmp"), "half").expect("writable");
+        fs::write(path.join(".train-00000-of-00001.tfrecord.tmp"), "half").expect("writable");
         let error = Workplace::claim(&path, true).err().expect("the other one is at work").to_string();
         assert!(error.starts_with("another build is at work in "), "{error}");
         drop(first);

@@ -94,7 +94,7 @@ pub(super) struct OutputArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     records_per_shard: Option<u64>,
 
-    /// Replace the data set that is in the folder
+    /// Replace the data set that is in the folder, once the new one is whole
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
 }

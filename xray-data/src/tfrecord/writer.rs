@@ -4,41 +4,33 @@ use super::frame::{self, OVERHEAD};
 use super::index::{IndexEntry, RecordIndex, Sums, Written};
 use crate::error::{Error, Result};
 use crate::example::Example;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use xray_artifacts::ShardEntry;
+use xray_artifacts::{NewFile, ShardEntry};
 
-/// Writes records under a temporary name beside the wanted one and hashes them on the way.
-/// [`finish`](Self::finish) gives the file its name; dropped without it, nothing is left behind.
+/// Writes records as [`NewFile`] does and hashes them on the way. [`finish`](Self::finish) gives the file its name;
+/// dropped without it, nothing is left behind.
 #[derive(Debug)]
 pub struct RecordWriter {
     path: PathBuf,
-    temporary: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<NewFile>,
     hasher: blake3::Hasher,
     entries: Vec<IndexEntry>,
     sums: Vec<Sums>,
     bytes: u64,
-    finished: bool,
 }
 
 impl RecordWriter {
     /// Starts a file; its folder must exist.
     pub fn create(path: &Path) -> Result<Self> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(Error::io(path, "create"))?;
         Ok(RecordWriter {
             path: path.to_owned(),
-            temporary,
-            out: BufWriter::with_capacity(1 << 18, file),
+            out: BufWriter::with_capacity(1 << 18, NewFile::create(path)?),
             hasher: blake3::Hasher::new(),
             entries: Vec::new(),
             sums: Vec::new(),
             bytes: 0,
-            finished: false,
         })
     }
 
@@ -63,39 +55,25 @@ impl RecordWriter {
     }
 
     /// Flushes to the disk, gives the file its name and writes the index beside it.
-    pub fn finish(mut self) -> Result<ShardEntry> {
-        self.rename().map_err(Error::io(&self.path, "write"))?;
-        self.finished = true;
-        let blake3 = self.hasher.finalize();
-        let written = Written { blake3: *blake3.as_bytes(), sums: std::mem::take(&mut self.sums) };
-        let index = RecordIndex::new(std::mem::take(&mut self.entries), written);
-        index.save(&self.path, self.bytes)?;
+    pub fn finish(self) -> Result<ShardEntry> {
+        let RecordWriter { path, out, hasher, entries, sums, bytes } = self;
+        let file = out.into_inner().map_err(|error| Error::io(&path, "write")(error.into_error()))?;
+        // An index of an older file of this name must not outlive that file: no index is right, a stale one is wrong.
+        let index = RecordIndex::path_for(&path);
+        match fs::remove_file(&index) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&index, "remove")(error));
+            }
+            _ => file.finish()?,
+        }
+        let blake3 = hasher.finalize();
+        let index = RecordIndex::new(entries, Written { blake3: *blake3.as_bytes(), sums });
+        index.save(&path, bytes)?;
         Ok(ShardEntry {
-            file: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             records: index.len(),
-            bytes: self.bytes,
+            bytes,
             blake3: blake3.to_hex().to_string(),
         })
-    }
-
-    fn rename(&mut self) -> io::Result<()> {
-        self.out.flush()?;
-        self.out.get_ref().sync_all()?;
-        // An index of an older file of this name must not outlive that file: no index is right, a stale one
-        // is wrong.
-        match fs::remove_file(RecordIndex::path_for(&self.path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::rename(&self.temporary, &self.path)
-    }
-}
-
-impl Drop for RecordWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Best effort: the half-written file is worth nothing.
-            let _ = fs::remove_file(&self.temporary);
-        }
     }
 }

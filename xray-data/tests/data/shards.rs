@@ -15,11 +15,12 @@ pub(crate) fn labels() -> Vec<String> {
     LABELS.map(str::to_owned).to_vec()
 }
 
-/// An image of its own for each number: a slope with a bright spot.
+/// An image of its own for each number: a slope with a fine texture and a bright spot.
 pub(crate) fn image(number: usize) -> GrayImage {
     let (width, height) = (40, 32);
     let spot = (number * 37) % (40 * 32);
-    let pixel = |i: usize| if i.abs_diff(spot) < 5 { 255 } else { (i / 8 + number * 3) as u8 % 200 };
+    let slope = |i: usize| (i / 8 + number * 3) as u8 % 200 + (i * i * i % 11) as u8;
+    let pixel = |i: usize| if i.abs_diff(spot) < 5 { 255 } else { slope(i) };
     GrayImage { width, height, pixels: (0..40 * 32).map(pixel).collect() }
 }
 

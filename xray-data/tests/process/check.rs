@@ -98,14 +98,13 @@ fn counts_that_differ_from_the_manifest_are_found() {
     let bench = Workbench::new();
     shards(&bench);
     let path = bench.path("shards/dataset.json");
-    let mut manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+    let mut manifest = bench.unsealed_manifest("shards");
     manifest["splits"]["train"]["positives"][0] = 1.into();
     manifest["splits"]["val"]["patients"] = 99.into();
     fs::write(&path, manifest.to_string()).expect("writable");
     check_finds(&bench, &["images with Mass where it says 1", "patients where it says 99"]);
     fs::write(&path, "{\"format\": 9}").expect("writable");
-    check_finds(&bench, &["format 9, this build knows 1"]);
+    check_finds(&bench, &["format 9, this build knows 2"]);
 }
 
 /// One record as somebody else could have written it.

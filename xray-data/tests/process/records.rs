@@ -373,8 +373,7 @@ fn what_is_no_file_is_refused_at_once() {
 fn a_manifest_that_cannot_be_true_is_refused() {
     let bench = Workbench::new();
     bench.good("synth --images 60 --size 32 --out shards");
-    let good: serde_json::Value =
-        serde_json::from_slice(&fs::read(bench.path("shards/dataset.json")).expect("built")).expect("JSON");
+    let good = bench.unsealed_manifest("shards");
     let check = |pointer: &str, value: serde_json::Value, expected: &str| {
         let mut manifest = good.clone();
         *manifest.pointer_mut(pointer).expect(pointer) = value;
