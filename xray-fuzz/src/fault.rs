@@ -61,21 +61,6 @@ impl Fault {
     pub(crate) fn new(what: What, said: impl Into<String>) -> Fault {
         Fault { what, said: said.into() }
     }
-
-    /// What a program said last, or rather why it ended.
-    pub(crate) fn last_words(said: &str) -> &str {
-        let lines = || said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('{'));
-        let why =
-            lines().rfind(|line| line.contains("fatal runtime error") || line.contains("memory allocation"));
-        why.or_else(|| lines().next_back()).unwrap_or("nothing said")
-    }
-
-    /// A panic in what a program wrote to stderr.
-    pub(crate) fn panic_in(stderr: &str) -> Option<Fault> {
-        let at = stderr.find("panicked at")?;
-        let lines: Vec<_> = stderr[at..].lines().take(2).collect();
-        Some(Fault::new(What::Panic, lines.join(" ")))
-    }
 }
 
 impl fmt::Display for Fault {

@@ -2,7 +2,7 @@
 
 use crate::answer::{self, Answer};
 use crate::fault::{Fault, Limits, What};
-use crate::program::{limited, memory_mib};
+use crate::program::limited;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+use xray_workspace::watch::{last_words, memory_mib, panic_in};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,13 +77,13 @@ impl Server {
         let ended = self.running.ended()?;
         let news = self.running.news()?;
         if let Some(status) = ended {
-            let last = Fault::last_words(&news);
+            let last = last_words(&news);
             let how = status.signal().map_or_else(|| status.to_string(), |signal| format!("signal {signal}"));
             self.restart()?;
             return Ok(Some(Fault::new(What::Death, format!("{how}; {last}"))));
         }
-        if let Some(panic) = Fault::panic_in(&news) {
-            return Ok(Some(panic));
+        if let Some(panic) = panic_in(&news) {
+            return Ok(Some(Fault::new(What::Panic, panic)));
         }
         let growth = self.running.growth_mib();
         self.growth_mib = self.growth_mib.max(growth);

@@ -1,4 +1,5 @@
-//! This workspace, for `xtask` and `xray-bench`: its folders, its own programs, and commands that run in it.
+//! This workspace, for `xtask` and the programs that measure and attack its own: its folders, its programs, and commands
+//! that run in it.
 //!
 //! ```
 //! use xray_workspace::steps;
@@ -10,7 +11,10 @@
 //! ```
 #![expect(clippy::print_stderr, reason = "says on the terminal what is run")]
 
+mod parallel;
 mod programs;
 pub mod steps;
+pub mod watch;
 
+pub use parallel::in_parallel;
 pub use programs::{ALL, ProgramArguments, Programs};

@@ -4,6 +4,7 @@ use crate::deny;
 use crate::fuzz;
 use crate::ledger::Ledger;
 use crate::test::{self, TestArguments};
+use crate::torture;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use xray_workspace::steps::{self, cargo};
 
-/// Check formatting, lints, documentation and dependencies, run every test, and attack the programs
+/// Check formatting, lints, documentation and dependencies, run every test, attack the programs and interrupt them
 ///
 /// Ends at the first step that fails, with a table of what the steps cost.
 #[derive(Debug, Args)]
@@ -29,7 +30,8 @@ pub(crate) fn run(arguments: &CiArguments) -> Result<()> {
     let mut ledger = Ledger::begin();
     let checked = check(&mut ledger)
         .and_then(|()| test::run_in(&arguments.test, &mut ledger))
-        .and_then(|()| ledger.step("attacks with damaged input", fuzz::short));
+        .and_then(|()| ledger.step("attacks with damaged input", fuzz::short))
+        .and_then(|()| ledger.step("programs interrupted and starved", torture::short));
     let table = ledger.table();
     eprintln!("\n{table}");
     let written = arguments.table.as_ref().map_or(Ok(()), |file| {

@@ -15,6 +15,7 @@ mod pip;
 mod quickstart;
 mod sanitize;
 mod test;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use condor::Unavailable;
@@ -46,6 +47,7 @@ enum Command {
     Lambda(lambda::EmulatorArguments),
     Bench(bench::BenchArguments),
     Fuzz(fuzz::FuzzArguments),
+    Torture(torture::TortureArguments),
     #[command(subcommand)]
     Condor(condor::Condor),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Lambda(arguments) => lambda::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Torture(arguments) => torture::run(&arguments),
         Command::Condor(condor) => condor::run(&condor),
     };
     done.unwrap_or_else(|error| {

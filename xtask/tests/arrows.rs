@@ -64,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-workspace", &[]),
     ("xray-bench", &["xray-artifacts", "xray-display", "xray-random", "xray-workspace"]),
     ("xray-fuzz", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),
+    ("xray-torture", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
 ];
 
@@ -133,6 +134,7 @@ fn a_wrong_arrow_is_seen() {
     check("xray-train", &["xray-eval"], &["xray-train -> xray-eval"]);
     check("xray-serve", &["xray-bench"], &["xray-serve -> xray-bench"]);
     check("xray-fuzz", &["xray-data"], &["xray-fuzz -> xray-data"]);
+    check("xray-torture", &["xray-train"], &["xray-torture -> xray-train"]);
     check("xtask", &["xray-artifacts"], &["xtask -> xray-artifacts"]);
     check("xray-utils", &[], &["xray-utils has no place in ARROWS"]);
 }

@@ -4,7 +4,7 @@
 use crate::corpus::{Corpus, Expected, Input};
 use crate::fault::{Fault, What};
 use crate::lab::Lab;
-use crate::program::{self, Ending};
+use crate::program;
 use crate::report::{Tally, extension};
 use crate::table;
 use anyhow::Result;
@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use xray_workspace::watch::Ending;
 
 /// Files in a folder.
 const TOGETHER: usize = 500;
@@ -95,7 +96,7 @@ fn build_and_check(
         let command = lab.program("xray-data")?;
         let ended = program::run(&command, arguments.split(' '), &lab.limits, deadline)?;
         tally.took(Duration::ZERO, ended.peak_mib);
-        let fault = ended.fault(&[0], &lab.limits, deadline);
+        let fault = program::fault(&ended, &[0], &lab.limits, deadline);
         Ok(fault.map_or(Ok(ended), Err))
     };
     let at = folder.display();

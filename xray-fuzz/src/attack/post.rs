@@ -1,7 +1,6 @@
 //! Files that are posted to a server, several at once on connections that stay open. What is not as it should be, or
 //! happened among others, is tried again alone: then it is known what did it, and that it was no other's fault.
 
-use super::in_parallel;
 use crate::answer::Answer;
 use crate::corpus::{Corpus, Expected, Input};
 use crate::fault::{Fault, Limits, What};
@@ -12,6 +11,7 @@ use anyhow::Result;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use xray_workspace::in_parallel;
 
 /// Files between two looks at the server.
 const TOGETHER: usize = 100;

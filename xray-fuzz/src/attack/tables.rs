@@ -1,6 +1,5 @@
 //! `xray-data build --csv` over one table each, beside a dozen good images and a pipe.
 
-use super::in_parallel;
 use crate::corpus::{Corpus, Expected, Input};
 use crate::fault::{Fault, What};
 use crate::lab::Lab;
@@ -8,6 +7,7 @@ use crate::program;
 use crate::report::Tally;
 use anyhow::Result;
 use std::fs;
+use xray_workspace::in_parallel;
 
 /// What tells of a bad table: usage, nothing matches, bad data.
 const CODES: [i32; 4] = [0, 2, 3, 5];
@@ -67,7 +67,7 @@ fn build(lab: &Lab, input: &Input) -> Result<Tried> {
         let said = format!("{} is refused: {}", input.name, ended.stderr.lines().next().unwrap_or(""));
         (input.expected == Expected::Accepted && !accepted).then(|| Fault::new(What::Judgement, said))
     };
-    let fault = ended.fault(&CODES, &lab.limits, deadline).or_else(judgement);
+    let fault = program::fault(&ended, &CODES, &lab.limits, deadline).or_else(judgement);
     fs::remove_dir_all(&folder)?;
     Ok(Tried { accepted, time: ended.time, peak_mib: ended.peak_mib, fault })
 }

@@ -1,6 +1,5 @@
 //! Conversations with a server by raw sockets, several at once, while others hold connections and say nothing.
 
-use super::in_parallel;
 use crate::answer::{self, Answer};
 use crate::corpus::Kind;
 use crate::fault::{Fault, Limits, What};
@@ -13,6 +12,7 @@ use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use xray_workspace::in_parallel;
 
 /// Conversations between two looks at the server.
 const TOGETHER: usize = 100;
