@@ -156,6 +156,7 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("reported", "*", &[]),
         ("reported", "run/checkpoints/*/*", &[]),
         // What a run says while it works, for people and for a sweep's status.
+        ("*", "metrics.jsonl", &[]),
         ("*", "status.json", &[]),
         ("*", "env.json", &[]),
         ("*", "train.log", &[]),

@@ -36,6 +36,8 @@ const KINDS: &[FileKind] = {
     use Compared::{Bytes, Json, JsonLines, Litter, Nothing, Tensors, Toml};
     &[
         kind("*.tmp", Litter),
+        kind(".new.*/*", Litter),
+        kind(".building/*", Litter),
         kind(".lock", Nothing),
         // A run.
         kind("checkpoints/last/*.safetensors", Tensors),

@@ -19,6 +19,7 @@ use clap::{Parser, ValueEnum};
 use lab::{Lab, PROGRAMS};
 use meddle::Meddler;
 use report::Tally;
+use starve::Wanted;
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -144,13 +145,17 @@ fn torture(
     Ok(match kind {
         Kind::Kills => {
             let numbers: Vec<u64> =
-                if only.is_empty() { (0..trials(500, 16)).collect() } else { only.clone() };
+                if only.is_empty() { (0..trials(500, 8)).collect() } else { only.clone() };
             let verdicts = kill::torture(lab, trainer, &numbers)?;
             verdicts.into_iter().map(|verdict| ("trainings".to_owned(), verdict)).collect()
         }
         Kind::Starved => {
-            let verdicts =
-                starve::torture(lab, kind.name(), only, &arguments.work, trials(u64::MAX, 1) as usize)?;
+            let wanted = match arguments.short {
+                _ if !only.is_empty() => Wanted::Only(only),
+                true => Wanted::OfEachMode,
+                false => Wanted::Works(&arguments.work, trials(u64::MAX, 1)),
+            };
+            let verdicts = starve::torture(lab, kind.name(), wanted)?;
             let named = |verdict: Verdict| (starve::name(verdict.number).0.to_owned(), verdict);
             verdicts.into_iter().map(named).collect()
         }

@@ -152,17 +152,20 @@ fn compare(mine: &Value, theirs: &Value, at: &str, places: &mut Vec<String>) {
 }
 
 fn content(bytes: &[u8], compared: Compared, folder: &Path) -> Result<Value> {
-    let text = || -> Result<String> {
-        Ok(std::str::from_utf8(bytes)?.replace(&*folder.to_string_lossy(), "FOLDER"))
-    };
+    let text = || -> Result<String> { Ok(placed(std::str::from_utf8(bytes)?, folder)) };
     Ok(match compared {
         Compared::Json => json_value(&text()?)?,
         Compared::JsonLines => text()?.lines().map(json_value).collect::<Result<_>>()?,
         Compared::Toml => lasting(serde_json::to_value(toml::from_str::<toml::Value>(&text()?)?)?),
-        Compared::Tensors => tensors(bytes)?,
+        Compared::Tensors => tensors(bytes, folder)?,
         // A folder's own path stands in texts.
         _ => text().map_or_else(|_| hash(bytes), |text| hash(text.as_bytes())),
     })
+}
+
+/// A text without the path of the folder, which is another one in each trial.
+fn placed(text: &str, folder: &Path) -> String {
+    text.replace(&*folder.to_string_lossy(), "FOLDER")
 }
 
 /// A JSON text's lasting values, without its seal.
@@ -176,7 +179,7 @@ fn json_value(text: &str) -> Result<Value> {
 
 /// What a program printed as JSON, without times; a text where it is none.
 pub(crate) fn printed(text: &str, folder: &Path) -> Value {
-    let text = text.replace(&*folder.to_string_lossy(), "FOLDER");
+    let text = placed(text, folder);
     json_value(&text).unwrap_or(Value::String(text))
 }
 
@@ -200,7 +203,7 @@ fn hash(bytes: &[u8]) -> Value {
 }
 
 /// The tensors of a safetensors file, each by its hash, and what else its header says.
-pub(crate) fn tensors(bytes: &[u8]) -> Result<Value> {
+fn tensors(bytes: &[u8], folder: &Path) -> Result<Value> {
     let length = bytes.get(..8).context("no header")?;
     let length = u64::from_le_bytes(length.try_into()?) as usize;
     let header = bytes.get(8..).and_then(|rest| rest.get(..length)).context("the header is cut")?;
@@ -212,8 +215,8 @@ pub(crate) fn tensors(bytes: &[u8]) -> Result<Value> {
             let texts = field.as_object().context("no metadata")?.iter();
             // Values are texts, some of them JSON.
             let values = texts.filter(|(key, _)| key.as_str() != SEAL).map(|(key, text)| {
-                let text = text.as_str().unwrap_or_default();
-                (key.clone(), serde_json::from_str(text).unwrap_or_else(|_| text.into()))
+                let text = placed(text.as_str().unwrap_or_default(), folder);
+                (key.clone(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
             });
             found.insert(name, lasting(Value::Object(values.collect())));
             continue;
@@ -269,10 +272,10 @@ mod tests {
             let header = r#"{"__metadata__":{"progress":"{\"step\":3,\"seconds\":1}"},"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
             [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[value]].concat()
         };
-        let read = |bytes: &[u8]| tensors(bytes).expect("readable");
+        let read = |bytes: &[u8]| tensors(bytes, Path::new("/f")).expect("readable");
         assert_eq!(read(&file(1)), read(&file(1)));
         assert_ne!(read(&file(1))["w"], read(&file(2))["w"]);
         assert_eq!(read(&file(1))["__metadata__"], json!({ "progress": { "step": 3 } }));
-        assert!(tensors(&file(1)[..60]).is_err());
+        assert!(tensors(&file(1)[..60], Path::new("/f")).is_err());
     }
 }

@@ -43,7 +43,7 @@ impl Done {
     pub(crate) fn differences(&self, other: &Done) -> Vec<String> {
         let mut found = self.files.differences(&other.files);
         if self.printed != other.printed {
-            found.push("what is printed".to_owned());
+            found.push(PRINTED.to_owned());
         }
         found
     }
@@ -129,5 +129,8 @@ impl Scene {
         Ok(ended)
     }
 }
+
+/// What differs when a program prints something else.
+pub(crate) const PRINTED: &str = "what is printed";
 
 const OVERWRITE: &str = "--overwrite";

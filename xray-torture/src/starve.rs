@@ -5,9 +5,9 @@ use crate::lab::{Lab, trace};
 use crate::meddle::Operations::{Changes, Reads};
 use crate::meddle::{Errno, How, Meddling, Operations, operations};
 use crate::outcome::{Outcome, glance};
-use crate::scene::{Done, Keeps, Scene, scenes};
+use crate::scene::{Done, Keeps, PRINTED, Scene, scenes};
 use crate::verdict::{Fault, Good, Verdict, What};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Instant;
@@ -44,55 +44,84 @@ const MODES: [(&str, Mode); 12] = [
 const OPERATIONS: u64 = 10_000;
 const OF_SCENE: u64 = 100 * OPERATIONS;
 
-/// A piece of work, what it comes to and how many operations that takes.
+/// A piece of work and what it comes to.
 struct Known {
     scene: Scene,
-    place: u64,
     before: Outcome,
     done: Done,
-    /// The operations of each mode.
-    counts: Vec<u64>,
+    says: bool,
 }
 
-/// Tries the scenes of one way of disturbing; `most` of each scene and mode, at places drawn by the seed.
-pub(crate) fn torture(
-    lab: &Lab,
-    kind: &'static str,
-    only: &[u64],
-    scenes_named: &[String],
-    most: usize,
-) -> Result<Vec<Verdict>> {
-    let is_named = |scene: &Scene| {
-        let place_named =
-            |place: u64| only.is_empty() || only.iter().any(|number| number / OF_SCENE == place);
-        let place = scenes().iter().position(|other| other.name == scene.name).expect("it is one of them");
-        place_named(place as u64)
-            && (scenes_named.is_empty() || scenes_named.iter().any(|name| name == scene.name))
-    };
-    let chosen: Vec<_> = scenes().into_iter().enumerate().filter(|(_, scene)| is_named(scene)).collect();
-    let known =
-        in_parallel(lab.threads, &chosen, |(place, scene)| Some(know(lab, *place as u64, scene.clone())));
+/// Which trials are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// At every operation of these works, or of all; or at so many, which the seed draws.
+    Works(&'a [String], u64),
+    /// Each mode at one operation of one work, which the seed draws.
+    OfEachMode,
+    /// Those of these numbers.
+    Only(&'a [u64]),
+}
+
+/// Tries what is wanted.
+pub(crate) fn torture(lab: &Lab, kind: &'static str, wanted: Wanted) -> Result<Vec<Verdict>> {
+    let all = scenes();
+    let pairs = pairs(lab.seed, &all, wanted)?;
+    let mut places: Vec<u64> = pairs.iter().map(|(place, _)| *place).collect();
+    places.dedup();
+    let known = in_parallel(lab.threads, &places, |&place| Some(know(lab, place, &all[place as usize])));
     let known: Vec<Known> = known.into_iter().flatten().collect::<Result<_>>()?;
-    let mut trials: Vec<(&Known, u64)> = Vec::new();
-    for known in &known {
-        for (mode, &count) in known.counts.iter().enumerate() {
-            let first = known.place * OF_SCENE + mode as u64 * OPERATIONS;
-            trials.extend(drawn(lab.seed, first, count, most).into_iter().map(|number| (known, number)));
+    let of = |place: u64| &known[places.binary_search(&place).expect("it is needed")];
+    let numbers = match wanted {
+        // One that is beyond today's operations is tried all the same.
+        Wanted::Only(numbers) => numbers.to_vec(),
+        _ => {
+            let most = if let Wanted::Works(_, most) = wanted { most } else { 1 };
+            let drawn = in_parallel(lab.threads, &pairs, |&(place, mode)| {
+                let first = place * OF_SCENE + mode * OPERATIONS;
+                Some(
+                    count(lab, of(place), first, MODES[mode as usize].1)
+                        .map(|count| drawn(lab.seed, first, count, most)),
+                )
+            });
+            drawn.into_iter().flatten().collect::<Result<Vec<_>>>()?.concat()
         }
-    }
-    if !only.is_empty() {
-        // A number that is beyond today's operations is tried all the same.
-        trials = only
-            .iter()
-            .filter_map(|&number| {
-                Some((known.iter().find(|known| known.place == number / OF_SCENE)?, number))
-            })
-            .collect();
-    }
-    let verdicts = in_parallel(lab.threads, &trials, |(known, number)| {
-        Some(trial(lab, kind, known, *number).with_context(|| format!("{kind} {number}")))
+    };
+    let verdicts = in_parallel(lab.threads, &numbers, |&number| {
+        Some(trial(lab, kind, of(number / OF_SCENE), number).with_context(|| format!("{kind} {number}")))
     });
     verdicts.into_iter().flatten().collect()
+}
+
+/// The works and modes that are needed, by their places, in order.
+fn pairs(seed: u64, all: &[Scene], wanted: Wanted) -> Result<Vec<(u64, u64)>> {
+    let modes = 0..MODES.len() as u64;
+    let mut pairs: Vec<(u64, u64)> = match wanted {
+        Wanted::Works(names, _) => {
+            if let Some(name) = names.iter().find(|name| all.iter().all(|scene| scene.name != **name)) {
+                let known: Vec<_> = all.iter().map(|scene| scene.name).collect();
+                bail!("there is no work `{name}`; one of {}", known.join(", "));
+            }
+            let is_named = |name| names.is_empty() || names.iter().any(|other| other == name);
+            let places = (0..all.len()).filter(|&place| is_named(all[place].name));
+            places.flat_map(|place| modes.clone().map(move |mode| (place as u64, mode))).collect()
+        }
+        Wanted::OfEachMode => {
+            let mut random = Random::keyed(&[seed, 0x0FE]);
+            modes.map(|mode| (random.below(all.len()) as u64, mode)).collect()
+        }
+        Wanted::Only(numbers) => {
+            let pair = |&number: &u64| (number / OF_SCENE, number % OF_SCENE / OPERATIONS);
+            numbers.iter().map(pair).collect()
+        }
+    };
+    if let Some((place, mode)) =
+        pairs.iter().find(|(place, mode)| *place >= all.len() as u64 || *mode >= MODES.len() as u64)
+    {
+        bail!("there is no work {place} with mode {mode}");
+    }
+    pairs.sort_unstable();
+    Ok(pairs)
 }
 
 /// The name of a trial's scene and of what is done to it.
@@ -102,34 +131,34 @@ pub(crate) fn name(number: u64) -> (&'static str, &'static str) {
 }
 
 /// At most so many of the numbers from `first + 1` on, spread by the seed.
-fn drawn(seed: u64, first: u64, count: u64, most: usize) -> Vec<u64> {
+fn drawn(seed: u64, first: u64, count: u64, most: u64) -> Vec<u64> {
     let mut random = Random::keyed(&[seed, 0x57A2, first]);
     let mut numbers: Vec<u64> = (1..=count).collect();
-    while numbers.len() > most {
+    while numbers.len() as u64 > most {
         numbers.swap_remove(random.below(numbers.len()));
     }
     numbers.sort_unstable();
     numbers.into_iter().map(|at| first + at).collect()
 }
 
-fn know(lab: &Lab, place: u64, scene: Scene) -> Result<Known> {
-    let begin = |what: &str| lab.begin(&format!("known-{place}-{what}"), scene.template);
-    let folder = begin("done")?;
+fn know(lab: &Lab, place: u64, scene: &Scene) -> Result<Known> {
+    let folder = lab.begin(&format!("known-{place}"), scene.template)?;
     let before = glance(&folder)?;
     let ended = lab.must(&scene.step, &folder)?;
     let done = scene.done(&folder, &ended.stdout).with_context(|| scene.name)?;
-    let mut counts = Vec::new();
-    for (_, mode) in MODES {
-        counts.push(match mode {
-            Mode::At(operations, how) => {
-                let folder = begin("counted")?;
-                lab.count(&scene.step, &folder, Meddling { operations, how, at: 0 })?.len() as u64
-            }
-            Mode::FullStdout if ended.stdout.is_empty() => 0,
-            Mode::FullStdout | Mode::FullStderr => 1,
-        });
-    }
-    Ok(Known { scene, place, before, done, counts })
+    Ok(Known { scene: scene.clone(), before, done, says: !ended.stdout.is_empty() })
+}
+
+/// At how many places a work can be disturbed so.
+fn count(lab: &Lab, known: &Known, first: u64, mode: Mode) -> Result<u64> {
+    Ok(match mode {
+        Mode::At(operations, how) => {
+            let folder = lab.begin(&format!("counted-{first}"), known.scene.template)?;
+            lab.count(&known.scene.step, &folder, Meddling { operations, how, at: 0 })?.len() as u64
+        }
+        Mode::FullStdout => known.says.into(),
+        Mode::FullStderr => 1,
+    })
 }
 
 fn trial(lab: &Lab, kind: &'static str, known: &Known, number: u64) -> Result<Verdict> {
@@ -137,18 +166,23 @@ fn trial(lab: &Lab, kind: &'static str, known: &Known, number: u64) -> Result<Ve
     let (mode_name, mode) = MODES[(number % OF_SCENE / OPERATIONS) as usize];
     let at = number % OPERATIONS;
     let folder = lab.begin(&format!("{kind}-{number}"), known.scene.template)?;
-    let (ended, place) = match mode {
+    let (ended, places) = match mode {
         Mode::At(operations_counted, how) => {
             let meddling = Meddling { operations: operations_counted, how, at };
             let ended = lab.run(&known.scene.step, &folder, Some(meddling))?;
             let all = operations(&trace(&folder));
-            let hit = all.into_iter().find_map(|line| Some(line.strip_suffix(" <- here")?.to_owned()));
-            (ended, hit)
+            let hits = all.into_iter().filter_map(|line| Some(line.strip_suffix(" <- here")?.to_owned()));
+            (ended, hits.collect())
         }
-        Mode::FullStdout => (lab.run_in_shell("exec \"$@\" > /dev/full", &known.scene.step, &folder)?, None),
-        Mode::FullStderr => (lab.run_in_shell("exec \"$@\" 2> /dev/full", &known.scene.step, &folder)?, None),
+        Mode::FullStdout => {
+            (lab.run_in_shell("exec \"$@\" > /dev/full", &known.scene.step, &folder)?, Vec::new())
+        }
+        Mode::FullStderr => {
+            (lab.run_in_shell("exec \"$@\" 2> /dev/full", &known.scene.step, &folder)?, Vec::new())
+        }
     };
-    let shown = place.clone().unwrap_or_default().replace(&*folder.to_string_lossy(), "FOLDER");
+    let shown =
+        places.first().map_or(String::new(), |place| place.replace(&*folder.to_string_lossy(), "FOLDER"));
     let mut did = format!(
         "{}: {mode_name} at operation {at}: {shown}\n{}\n{}: {}",
         known.scene.name,
@@ -157,7 +191,7 @@ fn trial(lab: &Lab, kind: &'static str, known: &Known, number: u64) -> Result<Ve
         ended.stderr.trim_end(),
     );
     let killed = ended.status.signal() == Some(9);
-    let came = judge(lab, known, mode, &folder, &ended, place.as_deref(), &mut did)?;
+    let came = judge(lab, known, mode, &folder, &ended, &places, &mut did)?;
     // Where it was disturbed stands beside what came of it.
     let came =
         came.map_err(|fault| Fault { said: format!("[{mode_name}: {shown}] {}", fault.said), ..fault });
@@ -172,33 +206,27 @@ fn judge(
     mode: Mode,
     folder: &Path,
     ended: &Ending,
-    place: Option<&str>,
+    places: &[String],
     did: &mut String,
 ) -> Result<Result<Good, Fault>> {
-    let was_killed = matches!(mode, Mode::At(_, How::Kill | How::Half)) && ended.status.signal() == Some(9);
+    let kills = matches!(mode, Mode::At(_, How::Kill | How::Half));
+    let was_killed = kills && ended.status.signal() == Some(9);
     if !was_killed && let Some(fault) = lab.unseemly(&known.scene.step, ended) {
         return Ok(Err(fault));
     }
     let good = if ended.status.success() {
-        // Nobody can be told on stderr when it is full.
         if mode == Mode::FullStdout {
             return Ok(Err(Fault::new(What::Code, "exit code 0, and what it printed is lost")));
         }
-        let now = match known.scene.done(folder, &ended.stdout) {
-            Ok(now) => now,
-            Err(error) => return Ok(Err(Fault::new(What::Unknown, format!("{error:#}")))),
-        };
-        let differs = known.done.differences(&now);
-        if !differs.is_empty() {
-            return Ok(Err(Fault::new(What::Different, format!("exit code 0; {}", differs.join("; ")))));
+        if let Some(fault) = different(known, folder, ended, is_named(ended, places, folder))? {
+            return Ok(Err(Fault { said: format!("exit code 0; {}", fault.said), ..fault }));
         }
         Good::Whole
     } else {
-        if !was_killed
-            && mode != Mode::FullStderr
-            && let Some(fault) = unsaid(ended, place, folder)
-        {
-            return Ok(Err(fault));
+        // Where a child was killed no file is to blame, and a full stderr tells nothing.
+        if !kills && mode != Mode::FullStderr && !is_named(ended, places, folder) {
+            let said = format!("{}, and nothing names the place: {}", ended.status, why(&ended.stderr));
+            return Ok(Err(Fault::new(What::Message, said)));
         }
         if let Some(fault) = lost(known, &glance(folder)?) {
             return Ok(Err(fault));
@@ -211,40 +239,52 @@ fn judge(
         return Ok(Err(fault));
     }
     if !next.status.success() {
-        let last = last_words_but_hints(&next.stderr);
-        return Ok(Err(Fault::new(What::Stuck, format!("{}; {last}", next.status))));
+        return Ok(Err(Fault::new(What::Stuck, format!("{}; {}", next.status, why(&next.stderr)))));
     }
-    let now = match known.scene.done(folder, &next.stdout) {
+    if let Some(fault) = different(known, folder, &next, false)? {
+        return Ok(Err(Fault { said: format!("started again; {}", fault.said), ..fault }));
+    }
+    let litter = glance(folder)?.litter;
+    Ok(if litter.is_empty() { Ok(good) } else { Err(Fault::new(What::Litter, litter.join(", "))) })
+}
+
+/// What is there after success and should not be, or is not and should.
+fn different(known: &Known, folder: &Path, ended: &Ending, is_named: bool) -> Result<Option<Fault>> {
+    let now = match known.scene.done(folder, &ended.stdout) {
         Ok(now) => now,
-        Err(error) => return Ok(Err(Fault::new(What::Unknown, format!("{error:#}")))),
+        Err(error) => return Ok(Some(Fault::new(What::Unknown, format!("{error:#}")))),
     };
-    let differs = known.done.differences(&now);
-    if !differs.is_empty() {
-        return Ok(Err(Fault::new(What::Different, format!("started again; {}", differs.join("; ")))));
+    let mut differs = known.done.differences(&now);
+    if is_named {
+        // What the programs themselves do without, and say so.
+        differs.retain(|difference| !DISPENSABLE.iter().any(|name| difference.starts_with(name)));
     }
-    if !now.files.litter.is_empty() {
-        return Ok(Err(Fault::new(What::Litter, now.files.litter.join(", "))));
-    }
-    Ok(Ok(good))
+    Ok((!differs.is_empty()).then(|| Fault::new(What::Different, differs.join("; "))))
 }
 
-/// An error must say what, and where: the file, or the folder that it lies in.
-fn unsaid(ended: &Ending, place: Option<&str>, folder: &Path) -> Option<Fault> {
-    let said = &ended.stderr;
-    let last = last_words_but_hints(said);
-    if !said.contains("error: ") {
-        return Some(Fault::new(What::Message, format!("{}, and no error is said: {last}", ended.status)));
-    }
-    let path = Path::new(place?.split_once(' ')?.1);
-    let stem = path.file_name()?.to_string_lossy().trim_end_matches(".tmp").to_owned();
-    let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('.').to_owned();
-    let inside =
-        path.parent().filter(|parent| *parent != folder).map(|parent| parent.to_string_lossy().into_owned());
-    let is_named = said.contains(&stem) || inside.is_some_and(|inside| said.contains(&inside));
-    (!is_named).then(|| Fault::new(What::Message, format!("does not say where: {last}")))
+/// The picture of a training's losses; and what `status` and `check` print, who name what they cannot read.
+const DISPENSABLE: [&str; 2] = ["run/curve.svg", PRINTED];
+
+/// Whether a program says where it failed: the file, or the folder that it lies in.
+fn is_named(ended: &Ending, places: &[String], folder: &Path) -> bool {
+    let said = ended.stderr.clone() + &ended.stdout;
+    let says = |place: &String| {
+        let path = Path::new(place.split_once(' ')?.1);
+        let name = path.file_name()?.to_string_lossy();
+        // `NAME.PID.tmp` becomes NAME.
+        let stem = name
+            .trim_end_matches(".tmp")
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .trim_end_matches('.');
+        let inside = path.parent().filter(|parent| *parent != folder);
+        Some(said.contains(stem) || inside.is_some_and(|inside| said.contains(&*inside.to_string_lossy())))
+    };
+    // Output that is lost is no file.
+    places.is_empty() && said.contains("error: ") || places.iter().any(|place| says(place) == Some(true))
 }
 
-fn last_words_but_hints(said: &str) -> &str {
+/// The error that a program ended with, without its hints.
+fn why(said: &str) -> &str {
     said.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_else(|| last_words(said))
 }
 
