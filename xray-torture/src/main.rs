@@ -57,7 +57,8 @@ struct Arguments {
     #[arg(long, value_name = "NUMBER", value_delimiter = ',', requires = "kind", conflicts_with = "short")]
     only: Vec<u64>,
 
-    /// Trials: interrupted trainings; places of each way to starve each work; bits of each kind of file
+    /// So many interrupted trainings [default: 500], operations of each way to starve each work [default: one on each
+    /// file], bits of each kind of file by each reader [default: 40]
     #[arg(long, value_name = "N", conflicts_with = "short")]
     trials: Option<u64>,
 
@@ -153,7 +154,7 @@ fn torture(
             let wanted = match arguments.short {
                 _ if !only.is_empty() => Wanted::Only(only),
                 true => Wanted::OfEachMode,
-                false => Wanted::Works(&arguments.work, trials(u64::MAX, 1)),
+                false => Wanted::Works(&arguments.work, arguments.trials),
             };
             let verdicts = starve::torture(lab, kind.name(), wanted)?;
             let named = |verdict: Verdict| (starve::name(verdict.number).0.to_owned(), verdict);

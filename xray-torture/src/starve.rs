@@ -8,6 +8,7 @@ use crate::outcome::{Outcome, glance};
 use crate::scene::{Done, Keeps, PRINTED, Scene, scenes};
 use crate::verdict::{Fault, Good, Verdict, What};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Instant;
@@ -55,8 +56,8 @@ struct Known {
 /// Which trials are wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {
-    /// At every operation of these works, or of all; or at so many, which the seed draws.
-    Works(&'a [String], u64),
+    /// Of these works, or of all: each operation on each file once; or so many operations, which the seed draws.
+    Works(&'a [String], Option<u64>),
     /// Each mode at one operation of one work, which the seed draws.
     OfEachMode,
     /// Those of these numbers.
@@ -76,13 +77,11 @@ pub(crate) fn torture(lab: &Lab, kind: &'static str, wanted: Wanted) -> Result<V
         // One that is beyond today's operations is tried all the same.
         Wanted::Only(numbers) => numbers.to_vec(),
         _ => {
-            let most = if let Wanted::Works(_, most) = wanted { most } else { 1 };
+            let most = if let Wanted::Works(_, most) = wanted { most } else { Some(1) };
             let drawn = in_parallel(lab.threads, &pairs, |&(place, mode)| {
                 let first = place * OF_SCENE + mode * OPERATIONS;
-                Some(
-                    count(lab, of(place), first, MODES[mode as usize].1)
-                        .map(|count| drawn(lab.seed, first, count, most)),
-                )
+                let operations = list(lab, of(place), first, MODES[mode as usize].1);
+                Some(operations.map(|operations| drawn(lab.seed, first, &operations, most)))
             });
             drawn.into_iter().flatten().collect::<Result<Vec<_>>>()?.concat()
         }
@@ -130,15 +129,35 @@ pub(crate) fn name(number: u64) -> (&'static str, &'static str) {
     (scene, MODES[(number % OF_SCENE / OPERATIONS) as usize].0)
 }
 
-/// At most so many of the numbers from `first + 1` on, spread by the seed.
-fn drawn(seed: u64, first: u64, count: u64, most: u64) -> Vec<u64> {
+/// The numbers of one of each kind of operations, or of at most so many, drawn by the seed.
+fn drawn(seed: u64, first: u64, operations: &[String], most: Option<u64>) -> Vec<u64> {
     let mut random = Random::keyed(&[seed, 0x57A2, first]);
-    let mut numbers: Vec<u64> = (1..=count).collect();
-    while numbers.len() as u64 > most {
-        numbers.swap_remove(random.below(numbers.len()));
+    let mut places: Vec<usize> = (0..operations.len().min(OPERATIONS as usize - 1)).collect();
+    match most {
+        Some(most) => {
+            while places.len() as u64 > most {
+                places.swap_remove(random.below(places.len()));
+            }
+        }
+        None => {
+            let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for &place in &places {
+                alike.entry(without_numbers(&operations[place])).or_default().push(place);
+            }
+            places = alike.values().map(|places| places[random.below(places.len())]).collect();
+        }
     }
-    numbers.sort_unstable();
-    numbers.into_iter().map(|at| first + at).collect()
+    places.sort_unstable();
+    places.into_iter().map(|place| first + place as u64 + 1).collect()
+}
+
+/// Operations that differ in a number only, such as that of a process, a step or a shard, are alike.
+fn without_numbers(operation: &str) -> String {
+    operation
+        .split(|c: char| c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("0")
 }
 
 fn know(lab: &Lab, place: u64, scene: &Scene) -> Result<Known> {
@@ -149,15 +168,18 @@ fn know(lab: &Lab, place: u64, scene: &Scene) -> Result<Known> {
     Ok(Known { scene: scene.clone(), before, done, says: !ended.stdout.is_empty() })
 }
 
-/// At how many places a work can be disturbed so.
-fn count(lab: &Lab, known: &Known, first: u64, mode: Mode) -> Result<u64> {
+/// The operations at which a work can be disturbed so.
+fn list(lab: &Lab, known: &Known, first: u64, mode: Mode) -> Result<Vec<String>> {
+    let once = |there: bool| vec![String::new(); usize::from(there)];
     Ok(match mode {
         Mode::At(operations, how) => {
             let folder = lab.begin(&format!("counted-{first}"), known.scene.template)?;
-            lab.count(&known.scene.step, &folder, Meddling { operations, how, at: 0 })?.len() as u64
+            let counted = lab.count(&known.scene.step, &folder, Meddling { operations, how, at: 0 })?;
+            let folder = folder.to_string_lossy();
+            counted.into_iter().map(|line| line.replace(&*folder, "")).collect()
         }
-        Mode::FullStdout => known.says.into(),
-        Mode::FullStderr => 1,
+        Mode::FullStdout => once(known.says),
+        Mode::FullStderr => once(true),
     })
 }
 
@@ -301,4 +323,36 @@ fn lost(known: &Known, now: &Outcome) -> Option<Fault> {
         Keeps::Together => lost(&known.before),
     };
     (!neither.is_empty()).then(|| Fault::new(What::Lost, neither.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_operation_is_drawn_or_so_many() {
+        let lines = ["write a.12.tmp", "write a.13.tmp", "fsync a.12.tmp", "write b", "write b"];
+        let operations: Vec<_> = lines.map(str::to_owned).into();
+        let numbers = drawn(0, 1_020_000, &operations, None);
+        assert_eq!(numbers.len(), 3);
+        assert!(
+            numbers.contains(&1_020_003)
+                && numbers.iter().all(|number| (1..=5).contains(&(number % OPERATIONS)))
+        );
+        assert_eq!(drawn(0, 1_020_000, &operations, Some(2)).len(), 2);
+        assert_eq!(drawn(0, 1_020_000, &operations, Some(9)).len(), 5);
+        assert_eq!(name(numbers[0]), ("resume", "disk fails, once"));
+    }
+
+    #[test]
+    fn works_and_modes_have_places_of_their_own() {
+        assert!((MODES.len() as u64) < OF_SCENE / OPERATIONS);
+        let all = scenes();
+        let pairs = |wanted| pairs(0, &all, wanted).expect("there are some");
+        assert_eq!(pairs(Wanted::OfEachMode).len(), MODES.len());
+        assert_eq!(pairs(Wanted::Works(&[], None)).len(), MODES.len() * all.len());
+        assert_eq!(pairs(Wanted::Only(&[1_020_003])), [(1, 2)]);
+        let unknown = super::pairs(0, &all, Wanted::Works(&["x".to_owned()], None)).expect_err("must fail");
+        assert!(unknown.to_string().starts_with("there is no work `x`; one of train, resume"), "{unknown}");
+    }
 }
