@@ -4,6 +4,7 @@
 //! The last two are kept. Of a damaged one the run says so and goes on from the one before. The best weights lie beside
 //! them in a file named by their step, which stays as long as a kept checkpoint speaks of it.
 
+use crate::events::{Event, Observer};
 use crate::run_dir::RunDir;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -37,12 +38,29 @@ pub struct Progress {
     pub seconds: Seconds,
     /// Records that were left out.
     pub bad_records: Vec<String>,
+    /// What was warned of in training.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Whose weights the run began with, if not with its own.
     #[serde(default)]
     pub first_weights: Option<String>,
     /// Hash of the data; empty in checkpoints of format 1.
     #[serde(default)]
     pub dataset: String,
+}
+
+impl Progress {
+    /// Warns, and keeps the warning for the result, however often the run is started again.
+    ///
+    /// # Errors
+    /// If an observer cannot write.
+    pub fn warn(&mut self, text: String, observer: &mut dyn Observer) -> Result<(), FileError> {
+        observer.observe(&Event::Warning(&text))?;
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+        Ok(())
+    }
 }
 
 /// A score and the step it belongs to.
@@ -122,7 +140,7 @@ pub fn load_best(dir: &RunDir, step: u64) -> Result<StateDict, Failure> {
     Ok(weights)
 }
 
-/// Removes best weights of other steps than these.
+/// Removes best weights of other steps than these, and what a killed process left of them.
 ///
 /// # Errors
 /// What the system refuses.
@@ -132,8 +150,7 @@ pub fn forget_best(dir: &RunDir, kept: &[u64]) -> Result<(), Failure> {
     let entries = fs::read_dir(&folder).map_err(io_error("list", &folder))?;
     for entry in entries {
         let path = entry.map_err(io_error("list", &folder))?.path();
-        let is_ours = path.extension().is_some_and(|extension| extension == "safetensors");
-        if is_ours && !kept.contains(&path) {
+        if !kept.contains(&path) {
             remove(&path).map_err(io_error("remove", &path))?;
         }
     }

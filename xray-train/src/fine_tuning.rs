@@ -1,5 +1,6 @@
 //! Starting from weights that others trained, and how much of the network then learns.
 
+use crate::checkpoint::Progress;
 use crate::config::duration_of_training;
 use crate::events::{Event, Observer};
 use crate::span::Span;
@@ -63,14 +64,15 @@ impl FineTuning {
     }
 
     /// Gives a fresh learner the file's weights, where there is a file, and says what of them was not simply copied.
-    /// Returns which weights they are, for the model's card.
+    /// `progress` keeps which weights they are, for the model's card.
     pub fn begin(
         &self,
         learner: &mut Learner,
+        progress: &mut Progress,
         observer: &mut dyn Observer,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<(), Failure> {
         if self.weights.as_os_str().is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let options = ImportOptions { head: self.head, partial: self.partial, part: self.part.clone() };
         let found = read_weights(&self.weights)?;
@@ -85,9 +87,12 @@ impl FineTuning {
         for note in &import.notes {
             let text = note.to_string();
             // Which of several networks it was stands in the run's result too.
-            let event = if let Note::Part { .. } = note { Event::Warning(&text) } else { Event::Note(&text) };
-            observer.observe(&event)?;
+            match note {
+                Note::Part { .. } => progress.warn(text, observer)?,
+                _ => observer.observe(&Event::Note(&text))?,
+            }
         }
-        Ok(Some(weights))
+        progress.first_weights = Some(weights);
+        Ok(())
     }
 }

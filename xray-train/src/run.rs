@@ -91,6 +91,9 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         is_cell(cell, config, data.dataset.id())?;
     }
     let mut session = Session::open(dir, config, data, &mut warnings)?;
+    if let Some(found) = &checkpoint {
+        warnings.remember(&found.progress.warnings);
+    }
     let (ending, progress) = session.train(options, checkpoint, stop.clone(), started, &mut warnings)?;
     let mut outcome = session.outcome(&progress, record::begun(config, options));
     let before = progress.seconds.total - started.elapsed().as_secs_f64();

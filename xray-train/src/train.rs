@@ -279,7 +279,7 @@ impl Trainer<'_> {
         } else {
             format!("same score whatever the image: {}", collapsed.join(", "))
         };
-        Ok(self.observer.observe(&Event::Warning(&text))?)
+        Ok(self.progress.warn(text, self.observer)?)
     }
 
     fn interruption(&self) -> Option<Exit> {

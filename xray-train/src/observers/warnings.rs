@@ -15,6 +15,12 @@ impl<'a, 'b> Warnings<'a, 'b> {
         Warnings { inner, heard: Vec::new() }
     }
 
+    /// Takes up what earlier starts of the run were told; it is not said again.
+    pub fn remember(&mut self, told: &[String]) {
+        let new = told.iter().filter(|text| !self.heard.contains(text)).cloned().collect::<Vec<_>>();
+        self.heard.extend(new);
+    }
+
     /// Every warning, in the order in which they came.
     pub fn into_heard(self) -> Vec<String> {
         self.heard

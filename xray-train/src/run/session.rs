@@ -95,9 +95,10 @@ impl<'a> Session<'a> {
                 progress
             }
             None => {
-                let first_weights = self.config.fine_tuning.begin(&mut learner, observer)?;
                 let dataset = self.data.dataset.id().to_owned();
-                Progress { first_weights, dataset, ..Progress::default() }
+                let mut progress = Progress { dataset, ..Progress::default() };
+                self.config.fine_tuning.begin(&mut learner, &mut progress, observer)?;
+                progress
             }
         };
         let timetable = self.timetable(loader.batches_per_epoch() as u64, options)?;

@@ -78,6 +78,7 @@ impl Workplace {
             predictions: bytes("predictions-test.safetensors"),
             metrics: String::from_utf8(bytes("metrics.jsonl")).expect("text"),
             scores: self.json(&format!("{run}/result.json"))["scores"].clone(),
+            warnings: self.json(&format!("{run}/result.json"))["warnings"].clone(),
         }
     }
 }
@@ -88,6 +89,7 @@ pub(crate) struct Fingerprint {
     predictions: Vec<u8>,
     pub(crate) metrics: String,
     scores: serde_json::Value,
+    warnings: serde_json::Value,
 }
 
 impl Fingerprint {
@@ -97,6 +99,7 @@ impl Fingerprint {
         assert!(self.weights == other.weights, "{what}: weights differ");
         assert!(self.predictions == other.predictions, "{what}: predictions differ");
         assert!(self.scores == other.scores, "{what}: scores differ");
+        assert_eq!(self.warnings, other.warnings, "{what}: warnings");
     }
 }
 
