@@ -7,6 +7,7 @@ use std::sync::Arc;
 use xray_artifacts::{Preprocessing, Split, one_line};
 use xray_data::build::{BuildConfig, Encoding, build};
 use xray_data::sources::synthetic;
+use xray_data::sources::tfrecord::{self, RecordOptions};
 use xray_data::stats::Stats;
 use xray_data::{Cache, Dataset, Draw, Error, Loader, LoaderConfig, OpenOptions, RecordIndex};
 use xray_image::SynthConfig;
@@ -131,10 +132,12 @@ fn whole_shards_of_another_set_are_not_believed() {
     let path = good.file(&good.shards(), ".tfrecord");
     let (shard, index) =
         (fs::read(&path).expect("built"), fs::read(RecordIndex::path_for(&path)).expect("built"));
-    let another = with_another_label(&shard);
+    let another = with_another_age(&shard);
     let refused = |expected: &str| {
         let error = seen(&good.shards(), &good.cache()).expect_err(expected);
         assert!(error.contains(expected) && error.contains(&path.display().to_string()), "{error}");
+        let again = tfrecord::read(&good.shards(), &RecordOptions::default()).expect_err("not built again");
+        assert!(matches!(again, Error::Shard { .. }), "{}", one_line(&again));
     };
     // Of the same size, its own checksums right: the index says that it is another.
     fs::write(&path, &another).expect("writable");
@@ -160,14 +163,18 @@ fn whole_shards_of_another_set_are_not_believed() {
     refused("expected");
 }
 
-/// The file with one label of its first record turned, and a checksum that holds.
-fn with_another_label(shard: &[u8]) -> Vec<u8> {
+/// The file with another age in its first record, and a checksum that holds.
+fn with_another_age(shard: &[u8]) -> Vec<u8> {
     let mut bytes = shard.to_vec();
     let length = usize::try_from(u64::from_le_bytes(*shard.first_chunk().expect("a header"))).expect("small");
     let payload = 12..12 + length;
+    let find = |from: usize, what: &[u8]| {
+        let found = shard[from..payload.end].windows(what.len()).position(|bytes| bytes == what);
+        from + found.expect("the first record has it") + what.len()
+    };
     // A list of one number that is packed: field 3, then field 1, with one byte.
-    let at = bytes[payload.clone()].windows(4).position(|b| b == [0x1a, 3, 0x0a, 1]).expect("a label");
-    bytes[12 + at + 4] ^= 1;
+    let age = find(find(payload.start, b"patient_age"), &[0x1a, 3, 0x0a, 1]);
+    bytes[age] ^= 1;
     let crc = crc32c::crc32c(&bytes[payload.clone()]).rotate_right(15).wrapping_add(0xa282_ead8);
     bytes[payload.end..payload.end + 4].copy_from_slice(&crc.to_le_bytes());
     bytes

@@ -315,7 +315,8 @@ mod tests {
     /// Whatever a build beside the folder was at when it was killed, the old set is whole and the next build succeeds.
     #[test]
     fn a_build_beside_the_folder_may_be_killed_at_any_step() {
-        let steps: [&dyn Fn(&Path, &Path); 6] = [
+        type Step<'a> = &'a dyn Fn(&Path, &Path);
+        let steps: [Step<'_>; 6] = [
             &|beside, _| fs::create_dir(beside).expect("writable"),
             &|beside, _| fs::write(beside.join(WORKPLACE), "").expect("writable"),
             &|beside, _| fill(beside, &SHARDS[..2], 2),

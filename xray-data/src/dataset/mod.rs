@@ -9,6 +9,7 @@ mod shards;
 pub use draw::Draw;
 pub use foreign::OpenOptions;
 pub use shard::ShardProblem;
+pub(crate) use shard::compare_content;
 
 use crate::build::refuse_unfinished;
 use crate::error::{Error, Place, Result};

@@ -171,6 +171,16 @@ impl Shard {
     }
 }
 
+/// Compares a listed shard with its size and hash.
+///
+/// # Errors
+/// [`Error::Shard`], and an absent file.
+pub(crate) fn compare_content(folder: &Path, entry: &ShardEntry) -> Result<()> {
+    let shard = Shard::listed(folder, 0, entry);
+    shard.require()?;
+    shard.check(entry, true)
+}
+
 fn hash(file: File) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file)?;

@@ -8,7 +8,7 @@ pub use files::record_files;
 pub(crate) use files::{Listed, incomplete, list};
 
 use crate::build::{refuse_duplicates, refuse_unfinished};
-use crate::dataset::ShardProblem;
+use crate::dataset::{ShardProblem, compare_content};
 use crate::error::{Error, Place, Result};
 use crate::example::Example;
 use crate::schema::{Basis, FeatureNames, Inventory, Label, Resolved, Sample, resolve};
@@ -35,8 +35,8 @@ pub struct RecordOptions {
 }
 
 /// Reads the labels of every record of the files in `folder` ([`record_files`]), both checksums compared. A
-/// folder with `dataset.json` holds the files and labels that it lists. What the files' names, the manifest
-/// or a feature `split` say of the split is kept in each row.
+/// folder with `dataset.json` holds the files, with their content, and the labels that it lists. What the files'
+/// names, the manifest or a feature `split` say of the split is kept in each row.
 ///
 /// # Errors
 /// A folder without records, with only some of numbered files, or with a build that is not finished; a damaged
@@ -50,7 +50,8 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
         compare(manifest, &files)?;
     }
     let built = manifest.as_ref().map(|manifest| manifest.image.clone());
-    let resolved = features(&files, options, manifest.map(|manifest| manifest.labels))?;
+    let labels = manifest.as_ref().map(|manifest| manifest.labels.clone());
+    let resolved = features(&files, options, labels)?;
     let resolved = Arc::new(resolved);
     warnings.extend(resolved.notes.iter().cloned());
     let names = Arc::new(resolved.names.clone());
@@ -60,6 +61,11 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
     };
     let read: Vec<Vec<(SourceImage, String)>> =
         files.par_iter().zip(&listed).map(read_one).collect::<Result<_>>()?;
+    if let Some(manifest) = &manifest {
+        // After the records: what is wrong with one of them says more.
+        let listed = manifest.splits.values().flat_map(|summary| &summary.shards).collect::<Vec<_>>();
+        listed.par_iter().try_for_each(|entry| compare_content(folder, entry))?;
+    }
     let (images, paths): (Vec<SourceImage>, Vec<String>) = read.into_iter().flatten().unzip();
     if images.is_empty() {
         return Err(Error::NoRecords { folder: folder.to_owned() });
