@@ -374,6 +374,9 @@ mod tests {
             let error = OutputFolder::start(folder, false).err().expect("cut").to_string();
             assert!(error.contains(&in_the_way), "{error}");
             assert_eq!(whole(folder), None);
+            if in_the_way != DatasetManifest::FILE_NAME {
+                refuse_unfinished(folder).expect_err("readers are told");
+            }
             fs::remove_dir_all(&obstacle).expect("writable");
             let error = OutputFolder::start(folder, false).err().expect("a set is there").to_string();
             assert!(error.ends_with("is not empty"), "{error}");
