@@ -51,7 +51,7 @@ fn sweep(folder: &Path, name: &str, both: [Predictions; 2], edit: impl Fn(&mut C
     edit(&mut cell);
     fixture::plan(&dir, std::slice::from_ref(&cell));
     fixture::finish_with(&dir, &cell, both);
-    collect(&dir, &survey(&dir).expect("a sweep")).expect("a writable folder");
+    collect(&dir, &survey(&dir).expect("a sweep"), &dir.collected()).expect("a writable folder");
     (dir, cell)
 }
 
@@ -190,7 +190,14 @@ fn predictions_that_are_not_those_of_the_tables_are_not_shown() {
         let repeated = predictions(Split::Test, 0.0, 2.0);
         repeated.save(&run.join("predictions-test.safetensors")).expect("writable");
     };
-    check("repeated", &other, "are not those that were collected (AUC of Mass); collect again");
+    check("repeated", &other, "are not those that were collected (Mass: its AUC); collect again");
+    let twice = |run: &Path| {
+        // Ranks are the same.
+        let mut other = predictions(Split::Test, -1.5, 0.9);
+        other.logits.iter_mut().for_each(|logit| *logit *= 2.0);
+        other.save(&run.join("predictions-test.safetensors")).expect("writable");
+    };
+    check("twice", &twice, "are not those that were collected (Mass: its Brier score); collect again");
     let nan = |run: &Path| {
         let mut bad = predictions(Split::Test, -1.5, 0.9);
         bad.logits[5] = f32::NAN;

@@ -8,14 +8,15 @@ use polars::prelude::*;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::Path;
-use xray_artifacts::{Exit, Split, State};
+use xray_artifacts::{Exit, Failure, Split, State};
 use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::{Collected, collect};
+use xray_sweep::report::{ReportOptions, report};
 use xray_sweep::signal::ILLEGAL_INSTRUCTION;
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
-use xray_sweep::tables::{FILES, SCHEMA_KEY};
+use xray_sweep::tables::{FILES, LIST, SCHEMA_KEY};
 
 fn done(cell: Cell) -> CellReport {
     CellReport {
@@ -76,7 +77,7 @@ fn sweep() -> (tempfile::TempDir, SweepDir) {
 }
 
 fn collected(dir: &SweepDir, reports: &[CellReport]) -> Collected {
-    collect(dir, reports).expect("a writable folder")
+    collect(dir, reports, &dir.collected()).expect("a writable folder")
 }
 
 fn read(dir: &SweepDir, name: &str) -> DataFrame {
@@ -106,8 +107,8 @@ fn every_planned_cell_has_a_row_with_what_became_of_it() {
     let cells: Vec<_> = [0.3, 0.1, 0.2].map(|fraction| fixture::cell(fraction, 1)).into();
     let reports = [missing(cells[0].clone()), done(cells[1].clone()), killed(cells[2].clone())];
     let summary = collected(&dir, &reports);
-    assert_eq!((summary.planned(), summary.done(), summary.skipped_lines), (3, 1, 0));
-    assert_eq!(summary.counts[&CellState::Failed], 1);
+    assert_eq!((summary.tally.planned(), summary.tally.done(), summary.skipped_lines), (3, 1, 0));
+    assert_eq!(summary.tally.count(CellState::Failed), 1);
 
     let runs = read(&dir, "runs.parquet");
     assert_eq!(runs.height(), 3);
@@ -272,7 +273,11 @@ fn equal_inputs_give_equal_bytes_in_whatever_order() {
     reports.reverse();
     collected(&dir, &reports);
     assert_eq!(bytes(&dir), first);
-    assert_eq!(fs::read_dir(dir.collected()).expect("collected").count(), FILES.len(), "nothing temporary");
+    assert_eq!(
+        fs::read_dir(dir.collected()).expect("collected").count(),
+        FILES.len() + 1,
+        "nothing temporary"
+    );
     assert_eq!(read(&dir, "metrics.parquet").height(), 300 * (20 + 5 + 5 * fixture::LABELS.len()));
 }
 
@@ -327,6 +332,118 @@ fn the_schema_is_the_documented_one() {
     }
 }
 
+/// The failure of a report on the tables as they lie there.
+fn refused(dir: &SweepDir) -> Failure {
+    report(dir, &ReportOptions::default()).expect_err("damaged")
+}
+
+#[test]
+fn damage_to_a_table_or_the_list_is_named_and_never_believed() {
+    let (_folder, dir) = sweep();
+    let cells = fixture::fabricate(&dir, 4);
+    collected(&dir, &cells.into_iter().map(done).collect::<Vec<_>>());
+    report(&dir, &ReportOptions::default()).expect("whole");
+    for name in FILES.into_iter().chain([LIST]) {
+        let path = dir.collected().join(name);
+        let good = fs::read(&path).expect("collected");
+        let check = |bytes: &[u8], what: &str| {
+            fs::write(&path, bytes).expect("a writable folder");
+            let failure = refused(&dir);
+            assert_eq!(failure.exit, Exit::BadData, "{what} of {name}: {failure}");
+            let named = failure.message.contains(&format!("collected/{name}"));
+            assert!(named && failure.hint.is_some_and(|hint| hint.starts_with("collect again: ")), "{name}");
+        };
+        for at in (0..good.len()).step_by(good.len() / 40 + 1) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            // The same number in other words is the same list.
+            if name != LIST || !good[at].is_ascii_whitespace() {
+                check(&bytes, "one bit");
+            }
+        }
+        // The list ends with a line break and a bracket.
+        check(&good[..good.len() - 2], "the end");
+        check(b"", "all");
+        fs::write(&path, &good).expect("a writable folder");
+    }
+    report(&dir, &ReportOptions::default()).expect("whole again");
+}
+
+#[test]
+fn tables_of_two_collections_or_without_their_list_are_refused() {
+    let (_folder, dir) = sweep();
+    let cells = fixture::fabricate(&dir, 4);
+    let reports: Vec<_> = cells.into_iter().map(done).collect();
+    collected(&dir, &reports[..3]);
+    let old = bytes(&dir);
+    for (name, table) in FILES.iter().zip(&old) {
+        collected(&dir, &reports);
+        fs::write(dir.collected().join(name), table).expect("a writable folder");
+        assert!(refused(&dir).message.contains(name), "{name}");
+    }
+    collected(&dir, &reports);
+    fs::remove_file(dir.collected().join(LIST)).expect("collected");
+    let failure = refused(&dir);
+    assert!(failure.message.contains("tables.json is not there, but"), "{failure}");
+    for path in ["/dev/zero", "."] {
+        collected(&dir, &reports);
+        fs::remove_file(dir.collected().join("runs.parquet")).expect("collected");
+        std::os::unix::fs::symlink(path, dir.collected().join("runs.parquet")).expect("a writable folder");
+        let failure = refused(&dir);
+        assert!(failure.message.ends_with("runs.parquet: not a regular file"), "{failure}");
+        let failure = collect(&dir, &reports, &dir.collected()).expect_err("no file to replace");
+        assert!(failure.message.ends_with("runs.parquet: not a regular file"), "{failure}");
+        fs::remove_file(dir.collected().join("runs.parquet")).expect("still the link");
+    }
+}
+
+/// Somebody who may only read the sweep has tables and report in folders of their own.
+#[test]
+fn tables_and_report_may_lie_elsewhere() {
+    let (folder, dir) = sweep();
+    let cells = fixture::fabricate(&dir, 20);
+    let plan = json!({ "format": 1, "data": "", "dataset": "", "code": "", "binaries": [] });
+    fs::write(dir.plan(), plan.to_string()).expect("a writable folder");
+    let listed = |folder: &Path| {
+        let entries = fs::read_dir(folder).expect("a folder");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("readable").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = listed(dir.path());
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xray-sweep"));
+        let output = command.args(arguments).current_dir(folder.path()).output().expect("it starts");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), said.concat())
+    };
+    let ok = Some(i32::from(Exit::Ok.code()));
+    let (code, said) = run(&["collect", "sweep", "--out", "my tables"]);
+    assert!(code == ok && said.starts_with("20 of 20 cells done\n"), "{said}");
+    let (code, said) = run(&["report", "sweep", "--tables", "my tables", "--out", "mine/report"]);
+    assert_eq!((code, said.lines().next()), (ok, Some("mine/report/report.html")), "{said}");
+    let (code, said) = run(&[
+        "report",
+        "sweep",
+        "--tables",
+        "my tables",
+        "--out",
+        "both",
+        "--compare",
+        "sweep",
+        "--compare-tables",
+        "my tables",
+        "--label",
+        "Mass",
+    ]);
+    assert_eq!((code, said.lines().next()), (ok, Some("both/Mass/report.html")), "{said}");
+    assert_eq!(listed(dir.path()), before, "nothing is written there");
+    let (code, said) = run(&["report", "sweep", "--tables", "no tables"]);
+    assert_eq!(code, Some(i32::from(Exit::NothingMatches.code())), "{said}");
+    assert!(said.contains("hint: collect first: xray-sweep collect sweep --out 'no tables'"), "{said}");
+    assert_eq!(cells.len(), 20);
+}
+
 #[test]
 fn a_full_disk_leaves_the_old_tables_whole() {
     let (_folder, dir) = sweep();
@@ -340,12 +457,16 @@ fn a_full_disk_leaves_the_old_tables_whole() {
     collected(&dir, &few);
     let old = bytes(&dir);
     let all: Vec<_> = cells.into_iter().map(done).collect();
-    let failure = collect(&dir, &all).expect_err("a disk of 256 KiB");
+    let failure = collect(&dir, &all, &dir.collected()).expect_err("a disk of 256 KiB");
     assert_eq!(failure.exit, Exit::Unexpected);
     assert!(failure.message.contains(".parquet: No space left on device"), "{failure}");
     assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("free some space")), "{failure}");
     assert_eq!(bytes(&dir), old);
-    assert_eq!(fs::read_dir(dir.collected()).expect("collected").count(), FILES.len(), "nothing temporary");
+    assert_eq!(
+        fs::read_dir(dir.collected()).expect("collected").count(),
+        FILES.len() + 1,
+        "nothing temporary"
+    );
 }
 
 /// A file system of 256 KiB.

@@ -12,7 +12,7 @@ use std::process::Command;
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::collect;
 use xray_sweep::report::{ReportOptions, report};
-use xray_sweep::state::survey;
+use xray_sweep::state::{CellReport, CellState, survey};
 use xray_sweep::sweep_dir::SweepDir;
 
 fn check(page: &Path) {
@@ -33,7 +33,26 @@ fn sweep(folder: &Path, name: &str, cells: &[Cell], done: usize) -> SweepDir {
         fixture::finish(&dir, cell);
         fixture::write_predictions(&dir, cell, 400);
     }
-    collect(&dir, &survey(&dir).expect("a sweep")).expect("a writable folder");
+    collect(&dir, &survey(&dir).expect("a sweep"), &dir.collected()).expect("a writable folder");
+    dir
+}
+
+/// Cells in all states side by side.
+fn troubled(folder: &Path) -> SweepDir {
+    let dir = SweepDir::new(folder.join("troubled"));
+    let report = |(cell, &state): (Cell, &CellState)| CellReport {
+        state,
+        reason: (state != CellState::Done)
+            .then(|| "exit code 1 on a-host-with-a-long-name.example".to_owned()),
+        outcome: (state == CellState::Done).then(|| Box::new(fixture::outcome(&cell))),
+        environment: None,
+        status: None,
+        attempts: vec![fixture::attempt(&cell)],
+        cell,
+    };
+    let states = CellState::ALL.iter().chain([&CellState::Done; 3]).cycle();
+    let cells = grid(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], 5).into_iter();
+    collect(&dir, &cells.zip(states).map(report).collect::<Vec<_>>(), &dir.collected()).expect("writable");
     dir
 }
 
@@ -60,7 +79,7 @@ fn a_whole_report_can_be_read() {
 }
 
 #[test]
-fn reports_of_many_settings_of_one_finding_and_of_one_cell_can_be_read() {
+fn reports_of_many_settings_of_one_finding_of_one_cell_and_of_trouble_can_be_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let widths = [16, 32].into_iter().flat_map(|width| {
         grid(&[0.1, 0.5, 1.0], 2).into_iter().map(move |mut cell| {
@@ -77,9 +96,9 @@ fn reports_of_many_settings_of_one_finding_and_of_one_cell_can_be_read() {
         compare: Some(one.clone()),
         ..ReportOptions::default()
     };
-    for (dir, options) in
-        [(&axes, &ReportOptions::default()), (&axes, &label), (&one, &ReportOptions::default())]
-    {
+    let troubled = troubled(folder.path());
+    let all = ReportOptions::default();
+    for (dir, options) in [(&axes, &all), (&axes, &label), (&one, &all), (&troubled, &all)] {
         check(&report(dir, options).expect("collected")[0]);
     }
 }

@@ -68,7 +68,7 @@ fn reported(reports: &[CellReport]) -> Reported {
 fn reported_with(reports: &[CellReport], options: &ReportOptions) -> Reported {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = SweepDir::new(folder.path().join("learning_curve"));
-    collect(&dir, reports).expect("a writable folder");
+    collect(&dir, reports, &dir.collected()).expect("a writable folder");
     read(&report(&dir, options).expect("collected"))
 }
 
@@ -125,6 +125,110 @@ fn failed_cells_are_counted_named_and_marked() {
         assert!(chart.contains("failed (2)"));
     }
     assert!(found.charts[0].contains("no image: 0.5"));
+}
+
+/// Whatever the cells' states are, charts, tables, texts and JSON count the same.
+#[test]
+fn every_mixture_of_states_is_told_once_and_everywhere_alike() {
+    const CROSSED: [CellState; 4] = [CellState::Held, CellState::Failed, CellState::Lost, CellState::Stale];
+    let number = |what: String| blake3::hash(what.as_bytes()).as_bytes()[0];
+    for mixture in 0..48 {
+        // Each state alone, then up to five of each.
+        let count = |state: CellState| match (mixture, CellState::ALL.iter().position(|it| *it == state)) {
+            (alone, Some(at)) if alone < 8 => 3 * usize::from(alone == at),
+            _ => usize::from(number(format!("{mixture} {}", state.name())) % 6),
+        };
+        let states = CellState::ALL.iter().flat_map(|&state| std::iter::repeat_n(state, count(state)));
+        let mut states: Vec<CellState> = states.collect();
+        states.sort_by_key(|state| number(format!("{mixture} {state:?} in some order")));
+        let reports: Vec<_> =
+            grid(4).zip(&states).map(|(cell, &state)| cell_report(cell, state, Some("a reason"))).collect();
+        let found = reported(&reports);
+
+        let done = count(CellState::Done);
+        let value = &found.card("Cells done")["value"];
+        assert_eq!((&value["done"], &value["planned"]), (&json!(done), &json!(states.len())), "{mixture}");
+        let rows = found.rows("not-done");
+        let grid: Vec<Value> = found
+            .rows("grid")
+            .iter()
+            .flat_map(|row| row["trials"].as_array().expect("states").clone())
+            .collect();
+        for state in CellState::ALL {
+            let (count, name) = (count(state), state.name());
+            let listed = rows.iter().filter(|row| row["state"] == name).count();
+            assert_eq!(listed, if state == CellState::Done { 0 } else { count }, "{mixture} {name}");
+            assert_eq!(grid.iter().filter(|it| **it == name).count(), count, "{mixture} {name}");
+            assert_eq!(value["states"][name].as_u64().unwrap_or(0), count as u64, "{mixture} {name}");
+            let said = format!("{count} {name}");
+            for text in [&found.markdown, &found.html, &found.section("cells")["text"].to_string()] {
+                assert!(
+                    count == 0 || state == CellState::Done || text.contains(&said),
+                    "{mixture}: no `{said}`"
+                );
+            }
+            for chart in &found.charts {
+                let marked = count > 0 && CROSSED.contains(&state);
+                assert_eq!(chart.contains(&format!(">{name} (")), marked, "{mixture} {name}");
+                assert!(!marked || chart.contains(&format!(">{name} ({count})<")), "{mixture} {name}");
+            }
+        }
+        let crossed: Vec<usize> = CROSSED.map(count).into_iter().filter(|count| *count > 0).collect();
+        for (name, chart) in CHARTS.iter().zip(&found.charts) {
+            let crosses = crossed.iter().sum::<usize>() + crossed.len();
+            assert_eq!(self::count(chart, CROSS), crosses, "{mixture} {name}: stopped cells, and the legend");
+            let dots = if done == 0 { self::count(chart, "<circle") } else { done + 1 };
+            assert_eq!(self::count(chart, "<circle"), dots, "{mixture} {name}");
+        }
+        let cells = states.len();
+        let said = format!("{done} of {cells} cells done");
+        assert!(
+            cells == 0 || found.section("cells")["text"][0].as_str().is_some_and(|it| it.starts_with(&said))
+        );
+    }
+}
+
+/// Two trials far apart, one alone, and none: no interval, no band through them, and a reason.
+#[test]
+fn there_is_no_interval_where_the_trials_tell_none() {
+    let fractions = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
+    let mut cells: Vec<_> = fractions
+        .into_iter()
+        .flat_map(|fraction| [1, 2].map(|trial| fixture::cell(fraction, trial)))
+        .map(|cell| cell_report(cell, CellState::Done, None))
+        .collect();
+    let mut set = |at: usize, score: f64| {
+        let scores = &mut cells[at].outcome.as_mut().expect("done").scores;
+        let test = scores.get_mut(&xray_artifacts::Split::Test).expect("scored");
+        test.macro_auc = Some(score);
+        test.labels.iter_mut().filter(|label| label.auc.is_some()).for_each(|label| label.auc = Some(score));
+    };
+    for at in 0..14 {
+        set(at, 0.7 + 0.001 * (at % 2) as f64);
+    }
+    // 0.529 and 12.7 times 0.0574 to both sides.
+    (set(4, 0.4716), set(5, 0.5864));
+    for at in [8, 9, 11] {
+        cells[at] = cell_report(cells[at].cell.clone(), CellState::Failed, None);
+    }
+    let found = reported(&cells);
+    let intervals: Vec<bool> =
+        found.rows("auc-by-fraction").iter().map(|row| row["score_interval"].is_array()).collect();
+    assert_eq!(intervals, [true, true, false, true, false, false, true]);
+    assert!(found.markdown.contains("There is none of one trial alone (60 %)."), "{}", found.markdown);
+    assert!(found.markdown.contains("There is none at 30 %: of so few trials"), "{}", found.markdown);
+    // One band through 10 and 20 %, bars at 40 and 70 %.
+    assert_eq!(count(&found.charts[0], "<path class=\"band"), 1);
+    assert_eq!(count(&found.charts[0], "<path class=\"bar "), 2);
+    let outside = |interval: &Value| {
+        let ends = interval.as_array().cloned().unwrap_or_default();
+        ends.iter().any(|end| end.as_f64().is_some_and(|end| !(0.0..=1.0).contains(&end)))
+    };
+    for row in found.rows("auc-by-fraction").iter().chain(&found.rows("labels")) {
+        let wrong =
+            row.as_object().expect("a row").iter().find(|(key, it)| key.contains("interval") && outside(it));
+        assert_eq!(wrong, None);
+    }
 }
 
 #[test]
@@ -265,7 +369,7 @@ fn a_report_on_one_finding_is_about_its_auc() {
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = SweepDir::new(folder.path());
-    collect(&dir, &cells).expect("a writable folder");
+    collect(&dir, &cells, &dir.collected()).expect("a writable folder");
     let failure = report(&dir, &label("mas")).expect_err("no such finding");
     assert_eq!((failure.exit, failure.hint.as_deref()), (Exit::Usage, Some("did you mean Mass?")));
 }
@@ -276,7 +380,7 @@ fn two_sweeps_stand_side_by_side() {
     let dirs = ["first", "second"].map(|name| SweepDir::new(folder.path().join(name)));
     let cells: Vec<_> = grid(3).map(|cell| cell_report(cell, CellState::Done, None)).collect();
     for dir in &dirs {
-        collect(dir, &cells).expect("a writable folder");
+        collect(dir, &cells, &dir.collected()).expect("a writable folder");
     }
     let options = ReportOptions { compare: Some(dirs[1].clone()), ..ReportOptions::default() };
     let found = read(&report(&dirs[0], &options).expect("collected"));

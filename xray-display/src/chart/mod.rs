@@ -73,13 +73,13 @@ pub struct Series {
     pub line: Vec<(f64, f64)>,
     /// A dashed one.
     pub dashed: Vec<(f64, f64)>,
-    /// Around the line.
-    pub band: Vec<(f64, [f64; 2])>,
+    /// Around the line, in pieces: there is none between them.
+    pub band: Vec<Vec<(f64, [f64; 2])>>,
     /// Upright intervals.
     pub bars: Vec<(f64, [f64; 2])>,
     /// Rings, larger than dots.
     pub rings: Vec<(f64, f64)>,
-    /// Where on the x axis runs failed.
+    /// Where on the x axis runs failed, one above the other where several did.
     pub crosses: Vec<f64>,
 }
 
@@ -157,11 +157,12 @@ impl Axis {
 }
 
 impl Scale {
-    /// As [`Self::around`] the values; a band counts as far as it does not press them into a thin stripe.
+    /// As [`Self::around`] the values; bands and bars count as far as they do not press them into a thin stripe.
     pub fn around_with_bands(values: &[f64], series: &[Series]) -> Scale {
         let (low, high) = ends(values.iter().copied());
         let room = (high - low).max(LEAST_SPAN);
-        let bands = series.iter().flat_map(|series| &series.band).flat_map(|(_, ends)| *ends);
+        let bands = series.iter().flat_map(|series| series.band.iter().flatten().chain(&series.bars));
+        let bands = bands.flat_map(|(_, ends)| *ends);
         Scale::around(bands.map(|end| end.clamp(low - room, high + room)).chain(values.iter().copied()))
     }
 

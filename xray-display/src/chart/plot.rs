@@ -100,7 +100,7 @@ impl Plot<'_> {
         let drawn =
             |series: &Series| !(series.dots.is_empty() && series.line.is_empty() && series.rings.is_empty());
         if !self.chart.series.iter().any(drawn) {
-            let crosses: String = self.chart.series.iter().map(|series| self.crosses(series)).collect();
+            let crosses = self.crosses();
             let (x, y) = (left + width / 2.0, top + height / 2.0);
             return format!(
                 "{crosses}<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n",
@@ -122,18 +122,19 @@ impl Plot<'_> {
         svg += &each(&|series| self.dots(series));
         svg += "</svg>\n";
         // Failures and chosen points may stand on the edge.
-        svg += &each(&|series| self.crosses(series));
+        svg += &self.crosses();
         svg += &each(&|series| self.rings(series));
         svg
     }
 
     fn band(&self, series: &Series) -> String {
-        if series.band.len() < 2 {
-            return String::new();
-        }
-        let there = series.band.iter().map(|(x, [low, _])| (*x, *low));
-        let back = series.band.iter().rev().map(|(x, [_, high])| (*x, *high));
-        format!("<path class=\"band {}\" d=\"M{}z\"/>\n", colour(series.look), self.points(there.chain(back)))
+        let piece = |piece: &Vec<(f64, [f64; 2])>| {
+            let there = piece.iter().map(|(x, [low, _])| (*x, *low));
+            let back = piece.iter().rev().map(|(x, [_, high])| (*x, *high));
+            let path = self.points(there.chain(back));
+            format!("<path class=\"band {}\" d=\"M{path}z\"/>\n", colour(series.look))
+        };
+        series.band.iter().filter(|piece| piece.len() > 1).map(piece).collect()
     }
 
     fn lines(&self, series: &Series) -> String {
@@ -177,8 +178,18 @@ impl Plot<'_> {
         series.rings.iter().map(|&(x, y)| ring(series.look, self.x(x), self.y(y))).collect()
     }
 
-    fn crosses(&self, series: &Series) -> String {
-        series.crosses.iter().map(|&x| cross(self.x(x), self.bottom() - 7.0)).collect()
+    /// Those of one place in a pile, so that each is seen.
+    fn crosses(&self) -> String {
+        const APART: f64 = 11.0;
+        let mut all: Vec<f64> =
+            self.chart.series.iter().flat_map(|series| &series.crosses).copied().collect();
+        all.sort_by(f64::total_cmp);
+        let highest = ((self.size.plot_height - 14.0) / APART) as usize;
+        let pile = |same: &[f64]| -> String {
+            let y = |at: usize| self.bottom() - 7.0 - APART * at.min(highest) as f64;
+            same.iter().enumerate().map(|(at, &x)| cross(self.x(x), y(at))).collect()
+        };
+        all.chunk_by(|a, b| a == b).map(pile).collect()
     }
 }
 

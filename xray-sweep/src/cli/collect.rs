@@ -19,6 +19,9 @@ use xray_metrics::Rule;
 pub(super) struct CollectArguments {
     #[command(flatten)]
     sweep: Sweep,
+    /// Folder for the tables [default: collected/ in the sweep directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// How the summary is printed
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
@@ -28,22 +31,18 @@ pub(super) fn collect(arguments: &CollectArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
     let reports = survey(&dir)?;
-    let collected = crate::collect::collect(&dir, &reports)?;
+    let folder = arguments.out.clone().unwrap_or_else(|| dir.collected());
+    let collected = crate::collect::collect(&dir, &reports, &folder)?;
     match arguments.format {
         OutputFormat::Text => print(&text(&collected))?,
         OutputFormat::Json => print(&format!("{:#}\n", to_json(&collected)))?,
     }
-    Ok(if collected.done() == collected.planned() { Exit::Ok } else { Exit::SweepIncomplete })
+    let tally = &collected.tally;
+    Ok(if tally.done() == tally.planned() { Exit::Ok } else { Exit::SweepIncomplete })
 }
 
 fn text(collected: &Collected) -> String {
-    let counts: Vec<_> =
-        collected.counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
-    let mut text = format!("{} of {} cells done", collected.done(), collected.planned());
-    if collected.done() < collected.planned() {
-        text += &format!(" ({})", counts.join(" · "));
-    }
-    text.push('\n');
+    let mut text = format!("{}\n", collected.tally.text());
     for file in &collected.files {
         text += &format!("  {}\n", file.display());
     }
@@ -54,11 +53,12 @@ fn text(collected: &Collected) -> String {
 }
 
 fn to_json(collected: &Collected) -> serde_json::Value {
+    let tally = &collected.tally;
     json!({
         "format": 1,
-        "planned": collected.planned(),
-        "done": collected.done(),
-        "counts": collected.counts.iter().map(|(state, count)| (state.name(), count)).collect::<BTreeMap<_, _>>(),
+        "planned": tally.planned(),
+        "done": tally.done(),
+        "counts": tally.iter().map(|(state, count)| (state.name(), count)).collect::<BTreeMap<_, _>>(),
         "files": collected.files,
         "skipped_lines": collected.skipped_lines,
     })
@@ -75,6 +75,15 @@ pub(super) struct ReportArguments {
     /// Another sweep to stand beside this one
     #[arg(long, value_name = "SWEEP")]
     compare: Option<PathBuf>,
+    /// Folder of the collected tables [default: collected/ in the sweep directory]
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
+    /// The same of the other sweep
+    #[arg(long, value_name = "DIR", requires = "compare")]
+    compare_tables: Option<PathBuf>,
+    /// Folder for the report [default: report/ in the sweep directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// How operating points are chosen on validation: youden, max-f1, sensitivity>=S, specificity>=S, ppv>=P or
     /// lowest-positive
     #[arg(long, value_name = "RULE", default_value = "youden")]
@@ -87,7 +96,10 @@ pub(super) struct ReportArguments {
 pub(super) fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let options = ReportOptions {
         label: arguments.label.clone(),
+        tables: arguments.tables.clone(),
         compare: arguments.compare.as_ref().map(SweepDir::new),
+        compare_tables: arguments.compare_tables.clone(),
+        out: arguments.out.clone(),
         rule: arguments.rule,
     };
     let files = crate::report::report(&arguments.sweep.dir(), &options)?;

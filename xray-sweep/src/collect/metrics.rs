@@ -5,7 +5,7 @@
 use crate::cell::Cell;
 use crate::state::{CellReport, CellState};
 use crate::sweep_dir::SweepDir;
-use crate::tables::{MetricEvent, MetricRow, Staged, count};
+use crate::tables::{MetricEvent, MetricRow, ParquetFile, count};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,9 +17,12 @@ use xray_artifacts::{FileError, Split};
 /// So many cells are in memory at a time, and become one row group of the file.
 const CELLS_AT_A_TIME: usize = 128;
 
-/// Writes the table; returns how many lines were skipped as cut off.
-pub(super) fn write(dir: &SweepDir, reports: &[&CellReport], staged: &Staged) -> Result<u64, FileError> {
-    let mut file = staged.file::<MetricRow>()?;
+/// Writes the table's rows; returns how many lines were skipped as cut off.
+pub(super) fn write(
+    dir: &SweepDir,
+    reports: &[&CellReport],
+    file: &mut ParquetFile,
+) -> Result<u64, FileError> {
     let mut skipped = 0;
     for reports in reports.chunks(CELLS_AT_A_TIME) {
         // What lies in a stale cell's folder is not this sweep's.
@@ -28,7 +31,6 @@ pub(super) fn write(dir: &SweepDir, reports: &[&CellReport], staged: &Staged) ->
         skipped += curves.iter().map(|curve| curve.skipped).sum::<u64>();
         file.append(&curves.iter().flat_map(Curve::rows).collect::<Vec<_>>())?;
     }
-    file.finish()?;
     Ok(skipped)
 }
 

@@ -6,56 +6,58 @@ mod labels;
 mod metrics;
 mod runs;
 
-use crate::state::{CellReport, CellState};
+use crate::staged::Staged;
+use crate::state::CellReport;
 use crate::sweep_dir::SweepDir;
-use crate::tables::{AttemptRow, FILES, LabelRow, RunRow, Staged};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use xray_artifacts::Failure;
+use crate::tables::{
+    AttemptRow, FILES, Fingerprint, LIST, LabelRow, MetricRow, ParquetFile, Row, RunRow, TableList,
+};
+use crate::tally::Tally;
+use std::path::{Path, PathBuf};
+use xray_artifacts::{Failure, FileError, write_sealed};
 
 /// What was collected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collected {
-    /// How many cells there are in each state; states without any are absent.
-    pub counts: BTreeMap<CellState, usize>,
+    /// How many cells there are in each state.
+    pub tally: Tally,
     /// The four files, in the order of [`FILES`].
     pub files: Vec<PathBuf>,
     /// Lines of `metrics.jsonl` that were cut off, by a machine that died or by a run that is writing.
     pub skipped_lines: u64,
 }
 
-impl Collected {
-    /// All cells.
-    pub fn planned(&self) -> usize {
-        self.counts.values().sum()
-    }
-
-    /// Cells with their complete result.
-    pub fn done(&self) -> usize {
-        self.counts.get(&CellState::Done).copied().unwrap_or(0)
-    }
-}
-
-/// Writes the tables of all cells. Equal reports and files give equal bytes.
+/// Writes the tables of all cells into `folder`, and a list of their hashes. Equal reports and files give equal bytes.
 ///
 /// # Errors
 /// If a file can not be read or written, the tables of before stay as they are, all four.
-pub fn collect(dir: &SweepDir, reports: &[CellReport]) -> Result<Collected, Failure> {
+pub fn collect(dir: &SweepDir, reports: &[CellReport], folder: &Path) -> Result<Collected, Failure> {
     let mut reports: Vec<&CellReport> = reports.iter().collect();
     reports.sort_by(|a, b| a.cell.order(&b.cell));
 
-    let staged = Staged::new(&dir.collected())?;
+    let staged = Staged::new(folder)?;
+    let mut list = TableList::default();
+    let mut add = |name: &str, written: Fingerprint| list.tables.insert(name.to_owned(), written);
     let each = || reports.iter().copied();
-    staged.write::<RunRow>(&each().map(runs::row).collect::<Vec<_>>())?;
-    staged.write::<LabelRow>(&each().flat_map(labels::rows).collect::<Vec<_>>())?;
-    let skipped_lines = metrics::write(dir, &reports, &staged)?;
-    staged.write::<AttemptRow>(&each().flat_map(attempts::rows).collect::<Vec<_>>())?;
-    staged.publish(&FILES)?;
+    add(RunRow::FILE, whole(&staged, &each().map(runs::row).collect::<Vec<_>>())?);
+    add(LabelRow::FILE, whole(&staged, &each().flat_map(labels::rows).collect::<Vec<_>>())?);
+    let mut metrics = begin::<MetricRow>(&staged, &[])?;
+    let skipped_lines = metrics::write(dir, &reports, &mut metrics)?;
+    add(MetricRow::FILE, metrics.finish()?);
+    add(AttemptRow::FILE, whole(&staged, &each().flat_map(attempts::rows).collect::<Vec<_>>())?);
+    write_sealed(&staged.path(LIST), &list)?;
+    staged.publish(FILES.into_iter().chain([LIST]))?;
 
-    let mut counts = BTreeMap::new();
-    for report in &reports {
-        *counts.entry(report.state).or_insert(0) += 1;
-    }
-    let files = FILES.map(|name| dir.collected().join(name)).to_vec();
-    Ok(Collected { counts, files, skipped_lines })
+    let files = FILES.map(|name| folder.join(name)).to_vec();
+    Ok(Collected { tally: Tally::of(each().map(|report| report.state)), files, skipped_lines })
+}
+
+fn begin<R: Row>(staged: &Staged, rows: &[R]) -> Result<ParquetFile, FileError> {
+    ParquetFile::create(&staged.path(R::FILE), staged.later(R::FILE), rows)
+}
+
+fn whole<R: Row>(staged: &Staged, rows: &[R]) -> Result<Fingerprint, FileError> {
+    let mut file = begin(staged, rows)?;
+    file.append(rows)?;
+    file.finish()
 }

@@ -1,6 +1,8 @@
 //! Runs grouped by axes and fraction.
 
+use super::intervals::{Range, over_trials};
 use super::runs::Run;
+use xray_display::percent;
 use xray_metrics::mean_interval;
 
 /// The trials of one fraction under one combination of axes.
@@ -22,9 +24,17 @@ impl Group<'_> {
         mean_interval(&self.values(figure)).map(|(mean, _)| mean)
     }
 
-    /// Its 95 % interval over trials; none of fewer than two.
-    pub(super) fn interval(&self, figure: fn(&Run) -> Option<f64>) -> Option<[f64; 2]> {
-        mean_interval(&self.values(figure)).and_then(|(_, interval)| interval)
+    /// Its 95 % interval over trials, for a figure that lies in `range`.
+    pub(super) fn interval(&self, figure: fn(&Run) -> Option<f64>, range: Range) -> Option<[f64; 2]> {
+        over_trials(&self.values(figure), range)
+    }
+
+    /// `10 %`, or `10 % (model.width=16)`.
+    pub(super) fn place(&self) -> String {
+        match self.combination {
+            "" => percent(self.fraction),
+            axes => format!("{} ({axes})", percent(self.fraction)),
+        }
     }
 
     /// `2 of 3`.

@@ -61,7 +61,7 @@ fn table(table: &Table) -> Json {
 /// What is drawn, as numbers.
 fn chart(chart: &Chart) -> Json {
     let series = |series: &Series| {
-        json!({ "dots": series.dots, "line": series.line, "dashed": series.dashed, "band": series.band,
+        json!({ "dots": series.dots, "line": series.line, "dashed": series.dashed, "band": series.band.concat(),
             "bars": series.bars, "rings": series.rings, "crosses": series.crosses })
     };
     json!({

@@ -2,9 +2,10 @@
 
 use super::runs::Run;
 use crate::sweep_dir::SweepDir;
-use crate::tables::LabelRow;
+use crate::tables::{LabelRow, count};
 use std::collections::BTreeSet;
 use xray_artifacts::{Predictions, Split};
+use xray_metrics::probability::brier;
 use xray_metrics::{
     Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc,
     metadata_baseline,
@@ -91,28 +92,41 @@ fn metadata(of: &Predictions) -> Metadata<'_> {
     Metadata { sexes: &of.sexes, ages: &of.ages, views: &of.views }
 }
 
-/// That the AUCs of `scores` are those of the tables: a run may have been repeated since.
+/// That counts, AUCs and Brier scores are those of the tables: a run may have been repeated since, or its files are
+/// another's.
 fn collected(
     predictions: &Predictions,
     scores: Scores<'_>,
     run: &Run,
     rows: &[LabelRow],
 ) -> Result<(), String> {
+    let counts = scores.counts();
     for (at, label) in predictions.labels.iter().enumerate() {
         let row = rows
             .iter()
             .find(|row| row.cell == run.row.cell && row.split == predictions.split && row.label == *label);
-        let same = match (auc(&scores.column(at)), row.and_then(|row| row.auc)) {
-            (Some(found), Some(collected)) => (found - collected).abs() <= TOLERANCE,
-            (None, None) => true,
-            _ => false,
+        let column = scores.column(at);
+        let found = (count(counts[at].positives), count(counts[at].negatives));
+        let differs = match row {
+            None => Some("there is none"),
+            Some(row) if found != (row.positives, row.negatives) => Some("its positives and negatives"),
+            Some(row) if !same(auc(&column), row.auc) => Some("its AUC"),
+            Some(row) if !same(brier(&column), row.brier) => Some("its Brier score"),
+            Some(_) => None,
         };
-        if !same {
+        if let Some(differs) = differs {
             return Err(format!(
-                "the {} predictions of cell {} are not those that were collected (AUC of {label}); collect again",
+                "the {} predictions of cell {} are not those that were collected ({label}: {differs}); collect again",
                 predictions.split, run.row.cell
             ));
         }
     }
     Ok(())
+}
+
+fn same(found: Option<f64>, collected: Option<f64>) -> bool {
+    match (found, collected) {
+        (Some(found), Some(collected)) => (found - collected).abs() <= TOLERANCE,
+        (found, collected) => found.is_none() && collected.is_none(),
+    }
 }

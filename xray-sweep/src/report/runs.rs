@@ -2,7 +2,9 @@
 
 use crate::state::CellState;
 use crate::tables::{Axes, RunRow};
+use crate::tally::Tally;
 use serde_json::Value;
+use xray_display::chart::Symbol;
 
 /// A planned cell, what became of it, and the score that the report is about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,8 +36,9 @@ impl Run {
         self.row.state == CellState::Done
     }
 
-    /// Whether it came to an end without a result; the others have not come to one.
-    pub(super) fn failed(&self) -> bool {
+    /// Whether it has no result and nothing goes on: it is marked by a cross. The others are done, go on, or were
+    /// never started.
+    pub(super) fn stopped(&self) -> bool {
         match self.row.state {
             CellState::Failed | CellState::Lost | CellState::Held | CellState::Stale => true,
             CellState::Done | CellState::Running | CellState::Queued | CellState::Missing => false,
@@ -66,6 +69,13 @@ impl Run {
         let microarch = self.row.microarch.as_deref().map_or(String::new(), |level| format!(" ({level})"));
         format!("{processor}{microarch}{threads}")
     }
+}
+
+/// What crosses mean, one text for each state: `failed (4)`, `held (2)`.
+pub(super) fn crosses<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<(Symbol, String)> {
+    let stopped = runs.into_iter().filter(|run| run.stopped()).map(|run| run.row.state);
+    let text = |(state, count): (CellState, usize)| (Symbol::Cross, format!("{} ({count})", state.name()));
+    Tally::of(stopped).iter().map(text).collect()
 }
 
 /// An interval, if both of its ends are known.

@@ -7,9 +7,11 @@ use super::runs::Run;
 use crate::plan::{Plan, read_plan};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
-use crate::tables::{AttemptRow, LabelRow, RunRow, read};
+use crate::tables::{AttemptRow, Collection, LabelRow, MetricRow, RunRow};
+use crate::tally::Tally;
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use xray_artifacts::{DatasetManifest, Failure, Split};
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
@@ -41,13 +43,17 @@ pub(super) struct Chosen {
 }
 
 impl Sweep {
-    /// Reads the collected tables, and whatever else is there.
+    /// Reads the tables collected in `folder`, the sweep's own if absent, and whatever else is there.
     ///
     /// # Errors
-    /// If the sweep was not collected, or there is no such label.
-    pub(super) fn read(dir: &SweepDir, label: Option<&str>) -> Result<Sweep, Failure> {
-        let mut runs: Vec<Run> = read::<RunRow>(dir)?.into_iter().map(Run::of).collect();
-        let labels = read::<LabelRow>(dir)?;
+    /// If the sweep was not collected, its tables are damaged, or there is no such label.
+    pub(super) fn read(dir: &SweepDir, folder: Option<&Path>, label: Option<&str>) -> Result<Sweep, Failure> {
+        let tables = Collection::open(dir, folder.unwrap_or(&dir.collected()))?;
+        let mut runs: Vec<Run> = tables.read::<RunRow>()?.into_iter().map(Run::of).collect();
+        let labels = tables.read::<LabelRow>()?;
+        let attempts = tables.read::<AttemptRow>()?;
+        tables.check::<MetricRow>()?;
+        tables.warn();
         if let Some(label) = label {
             labels::check(&labels, label)?;
             of_label(&mut runs, &labels, label);
@@ -69,7 +75,7 @@ impl Sweep {
             name,
             runs,
             labels,
-            busy_seconds: busy_seconds(&read(dir)?),
+            busy_seconds: busy_seconds(&attempts),
             label: label.map(str::to_owned),
             plan,
             spec: Spec::read(&dir.spec()).ok(),
@@ -105,13 +111,14 @@ impl Sweep {
         })
     }
 
-    pub(super) fn done(&self) -> usize {
-        self.runs.iter().filter(|run| run.done()).count()
+    /// Its cells by state.
+    pub(super) fn tally(&self) -> Tally {
+        Tally::of(self.runs.iter().map(|run| run.row.state))
     }
 
     /// Said where a score should stand and there is none.
     pub(super) fn without_score(&self) -> &'static str {
-        match self.done() {
+        match self.tally().done() {
             0 => "no cell is done yet",
             _ => "no finished run has this AUC: its test records are all of one class",
         }

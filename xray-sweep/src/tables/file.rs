@@ -1,16 +1,14 @@
-//! The tables' Parquet files. They appear all at once: they are written in a temporary folder and renamed when
-//! the last of them is on the disk.
+//! One table as a Parquet file: written piece by piece and hashed on the way, read as a whole.
 
 use super::Row;
 use super::contained::contained;
-use crate::sweep_dir::SweepDir;
+use super::list::{Fingerprint, LIST};
 use polars::prelude::*;
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use xray_artifacts::{Exit, Failure, FileError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use xray_artifacts::FileError;
 
 /// Grows when a column changes its name, type or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -18,115 +16,84 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The key of the files' metadata under which the version stands.
 pub const SCHEMA_KEY: &str = "xray-sweep.schema";
 
-/// A folder of files that nobody sees yet.
-pub(crate) struct Staged {
-    target: PathBuf,
-    folder: PathBuf,
-}
-
-impl Staged {
-    /// Makes `target` and the temporary folder in it.
-    pub(crate) fn new(target: &Path) -> Result<Self, FileError> {
-        let folder = target.join(format!(".new.{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(io_error(&folder))?;
-        Ok(Staged { target: target.to_owned(), folder })
-    }
-
-    /// Writes a whole table.
-    pub(crate) fn write<R: Row>(&self, rows: &[R]) -> Result<(), FileError> {
-        let table = table(rows);
-        let mut file = self.create(R::FILE, table.schema())?;
-        file.append_table(&table)?;
-        file.finish()
-    }
-
-    /// Opens a table's file for its rows piece by piece.
-    pub(crate) fn file<R: Row>(&self) -> Result<ParquetFile, FileError> {
-        self.create(R::FILE, table::<R>(&[]).schema())
-    }
-
-    fn create(&self, name: &str, schema: &Schema) -> Result<ParquetFile, FileError> {
-        ParquetFile::create(&self.folder.join(name), self.target.join(name), schema)
-    }
-
-    /// Moves the files to where they belong.
-    pub(crate) fn publish(self, names: &[&str]) -> Result<(), FileError> {
-        for name in names {
-            let path = self.target.join(name);
-            fs::rename(self.folder.join(name), &path).map_err(io_error(&path))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // Half-written files are worth nothing, and on a full disk their room is.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
+/// The key that says that a list of the tables stands beside them: without it they are not whole.
+const LIST_KEY: &str = "xray-sweep.list";
 
 /// A Parquet file that is being written.
 pub(crate) struct ParquetFile {
     /// Its later name, for messages.
     path: PathBuf,
     file: File,
-    writer: BatchedWriter<Remembering>,
-    refusal: Refusal,
+    writer: BatchedWriter<Watched>,
+    written: Arc<Mutex<Written>>,
 }
 
 impl ParquetFile {
-    fn create(temporary: &Path, path: PathBuf, schema: &Schema) -> Result<Self, FileError> {
+    /// Begins a table at `temporary` with the columns of `rows`; errors name `path`.
+    pub(crate) fn create<R: Row>(temporary: &Path, path: PathBuf, rows: &[R]) -> Result<Self, FileError> {
         let file = File::create(temporary).map_err(io_error(&path))?;
-        let refusal = Refusal::default();
+        let written = Arc::default();
         let sink =
-            Remembering { file: file.try_clone().map_err(io_error(&path))?, refusal: Arc::clone(&refusal) };
-        let version = vec![(SCHEMA_KEY.to_owned(), SCHEMA_VERSION.to_string())];
+            Watched { file: file.try_clone().map_err(io_error(&path))?, written: Arc::clone(&written) };
+        let version =
+            vec![(SCHEMA_KEY.to_owned(), SCHEMA_VERSION.to_string()), (LIST_KEY.to_owned(), LIST.to_owned())];
         let writer = ParquetWriter::new(sink)
             .with_compression(ParquetCompression::Zstd(None))
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(version)))
-            .batched(schema)
-            .map_err(|error| refused(&path, &refusal, &error))?;
-        Ok(ParquetFile { path, file, writer, refusal })
+            .batched(table(rows).schema())
+            .map_err(|error| refused(&path, &written, &error))?;
+        Ok(ParquetFile { path, file, writer, written })
     }
 
     /// Adds rows.
     pub(crate) fn append<R: Row>(&mut self, rows: &[R]) -> Result<(), FileError> {
-        self.append_table(&table(rows))
-    }
-
-    fn append_table(&mut self, table: &DataFrame) -> Result<(), FileError> {
-        if table.height() == 0 {
+        if rows.is_empty() {
             return Ok(());
         }
-        self.writer.write_batch(table).map_err(|error| refused(&self.path, &self.refusal, &error))
+        self.writer.write_batch(&table(rows)).map_err(|error| refused(&self.path, &self.written, &error))
     }
 
-    /// Completes the file and waits for the disk.
-    pub(crate) fn finish(self) -> Result<(), FileError> {
-        self.writer.finish().map_err(|error| refused(&self.path, &self.refusal, &error))?;
-        self.file.sync_all().map_err(io_error(&self.path))
+    /// Completes the file, waits for the disk and says what was written.
+    pub(crate) fn finish(self) -> Result<Fingerprint, FileError> {
+        self.writer.finish().map_err(|error| refused(&self.path, &self.written, &error))?;
+        self.file.sync_all().map_err(io_error(&self.path))?;
+        let written = locked(&self.written);
+        let blake3 = written.hasher.finalize().to_hex().to_string();
+        Ok(Fingerprint { bytes: written.hasher.count(), blake3 })
     }
 }
 
-/// The system's word on why a write failed, which polars turns into text.
-type Refusal = Arc<Mutex<Option<io::Error>>>;
+/// What went to a file.
+#[derive(Default)]
+struct Written {
+    /// Of what was handed over, so that a disk which keeps something else is found out.
+    hasher: blake3::Hasher,
+    /// The system's word on why a write failed, which polars turns into text.
+    refusal: Option<io::Error>,
+}
 
-/// A file that keeps it.
-struct Remembering {
+/// A file that keeps an eye on what is written.
+struct Watched {
     file: File,
-    refusal: Refusal,
+    written: Arc<Mutex<Written>>,
 }
 
-impl Write for Remembering {
+impl Write for Watched {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(|error| {
-            let kind = error.kind();
-            if kind != io::ErrorKind::Interrupted {
-                *self.refusal.lock().expect("no writer panics") = Some(error);
+        let mut written = locked(&self.written);
+        match self.file.write(bytes) {
+            Ok(count) => {
+                written.hasher.update(&bytes[..count]);
+                Ok(count)
             }
-            kind.into()
-        })
+            Err(error) => {
+                let kind = error.kind();
+                if kind != io::ErrorKind::Interrupted {
+                    written.refusal = Some(error);
+                }
+                Err(kind.into())
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -134,8 +101,12 @@ impl Write for Remembering {
     }
 }
 
-fn refused(path: &Path, refusal: &Refusal, error: &PolarsError) -> FileError {
-    let source = refusal.lock().expect("no writer panics").take();
+fn locked(written: &Mutex<Written>) -> MutexGuard<'_, Written> {
+    written.lock().expect("no writer panics")
+}
+
+fn refused(path: &Path, written: &Mutex<Written>, error: &PolarsError) -> FileError {
+    let source = locked(written).refusal.take();
     io_error(path)(source.unwrap_or_else(|| io::Error::other(error.to_string())))
 }
 
@@ -144,47 +115,38 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     |source| FileError::Io { path, action: "write", source }
 }
 
-fn table<R: Row>(rows: &[R]) -> DataFrame {
+pub(super) fn table<R: Row>(rows: &[R]) -> DataFrame {
     let columns = R::write("", &rows.iter().collect::<Vec<_>>());
     DataFrame::new(rows.len(), columns).expect("columns of equal length and different names")
 }
 
-/// Reads a table of `collected/`.
-///
-/// # Errors
-/// If it was not collected, or by another version, or a column is not what the row says.
-pub(crate) fn read<R: Row>(dir: &SweepDir) -> Result<Vec<R>, Failure> {
-    let path = dir.collected().join(R::FILE);
-    let file = File::open(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::new(Exit::NothingMatches, format!("{} is not there", path.display()))
-                .hint(format!("collect first: xray-sweep collect {}", dir.path().display()))
-        }
-        _ => FileError::Io { path: path.clone(), action: "read", source }.into(),
-    })?;
-    contained(|| rows(&path, file)).unwrap_or_else(|reason| Err(unreadable(&path, reason)))
+/// A table as it was read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Table<R> {
+    pub(super) rows: Vec<R>,
+    /// Whether it was written with a list beside it.
+    pub(super) is_listed: bool,
 }
 
-fn rows<R: Row>(path: &Path, file: File) -> Result<Vec<R>, Failure> {
-    let mut reader = ParquetReader::new(file);
-    let version = version(&mut reader).map_err(|error| unreadable(path, error))?;
-    if version.as_deref() != Some(SCHEMA_VERSION.to_string().as_str()) {
-        let found = version.unwrap_or_else(|| "none".into());
-        let message =
-            format!("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display());
-        return Err(Failure::new(Exit::BadData, message).hint("collect again with this build"));
+/// Reads a table from a whole file, which may hold anything; in a sentence, why it cannot.
+pub(super) fn rows<R: Row>(bytes: Vec<u8>) -> Result<Table<R>, String> {
+    contained(|| parsed(bytes)).and_then(|table| table)
+}
+
+fn parsed<R: Row>(bytes: Vec<u8>) -> Result<Table<R>, String> {
+    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    let pairs = match reader.get_metadata() {
+        Ok(metadata) => metadata.key_value_metadata().clone().unwrap_or_default(),
+        Err(error) => return Err(error.to_string()),
+    };
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
+    let version = value(SCHEMA_KEY).unwrap_or_else(|| "none".to_owned());
+    if version != SCHEMA_VERSION.to_string() {
+        return Err(format!("its schema version is {version}, this build reads {SCHEMA_VERSION}"));
     }
-    reader.finish().and_then(|table| R::read("", &table)).map_err(|error| unreadable(path, error))
-}
-
-fn version(reader: &mut ParquetReader<File>) -> PolarsResult<Option<String>> {
-    let pairs = reader.get_metadata()?.key_value_metadata().iter().flatten();
-    Ok(pairs.clone().find(|pair| pair.key == SCHEMA_KEY).and_then(|pair| pair.value.clone()))
-}
-
-fn unreadable(path: &Path, error: impl fmt::Display) -> Failure {
-    Failure::new(Exit::BadData, format!("{} is not a table of this sweep: {error}", path.display()))
-        .hint("collect again")
+    let is_listed = value(LIST_KEY).is_some();
+    let table = reader.finish().and_then(|table| R::read("", &table));
+    table.map(|rows| Table { rows, is_listed }).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -193,7 +155,8 @@ mod tests {
     use crate::tables::LabelRow;
     use xray_artifacts::Split;
 
-    /// Damage anywhere gives rows or an error with the file's name; polars panics on some of it.
+    /// Damage of a table that no list speaks of gives rows or an error; polars panics on some of it. In the footer,
+    /// because damage of the values may make it ask for more memory than there is, which ends the process.
     #[test]
     fn a_damaged_table_is_an_error() {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -217,30 +180,30 @@ mod tests {
             logit_spread: None,
         };
         let written: Vec<LabelRow> = (0..50).map(row).collect();
-        let staged = Staged::new(dir.path()).expect("writable");
-        staged.write(&written).expect("writable");
-        staged.publish(&[LabelRow::FILE]).expect("writable");
         let path = dir.path().join(LabelRow::FILE);
-        let good = fs::read(&path).expect("just written");
-        let read = || {
-            let file = File::open(&path).expect("just written");
-            contained(|| rows::<LabelRow>(&path, file))
-        };
-        assert_eq!(read(), Ok(Ok(written)));
+        let mut file = ParquetFile::create(&path, path.clone(), &written).expect("writable");
+        file.append(&written).expect("writable");
+        let fingerprint = file.finish().expect("writable");
+        let good = std::fs::read(&path).expect("just written");
+        let blake3 = blake3::hash(&good).to_hex().to_string();
+        assert_eq!(fingerprint, Fingerprint { bytes: good.len() as u64, blake3 });
+        let read = |bytes: Vec<u8>| contained(|| parsed::<LabelRow>(bytes));
+        assert_eq!(read(good.clone()), Ok(Ok(Table { rows: written, is_listed: true })));
         let (mut refused, mut panicked, mut state) = (0, 0, 1u64);
         let mut draw = |below: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % below
         };
+        let [.., a, b, c, d, _, _, _, _] = good[..] else { panic!("a Parquet file") };
+        let footer = u32::from_le_bytes([a, b, c, d]) as usize + 8;
         for _ in 0..2000 {
             let mut bytes = good.clone();
             for _ in 0..=draw(4) {
-                let at = draw(bytes.len());
+                let at = good.len() - 1 - draw(footer);
                 bytes[at] = draw(256) as u8;
             }
             bytes.truncate(good.len() - if draw(10) == 0 { draw(good.len()) } else { 0 });
-            fs::write(&path, &bytes).expect("writable");
-            match read() {
+            match read(bytes) {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) => refused += 1,
                 Err(_) => panicked += 1,

@@ -7,14 +7,17 @@ mod columns;
 mod contained;
 mod file;
 mod labels;
+mod list;
 mod metrics;
 mod runs;
 
 pub(crate) use attempts::AttemptRow;
 pub(crate) use axes::Axes;
+pub(crate) use file::ParquetFile;
 pub use file::{SCHEMA_KEY, SCHEMA_VERSION};
-pub(crate) use file::{Staged, read};
 pub(crate) use labels::LabelRow;
+pub use list::LIST;
+pub(crate) use list::{Collection, Fingerprint, TableList};
 pub(crate) use metrics::{MetricEvent, MetricRow};
 pub(crate) use runs::{RunRow, RunSeconds, SplitScores};
 

@@ -4,26 +4,17 @@ use crate::report::document::{Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use crate::state::CellState;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// So many rows are read by people; the rest stands in `runs.parquet`.
 const MAX_ROWS: usize = 500;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("cells", "Cells");
-    let mut counts = BTreeMap::<&str, usize>::new();
-    for run in &sweep.runs {
-        *counts.entry(run.row.state.name()).or_default() += 1;
-    }
-    let counts: Vec<_> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    section.text(match counts.is_empty() {
-        true => "Nothing was planned.".to_owned(),
-        false => format!(
-            "{} of {} planned cells are done ({}).",
-            sweep.done(),
-            sweep.runs.len(),
-            counts.join(", ")
-        ),
+    let tally = sweep.tally();
+    section.text(match tally.planned() {
+        0 => "Nothing was planned.".to_owned(),
+        _ => format!("{}.", tally.text()),
     });
     section.table("not-done", not_done(&sweep.runs));
     section.table("grid", grid(&sweep.runs));
@@ -112,7 +103,8 @@ fn mark(state: CellState) -> &'static str {
         CellState::Missing => "·",
         CellState::Held => "▣",
         CellState::Stale => "◇",
-        CellState::Failed | CellState::Lost => "✕",
+        CellState::Failed => "✕",
+        CellState::Lost => "?",
     }
 }
 

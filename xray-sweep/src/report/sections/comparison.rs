@@ -1,8 +1,9 @@
 //! This sweep beside another.
 
-use super::fractions::{fraction_axis, series_by_fraction};
+use super::fractions::{fraction_axis, has_interval, series_by_fraction};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
+use crate::report::intervals::{DIFFERENCE, SHARE, within};
 use crate::report::predictions::{RESAMPLES, SEED};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
@@ -41,10 +42,14 @@ fn same_data(sweep: &Sweep, other: &Sweep) -> bool {
 
 fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) -> Chart {
     let score = |run: &Run| run.score;
-    let (series, mut legend) = series_by_fraction(&[own, others], score, "mean");
-    legend[0].1.clone_from(&sweep.name);
-    legend[1].1.clone_from(&other.name);
-    legend.push((Symbol::Band(0), "95 % over trials".into()));
+    let (mut series, _) = series_by_fraction(&[own, others], score, SHARE);
+    // Which sweep a cross is of would not be seen; the table counts what is done of each.
+    series.iter_mut().for_each(|series| series.crosses.clear());
+    let mut legend =
+        vec![(Symbol::DotAndLine(0), sweep.name.clone()), (Symbol::DotAndLine(1), other.name.clone())];
+    if series.iter().any(has_interval) {
+        legend.push((Symbol::Band(0), "95 % over trials".into()));
+    }
     let runs: Vec<Run> = own.iter().chain(others).flat_map(|group| group.runs.to_vec()).collect();
     let values: Vec<f64> = runs.iter().filter_map(|run| run.figure(score)).collect();
     Chart {
@@ -63,6 +68,8 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
         format!("Mean test {} of {} (A) and {} (B)", sweep.score_name(), sweep.name, other.name),
         &[
             ("fraction", ">fraction"),
+            ("a_done", ">done A"),
+            ("b_done", ">done B"),
             ("a_steps", ">steps A"),
             ("b_steps", ">steps B"),
             ("a", ">A"),
@@ -84,15 +91,17 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
         let difference = difference_interval(&a.values(score), &b.values(score)).filter(|_| comparable);
         table.row(vec![
             Value::percent(a.fraction),
+            Value::text(a.done()),
+            Value::text(b.done()),
             steps(a),
             steps(b),
             Value::number(a.mean(score), 3),
             Value::number(b.mean(score), 3),
             Value::signed(difference.map(|(difference, _)| difference), 3),
-            Value::interval(difference.and_then(|(_, interval)| interval), 3),
+            Value::interval(within(difference.and_then(|(_, interval)| interval), DIFFERENCE), 3),
         ]);
     }
-    table.notes.push("Intervals are Welch's over trials. Each fraction is a test of its own; of twenty one misses by chance.".into());
+    table.notes.push("Intervals are Welch's over trials; there is none of one trial, or where it would reach beyond a difference of 1. Each fraction is a test of its own; of twenty one misses by chance.".into());
     table.without_empty_columns()
 }
 

@@ -3,7 +3,8 @@
 use crate::budget::Budget;
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination};
-use crate::report::runs::Run;
+use crate::report::intervals::{Range, SHARE, drawn};
+use crate::report::runs::{Run, crosses};
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
@@ -33,7 +34,7 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
     let groups = sweep.groups();
     let score = |run: &Run| run.score;
     let lines = by_combination(&groups);
-    let (series, mut legend) = series_by_fraction(&lines, score, "mean of the trials, 95 % interval");
+    let (series, mut legend) = series_by_fraction(&lines, score, SHARE);
     let mut levels = vec![NO_IMAGE];
     legend.push((Symbol::Level(0), "no image: 0.5".to_owned()));
     if let Some(metadata) = metadata {
@@ -54,29 +55,28 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
     }
 }
 
-/// One series per combination: every trial a dot, means a line, failed runs crosses; and what says so.
+/// One series per combination: every trial a dot, means a line, runs that stopped crosses; and what says so.
 pub(super) fn series_by_fraction(
     lines: &[&[Group<'_>]],
-    score: fn(&Run) -> Option<f64>,
-    mean: &str,
+    figure: fn(&Run) -> Option<f64>,
+    range: Range,
 ) -> (Vec<Series>, Vec<(Symbol, String)>) {
     let x = |run: &Run| 100.0 * run.row.fraction;
     let one = |(look, groups): (usize, &&[Group<'_>])| {
         let runs = || groups.iter().flat_map(|group| group.runs);
-        let band = |group: &Group<'_>| Some((100.0 * group.fraction, group.interval(score)?));
+        let interval = |group: &Group<'_>| (100.0 * group.fraction, group.interval(figure, range));
+        let few = lines.len() <= MOST_RIBBONS;
+        let (band, bars) = drawn(groups.iter().filter(|_| few).map(interval));
         Series {
             look,
-            dots: runs().filter_map(|run| Some((x(run), run.figure(score)?))).collect(),
+            dots: runs().filter_map(|run| Some((x(run), run.figure(figure)?))).collect(),
             line: groups
                 .iter()
-                .filter_map(|group| Some((100.0 * group.fraction, group.mean(score)?)))
+                .filter_map(|group| Some((100.0 * group.fraction, group.mean(figure)?)))
                 .collect(),
-            band: if lines.len() <= MOST_RIBBONS {
-                groups.iter().filter_map(band).collect()
-            } else {
-                Vec::new()
-            },
-            crosses: runs().filter(|run| run.failed()).map(x).collect(),
+            band,
+            bars,
+            crosses: runs().filter(|run| run.stopped()).map(x).collect(),
             ..Series::default()
         }
     };
@@ -84,17 +84,20 @@ pub(super) fn series_by_fraction(
     let mut legend = Vec::new();
     if lines.len() == 1 {
         legend.push((Symbol::Dot(0), "one trial".to_owned()));
+        let interval = series.iter().any(has_interval);
+        let mean = if interval { "mean of the trials, 95 % interval" } else { "mean of the trials" };
         legend.push((Symbol::Line(0), mean.to_owned()));
     } else {
         let name =
             |(at, groups): (usize, &&[Group<'_>])| (Symbol::DotAndLine(at), groups[0].combination.to_owned());
         legend.extend(lines.iter().enumerate().map(name));
     }
-    let failed: usize = series.iter().map(|series| series.crosses.len()).sum();
-    if failed > 0 {
-        legend.push((Symbol::Cross, format!("failed ({failed})")));
-    }
+    legend.extend(crosses(lines.iter().flat_map(|groups| *groups).flat_map(|group| group.runs)));
     (series, legend)
+}
+
+pub(super) fn has_interval(series: &Series) -> bool {
+    !(series.band.is_empty() && series.bars.is_empty())
 }
 
 /// Percent of the training images, logarithmic where the fractions span more than a factor of 20.
@@ -145,7 +148,7 @@ fn table(sweep: &Sweep) -> Table {
             ),
             Value::number(group.mean(|run| run.row.epochs), 1),
             Value::number(group.mean(score), 3),
-            Value::interval(group.interval(score), 3),
+            Value::interval(group.interval(score, SHARE), 3),
             Value::number(values.iter().copied().reduce(f64::min), 3),
             Value::number(values.iter().copied().reduce(f64::max), 3),
             Value::number(Some(NO_IMAGE), 1),
@@ -157,11 +160,33 @@ fn table(sweep: &Sweep) -> Table {
         ]);
     }
     table.notes.push(format!(
-        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. {} \
+        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. {}{} \
          Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image.",
-        what_trials_vary(sweep)
+        what_trials_vary(sweep),
+        without_interval(&sweep.groups()),
     ));
     table.without_empty_columns()
+}
+
+/// Where the trials that are done tell no interval, and why.
+fn without_interval(groups: &[Group<'_>]) -> String {
+    let score = |run: &Run| run.score;
+    let without = groups.iter().filter(|group| group.interval(score, SHARE).is_none());
+    let (one, more): (Vec<&Group<'_>>, Vec<_>) =
+        without.filter(|group| group.mean(score).is_some()).partition(|group| group.values(score).len() == 1);
+    let places =
+        |groups: &[&Group<'_>]| groups.iter().map(|group| group.place()).collect::<Vec<_>>().join(", ");
+    let mut text = String::new();
+    if !one.is_empty() {
+        text += &format!(" There is none of one trial alone ({}).", places(&one));
+    }
+    if !more.is_empty() {
+        text += &format!(
+            " There is none at {}: of so few trials, so far apart, it would reach beyond what the score can be, 0 to 1.",
+            places(&more)
+        );
+    }
+    text
 }
 
 /// What chance is in the trials of a fraction.

@@ -4,6 +4,8 @@ use crate::report::document::{Block, Card, Section, Value};
 use crate::report::groups::Group;
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use crate::state::CellState;
+use std::collections::BTreeMap;
 use xray_artifacts::{Exit, Split};
 use xray_display::{number, percent, thousands};
 use xray_metrics::bootstrap::Unit;
@@ -153,14 +155,11 @@ fn diverged(groups: &[Group<'_>]) -> Option<String> {
             let lost = group
                 .runs
                 .iter()
-                .filter(|run| run.failed() && run.row.exit == Some(Exit::Diverged.code().into()))
+                .filter(|run| {
+                    run.row.state == CellState::Failed && run.row.exit == Some(Exit::Diverged.code().into())
+                })
                 .count();
-            let axes = if group.combination.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", group.combination)
-            };
-            (lost > 0).then(|| format!("{lost} of {} at {}{axes}", group.runs.len(), percent(group.fraction)))
+            (lost > 0).then(|| format!("{lost} of {} at {}", group.runs.len(), group.place()))
         })
         .collect();
     (!places.is_empty()).then(|| {
@@ -172,16 +171,20 @@ fn diverged(groups: &[Group<'_>]) -> Option<String> {
 }
 
 fn cells(sweep: &Sweep) -> Card {
-    let (done, planned) = (sweep.done(), sweep.runs.len());
-    let detail = match planned - done {
-        _ if planned == 0 => "nothing was planned".to_owned(),
-        0 => "every planned run is in the figures below".to_owned(),
-        1 => "one is missing in the figures below; the grid of cells says why".to_owned(),
-        missing => format!("{missing} are missing in the figures below; the grid of cells says why"),
+    let tally = sweep.tally();
+    let mut detail = match tally.not_done() {
+        _ if tally.planned() == 0 => "nothing was planned".to_owned(),
+        states if states.is_empty() => "every planned run is in the figures below".to_owned(),
+        states => format!("{states}: not in the figures below; the table of cells says why"),
     };
+    let unscored = sweep.runs.iter().filter(|run| run.done() && run.score.is_none()).count();
+    if tally.done() > 0 && unscored > 0 {
+        detail += &format!("; {unscored} done without a {}, in no figure of it", sweep.score_name());
+    }
+    let states: BTreeMap<&str, usize> = tally.iter().map(|(state, count)| (state.name(), count)).collect();
     let value = Value {
-        text: format!("{done} of {planned}"),
-        json: serde_json::json!({ "done": done, "planned": planned }),
+        text: format!("{} of {}", tally.done(), tally.planned()),
+        json: serde_json::json!({ "done": tally.done(), "planned": tally.planned(), "states": states }),
     };
     Card { name: "Cells done".into(), value, detail }
 }
@@ -223,7 +226,6 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
 mod tests {
     use super::*;
     use crate::report::groups::groups;
-    use crate::state::CellState;
     use crate::tables::RunRow;
 
     fn run(fraction: f64, score: f64) -> Run {

@@ -3,6 +3,7 @@
 use super::fractions::{NO_IMAGE, fraction_axis};
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::groups::Group;
+use crate::report::intervals::{SHARE, drawn, over_trials};
 use crate::report::sweep::Sweep;
 use crate::tables::LabelRow;
 use std::collections::HashMap;
@@ -26,14 +27,14 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         let each = |group: &Group<'_>| {
             scores.values(group, label).into_iter().map(|auc| (x(group), auc)).collect::<Vec<_>>()
         };
-        let means: Vec<_> = groups
-            .iter()
-            .filter_map(|group| Some((x(group), mean_interval(&scores.values(group, label))?)))
-            .collect();
+        let mean = |group: &Group<'_>| Some((x(group), mean_interval(&scores.values(group, label))?.0));
+        let interval = |group: &Group<'_>| (x(group), over_trials(&scores.values(group, label), SHARE));
+        let (band, bars) = drawn(groups.iter().map(interval));
         Series {
             dots: groups.iter().flat_map(each).collect(),
-            line: means.iter().map(|(x, (mean, _))| (*x, *mean)).collect(),
-            band: means.iter().filter_map(|(x, (_, interval))| Some((*x, (*interval)?))).collect(),
+            line: groups.iter().filter_map(mean).collect(),
+            band,
+            bars,
             ..Series::default()
         }
     };
@@ -63,7 +64,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
     section.text(format!(
         "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
-         95 % interval; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
+         95 % interval where the trials tell one; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
     ));
     section.multiples(labels.iter().zip(series).map(chart).collect());
     section.table("labels", table(&groups, &labels, &scores, sweep));
@@ -102,17 +103,18 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
         ],
     );
     for label in labels {
-        let of = |group| mean_interval(&scores.values(group, label));
-        let (low, high) = (of(first), of(last));
+        let mean = |group| mean_interval(&scores.values(group, label)).map(|(mean, _)| mean);
+        let interval = |group| over_trials(&scores.values(group, label), SHARE);
+        let (low, high) = (mean(first), mean(last));
         let row = sweep.labels.iter().find(|row| row.split == Split::Test && row.label == *label);
         table.row(vec![
             Value::text(label.replace('_', " ")),
             Value::count(row.map(|row| row.positives)),
-            Value::number(low.map(|(mean, _)| mean), 3),
-            Value::interval(low.and_then(|(_, interval)| interval), 3),
-            Value::number(high.map(|(mean, _)| mean), 3),
-            Value::interval(high.and_then(|(_, interval)| interval), 3),
-            Value::signed(low.zip(high).map(|(low, high)| high.0 - low.0), 3),
+            Value::number(low, 3),
+            Value::interval(interval(first), 3),
+            Value::number(high, 3),
+            Value::interval(interval(last), 3),
+            Value::signed(low.zip(high).map(|(low, high)| high - low), 3),
             Value::number(Some(NO_IMAGE), 1),
             Value::number(sweep.metadata_of(label), 3),
         ]);

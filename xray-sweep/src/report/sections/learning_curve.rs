@@ -2,6 +2,7 @@
 
 use super::fractions::capitalised;
 use crate::report::document::{Section, Table, Value};
+use crate::report::intervals::{SHARE, drawn, within};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
@@ -84,11 +85,11 @@ fn chart(sweep: &Sweep, trainings: &[(f64, f64)], fitted: &FittedCurve) -> Chart
         points.sort_by(f64::total_cmp);
         points.into_iter().map(|images| (images, fitted.curve.score(images))).collect()
     };
-    let band: Vec<_> = places.iter().filter_map(|&images| Some((images, fitted.interval(images)?))).collect();
+    let (band, bars) = drawn(places.iter().map(|&images| (images, within(fitted.interval(images), SHARE))));
     let (line, dashed) = (line(true), line(false));
     let points = trainings.iter().chain(&line).chain(&dashed);
     let values: Vec<f64> = points.map(|point| point.1).collect();
-    let series = vec![Series { dots: trainings.to_vec(), line, dashed, band, ..Series::default() }];
+    let series = vec![Series { dots: trainings.to_vec(), line, dashed, band, bars, ..Series::default() }];
     let score = capitalised(&sweep.score_name());
     Chart {
         title: format!("{score} by training images"),
@@ -142,10 +143,10 @@ fn worded(needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, String, Strin
             (format!("≤ {}", images(fewest)), String::new(), "reached by the smallest fraction".into())
         }
         ImagesNeeded::About { images: about, low, high } => {
-            let interval = match high {
-                Some(high) => format!("{} to {}", images(low), images(high)),
-                None => format!("{} to more than {limit}", images(low)),
-            };
+            let high = high.map_or_else(|| format!("more than {limit}"), images);
+            // Curves that are steep at their foot reach the score before the first image.
+            let interval =
+                if rounded(low) < 1 { format!("up to {high}") } else { format!("{} to {high}", images(low)) };
             let answer = match about {
                 about if about > fitted.measured[1] => "beyond what was measured",
                 about if about < fitted.measured[0] => "fewer than was measured",

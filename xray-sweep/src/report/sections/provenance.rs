@@ -3,6 +3,7 @@
 use crate::report::document::{Block, Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
+use crate::shell::quoted;
 use crate::spec::Spec;
 use std::collections::BTreeSet;
 
@@ -70,27 +71,9 @@ fn command(sweep: &Sweep) -> Option<String> {
     ))
 }
 
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_one_word_to_a_shell() {
-        let check = |word, expected: &str| assert_eq!(quoted(word), expected);
-        check("sweeps/nih-1.0", "sweeps/nih-1.0");
-        check("my sweep", "'my sweep'");
-        check("it's", "'it'\\''s'");
-    }
 
     #[test]
     fn tokens_stay_out_of_reports() {

@@ -3,7 +3,8 @@
 use super::fractions::{fraction_axis, series_by_fraction};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination, groups};
-use crate::report::runs::Run;
+use crate::report::intervals::TIME;
+use crate::report::runs::{Run, crosses};
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
@@ -99,15 +100,20 @@ fn speed(machines: &BTreeMap<String, Vec<&Run>>, runs: &[Run]) -> Chart {
 }
 
 fn mean(runs: &[Run]) -> Chart {
-    let (y, unit) = time_axis(runs);
+    let (mut y, unit) = time_axis(runs);
     let groups = groups(runs);
     let lines = by_combination(&groups);
-    let (mut series, legend) =
-        series_by_fraction(&lines, |run| run.seconds(), "mean of the trials, 95 % interval");
+    let (mut series, legend) = series_by_fraction(&lines, |run| run.seconds(), TIME);
     for series in &mut series {
         series.dots.iter_mut().chain(&mut series.line).for_each(|point| point.1 /= unit);
-        series.band.iter_mut().for_each(|point| point.1 = point.1.map(|seconds| seconds / unit));
+        let intervals = series.band.iter_mut().flatten().chain(&mut series.bars);
+        intervals.for_each(|point| point.1 = point.1.map(|seconds| seconds / unit));
     }
+    // Wide intervals would press the means together.
+    let most = 1.5 * longest(runs) / unit;
+    let highest = series.iter().flat_map(|series| series.band.iter().flatten().chain(&series.bars));
+    let highest = highest.map(|(_, [_, high])| high.min(most)).chain([longest(runs) / unit]);
+    y.scale = Scale::from_zero(highest.collect::<Vec<_>>());
     let title = "Mean run time by fraction".into();
     Chart {
         title,
@@ -136,14 +142,12 @@ fn by_job(runs: &[Run]) -> Chart {
     let dot = |(at, run): (usize, &&Run)| Some((place(at), run.figure(|run| run.seconds())? / unit));
     let series = Series {
         dots: jobs.iter().enumerate().filter_map(dot).collect(),
-        crosses: jobs.iter().enumerate().filter(|(_, run)| run.failed()).map(|(at, _)| place(at)).collect(),
+        crosses: jobs.iter().enumerate().filter(|(_, run)| run.stopped()).map(|(at, _)| place(at)).collect(),
         ..Series::default()
     };
     let scale = Scale::Linear { low: 0.0, high: from.max(1.0) };
     let mut legend = vec![(Symbol::Dot(0), "one job".to_owned())];
-    if !series.crosses.is_empty() {
-        legend.push((Symbol::Cross, format!("failed ({})", series.crosses.len())));
-    }
+    legend.extend(crosses(runs));
     Chart {
         title: "Run time by job".into(),
         x: Axis { label: "jobs, by share of the training images".into(), scale, ticks: Some(ticks) },
