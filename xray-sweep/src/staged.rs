@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, FileError, sync_folder};
 
 /// The folder in the target in which files grow. Always of one name, so that what a killed process left is cleared.
 const GROWING: &str = ".new";
@@ -27,14 +27,14 @@ pub(crate) struct Staged {
 impl Staged {
     /// Makes `target` and the folder in it, once no other process writes there.
     pub(crate) fn new(target: &Path) -> Result<Self, Failure> {
-        fs::create_dir_all(target).map_err(refused(target, "create the folder"))?;
+        fs::create_dir_all(target).map_err(elsewhere(target))?;
         let target = fs::canonicalize(target).map_err(refused(target, "find"))?;
         let lock = lock(&target)?;
         let folder = target.join(GROWING);
         for left in [Some(folder.clone()), beside(&target)].into_iter().flatten() {
             clear(&left).map_err(refused(&left, "remove"))?;
         }
-        fs::create_dir(&folder).map_err(refused(&folder, "create the folder"))?;
+        fs::create_dir(&folder).map_err(elsewhere(&target))?;
         Ok(Staged { target, folder, _lock: lock })
     }
 
@@ -142,14 +142,18 @@ fn lock(target: &Path) -> Result<Option<File>, Failure> {
     }
 }
 
-/// Puts a folder's names on the disk; what cannot be opened or knows no such thing is taken as it is.
 fn sync(folder: &Path) -> Result<(), FileError> {
-    let Ok(file) = File::open(folder) else { return Ok(()) };
-    match file.sync_all() {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Err(refused(folder, "write")(error))
+    sync_folder(folder).map_err(refused(folder, "write"))
+}
+
+/// Who may only read a sweep writes to a folder of their own.
+fn elsewhere(target: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let refused = refused(target, "write to the folder");
+    |source| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Failure::from(refused(source)).hint("`--out DIR` names a folder of your own")
         }
-        _ => Ok(()),
+        _ => refused(source).into(),
     }
 }
 

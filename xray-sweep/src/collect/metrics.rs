@@ -9,9 +9,8 @@ use crate::tables::{MetricEvent, MetricRow, ParquetFile, count};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use xray_artifacts::{FileError, Split};
 
 /// So many cells are in memory at a time, and become one row group of the file.
@@ -100,17 +99,22 @@ fn place(cell: &Cell, line: &Line) -> MetricRow {
 fn read<'a>(dir: &SweepDir, cell: &'a Cell) -> Result<Curve<'a>, FileError> {
     let mut curve = Curve { cell, lines: BTreeMap::new(), skipped: 0 };
     let path = dir.cell(&cell.id).metrics();
-    match File::open(&path) {
-        Ok(file) => fill(&mut curve, &path, BufReader::new(file))?,
-        Err(source) if source.kind() == ErrorKind::NotFound => {}
-        Err(source) => return Err(FileError::Io { path, action: "read", source }),
+    // A pipe or a device would be waited for, or never end.
+    let file = fs::metadata(&path).and_then(|found| match found.is_file() {
+        true => File::open(&path),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
+    });
+    match file.and_then(|file| fill(&mut curve, BufReader::new(file))) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(FileError::Io { path, action: "read", source })
+        }
+        _ => Ok(curve),
     }
-    Ok(curve)
 }
 
-fn fill(curve: &mut Curve<'_>, path: &Path, file: impl BufRead) -> Result<(), FileError> {
-    for line in file.split(b'\n') {
-        let line = line.map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
+fn fill(curve: &mut Curve<'_>, mut file: impl BufRead) -> io::Result<()> {
+    let mut line = Vec::new();
+    while next_line(&mut file, &mut line)? {
         match serde_json::from_slice::<Line>(&line) {
             Ok(line) => {
                 curve.lines.insert((line.step, line.event, line.split.map(Split::name)), line);
@@ -119,4 +123,31 @@ fn fill(curve: &mut Curve<'_>, path: &Path, file: impl BufRead) -> Result<(), Fi
         }
     }
     Ok(())
+}
+
+/// The next line, or as much of it as a line of a run can be; false at the end.
+fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    /// Of a thousand labels with long names.
+    const LONGEST: u64 = 1 << 20;
+    line.clear();
+    let length = file.by_ref().take(LONGEST).read_until(b'\n', line)?;
+    if length as u64 == LONGEST && line.last() != Some(&b'\n') {
+        file.skip_until(b'\n')?;
+    }
+    Ok(length > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_left_out() {
+        let text = [b"a\n".to_vec(), vec![0; 3 << 20], b"\nb".to_vec()].concat();
+        let (mut file, mut line, mut lengths) = (text.as_slice(), Vec::new(), Vec::new());
+        while next_line(&mut file, &mut line).expect("memory") {
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [2, 1 << 20, 1]);
+    }
 }

@@ -14,7 +14,7 @@ use crate::tables::{
 };
 use crate::tally::Tally;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Failure, FileError, write_sealed};
+use xray_artifacts::{Failure, FileError, write_json};
 
 /// What was collected.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub fn collect(dir: &SweepDir, reports: &[CellReport], folder: &Path) -> Result<
     let skipped_lines = metrics::write(dir, &reports, &mut metrics)?;
     add(MetricRow::FILE, metrics.finish()?);
     add(AttemptRow::FILE, whole(&staged, &each().flat_map(attempts::rows).collect::<Vec<_>>())?);
-    write_sealed(&staged.path(LIST), &list)?;
+    write_json(&staged.path(LIST), &list)?;
     staged.publish(FILES.into_iter().chain([LIST]))?;
 
     let files = FILES.map(|name| folder.join(name)).to_vec();

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, Versioned, read_sealed};
-use xray_cli::say;
+use xray_artifacts::{Exit, Failure, FileError, Versioned, read_json, warn_unsealed};
 
 /// The file's name.
 pub const LIST: &str = "tables.json";
@@ -56,7 +55,7 @@ impl Collection {
             true => format!("xray-sweep collect {sweep}"),
             false => format!("xray-sweep collect {sweep} --out {}", quoted(&folder.to_string_lossy())),
         };
-        let list = match read_sealed::<TableList>(&folder.join(LIST)) {
+        let list = match read_json::<TableList>(&folder.join(LIST)) {
             Ok(list) => Some(list),
             Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             Err(error @ FileError::Io { .. }) => return Err(error.into()),
@@ -68,11 +67,7 @@ impl Collection {
     /// Says so where nothing can show damage.
     pub(crate) fn warn(&self) {
         if self.list.is_none() {
-            let path = self.folder.join(LIST);
-            say(format_args!(
-                "warning: {} is not there: the tables are of an older version, and damage to them would not be seen",
-                path.display()
-            ));
+            warn_unsealed(&self.folder);
         }
     }
 
@@ -172,7 +167,7 @@ mod tests {
         assert_eq!(missing.exit, Exit::NothingMatches);
         let hint = format!("collect first: xray-sweep collect 'my sweep' --out {}", folder.path().display());
         assert_eq!(missing.hint, Some(hint));
-        xray_artifacts::write_sealed(&folder.path().join(LIST), &TableList::default()).expect("writable");
+        xray_artifacts::write_json(&folder.path().join(LIST), &TableList::default()).expect("writable");
         let failure =
             Collection::open(&dir, folder.path()).expect("a list").read::<RunRow>().expect_err("not in it");
         assert!(
