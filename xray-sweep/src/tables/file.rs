@@ -5,7 +5,7 @@ use super::contained::contained;
 use super::list::{Fingerprint, LIST};
 use polars::prelude::*;
 use std::fs::File;
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use xray_artifacts::FileError;
@@ -24,7 +24,8 @@ pub(crate) struct ParquetFile {
     /// Its later name, for messages.
     path: PathBuf,
     file: File,
-    writer: BatchedWriter<Watched>,
+    /// Buffered, because polars writes many a single byte.
+    writer: BatchedWriter<BufWriter<Watched>>,
     written: Arc<Mutex<Written>>,
 }
 
@@ -37,7 +38,7 @@ impl ParquetFile {
             Watched { file: file.try_clone().map_err(io_error(&path))?, written: Arc::clone(&written) };
         let version =
             vec![(SCHEMA_KEY.to_owned(), SCHEMA_VERSION.to_string()), (LIST_KEY.to_owned(), LIST.to_owned())];
-        let writer = ParquetWriter::new(sink)
+        let writer = ParquetWriter::new(BufWriter::new(sink))
             .with_compression(ParquetCompression::Zstd(None))
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(version)))
             .batched(table(rows).schema())
@@ -57,7 +58,11 @@ impl ParquetFile {
     pub(crate) fn finish(self) -> Result<Fingerprint, FileError> {
         self.writer.finish().map_err(|error| refused(&self.path, &self.written, &error))?;
         self.file.sync_all().map_err(io_error(&self.path))?;
-        let written = locked(&self.written);
+        let mut written = locked(&self.written);
+        // The buffer may have been emptied when it was dropped, which is silent.
+        if let Some(source) = written.refusal.take() {
+            return Err(io_error(&self.path)(source));
+        }
         let blake3 = written.hasher.finalize().to_hex().to_string();
         Ok(Fingerprint { bytes: written.hasher.count(), blake3 })
     }
