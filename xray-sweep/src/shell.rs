@@ -1,14 +1,21 @@
-//! Commands that people copy.
+//! Words as a shell takes them.
 
-/// A path as a shell takes it for one word, and a program for no option.
-pub(crate) fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@%".contains(c);
-    let here = if path.starts_with('-') { "./" } else { "" };
-    if !path.is_empty() && path.chars().all(plain) {
-        format!("{here}{path}")
+use std::path::Path;
+
+/// Text as one word.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
     } else {
-        format!("'{here}{}'", path.replace('\'', "'\\''"))
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// A path as one word, which no program takes for an option.
+pub(crate) fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.starts_with('-') { word(&format!("./{text}")) } else { word(&text) }
 }
 
 #[cfg(test)]
@@ -17,11 +24,11 @@ mod tests {
 
     #[test]
     fn a_name_is_one_word_to_a_shell() {
-        let check = |word, expected: &str| assert_eq!(quoted(word), expected);
+        let check = |text, expected: &str| assert_eq!(path(Path::new(text)), expected);
         check("sweeps/nih-1.0", "sweeps/nih-1.0");
         check("my sweep", "'my sweep'");
-        check("it's", "'it'\\''s'");
-        check("-x", "./-x");
-        check("-$(x)", "'./-$(x)'");
+        check("it's $(id)", r"'it'\''s $(id)'");
+        check("-s", "./-s");
+        check("~", "'~'");
     }
 }

@@ -397,6 +397,30 @@ fn tables_of_two_collections_or_without_their_list_are_refused() {
     }
 }
 
+#[test]
+fn tables_of_another_sweep_or_beside_a_damaged_plan_are_refused() {
+    let (folder, dir) = sweep();
+    let cells = fixture::fabricate(&dir, 4);
+    let other = SweepDir::new(folder.path().join("other"));
+    let reports: Vec<_> = cells.into_iter().map(done).collect();
+    collected(&dir, &reports[..3]);
+    report(&dir, &ReportOptions::default()).expect("one was planned since, which is said");
+    collected(&other, &[done(fixture::cell(0.7, 9))]);
+    let options = ReportOptions { tables: Some(other.collected()), ..ReportOptions::default() };
+    let failure = report(&dir, &options).expect_err("of another sweep");
+    assert!(failure.message.contains("of another plan") && failure.exit == Exit::BadData, "{failure}");
+    for path in [dir.plan(), dir.spec(), dir.cells()] {
+        let good = fs::read(&path).ok();
+        fs::write(&path, "{").expect("a writable folder");
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(refused(&dir).message.contains(&name), "{name}");
+        match good {
+            Some(good) => fs::write(&path, good).expect("a writable folder"),
+            None => fs::remove_file(&path).expect("just written"),
+        }
+    }
+}
+
 /// Somebody who may only read the sweep has tables and report in folders of their own.
 #[test]
 fn tables_and_report_may_lie_elsewhere() {

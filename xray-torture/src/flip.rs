@@ -148,6 +148,7 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("swept", "*", &[]),
         ("swept", "run/checkpoints/*/*", &[]),
         ("reported", "collected/*.parquet", &[Report]),
+        ("reported", "collected/tables.json", &[Report]),
         ("reported", "run/predictions-*.safetensors", &[Report]),
         ("reported", "run/result.json", &[Report]),
         ("reported", "plan.json", &[Report]),

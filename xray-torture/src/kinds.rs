@@ -76,6 +76,7 @@ const KINDS: &[FileKind] = {
         kind("stdout.txt", Nothing),
         kind("stderr.txt", Nothing),
         kind("collected/*.parquet", Bytes),
+        kind("collected/tables.json", Json),
         kind("report/report.*", Bytes),
         kind("report/*.svg", Bytes),
     ]

@@ -4,15 +4,18 @@ use super::groups::{Group, by_combination, groups};
 use super::labels;
 use super::predictions::BothSplits;
 use super::runs::Run;
+use crate::cell::{Cell, read_cells};
 use crate::plan::{Plan, read_plan};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::tables::{AttemptRow, Collection, LabelRow, MetricRow, RunRow};
 use crate::tally::Tally;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Failure, Split};
+use xray_cli::say;
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
 /// A sweep as its report sees it.
@@ -54,11 +57,14 @@ impl Sweep {
         let attempts = tables.read::<AttemptRow>()?;
         tables.check::<MetricRow>()?;
         tables.warn();
+        if let Some(cells) = if_there(&dir.cells(), || read_cells(&dir.cells()))? {
+            of_the_plan(&runs, &cells, &tables)?;
+        }
         if let Some(label) = label {
             labels::check(&labels, label)?;
             of_label(&mut runs, &labels, label);
         }
-        let plan = read_plan(dir).ok();
+        let plan = if_there(&dir.plan(), || read_plan(dir))?;
         let dataset = plan.as_ref().and_then(|plan| {
             let manifest = DatasetManifest::read(&plan.data).ok()?;
             // The folder may hold other data by now.
@@ -78,7 +84,7 @@ impl Sweep {
             busy_seconds: busy_seconds(&attempts),
             label: label.map(str::to_owned),
             plan,
-            spec: Spec::read(&dir.spec()).ok(),
+            spec: if_there(&dir.spec(), || Spec::read(&dir.spec()))?,
             dataset,
             chosen,
         })
@@ -156,6 +162,32 @@ impl Sweep {
         let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
         metadata.as_ref()?.0.labels[place(predictions.as_ref().ok()?, label)?]
     }
+}
+
+/// What is absent where only the tables were kept; what is there and cannot be read is an error.
+fn if_there<T>(path: &Path, read: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => read().map(Some),
+    }
+}
+
+/// That the tables are of this sweep. Cells that were planned since are told on stderr: the report does not know them.
+fn of_the_plan(runs: &[Run], cells: &[Cell], tables: &Collection) -> Result<(), Failure> {
+    let planned: HashSet<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
+    if let Some(run) = runs.iter().find(|run| !planned.contains(run.row.cell.as_str())) {
+        let message =
+            format!("the collected tables are of another plan: cell {} is not planned here", run.row.cell);
+        return Err(tables.again(message));
+    }
+    let collected: HashSet<&str> = runs.iter().map(|run| run.row.cell.as_str()).collect();
+    let since = planned.difference(&collected).count();
+    if since > 0 {
+        say(format_args!(
+            "warning: {since} cells were planned since the tables were collected; collect again"
+        ));
+    }
+    Ok(())
 }
 
 fn place(both: &BothSplits, label: &str) -> Option<usize> {

@@ -3,7 +3,7 @@
 
 use super::Row;
 use super::file::rows;
-use crate::shell::quoted;
+use crate::shell;
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,10 +50,10 @@ impl Collection {
     /// # Errors
     /// If the list is damaged.
     pub(crate) fn open(dir: &SweepDir, folder: &Path) -> Result<Collection, Failure> {
-        let sweep = quoted(&dir.path().to_string_lossy());
+        let sweep = shell::path(dir.path());
         let command = match folder == dir.collected() {
             true => format!("xray-sweep collect {sweep}"),
-            false => format!("xray-sweep collect {sweep} --out {}", quoted(&folder.to_string_lossy())),
+            false => format!("xray-sweep collect {sweep} --out {}", shell::path(folder)),
         };
         let list = match read_json::<TableList>(&folder.join(LIST)) {
             Ok(list) => Some(list),
@@ -130,7 +130,8 @@ impl Collection {
         }
     }
 
-    fn again(&self, message: String) -> Failure {
+    /// A fault of the tables, which collecting again mends.
+    pub(crate) fn again(&self, message: String) -> Failure {
         Failure::new(Exit::BadData, message).hint(format!("collect again: {}", self.command))
     }
 

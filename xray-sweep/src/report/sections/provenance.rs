@@ -3,7 +3,7 @@
 use crate::report::document::{Block, Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
-use crate::shell::quoted;
+use crate::shell;
 use crate::spec::Spec;
 use std::collections::BTreeSet;
 
@@ -59,8 +59,8 @@ fn without_secrets(spec: &Spec) -> String {
 
 fn command(sweep: &Sweep) -> Option<String> {
     let plan = sweep.plan.as_ref()?;
-    let name = quoted(&sweep.name);
-    let file = |name: &str| quoted(&format!("{}/{name}", sweep.name));
+    let name = shell::word(&sweep.name);
+    let file = |name: &str| shell::word(&format!("{}/{name}", sweep.name));
     let programs: String =
         plan.binaries.iter().map(|binary| format!(" --binary {}", file(&binary.file))).collect();
     Some(format!(
