@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Versioned, write_bytes};
 
@@ -107,33 +106,36 @@ fn order_of(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-/// Writes cells, one JSON object a line; a reader sees the old file or the new one.
+/// Cells as `cells.jsonl` has them, one JSON object a line.
+pub(crate) fn cell_lines(cells: &[Cell]) -> String {
+    let line = |cell: &Cell| serde_json::to_string(cell).expect("a cell's keys are strings") + "\n";
+    cells.iter().map(line).collect()
+}
+
+/// Writes such a file; a reader sees the old one or the new one.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_cells(path: &Path, cells: &[Cell]) -> Result<(), Failure> {
-    let line = |cell: &Cell| serde_json::to_string(cell).expect("a cell's keys are strings") + "\n";
-    let text: String = cells.iter().map(line).collect();
-    Ok(write_bytes(path, text.as_bytes())?)
+    Ok(write_bytes(path, cell_lines(cells).as_bytes())?)
 }
 
-/// Reads what [`write_cells`] wrote.
+/// Where there is no list of cells.
+pub(crate) fn no_cells(path: &Path) -> Failure {
+    let message = format!("there is no {}, so this is no whole sweep directory", path.display());
+    Failure::new(Exit::Usage, message)
+        .hint("make one with `xray-sweep plan`; planning again as before mends one")
+}
+
+/// Reads the text of such a file, which is called `path`.
 ///
 /// # Errors
-/// When the file is not there, and when a line is no cell, is of another format, or repeats a cell: with
-/// file and line.
-pub fn read_cells(path: &Path) -> Result<Vec<Cell>, Failure> {
-    let text = std::fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(
-            Exit::Usage,
-            format!("there is no {}, so this is no sweep directory", path.display()),
-        )
-        .hint("name a folder that `xray-sweep plan` made"),
-        _ => Failure::new(Exit::Unexpected, format!("cannot read {}: {error}", path.display())),
-    })?;
+/// When a line is no cell, is of another format, or repeats a cell: with file and line.
+pub(crate) fn parse_cells(path: &Path, text: &[u8]) -> Result<Vec<Cell>, Failure> {
     let at = |number: usize, why: String| {
-        Failure::new(Exit::BadData, format!("{}: line {number}: {why}", path.display()))
-            .hint("plan again into a new folder, or restore the file")
+        Failure::new(Exit::BadData, format!("{}: line {number}: {why}", path.display())).hint(
+            "restore the file; or delete it and plan again as before: cells keep their folders and results",
+        )
     };
     let lines = text.split(|byte| *byte == b'\n').zip(1..).filter(|(line, _)| !line.is_empty());
     let cells: Vec<(Cell, usize)> = lines
@@ -187,14 +189,10 @@ mod tests {
         }
     }
 
-    fn check_refused(edit: impl Fn(String) -> String, exit: Exit, expected: &str) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("cells.jsonl");
-        write_cells(&path, &[cell("a1"), cell("b2")]).expect("a writable folder");
-        let text = std::fs::read_to_string(&path).expect("just written");
-        std::fs::write(&path, edit(text)).expect("a writable folder");
-        let failure = read_cells(&path).expect_err("should be refused");
-        assert_eq!(failure.exit, exit);
+    fn check_refused(edit: impl Fn(String) -> String, expected: &str) {
+        let text = edit(cell_lines(&[cell("a1"), cell("b2")]));
+        let failure = parse_cells(Path::new("cells.jsonl"), text.as_bytes()).expect_err("should be refused");
+        assert_eq!(failure.exit, Exit::BadData);
         assert!(failure.message.contains(expected), "{}", failure.message);
     }
 
@@ -204,28 +202,19 @@ mod tests {
         let path = dir.path().join("cells.jsonl");
         let cells = [cell("a1"), cell("b2")];
         write_cells(&path, &cells).expect("a writable folder");
-        assert_eq!(read_cells(&path).expect("just written"), cells);
+        let text = std::fs::read(&path).expect("just written");
+        assert_eq!(parse_cells(&path, &text).expect("just written"), cells);
     }
 
     #[test]
     fn a_line_that_is_no_cell_is_named() {
         let half = |text: String| text[..text.len() - 9].to_owned();
-        check_refused(half, Exit::BadData, "cells.jsonl: line 2: not a cell");
+        check_refused(half, "cells.jsonl: line 2: not a cell");
         let newer = |text: String| text.replacen("\"format\":1", "\"format\":2", 1);
-        check_refused(newer, Exit::BadData, "line 1: cell format 2, this build knows 1");
-        check_refused(|text| text.replace("\"format\":1,", ""), Exit::BadData, "line 1: no format number");
-        check_refused(|text| text.replace("a1", "../a"), Exit::BadData, "line 1: \"../a\" is no cell id");
-        check_refused(
-            |text| text.replace("b2", "a1"),
-            Exit::BadData,
-            "line 2: cell a1 stands here for the second",
-        );
-    }
-
-    #[test]
-    fn a_folder_without_cells_is_no_sweep() {
-        let failure = read_cells(Path::new("nowhere/cells.jsonl")).expect_err("not there");
-        assert_eq!(failure.exit, Exit::Usage);
+        check_refused(newer, "line 1: cell format 2, this build knows 1");
+        check_refused(|text| text.replace("\"format\":1,", ""), "line 1: no format number");
+        check_refused(|text| text.replace("a1", "../a"), "line 1: \"../a\" is no cell id");
+        check_refused(|text| text.replace("b2", "a1"), "line 2: cell a1 stands here for the second");
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! stays on its submit node.
 
 mod event;
+mod sending;
 mod time;
 
 use crate::attempt::{Attempt, Ending, Launcher};
 use crate::signal;
 use event::{Event, events};
+use sending::FILE_TRANSFER;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
@@ -40,6 +42,10 @@ pub struct Job {
     pub reason: Option<String>,
     /// Its starts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// The machine that its files are sent to before the next start.
+    pub(crate) sending: Option<Attempt>,
+    /// Whether the latest event ended the latest start.
+    pub(crate) has_just_ended: bool,
 }
 
 /// Where a job stands.
@@ -115,13 +121,18 @@ const REMOTE_ERROR: u16 = 21;
 const RECONNECT_FAILED: u16 = 24;
 const JOB_AD: u16 = 28;
 
-/// A hold by the submit file's own policy (`on_exit_hold`), whose sub-code is what a shell would report.
-const HOLD_BY_POLICY: u32 = 3;
-
 impl Job {
     fn new((cluster, process): (u64, u64)) -> Job {
         let id = format!("{cluster}.{process}");
-        Job { id, cell: None, state: JobState::Queued, reason: None, attempts: Vec::new() }
+        Job {
+            id,
+            cell: None,
+            state: JobState::Queued,
+            reason: None,
+            attempts: Vec::new(),
+            sending: None,
+            has_just_ended: false,
+        }
     }
 
     fn is_untouched(&self) -> bool {
@@ -129,6 +140,8 @@ impl Job {
     }
 
     fn observe(&mut self, event: &Event<'_>, time: String) {
+        self.ends_sending(event);
+        let now = time.clone();
         match event.code {
             SUBMIT => self.cell = cell_of(event),
             EXECUTE => self.start(event, time),
@@ -156,11 +169,14 @@ impl Job {
                     attempt.used_memory_mib = attempt.used_memory_mib.max(used);
                 }
             }
-            JOB_AD => self.job_ad(event),
+            FILE_TRANSFER => self.sends(event, time),
+            JOB_AD => return self.job_ad(event),
             // Suspended, disconnected, reconnected, transferring: it still has its machine.
             _ => {}
         }
         self.memory(event);
+        self.has_just_ended =
+            self.attempts.last().is_some_and(|attempt| attempt.ended.as_ref() == Some(&now));
     }
 
     /// The start that has not ended.
@@ -172,6 +188,7 @@ impl Job {
         if let Some(open) = self.running() {
             open.ending = Some(Ending::Lost); // its end is missing from the log
         }
+        self.sending = None;
         let slot = event.after("SlotName:").map(str::to_owned);
         let host = slot.as_deref().and_then(|slot| slot.split_once('@')).map(|(_, host)| host.to_owned());
         self.attempts.push(Attempt {
@@ -229,8 +246,8 @@ impl Job {
             let attempt = self.attempts.last_mut().expect("a running job was started");
             (attempt.ending, attempt.ended) = (Some(Ending::Held), Some(time));
             attempt.reason.clone_from(&reason);
-            let by_policy = sub_code.filter(|_| code == Some(HOLD_BY_POLICY));
-            attempt.signal = by_policy.and_then(signal::of_shell);
+            let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
+            attempt.signal = by_policy.and_then(signal::of_hold);
         }
         let codes = match (code, sub_code) {
             (Some(code), None | Some(0)) => format!(" (code {code})"),
@@ -244,10 +261,7 @@ impl Job {
     /// Attributes that the submit file asked to be repeated after every event.
     fn job_ad(&mut self, event: &Event<'_>) {
         let trigger = event.attribute("TriggerEventTypeNumber").and_then(|number| number.parse().ok());
-        // Those of a transfer already speak of the next machine.
-        let is_of_latest =
-            matches!(trigger, Some(EXECUTE | EVICTED | TERMINATED | IMAGE_SIZE | ABORTED | HELD));
-        let Some(attempt) = self.attempts.last_mut().filter(|_| is_of_latest) else { return };
+        let Some(attempt) = self.ad_is_of(trigger) else { return };
         if let Some(microarch) = event.attribute("MachineAttrMicroarch0") {
             attempt.microarch = Some(microarch.to_owned());
         }
@@ -255,7 +269,10 @@ impl Job {
             attempt.host = Some(host.to_owned());
         }
         let number = |name| event.attribute(name).and_then(|number| number.parse::<u64>().ok());
-        attempt.requested_memory_mib = number("RequestMemory").or(attempt.requested_memory_mib);
+        // After a hold it is what the next start will ask for.
+        if trigger != Some(HELD) {
+            attempt.requested_memory_mib = number("RequestMemory").or(attempt.requested_memory_mib);
+        }
         attempt.allocated_memory_mib = number("MemoryProvisioned").or(attempt.allocated_memory_mib);
     }
 

@@ -2,16 +2,24 @@
 //! refuses data or code that changed meanwhile.
 
 mod binaries;
+mod check;
 mod codes;
+mod file_settings;
 mod files;
+mod listed;
 mod lists;
 pub(crate) mod machines;
+mod mend;
+mod quote;
 
 pub use binaries::{Binary, runnable_here};
+pub(crate) use file_settings::{absolute_setting, absolute_values};
 pub(crate) use files::placeholder;
+pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
+pub use mend::mend;
 
-use crate::cell::{Cell, Request, read_cells};
+use crate::cell::{Cell, Request};
 use crate::data::Data;
 use crate::grid::{Point, points};
 use crate::isa::Level;
@@ -36,6 +44,9 @@ pub struct Plan {
     pub code: String,
     /// The programs that jobs run, by what they need; at least one.
     pub binaries: Vec<Binary>,
+    /// What the list of cells must be; plans of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<CellList>,
 }
 
 impl Versioned for Plan {
@@ -54,6 +65,8 @@ pub struct PlanOptions {
     pub resolve_with: Option<PathBuf>,
     /// Cells that were planned with other code are planned anew.
     pub replace: bool,
+    /// Whether HTCondor, where it is installed, is asked to read the submit file.
+    pub asks_htcondor: bool,
 }
 
 /// What planning did.
@@ -71,24 +84,24 @@ pub struct Planned {
     pub notes: Vec<String>,
 }
 
-/// Plans `spec` into `dir`.
+/// Plans `spec` into `dir`. Whatever ended it half way, the same again makes it whole.
 pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planned, Failure> {
+    quote::folder("the sweep directory", &absolute(dir.path()))?;
     let data = Data::open(&spec.data)?;
     let before = if dir.plan().exists() { Some(read_json::<Plan>(&dir.plan())?) } else { None };
     if let Some(before) = &before {
         same_data(dir, before, &data)?;
+        listed::settle(dir, before)?;
     }
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
+    let mut notes = found.notes.clone();
     let mut resolved = resolve(&found, spec, &points, options)?;
+    notes.extend(file_settings::check(&mut resolved.configs)?);
     for config in &mut resolved.configs {
         spec.budget.apply(config, data.train_images());
     }
-    let mut notes = found.notes.clone();
-    let kept = match &before {
-        Some(_) => read_cells(&dir.cells())?,
-        None => Vec::new(),
-    };
+    let kept = kept(dir, before.as_ref(), &mut notes)?;
     let planned_with = kept.len();
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let replaced = planned_with - kept.len();
@@ -99,26 +112,48 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let asked =
         |cell: Cell| Cell { request: *requests.get(cell.id.as_str()).unwrap_or(&cell.request), ..cell };
     let kept: Vec<Cell> = kept.into_iter().map(asked).collect();
-    let known: HashSet<&str> = kept.iter().map(|cell| cell.id.as_str()).collect();
+    let known: HashSet<String> = kept.iter().map(|cell| cell.id.clone()).collect();
     let configs: BTreeMap<String, &Json> =
         cells.iter().map(|cell| cell.id.clone()).zip(&resolved.configs).collect();
-    let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(cell.id.as_str())).collect();
-    let added: HashSet<String> = new.iter().map(|cell| cell.id.clone()).collect();
+    let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(&cell.id)).collect();
+    let added = new.len();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
     all.sort_by(Cell::order);
     one_run_a_place(dir, &all)?;
 
-    let plan = Plan {
+    let mut plan = Plan {
         data: data.dir.clone(),
         dataset: data.id.clone(),
         code: resolved.version.clone(),
         binaries: found.install(dir)?,
+        cells: None,
     };
-    files::write(dir, spec, &plan, &data, &all, |id| added.contains(id).then(|| configs[id]))?;
+    let lacks_folder = |cell: &&Cell| !known.contains(&cell.id) || !dir.cell(&cell.id).is_whole();
+    let folders = all.iter().filter(lacks_folder);
+    let folders =
+        folders.filter_map(|cell| Some((cell.id.as_str(), *configs.get(&cell.id)?))).collect::<Vec<_>>();
+    let asks_htcondor = options.asks_htcondor;
+    files::Files { dir, spec, data: &data, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
+    notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
         notes.push(format!("{replaced} cells of other code left the sweep; their folders stay in cells/"));
     }
-    Ok(Planned { plan, cells: all, added: added.len(), replaced, notes })
+    if dir.dag_was_submitted() {
+        notes
+            .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
+    }
+    Ok(Planned { plan, cells: all, added, replaced, notes })
+}
+
+/// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
+fn kept(dir: &SweepDir, before: Option<&Plan>, notes: &mut Vec<String>) -> Result<Vec<Cell>, Failure> {
+    let Some(before) = before else { return Ok(Vec::new()) };
+    if dir.cells().exists() {
+        return read_cells(dir);
+    }
+    let count = before.cells.as_ref().map_or(String::new(), |list| format!(" of {} cells", list.count));
+    notes.push(format!("the list{count} was gone: planned anew from what is asked for; folders stay"));
+    Ok(Vec::new())
 }
 
 fn same_data(dir: &SweepDir, before: &Plan, data: &Data) -> Result<(), Failure> {
@@ -179,21 +214,17 @@ fn resolve(
 ) -> Result<Resolved, Failure> {
     // Absolute: a bare name would be looked for in PATH.
     let program = options.resolve_with.as_deref().map_or_else(|| found.least().to_owned(), absolute);
-    let shared = spec
-        .settings()
-        .into_iter()
-        .map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
-    let shared: serde_json::Map<_, _> = shared.collect();
-    let settings: Vec<_> = points
-        .iter()
-        .map(|point| {
-            let mut settings = shared.clone();
-            settings.extend(point.settings());
-            settings
-        })
-        .collect();
+    let settings: Vec<_> = points.iter().map(|point| settings(spec, point)).collect();
     let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
     trainer::resolve(&program, spec.config.as_deref(), &settings, name)
+}
+
+/// What the trainer is told of a point: the settings of all runs, and the point's own.
+fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
+    let shared = spec.settings().into_iter();
+    let shared =
+        shared.map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
+    shared.chain(point.settings()).collect()
 }
 
 fn cells(

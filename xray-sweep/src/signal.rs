@@ -16,6 +16,24 @@ pub const fn behind_a_shell(signal: u8) -> u8 {
     SHELL + signal
 }
 
+/// HTCondor's code of a hold by the submit file's own policy. Its sub-code says which signal it was, as a shell would,
+/// and above three digits what the job has to remember: HTCondor keeps it through evictions and starts.
+pub(crate) const HOLD_BY_POLICY: u32 = 3;
+
+/// Above the signal: the level of x86-64 that was too low, from 0 to 9.
+pub(crate) const PER_LEVEL: u32 = 1000;
+
+/// How many levels the digit tells apart.
+pub(crate) const LEVELS: u32 = 10;
+
+/// Above the level: how often the job was killed.
+pub(crate) const PER_KILL: u32 = PER_LEVEL * LEVELS;
+
+/// The signal in the sub-code of a hold by policy.
+pub(crate) fn of_hold(sub_code: u32) -> Option<u8> {
+    of_shell(sub_code % PER_LEVEL)
+}
+
 /// The signal that a shell's exit code tells of.
 pub(crate) fn of_shell(code: u32) -> Option<u8> {
     code.checked_sub(u32::from(SHELL)).and_then(valid)

@@ -3,10 +3,11 @@
 mod judge;
 
 use crate::attempt::Attempt;
-use crate::cell::{Cell, read_cells};
+use crate::cell::Cell;
 use crate::cell_result::{CellResult, Outcome};
 use crate::job_log::{Job, JobLog};
 use crate::local_attempts::{self, read_attempts};
+use crate::plan::read_cells;
 use crate::sweep_dir::{CellDir, SweepDir};
 use judge::{Evidence, judge};
 use rayon::prelude::*;
@@ -90,7 +91,7 @@ pub struct CellReport {
 /// # Errors
 /// When the cells themselves or the job log cannot be read. What is wrong with one cell stands in its report.
 pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
-    let cells = read_cells(&dir.cells())?;
+    let cells = read_cells(dir)?;
     let log = JobLog::read(&dir.job_log())?;
     let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
     for job in &log.jobs {

@@ -32,6 +32,11 @@ impl SweepDir {
         self.0.join("cells.jsonl")
     }
 
+    /// The list that takes the place of [`cells`](Self::cells) once `plan.json` vouches for it.
+    pub fn next_cells(&self) -> PathBuf {
+        self.0.join("cells.next.jsonl")
+    }
+
     /// The rows of the submit file's `queue`.
     pub fn cells_csv(&self) -> PathBuf {
         self.0.join("cells.csv")
@@ -40,6 +45,11 @@ impl SweepDir {
     /// The event log that HTCondor writes for all jobs of the sweep.
     pub fn job_log(&self) -> PathBuf {
         self.0.join("sweep.log")
+    }
+
+    /// Whether DAGMan has had `sweep.dag`: it leaves a submit file of its own, and will not have the DAG anew beside it.
+    pub fn dag_was_submitted(&self) -> bool {
+        self.0.join("sweep.dag.condor.sub").exists()
     }
 
     /// The programs that jobs run.
@@ -71,6 +81,11 @@ impl CellDir {
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Whether a job can start there.
+    pub fn is_whole(&self) -> bool {
+        self.config().is_file() && self.run().is_dir()
     }
 
     /// The configuration of its run.

@@ -6,7 +6,8 @@ use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
 use crate::lock::Lock;
-use crate::plan::{PlanOptions, Planned, plan, slot_constraint};
+use crate::plan::{PlanOptions, Planned, absolute_setting, absolute_values, plan, slot_constraint};
+use crate::shell;
 use crate::spec::{Spec, parse_axis, parse_setting};
 use clap::Args;
 use serde_json::json;
@@ -139,6 +140,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
         binaries: arguments.binaries.clone(),
         resolve_with: arguments.resolve_with.clone(),
         replace: arguments.replace,
+        asks_htcondor: !arguments.pool.no_pool,
     };
     let planned = plan(&dir, &spec, &options)?;
     for note in &planned.notes {
@@ -167,8 +169,8 @@ impl PlanArguments {
         replace(&mut spec.budget, self.budget);
         spec.rotate_data |= self.rotate_data;
         spec.config = self.config.as_ref().map(absolute).or(spec.config);
-        spec.set.extend(self.set.clone());
-        spec.axes.extend(self.axes.clone());
+        spec.set.extend(self.set.clone().into_iter().map(absolute_setting));
+        spec.axes.extend(self.axes.clone().into_iter().map(absolute_values));
         let (pool, condor) = (&self.pool, &mut spec.condor);
         spec.templates = pool.templates.as_ref().map(absolute).or(spec.templates);
         condor.cpus = pool.cpus.or(condor.cpus);
@@ -201,7 +203,11 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
     let largest = planned.cells.iter().max_by_key(|cell| cell.request.memory_mib).expect("at least one cell");
     let clauses = slot_constraint(&spec.condor, least, &largest.request);
     let whole = clauses.iter().map(|(_, clause)| format!("({clause})")).collect::<Vec<_>>().join(" && ");
-    let count = count_slots(&whole).unwrap_or(0);
+    let Some(count) = count_slots(&whole) else {
+        let message = format!("condor_status cannot read the requirement {whole}");
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("the sweep is written; plan again with another --require"));
+    };
     if count > 0 {
         return Ok(Some(format!("{count} of the pool's {all} slots match")));
     }
@@ -217,6 +223,7 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
 fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
     let Planned { plan, cells, added, .. } = planned;
     let dir = arguments.sweep.dir.display();
+    let word = shell::word(&dir.to_string());
     let mut lines = vec![format!("{dir}: {} cells, {added} of them new; trainer {}", cells.len(), plan.code)];
     for binary in &plan.binaries {
         let mebibytes = binary.bytes as f64 / f64::from(1 << 20);
@@ -237,7 +244,7 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk"));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     lines.push(format!(
-        "Next, one of:\n  (cd {dir} && condor_submit sweep.sub)\n  xray-sweep run {dir} --launcher local"
+        "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  xray-sweep run {word} --launcher local"
     ));
     lines.join("\n") + "\n"
 }

@@ -1,7 +1,7 @@
 //! Exit codes and signals by name, for the policies of the submit file.
 
 use crate::ending::FOR_GOOD;
-use crate::signal::{self, behind_a_shell};
+use crate::signal::{self, PER_KILL, PER_LEVEL, behind_a_shell};
 use serde::Serialize;
 use xray_artifacts::Exit;
 
@@ -25,6 +25,19 @@ pub(super) struct ExitCodes {
 pub(super) struct SignalCodes {
     illegal_instruction: u8,
     killed: u8,
+}
+
+/// What the sub-code of a hold by policy counts in: below `level` it is a signal as a shell tells it.
+#[derive(Serialize)]
+pub(super) struct SubCode {
+    level: u32,
+    kill: u32,
+}
+
+impl SubCode {
+    pub(super) fn new() -> SubCode {
+        SubCode { level: PER_LEVEL, kill: PER_KILL }
+    }
 }
 
 impl ExitCodes {

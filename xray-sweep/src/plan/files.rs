@@ -1,21 +1,26 @@
-//! Everything that planning writes. The list of cells comes last: until it is there, the old plan stands.
+//! Everything that planning writes. What makes it a sweep, `plan.json` with the list of cells, comes last: until it is
+//! there, the old plan stands, and planning again mends what was left half way.
 
-use super::codes::{ExitCodes, SignalCodes};
+use super::check::read_by_htcondor;
+use super::codes::{ExitCodes, SignalCodes, SubCode};
 use super::lists::{ShardList, ShardLists};
-use super::{Plan, absolute};
-use crate::cell::{Cell, write_cells};
+use super::{Plan, absolute, listed, machines, quote};
+use crate::cell::Cell;
+use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::isa::Level;
+use crate::shell;
 use crate::spec::{Condor, Spec};
-use crate::sweep_dir::SweepDir;
+use crate::sweep_dir::{CellDir, SweepDir};
 use crate::templates::Templates;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, Status, to_json, write_bytes, write_json};
+use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, to_json, write_bytes};
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
@@ -27,33 +32,57 @@ fn columns(cells: &[Cell]) -> Vec<&'static str> {
     columns
 }
 
-pub(super) fn write<'a>(
-    dir: &SweepDir,
-    spec: &Spec,
-    plan: &Plan,
-    data: &Data,
-    cells: &[Cell],
-    new: impl Fn(&str) -> Option<&'a Json> + Sync,
-) -> Result<(), Failure> {
-    cells.par_iter().try_for_each(|cell| match new(&cell.id) {
-        Some(config) => write_cell(dir, cell, config),
-        None => Ok(()),
-    })?;
-    let lists = ShardLists::new(data, cells.iter().map(|cell| (cell.fraction, cell.fraction_offset)));
-    let rows: Vec<_> = cells.iter().map(|cell| row(cell, &lists)).collect();
-    let templates = Templates::load(spec.templates.as_deref())?;
-    let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
-    let write = |name: &str, text: String| write_bytes(&dir.path().join(name), text.as_bytes());
-    write("sweep.sub", templates.render("job.sub.jinja", &values)?)?;
-    values.dag = true;
-    write("node.sub", templates.render("job.sub.jinja", &values)?)?;
-    write("sweep.dag", templates.render("sweep.dag.jinja", &values)?)?;
-    write(COLLECT, templates.render("collect.sh.jinja", &values)?)?;
-    make_executable(&dir.path().join(COLLECT))?;
-    write("cells.csv", csv(&columns(cells), &rows))?;
-    spec.write(&dir.spec())?;
-    write_json(&dir.plan(), plan)?;
-    write_cells(&dir.cells(), cells)
+/// What is written of a sweep, and in which order.
+pub(super) struct Files<'a> {
+    pub(super) dir: &'a SweepDir,
+    pub(super) spec: &'a Spec,
+    pub(super) data: &'a Data,
+    pub(super) cells: &'a [Cell],
+    /// Cells whose folders are to be made, with their configurations.
+    pub(super) folders: Vec<(&'a str, &'a Json)>,
+    /// Whether HTCondor is asked to read the submit file.
+    pub(super) asks_htcondor: bool,
+}
+
+impl Files<'_> {
+    pub(super) fn write(&self, plan: &mut Plan) -> Result<(), Failure> {
+        let Files { dir, spec, data, cells, .. } = *self;
+        let draws = cells.iter().map(|cell| (cell.fraction, cell.fraction_offset));
+        let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
+        let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect();
+        let templates = Templates::load(spec.templates.as_deref())?;
+        let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
+        let sweep_sub = templates.render("job.sub.jinja", &values)?;
+        values.dag = true;
+        let node_sub = templates.render("job.sub.jinja", &values)?;
+        let sweep_dag = templates.render("sweep.dag.jinja", &values)?;
+        let collect = templates.render("collect.sh.jinja", &values)?;
+
+        self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
+        if let Some(row) = rows.first().filter(|_| self.asks_htcondor) {
+            let row = columns(cells).into_iter().map(|column| (column, row[column].as_str()));
+            read_by_htcondor(dir, &node_sub, row)?;
+        }
+        let write = |name: &str, text: &str| write_bytes(&dir.path().join(name), text.as_bytes());
+        write("sweep.sub", &sweep_sub)?;
+        write("node.sub", &node_sub)?;
+        write("sweep.dag", &sweep_dag)?;
+        write(COLLECT, &collect)?;
+        make_executable(&dir.path().join(COLLECT))?;
+        write("cells.csv", &csv(&columns(cells), &rows))?;
+        spec.write(&dir.spec())?;
+        if !self.folders.is_empty() {
+            flush(dir)?;
+        }
+        listed::publish(dir, plan, cells)
+    }
+}
+
+/// Sends what was written to the disk: once for all the cells' files.
+fn flush(dir: &SweepDir) -> Result<(), Failure> {
+    let flushed = File::open(dir.path()).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    let io = |source| FileError::Io { path: dir.path().to_owned(), action: "flush", source };
+    Ok(flushed.map_err(io)?)
 }
 
 const COLLECT: &str = "collect.sh";
@@ -66,20 +95,32 @@ fn make_executable(path: &Path) -> Result<(), Failure> {
 }
 
 /// The configuration, and a run directory with a sign that nothing has run yet. Not flushed to the disk one by
-/// one: what planning wrote can be planned again.
-fn write_cell(dir: &SweepDir, cell: &Cell, config: &Json) -> Result<(), Failure> {
-    let folder = dir.cell(&cell.id);
+/// one. What a run has left there stays.
+pub(super) fn write_cell(folder: &CellDir, config: &Json) -> Result<(), Failure> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| FileError::Io { path, action: "write", source }
     };
     fs::create_dir_all(folder.run()).map_err(io(&folder.run()))?;
     fs::write(folder.config(), config_text(config)?).map_err(io(&folder.config()))?;
-    Ok(placeholder(&folder.status()).map_err(io(&folder.status()))?)
+    let status = folder.status();
+    match File::create_new(&status).and_then(|mut file| file.write_all(planned().as_bytes())) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Cut off when planning was killed, or of a run.
+            if read_json::<Status>(&status).is_ok() { Ok(()) } else { placeholder(&status) }
+        }
+        written => written,
+    }
+    .map_err(io(&status))?;
+    Ok(())
 }
 
-/// The `status.json` of a run that never began.
-pub(crate) fn placeholder(path: &Path) -> std::io::Result<()> {
+/// Writes the `status.json` of a run that never began.
+pub(crate) fn placeholder(path: &Path) -> io::Result<()> {
+    fs::write(path, planned())
+}
+
+fn planned() -> String {
     let status = Status {
         state: State::Planned,
         heartbeat: String::new(),
@@ -88,7 +129,7 @@ pub(crate) fn placeholder(path: &Path) -> std::io::Result<()> {
         loss: None,
         pid: 0,
     };
-    fs::write(path, to_json(&status).expect("plain values"))
+    to_json(&status).expect("plain values")
 }
 
 /// Where the data lie is for the launcher to say.
@@ -102,7 +143,7 @@ fn config_text(config: &Json) -> Result<String, Failure> {
     Ok(format!("format = 1\n{table}"))
 }
 
-fn row(cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str, String> {
+fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str, String> {
     let request = &cell.request;
     BTreeMap::from([
         ("id", cell.id.clone()),
@@ -114,6 +155,7 @@ fn row(cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str, String> {
         ("disk", request.disk_mib.to_string()),
         ("gpus", request.gpus.to_string()),
         ("shards", lists.name(cell.fraction, cell.fraction_offset).to_owned()),
+        ("done", if is_done(dir, cell) { "DONE".to_owned() } else { String::new() }),
     ])
 }
 
@@ -135,22 +177,33 @@ struct Values<'a> {
     code: &'a str,
     binaries: Vec<BinaryValues<'a>>,
     executable: String,
-    job_data: String,
+    arguments: String,
     transfer_data: bool,
     environment: String,
     requirements: String,
     requirements_note: String,
+    rank: Option<&'a str>,
+    machine_rank: String,
+    machines_remembered: u32,
+    attributes: Vec<AttributeValues<'a>>,
     gpus: bool,
     shard_lists: &'a [ShardList],
     condor: &'a Condor,
     exit: ExitCodes,
     signal: SignalCodes,
     shell: SignalCodes,
+    sub_code: SubCode,
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
     collect_script: &'static str,
     xray_sweep: String,
+}
+
+#[derive(Serialize)]
+struct AttributeValues<'a> {
+    name: &'a str,
+    value: &'a str,
 }
 
 #[derive(Serialize)]
@@ -167,7 +220,7 @@ impl<'a> Values<'a> {
         dir: &SweepDir,
         spec: &'a Spec,
         plan: &'a Plan,
-        cells: &[Cell],
+        cells: &'a [Cell],
         rows: &'a [BTreeMap<&'static str, String>],
         shard_lists: &'a [ShardList],
     ) -> Result<Self, Failure> {
@@ -183,24 +236,31 @@ impl<'a> Values<'a> {
             train_images: cells.iter().map(|cell| cell.train_images).max().unwrap_or_default(),
             code: &plan.code,
             binaries: plan.binaries.iter().map(BinaryValues::new).collect(),
-            executable: super::machines::executable(&plan.binaries),
-            job_data: if transfer_data { ".".to_owned() } else { plan.data.display().to_string() },
+            executable: machines::executable(&plan.binaries),
+            arguments: arguments(spec, plan)?,
             transfer_data,
-            environment: environment(&spec.condor)?,
-            requirements: super::machines::requirements(&spec.condor, least),
-            requirements_note: super::machines::note(&plan.binaries),
+            environment: quote::environment(&spec.condor.environment)?,
+            requirements: machines::requirements(&spec.condor, least)?,
+            requirements_note: machines::note(&plan.binaries),
+            rank: spec.condor.rank.as_deref().map(|rank| quote::expression("--rank", rank)).transpose()?,
+            machine_rank: machines::rank_of("MachineAttrMicroarch0"),
+            machines_remembered: machines::MACHINES_REMEMBERED,
+            attributes: attributes(&spec.condor)?,
             gpus: columns(cells).contains(&"gpus"),
             shard_lists,
             condor: &spec.condor,
             exit: ExitCodes::new(),
             signal: SignalCodes::direct(),
             shell: SignalCodes::behind_a_shell(),
+            sub_code: SubCode::new(),
             column_names: columns(cells),
             columns: columns(cells).join(", "),
             rows,
             collect_script: COLLECT,
-            xray_sweep: std::env::current_exe()
-                .map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()),
+            xray_sweep: shell::word(
+                &std::env::current_exe()
+                    .map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()),
+            ),
         })
     }
 }
@@ -216,13 +276,34 @@ impl<'a> BinaryValues<'a> {
     }
 }
 
-/// HTCondor's new syntax: `NAME='value' OTHER='it''s'`, double quotes doubled because the whole is in them.
-fn environment(condor: &Condor) -> Result<String, Failure> {
-    let variable = |(name, value): (&String, &String)| {
-        if name.is_empty() || name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            return Err(Failure::new(Exit::Usage, format!("`{name}` is no name of an environment variable")));
-        }
-        Ok(format!("{name}='{}'", value.replace('\'', "''").replace('"', "\"\"")))
+/// What every job's trainer is told. `$(id)` and `$(cpus)` are HTCondor's, of the row.
+fn arguments(spec: &Spec, plan: &Plan) -> Result<String, Failure> {
+    let data = match (spec.condor.transfer_data, plan.data.to_str()) {
+        (true, _) => ".",
+        (false, Some(data)) => data,
+        (false, None) => return Err(Failure::new(Exit::Usage, format!("{:?} is not UTF-8", plan.data))),
     };
-    Ok(condor.environment.iter().map(variable).collect::<Result<Vec<_>, _>>()?.join(" "))
+    let every = &spec.condor.checkpoint_every;
+    if humantime::parse_duration(every).is_err() {
+        let message = format!("checkpoint_every is `{every}`, it must be a time");
+        return Err(Failure::new(Exit::Usage, message).hint("such as 30m or 1h"));
+    }
+    Ok(format!(
+        "--config config.toml --data {} --run run --cell $(id) --threads $(cpus) --checkpoint-exit-every {}",
+        quote::argument(data)?,
+        quote::argument(every)?
+    ))
+}
+
+fn attributes(condor: &Condor) -> Result<Vec<AttributeValues<'_>>, Failure> {
+    let values = condor.attributes.iter().map(|(name, value)| {
+        let value = quote::expression(&format!("--attribute {name}"), value)?;
+        Ok(AttributeValues { name: quote::attribute(name)?, value })
+    });
+    values.collect()
+}
+
+/// Whether a DAG need not run it any more. Asked only where there was a DAG.
+fn is_done(dir: &SweepDir, cell: &Cell) -> bool {
+    dir.dag_was_submitted() && matches!(CellResult::read(cell, &dir.cell(&cell.id)), CellResult::Done(_))
 }

@@ -1,10 +1,12 @@
 //! Which files of the data set go with which cells. Cells of one fraction share a list, which the submit file
 //! names once.
 
+use super::quote::sent_file;
 use crate::data::Data;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use xray_artifacts::DatasetManifest;
+use std::path::Path;
+use xray_artifacts::{DatasetManifest, Failure};
 
 /// A list of files under a name that follows from its content: `shards_0_3` are three training shards from
 /// number 0 on, with all of validation and test.
@@ -22,7 +24,13 @@ pub(super) struct ShardLists {
 }
 
 impl ShardLists {
-    pub(super) fn new(data: &Data, draws: impl Iterator<Item = (f64, f64)>) -> Self {
+    /// # Errors
+    /// When the files are to be sent and HTCondor cannot be told their paths.
+    pub(super) fn new(
+        data: &Data,
+        is_sent: bool,
+        draws: impl Iterator<Item = (f64, f64)>,
+    ) -> Result<Self, Failure> {
         let (mut lists, mut names) = (BTreeMap::new(), BTreeMap::new());
         for (fraction, offset) in draws {
             let key = (fraction.to_bits(), offset.to_bits());
@@ -33,7 +41,14 @@ impl ShardLists {
             names.insert(key, list.name.clone());
             lists.insert(list.name.clone(), list);
         }
-        ShardLists { lists: lists.into_values().collect(), names }
+        let lists: Vec<ShardList> = lists.into_values().collect();
+        if is_sent {
+            lists
+                .iter()
+                .flat_map(|list| &list.files)
+                .try_for_each(|file| sent_file(Path::new(file)).map(drop))?;
+        }
+        Ok(ShardLists { lists, names })
     }
 
     pub(super) fn name(&self, fraction: f64, offset: f64) -> &str {

@@ -3,8 +3,10 @@
 use super::Binary;
 use crate::cell::Request;
 use crate::isa::Level;
-use crate::signal::{ILLEGAL_INSTRUCTION, behind_a_shell};
+use crate::plan::quote::expression;
+use crate::signal::{HOLD_BY_POLICY, LEVELS, PER_LEVEL};
 use crate::spec::Condor;
+use xray_artifacts::Failure;
 
 /// The clause about processors, for a program that needs `level`; none for the baseline.
 pub(crate) fn microarch_clause(level: Level, allow_unknown: bool, prefix: &str) -> Option<String> {
@@ -17,21 +19,59 @@ pub(crate) fn microarch_clause(level: Level, allow_unknown: bool, prefix: &str) 
 }
 
 /// The whole requirement, one clause a line.
-pub(super) fn requirements(condor: &Condor, least: Level) -> String {
+pub(super) fn requirements(condor: &Condor, least: Level) -> Result<String, Failure> {
     let mut clauses =
         vec!["(TARGET.Arch == \"X86_64\")".to_owned(), "(TARGET.OpSys == \"LINUX\")".to_owned()];
     clauses.extend(microarch_clause(least, condor.allow_unknown_microarch, "TARGET."));
-    clauses.push(better_machine());
-    clauses.extend(condor.require.iter().map(|require| format!("({require})")));
-    clauses.join(" && \\\n                       ")
+    clauses.extend([better_machine(), other_machine()]);
+    if let Some(require) = &condor.require {
+        clauses.push(format!("({})", expression("--require", require)?));
+    }
+    Ok(clauses.join(LINE))
 }
 
-/// After an illegal instruction, only a machine with more than the one it happened on.
+const LINE: &str = " && \\\n                       ";
+
+/// After an illegal instruction, only a machine with more than the one it happened on: the hold's sub-code says which
+/// that was, whatever machines the job has seen since. A machine that does not say its level has the lowest.
 fn better_machine() -> String {
     format!(
-        "(MY.LastHoldReasonSubCode =!= {} || (versionGE(TARGET.Microarch, MY.MachineAttrMicroarch0) && \
-         TARGET.Microarch =!= MY.MachineAttrMicroarch0))",
-        behind_a_shell(ILLEGAL_INSTRUCTION)
+        "(LastHoldReasonCode =!= {HOLD_BY_POLICY} || {} > LastHoldReasonSubCode / {PER_LEVEL} % {LEVELS})",
+        rank_of("TARGET.Microarch")
+    )
+}
+
+/// 4 of `x86_64-v3`, 1 of a machine that advertises nothing, so that 0 is left for no machine.
+pub(super) fn rank_of(attribute: &str) -> String {
+    format!("1 + int(substr({attribute} ?: \"x86_64-v0\", 8))")
+}
+
+/// Seconds for which a job that failed waits for another machine: the negotiator's cycle takes 60.
+const ANOTHER_MACHINE: u32 = 60;
+
+/// Seconds for which it waits for another slot at least: slots can have disks of their own. A machine with one
+/// partitionable slot is avoided as long.
+const ANOTHER_SLOT: u32 = 600;
+
+/// How many machines HTCondor remembers for a job.
+pub(super) const MACHINES_REMEMBERED: u32 = 5;
+
+/// After an end that another machine may not bring, no machine that the job was on, for a while: where there is only one,
+/// it is tried again in the end. Counted from the last start and the last return of the job's files, which a job that never
+/// ran lacks, so that those are all alike to the negotiator.
+fn other_machine() -> String {
+    let been = |number| format!("MachineAttrMachine{number} ?: \"\"");
+    let slot =
+        |number| format!("strcat(MachineAttrSlotID{number} ?: 0, \"@\", MachineAttrMachine{number} ?: \"\")");
+    let list = |of: &dyn Fn(u32) -> String| (0..MACHINES_REMEMBERED).map(of).collect::<Vec<_>>().join(", ");
+    let since = "time() - max({TransferOutFinished ?: 0, JobCurrentStartDate ?: 0})";
+    format!(
+        "(!$(machine_failed) || \\\n                        \
+         ({since} > {ANOTHER_MACHINE} || !member(TARGET.Machine, {{{machines}}})) && \\\n                        \
+         ({since} > {ANOTHER_SLOT} || !member(strcat(TARGET.SlotID, \"@\", TARGET.Machine), \\\n                          \
+         {{{slots}}})))",
+        machines = list(&been),
+        slots = list(&slot),
     )
 }
 

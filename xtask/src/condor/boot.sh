@@ -24,6 +24,8 @@ install -m 644 "$configuration" "$mnt/etc/condor/config.d/90-pool.conf"
 install -m 755 "$wrapper" "$mnt/usr/local/bin/job-wrapper"
 rm -rf "$mnt"/var/{spool,log,lib}/condor
 chroot "$mnt" install -d -o condor -g condor /var/log/condor /var/spool/condor /var/lib/condor /var/lib/condor/execute \
-  /run/condor /run/lock/condor
+  /run/condor /run/lock/condor /var/lib/condor/execute6
+mount -t tmpfs -o size=96m,mode=755 tmpfs "$mnt/var/lib/condor/execute6"
+chroot "$mnt" chown condor:condor /var/lib/condor/execute6
 chroot "$mnt" /usr/sbin/condor_master -f &
 wait $! || true

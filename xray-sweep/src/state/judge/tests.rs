@@ -15,7 +15,15 @@ fn outcome(state: State, reason: Option<&str>) -> Box<Outcome> {
 
 fn job(state: JobState, reason: Option<&str>) -> Job {
     let reason = reason.map(str::to_owned);
-    Job { id: "7.0".into(), cell: Some("a".into()), state, reason, attempts: Vec::new() }
+    Job {
+        id: "7.0".into(),
+        cell: Some("a".into()),
+        state,
+        reason,
+        attempts: Vec::new(),
+        sending: None,
+        has_just_ended: false,
+    }
 }
 
 fn ended(ending: Ending) -> Attempt {

@@ -1,0 +1,124 @@
+//! `cells.jsonl` and the plan that vouches for it. `plan.json` holds how many cells there are and the hash of their
+//! list, and it is written last: until then the sweep is what it was before, or is none.
+//!
+//! The list is written beside the old one first, under [`SweepDir::next_cells`]. Whichever of the two has the hash of
+//! `plan.json` is the list, so that a kill between any two steps leaves a whole sweep.
+
+use super::Plan;
+use crate::cell::{Cell, cell_lines, no_cells, parse_cells};
+use crate::sweep_dir::SweepDir;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Once;
+use std::{fs, io};
+use xray_artifacts::{Exit, Failure, FileError, read_json, write_bytes, write_json};
+use xray_cli::say;
+
+/// What a plan says of its list of cells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellList {
+    /// How many there are.
+    pub count: usize,
+    /// Of the whole file.
+    pub blake3: String,
+}
+
+impl CellList {
+    fn of(cells: &[Cell], text: &[u8]) -> CellList {
+        CellList { count: cells.len(), blake3: hash(text) }
+    }
+}
+
+fn hash(text: &[u8]) -> String {
+    blake3::hash(text).to_hex().to_string()
+}
+
+/// The sweep's cells. A list of an earlier version, of which the plan says nothing, is taken as it is, with a warning.
+///
+/// # Errors
+/// When there is none, when it is not the one that was planned, and when a line is no cell.
+pub fn read_cells(dir: &SweepDir) -> Result<Vec<Cell>, Failure> {
+    let list =
+        dir.plan().exists().then(|| read_json::<Plan>(&dir.plan())).transpose()?.map(|plan| plan.cells);
+    let Some(Some(list)) = list else {
+        if list.is_some() {
+            warn_once(dir);
+        }
+        return parse_cells(&dir.cells(), &read(&dir.cells())?.ok_or_else(|| no_cells(&dir.cells()))?);
+    };
+    let found = read(&dir.cells())?;
+    for (path, text) in [(dir.cells(), &found), (dir.next_cells(), &read(&dir.next_cells())?)] {
+        if let Some(text) = text.as_ref().filter(|text| hash(text) == list.blake3) {
+            return parse_cells(&path, text);
+        }
+    }
+    Err(other_list(dir, &list, &found.ok_or_else(|| no_cells(&dir.cells()))?))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FileError::Io { path: path.to_owned(), action: "read", source }.into()),
+    }
+}
+
+fn warn_once(dir: &SweepDir) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let cells = dir.cells();
+        say(format_args!(
+            "warning: {} was planned by an earlier version and is not checked; planning again adds its hash",
+            cells.display()
+        ));
+    });
+}
+
+/// Names the lines that differ, as far as the rows of `cells.csv` tell.
+fn other_list(dir: &SweepDir, list: &CellList, text: &[u8]) -> Failure {
+    let rows = fs::read_to_string(dir.cells_csv()).unwrap_or_default();
+    let planned: Vec<(&str, &str)> =
+        rows.lines().filter_map(|row| Some((row.split(',').next()?, row))).collect();
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let ids: HashMap<String, usize> = (1..)
+        .zip(&lines)
+        .filter_map(|(number, line)| {
+            let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+            Some((value["id"].as_str()?.to_owned(), number))
+        })
+        .collect();
+    let gone: Vec<&str> = planned.iter().map(|(id, _)| *id).filter(|id| !ids.contains_key(*id)).collect();
+    let what = match (gone.as_slice(), lines.len()) {
+        ([first, more @ ..], _) => {
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            format!("the line of cell {first}{more} is gone or damaged")
+        }
+        ([], count) if count > list.count => format!("it has {count} lines, {} were planned", list.count),
+        ([], _) => "a line was edited".to_owned(),
+    };
+    let path = dir.cells();
+    Failure::new(Exit::BadData, format!("{} is not the list that was planned: {what}", path.display()))
+        .hint("restore the file; or delete it and plan again as before: cells keep their folders and results")
+}
+
+/// Brings the list that `plan.json` vouches for to its place, before another is written beside it.
+pub(super) fn settle(dir: &SweepDir, plan: &Plan) -> Result<(), Failure> {
+    let (Some(list), Some(next)) = (&plan.cells, read(&dir.next_cells())?) else { return Ok(()) };
+    if hash(&next) == list.blake3 { into_place(dir) } else { Ok(()) }
+}
+
+/// Makes `plan` and `cells` the sweep's.
+pub(super) fn publish(dir: &SweepDir, plan: &mut Plan, cells: &[Cell]) -> Result<(), Failure> {
+    let text = cell_lines(cells);
+    write_bytes(&dir.next_cells(), text.as_bytes())?;
+    plan.cells = Some(CellList::of(cells, text.as_bytes()));
+    write_json(&dir.plan(), plan)?;
+    into_place(dir)
+}
+
+fn into_place(dir: &SweepDir) -> Result<(), Failure> {
+    let path = dir.cells();
+    let moved = fs::rename(dir.next_cells(), &path);
+    Ok(moved.map_err(|source| FileError::Io { path, action: "write", source })?)
+}

@@ -1,0 +1,62 @@
+//! Folders of cells that somebody removed, made again.
+
+use super::{Plan, absolute, files};
+use crate::cell::Cell;
+use crate::data::Data;
+use crate::grid::Point;
+use crate::spec::Spec;
+use crate::sweep_dir::SweepDir;
+use crate::trainer;
+use serde_json::Value as Json;
+use xray_artifacts::{Failure, cell_id};
+
+/// Writes the folders of those `cells` that lack one, from `sweep.toml` and the sweep's own trainer. Returns a sentence
+/// on each that cannot be made again; it is no reason to leave the others alone.
+///
+/// # Errors
+/// When `sweep.toml` or the data cannot be read, or a folder cannot be written.
+pub fn mend<'a>(
+    dir: &SweepDir,
+    plan: &Plan,
+    cells: impl IntoIterator<Item = &'a Cell>,
+) -> Result<Vec<String>, Failure> {
+    let cells: Vec<&Cell> = cells.into_iter().filter(|cell| !dir.cell(&cell.id).is_whole()).collect();
+    if cells.is_empty() {
+        return Ok(Vec::new());
+    }
+    let spec = Spec::read(&dir.spec())?;
+    let data = Data::open(&plan.data)?;
+    let mut notes = Vec::new();
+    for cell in cells {
+        match config(dir, plan, &spec, &data, cell) {
+            Ok(config) => files::write_cell(&dir.cell(&cell.id), &config)?,
+            Err(why) => notes.push(format!("the folder of {} is gone: {why}", cell.name())),
+        }
+    }
+    Ok(notes)
+}
+
+/// The configuration that has the cell's id.
+fn config(dir: &SweepDir, plan: &Plan, spec: &Spec, data: &Data, cell: &Cell) -> Result<Json, String> {
+    let point = Point {
+        axes: cell.axes.clone(),
+        fraction: cell.fraction,
+        offset: cell.fraction_offset,
+        trial: cell.trial,
+        seed: cell.seed,
+    };
+    let settings = super::settings(spec, &point);
+    let said = |failure: Failure| failure.message;
+    let program = super::runnable_here(dir, plan).map_err(said)?;
+    let resolved =
+        trainer::resolve(&absolute(&program), spec.config.as_deref(), &[settings], |_| cell.name());
+    let mut resolved = resolved.map_err(said)?;
+    super::file_settings::check(&mut resolved.configs).map_err(said)?;
+    let mut config = resolved.configs.remove(0);
+    spec.budget.apply(&mut config, data.train_images());
+    if cell_id(&config, &data.id, &resolved.version) == cell.id {
+        Ok(config)
+    } else {
+        Err("sweep.toml has other settings now; plan it again with those of before".to_owned())
+    }
+}
