@@ -237,10 +237,9 @@ impl Job {
         let reason = event.first_line().map(str::to_owned);
         let code: Option<u32> = event.number_after("Code ");
         let sub_code: Option<u32> = event.number_after("Subcode ");
-        // An eviction at the same moment, with a word from the machine, is the hold's first half.
+        // An eviction at the same moment is the hold's first half.
         let is_second_half = |attempt: &Attempt| {
-            let is_evicted = attempt.ending == Some(Ending::Evicted) && attempt.reason.is_some();
-            is_evicted && attempt.ended.as_ref() == Some(&time)
+            attempt.ending == Some(Ending::Evicted) && attempt.ended.as_ref() == Some(&time)
         };
         if self.state == JobState::Running || self.attempts.last().is_some_and(is_second_half) {
             let attempt = self.attempts.last_mut().expect("a running job was started");

@@ -8,7 +8,7 @@ use crate::data::Data;
 use crate::launchers::condor;
 use crate::launchers::local::{self, Event, LocalOptions};
 use crate::lock::Lock;
-use crate::plan::{Plan, read_plan};
+use crate::plan::{Plan, mend, read_plan};
 use crate::reset::reset;
 use crate::selection::{Selection, find};
 use crate::state::{CellReport, CellState, survey};
@@ -209,8 +209,11 @@ fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
     }
 }
 
-/// Moves aside what must not be continued from. An unfinished run keeps its checkpoint.
+/// Makes removed folders again, and moves aside what must not be continued from. An unfinished run keeps its checkpoint.
 fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
+    for note in mend(dir, &read_plan(dir)?, chosen.iter().map(|report| &report.cell))? {
+        say(format_args!("warning: {note}"));
+    }
     for report in chosen {
         let folder = dir.cell(&report.cell.id);
         match CellResult::read(&report.cell, &folder) {

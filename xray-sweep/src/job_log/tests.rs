@@ -5,6 +5,8 @@ const ILLEGAL_INSTRUCTION: &str = include_str!("../../tests/fixtures/illegal_ins
 const VACATED: &str = include_str!("../../tests/fixtures/vacated.log");
 const MEMORY: &str = include_str!("../../tests/fixtures/memory.log");
 const RETRIES: &str = include_str!("../../tests/fixtures/retries.log");
+const FULL_DISK: &str = include_str!("../../tests/fixtures/full_disk.log");
+const SHORT_OF_MEMORY: &str = include_str!("../../tests/fixtures/short_of_memory.log");
 const REMOVED: &str = include_str!("../../tests/fixtures/removed.log");
 
 fn parse(bytes: &[u8]) -> JobLog {
@@ -76,6 +78,46 @@ fn a_hold_for_memory_ends_the_start_that_it_evicted() {
         held[0].reason
     );
     assert_eq!(held[0].attempts.last().map(|a| a.ending), Some(Some(Ending::Held)));
+}
+
+#[test]
+fn a_hold_while_files_are_sent_is_a_start_on_the_machine_they_were_sent_to() {
+    let job = job(FULL_DISK, "a");
+    assert_eq!(endings(&job), ["? Held", "x86_64-v2 Finished exit 0"]);
+    let hosts: Vec<_> = job.attempts.iter().filter_map(|attempt| attempt.host.as_deref()).collect();
+    assert_eq!(hosts, ["node6", "node1"]);
+    let sent = &job.attempts[0];
+    assert!(
+        sent.reason.as_ref().is_some_and(|reason| reason.ends_with("No space left on device")),
+        "{sent:?}"
+    );
+    assert_eq!(sent.started.as_deref(), Some("2026-11-28T22:59:24Z"));
+    assert_eq!((sent.requested_memory_mib, sent.allocated_memory_mib), (Some(500), Some(512)));
+}
+
+#[test]
+fn a_start_asked_for_its_own_memory_and_not_for_the_next_ones() {
+    let job = job(SHORT_OF_MEMORY, "a");
+    let asked: Vec<_> = job.attempts.iter().map(|attempt| attempt.requested_memory_mib).collect();
+    assert_eq!(asked, [Some(100), Some(200), Some(300), Some(400)]);
+    assert!(job.attempts.iter().all(|attempt| attempt.ending == Some(Ending::Held)), "{:?}", endings(&job));
+    assert_eq!(job.reason.as_deref(), Some("out of memory 4 times, with 400 MiB at last"));
+}
+
+/// What the log says of a later machine, or of none, is not said of the start before.
+#[test]
+fn an_ended_start_keeps_its_machine() {
+    let held = "012 (1.0.0) 2026-01-01 10:00:09 Job was held.\n\tvia condor_hold\n\tCode 1 Subcode 0\n...\n";
+    let ad = "028 (1.0.0) 2026-01-01 10:00:09 Job ad information event triggered.\n\
+              MachineAttrMachine0 = \"other\"\nMachineAttrMicroarch0 = \"x86_64-v4\"\nRequestMemory = 9\n\
+              TriggerEventTypeNumber = 12\n...\n";
+    let end = FULL_DISK.find("005 (").expect("an end");
+    let log = format!("{}{}", &FULL_DISK[..end], held.replace("1.0.0", "081.000.000"));
+    let open = parse(log.replace("10:00:09", "10:00:10").as_bytes()).jobs.remove(0);
+    let log = format!("{FULL_DISK}{}", format!("{held}{ad}").replace("1.0.0", "081.000.000"));
+    let ended = parse(log.as_bytes()).jobs.remove(0);
+    assert_eq!(open.attempts[1].ending, Some(Ending::Held));
+    assert_eq!(ended.attempts, job(FULL_DISK, "a").attempts);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::trainer;
 use serde_json::Value as Json;
-use xray_artifacts::{Failure, cell_id};
+use std::fs;
+use xray_artifacts::{Failure, FileError, cell_id};
 
 /// Writes the folders of those `cells` that lack one, from `sweep.toml` and the sweep's own trainer. Returns a sentence
 /// on each that cannot be made again; it is no reason to leave the others alone.
@@ -30,7 +31,16 @@ pub fn mend<'a>(
     for cell in cells {
         match config(dir, plan, &spec, &data, cell) {
             Ok(config) => files::write_cell(&dir.cell(&cell.id), &config)?,
-            Err(why) => notes.push(format!("the folder of {} is gone: {why}", cell.name())),
+            Err(why) => {
+                // Without a configuration its own job fails, and no other.
+                let path = dir.cell(&cell.id).run();
+                fs::create_dir_all(&path).map_err(|source| FileError::Io {
+                    path,
+                    action: "create",
+                    source,
+                })?;
+                notes.push(format!("{} lost its configuration: {why}", cell.name()));
+            }
         }
     }
     Ok(notes)

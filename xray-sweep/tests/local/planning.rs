@@ -3,6 +3,7 @@
 use crate::workplace::{Workplace, assert_exit, stderr};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use xray_artifacts::Exit;
 
@@ -95,6 +96,214 @@ fn a_cell_gets_exactly_the_shards_of_its_fraction() {
     // A shard is two files; the manifest comes first. The last line has no backslash.
     assert_eq!(list(names[0]), 1 + 2 * (tenth + others));
     assert_eq!(list(names[1]), 1 + 2 * (train + others));
+}
+
+/// Puts the files of a sweep back as they were; those of `extra` lie beside them.
+fn restore(dir: &Path, files: &BTreeMap<String, Vec<u8>>, extra: &[(&str, &Vec<u8>)]) {
+    if dir.exists() {
+        fs::remove_dir_all(dir).expect("removable");
+    }
+    let extra = extra.iter().map(|(name, content)| (*name, *content));
+    for (name, content) in files.iter().map(|(name, content)| (name.as_str(), content)).chain(extra) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().expect("below")).expect("writable");
+        fs::write(&path, content).expect("writable");
+        if name.starts_with("bin/") || name == "collect.sh" {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("one's own");
+        }
+    }
+}
+
+/// Kills between any two files, and in the midst of one: of the first plan, and of a longer one.
+#[test]
+fn a_plan_that_was_killed_is_planned_again() {
+    let Some(workplace) = Workplace::new() else { return };
+    let dir = workplace.path("s");
+    let short = ["--fractions", "1", "--trials", "1"];
+    let long = ["--fractions", "1", "--trials", "2"];
+    assert_exit(&workplace.plan("s", "3", &short), Exit::Ok);
+    let before = snapshot(&dir);
+    assert_exit(&workplace.plan("s", "3", &long), Exit::Ok);
+    let after = snapshot(&dir);
+    let next = &after["cells.jsonl"];
+
+    // In the order in which they are written.
+    let mut order: Vec<&str> =
+        after.keys().map(String::as_str).filter(|name| name.starts_with("bin/")).collect();
+    order.extend(after.keys().map(String::as_str).filter(|name| name.starts_with("cells/")));
+    order.extend(["sweep.sub", "node.sub", "sweep.dag", "collect.sh", "cells.csv", "sweep.toml"]);
+    order.extend(["cells.next.jsonl", "plan.json", "cells.jsonl"]);
+    let listed = after.keys().filter(|name| !order.contains(&name.as_str()));
+    assert_eq!(listed.collect::<Vec<_>>(), Vec::<&String>::new(), "a file that this test does not know");
+
+    for start in [&BTreeMap::new(), &before] {
+        for killed_at in 0..order.len() {
+            let mut files = start.clone();
+            let mut written: Vec<(&str, &Vec<u8>)> = Vec::new();
+            for name in &order[..killed_at] {
+                let content = if *name == "cells.next.jsonl" { next } else { &after[*name] };
+                written.push((name, content));
+            }
+            // Files of cells are written where they lie.
+            let name = order[killed_at];
+            let half =
+                after.get(name).map(|content| content[..content.len() / 2].to_vec()).unwrap_or_default();
+            if name.starts_with("cells/") && !start.contains_key(name) {
+                written.push((name, &half));
+            }
+            files.retain(|name, _| !written.iter().any(|(new, _)| *new == name.as_str()));
+            restore(&dir, &files, &written);
+            if start.contains_key("plan.json") || killed_at + 1 == order.len() {
+                let status = workplace.sweep(&["status", "s", "--format", "json"]);
+                let text = String::from_utf8_lossy(&status.stdout).into_owned();
+                let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| {
+                    panic!("killed at {name}: {error}: {text}{}", stderr(&status));
+                });
+                let count = json["cells"].as_array().expect("a list").len();
+                assert_eq!(count, if killed_at + 1 == order.len() { 2 } else { 1 }, "killed at {name}");
+            }
+            assert_exit(&workplace.plan("s", "3", &long), Exit::Ok);
+            assert!(snapshot(&dir) == after, "killed at {name}: planning again left another sweep");
+        }
+    }
+}
+
+/// As an earlier version left it when it was killed, or found no space.
+#[test]
+fn a_plan_without_its_list_is_planned_again() {
+    let Some(workplace) = Workplace::new() else { return };
+    let once = ["--fractions", "1", "--trials", "2"];
+    assert_exit(&workplace.plan("s", "3", &once), Exit::Ok);
+    let whole = snapshot(&workplace.path("s"));
+    let ids = [workplace.id("s", 0), workplace.id("s", 1)];
+    assert_exit(
+        &workplace.sweep(&["run", "s", "--launcher", "local", "--cell", &ids[0]]),
+        Exit::SweepIncomplete,
+    );
+    let result = workplace.result("s", &ids[0]);
+
+    fs::remove_file(workplace.path("s/cells.jsonl")).expect("removable");
+    let refused = workplace.sweep(&["status", "s"]);
+    assert_exit(&refused, Exit::Usage);
+    assert!(stderr(&refused).contains("planning again as before mends one"), "{}", stderr(&refused));
+    let mended = workplace.plan("s", "3", &once);
+    assert_exit(&mended, Exit::Ok);
+    assert!(stderr(&mended).contains("the list of 2 cells was gone"), "{}", stderr(&mended));
+    assert_eq!(workplace.result("s", &ids[0]), result, "a result is kept");
+    let again = snapshot(&workplace.path("s"));
+    for name in ["cells.jsonl", "plan.json", "cells.csv"] {
+        assert_eq!(again[name], whole[name], "{name}");
+    }
+    let status = fs::read_to_string(workplace.cell_file("s", &ids[0], "run/status.json")).expect("a status");
+    assert!(status.contains("finished"), "planning again does not touch a run: {status}");
+
+    // A folder that somebody removed is made again, and stops no other cell.
+    fs::remove_dir_all(workplace.path("s/cells").join(&ids[1])).expect("removable");
+    assert_exit(&workplace.sweep(&["run", "s", "--launcher", "local"]), Exit::Ok);
+    fs::remove_dir_all(workplace.path("s/cells").join(&ids[1])).expect("removable");
+    assert_exit(&workplace.sweep(&["plan", "s", "--no-pool"]), Exit::Ok);
+    let config = |name: &str| whole[&format!("cells/{}/{name}", ids[1])].clone();
+    let file = workplace.cell_file("s", &ids[1], "config.toml");
+    assert_eq!(fs::read(file).expect("made again"), config("config.toml"));
+}
+
+#[test]
+fn an_edited_list_is_refused_and_what_is_gone_is_named() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "0.5,1", "--trials", "2"]), Exit::Ok);
+    let path = workplace.path("s/cells.jsonl");
+    let whole = fs::read_to_string(&path).expect("planned");
+    let id = workplace.id("s", 2);
+    let without =
+        whole.lines().filter(|line| !line.contains(&id)).flat_map(|line| [line, "\n"]).collect::<String>();
+    let gone = format!("the line of cell {id} is gone or damaged");
+    let cut = whole[..whole.len() - 20].to_owned();
+    for (text, what) in [
+        (without, gone.as_str()),
+        (whole.replace("\"trial\":1", "\"trial\":3"), "a line was edited"),
+        (cut, "is gone or damaged"),
+        (format!("{whole}{}\n", whole.lines().next().expect("a line")), "it has 5 lines, 4 were planned"),
+        (String::new(), "and 3 more is gone or damaged"),
+    ] {
+        fs::write(&path, text).expect("writable");
+        for command in [&["status", "s"][..], &["run", "s"], &["collect", "s"], &["plan", "s", "--no-pool"]] {
+            let refused = workplace.sweep(command);
+            assert_exit(&refused, Exit::BadData);
+            let said = stderr(&refused);
+            assert!(said.contains("is not the list that was planned") && said.contains(what), "{said}");
+            assert!(said.contains("delete it and plan again as before"), "{said}");
+        }
+    }
+
+    // A plan of an earlier version says nothing of its list.
+    fs::write(&path, &whole).expect("writable");
+    let plan = workplace.path("s/plan.json");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&fs::read(&plan).expect("planned")).expect("JSON");
+    let table = json.as_object_mut().expect("a table");
+    (table.remove("cells"), table.remove("blake3"));
+    fs::write(&plan, json.to_string()).expect("writable");
+    let status = workplace.sweep(&["status", "s"]);
+    assert!(
+        stderr(&status).contains("planned by an earlier version and is not checked"),
+        "{}",
+        stderr(&status)
+    );
+    assert_exit(&workplace.sweep(&["plan", "s", "--no-pool"]), Exit::Ok);
+    assert!(!stderr(&workplace.sweep(&["status", "s"])).contains("not checked"));
+}
+
+#[test]
+fn first_weights_are_there_and_do_not_travel() {
+    let Some(workplace) = Workplace::new() else { return };
+    let more = ["--fractions", "1", "--trials", "1", "--set", "fine_tuning.weights=w.safetensors"];
+    check_refused(&workplace, &more, Exit::Usage, "fine_tuning.weights: there is no file ");
+    fs::write(workplace.path("w.safetensors"), "").expect("writable");
+    let planned = workplace.plan("s", "3", &more);
+    assert_exit(&planned, Exit::Ok);
+    assert!(stderr(&planned).contains("is not sent with the jobs"), "{}", stderr(&planned));
+    let config = fs::read_to_string(workplace.cell_file("s", &workplace.id("s", 0), "config.toml"));
+    let spec = fs::read_to_string(workplace.path("s/sweep.toml"));
+    let path = fs::canonicalize(workplace.path("")).expect("there").join("w.safetensors");
+    for text in [config, spec] {
+        let text = text.expect("written");
+        assert!(
+            text.contains(&format!("weights\" = \"{}\"", path.display()))
+                || text.contains(&format!("weights = \"{}\"", path.display())),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn text_for_htcondor_is_quoted_or_refused() {
+    let Some(workplace) = Workplace::new() else { return };
+    let linked = |name: &str| {
+        std::os::unix::fs::symlink(workplace.path("shards"), workplace.path(name)).expect("a link");
+    };
+    let check = |more: &[&str], expected: &str| check_refused(&workplace, more, Exit::Usage, expected);
+    linked("a,b");
+    check(&["--data", "a,b"], "holds a comma");
+    linked("a$(id)b");
+    check(&["--data", "a$(id)b"], "holds `$(`, which HTCondor would replace");
+    check(&["--data", "a$(id)b", "--shared-data"], "holds `$(`");
+    check(&["--attribute", "a b=1"], "is not the name of an attribute");
+    check(&["--attribute", "A=1\nB = 2"], "control character");
+    check(&["--attribute", "A=\"$ENV(HOME)\""], "holds `$ENV(`");
+    check(&["--require", "true) || (true"], "has a ) too many");
+    check(&["--rank", "Memory \\"], "outside of quotes");
+    check(&["--env", "A=$$(Machine)"], "holds `$$(`");
+    check(&["--checkpoint-every", "1h --data x"], "checkpoint_every is `1h --data x`, it must be a time");
+    let refused = workplace.plan("s$(id)", "3", &["--fractions", "1"]);
+    assert_exit(&refused, Exit::Usage);
+
+    linked("it's \"a\", b");
+    let more =
+        ["--data", "it's \"a\", b", "--shared-data", "--attribute", "+ProjectName=\"x y\"", "--trials", "1"];
+    assert_exit(&workplace.plan("my sweep", "3", &more), Exit::Ok);
+    let submit = fs::read_to_string(workplace.path("my sweep/sweep.sub")).expect("written");
+    assert!(submit.contains("/it''s \"\"a\"\", b' --run run --cell $(id)"), "{submit}");
+    assert!(submit.contains("My.ProjectName = \"x y\"\n"), "{submit}");
 }
 
 fn check_refused(workplace: &Workplace, more: &[&str], exit: Exit, expected: &str) {
