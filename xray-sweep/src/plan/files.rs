@@ -64,16 +64,18 @@ impl Files<'_> {
             read_by_htcondor(dir, &node_sub, row)?;
         }
         let write = |name: &str, text: &str| write_bytes(&dir.path().join(name), text.as_bytes());
-        write("sweep.sub", &sweep_sub)?;
-        write("node.sub", &node_sub)?;
-        write("sweep.dag", &sweep_dag)?;
-        write(COLLECT, &collect)?;
-        make_executable(&dir.path().join(COLLECT))?;
-        write("cells.csv", &csv(&columns(cells), &rows))?;
-        spec.write(&dir.spec())?;
-        if !self.folders.is_empty() {
-            flush(dir)?;
-        }
+        let write_all = || -> Result<(), Failure> {
+            write("sweep.sub", &sweep_sub)?;
+            write("node.sub", &node_sub)?;
+            write("sweep.dag", &sweep_dag)?;
+            write(COLLECT, &collect)?;
+            make_executable(&dir.path().join(COLLECT))?;
+            write("cells.csv", &csv(&columns(cells), &rows))?;
+            spec.write(&dir.spec())
+        };
+        let flush_folders = || if self.folders.is_empty() { Ok(()) } else { flush(dir) };
+        let (written, flushed) = rayon::join(write_all, flush_folders);
+        written.and(flushed)?;
         listed::publish(dir, plan, cells)
     }
 }

@@ -5,8 +5,10 @@
 
 mod dag;
 mod eviction;
+mod failures;
 mod grid;
 mod processors;
+mod quoting;
 mod sweep;
 mod worker;
 mod workplace;

@@ -6,13 +6,35 @@ use crate::workplace::{Workplace, checked, said};
 use std::path::Path;
 use xray_artifacts::Exit;
 
-/// The first start is on the machine that is emulated, every other where HTCondor likes.
-const FIRST_EMULATED: [&str; 4] = [
-    "--attribute",
-    "WantEmulated=true",
-    "--require",
-    "ifThenElse(NumJobStarts > 0, true, TARGET.EmulatedCpu =!= undefined)",
-];
+/// Where the first start is; every other is where HTCondor likes.
+struct First {
+    arguments: [&'static str; 4],
+    /// What it says of its level.
+    level: &'static str,
+    sub_code: u32,
+}
+
+const EMULATED: First = First {
+    arguments: [
+        "--attribute",
+        "WantEmulated=true",
+        "--require",
+        "ifThenElse(NumJobStarts > 0, true, TARGET.EmulatedCpu =!= undefined)",
+    ],
+    level: "x86_64-v2",
+    sub_code: 3132,
+};
+
+const UNKNOWN: First = First {
+    arguments: [
+        "--attribute",
+        "WantUnknown=true",
+        "--require",
+        "ifThenElse(NumJobStarts > 0, true, TARGET.EmulatedCpu =!= undefined && TARGET.Microarch =?= undefined)",
+    ],
+    level: "a machine without Microarch",
+    sub_code: 1132,
+};
 
 /// A workplace whose pool has a machine that is really old.
 fn with_old_machine() -> Option<Workplace> {
@@ -25,19 +47,19 @@ fn with_old_machine() -> Option<Workplace> {
 }
 
 /// A sweep of one cell dies on the old machine in the way that `first` tells, and ends well on a better one.
-fn check_escalation(workplace: &Workplace, binary: &Path, more: &[&str], first: &str) {
+fn check_escalation(workplace: &Workplace, on: &First, binary: &Path, more: &[&str]) {
     let binary = format!("v1={}", binary.display());
-    let arguments =
-        [&["--fractions", "1.0", "--trials", "1", "--binary", &binary], &FIRST_EMULATED[..], more];
+    let arguments = [&["--fractions", "1.0", "--trials", "1", "--binary", &binary], &on.arguments[..], more];
     let sweep = Sweep::plan(workplace, "escalation", &arguments.concat());
     sweep.submit();
     let cells = sweep.wait_until_done();
     let attempts = sweep.attempts(&cells[0]);
     let [died, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
-    assert!(died.contains("(x86_64-v2)") && died.contains(first), "{died}");
-    assert!(finished.ends_with("finished") && !finished.contains("(x86_64-v2)"), "{finished}");
+    assert!(died.ends_with(&format!("illegal instruction on {}", on.level)), "{died}");
+    assert!(finished.ends_with("finished") && finished.contains("(x86_64-v"), "{finished}");
+    assert!(!finished.contains(&format!("({})", on.level)), "{finished}");
     let log = String::from_utf8(std::fs::read(sweep.path("sweep.log")).expect("a log")).expect("text");
-    assert!(log.contains("Code 3 Subcode 132"), "{log}");
+    assert!(log.contains(&format!("Code 3 Subcode {}\n", on.sub_code)), "{log}");
     sweep.collect(Exit::Ok);
 }
 
@@ -50,7 +72,7 @@ fn an_illegal_instruction_finds_a_better_machine() {
         return;
     }
     let binary = silent(&v3, workplace.path("silent"));
-    check_escalation(&workplace, &binary, &["--env", "XRAY_CPU_CHECK=off"], "illegal instruction");
+    check_escalation(&workplace, &EMULATED, &binary, &["--env", "XRAY_CPU_CHECK=off"]);
 }
 
 #[test]
@@ -58,7 +80,20 @@ fn a_program_that_refuses_an_old_processor_finds_a_better_machine() {
     let Some(workplace) = with_old_machine() else { return };
     let v3 = saying(&workplace.worker("xray-train"), "x86_64-v3", workplace.path("v3"));
     let binary = silent(&v3, workplace.path("silent"));
-    check_escalation(&workplace, &binary, &[], "illegal instruction on x86_64-v2");
+    check_escalation(&workplace, &EMULATED, &binary, &[]);
+}
+
+/// An unknown level is the lowest: every machine that says one is better.
+#[test]
+fn a_machine_that_does_not_say_its_level_is_the_oldest() {
+    let Some(workplace) = with_old_machine() else { return };
+    if workplace.slots("EmulatedCpu =!= undefined && Microarch =?= undefined").is_empty() {
+        eprintln!("skipped: all machines of the pool say their level");
+        return;
+    }
+    let v3 = saying(&workplace.worker("xray-train"), "x86_64-v3", workplace.path("v3"));
+    let binary = silent(&v3, workplace.path("silent"));
+    check_escalation(&workplace, &UNKNOWN, &binary, &[]);
 }
 
 #[test]

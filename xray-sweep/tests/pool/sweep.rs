@@ -29,7 +29,7 @@ pub(crate) struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     /// What `xray-sweep` is told to plan it: short runs with one core, and `more`.
     pub(crate) fn arguments(name: &'static str, more: &[&str]) -> Vec<String> {
-        let fixed = ["plan", name, "--data", "shards", "--cpus", "1", "--disk", "300MB"];
+        let fixed = ["plan", name, "--data", "shards", "--cpus", "1", "--disk", "10MB"];
         let settings = SETTINGS.into_iter().flat_map(|setting| ["--set", setting]);
         fixed.into_iter().chain(settings).chain(more.iter().copied()).map(str::to_owned).collect()
     }

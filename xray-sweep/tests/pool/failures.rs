@@ -1,0 +1,92 @@
+//! Failures of a job and of its machine: what counts, and where the job goes next.
+
+use crate::sweep::Sweep;
+use crate::workplace::Workplace;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+/// The trainer of a sweep behind a script, which says what becomes of each start.
+fn script_before_trainer(sweep: &Sweep<'_>, script: &str) {
+    let path = sweep.path("bin/xray-train");
+    let trainer = fs::read(&path).expect("planned");
+    let end = |offset: usize| {
+        format!("tail -c +{offset:06} \"$0\" >trainer; chmod +x trainer; exec ./trainer \"$@\"\n")
+    };
+    let length = script.len() + end(0).len();
+    let text = format!("{script}{}", end(length + 1));
+    fs::write(&path, [text.as_bytes(), &trainer].concat()).expect("a writable folder");
+}
+
+/// The machine in a line of the starts, and what else stands there.
+fn host(attempt: &str) -> &str {
+    attempt.split_whitespace().nth(4).expect("a machine")
+}
+
+#[test]
+fn evictions_count_for_nothing_and_a_machine_that_fails_a_job_is_avoided() {
+    let Some(workplace) = Workplace::new() else { return };
+    let worker = workplace.worker("xray-train");
+    let arguments = ["--fractions", "1.0", "--trials", "1", "--memory", "500MB"];
+    let binary = ["--binary", worker.to_str().expect("a name"), "--retries", "1"];
+    let sweep = Sweep::plan(&workplace, "counted", &[&arguments[..], &binary].concat());
+    // By HTCondor's count: a file would not do, because after an eviction every start begins with what that one sent.
+    let script = "#!/bin/sh\ncase $(sed -n 's/^NumShadowStarts *= *//p' \"$_CONDOR_JOB_AD\") in\n\
+                  1 | 2) trap 'exit 143' TERM; sleep 100 & wait ;;\n3) kill -KILL $$ ;;\n4) exit 1 ;;\nesac\n";
+    script_before_trainer(&sweep, script);
+    sweep.submit();
+    for start in 1..=2 {
+        let is_so =
+            |cells: &[serde_json::Value]| cells[0]["state"] == "running" && cells[0]["attempts"] == start;
+        let job = sweep.wait_until("running", is_so)[0]["job"].clone();
+        // Until it waits.
+        thread::sleep(Duration::from_secs(2));
+        sweep.in_pool(&["condor_vacate_job", job.as_str().expect("a job")]);
+    }
+    let cell = sweep.wait_until_done().remove(0);
+    let attempts = sweep.attempts(&cell);
+    let [first, second, killed, failed, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
+    assert!(first.ends_with("evicted") && second.ends_with("evicted"), "{attempts:#?}");
+    assert!(killed.contains(" of 500 MiB ") && killed.contains("killed"), "{killed}");
+    assert!(failed.contains(" of 1000 MiB ") && failed.ends_with("exit code 1"), "{failed}");
+    assert!(finished.contains(" of 1000 MiB ") && finished.ends_with("finished"), "{finished}");
+    assert_ne!(host(failed), host(killed), "{attempts:#?}");
+    assert!(![host(killed), host(failed)].contains(&host(finished)), "{attempts:#?}");
+
+    let constraint = format!("regexp(\"^{}\", Iwd)", sweep.path("cells").display());
+    let history = ["condor_history", "-limit", "1", "-constraint", &constraint];
+    let counted = ["-af", "NumShadowStarts", "NumJobCompletions"];
+    assert_eq!(sweep.in_pool(&[&history[..], &counted].concat()).trim(), "5 3");
+}
+
+/// Also a sweep directory with a name that must be quoted nearly everywhere.
+#[test]
+fn a_full_disk_is_left_for_another_machine() {
+    let Some(workplace) = Workplace::new() else { return };
+    if workplace.slots("DiskIsFull =!= undefined").is_empty() {
+        eprintln!(
+            "skipped: the pool has no machine with a full disk (cargo xtask condor up starts one that has)"
+        );
+        return;
+    }
+    let worker = workplace.worker("xray-train");
+    let arguments = [
+        "--fractions",
+        "1.0",
+        "--trials",
+        "1",
+        "--binary",
+        worker.to_str().expect("a name"),
+        "--attribute",
+        "+WantFullDisk=true",
+        "--require",
+        "ifThenElse(NumJobStarts > 0, true, TARGET.DiskIsFull =!= undefined)",
+    ];
+    let sweep = Sweep::plan(&workplace, "it's a \"disk\", full; (\u{e9})", &arguments);
+    sweep.submit();
+    let cell = sweep.wait_until_done().remove(0);
+    let attempts = sweep.attempts(&cell);
+    let [full, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
+    assert!(full.ends_with("exit code 1") && finished.ends_with("finished"), "{attempts:#?}");
+    assert_ne!(host(full), host(finished));
+}
