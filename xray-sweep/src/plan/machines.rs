@@ -56,13 +56,17 @@ const ANOTHER_SLOT: u32 = 600;
 /// How many machines HTCondor remembers for a job.
 pub(super) const MACHINES_REMEMBERED: u32 = 5;
 
-/// After an end that another machine may not bring, no machine that the job was on, for a while: where there is only one,
-/// it is tried again in the end. Counted from the last start and the last return of the job's files, which a job that never
-/// ran lacks, so that those are all alike to the negotiator.
+/// After an end that another machine may not bring, no machine that the job was on, for a moment; then none of as many
+/// as failed it. Where there is no other, they are tried again in the end. Counted from the last start and the last return
+/// of the job's files, which a job that never ran lacks, so that those are all alike to the negotiator.
 fn other_machine() -> String {
     let been = |number| format!("MachineAttrMachine{number} ?: \"\"");
-    let slot =
-        |number| format!("strcat(MachineAttrSlotID{number} ?: 0, \"@\", MachineAttrMachine{number} ?: \"\")");
+    let slot = |number| {
+        format!(
+            "ifThenElse($(machine_failures) > {number}, \
+             strcat(MachineAttrSlotID{number} ?: 0, \"@\", MachineAttrMachine{number} ?: \"\"), \"\")"
+        )
+    };
     let list = |of: &dyn Fn(u32) -> String| (0..MACHINES_REMEMBERED).map(of).collect::<Vec<_>>().join(", ");
     let since = "time() - max({TransferOutFinished ?: 0, JobCurrentStartDate ?: 0})";
     format!(

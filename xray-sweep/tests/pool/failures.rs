@@ -28,11 +28,11 @@ fn evictions_count_for_nothing_and_a_machine_that_fails_a_job_is_avoided() {
     let Some(workplace) = Workplace::new() else { return };
     let worker = workplace.worker("xray-train");
     let arguments = ["--fractions", "1.0", "--trials", "1", "--memory", "500MB"];
-    let binary = ["--binary", worker.to_str().expect("a name"), "--retries", "1"];
+    let binary = ["--binary", worker.to_str().expect("a name"), "--retries", "0"];
     let sweep = Sweep::plan(&workplace, "counted", &[&arguments[..], &binary].concat());
     // By HTCondor's count: a file would not do, because after an eviction every start begins with what that one sent.
     let script = "#!/bin/sh\ncase $(sed -n 's/^NumShadowStarts *= *//p' \"$_CONDOR_JOB_AD\") in\n\
-                  1 | 2) trap 'exit 143' TERM; sleep 100 & wait ;;\n3) kill -KILL $$ ;;\n4) exit 1 ;;\nesac\n";
+                  1 | 2) trap 'exit 143' TERM; sleep 100 & wait ;;\n3) kill -KILL $$ ;;\nesac\n";
     script_before_trainer(&sweep, script);
     sweep.submit();
     for start in 1..=2 {
@@ -45,18 +45,16 @@ fn evictions_count_for_nothing_and_a_machine_that_fails_a_job_is_avoided() {
     }
     let cell = sweep.wait_until_done().remove(0);
     let attempts = sweep.attempts(&cell);
-    let [first, second, killed, failed, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
+    let [first, second, killed, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
     assert!(first.ends_with("evicted") && second.ends_with("evicted"), "{attempts:#?}");
     assert!(killed.contains(" of 500 MiB ") && killed.contains("killed"), "{killed}");
-    assert!(failed.contains(" of 1000 MiB ") && failed.ends_with("exit code 1"), "{failed}");
     assert!(finished.contains(" of 1000 MiB ") && finished.ends_with("finished"), "{finished}");
-    assert_ne!(host(failed), host(killed), "{attempts:#?}");
-    assert!(![host(killed), host(failed)].contains(&host(finished)), "{attempts:#?}");
+    assert_ne!(host(killed), host(finished), "{attempts:#?}");
 
     let constraint = format!("regexp(\"^{}\", Iwd)", sweep.path("cells").display());
     let history = ["condor_history", "-limit", "1", "-constraint", &constraint];
     let counted = ["-af", "NumShadowStarts", "NumJobCompletions"];
-    assert_eq!(sweep.in_pool(&[&history[..], &counted].concat()).trim(), "5 3");
+    assert_eq!(sweep.in_pool(&[&history[..], &counted].concat()).trim(), "4 2");
 }
 
 /// Also a sweep directory with a name that must be quoted nearly everywhere.
