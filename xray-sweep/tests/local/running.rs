@@ -111,7 +111,7 @@ fn only_a_whole_result_of_this_very_cell_counts() {
         (cell["state"].as_str().expect("a text").to_owned(), cell["reason"].to_string())
     };
     assert_eq!(state(&edited).0, "lost");
-    assert!(state(&edited).1.contains("its hash differs"), "{}", state(&edited).1);
+    assert!(state(&edited).1.contains("its checksum differs"), "{}", state(&edited).1);
     assert_eq!(state(&swapped).0, "stale");
     assert!(state(&swapped).1.contains("of another run"), "{}", state(&swapped).1);
     assert_eq!(state(&cut).0, "lost");
