@@ -48,6 +48,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let finished = record::finished(&dir)?;
     dir.claim(config, finished.is_some() || checkpoint::exists(&dir)?)?;
     if let Some(outcome) = finished {
+        record::keep(&dir)?;
         if !options.quiet {
             xray_cli::say(format_args!("{} is finished already: this is its result", dir.path().display()));
         }
@@ -62,6 +63,9 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     };
     let outcome = outcome?;
     recorded?;
+    if outcome.state == State::Finished {
+        record::keep(&dir)?;
+    }
     Ok(outcome)
 }
 

@@ -126,6 +126,11 @@ impl RunDir {
         self.path.join("result.json")
     }
 
+    /// A second copy of what a finished run found.
+    pub fn finished(&self) -> PathBuf {
+        self.path.join("finished")
+    }
+
     /// Prepared images, with `data.cache = "disk"`.
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")
@@ -212,8 +217,9 @@ impl RunDir {
 }
 
 /// All that a run makes in its folder, and what is made of it there. The result goes first: what is left is no run then.
-const MADE: [&str; 13] = [
+const MADE: [&str; 14] = [
     "result.json",
+    "finished",
     "model",
     "export",
     "predictions-val.safetensors",

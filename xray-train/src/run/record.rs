@@ -7,8 +7,10 @@ use crate::config::RunConfig;
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::observers::StatusFile;
 use crate::run_dir::RunDir;
+use std::fs;
 use std::io;
-use xray_artifacts::{Exit, Failure, FileError, State, read_json, write_json};
+use std::path::Path;
+use xray_artifacts::{Exit, Failure, FileError, State, read_json, write_bytes, write_json};
 
 /// The result of a run that is at its end already.
 ///
@@ -74,4 +76,51 @@ pub(super) fn end_status(dir: &RunDir, state: State) -> Result<(), Failure> {
         StatusFile::end(&dir.status(), state)?;
     }
     Ok(())
+}
+
+/// Keeps the result and what belongs to it a second time, where that has not been done, in a folder that only a
+/// finished run has. Of two jobs of one cell, HTCondor copies the files of the later over those of the earlier, however
+/// far each came: these are what it does not touch.
+///
+/// # Errors
+/// A file that cannot be read or written. The result stands; the next start makes up for it.
+pub(super) fn keep(dir: &RunDir) -> Result<(), Failure> {
+    let kept = dir.finished();
+    let io = |path: &Path, action| {
+        let path = path.to_owned();
+        move |source| FileError::Io { path, action, source }
+    };
+    // The result last: with it all is there.
+    let files = [dir.metrics(), dir.environment(), dir.status(), dir.result()];
+    let place = |path: &Path| kept.join(path.file_name().unwrap_or_default());
+    if place(&dir.result()).exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&kept).map_err(io(&kept, "create"))?;
+    for path in files.iter().filter(|path| path.exists()) {
+        let bytes = fs::read(path).map_err(io(path, "read"))?;
+        write_bytes(&place(path), &bytes)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_result_is_kept_apart_until_the_run_is_overwritten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dir = RunDir::open(folder.path()).expect("writable");
+        for path in [dir.metrics(), dir.environment(), dir.status(), dir.result()] {
+            fs::write(path, "whole").expect("writable");
+        }
+        keep(&dir).expect("writable");
+        for name in ["metrics.jsonl", "env.json", "status.json", "result.json"] {
+            assert_eq!(fs::read(dir.finished().join(name)).expect("kept"), b"whole", "{name}");
+        }
+        dir.clear().expect("writable");
+        assert!(!dir.finished().exists());
+        dir.clear().expect("nothing is there");
+    }
 }
