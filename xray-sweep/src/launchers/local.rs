@@ -6,6 +6,7 @@ use crate::cell::Cell;
 use crate::local_attempts::append_attempt;
 use crate::plan::{Plan, runnable_here};
 use crate::sweep_dir::SweepDir;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -220,9 +221,11 @@ impl Stop {
     }
 }
 
-/// The standard library sends SIGKILL only.
+/// The standard library sends SIGKILL only. The child has not been waited for, so its number is its own.
 fn terminate(child: &Child) {
-    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).stdin(Stdio::null()).status();
+    let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // It fails where the child has ended meanwhile.
+    let _ = number.map(|number| kill_process(number, Signal::TERM));
 }
 
 /// Memory that processes could have without swapping, where the system tells.
