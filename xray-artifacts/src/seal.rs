@@ -2,24 +2,29 @@
 //! content (BLAKE3), and that one from before files did is read with a warning.
 
 use crate::{FileError, read_text, write_bytes};
-use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Once, OnceLock};
 
-/// Says once of a file that nothing shows whether it is as it was written.
+/// Says of a file that nothing shows whether it is as it was written; of the first such file, since a sweep of an older
+/// version has thousands.
 ///
 /// It goes to stderr at once: a reader of files has no other way to whoever runs the program.
 pub fn warn_unsealed(path: &Path) {
-    static TOLD: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if told.get_or_insert_default().insert(path.to_owned()) {
-        // Where nobody can be told, there is nobody to tell that.
-        let _ = writeln!(
-            std::io::stderr(),
-            "warning: {} is of an older version and carries no checksum: damage to it would not be seen",
-            path.display()
-        );
+    static FIRST: OnceLock<PathBuf> = OnceLock::new();
+    static TOLD: Once = Once::new();
+    let first = FIRST.get_or_init(|| path.to_owned());
+    // Where nobody can be told, there is nobody to tell that.
+    let say = |text: &str| drop(writeln!(std::io::stderr(), "warning: {text}"));
+    TOLD.call_once(|| {
+        say(&format!(
+            "{} is of an older version and carries no checksum: damage to it would not be seen",
+            first.display()
+        ));
+    });
+    if first != path {
+        static MORE: Once = Once::new();
+        MORE.call_once(|| say("so are other files that are read"));
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::cell::Cell;
 use crate::sweep_dir::CellDir;
-use xray_artifacts::{FileError, RunResult, State, read_json};
+use std::fs;
+use std::io;
+use std::path::Path;
+use xray_artifacts::{FileError, RunResult, State, read_json, write_bytes};
 use xray_metrics::Evaluation;
 
 /// What a trainer leaves.
@@ -26,16 +29,41 @@ pub enum CellResult {
 }
 
 impl CellResult {
-    /// Reads the cell's result.
+    /// Reads the cell's result. A finished one is never replaced by less: where the files of another job of this cell
+    /// came to lie over it, it is put back from what it kept apart.
     pub fn read(cell: &Cell, dir: &CellDir) -> CellResult {
-        match read_json::<Outcome>(&dir.result()) {
+        let found = CellResult::read_file(cell, &dir.result());
+        if let CellResult::Unfinished(_) | CellResult::Failed(_) = found {
+            let kept = CellResult::read_file(cell, &dir.finished().join(RESULT));
+            if let CellResult::Done(_) = kept {
+                // Where this user may not write, it counts all the same.
+                let _ = restore(dir);
+                return kept;
+            }
+        }
+        found
+    }
+
+    fn read_file(cell: &Cell, path: &Path) -> CellResult {
+        match read_json::<Outcome>(path) {
             Ok(outcome) => judge(cell, outcome),
-            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 CellResult::Absent
             }
             Err(error) => CellResult::Damaged(xray_artifacts::one_line(&error)),
         }
     }
+}
+
+const RESULT: &str = "result.json";
+
+/// The result last: until it is there, all of it is put back again next time.
+fn restore(dir: &CellDir) -> io::Result<()> {
+    for name in ["metrics.jsonl", "env.json", "status.json", RESULT] {
+        let bytes = fs::read(dir.finished().join(name))?;
+        write_bytes(&dir.run().join(name), &bytes).map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 fn judge(cell: &Cell, outcome: Outcome) -> CellResult {

@@ -1,6 +1,6 @@
 //! What became of the jobs on a pool: HTCondor's event log in its classic format, read without asking the
 //! queue. Jobs belong to cells by the note `cell=ID` of their submission (`submit_event_notes`), or by the name
-//! of their DAG node.
+//! of their DAG node; where the log begins after the submission, by the cell's id in any later event.
 //!
 //! HTCondor writes local time without a zone unless its configuration says `UTC`; such times are taken to be
 //! of the zone of the machine that reads the log, which is the one that wrote it wherever a sweep directory
@@ -17,7 +17,7 @@ use sending::FILE_TRANSFER;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use xray_artifacts::{Exit, Failure};
 
 /// The jobs of a log.
@@ -25,6 +25,9 @@ use xray_artifacts::{Exit, Failure};
 pub struct JobLog {
     /// In the order of their submission.
     pub jobs: Vec<Job>,
+    /// Clusters whose jobs are made one by one, as room becomes free (late materialization), by number: whether
+    /// they are still at it.
+    pub factories: BTreeMap<u64, bool>,
     /// Pieces that are no event: foreign text, torn events, and the last one while it is being written.
     pub skipped: usize,
 }
@@ -46,6 +49,12 @@ pub struct Job {
     pub(crate) sending: Option<Attempt>,
     /// Whether the latest event ended the latest start.
     pub(crate) has_just_ended: bool,
+    /// When it was submitted, RFC 3339 in UTC; none where the log begins later.
+    pub submitted: Option<String>,
+    /// When it was last heard of; none for one that only the queue knows.
+    pub latest: Option<String>,
+    /// The machine whose queue it was submitted to.
+    pub schedd: Option<String>,
 }
 
 /// Where a job stands.
@@ -61,6 +70,28 @@ pub enum JobState {
     Removed,
     /// It ran to its end, whatever that was.
     Completed,
+    /// The queue does not hold it any more, and the log does not say how it ended.
+    Gone,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: [JobState; 6] = [
+        JobState::Queued,
+        JobState::Running,
+        JobState::Held,
+        JobState::Removed,
+        JobState::Completed,
+        JobState::Gone,
+    ];
+
+    /// Whether it may still come to something by itself or by a release.
+    pub fn is_open(self) -> bool {
+        match self {
+            JobState::Queued | JobState::Running | JobState::Held => true,
+            JobState::Removed | JobState::Completed | JobState::Gone => false,
+        }
+    }
 }
 
 impl JobLog {
@@ -91,19 +122,27 @@ impl JobLog {
         let hours = events.iter().filter_map(|event| event.stamp.local_hour(now)).collect();
         let offsets = offsets(&hours);
         let mut jobs: Vec<Job> = Vec::new();
+        let mut factories = BTreeMap::new();
         let mut latest: HashMap<(u64, u64), usize> = HashMap::new();
         for event in &events {
-            let known = latest.get(&event.job).copied();
+            let Some(process) = event.process else {
+                if matches!(event.code, CLUSTER_SUBMIT | CLUSTER_REMOVE) {
+                    factories.insert(event.cluster, event.code == CLUSTER_SUBMIT);
+                }
+                continue;
+            };
+            let number = (event.cluster, process);
+            let known = latest.get(&number).copied();
             // A queue that was set up anew counts its clusters from 1 again.
             let index = known.filter(|&index| event.code != SUBMIT || jobs[index].is_untouched());
             let index = index.unwrap_or_else(|| {
-                jobs.push(Job::new(event.job));
+                jobs.push(Job::new(format!("{}.{process}", event.cluster)));
                 jobs.len() - 1
             });
-            latest.insert(event.job, index);
+            latest.insert(number, index);
             jobs[index].observe(event, event.stamp.utc(now, &offsets));
         }
-        JobLog { jobs, skipped }
+        JobLog { jobs, factories, skipped }
     }
 }
 
@@ -120,10 +159,12 @@ const RELEASED: u16 = 13;
 const REMOTE_ERROR: u16 = 21;
 const RECONNECT_FAILED: u16 = 24;
 const JOB_AD: u16 = 28;
+const CLUSTER_SUBMIT: u16 = 35;
+const CLUSTER_REMOVE: u16 = 36;
 
 impl Job {
-    fn new((cluster, process): (u64, u64)) -> Job {
-        let id = format!("{cluster}.{process}");
+    /// One that nothing is known of.
+    pub(crate) fn new(id: String) -> Job {
         Job {
             id,
             cell: None,
@@ -132,7 +173,18 @@ impl Job {
             attempts: Vec::new(),
             sending: None,
             has_just_ended: false,
+            submitted: None,
+            latest: None,
+            schedd: None,
         }
+    }
+
+    /// The queue does not hold it any more.
+    pub(crate) fn vanish(&mut self) {
+        if let Some(attempt) = self.running() {
+            attempt.ending = Some(Ending::Lost);
+        }
+        (self.state, self.reason) = (JobState::Gone, None);
     }
 
     fn is_untouched(&self) -> bool {
@@ -142,8 +194,12 @@ impl Job {
     fn observe(&mut self, event: &Event<'_>, time: String) {
         self.ends_sending(event);
         let now = time.clone();
+        self.latest = Some(time.clone());
         match event.code {
-            SUBMIT => self.cell = cell_of(event),
+            SUBMIT => {
+                (self.cell, self.submitted) = (cell_of(event), Some(time));
+                self.schedd = address(event.title);
+            }
             EXECUTE => self.start(event, time),
             EVICTED => self.evicted(event, time),
             TERMINATED => self.terminated(event, time),
@@ -152,7 +208,7 @@ impl Job {
                 self.state = JobState::Queued;
             }
             ABORTED => {
-                self.end(Ending::Removed, time, event.first_line());
+                self.stopped(Ending::Removed, time, event.first_line());
                 (self.state, self.reason) = (JobState::Removed, event.first_line().map(str::to_owned));
             }
             HELD => self.held(event, time),
@@ -165,6 +221,7 @@ impl Job {
             IMAGE_SIZE => {
                 let line = event.lines.iter().find(|line| line.ends_with("MemoryUsage of job (MB)"));
                 let used = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+                self.must_have_started();
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.used_memory_mib = attempt.used_memory_mib.max(used);
                 }
@@ -182,6 +239,19 @@ impl Job {
     /// The start that has not ended.
     fn running(&mut self) -> Option<&mut Attempt> {
         self.attempts.last_mut().filter(|attempt| attempt.ended.is_none() && attempt.ending.is_none())
+    }
+
+    /// A log that begins in the middle of a job tells of its start by what comes after it.
+    fn must_have_started(&mut self) {
+        if self.submitted.is_none() && self.attempts.is_empty() {
+            self.attempts.push(Attempt {
+                cell: self.cell.clone().unwrap_or_default(),
+                launcher: Launcher::Condor,
+                job: self.id.clone(),
+                ..Attempt::default()
+            });
+            self.state = JobState::Running;
+        }
     }
 
     fn start(&mut self, event: &Event<'_>, time: String) {
@@ -215,6 +285,7 @@ impl Job {
     }
 
     fn terminated(&mut self, event: &Event<'_>, time: String) {
+        self.must_have_started();
         self.end(Ending::Failed, time, None);
         if let Some(attempt) = self.attempts.last_mut() {
             take_exit(attempt, event);
@@ -224,6 +295,7 @@ impl Job {
 
     /// The machine was taken away, or the run ended and the policy starts it again.
     fn evicted(&mut self, event: &Event<'_>, time: String) {
+        self.must_have_started();
         self.end(Ending::Evicted, time, None);
         if let Some(attempt) = self.attempts.last_mut()
             && event.lines.iter().any(|line| line.contains("terminated and was requeued"))
@@ -237,28 +309,34 @@ impl Job {
         let reason = event.first_line().map(str::to_owned);
         let code: Option<u32> = event.number_after("Code ");
         let sub_code: Option<u32> = event.number_after("Subcode ");
-        // An eviction at the same moment is the hold's first half.
-        let is_second_half = |attempt: &Attempt| {
-            attempt.ending == Some(Ending::Evicted) && attempt.ended.as_ref() == Some(&time)
-        };
-        if self.state == JobState::Running || self.attempts.last().is_some_and(is_second_half) {
-            let attempt = self.attempts.last_mut().expect("a running job was started");
-            (attempt.ending, attempt.ended) = (Some(Ending::Held), Some(time));
-            attempt.reason.clone_from(&reason);
+        if let Some(attempt) = self.stopped(Ending::Held, time, reason.as_deref()) {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
             attempt.signal = by_policy.and_then(signal::of_hold);
         }
-        let codes = match (code, sub_code) {
-            (Some(code), None | Some(0)) => format!(" (code {code})"),
-            (Some(code), Some(sub_code)) => format!(" (code {code}, sub-code {sub_code})"),
-            _ => String::new(),
-        };
-        self.reason = Some(reason.unwrap_or_else(|| "no reason given".to_owned()) + &codes);
+        self.reason = Some(hold_reason(reason.as_deref(), code, sub_code));
         self.state = JobState::Held;
+    }
+
+    /// Ends the start that goes on. HTCondor mostly writes an eviction first, which then was but the first half
+    /// of the hold or removal.
+    fn stopped(&mut self, ending: Ending, time: String, reason: Option<&str>) -> Option<&mut Attempt> {
+        let is_half = |attempt: &Attempt| {
+            attempt.ending == Some(Ending::Evicted) && is_moment(attempt.ended.as_deref(), &time)
+        };
+        let goes_on = self.running().is_some();
+        let attempt = self.attempts.last_mut().filter(|attempt| goes_on || is_half(attempt))?;
+        (attempt.ending, attempt.reason) = (Some(ending), reason.map(str::to_owned));
+        attempt.ended = Some(time);
+        Some(attempt)
     }
 
     /// Attributes that the submit file asked to be repeated after every event.
     fn job_ad(&mut self, event: &Event<'_>) {
+        if self.cell.is_none() {
+            self.cell = event.attribute("XrayCell").map(str::to_owned);
+            let cell = self.cell.clone().unwrap_or_default();
+            self.attempts.iter_mut().for_each(|attempt| attempt.cell.clone_from(&cell));
+        }
         let trigger = event.attribute("TriggerEventTypeNumber").and_then(|number| number.parse().ok());
         let Some(attempt) = self.ad_is_of(trigger) else { return };
         if let Some(microarch) = event.attribute("MachineAttrMicroarch0") {
@@ -285,6 +363,23 @@ impl Job {
         attempt.requested_memory_mib = next().or(attempt.requested_memory_mib);
         attempt.used_memory_mib = attempt.used_memory_mib.max(next());
     }
+}
+
+/// Why a job is held, with HTCondor's numbers for it.
+pub(crate) fn hold_reason(reason: Option<&str>, code: Option<u32>, sub_code: Option<u32>) -> String {
+    let reason = reason.unwrap_or("no reason given");
+    match (code, sub_code) {
+        (Some(code), None | Some(0)) => format!("{reason} (code {code})"),
+        (Some(code), Some(sub_code)) => format!("{reason} (code {code}, sub-code {sub_code})"),
+        (None, _) => reason.to_owned(),
+    }
+}
+
+/// Whether two events belong together by their times.
+fn is_moment(earlier: Option<&str>, later: &str) -> bool {
+    let time = |text: &str| humantime::parse_rfc3339(text).ok();
+    let apart = earlier.and_then(time).zip(time(later)).map(|(a, b)| b.duration_since(a).unwrap_or_default());
+    apart.is_some_and(|apart| apart <= Duration::from_secs(2))
 }
 
 fn cell_of(event: &Event<'_>) -> Option<String> {

@@ -14,6 +14,9 @@ pub const FORMAT: u32 = 1;
 /// A run renews its heartbeat every 5 seconds; one this old has died.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// Clocks of a worker and of this machine are this close.
+const SKEW: Duration = Duration::from_secs(30);
+
 /// A process was started this close to what the launcher wrote down; one that got its number later was not.
 const START: Duration = Duration::from_secs(30);
 
@@ -57,15 +60,26 @@ pub fn append_attempt(path: &Path, attempt: &Attempt) -> Result<(), FileError> {
 
 /// Whether a cell is being run without a pool: its latest local attempt has not ended, and its process is
 /// there. The process of another machine is out of sight; then a fresh heartbeat tells, as it does for a run
-/// that no launcher wrote down.
-pub fn lives(latest: Option<&Attempt>, status: Option<&Status>, now: SystemTime) -> bool {
+/// that no launcher wrote down. `ended` is when the latest job on a pool did: a heartbeat from before came home with
+/// it.
+pub fn lives(
+    latest: Option<&Attempt>,
+    status: Option<&Status>,
+    ended: Option<&str>,
+    now: SystemTime,
+) -> bool {
     match latest {
         Some(attempt) if attempt.ended.is_some() => false,
         Some(attempt) if attempt.host.as_deref() == Some(this_host().as_str()) => {
             is_process(&attempt.job, attempt.started.as_deref(), now)
         }
-        _ => status.is_some_and(|status| is_fresh(status, now)),
+        _ => status.is_some_and(|status| is_fresh(status, now) && is_after(&status.heartbeat, ended)),
     }
+}
+
+fn is_after(heartbeat: &str, ended: Option<&str>) -> bool {
+    let time = |text: &str| humantime::parse_rfc3339(text).ok();
+    ended.and_then(time).is_none_or(|ended| time(heartbeat).is_some_and(|beat| beat > ended + SKEW))
 }
 
 fn is_fresh(status: &Status, now: SystemTime) -> bool {
@@ -152,25 +166,29 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
         let mine = attempt(&child.id().to_string(), None);
         let later = Attempt { started: Some("2020-01-01T00:00:00Z".into()), ..mine.clone() };
-        assert!(lives(Some(&mine), None, now));
-        assert!(!lives(Some(&later), None, now), "the number belongs to another process now");
-        assert!(!lives(Some(&attempt(&mine.job, Some("2026-11-23T10:01:00Z"))), None, now));
+        assert!(lives(Some(&mine), None, None, now));
+        assert!(!lives(Some(&later), None, None, now), "the number belongs to another process now");
+        assert!(!lives(Some(&attempt(&mine.job, Some("2026-11-23T10:01:00Z"))), None, None, now));
         child.kill().expect("a child of ours");
         std::thread::sleep(Duration::from_millis(200));
-        assert!(!lives(Some(&mine), None, now), "killed, and not yet waited for");
+        assert!(!lives(Some(&mine), None, None, now), "killed, and not yet waited for");
         child.wait().expect("a child of ours");
         let fresh = status(1, State::Training);
-        assert!(!lives(Some(&mine), Some(&fresh), now), "a dead process's heartbeat is no life");
+        assert!(!lives(Some(&mine), Some(&fresh), None, now), "a dead process's heartbeat is no life");
     }
 
     #[test]
     fn elsewhere_the_heartbeat_tells() {
         let now = SystemTime::now();
         let there = Attempt { host: Some("node7.example".into()), ..attempt("1", None) };
-        assert!(lives(Some(&there), Some(&status(5, State::Training)), now));
-        assert!(!lives(Some(&there), Some(&status(90, State::Training)), now));
-        assert!(!lives(Some(&there), Some(&status(5, State::Interrupted)), now));
-        assert!(!lives(Some(&there), None, now));
-        assert!(lives(None, Some(&status(5, State::Evaluating)), now));
+        assert!(lives(Some(&there), Some(&status(5, State::Training)), None, now));
+        assert!(!lives(Some(&there), Some(&status(90, State::Training)), None, now));
+        assert!(!lives(Some(&there), Some(&status(5, State::Interrupted)), None, now));
+        assert!(!lives(Some(&there), None, None, now));
+        assert!(lives(None, Some(&status(5, State::Evaluating)), None, now));
+        let ago = |seconds| humantime::format_rfc3339(now - Duration::from_secs(seconds)).to_string();
+        let beat = status(10, State::Training);
+        assert!(!lives(None, Some(&beat), Some(&ago(5)), now), "it came home with the job that ended");
+        assert!(lives(None, Some(&beat), Some(&ago(90)), now), "begun after the job had ended");
     }
 }

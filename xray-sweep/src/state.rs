@@ -1,18 +1,24 @@
-//! Where every cell of a sweep stands: what its folder holds, joined with what became of its jobs.
+//! Where every cell of a sweep stands: what its folder holds, joined with what the event log and the queue say of
+//! its jobs.
 
+mod jobs;
 mod judge;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Ending};
 use crate::cell::Cell;
 use crate::cell_result::{CellResult, Outcome};
-use crate::job_log::{Job, JobLog};
+use crate::job_log::{Job, JobLog, JobState};
+use crate::launchers::condor;
 use crate::local_attempts::{self, read_attempts};
 use crate::plan::read_cells;
+use crate::queue::Queue;
+use crate::reset::Spent;
 use crate::sweep_dir::{CellDir, SweepDir};
+use jobs::{Submissions, believed};
 use judge::{Evidence, judge};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 use xray_artifacts::{Environment, Failure, Status, read_json};
 
@@ -86,23 +92,113 @@ pub struct CellReport {
     pub attempts: Vec<Attempt>,
 }
 
-/// Looks at every cell of a sweep, in the order they were planned.
+/// What a look at a sweep found.
+#[derive(Debug)]
+pub struct Survey {
+    /// Every cell, in the order they were planned.
+    pub cells: Vec<CellReport>,
+    /// Jobs on hold, as `cluster.proc`, by their cells.
+    pub held: BTreeMap<String, Vec<String>>,
+    /// Jobs in the queue whose cell another start has finished.
+    pub surplus: Vec<String>,
+    /// What a person should know of it.
+    pub notes: Vec<String>,
+}
+
+/// Looks at every cell of a sweep, in the order they were planned, and asks the queue.
 ///
 /// # Errors
 /// When the cells themselves or the job log cannot be read. What is wrong with one cell stands in its report.
 pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
+    Ok(look(dir, &condor::queue(dir))?.cells)
+}
+
+/// Looks at every cell of a sweep, with what the queue said just now.
+///
+/// # Errors
+/// As [`survey`].
+pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     let cells = read_cells(dir)?;
+    // After the queue and before the results: what ends meanwhile is seen to have ended.
     let log = JobLog::read(&dir.job_log())?;
+    let mut here: Option<Vec<String>> = None;
+    let is_here = |machine: &str| is_one_of(machine, here.get_or_insert_with(condor::schedds));
+    let believed = believed(&cells, log, queue, &Submissions::read(dir), is_here);
     let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
-    for job in &log.jobs {
+    for job in &believed.jobs {
         jobs.entry(job.cell.as_deref().unwrap_or_default()).or_default().push(job);
     }
     let now = SystemTime::now();
+    let jobs_of = |id: &str| jobs.get(id).map(Vec::as_slice).unwrap_or_default();
     let report = |cell: Cell| {
-        let jobs = jobs.get(cell.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let jobs = jobs_of(&cell.id);
         report(cell, dir, jobs, now)
     };
-    Ok(cells.into_par_iter().map(report).collect())
+    let cells: Vec<CellReport> = cells.into_par_iter().map(report).collect();
+    let (mut held, mut surplus) = (BTreeMap::new(), Vec::new());
+    for report in &cells {
+        let jobs = jobs_of(&report.cell.id);
+        let mut on_hold: Vec<String> =
+            jobs.iter().filter(|job| job.state == JobState::Held).map(|job| job.id.clone()).collect();
+        on_hold.dedup();
+        if report.state == CellState::Held {
+            held.insert(report.cell.id.clone(), on_hold);
+        } else if report.state == CellState::Done {
+            surplus.extend(surplus_of(report, jobs, &believed.in_queue));
+        }
+    }
+    surplus.extend(surplus_clusters(&cells, &believed.jobs, &surplus));
+    Ok(Survey { cells, held, surplus, notes: notes(queue, believed.unasked) })
+}
+
+/// The jobs in the queue beside the start that finished the cell.
+fn surplus_of(report: &CellReport, jobs: &[&Job], in_queue: &HashSet<String>) -> Vec<String> {
+    let is_in_queue = |job: &&&Job| job.state.is_open() && in_queue.contains(&job.id);
+    let open: Vec<String> = jobs.iter().filter(is_in_queue).map(|job| job.id.clone()).collect();
+    let finished =
+        |attempt: &Attempt| attempt.ending == Some(Ending::Finished) && !open.contains(&attempt.job);
+    // One alone may be about to leave the queue with its result.
+    if report.attempts.iter().any(finished) { open } else { Vec::new() }
+}
+
+/// The clusters that have nothing left to make but jobs of cells that are done.
+fn surplus_clusters(cells: &[CellReport], jobs: &[Job], surplus: &[String]) -> Vec<String> {
+    let is_cluster = |job: &&Job| job.state.is_open() && !job.id.contains('.');
+    let clusters: BTreeSet<&str> = jobs.iter().filter(is_cluster).map(|job| job.id.as_str()).collect();
+    if clusters.is_empty() {
+        return Vec::new();
+    }
+    let done: HashSet<&str> = cells
+        .iter()
+        .filter(|report| report.state == CellState::Done)
+        .map(|report| report.cell.id.as_str())
+        .collect();
+    let is_done = |job: &Job| job.cell.as_deref().is_some_and(|cell| done.contains(cell));
+    let is_of = |job: &&Job, cluster: &str| job.id.split('.').next() == Some(cluster) && job.state.is_open();
+    let is_surplus = |job: &Job| if job.id.contains('.') { surplus.contains(&job.id) } else { is_done(job) };
+    let all = |cluster: &&str| jobs.iter().filter(|job| is_of(job, cluster)).all(is_surplus);
+    clusters.into_iter().filter(all).map(str::to_owned).collect()
+}
+
+fn notes(queue: &Queue, unasked: usize) -> Vec<String> {
+    let jobs = if unasked == 1 { "1 job is".to_owned() } else { format!("{unasked} jobs are") };
+    match queue {
+        _ if unasked == 0 => Vec::new(),
+        Queue::Silent(why) => {
+            vec![format!(
+                "the queue cannot be asked ({why}): {jobs} believed to be in it, as the event log says"
+            )]
+        }
+        Queue::Holds(_) => {
+            vec![format!("{jobs} in the queue of another machine, as the event log says; ask there")]
+        }
+    }
+}
+
+/// By the first part of the name: one of both may lack the domain.
+fn is_one_of(machine: &str, names: &[String]) -> bool {
+    let first = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    machine.eq_ignore_ascii_case("localhost") || names.iter().any(|name| first(name) == first(machine))
 }
 
 fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellReport {
@@ -112,12 +208,17 @@ fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellRep
     let status: Option<Status> = read_json(&dir.status()).ok();
     let environment = read_json(&dir.environment()).ok();
     let local = read_attempts(&dir.attempts());
-    let lives = local_attempts::lives(local.last(), status.as_ref(), now);
     let mut attempts: Vec<Attempt> = jobs.iter().flat_map(|job| job.attempts.iter().cloned()).collect();
+    let ended = attempts.iter().filter_map(|attempt| attempt.ended.as_deref()).max();
+    let lives = local_attempts::lives(local.last(), status.as_ref(), ended, now);
     attempts.extend(local);
-    // RFC 3339 in UTC: the order of the letters is that of the times.
-    attempts.sort_by(|a, b| a.started.cmp(&b.started));
-    let evidence = Evidence { result: &result, jobs, lives, latest: attempts.last() };
+    // RFC 3339 in UTC: the order of the letters is that of the times. A log may begin after a start.
+    let when = |attempt: &Attempt| attempt.started.clone().or_else(|| attempt.ended.clone());
+    attempts.sort_by_cached_key(when);
+    let spent = if matches!(result, CellResult::Done(_)) { Spent::default() } else { Spent::read(&dir) };
+    let latest = attempts.iter().rev().find(|attempt| !spent.has_attempt(attempt));
+    let jobs: Vec<&Job> = jobs.iter().copied().filter(|job| !spent.has_job(job)).collect();
+    let evidence = Evidence { result: &result, jobs: &jobs, lives, latest };
     let (state, reason) = judge(&evidence, || last_line(&dir));
     let outcome = match result {
         CellResult::Done(outcome) | CellResult::Unfinished(outcome) | CellResult::Failed(outcome) => {
@@ -135,3 +236,6 @@ fn last_line(dir: &CellDir) -> Option<String> {
     let line = lines.find(|line| !line.is_empty() && !line.starts_with("hint:"))?;
     Some(line.chars().filter(|c| !c.is_control()).collect())
 }
+
+#[cfg(test)]
+mod tests;

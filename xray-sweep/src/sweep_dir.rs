@@ -52,6 +52,21 @@ impl SweepDir {
         self.0.join("sweep.dag.condor.sub").exists()
     }
 
+    /// The rows of each submission, by the number of its cluster.
+    pub fn submissions(&self) -> PathBuf {
+        self.0.join("submitted")
+    }
+
+    /// The rows that one cluster was submitted with.
+    pub fn submitted(&self, cluster: &str) -> PathBuf {
+        self.submissions().join(format!("{cluster}.csv"))
+    }
+
+    /// The event log of DAGMan itself.
+    pub fn dag_log(&self) -> PathBuf {
+        self.0.join("sweep.dag.dagman.log")
+    }
+
     /// The programs that jobs run.
     pub fn bin(&self) -> PathBuf {
         self.0.join("bin")
@@ -101,6 +116,16 @@ impl CellDir {
     /// What the run found.
     pub fn result(&self) -> PathBuf {
         self.0.join("run/result.json")
+    }
+
+    /// What a finished run keeps apart in its run directory, where no other job of the cell overwrites it.
+    pub fn finished(&self) -> PathBuf {
+        self.0.join("run/finished")
+    }
+
+    /// What was known of the cell when it was made ready to be run again.
+    pub fn retried(&self) -> PathBuf {
+        self.0.join("retried.json")
     }
 
     /// Which program ran where.

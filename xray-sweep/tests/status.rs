@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use xray_artifacts::{Exit, RunResult, Seconds, State, Status, write_json};
 use xray_metrics::Evaluation;
+use xray_sweep::attempt::Attempt;
 use xray_sweep::cell::{Cell, Request, write_cells};
+use xray_sweep::local_attempts::append_attempt;
 use xray_sweep::logs::{Which, logs};
-use xray_sweep::state::{CellState, survey};
+use xray_sweep::queue::{Content, Queue};
+use xray_sweep::state::{CellReport, CellState, look};
 use xray_sweep::status::{json, text};
 use xray_sweep::sweep_dir::SweepDir;
 
@@ -63,11 +66,24 @@ fn every_state() -> (tempfile::TempDir, SweepDir) {
         pid: 1,
     };
     write_json(&dir.cell("ab01").status(), &status).expect("a writable folder");
+    let before = Attempt {
+        cell: "he1d".into(),
+        job: "4711".into(),
+        started: Some("2026-11-22T10:00:00Z".into()),
+        ended: Some("2026-11-22T10:01:00Z".into()),
+        ..Attempt::default()
+    };
+    fs::create_dir_all(dir.cell("he1d").path()).expect("a writable folder");
+    append_attempt(&dir.cell("he1d").attempts(), &before).expect("a writable folder");
     let event =
         |code: &str, job: usize, body: &str| format!("{code} (9.{job}.0) 2026-11-23T10:00:00Z {body}\n...\n");
     let mut log = String::new();
     for (job, id) in ["ab01", "ab02", "he1d", "105t", "d0ne"].iter().enumerate() {
-        log += &event("000", job, &format!("Job submitted from host: <x>\n    cell={id}"));
+        log += &event(
+            "000",
+            job,
+            &format!("Job submitted from host: <192.0.2.7:9618?alias=localhost>\n    cell={id}"),
+        );
     }
     let start = "Job executing on host: <192.0.2.7:9618?addrs=x>\n\tSlotName: slot1@node7\n\tMicroarch = \"x86_64-v3\"";
     log += &event("001", 0, start);
@@ -79,10 +95,34 @@ fn every_state() -> (tempfile::TempDir, SweepDir) {
     (folder, dir)
 }
 
+/// As on a machine without HTCondor.
+fn reports(dir: &SweepDir) -> Vec<CellReport> {
+    look(dir, &Queue::Silent("none here".into())).expect("a sweep").cells
+}
+
+#[test]
+fn what_the_queue_does_not_hold_is_not_queued() {
+    let (_folder, dir) = every_state();
+    let silent = look(&dir, &Queue::Silent("none here".into())).expect("a sweep");
+    assert_eq!(
+        silent.notes,
+        ["the queue cannot be asked (none here): 4 jobs are believed to be in it, as the event log says"]
+    );
+    assert_eq!(silent.held["he1d"], ["9.2"], "not the number of a process that ran here");
+    let content = Content { asked: "2026-11-24T10:00:00Z".into(), ..Content::default() };
+    let survey = look(&dir, &Queue::Holds(content)).expect("a sweep");
+    let states: Vec<CellState> = survey.cells.iter().map(|report| report.state).collect();
+    use CellState::{Done, Failed, Lost, Missing, Stale};
+    assert_eq!(states, [Done, Lost, Lost, Lost, Failed, Lost, Missing, Stale]);
+    let reason = "job 9.1 left the queue, and the log does not say how it ended";
+    assert_eq!(survey.cells[2].reason.as_deref(), Some(reason));
+    assert!(survey.held.is_empty() && survey.notes.is_empty(), "{survey:?}");
+}
+
 #[test]
 fn every_state_is_seen() {
     let (_folder, dir) = every_state();
-    let states: Vec<CellState> = survey(&dir).expect("a sweep").iter().map(|report| report.state).collect();
+    let states: Vec<CellState> = reports(&dir).iter().map(|report| report.state).collect();
     use CellState::{Done, Failed, Held, Lost, Missing, Queued, Running, Stale};
     assert_eq!(states, [Done, Running, Queued, Held, Failed, Lost, Missing, Stale]);
 }
@@ -90,7 +130,7 @@ fn every_state_is_seen() {
 #[test]
 fn a_person_reads_grid_counts_reasons_and_the_time_left() {
     let (_folder, dir) = every_state();
-    let reports = survey(&dir).expect("a sweep");
+    let reports = reports(&dir);
     // Half of a run of 100 s, one of its kind, and one of twice the images: 50 + 100 + 200 s, one at a time.
     let expected = "\
 fraction  trials 1 to 4
@@ -125,7 +165,7 @@ fn a_narrow_terminal_wraps_the_grid() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = SweepDir::new(folder.path());
     write_cells(&dir.cells(), &cells).expect("a writable folder");
-    let text = text(&survey(&dir).expect("a sweep"), 20, false);
+    let text = text(&reports(&dir), 20, false);
     let grid: Vec<&str> = text.lines().take(4).collect();
     let line = "          . . . . .";
     assert_eq!(grid[1..], ["0.5       . . . . .", line, "          . ."]);
@@ -135,7 +175,7 @@ fn a_narrow_terminal_wraps_the_grid() {
 #[test]
 fn a_program_reads_the_same() {
     let (_folder, dir) = every_state();
-    let value = json(&survey(&dir).expect("a sweep"));
+    let value = json(&reports(&dir));
     assert_eq!(value["format"], 1);
     assert_eq!(value["counts"]["held"], 1);
     assert_eq!(value["seconds_left"], 350.0);

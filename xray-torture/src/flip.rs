@@ -162,6 +162,8 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("*", "env.json", &[]),
         ("*", "train.log", &[]),
         ("*", "curve.svg", &[]),
+        // What a sweep puts back over a result that is less.
+        ("*", "run/finished/*", &[]),
         ("*", ".lock", &[]),
     ]
 };

@@ -73,6 +73,7 @@ const KINDS: &[FileKind] = {
         kind("*.sh", Bytes),
         kind("bin/*", Bytes),
         kind("attempts.jsonl", Nothing),
+        kind("retried.json", Nothing),
         kind("stdout.txt", Nothing),
         kind("stderr.txt", Nothing),
         kind("collected/*.parquet", Bytes),

@@ -1,10 +1,12 @@
 //! `xray-sweep collect` and `report`.
 
+use super::run::warn;
 use super::{OutputFormat, Sweep};
 use crate::collect::Collected;
+use crate::launchers::condor;
 use crate::plan::read_plan;
 use crate::report::ReportOptions;
-use crate::state::survey;
+use crate::state::look;
 use crate::sweep_dir::SweepDir;
 use clap::Args;
 use serde_json::json;
@@ -30,9 +32,10 @@ pub(super) struct CollectArguments {
 pub(super) fn collect(arguments: &CollectArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
-    let reports = survey(&dir)?;
+    let survey = look(&dir, &condor::queue(&dir))?;
+    warn(&survey);
     let folder = arguments.out.clone().unwrap_or_else(|| dir.collected());
-    let collected = crate::collect::collect(&dir, &reports, &folder)?;
+    let collected = crate::collect::collect(&dir, &survey.cells, &folder)?;
     match arguments.format {
         OutputFormat::Text => print(&text(&collected))?,
         OutputFormat::Json => print(&format!("{:#}\n", to_json(&collected)))?,

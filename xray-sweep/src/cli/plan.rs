@@ -223,7 +223,7 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
 fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
     let Planned { plan, cells, added, .. } = planned;
     let dir = arguments.sweep.dir.display();
-    let word = shell::word(&dir.to_string());
+    let word = shell::path(&arguments.sweep.dir);
     let mut lines = vec![format!("{dir}: {} cells, {added} of them new; trainer {}", cells.len(), plan.code)];
     for binary in &plan.binaries {
         let mebibytes = binary.bytes as f64 / f64::from(1 << 20);

@@ -5,18 +5,20 @@ use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
-use crate::launchers::condor;
+use crate::launchers::condor::{self, QueueWatch};
 use crate::launchers::local::{self, Event, LocalOptions};
 use crate::lock::Lock;
 use crate::plan::{Plan, mend, read_plan};
+use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::selection::{Selection, find};
-use crate::state::{CellReport, CellState, survey};
+use crate::shell;
+use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Status, read_json};
 use xray_cli::{print, say};
@@ -100,13 +102,15 @@ fn run_here(
     plan: &Plan,
     selection: &Selection,
 ) -> Result<Exit, Failure> {
+    let mut watch = QueueWatch::new(dir);
     if arguments.dry_run {
-        let reports = survey(dir)?;
-        print(&listed(&selection.choose(&reports)?, "would be run here"))?;
+        let survey = look(dir, watch.queue())?;
+        warn(&survey);
+        print(&listed(&selection.choose(&survey.cells)?, "would be run here"))?;
         return Ok(Exit::Ok);
     }
-    wait_for_orphans(dir)?;
-    let reports = survey(dir)?;
+    wait_for_orphans(dir, &mut watch)?;
+    let reports = settled(dir, &mut watch)?.cells;
     let chosen = selection.choose(&reports)?;
     prepare(dir, &chosen)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
@@ -123,7 +127,7 @@ fn run_here(
     let mut table = Table::new(dir, cells.len());
     let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
     table.finish();
-    let exit = summary(dir)?;
+    let exit = summary(dir, &mut watch)?;
     if let Some(stopped) = stopped {
         say("stopped; the same command goes on from here");
         return Ok(stopped);
@@ -132,10 +136,10 @@ fn run_here(
 }
 
 /// A launcher that was killed leaves its runs at work. They are not disturbed, and none is started twice.
-fn wait_for_orphans(dir: &SweepDir) -> Result<(), Failure> {
+fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Failure> {
     let mut told = false;
     loop {
-        let reports = survey(dir)?;
+        let reports = look(dir, watch.queue())?.cells;
         let is_local = |attempt: &&Attempt| attempt.launcher == Launcher::Local;
         let at_work = |report: &&CellReport| {
             report.state == CellState::Running && report.attempts.last().as_ref().is_some_and(is_local)
@@ -153,10 +157,13 @@ fn wait_for_orphans(dir: &SweepDir) -> Result<(), Failure> {
 }
 
 fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
-    let reports = survey(dir)?;
-    let chosen = selection.choose(&reports)?;
+    let mut watch = QueueWatch::new(dir);
+    let survey = if arguments.dry_run { look(dir, watch.queue())? } else { settled(dir, &mut watch)? };
+    let reports = &survey.cells;
+    let chosen = selection.choose(reports)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     if arguments.dry_run {
+        warn(&survey);
         print(&listed(&chosen, "would be submitted"))?;
         condor::submit(dir, &cells, true)?;
         return Ok(Exit::Ok);
@@ -166,26 +173,73 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
         if let Some(submission) = condor::submit(dir, &cells, false)? {
             say(format_args!("submitted {} jobs as cluster {}", submission.jobs, submission.cluster));
         }
-    }
-    if arguments.detach {
-        return Ok(Exit::Ok);
+        watch.forget();
     }
     if cells.is_empty() {
         say("nothing to submit");
     }
+    if arguments.detach {
+        return Ok(Exit::Ok);
+    }
     say("following the event log; Ctrl-C leaves the jobs in the queue");
-    follow(dir, cells.len())
+    follow(dir, cells.len(), &mut watch)
+}
+
+/// Says what a person should know of a look.
+pub(super) fn warn(survey: &Survey) {
+    survey.notes.iter().for_each(|note| say(format_args!("warning: {note}")));
+}
+
+/// A look at the sweep before anything is started. What the queue need not hold any more is taken out of it, so that
+/// no second job of a cell overwrites what the first has found; and the rows of submissions that it does not hold
+/// any more are forgotten.
+fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
+    watch.forget();
+    let survey = look(dir, watch.queue())?;
+    warn(&survey);
+    remove_surplus(&survey, watch);
+    if let Queue::Holds(content) = watch.queue() {
+        forget_submissions(dir, content);
+    }
+    Ok(survey)
+}
+
+fn remove_surplus(survey: &Survey, watch: &mut QueueWatch<'_>) {
+    if survey.surplus.is_empty() {
+        return;
+    }
+    watch.forget();
+    match condor::remove(&survey.surplus) {
+        Ok(()) => {
+            let jobs = survey.surplus.join(" ");
+            say(format_args!("removed from the queue, because their cells are done: jobs {jobs}"));
+        }
+        Err(failure) => say(format_args!("warning: {}", failure.message)),
+    }
+}
+
+fn forget_submissions(dir: &SweepDir, content: &Content) {
+    for entry in std::fs::read_dir(dir.submissions()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let cluster = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !content.has_cluster(&cluster) {
+            // One that stays is forgotten next time.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
 /// Until no job of the sweep waits or runs. Held jobs wait for a person, so they do not count.
-fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
+fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
     let mut last = String::new();
     // Until the first event of the submission has reached the log.
     let mut patience = if jobs > 0 { 20 } else { 0 };
+    let mut is_sure = false;
     loop {
-        let reports = survey(dir)?;
+        let survey = look(dir, watch.queue())?;
+        remove_surplus(&survey, watch);
         let mut counts: BTreeMap<CellState, usize> = BTreeMap::new();
-        for report in &reports {
+        for report in &survey.cells {
             *counts.entry(report.state).or_default() += 1;
         }
         let line = counts
@@ -199,11 +253,16 @@ fn follow(dir: &SweepDir, jobs: usize) -> Result<Exit, Failure> {
         last = line;
         let busy = |state| counts.get(&state).copied().unwrap_or(0) > 0;
         if busy(CellState::Running) || busy(CellState::Queued) {
-            patience = 0;
-        } else if patience == 0 {
-            return summary(dir);
-        } else {
+            (patience, is_sure) = (0, false);
+        } else if patience > 0 {
             patience -= 1;
+        } else if is_sure {
+            return summary(dir, watch);
+        } else {
+            // The queue may hold rows of which no job was made when it was asked.
+            is_sure = true;
+            watch.forget();
+            continue;
         }
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -217,7 +276,12 @@ fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
     for report in chosen {
         let folder = dir.cell(&report.cell.id);
         match CellResult::read(&report.cell, &folder) {
-            CellResult::Failed(_) | CellResult::Stale(_) | CellResult::Damaged(_) => reset(&folder)?,
+            CellResult::Failed(_) | CellResult::Stale(_) | CellResult::Damaged(_) => {
+                reset(&folder, &report.attempts)?;
+            }
+            CellResult::Absent if report.state == CellState::Failed || !folder.run().exists() => {
+                reset(&folder, &report.attempts)?;
+            }
             CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {}
         }
     }
@@ -232,8 +296,8 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
     format!("{} cells {what}\n", chosen.len()) + &chosen.iter().map(line).collect::<String>()
 }
 
-fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
-    let reports = survey(dir)?;
+fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
+    let reports = look(dir, watch.queue())?.cells;
     let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
     say(format_args!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
     for report in open.iter().take(10) {
@@ -242,7 +306,7 @@ fn summary(dir: &SweepDir) -> Result<Exit, Failure> {
         say(format_args!("  {} {}{reason}", report.state.name(), report.cell.name()));
     }
     if open.len() > 10 {
-        say(format_args!("  and {} more; `xray-sweep status {}`", open.len() - 10, dir.path().display()));
+        say(format_args!("  and {} more; `xray-sweep status {}`", open.len() - 10, shell::path(dir.path())));
     }
     Ok(if open.is_empty() { Exit::Ok } else { Exit::SweepIncomplete })
 }
@@ -251,29 +315,26 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
     let _lock = Lock::take(&dir, "retry")?;
-    let reports = survey(&dir)?;
+    let survey = settled(&dir, &mut QueueWatch::new(&dir))?;
+    let reports = &survey.cells;
     let mut only = HashSet::new();
     for prefix in &arguments.cells {
-        only.insert(find(&reports, prefix)?.cell.id.clone());
+        only.insert(find(reports, prefix)?.cell.id.clone());
     }
-    let chosen = |state| {
-        let only = &only;
-        reports.iter().filter(move |report| {
-            report.state == state && (only.is_empty() || only.contains(&report.cell.id))
-        })
-    };
-    let held: Vec<_> =
-        chosen(CellState::Held).filter_map(|report| Some(report.attempts.last()?.job.clone())).collect();
+    let is_chosen = |id: &String| only.is_empty() || only.contains(id);
+    let held = survey.held.iter().filter(|(cell, _)| is_chosen(cell)).flat_map(|(_, jobs)| jobs.clone());
+    let held: Vec<String> = held.collect::<BTreeSet<_>>().into_iter().collect();
     if !held.is_empty() {
         condor::release(&held)?;
     }
-    let failed: Vec<_> = chosen(CellState::Failed).collect();
+    let is_failed = |report: &&CellReport| report.state == CellState::Failed && is_chosen(&report.cell.id);
+    let failed: Vec<_> = reports.iter().filter(is_failed).collect();
     for report in &failed {
-        reset(&dir.cell(&report.cell.id))?;
+        reset(&dir.cell(&report.cell.id), &report.attempts)?;
     }
     print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()))?;
     if !failed.is_empty() {
-        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", dir.path().display()))?;
+        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", shell::path(dir.path())))?;
     }
     Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
 }

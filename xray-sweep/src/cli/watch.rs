@@ -1,15 +1,18 @@
 //! `xray-sweep status` and `logs`.
 
 use super::{OutputFormat, Sweep};
+use crate::launchers::condor::QueueWatch;
 use crate::logs::{self, Which};
 use crate::plan::read_plan;
-use crate::state::{CellReport, CellState, survey};
+use crate::shell;
+use crate::state::{CellReport, CellState, look};
 use crate::status;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
-use xray_cli::print;
+use xray_cli::{print, say};
 
 /// Where every cell stands
 #[derive(Debug, Args)]
@@ -29,17 +32,28 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
     read_plan(&dir)?;
     let is_terminal = std::io::stdout().is_terminal();
     let color = is_terminal && std::env::var_os("NO_COLOR").is_none();
+    let mut watch = QueueWatch::new(&dir);
+    let mut told = BTreeSet::new();
     loop {
-        let reports = survey(&dir)?;
+        let survey = look(&dir, watch.queue())?;
+        let reports = &survey.cells;
         let text = match arguments.format {
-            OutputFormat::Text => status::text(&reports, width(), color),
-            OutputFormat::Json => format!("{:#}\n", status::json(&reports)),
+            OutputFormat::Text => status::text(reports, width(), color),
+            OutputFormat::Json => format!("{:#}\n", status::json(reports)),
         };
         if arguments.watch && is_terminal {
             print("\x1b[2J\x1b[H")?;
         }
         print(&text)?;
-        if !arguments.watch || !is_busy(&reports) {
+        for note in survey.notes.iter().filter(|note| told.insert((*note).clone())) {
+            say(format_args!("warning: {note}"));
+        }
+        if !survey.surplus.is_empty() && told.insert(String::new()) {
+            let jobs = survey.surplus.join(" ");
+            say(format_args!("warning: in the queue although their cells are done: jobs {jobs}"));
+            say(format_args!(" hint: `xray-sweep run {}` takes them out", shell::path(dir.path())));
+        }
+        if !arguments.watch || !is_busy(reports) {
             return Ok(Exit::Ok);
         }
         std::thread::sleep(Duration::from_secs(2));

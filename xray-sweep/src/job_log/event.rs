@@ -6,8 +6,9 @@ use super::time::Stamp;
 pub(super) struct Event<'a> {
     /// What happened, by HTCondor's number.
     pub(super) code: u16,
-    /// Cluster and process of the job.
-    pub(super) job: (u64, u64),
+    pub(super) cluster: u64,
+    /// None for the cluster as a whole, which HTCondor writes as -1.
+    pub(super) process: Option<u64>,
     pub(super) stamp: Stamp,
     /// The rest of the head: `Job executing on host: <...>`.
     pub(super) title: &'a str,
@@ -16,14 +17,14 @@ pub(super) struct Event<'a> {
 }
 
 /// Cuts a log into events; the second figure counts what is no event: foreign text, torn events, and the
-/// last one while it is being written. Events of a cluster as a whole are left out and not counted.
+/// last one while it is being written.
 pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize) {
     let (mut events, mut skipped) = (Vec::new(), 0);
     let mut open: Vec<&str> = Vec::new();
     for line in text.lines().map(|line| line.trim_end_matches('\r')) {
         if line == "..." {
             match open.split_first().and_then(|(head, body)| parse_head(head).map(|head| (head, body))) {
-                Some((head, body)) => events.extend(head.with(body)),
+                Some((head, body)) => events.push(head.with(body)),
                 None => skipped += 1,
             }
             open.clear();
@@ -42,17 +43,16 @@ pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize) {
 struct Head<'a> {
     code: u16,
     cluster: u64,
-    /// None for the cluster as a whole, which HTCondor writes as -1.
     process: Option<u64>,
     stamp: Stamp,
     title: &'a str,
 }
 
 impl<'a> Head<'a> {
-    fn with(self, body: &[&'a str]) -> Option<Event<'a>> {
+    fn with(self, body: &[&'a str]) -> Event<'a> {
         let Head { code, cluster, process, stamp, title } = self;
         let lines = body.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
-        process.map(|process| Event { code, job: (cluster, process), stamp, title, lines })
+        Event { code, cluster, process, stamp, title, lines }
     }
 }
 

@@ -147,6 +147,68 @@ fn a_removed_job_says_why() {
 }
 
 #[test]
+fn a_hold_or_removal_by_hand_ends_the_start_that_was_evicted_for_it() {
+    let text = |second: &str, event: &str| {
+        format!(
+            "000 (1.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    cell=a\n...\n\
+             001 (1.0.0) 2026-01-01 10:00:01 Job executing on host: <x>\n...\n\
+             004 (1.0.0) 2026-01-01 10:00:02 Job was evicted.\n\t(0) CPU times\n...\n\
+             028 (1.0.0) 2026-01-01 10:00:02 Job ad information event triggered.\nProc = 0\n...\n\
+             {} (1.0.0) 2026-01-01 10:{second} {}\n...\n",
+            &event[..3],
+            &event[4..]
+        )
+    };
+    let ending = |text: String| {
+        let job = job(&text, "a");
+        (job.attempts[0].ending_text(), job.reason.unwrap_or_default())
+    };
+    let hold = "012 Job was held.\n\tvia condor_hold (by user me)\n\tCode 1 Subcode 0";
+    let removal = "009 Job was aborted.\n\tvia condor_rm (by user me)";
+    let transfer = "012 Job was held.\n\tno such file\n\tCode 13 Subcode 2";
+    let pair = |ending: &str, reason: &str| (ending.to_owned(), reason.to_owned());
+    assert_eq!(
+        ending(text("00:02", hold)),
+        pair("held: via condor_hold (by user me)", "via condor_hold (by user me) (code 1)")
+    );
+    assert_eq!(
+        ending(text("00:03", removal)),
+        pair("removed: via condor_rm (by user me)", "via condor_rm (by user me)")
+    );
+    assert_eq!(
+        ending(text("05:00", removal)),
+        pair("evicted", "via condor_rm (by user me)"),
+        "while it waited"
+    );
+    assert_eq!(ending(text("00:03", transfer)), pair("evicted", "no such file (code 13, sub-code 2)"));
+}
+
+#[test]
+fn a_log_that_begins_in_the_middle_names_the_cell_and_the_start() {
+    let ad = "028 (3.1.0) 2026-01-01 10:00:00 Job ad information event triggered.\nTriggerEventTypeNumber = 5\n\
+              MachineAttrMachine0 = \"node7\"\nXrayCell = \"a\"\n...\n";
+    let size = "006 (3.1.0) 2026-01-01 10:00:00 Image size of job updated: 1\n\t4  -  MemoryUsage of job (MB)\n...\n";
+    let end =
+        "005 (3.1.0) 2026-01-01 10:00:00 Job terminated.\n\t(1) Normal termination (return value 5)\n...\n";
+    let running = job(&format!("{size}{ad}"), "a");
+    assert_eq!((running.state, running.attempts.len()), (JobState::Running, 1));
+    let over = job(&format!("{end}{ad}"), "a");
+    assert_eq!((over.state, endings(&over)), (JobState::Completed, vec!["? Failed exit 5".to_owned()]));
+    let attempt = &over.attempts[0];
+    assert_eq!(
+        (attempt.cell.as_str(), attempt.host.as_deref(), attempt.started.as_deref()),
+        ("a", Some("node7"), None)
+    );
+}
+
+#[test]
+fn a_cluster_that_makes_its_jobs_one_by_one_is_told_from_one_that_has_made_them() {
+    let event = |code, cluster| format!("{code} ({cluster}.-01.000) 2026-01-01 10:00:00 Cluster\n...\n");
+    let log = parse((event("035", 1) + &event("035", 2) + &event("036", 1)).as_bytes());
+    assert_eq!(log.factories, BTreeMap::from([(1, false), (2, true)]));
+}
+
+#[test]
 fn a_cell_may_have_several_jobs_and_a_number_may_return() {
     let submit = "000 (1.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    cell=a\n...\n";
     let node = "000 (2.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    DAG Node: a\n...\n";

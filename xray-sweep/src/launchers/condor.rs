@@ -1,11 +1,13 @@
 //! Cells as jobs of an HTCondor pool: submitted in one go, then followed through the event log, which costs the
-//! pool nothing.
+//! pool nothing; now and then the queue is asked what it holds.
 
 use crate::cell::Cell;
+use crate::queue::{ATTRIBUTES, CONSTRAINT, Content, Queue};
 use crate::sweep_dir::SweepDir;
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 use xray_artifacts::{Exit, Failure, FileError, write_bytes};
 
 /// What `condor_submit` said.
@@ -35,10 +37,88 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Option<Su
         return Err(Failure::new(Exit::Unexpected, format!("condor_submit failed: {said}"))
             .hint("nothing was submitted; `condor_status` and `condor_q` tell whether the pool answers"));
     }
+    if is_dry {
+        return Ok(None);
+    }
     // `12.0 - 12.29`
     let text = String::from_utf8_lossy(&output.stdout);
     let cluster = text.split('.').next().unwrap_or_default().trim().to_owned();
-    Ok((!is_dry).then_some(Submission { cluster, jobs: cells.len() }))
+    // Kept: where the queue cannot be asked, it says which cells the cluster has still to make jobs of.
+    let (from, to) = (dir.path().join(rows), dir.submitted(&cluster));
+    let kept = std::fs::create_dir_all(dir.submissions()).and_then(|()| std::fs::rename(&from, &to));
+    kept.map_err(|source| FileError::Io { path: to, action: "write", source })?;
+    Ok(Some(Submission { cluster, jobs: cells.len() }))
+}
+
+/// Asks what the queue of this machine holds of a sweep: the jobs of all users, and the clusters that have some to
+/// make. HTCondor's own time limit bounds it.
+pub fn queue(dir: &SweepDir) -> Queue {
+    // A second earlier: the log counts in whole seconds.
+    let asked = SystemTime::now() - Duration::from_secs(1);
+    let ask = |more: &[&str]| {
+        let mut command = Command::new("condor_q");
+        command.args(["-allusers", "-constraint", CONSTRAINT, "-json", "-attributes", ATTRIBUTES]).args(more);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    let both = ask(&[]).and_then(|jobs| Ok((jobs, ask(&["-factory"])?)));
+    let (jobs, factories) = match both {
+        Ok(children) => children,
+        Err(error) => return Queue::Silent(format!("condor_q: {error}")),
+    };
+    match (answer(jobs), answer(factories)) {
+        (Ok(jobs), Ok(factories)) => match Content::parse(dir, asked, &jobs, &factories) {
+            Some(content) => Queue::Holds(content),
+            None => Queue::Silent("condor_q prints something else than JSON".to_owned()),
+        },
+        (Err(why), _) | (_, Err(why)) => Queue::Silent(why),
+    }
+}
+
+fn answer(child: Child) -> Result<Vec<u8>, String> {
+    let output = child.wait_with_output().map_err(|error| format!("condor_q: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it failed").to_owned();
+    Err(format!("condor_q: {line}"))
+}
+
+/// A queue that is asked now and then: the event log, which costs the pool nothing, tells what happens meanwhile.
+pub struct QueueWatch<'a> {
+    dir: &'a SweepDir,
+    said: Option<(Instant, Queue)>,
+}
+
+impl<'a> QueueWatch<'a> {
+    /// Of the sweep in `dir`.
+    pub fn new(dir: &'a SweepDir) -> Self {
+        QueueWatch { dir, said: None }
+    }
+
+    /// What the queue said within the last half a minute.
+    pub fn queue(&mut self) -> &Queue {
+        const AGE: Duration = Duration::from_secs(30);
+        let said = self.said.take().filter(|(when, _)| when.elapsed() < AGE);
+        &self.said.insert(said.unwrap_or_else(|| (Instant::now(), queue(self.dir)))).1
+    }
+
+    /// Makes sure that it is asked anew.
+    pub fn forget(&mut self) {
+        self.said = None;
+    }
+}
+
+/// Names of the machine whose queue `condor_q` asks here.
+pub fn schedds() -> Vec<String> {
+    let mut names = vec![rustix::system::uname().nodename().to_string_lossy().into_owned()];
+    for name in ["FULL_HOSTNAME", "NETWORK_HOSTNAME", "SCHEDD_HOST"] {
+        let output = Command::new("condor_config_val").arg(name).stdin(Stdio::null()).output();
+        if let Ok(output) = output.map_err(drop).and_then(|o| o.status.success().then_some(o).ok_or(())) {
+            names.push(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+    }
+    names
 }
 
 /// The rows of `cells.csv` that belong to these cells, in a file of their own.
@@ -54,14 +134,26 @@ fn write_rows(dir: &SweepDir, cells: &[&Cell]) -> Result<PathBuf, Failure> {
     Ok(name)
 }
 
-/// Lets go the held jobs of these `cluster.proc`.
+/// Lets go the held jobs of these `cluster.proc`; of a cluster as a whole by its number alone.
 pub fn release(jobs: &[String]) -> Result<(), Failure> {
-    let output = output(Command::new("condor_release").args(jobs))?;
-    if output.status.success() {
-        return Ok(());
+    tell("condor_release", jobs)
+}
+
+/// Takes jobs out of the queue.
+pub fn remove(jobs: &[String]) -> Result<(), Failure> {
+    tell("condor_rm", jobs)
+}
+
+fn tell(program: &str, jobs: &[String]) -> Result<(), Failure> {
+    // A command line has its limits.
+    for some in jobs.chunks(1000) {
+        let output = output(Command::new(program).args(some))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+            return Err(Failure::new(Exit::Unexpected, format!("{program} failed: {said}")));
+        }
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(Exit::Unexpected, format!("condor_release failed: {said}")))
+    Ok(())
 }
 
 /// How many slots of the pool a constraint over their attributes matches; none where no pool answers.

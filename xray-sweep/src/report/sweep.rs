@@ -4,7 +4,8 @@ use super::groups::{Group, by_combination, groups};
 use super::labels;
 use super::predictions::BothSplits;
 use super::runs::Run;
-use crate::cell::{Cell, read_cells};
+use crate::cell::Cell;
+use crate::plan::read_cells;
 use crate::plan::{Plan, read_plan};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
@@ -57,7 +58,7 @@ impl Sweep {
         let attempts = tables.read::<AttemptRow>()?;
         tables.check::<MetricRow>()?;
         tables.warn();
-        if let Some(cells) = if_there(&dir.cells(), || read_cells(&dir.cells()))? {
+        if let Some(cells) = if_there(&dir.cells(), || read_cells(dir))? {
             of_the_plan(&runs, &cells, &tables)?;
         }
         if let Some(label) = label {

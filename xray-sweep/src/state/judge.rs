@@ -67,8 +67,11 @@ fn ended_without_a_word(
     evidence: &Evidence<'_>,
     last_line: impl FnOnce() -> Option<String>,
 ) -> (CellState, Option<String>) {
-    let removed = evidence.jobs.last().filter(|job| job.state == JobState::Removed);
+    let removed = evidence.jobs.last().filter(|job| matches!(job.state, JobState::Removed | JobState::Gone));
     let why = match (evidence.latest, removed, evidence.result) {
+        (_, Some(job), _) if job.state == JobState::Gone => {
+            format!("job {} left the queue, and the log does not say how it ended", job.id)
+        }
         (_, Some(job), _) => match &job.reason {
             Some(reason) => format!("job {} was removed: {reason}", job.id),
             None => format!("job {} was removed", job.id),

@@ -74,6 +74,23 @@ fn a_launcher_killed_at_any_moment_redoes_no_finished_cell_and_loses_none() {
     }
 }
 
+/// A container may have no program `kill`.
+#[test]
+fn a_stopped_launcher_has_its_runs_save_themselves_without_another_program() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "100000", &["--fractions", "1", "--trials", "1"]), Exit::Ok);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xray-sweep"));
+    command.current_dir(workplace.path("")).args(["run", "s"]).env("PATH", "");
+    let mut launcher =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    let id = workplace.id("s", 0);
+    let log = workplace.cell_file("s", &id, "run/metrics.jsonl");
+    wait_for("a step", || fs::metadata(&log).is_ok_and(|file| file.len() > 0));
+    signal(&launcher, "-INT");
+    assert_eq!(launcher.wait().expect("a child").code(), Some(Exit::Interrupted.code().into()));
+    assert_eq!(workplace.result("s", &id)["state"], "interrupted");
+}
+
 #[test]
 fn two_launchers_cannot_work_on_one_sweep() {
     let Some(workplace) = Workplace::new() else { return };
@@ -151,6 +168,18 @@ fn a_failed_cell_is_a_row_with_its_reason_and_is_run_again_only_when_asked() {
     assert!(story.contains("diverged"), "{story}");
     assert_exit(&workplace.sweep(&["run", "s", "--failed"]), Exit::SweepIncomplete);
     assert_eq!(attempts(), 4);
+    // Made ready, it runs; and what is ready need not be made so.
+    let retried = workplace.sweep(&["retry", "s"]);
+    assert_exit(&retried, Exit::Ok);
+    assert!(String::from_utf8_lossy(&retried.stdout).contains("1 failed cells made ready"));
+    for _ in 0..2 {
+        assert_exit(&workplace.sweep(&["retry", "s"]), Exit::NothingMatches);
+    }
+    assert_exit(&workplace.sweep(&["run", "s"]), Exit::SweepIncomplete);
+    assert_eq!(attempts(), 6);
+    assert!(!workplace.cell_file("s", &bad, "run.3").exists(), "one for each start that failed before");
+    assert_exit(&workplace.sweep(&["run", "s"]), Exit::SweepIncomplete);
+    assert_eq!(attempts(), 6, "it failed again");
     assert_exit(&workplace.sweep(&["collect", "s"]), Exit::SweepIncomplete);
     assert_exit(&workplace.sweep(&["report", "s"]), Exit::Ok);
 }

@@ -8,6 +8,7 @@ mod eviction;
 mod failures;
 mod grid;
 mod processors;
+mod queue;
 mod quoting;
 mod sweep;
 mod worker;

@@ -15,15 +15,7 @@ fn outcome(state: State, reason: Option<&str>) -> Box<Outcome> {
 
 fn job(state: JobState, reason: Option<&str>) -> Job {
     let reason = reason.map(str::to_owned);
-    Job {
-        id: "7.0".into(),
-        cell: Some("a".into()),
-        state,
-        reason,
-        attempts: Vec::new(),
-        sending: None,
-        has_just_ended: false,
-    }
+    Job { cell: Some("a".into()), state, reason, ..Job::new("7.0".into()) }
 }
 
 fn ended(ending: Ending) -> Attempt {
@@ -106,6 +98,9 @@ fn what_ended_without_a_word_is_lost_with_its_reason() {
     );
     let removed = [job(JobState::Removed, Some("via condor_rm"))];
     lost(&CellResult::Absent, &removed, Some(&killed), "job 7.0 was removed: via condor_rm; stderr: boom");
+    let gone = [job(JobState::Gone, None)];
+    let left = "job 7.0 left the queue, and the log does not say how it ended; stderr: boom";
+    lost(&CellResult::Absent, &gone, Some(&killed), left);
     lost(&CellResult::Damaged("its hash differs".into()), &[], None, "its hash differs");
     let finished = format!("it finished on {}", place.replace("; ", ", and its result did not arrive; "));
     lost(&CellResult::Absent, &[], Some(&ended(Ending::Finished)), &finished);
