@@ -96,6 +96,8 @@ impl Reader {
 const READ: &[(&str, &str, &[Reader])] = {
     use Reader::*;
     &[
+        // What was not yet whole when a program was killed is written anew.
+        ("*", "*.tmp", &[]),
         ("data", "dataset.json", &[TrainOnFolder, Check, Stats, BuildFrom]),
         ("data", "*.tfrecord", &[TrainOnFolder, Check, Stats, BuildFrom]),
         ("data", "*.tfrecord.idx", &[TrainOnFolder, Check, Stats]),

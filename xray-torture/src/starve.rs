@@ -236,11 +236,13 @@ fn judge(
     if !was_killed && let Some(fault) = lab.unseemly(&known.scene.step, ended) {
         return Ok(Err(fault));
     }
+    let mut told = false;
     let good = if ended.status.success() {
         if mode == Mode::FullStdout {
             return Ok(Err(Fault::new(What::Code, "exit code 0, and what it printed is lost")));
         }
-        if let Some(fault) = different(known, folder, ended, is_named(ended, places, folder))? {
+        told = is_named(ended, places, folder);
+        if let Some(fault) = different(known, folder, ended, told)? {
             return Ok(Err(Fault { said: format!("exit code 0; {}", fault.said), ..fault }));
         }
         Good::Whole
@@ -263,7 +265,7 @@ fn judge(
     if !next.status.success() {
         return Ok(Err(Fault::new(What::Stuck, format!("{}; {}", next.status, why(&next.stderr)))));
     }
-    if let Some(fault) = different(known, folder, &next, false)? {
+    if let Some(fault) = different(known, folder, &next, told)? {
         return Ok(Err(Fault { said: format!("started again; {}", fault.said), ..fault }));
     }
     let litter = glance(folder)?.litter;
@@ -271,14 +273,14 @@ fn judge(
 }
 
 /// What is there after success and should not be, or is not and should.
-fn different(known: &Known, folder: &Path, ended: &Ending, is_named: bool) -> Result<Option<Fault>> {
+fn different(known: &Known, folder: &Path, ended: &Ending, told: bool) -> Result<Option<Fault>> {
     let now = match known.scene.done(folder, &ended.stdout) {
         Ok(now) => now,
         Err(error) => return Ok(Some(Fault::new(What::Unknown, format!("{error:#}")))),
     };
     let mut differs = known.done.differences(&now);
-    if is_named {
-        // What the programs themselves do without, and say so.
+    if told {
+        // What the programs themselves do without, and have said so.
         differs.retain(|difference| !DISPENSABLE.iter().any(|name| difference.starts_with(name)));
     }
     Ok((!differs.is_empty()).then(|| Fault::new(What::Different, differs.join("; "))))
