@@ -39,6 +39,8 @@ const KINDS: &[FileKind] = {
         kind(".new.*/*", Litter),
         kind(".building/*", Litter),
         kind(".lock", Nothing),
+        // What could not be believed is set aside.
+        kind("*.damaged", Nothing),
         // A run.
         kind("checkpoints/last/*.safetensors", Tensors),
         // Which one is the one before depends on where a run was interrupted.
