@@ -119,12 +119,18 @@ impl Scene {
         Ok(Done { files: outcome(folder)?, printed })
     }
 
-    /// Takes the next start: the same command, with `--overwrite` only where that is said to be needed.
+    /// Takes the next start: the same command, with `--overwrite` only where that is said to be needed, and after `retry`
+    /// where cells failed.
     pub(crate) fn again(&self, lab: &Lab, folder: &Path) -> Result<Ending> {
         let plain = self.step.without(OVERWRITE);
         let ended = lab.run(&plain, folder, None)?;
         if !ended.status.success() && ended.stderr.contains(OVERWRITE) {
             return lab.run(&plain.and(OVERWRITE), folder, None);
+        }
+        // A cell that failed is tried again when that is asked for.
+        if self.name == "run" && ended.status.code() == Some(SWEEP_INCOMPLETE) {
+            lab.must(&Step::new("xray-sweep retry FOLDER/sweep"), folder)?;
+            return lab.run(&plain, folder, None);
         }
         Ok(ended)
     }
@@ -132,5 +138,8 @@ impl Scene {
 
 /// What differs when a program prints something else.
 pub(crate) const PRINTED: &str = "what is printed";
+
+/// `xray-sweep run` ends so where a cell failed.
+const SWEEP_INCOMPLETE: i32 = 4;
 
 const OVERWRITE: &str = "--overwrite";

@@ -294,17 +294,21 @@ fn is_named(ended: &Ending, places: &[String], folder: &Path) -> bool {
     let said = ended.stderr.clone() + &ended.stdout;
     let says = |place: &String| {
         let path = Path::new(place.split_once(' ')?.1);
+        // `.NAME.tmp` becomes NAME.
         let name = path.file_name()?.to_string_lossy();
-        // `NAME.PID.tmp` becomes NAME.
-        let stem = name
-            .trim_end_matches(".tmp")
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches('.');
+        let stem = name.trim_start_matches('.').trim_end_matches(".tmp");
         let inside = path.parent().filter(|parent| *parent != folder);
-        Some(said.contains(stem) || inside.is_some_and(|inside| said.contains(&*inside.to_string_lossy())))
+        let is_inside = inside.is_some_and(|inside| said.contains(&*inside.to_string_lossy()));
+        Some(said.contains(stem) || is_inside || cell(path).is_some_and(|cell| said.contains(cell)))
     };
     // Output that is lost is no file.
     places.is_empty() && said.contains("error: ") || places.iter().any(|place| says(place) == Some(true))
+}
+
+/// The cell of a sweep that a file belongs to: its name is enough for `xray-sweep logs`.
+pub(crate) fn cell(path: &Path) -> Option<&str> {
+    let mut names = path.iter().filter_map(|name| name.to_str());
+    names.find(|name| *name == "cells").and_then(|_| names.next())
 }
 
 /// The error that a program ended with, without its hints.
