@@ -87,7 +87,17 @@ const KINDS: &[FileKind] = {
 
 /// The kind of a file by its path.
 pub(crate) fn of(path: &str) -> Option<&'static FileKind> {
-    KINDS.iter().find(|kind| fits(kind.pattern, path))
+    KINDS
+        .iter()
+        .find(|kind| fits(kind.pattern, path))
+        .map(|kind| if is_earlier(path) { &EARLIER } else { kind })
+}
+
+/// What a cell's earlier tries left, which `xray-sweep retry` keeps for a look.
+const EARLIER: FileKind = kind("run.*", Compared::Nothing);
+
+fn is_earlier(path: &str) -> bool {
+    path.split('/').any(|name| name.strip_prefix("run.").is_some_and(|number| number.parse::<u32>().is_ok()))
 }
 
 /// Whether a path ends as the pattern does, name by name.
@@ -117,6 +127,8 @@ mod tests {
         check("cells/0a1b/run/model/model.safetensors", Some(Compared::Tensors));
         check("run/result.json.123.tmp", Some(Compared::Litter));
         check("collected/runs.parquet", Some(Compared::Bytes));
+        check("cells/0a1b/run.1/result.json", Some(Compared::Nothing));
+        check("cells/0a1b/run.1/notes.bin", None);
         check("runs.parquet", None);
         check("run/model/notes.bin", None);
     }
