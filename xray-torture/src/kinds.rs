@@ -37,6 +37,7 @@ const KINDS: &[FileKind] = {
     &[
         kind("*.tmp", Litter),
         kind(".new.*/*", Litter),
+        kind(".*.new/*", Litter),
         kind(".*.building/*", Litter),
         kind(".lock", Nothing),
         // What could not be believed is set aside.
