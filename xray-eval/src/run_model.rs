@@ -9,7 +9,10 @@ use xray_metrics::Evaluation;
 /// The folder of a run's bundle.
 fn folder(run: &Path) -> Result<PathBuf, Failure> {
     let folder = run.join("model");
-    if folder.join("model.json").is_file() {
+    let card = folder.join("model.json");
+    let is_there =
+        card.try_exists().map_err(|source| FileError::Io { path: card, action: "look for", source })?;
+    if is_there {
         return Ok(folder);
     }
     Err(match read_json::<RunResult<Evaluation>>(&run.join("result.json")) {

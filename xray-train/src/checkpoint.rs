@@ -285,14 +285,22 @@ fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FileErro
     move |source| FileError::Io { path: path.clone(), action, source }
 }
 
-/// Cuts a file of JSON lines back to those up to `step`, because later ones will be written again.
-pub fn truncate_lines(path: &Path, step: u64) -> Result<(), FileError> {
+/// The name of an evaluation in `metrics.jsonl`.
+pub const EVALUATION: &str = "evaluation";
+
+/// Cuts a file of JSON lines back to what a checkpoint knows of, because the rest will be written again: the steps up to
+/// its own, and the evaluations up to its last.
+pub fn truncate_lines(path: &Path, progress: &Progress) -> Result<(), FileError> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         read => read.map_err(io_error("read", path))?,
     };
-    let step_of = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
-    let kept = bytes.split(|byte| *byte == b'\n').filter(|line| step_of(line).is_some_and(|at| at <= step));
+    let is_known = |line: &[u8]| {
+        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let last = if line["event"] == EVALUATION { progress.evaluated_step } else { progress.step };
+        Some(line["step"].as_u64()? <= last)
+    };
+    let kept = bytes.split(|byte| *byte == b'\n').filter(|line| is_known(line) == Some(true));
     let kept: Vec<u8> = kept.flat_map(|line| line.iter().chain(b"\n")).copied().collect();
     if kept == bytes { Ok(()) } else { xray_artifacts::write_bytes(path, &kept) }
 }
@@ -307,9 +315,14 @@ mod tests {
     fn lines_after_the_checkpoint_and_torn_ones_go() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("metrics.jsonl");
-        fs::write(&path, b"{\"step\":1}\n{\"step\":2}\n\xff\n{\"step\":3}\n{\"st").expect("writable");
-        truncate_lines(&path, 2).expect("writable");
-        assert_eq!(fs::read_to_string(&path).expect("readable"), "{\"step\":1}\n{\"step\":2}\n");
+        let evaluation = |step| format!("{{\"event\":\"evaluation\",\"step\":{step}}}\n");
+        let known = format!("{{\"step\":1}}\n{}{{\"step\":2}}\n", evaluation(1));
+        let text = [known.as_bytes(), b"\xff\n", evaluation(2).as_bytes(), b"{\"step\":3}\n{\"st"].concat();
+        fs::write(&path, text).expect("writable");
+        // Saved after the second step and before its evaluation.
+        let progress = Progress { step: 2, evaluated_step: 1, ..Progress::default() };
+        truncate_lines(&path, &progress).expect("writable");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), known);
     }
 
     struct Place {

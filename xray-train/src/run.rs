@@ -4,7 +4,7 @@ mod curve;
 mod record;
 mod session;
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
 use crate::data;
 use crate::environment::{VERSION, peak_memory_bytes};
@@ -48,7 +48,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let finished = record::finished(&dir)?;
     dir.claim(config, finished.is_some() || checkpoint::exists(&dir)?)?;
     if let Some(outcome) = finished {
-        record::keep(&dir)?;
+        record::conclude(&dir, &outcome)?;
         if !options.quiet {
             xray_cli::say(format_args!("{} is finished already: this is its result", dir.path().display()));
         }
@@ -64,7 +64,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let outcome = outcome?;
     recorded?;
     if outcome.state == State::Finished {
-        record::keep(&dir)?;
+        record::conclude(&dir, &outcome)?;
     }
     Ok(outcome)
 }
@@ -77,7 +77,8 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         return Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint in {}", dir.path().display()))
             .hint("leave --resume out to start anew"));
     }
-    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(0, |found| found.progress.step))?;
+    let start = Progress::default();
+    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(&start, |found| &found.progress))?;
     let mut observers = Observers(vec![
         Box::new(Console::new(options.quiet)),
         Box::new(LogFile::open(&dir.log())?),
@@ -115,19 +116,16 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         outcome.reason = Some("stopped and saved; the same command continues".to_owned());
     }
     // A picture that cannot be drawn is no reason to lose a result.
-    if outcome.state == State::Finished
-        && let Err(failure) = curve::draw(&dir.metrics(), config.loss.name(), &dir.curve())
-    {
-        warnings.observe(&Event::Warning(&failure.message))?;
+    if outcome.state == State::Finished {
+        let drawn = curve::draw(&dir.metrics(), config.loss.name(), &dir.curve());
+        if let Some(text) = drawn.unwrap_or_else(|failure| Some(failure.message)) {
+            warnings.observe(&Event::Warning(&text))?;
+        }
     }
     outcome.warnings = warnings.into_heard();
     outcome.peak_memory_bytes = peak_memory_bytes();
     // Once: a finished result is never touched again.
     write_json(&dir.result(), &outcome)?;
-    if outcome.state == State::Finished {
-        checkpoint::forget_previous(dir)?;
-        checkpoint::forget_best(dir, &progress.best.map(|best| best.step).into_iter().collect::<Vec<_>>())?;
-    }
     Ok(outcome)
 }
 

@@ -319,6 +319,8 @@ impl Trainer<'_> {
                 self.progress.bad_records.push(problem);
             }
         }
+        // Not in the order in which threads and starts came upon them.
+        self.progress.bad_records.sort();
         self.tick();
         checkpoint::save(self.dir, &self.learner.state(), &self.progress)?;
         // The checkpoint before this one speaks of the weights that were the best then.

@@ -6,7 +6,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use xray_artifacts::FileError;
+use xray_artifacts::{FileError, check_tensors};
 
 /// Reads all floating-point tensors of a safetensors file or of what `torch.save` wrote: a state dict, a checkpoint
 /// that holds one, or a whole module, in whatever classes they are kept. What a file is, its first bytes say, not its name. Pickles are parsed, never
@@ -45,6 +45,8 @@ fn is_safetensors(bytes: &[u8]) -> bool {
 }
 
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+    // Others' files bear none.
+    check_tensors(path, bytes, "file of weights")?;
     let file = SafeTensors::deserialize(bytes)
         .map_err(|source| Error::Safetensors { path: path.to_owned(), source })?;
     let mut dict = StateDict::default();

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use xray_artifacts::{FileError, Split};
+use xray_artifacts::{FileError, SealedLine, Split, line_seal};
+use xray_cli::say;
 
 /// So many cells are in memory at a time, and become one row group of the file.
 const CELLS_AT_A_TIME: usize = 128;
@@ -28,6 +29,10 @@ pub(super) fn write(
         let counted = reports.par_iter().filter(|report| report.state != CellState::Stale);
         let curves: Vec<_> = counted.map(|report| read(dir, &report.cell)).collect::<Result<_, _>>()?;
         skipped += curves.iter().map(|curve| curve.skipped).sum::<u64>();
+        for Curve { cell, damaged, .. } in curves.iter().filter(|curve| curve.damaged > 0) {
+            let path = dir.cell(&cell.id).metrics();
+            say(format_args!("warning: {}: {damaged} damaged lines are left out", path.display()));
+        }
         file.append(&curves.iter().flat_map(Curve::rows).collect::<Vec<_>>())?;
     }
     Ok(skipped)
@@ -54,7 +59,9 @@ struct Line {
 struct Curve<'a> {
     cell: &'a Cell,
     lines: BTreeMap<(u64, MetricEvent, Option<&'static str>), Line>,
+    /// As cut off.
     skipped: u64,
+    damaged: u64,
 }
 
 impl Curve<'_> {
@@ -97,7 +104,7 @@ fn place(cell: &Cell, line: &Line) -> MetricRow {
 }
 
 fn read<'a>(dir: &SweepDir, cell: &'a Cell) -> Result<Curve<'a>, FileError> {
-    let mut curve = Curve { cell, lines: BTreeMap::new(), skipped: 0 };
+    let mut curve = Curve { cell, lines: BTreeMap::new(), skipped: 0, damaged: 0 };
     let path = dir.cell(&cell.id).metrics();
     // A pipe or a device would be waited for, or never end.
     let file = fs::metadata(&path).and_then(|found| match found.is_file() {
@@ -115,6 +122,10 @@ fn read<'a>(dir: &SweepDir, cell: &'a Cell) -> Result<Curve<'a>, FileError> {
 fn fill(curve: &mut Curve<'_>, mut file: impl BufRead) -> io::Result<()> {
     let mut line = Vec::new();
     while next_line(&mut file, &mut line)? {
+        if line_seal(&line) == SealedLine::Damaged {
+            curve.damaged += 1;
+            continue;
+        }
         match serde_json::from_slice::<Line>(&line) {
             Ok(line) => {
                 curve.lines.insert((line.step, line.event, line.split.map(Split::name)), line);

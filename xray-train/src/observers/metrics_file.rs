@@ -1,13 +1,14 @@
-//! `metrics.jsonl`: one JSON object a line for every few steps and every evaluation, for plots.
+//! `metrics.jsonl`: one JSON object a line for every few steps and every evaluation, for plots. Each bears a hash.
 
 use super::append;
+use crate::checkpoint::EVALUATION;
 use crate::events::{Event, Observer, StepReport};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use xray_artifacts::FileError;
+use xray_artifacts::{FileError, sealed_line};
 use xray_metrics::Evaluation;
 
 /// Adds lines to the file.
@@ -25,7 +26,7 @@ impl MetricsFile {
 
     fn write(&mut self, line: &impl Serialize) -> Result<(), FileError> {
         let line = serde_json::to_string(line).expect("numbers and strings");
-        let written = writeln!(self.file, "{line}");
+        let written = writeln!(self.file, "{}", sealed_line(&line));
         written.map_err(|source| FileError::Io { path: self.path.clone(), action: "write", source })
     }
 }
@@ -62,7 +63,7 @@ fn evaluation_line(split: &str, step: u64, evaluation: &Evaluation, is_best: boo
     let auc: serde_json::Map<_, _> =
         evaluation.labels.iter().map(|label| (label.label.clone(), label.auc.into())).collect();
     json!({
-        "event": "evaluation",
+        "event": EVALUATION,
         "step": step,
         "split": split,
         "macro_auc": evaluation.macro_auc,

@@ -4,21 +4,27 @@
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use xray_artifacts::{Failure, FileError, Split, write_bytes};
+use xray_artifacts::{Failure, FileError, SealedLine, Split, line_seal, write_bytes};
 use xray_display::chart::Chart;
 
 /// Number of points drawn of the training loss. Each is the mean of consecutive lines, because single batches differ
 /// more than an epoch changes the loss.
 const POINTS: usize = 60;
 
-/// Draws losses and the validation AUC by step; `loss` is the name of what was minimised.
+/// Draws losses and the validation AUC by step; `loss` is the name of what was minimised. Returns what is to be said of
+/// damaged lines, which are left out.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub(super) fn draw(metrics: &Path, loss: &str, to: &Path) -> Result<(), Failure> {
-    let text = fs::read_to_string(metrics);
-    let text = text.map_err(|source| FileError::Io { path: metrics.to_owned(), action: "read", source })?;
-    Ok(write_bytes(to, svg(&text, loss).as_bytes())?)
+pub(super) fn draw(metrics: &Path, loss: &str, to: &Path) -> Result<Option<String>, Failure> {
+    let bytes = fs::read(metrics);
+    let bytes = bytes.map_err(|source| FileError::Io { path: metrics.to_owned(), action: "read", source })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let is_damaged = |line: &&str| line_seal(line.as_bytes()) == SealedLine::Damaged;
+    let (damaged, whole): (Vec<_>, Vec<_>) = text.lines().partition(is_damaged);
+    write_bytes(to, svg(&whole.join("\n"), loss).as_bytes())?;
+    let said = || format!("{}: {} damaged lines are left out of the curve", metrics.display(), damaged.len());
+    Ok((!damaged.is_empty()).then(said))
 }
 
 fn svg(metrics: &str, loss: &str) -> String {

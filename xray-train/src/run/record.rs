@@ -2,7 +2,7 @@
 //! then why it failed.
 
 use super::{Outcome, RunOptions};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::config::RunConfig;
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::observers::StatusFile;
@@ -10,7 +10,7 @@ use crate::run_dir::RunDir;
 use std::fs;
 use std::io;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, read_json, write_bytes, write_json};
+use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, write_bytes, write_json};
 
 /// The result of a run that is at its end already.
 ///
@@ -70,12 +70,30 @@ fn state_of(exit: Exit) -> State {
     if exit == Exit::Diverged { State::Diverged } else { State::Failed }
 }
 
-/// Ends the heartbeat, where there was one.
+/// Ends the heartbeat, where there was one. A damaged one says nothing any more, and goes.
 pub(super) fn end_status(dir: &RunDir, state: State) -> Result<(), Failure> {
-    if dir.status().exists() {
-        StatusFile::end(&dir.status(), state)?;
+    let path = dir.status();
+    match read_json::<Status>(&path) {
+        Ok(status) if status.state == state => Ok(()),
+        Ok(_) => Ok(StatusFile::end(&path, state)?),
+        Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(FileError::Seal { .. } | FileError::Syntax { .. }) => {
+            Ok(fs::remove_file(&path).map_err(|source| FileError::Io { path, action: "remove", source })?)
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(())
+}
+
+/// What remains to be done when the result of a finished run is written, also by a later start where the first was
+/// killed before: the heartbeat ends, checkpoints that nobody will need go, and the result is kept a second time.
+///
+/// # Errors
+/// A file that cannot be read, written or removed. The result stands.
+pub(super) fn conclude(dir: &RunDir, outcome: &Outcome) -> Result<(), Failure> {
+    end_status(dir, outcome.state)?;
+    checkpoint::forget_previous(dir)?;
+    checkpoint::forget_best(dir, outcome.training.best_step.as_slice())?;
+    keep(dir)
 }
 
 /// Keeps the result and what belongs to it a second time, where that has not been done, in a folder that only a
@@ -84,7 +102,7 @@ pub(super) fn end_status(dir: &RunDir, state: State) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A file that cannot be read or written. The result stands; the next start makes up for it.
-pub(super) fn keep(dir: &RunDir) -> Result<(), Failure> {
+fn keep(dir: &RunDir) -> Result<(), Failure> {
     let kept = dir.finished();
     let io = |path: &Path, action| {
         let path = path.to_owned();
