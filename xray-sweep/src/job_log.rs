@@ -162,6 +162,9 @@ const JOB_AD: u16 = 28;
 const CLUSTER_SUBMIT: u16 = 35;
 const CLUSTER_REMOVE: u16 = 36;
 
+/// Holds because output, or input, could not be transferred.
+const HOLDS_AT_TRANSFER: [u32; 2] = [12, 13];
+
 impl Job {
     /// One that nothing is known of.
     pub(crate) fn new(id: String) -> Job {
@@ -309,7 +312,11 @@ impl Job {
         let reason = event.first_line().map(str::to_owned);
         let code: Option<u32> = event.number_after("Code ");
         let sub_code: Option<u32> = event.number_after("Subcode ");
-        if let Some(attempt) = self.stopped(Ending::Held, time, reason.as_deref()) {
+        // Files that do not arrive are the fault of the start that they are sent for, and of none before.
+        let at_transfer = code.is_some_and(|code| HOLDS_AT_TRANSFER.contains(&code));
+        if (!at_transfer || self.running().is_some())
+            && let Some(attempt) = self.stopped(Ending::Held, time, reason.as_deref())
+        {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
             attempt.signal = by_policy.and_then(signal::of_hold);
         }
