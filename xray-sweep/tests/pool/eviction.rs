@@ -3,7 +3,7 @@
 use crate::sweep::Sweep;
 use crate::workplace::{Workplace, checked};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn an_evicted_run_ends_as_if_nothing_had_happened() {
@@ -14,6 +14,9 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
         "1.0",
         "--trials",
         "1",
+        // There is no other.
+        "--require",
+        "TARGET.SlotID == 2",
         "--binary",
         worker.to_str().expect("a name"),
         "--set",
@@ -31,6 +34,10 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
     // Long enough to have begun, far too short to have ended.
     thread::sleep(Duration::from_secs(2));
     evicted.in_pool(&["condor_vacate_job", job.as_str().expect("a job")]);
+    let vacated = Instant::now();
+    evicted.wait_until("back", |cells| cells[0]["attempts"] == 2);
+    // A machine that failed a job is left alone for a minute.
+    assert!(vacated.elapsed() < Duration::from_secs(50), "an eviction is no failure");
     let cell = evicted.wait_until_done().remove(0);
     let attempts = evicted.attempts(&cell);
     let [first, .., last] = attempts.as_slice() else { panic!("{attempts:#?}") };
