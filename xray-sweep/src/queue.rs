@@ -75,7 +75,7 @@ pub struct Dag {
 /// Attributes that are asked for.
 pub const ATTRIBUTES: &str = "ClusterId,ProcId,JobStatus,XrayCell,Iwd,UserLog,HoldReason,HoldReasonCode,HoldReasonSubCode,\
      QDate,JobUniverse,JobMaterializeLimit,JobMaterializeNextProcId,JobMaterializeNextRow,JobMaterializeItemsFile,\
-     JobMaterializePaused,JobMaterializePauseReason";
+     JobMaterializeMaxIdle,JobMaterializePaused,JobMaterializePauseReason";
 
 /// Jobs of any sweep, and DAGs.
 pub const CONSTRAINT: &str = "XrayCell =!= undefined || JobUniverse == 7";
@@ -111,18 +111,39 @@ impl Content {
             let ad = Ad(&ad);
             let place = ad.sweep().map_or(Place::Elsewhere, |sweep| places.of(sweep));
             if place != Place::Elsewhere {
-                content.factories.extend(ad.factory(place == Place::Here));
+                let Some(mut factory) = ad.factory(place == Place::Here) else { continue };
+                if factory.paused.is_none() {
+                    factory.paused = content.stuck(&factory.cluster, ad.number("JobMaterializeMaxIdle"));
+                }
+                content.factories.push(factory);
             }
         }
         Some(content)
     }
 
+    /// Why a cluster makes no more jobs: HTCondor counts those on hold among the `max_idle` that do not run, so that nothing
+    /// moves any more once as many are held and no other is left.
+    fn stuck(&self, cluster: &str, max_idle: Option<u64>) -> Option<String> {
+        let of_it = || self.jobs.iter().filter(|job| is_of(&job.id, cluster) && job.state.is_open());
+        let held = of_it().filter(|job| job.state == JobState::Held).count();
+        let is_stuck =
+            held == of_it().count() && max_idle.is_some_and(|max_idle| held as u64 >= max_idle.max(1));
+        is_stuck.then(|| {
+            format!(
+                "its turn does not come: {held} jobs of the cluster are held, as many as --max-idle lets wait"
+            )
+        })
+    }
+
     /// Whether it holds anything of a cluster.
     pub fn has_cluster(&self, cluster: &str) -> bool {
-        let is_of = |id: &str| id.split('.').next() == Some(cluster);
         self.factories.iter().any(|factory| factory.cluster == cluster)
-            || self.jobs.iter().any(|job| is_of(&job.id))
+            || self.jobs.iter().any(|job| is_of(&job.id, cluster))
     }
+}
+
+fn is_of(job: &str, cluster: &str) -> bool {
+    job.split('.').next() == Some(cluster)
 }
 
 /// Nothing at all is an empty list: some versions print it so.
@@ -282,10 +303,12 @@ mod tests {
             json!({
                 "ClusterId": cluster, "Iwd": path("s/cells/a"), "JobMaterializeLimit": 3, "JobMaterializePaused": paused,
                 "JobMaterializeNextProcId": made, "JobMaterializeNextRow": made, "JobMaterializeItemsFile": path(items),
+                "JobMaterializeMaxIdle": 1,
             })
         };
         let jobs = json!([job(1, "s", 5), job(2, "other", 1), job(3, "moved", 2), dag(2), dag(3), {}]);
         let factories = json!([
+            factory(1, 2, 0, "items"),
             factory(4, 1, 0, "items"),
             factory(5, 3, 0, "items"),
             factory(6, 2, 1, "none"),
@@ -307,7 +330,9 @@ mod tests {
             .map(|f| (f.cluster.as_str(), f.owed.clone(), f.paused.is_some()))
             .collect();
         let rest = Some(vec!["b".to_owned(), "c".to_owned()]);
-        assert_eq!(owed, [("4", rest, false), ("6", None, true)]);
+        let last = Some(vec!["c".to_owned()]);
+        // The first is stuck: the one job that may wait is held.
+        assert_eq!(owed, [("1", last, true), ("4", rest, false), ("6", None, true)]);
         assert!(found.has_cluster("1") && found.has_cluster("4") && !found.has_cluster("5"));
     }
 

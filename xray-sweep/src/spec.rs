@@ -53,7 +53,7 @@ pub struct Condor {
     pub require: Option<String>,
     /// Which of the matching machines are preferred, a ClassAd expression.
     pub rank: Option<String>,
-    /// At most so many jobs wait in the queue at a time.
+    /// At most so many jobs that do not run are in the queue at a time; those that are held count.
     pub max_idle: u32,
     /// A job saves, exits and is started again after this time, so that its checkpoint reaches the submit node.
     pub checkpoint_every: String,

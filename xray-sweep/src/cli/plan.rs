@@ -87,7 +87,7 @@ struct PoolArguments {
     /// Which matching machines are preferred
     #[arg(long, value_name = "EXPR")]
     rank: Option<String>,
-    /// At most so many jobs wait in the queue at a time
+    /// At most so many jobs that do not run are in the queue at a time; those that are held count
     #[arg(long, value_name = "N")]
     max_idle: Option<u32>,
     /// A running job saves to the submit node after each such time

@@ -19,7 +19,7 @@ use crate::sweep_dir::SweepDir;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure, Status, read_json};
 use xray_cli::{print, say};
 
@@ -229,9 +229,12 @@ fn forget_submissions(dir: &SweepDir, content: &Content) {
     }
 }
 
-/// Until no job of the sweep waits or runs. Held jobs wait for a person, so they do not count.
+/// Until no job of the sweep waits or runs. Held jobs wait for a person, so they do not count, once the submit file's
+/// policy has had the time to let them go.
 fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
-    let mut last = String::new();
+    // HTCondor looks at its policies once a minute.
+    const LET_GO: Duration = Duration::from_secs(75);
+    let (mut last, mut changed) = (String::new(), Instant::now());
     // Until the first event of the submission has reached the log.
     let mut patience = if jobs > 0 { 20 } else { 0 };
     let mut is_sure = false;
@@ -249,6 +252,7 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
             .join(" · ");
         if line != last {
             say(&line);
+            changed = Instant::now();
         }
         last = line;
         let busy = |state| counts.get(&state).copied().unwrap_or(0) > 0;
@@ -256,6 +260,8 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
             (patience, is_sure) = (0, false);
         } else if patience > 0 {
             patience -= 1;
+        } else if busy(CellState::Held) && changed.elapsed() < LET_GO {
+            is_sure = false;
         } else if is_sure {
             return summary(dir, watch);
         } else {
