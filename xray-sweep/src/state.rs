@@ -90,6 +90,16 @@ pub struct CellReport {
     pub status: Option<Status>,
     /// Its jobs' starts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// Whether some of them may be missing: the event log tells of a job and not of its submission, so that it has lost its
+    /// beginning, or of no start of this cell although there is a result.
+    pub lacks_starts: bool,
+}
+
+impl CellReport {
+    /// Whether it was started and nobody knows when.
+    fn has_unknown_start(&self) -> bool {
+        self.state != CellState::Running && self.outcome.is_some() && self.attempts.is_empty()
+    }
 }
 
 /// What a look at a sweep found.
@@ -130,9 +140,11 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     }
     let now = SystemTime::now();
     let jobs_of = |id: &str| jobs.get(id).map(Vec::as_slice).unwrap_or_default();
+    let begins_later = believed.jobs.iter().any(|job| job.submitted.is_none() && job.latest.is_some());
     let report = |cell: Cell| {
         let jobs = jobs_of(&cell.id);
-        report(cell, dir, jobs, now)
+        let report = report(cell, dir, jobs, now);
+        CellReport { lacks_starts: begins_later || report.has_unknown_start(), ..report }
     };
     let cells: Vec<CellReport> = cells.into_par_iter().map(report).collect();
     let (mut held, mut surplus) = (BTreeMap::new(), Vec::new());
@@ -148,7 +160,9 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
         }
     }
     surplus.extend(surplus_clusters(&cells, &believed.jobs, &surplus));
-    Ok(Survey { cells, held, surplus, notes: notes(queue, believed.unasked) })
+    let mut notes = notes(queue, believed.unasked);
+    notes.extend(note_of_starts(&cells));
+    Ok(Survey { cells, held, surplus, notes })
 }
 
 /// The jobs in the queue beside the start that finished the cell.
@@ -195,6 +209,16 @@ fn notes(queue: &Queue, unasked: usize) -> Vec<String> {
     }
 }
 
+fn note_of_starts(cells: &[CellReport]) -> Option<String> {
+    let count = cells.iter().filter(|report| report.has_unknown_start()).count();
+    cells.iter().any(|report| report.lacks_starts).then(|| {
+        format!(
+            "the event log has lost its beginning, or was deleted: it tells of no start of {count} cells that have run, and \
+             what it lacks is in no table"
+        )
+    })
+}
+
 /// By the first part of the name: one of both may lack the domain.
 fn is_one_of(machine: &str, names: &[String]) -> bool {
     let first = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -226,7 +250,7 @@ fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellRep
         }
         CellResult::Absent | CellResult::Stale(_) | CellResult::Damaged(_) => None,
     };
-    CellReport { cell, state, reason, outcome, environment, status, attempts }
+    CellReport { cell, state, reason, outcome, environment, status, attempts, lacks_starts: false }
 }
 
 /// The last thing that the trainer said to stderr, advice left out.

@@ -72,7 +72,8 @@ struct CellView<'a> {
     axes: &'a BTreeMap<String, serde_json::Value>,
     state: CellState,
     reason: Option<&'a str>,
-    attempts: usize,
+    /// None where the event log lacks some.
+    attempts: Option<usize>,
     job: Option<&'a str>,
     host: Option<&'a str>,
     microarch: Option<&'a str>,
@@ -97,7 +98,7 @@ impl<'a> CellView<'a> {
             axes: &cell.axes,
             state: *state,
             reason: report.reason.as_deref(),
-            attempts: attempts.len(),
+            attempts: (!report.lacks_starts).then_some(attempts.len()),
             job: latest.map(|attempt| attempt.job.as_str()),
             host: host.or(environment.as_ref().map(|environment| environment.host.as_str())),
             microarch: microarch.or(environment.as_ref().and_then(|e| e.microarch.as_deref())),

@@ -26,6 +26,7 @@ fn done(cell: Cell) -> CellReport {
         environment: Some(fixture::environment()),
         status: Some(fixture::status(State::Finished)),
         attempts: vec![fixture::attempt(&cell)],
+        lacks_starts: false,
         cell,
     }
 }
@@ -39,6 +40,7 @@ fn missing(cell: Cell) -> CellReport {
         environment: None,
         status: None,
         attempts: Vec::new(),
+        lacks_starts: false,
     }
 }
 

@@ -48,6 +48,7 @@ fn troubled(folder: &Path) -> SweepDir {
         environment: None,
         status: None,
         attempts: vec![fixture::attempt(&cell)],
+        lacks_starts: false,
         cell,
     };
     let states = CellState::ALL.iter().chain([&CellState::Done; 3]).cycle();

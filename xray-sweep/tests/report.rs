@@ -25,6 +25,7 @@ fn cell_report(cell: Cell, state: CellState, reason: Option<&str>) -> CellReport
         environment: done.then(fixture::environment),
         status: None,
         attempts: if state == CellState::Missing { Vec::new() } else { vec![fixture::attempt(&cell)] },
+        lacks_starts: false,
         cell,
     }
 }

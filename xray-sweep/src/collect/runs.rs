@@ -24,7 +24,7 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         reason: text(reason(report)),
         exit: exit(report).map(i64::from),
         signal: signal(report).map(i64::from),
-        attempts: count(report.attempts.len()),
+        attempts: (!report.lacks_starts).then(|| count(report.attempts.len())),
         started: text(started(report)),
         ended: last.and_then(|attempt| attempt.ended.clone()),
 
@@ -139,6 +139,9 @@ fn signal(report: &CellReport) -> Option<u8> {
 }
 
 fn started(report: &CellReport) -> Option<&str> {
+    if report.lacks_starts {
+        return None;
+    }
     let of_first = report.attempts.first().and_then(|attempt| attempt.started.as_deref());
     of_first.or_else(|| environment(report).map(|e| e.started.as_str()))
 }

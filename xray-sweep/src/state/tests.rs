@@ -182,6 +182,7 @@ fn nothing_runs_twice_nothing_is_forgotten_and_what_is_done_stays_done() {
                     environment: None,
                     status: None,
                     attempts: Vec::new(),
+                    lacks_starts: false,
                 };
                 let chosen = !everything.choose(std::slice::from_ref(&report)).expect("no ids").is_empty();
                 let may_start = !matches!(result, CellResult::Done(_)) && !lives && open.is_empty();

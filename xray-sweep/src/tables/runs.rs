@@ -20,7 +20,7 @@ columns! {
         reason: Option<String>,
         exit: Option<i64>,
         signal: Option<i64>,
-        attempts: i64,
+        attempts: Option<i64>,
         started: Option<String>,
         ended: Option<String>,
         launcher: Option<Launcher>,
