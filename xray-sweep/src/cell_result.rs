@@ -1,11 +1,10 @@
 //! Whether a cell has its result: read from the result itself, never from a folder's existence.
 
 use crate::cell::Cell;
+use crate::present::{self, Content};
 use crate::sweep_dir::CellDir;
-use std::fs;
-use std::io;
 use std::path::Path;
-use xray_artifacts::{FileError, RunResult, State, read_json, write_bytes};
+use xray_artifacts::{FileError, RunResult, State, write_bytes};
 use xray_metrics::Evaluation;
 
 /// What a trainer leaves.
@@ -31,37 +30,42 @@ pub enum CellResult {
 impl CellResult {
     /// Reads the cell's result. A finished one is never replaced by less: where the files of another job of this cell
     /// came to lie over it, it is put back from what it kept apart.
-    pub fn read(cell: &Cell, dir: &CellDir) -> CellResult {
-        let found = CellResult::read_file(cell, &dir.result());
+    ///
+    /// # Errors
+    /// If it is there and cannot be read: the cell may be done, so it must not pass for one that is not.
+    pub fn read(cell: &Cell, dir: &CellDir) -> Result<CellResult, FileError> {
+        let found = CellResult::read_file(cell, &dir.result())?;
         if let CellResult::Unfinished(_) | CellResult::Failed(_) = found {
-            let kept = CellResult::read_file(cell, &dir.finished().join(RESULT));
-            if let CellResult::Done(_) = kept {
-                // Where this user may not write, it counts all the same.
-                let _ = restore(dir);
-                return kept;
+            let kept = CellResult::read_file(cell, &dir.finished().join(RESULT))?;
+            match kept {
+                CellResult::Done(_) => restore(dir)?,
+                CellResult::Damaged(_) => {}
+                _ => return Ok(found),
             }
+            return Ok(kept);
         }
-        found
+        Ok(found)
     }
 
-    fn read_file(cell: &Cell, path: &Path) -> CellResult {
-        match read_json::<Outcome>(path) {
-            Ok(outcome) => judge(cell, outcome),
-            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                CellResult::Absent
-            }
-            Err(error) => CellResult::Damaged(xray_artifacts::one_line(&error)),
-        }
+    fn read_file(cell: &Cell, path: &Path) -> Result<CellResult, FileError> {
+        Ok(match present::json::<Outcome>(path)? {
+            Content::Whole(outcome) => judge(cell, outcome),
+            Content::Absent => CellResult::Absent,
+            Content::Damaged(why) => CellResult::Damaged(why),
+        })
     }
 }
 
 const RESULT: &str = "result.json";
 
 /// The result last: until it is there, all of it is put back again next time.
-fn restore(dir: &CellDir) -> io::Result<()> {
+fn restore(dir: &CellDir) -> Result<(), FileError> {
     for name in ["metrics.jsonl", "env.json", "status.json", RESULT] {
-        let bytes = fs::read(dir.finished().join(name))?;
-        write_bytes(&dir.run().join(name), &bytes).map_err(io::Error::other)?;
+        let Some(bytes) = present::bytes(&dir.finished().join(name))? else { return Ok(()) };
+        if write_bytes(&dir.run().join(name), &bytes).is_err() {
+            // Where this user may not write, it counts all the same.
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -11,14 +11,14 @@ mod sending;
 mod time;
 
 use crate::attempt::{Attempt, Ending, Launcher};
+use crate::present;
 use crate::signal;
 use event::{Event, events};
 use sending::FILE_TRANSFER;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, FileError};
 
 /// The jobs of a log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,8 @@ pub struct JobLog {
     pub factories: BTreeMap<u64, bool>,
     /// Pieces that are no event: foreign text, torn events, and the last one while it is being written.
     pub skipped: usize,
+    /// Those among them that nobody is writing any more.
+    pub damaged: usize,
 }
 
 /// One job: a submission of a cell, with as many starts as it took.
@@ -99,15 +101,10 @@ impl JobLog {
     ///
     /// # Errors
     /// Only when the file is there and cannot be read. What is no event is counted and left out.
-    pub fn read(path: &Path) -> Result<JobLog, Failure> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(JobLog::parse(&bytes, SystemTime::now(), time::local_offsets)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JobLog::default()),
-            Err(error) => {
-                let message = format!("cannot read job log {}: {error}", path.display());
-                Err(Failure::new(Exit::Unexpected, message))
-            }
-        }
+    pub fn read(path: &Path) -> Result<JobLog, FileError> {
+        let bytes = present::bytes(path)?;
+        let parse = |bytes: Vec<u8>| JobLog::parse(&bytes, SystemTime::now(), time::local_offsets);
+        Ok(bytes.map(parse).unwrap_or_default())
     }
 
     /// Reads the text of a log. `offsets` says, for hours of local time counted since 1970, by how many seconds
@@ -118,7 +115,7 @@ impl JobLog {
         offsets: impl FnOnce(&BTreeSet<i64>) -> BTreeMap<i64, i64>,
     ) -> JobLog {
         let text = String::from_utf8_lossy(bytes);
-        let (events, skipped) = events(&text);
+        let (events, damaged, is_cut_off) = events(&text);
         let hours = events.iter().filter_map(|event| event.stamp.local_hour(now)).collect();
         let offsets = offsets(&hours);
         let mut jobs: Vec<Job> = Vec::new();
@@ -142,7 +139,7 @@ impl JobLog {
             latest.insert(number, index);
             jobs[index].observe(event, event.stamp.utc(now, &offsets));
         }
-        JobLog { jobs, factories, skipped }
+        JobLog { jobs, factories, skipped: damaged + usize::from(is_cut_off), damaged }
     }
 }
 

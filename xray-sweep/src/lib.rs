@@ -24,6 +24,7 @@ pub mod local_attempts;
 pub mod lock;
 pub mod logs;
 pub mod plan;
+mod present;
 pub mod queue;
 pub mod report;
 pub mod request;

@@ -1,9 +1,10 @@
 //! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends.
 
 use crate::attempt::Attempt;
+use crate::present;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use xray_artifacts::{FileError, State, Status};
@@ -21,8 +22,12 @@ const SKEW: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(30);
 
 /// Reads a cell's local attempts, oldest first. Of lines with the same `job` and `started` the last counts. A
-/// file that is not there has none; a line that is none, such as one cut off by a full disk, is left out.
-pub fn read_attempts(path: &Path) -> Vec<Attempt> {
+/// file that is not there has none. A line that is none is left out and named among the `notes`, but for a last one that
+/// is cut off, as a full disk leaves it.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_attempts(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Attempt>, FileError> {
     #[derive(Deserialize)]
     struct Line {
         format: u32,
@@ -30,17 +35,23 @@ pub fn read_attempts(path: &Path) -> Vec<Attempt> {
         attempt: Attempt,
     }
     let mut attempts: Vec<Attempt> = Vec::new();
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let lines =
-        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    for Line { attempt, .. } in lines.filter(|line| line.format == FORMAT) {
+    let bytes = present::bytes(path)?.unwrap_or_default();
+    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        let attempt = match serde_json::from_slice::<Line>(line) {
+            Ok(line) if line.format == FORMAT => line.attempt,
+            Err(error) if error.is_eof() && !line.ends_with(b"\n") => continue,
+            _ => {
+                notes.push(format!("{} line {number} is no attempt and is left out", path.display()));
+                continue;
+            }
+        };
         let same = |old: &&mut Attempt| (&old.job, &old.started) == (&attempt.job, &attempt.started);
         match attempts.iter_mut().rev().find(same) {
             Some(old) => *old = attempt,
             None => attempts.push(attempt),
         }
     }
-    attempts
+    Ok(attempts)
 }
 
 /// Adds a line to a cell's `attempts.jsonl`. One start writes two: when it begins, and again when it has ended.
@@ -53,9 +64,25 @@ pub fn append_attempt(path: &Path, attempt: &Attempt) -> Result<(), FileError> {
     }
     let mut line = serde_json::to_vec(&Line { format: FORMAT, attempt }).expect("plain values");
     line.push(b'\n');
-    let file = File::options().append(true).create(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(&line));
+    let file = File::options().read(true).append(true).create(true).open(path);
+    let written = file.and_then(|mut file| {
+        if is_cut_off(&mut file)? {
+            line.insert(0, b'\n');
+        }
+        file.write_all(&line)
+    });
     written.map_err(|source| FileError::Io { path: path.to_owned(), action: "write", source })
+}
+
+/// Whether the last line has no end: another one must not become part of it.
+fn is_cut_off(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 /// Whether a cell is being run without a pool: its latest local attempt has not ended, and its process is
@@ -154,10 +181,20 @@ mod tests {
         let newer = start.replace("\"format\":1", "\"format\":9");
         let text = format!("{start}\n{other}\n{end}\n{newer}\n\u{0}junk\n{}", &start[..30]);
         std::fs::write(&path, text).expect("a writable folder");
-        let attempts = read_attempts(&path);
+        let read = |path: &Path| {
+            let mut notes = Vec::new();
+            (read_attempts(path, &mut notes).expect("readable"), notes)
+        };
+        let (attempts, notes) = read(&path);
         let seen: Vec<_> = attempts.iter().map(|a| (a.job.as_str(), a.exit)).collect();
         assert_eq!(seen, [("7", Some(5)), ("8", None)]);
-        assert_eq!(read_attempts(&dir.path().join("none")), []);
+        let left_out = |line: u32| format!("{} line {line} is no attempt and is left out", path.display());
+        assert_eq!(notes, [left_out(4), left_out(5)], "and nothing of the last, which is cut off");
+        append_attempt(&path, &Attempt { job: "9".into(), ..attempts[0].clone() }).expect("writable");
+        let (attempts, notes) = read(&path);
+        assert_eq!(attempts[2].job, "9", "on a line of its own");
+        assert_eq!(notes, [4, 5, 6].map(left_out));
+        assert_eq!(read(&dir.path().join("none")), (Vec::new(), Vec::new()));
     }
 
     #[test]

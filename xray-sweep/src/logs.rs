@@ -1,13 +1,14 @@
 //! One cell's story: its starts, and what the trainer said.
 
 use crate::attempt::Attempt;
+use crate::present;
 use crate::selection::find;
 use crate::state::{CellReport, survey};
 use crate::sweep_dir::SweepDir;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, FileError};
 use xray_display::TextTable;
 
 /// What to show of a cell.
@@ -37,18 +38,16 @@ pub fn logs(dir: &SweepDir, id_prefix: &str, which: Which) -> Result<String, Fai
     let report = find(&reports, id_prefix)?;
     let cell = dir.cell(&report.cell.id);
     let train_log = cell.run().join("train.log");
-    let whole = |path: &Path| tail(path, usize::MAX).map_err(|error| unreadable(path, &error));
+    let whole = |path: &Path| {
+        let message = || Failure::new(Exit::NothingMatches, format!("there is no {}", path.display()));
+        tail(path, usize::MAX)?.ok_or_else(message)
+    };
     match which {
-        Which::Story => Ok(story(report) + &end_of(&cell.stderr()) + &end_of(&train_log)),
+        Which::Story => Ok(story(report) + &end_of(&cell.stderr())? + &end_of(&train_log)?),
         Which::Stdout => whole(&cell.stdout()),
         Which::Stderr => whole(&cell.stderr()),
         Which::Log => whole(&train_log),
     }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NothingMatches } else { Exit::Unexpected };
-    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
 }
 
 fn story(report: &CellReport) -> String {
@@ -77,17 +76,25 @@ fn row(attempt: &Attempt) -> Vec<String> {
     ]
 }
 
-fn end_of(path: &Path) -> String {
+fn end_of(path: &Path) -> Result<String, FileError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match tail(path, TAIL) {
-        Ok(text) if text.trim().is_empty() => format!("\n{name} is empty\n"),
-        Ok(text) => format!("\nthe end of {name}:\n{}\n", text.trim_end()),
-        Err(_) => format!("\nthere is no {name}\n"),
-    }
+    Ok(match tail(path, TAIL)? {
+        Some(text) if text.trim().is_empty() => format!("\n{name} is empty\n"),
+        Some(text) => format!("\nthe end of {name}:\n{}\n", text.trim_end()),
+        None => format!("\nthere is no {name}\n"),
+    })
 }
 
-/// The last lines of a file, of its last 64 KiB unless all are wanted; what is not UTF-8 becomes a mark.
-pub(crate) fn tail(path: &Path, lines: usize) -> io::Result<String> {
+/// The last lines of a file, of its last 64 KiB unless all are wanted; what is not UTF-8 becomes a mark. None if there
+/// is no file.
+pub(crate) fn tail(path: &Path, lines: usize) -> Result<Option<String>, FileError> {
+    if !present::is_there(path)? {
+        return Ok(None);
+    }
+    end(path, lines).map(Some).map_err(|source| present::unreadable(path, source))
+}
+
+fn end(path: &Path, lines: usize) -> io::Result<String> {
     const MOST: u64 = 64 << 10;
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();

@@ -23,6 +23,7 @@ use crate::cell::{Cell, Request};
 use crate::data::Data;
 use crate::grid::{Point, points};
 use crate::isa::Level;
+use crate::present::is_there;
 use crate::request::request;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
@@ -88,7 +89,7 @@ pub struct Planned {
 pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planned, Failure> {
     quote::folder("the sweep directory", &absolute(dir.path()))?;
     let data = Data::open(&spec.data)?;
-    let before = if dir.plan().exists() { Some(read_json::<Plan>(&dir.plan())?) } else { None };
+    let before = if is_there(&dir.plan())? { Some(read_json::<Plan>(&dir.plan())?) } else { None };
     if let Some(before) = &before {
         same_data(dir, before, &data)?;
         listed::settle(dir, before)?;
@@ -148,7 +149,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
 /// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
 fn kept(dir: &SweepDir, before: Option<&Plan>, notes: &mut Vec<String>) -> Result<Vec<Cell>, Failure> {
     let Some(before) = before else { return Ok(Vec::new()) };
-    if dir.cells().exists() {
+    if is_there(&dir.cells())? {
         return read_cells(dir);
     }
     let count = before.cells.as_ref().map_or(String::new(), |list| format!(" of {} cells", list.count));
@@ -268,7 +269,7 @@ fn cells(
 
 /// The sweep's plan, for those who run it.
 pub fn read_plan(dir: &SweepDir) -> Result<Plan, Failure> {
-    if !dir.plan().exists() {
+    if dir.path().is_file() || !is_there(&dir.plan())? {
         let message = format!("there is no sweep in {}", dir.path().display());
         return Err(Failure::new(Exit::NothingMatches, message).hint("make one with `xray-sweep plan`"));
     }

@@ -4,6 +4,7 @@
 use crate::attempt::Attempt;
 use crate::job_log::Job;
 use crate::plan::placeholder;
+use crate::present;
 use crate::sweep_dir::CellDir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -56,9 +57,12 @@ impl Versioned for Spent {
 }
 
 impl Spent {
-    /// None where it was never made ready again, or where that cannot be read.
-    pub fn read(cell: &CellDir) -> Spent {
-        read_json(&cell.retried()).unwrap_or_default()
+    /// None where it was never made ready again, or where the record of it is damaged, which the `notes` say.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn read(cell: &CellDir, notes: &mut Vec<String>) -> Result<Spent, FileError> {
+        Ok(present::json(&cell.retried())?.or_note(notes).unwrap_or_default())
     }
 
     /// Whether this start is one of them.

@@ -11,6 +11,7 @@ use crate::job_log::{Job, JobLog, JobState};
 use crate::launchers::condor;
 use crate::local_attempts::{self, read_attempts};
 use crate::plan::read_cells;
+use crate::present;
 use crate::queue::Queue;
 use crate::reset::Spent;
 use crate::sweep_dir::{CellDir, SweepDir};
@@ -20,7 +21,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
-use xray_artifacts::{Environment, Failure, Status, read_json};
+use xray_artifacts::{Environment, Failure, FileError, Status};
+use xray_cli::say;
 
 /// Where a cell stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,16 +113,19 @@ pub struct Survey {
     pub held: BTreeMap<String, Vec<String>>,
     /// Jobs in the queue whose cell another start has finished.
     pub surplus: Vec<String>,
-    /// What a person should know of it.
+    /// What a person should know of it: who could not be asked, and what is damaged and was left out.
     pub notes: Vec<String>,
 }
 
-/// Looks at every cell of a sweep, in the order they were planned, and asks the queue.
+/// Looks at every cell of a sweep, in the order they were planned, and asks the queue. What a person should know of it is
+/// said on stderr.
 ///
 /// # Errors
-/// When the cells themselves or the job log cannot be read. What is wrong with one cell stands in its report.
+/// When the list of cells is damaged, and when any file is there and cannot be read: a sweep looks other without it.
 pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
-    Ok(look(dir, &condor::queue(dir))?.cells)
+    let survey = look(dir, &condor::queue(dir))?;
+    survey.notes.iter().for_each(|note| say(format_args!("warning: {note}")));
+    Ok(survey.cells)
 }
 
 /// Looks at every cell of a sweep, with what the queue said just now.
@@ -133,7 +138,11 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     let log = JobLog::read(&dir.job_log())?;
     let mut here: Option<Vec<String>> = None;
     let is_here = |machine: &str| is_one_of(machine, here.get_or_insert_with(condor::schedds));
-    let believed = believed(&cells, log, queue, &Submissions::read(dir), is_here);
+    let mut damaged = Vec::new();
+    if log.damaged > 0 {
+        damaged.push(format!("{}: {} events are damaged and left out", dir.job_log().display(), log.damaged));
+    }
+    let believed = believed(&cells, log, queue, &Submissions::read(dir)?, is_here);
     let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
     for job in &believed.jobs {
         jobs.entry(job.cell.as_deref().unwrap_or_default()).or_default().push(job);
@@ -143,10 +152,17 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     let begins_later = believed.jobs.iter().any(|job| job.submitted.is_none() && job.latest.is_some());
     let report = |cell: Cell| {
         let jobs = jobs_of(&cell.id);
-        let report = report(cell, dir, jobs, now);
-        CellReport { lacks_starts: begins_later || report.has_unknown_start(), ..report }
+        let (report, notes) = report(cell, dir, jobs, now)?;
+        let lacks_starts = begins_later || report.has_unknown_start();
+        Ok((CellReport { lacks_starts, ..report }, notes))
     };
-    let cells: Vec<CellReport> = cells.into_par_iter().map(report).collect();
+    let found: Vec<_> = cells.into_par_iter().map(report).collect();
+    let mut cells = Vec::with_capacity(found.len());
+    for found in found {
+        let (report, notes) = found?;
+        damaged.extend(notes.iter().map(|note| format!("cell {}: {note}", report.cell.id)));
+        cells.push(report);
+    }
     let (mut held, mut surplus) = (BTreeMap::new(), Vec::new());
     for report in &cells {
         let jobs = jobs_of(&report.cell.id);
@@ -162,6 +178,7 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     surplus.extend(surplus_clusters(&cells, &believed.jobs, &surplus));
     let mut notes = notes(queue, believed.unasked);
     notes.extend(note_of_starts(&cells));
+    notes.extend(damaged);
     Ok(Survey { cells, held, surplus, notes })
 }
 
@@ -225,13 +242,22 @@ fn is_one_of(machine: &str, names: &[String]) -> bool {
     machine.eq_ignore_ascii_case("localhost") || names.iter().any(|name| first(name) == first(machine))
 }
 
-fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellReport {
+/// A cell, and what is damaged in its folder.
+fn report(
+    cell: Cell,
+    dir: &SweepDir,
+    jobs: &[&Job],
+    now: SystemTime,
+) -> Result<(CellReport, Vec<String>), FileError> {
     let dir = dir.cell(&cell.id);
-    let result = CellResult::read(&cell, &dir);
-    // A run that died at its start has none, and a damaged one is no reason to say nothing of the cell.
-    let status: Option<Status> = read_json(&dir.status()).ok();
-    let environment = read_json(&dir.environment()).ok();
-    let local = read_attempts(&dir.attempts());
+    let mut notes = Vec::new();
+    let result = CellResult::read(&cell, &dir)?;
+    if let CellResult::Damaged(why) = &result {
+        notes.push(why.clone());
+    }
+    let status: Option<Status> = present::json(&dir.status())?.or_note(&mut notes);
+    let environment: Option<Environment> = present::json(&dir.environment())?.or_note(&mut notes);
+    let local = read_attempts(&dir.attempts(), &mut notes)?;
     let mut attempts: Vec<Attempt> = jobs.iter().flat_map(|job| job.attempts.iter().cloned()).collect();
     let ended = attempts.iter().filter_map(|attempt| attempt.ended.as_deref()).max();
     let lives = local_attempts::lives(local.last(), status.as_ref(), ended, now);
@@ -239,26 +265,31 @@ fn report(cell: Cell, dir: &SweepDir, jobs: &[&Job], now: SystemTime) -> CellRep
     // RFC 3339 in UTC: the order of the letters is that of the times. A log may begin after a start.
     let when = |attempt: &Attempt| attempt.started.clone().or_else(|| attempt.ended.clone());
     attempts.sort_by_cached_key(when);
-    let spent = if matches!(result, CellResult::Done(_)) { Spent::default() } else { Spent::read(&dir) };
+    let spent = match result {
+        CellResult::Done(_) => Spent::default(),
+        _ => Spent::read(&dir, &mut notes)?,
+    };
     let latest = attempts.iter().rev().find(|attempt| !spent.has_attempt(attempt));
     let jobs: Vec<&Job> = jobs.iter().copied().filter(|job| !spent.has_job(job)).collect();
     let evidence = Evidence { result: &result, jobs: &jobs, lives, latest };
-    let (state, reason) = judge(&evidence, || last_line(&dir));
+    let (state, reason) = judge(&evidence, || last_line(&dir))?;
     let outcome = match result {
         CellResult::Done(outcome) | CellResult::Unfinished(outcome) | CellResult::Failed(outcome) => {
             Some(outcome)
         }
         CellResult::Absent | CellResult::Stale(_) | CellResult::Damaged(_) => None,
     };
-    CellReport { cell, state, reason, outcome, environment, status, attempts, lacks_starts: false }
+    let report =
+        CellReport { cell, state, reason, outcome, environment, status, attempts, lacks_starts: false };
+    Ok((report, notes))
 }
 
 /// The last thing that the trainer said to stderr, advice left out.
-fn last_line(dir: &CellDir) -> Option<String> {
-    let tail = crate::logs::tail(&dir.stderr(), 20).ok()?;
+fn last_line(dir: &CellDir) -> Result<Option<String>, FileError> {
+    let Some(tail) = crate::logs::tail(&dir.stderr(), 20)? else { return Ok(None) };
     let mut lines = tail.split(['\n', '\r']).map(str::trim).rev();
-    let line = lines.find(|line| !line.is_empty() && !line.starts_with("hint:"))?;
-    Some(line.chars().filter(|c| !c.is_control()).collect())
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with("hint:"));
+    Ok(line.map(|line| line.chars().filter(|c| !c.is_control()).collect()))
 }
 
 #[cfg(test)]

@@ -281,7 +281,7 @@ fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
     }
     for report in chosen {
         let folder = dir.cell(&report.cell.id);
-        match CellResult::read(&report.cell, &folder) {
+        match CellResult::read(&report.cell, &folder)? {
             CellResult::Failed(_) | CellResult::Stale(_) | CellResult::Damaged(_) => {
                 reset(&folder, &report.attempts)?;
             }

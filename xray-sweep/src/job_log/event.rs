@@ -16,9 +16,9 @@ pub(super) struct Event<'a> {
     pub(super) lines: Vec<&'a str>,
 }
 
-/// Cuts a log into events; the second figure counts what is no event: foreign text, torn events, and the
-/// last one while it is being written.
-pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize) {
+/// Cuts a log into events; the second figure counts what is no event: foreign text and torn events.
+/// Whether the last one has no end, as while it is being written, comes third.
+pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize, bool) {
     let (mut events, mut skipped) = (Vec::new(), 0);
     let mut open: Vec<&str> = Vec::new();
     for line in text.lines().map(|line| line.trim_end_matches('\r')) {
@@ -36,7 +36,7 @@ pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize) {
             open.push(line);
         }
     }
-    (events, skipped + usize::from(!open.is_empty()))
+    (events, skipped, !open.is_empty())
 }
 
 /// `005 (012.003.000) 2026-11-23 10:00:00 Job terminated.`

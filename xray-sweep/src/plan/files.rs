@@ -49,7 +49,7 @@ impl Files<'_> {
         let Files { dir, spec, data, cells, .. } = *self;
         let draws = cells.iter().map(|cell| (cell.fraction, cell.fraction_offset));
         let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
-        let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect();
+        let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
         let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
         let sweep_sub = templates.render("job.sub.jinja", &values)?;
@@ -145,9 +145,9 @@ fn config_text(config: &Json) -> Result<String, Failure> {
     Ok(format!("format = 1\n{table}"))
 }
 
-fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str, String> {
+fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> Result<BTreeMap<&'static str, String>, FileError> {
     let request = &cell.request;
-    BTreeMap::from([
+    Ok(BTreeMap::from([
         ("id", cell.id.clone()),
         ("fraction", cell.fraction.to_string()),
         ("trial", cell.trial.to_string()),
@@ -157,8 +157,8 @@ fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> BTreeMap<&'static str
         ("disk", request.disk_mib.to_string()),
         ("gpus", request.gpus.to_string()),
         ("shards", lists.name(cell.fraction, cell.fraction_offset).to_owned()),
-        ("done", if is_done(dir, cell) { "DONE".to_owned() } else { String::new() }),
-    ])
+        ("done", if is_done(dir, cell)? { "DONE".to_owned() } else { String::new() }),
+    ]))
 }
 
 fn csv(columns: &[&str], rows: &[BTreeMap<&str, String>]) -> String {
@@ -306,6 +306,7 @@ fn attributes(condor: &Condor) -> Result<Vec<AttributeValues<'_>>, Failure> {
 }
 
 /// Whether a DAG need not run it any more. Asked only where there was a DAG.
-fn is_done(dir: &SweepDir, cell: &Cell) -> bool {
-    dir.dag_was_submitted() && matches!(CellResult::read(cell, &dir.cell(&cell.id)), CellResult::Done(_))
+fn is_done(dir: &SweepDir, cell: &Cell) -> Result<bool, FileError> {
+    let result = || CellResult::read(cell, &dir.cell(&cell.id));
+    Ok(dir.dag_was_submitted() && matches!(result()?, CellResult::Done(_)))
 }

@@ -6,12 +6,12 @@
 
 use super::Plan;
 use crate::cell::{Cell, cell_lines, no_cells, parse_cells};
+use crate::present::{bytes, is_there};
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::Path;
+use std::fs;
 use std::sync::Once;
-use std::{fs, io};
 use xray_artifacts::{Exit, Failure, FileError, read_json, write_bytes, write_json};
 use xray_cli::say;
 
@@ -39,29 +39,21 @@ fn hash(text: &[u8]) -> String {
 /// # Errors
 /// When there is none, when it is not the one that was planned, and when a line is no cell.
 pub fn read_cells(dir: &SweepDir) -> Result<Vec<Cell>, Failure> {
-    let list =
-        dir.plan().exists().then(|| read_json::<Plan>(&dir.plan())).transpose()?.map(|plan| plan.cells);
+    let plan = if is_there(&dir.plan())? { Some(read_json::<Plan>(&dir.plan())?) } else { None };
+    let list = plan.map(|plan| plan.cells);
     let Some(Some(list)) = list else {
         if list.is_some() {
             warn_once(dir);
         }
-        return parse_cells(&dir.cells(), &read(&dir.cells())?.ok_or_else(|| no_cells(&dir.cells()))?);
+        return parse_cells(&dir.cells(), &bytes(&dir.cells())?.ok_or_else(|| no_cells(&dir.cells()))?);
     };
-    let found = read(&dir.cells())?;
-    for (path, text) in [(dir.cells(), &found), (dir.next_cells(), &read(&dir.next_cells())?)] {
+    let found = bytes(&dir.cells())?;
+    for (path, text) in [(dir.cells(), &found), (dir.next_cells(), &bytes(&dir.next_cells())?)] {
         if let Some(text) = text.as_ref().filter(|text| hash(text) == list.blake3) {
             return parse_cells(&path, text);
         }
     }
     Err(other_list(dir, &list, &found.ok_or_else(|| no_cells(&dir.cells()))?))
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError::Io { path: path.to_owned(), action: "read", source }.into()),
-    }
 }
 
 fn warn_once(dir: &SweepDir) {
@@ -77,7 +69,9 @@ fn warn_once(dir: &SweepDir) {
 
 /// Names the lines that differ, as far as the rows of `cells.csv` tell.
 fn other_list(dir: &SweepDir, list: &CellList, text: &[u8]) -> Failure {
-    let rows = fs::read_to_string(dir.cells_csv()).unwrap_or_default();
+    // Without them less can be said of what is an error anyway.
+    let rows = bytes(&dir.cells_csv()).ok().flatten().unwrap_or_default();
+    let rows = String::from_utf8_lossy(&rows);
     let planned: Vec<(&str, &str)> =
         rows.lines().filter_map(|row| Some((row.split(',').next()?, row))).collect();
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
@@ -104,7 +98,7 @@ fn other_list(dir: &SweepDir, list: &CellList, text: &[u8]) -> Failure {
 
 /// Brings the list that `plan.json` vouches for to its place, before another is written beside it.
 pub(super) fn settle(dir: &SweepDir, plan: &Plan) -> Result<(), Failure> {
-    let (Some(list), Some(next)) = (&plan.cells, read(&dir.next_cells())?) else { return Ok(()) };
+    let (Some(list), Some(next)) = (&plan.cells, bytes(&dir.next_cells())?) else { return Ok(()) };
     if hash(&next) == list.blake3 { into_place(dir) } else { Ok(()) }
 }
 

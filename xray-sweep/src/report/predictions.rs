@@ -1,10 +1,14 @@
 //! What the chosen run said of single records, once it is sure that the collected scores are of these.
 
 use super::runs::Run;
+use crate::present::{is_there, unreadable};
 use crate::sweep_dir::SweepDir;
 use crate::tables::{LabelRow, count};
 use std::collections::BTreeSet;
-use xray_artifacts::{Predictions, Split};
+use std::path::Path;
+use std::{fs, io};
+use xray_artifacts::{Exit, Failure, Predictions, Split};
+use xray_cli::say;
 use xray_metrics::probability::brier;
 use xray_metrics::{
     Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc,
@@ -24,22 +28,33 @@ pub(super) const SEED: u64 = 0;
 const TOLERANCE: f64 = 1e-9;
 
 impl BothSplits {
-    /// Reads both files of a run and holds them against the collected `rows`; in a sentence, why it cannot.
-    pub(super) fn load(dir: &SweepDir, run: &Run, rows: &[LabelRow]) -> Result<BothSplits, String> {
-        let folder = dir.cell(&run.row.cell).run();
-        if !folder.exists() {
-            return Err(format!("the folder of cell {} is not here", run.row.cell));
+    /// Reads both files of a run and holds them against the collected `rows`; in a sentence, why they cannot be shown,
+    /// which stderr hears too where the run is here.
+    ///
+    /// # Errors
+    /// If a file is there and cannot be read.
+    pub(super) fn load(
+        dir: &SweepDir,
+        run: &Run,
+        rows: &[LabelRow],
+    ) -> Result<Result<BothSplits, String>, Failure> {
+        let cell = &run.row.cell;
+        let folder = dir.cell(cell).run();
+        if let Err(error) = fs::metadata(&folder) {
+            return match error.kind() {
+                io::ErrorKind::NotFound => Ok(Err(format!("the folder of cell {cell} is not here"))),
+                _ => Err(unreadable(&folder, error).into()),
+            };
         }
-        let load = |split: Split| -> Result<Predictions, String> {
-            let name = format!("predictions-{split}.safetensors");
-            let predictions =
-                Predictions::load(&folder.join(&name), split).map_err(|failure| failure.message.clone())?;
-            match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
-                Err(error) => Err(format!("{name} of cell {}: {error}", run.row.cell)),
-                Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),
-            }
+        let both = load(&folder, Split::Val, run, rows)?;
+        let both = match both {
+            Ok(val) => load(&folder, Split::Test, run, rows)?.map(|test| BothSplits { val, test }),
+            Err(why) => Err(why),
         };
-        Ok(BothSplits { val: load(Split::Val)?, test: load(Split::Test)? })
+        if let Err(why) = &both {
+            say(format_args!("warning: the report goes without the predictions of cell {cell}: {why}"));
+        }
+        Ok(both)
     }
 
     /// The scores that may choose.
@@ -83,6 +98,29 @@ impl BothSplits {
     }
 }
 
+/// One file of a run's folder.
+fn load(
+    folder: &Path,
+    split: Split,
+    run: &Run,
+    rows: &[LabelRow],
+) -> Result<Result<Predictions, String>, Failure> {
+    let name = format!("predictions-{split}.safetensors");
+    let path = folder.join(&name);
+    if !is_there(&path)? {
+        return Ok(Err(format!("{} is not there", path.display())));
+    }
+    let predictions = match Predictions::load(&path, split) {
+        Ok(predictions) => predictions,
+        Err(failure) if failure.exit == Exit::BadData => return Ok(Err(failure.message)),
+        Err(failure) => return Err(failure),
+    };
+    Ok(match Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len()) {
+        Err(error) => Err(format!("{name} of cell {}: {error}", run.row.cell)),
+        Ok(scores) => collected(&predictions, scores, run, rows).map(|()| predictions),
+    })
+}
+
 fn scores(predictions: &Predictions) -> Scores<'_> {
     Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len())
         .expect("they were checked when they were read")
@@ -116,8 +154,10 @@ fn collected(
         };
         if let Some(differs) = differs {
             return Err(format!(
-                "the {} predictions of cell {} are not those that were collected ({label}: {differs}); collect again",
-                predictions.split, run.row.cell
+                "the {split} predictions of cell {cell}, predictions-{split}.safetensors, are not those that were collected \
+                 ({label}: {differs}); collect again",
+                split = predictions.split,
+                cell = run.row.cell
             ));
         }
     }

@@ -7,6 +7,7 @@ use super::runs::Run;
 use crate::cell::Cell;
 use crate::plan::read_cells;
 use crate::plan::{Plan, read_plan};
+use crate::present::{is_there, unreadable};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::tables::{AttemptRow, Collection, LabelRow, MetricRow, RunRow};
@@ -15,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use xray_artifacts::{DatasetManifest, Failure, Split};
+use xray_artifacts::{DatasetManifest, Failure, FileError, Split, one_line};
 use xray_cli::say;
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
@@ -46,11 +47,20 @@ pub(super) struct Chosen {
     pub(super) metadata: Option<(MetadataBaseline, Comparison)>,
 }
 
+impl Chosen {
+    fn load(dir: &SweepDir, run: &Run, rows: &[LabelRow]) -> Result<Chosen, Failure> {
+        let predictions = BothSplits::load(dir, run, rows)?;
+        let metadata = predictions.as_ref().ok().and_then(BothSplits::beside_metadata);
+        Ok(Chosen { run: run.clone(), predictions, metadata })
+    }
+}
+
 impl Sweep {
     /// Reads the tables collected in `folder`, the sweep's own if absent, and whatever else is there.
     ///
     /// # Errors
-    /// If the sweep was not collected, its tables are damaged, or there is no such label.
+    /// If the sweep was not collected, its tables are damaged, there is no such label, or a file is there and cannot be
+    /// read.
     pub(super) fn read(dir: &SweepDir, folder: Option<&Path>, label: Option<&str>) -> Result<Sweep, Failure> {
         let tables = Collection::open(dir, folder.unwrap_or(&dir.collected()))?;
         let mut runs: Vec<Run> = tables.read::<RunRow>()?.into_iter().map(Run::of).collect();
@@ -66,20 +76,10 @@ impl Sweep {
             of_label(&mut runs, &labels, label);
         }
         let plan = if_there(&dir.plan(), || read_plan(dir))?;
-        let dataset = plan.as_ref().and_then(|plan| {
-            let manifest = DatasetManifest::read(&plan.data).ok()?;
-            // The folder may hold other data by now.
-            (manifest.id() == plan.dataset).then_some(manifest)
-        });
-        let chosen = choose(&runs).map(|run| {
-            let predictions = BothSplits::load(dir, run, &labels);
-            let metadata = predictions.as_ref().ok().and_then(BothSplits::beside_metadata);
-            Chosen { run: run.clone(), predictions, metadata }
-        });
-        let name = fs::canonicalize(dir.path()).ok().and_then(|path| Some(path.file_name()?.to_owned()));
-        let name = name.map_or_else(|| "sweep".into(), |name| name.to_string_lossy().into_owned());
+        let dataset = plan.as_ref().map(dataset).transpose()?.flatten();
+        let chosen = choose(&runs).map(|run| Chosen::load(dir, run, &labels)).transpose()?;
         Ok(Sweep {
-            name,
+            name: name(dir)?,
             runs,
             labels,
             busy_seconds: busy_seconds(&attempts),
@@ -167,10 +167,36 @@ impl Sweep {
 
 /// What is absent where only the tables were kept; what is there and cannot be read is an error.
 fn if_there<T>(path: &Path, read: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        _ => read().map(Some),
+    if is_there(path)? { read().map(Some) } else { Ok(None) }
+}
+
+/// What the sweep was trained on, if it is here: the folder may hold other data by now.
+fn dataset(plan: &Plan) -> Result<Option<DatasetManifest>, Failure> {
+    let manifest = match DatasetManifest::read(&plan.data) {
+        Ok(manifest) => manifest,
+        Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error @ FileError::Io { .. }) => return Err(error.into()),
+        Err(error) => {
+            say(format_args!("warning: the report goes without its data: {}", one_line(&error)));
+            return Ok(None);
+        }
+    };
+    let is_same = manifest.id() == plan.dataset;
+    if !is_same {
+        let folder = plan.data.display();
+        say(format_args!("warning: the report goes without its data: {folder} holds other data by now"));
     }
+    Ok(is_same.then_some(manifest))
+}
+
+/// That of its folder, wherever the report is called from.
+fn name(dir: &SweepDir) -> Result<String, Failure> {
+    let path = match fs::canonicalize(dir.path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok("sweep".to_owned()),
+        path => path.map_err(|source| unreadable(dir.path(), source))?,
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(name.unwrap_or_else(|| "sweep".to_owned()))
 }
 
 /// That the tables are of this sweep. Cells that were planned since are told on stderr: the report does not know them.

@@ -10,10 +10,11 @@
 
 use crate::cell::Cell;
 use crate::job_log::{Job, JobLog, JobState};
+use crate::present;
 use crate::queue::{Content, Dag, Factory, Queue, QueuedJob};
 use crate::sweep_dir::SweepDir;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
+use xray_artifacts::FileError;
 
 /// The jobs of a sweep as they are believed to stand.
 #[derive(Debug, Default)]
@@ -36,22 +37,27 @@ pub(super) struct Submissions {
 }
 
 impl Submissions {
-    pub(super) fn read(dir: &SweepDir) -> Submissions {
-        let cluster = |entry: fs::DirEntry| {
+    /// # Errors
+    /// If any of it is there and cannot be read: a job would be forgotten, and its cell submitted twice.
+    pub(super) fn read(dir: &SweepDir) -> Result<Submissions, FileError> {
+        let mut rows = BTreeMap::new();
+        for entry in present::entries(&dir.submissions())? {
             let path = entry.path();
-            let number: u64 = path.file_stem()?.to_str()?.parse().ok()?;
-            let text = fs::read_to_string(&path).ok()?;
+            let number = path.file_stem().and_then(|name| name.to_str()?.parse::<u64>().ok());
+            // A file of another name is not ours, and one that is gone by now was forgotten by a `run`.
+            let Some(number) = number else { continue };
+            let Some(bytes) = present::bytes(&path)? else { continue };
+            let text = String::from_utf8_lossy(&bytes);
             let id = |row: &str| row.split(',').next().unwrap_or_default().to_owned();
-            Some((number, text.lines().map(id).collect()))
-        };
-        let entries = fs::read_dir(dir.submissions()).into_iter().flatten().filter_map(Result::ok);
-        let dag_job = JobLog::read(&dir.dag_log()).ok().and_then(|mut log| log.jobs.pop());
+            rows.insert(number, text.lines().map(id).collect());
+        }
+        let dag_job = JobLog::read(&dir.dag_log())?.jobs.pop();
         let dag = dag_job.filter(|job| job.state.is_open()).map(|job| Dag {
             held: job.reason.filter(|_| job.state == JobState::Held),
             id: job.id,
             submitted: job.submitted.unwrap_or_default(),
         });
-        Submissions { rows: entries.filter_map(cluster).collect(), dag }
+        Ok(Submissions { rows, dag })
     }
 
     fn have(&self, job: &QueuedJob) -> bool {

@@ -5,7 +5,7 @@ use crate::attempt::{Attempt, Ending};
 use crate::cell_result::{CellResult, Outcome};
 use crate::ending::FOR_GOOD;
 use crate::job_log::{Job, JobState};
-use xray_artifacts::Exit;
+use xray_artifacts::{Exit, FileError};
 
 /// What was found of a cell.
 pub(super) struct Evidence<'a> {
@@ -20,26 +20,29 @@ pub(super) struct Evidence<'a> {
 
 /// A cell's state, and why it is not done. A complete result decides, whatever the logs say; then what still
 /// goes on; then what has ended. `last_line` is what the trainer said last, asked for only where it helps.
+///
+/// # Errors
+/// Those of `last_line`.
 pub(super) fn judge(
     evidence: &Evidence<'_>,
-    last_line: impl FnOnce() -> Option<String>,
-) -> (CellState, Option<String>) {
+    last_line: impl FnOnce() -> Result<Option<String>, FileError>,
+) -> Result<(CellState, Option<String>), FileError> {
     let Evidence { result, jobs, lives, latest } = evidence;
     let job = |state: JobState| jobs.iter().rev().find(|job| job.state == state);
     if matches!(result, CellResult::Done(_)) {
-        return (CellState::Done, None);
+        return Ok((CellState::Done, None));
     }
     if *lives || job(JobState::Running).is_some() {
-        return (CellState::Running, None);
+        return Ok((CellState::Running, None));
     }
     if let Some(job) = job(JobState::Held) {
-        return (CellState::Held, job.reason.clone());
+        return Ok((CellState::Held, job.reason.clone()));
     }
     if job(JobState::Queued).is_some() {
-        return (CellState::Queued, None);
+        return Ok((CellState::Queued, None));
     }
-    match result {
-        CellResult::Failed(outcome) => (CellState::Failed, Some(failed(outcome, last_line()))),
+    Ok(match result {
+        CellResult::Failed(outcome) => (CellState::Failed, Some(failed(outcome, last_line()?))),
         CellResult::Stale(why) => (CellState::Stale, Some(why.clone())),
         _ if latest.is_some_and(Attempt::is_illegal_instruction) => {
             let place = latest.map(Attempt::place).unwrap_or_default();
@@ -47,9 +50,9 @@ pub(super) fn judge(
         }
         CellResult::Damaged(why) => (CellState::Lost, Some(why.clone())),
         CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {
-            ended_without_a_word(evidence, last_line)
+            ended_without_a_word(evidence, last_line)?
         }
-    }
+    })
 }
 
 fn failed(outcome: &Outcome, last_line: Option<String>) -> String {
@@ -65,8 +68,8 @@ fn failed(outcome: &Outcome, last_line: Option<String>) -> String {
 
 fn ended_without_a_word(
     evidence: &Evidence<'_>,
-    last_line: impl FnOnce() -> Option<String>,
-) -> (CellState, Option<String>) {
+    last_line: impl FnOnce() -> Result<Option<String>, FileError>,
+) -> Result<(CellState, Option<String>), FileError> {
     let removed = evidence.jobs.last().filter(|job| matches!(job.state, JobState::Removed | JobState::Gone));
     let why = match (evidence.latest, removed, evidence.result) {
         (_, Some(job), _) if job.state == JobState::Gone => {
@@ -83,12 +86,12 @@ fn ended_without_a_word(
         (None, None, _) if !evidence.jobs.is_empty() => {
             "its job ended and was never seen to start".to_owned()
         }
-        (None, None, _) => return (CellState::Missing, None),
+        (None, None, _) => return Ok((CellState::Missing, None)),
     };
-    let line = last_line().map(|line| format!("; stderr: {line}")).unwrap_or_default();
+    let line = last_line()?.map(|line| format!("; stderr: {line}")).unwrap_or_default();
     let would_happen_again = evidence.latest.is_some_and(ended_for_good);
     let state = if would_happen_again { CellState::Failed } else { CellState::Lost };
-    (state, Some(why + &line))
+    Ok((state, Some(why + &line)))
 }
 
 /// Whether another start would end the same way. So would a trainer that its machine cannot run: a pool has
