@@ -1,4 +1,4 @@
-//! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends.
+//! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends, each with its hash.
 
 use crate::attempt::Attempt;
 use crate::present;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use xray_artifacts::{FileError, State, Status};
+use xray_artifacts::{FileError, SealedLine, State, Status, line_seal, sealed_line};
 
 /// The format of a line.
 pub const FORMAT: u32 = 1;
@@ -35,13 +35,19 @@ pub fn read_attempts(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Attempt
         attempt: Attempt,
     }
     let mut attempts: Vec<Attempt> = Vec::new();
-    let bytes = present::bytes(path)?.unwrap_or_default();
+    let Some(bytes) = present::bytes(path)? else { return Ok(attempts) };
+    if bytes.is_empty() {
+        notes.push(format!("{} is empty: what was written to it is gone", path.display()));
+    }
     for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
         let attempt = match serde_json::from_slice::<Line>(line) {
-            Ok(line) if line.format == FORMAT => line.attempt,
+            Ok(found) if found.format == FORMAT && line_seal(line) != SealedLine::Damaged => found.attempt,
             Err(error) if error.is_eof() && !line.ends_with(b"\n") => continue,
             _ => {
-                notes.push(format!("{} line {number} is no attempt and is left out", path.display()));
+                notes.push(format!(
+                    "{} line {number} is damaged or no attempt, and is left out",
+                    path.display()
+                ));
                 continue;
             }
         };
@@ -62,14 +68,14 @@ pub fn append_attempt(path: &Path, attempt: &Attempt) -> Result<(), FileError> {
         #[serde(flatten)]
         attempt: &'a Attempt,
     }
-    let mut line = serde_json::to_vec(&Line { format: FORMAT, attempt }).expect("plain values");
-    line.push(b'\n');
+    let line = serde_json::to_string(&Line { format: FORMAT, attempt }).expect("plain values");
+    let mut line = sealed_line(&line) + "\n";
     let file = File::options().read(true).append(true).create(true).open(path);
     let written = file.and_then(|mut file| {
         if is_cut_off(&mut file)? {
-            line.insert(0, b'\n');
+            line.insert(0, '\n');
         }
-        file.write_all(&line)
+        file.write_all(line.as_bytes())
     });
     written.map_err(|source| FileError::Io { path: path.to_owned(), action: "write", source })
 }
@@ -188,7 +194,8 @@ mod tests {
         let (attempts, notes) = read(&path);
         let seen: Vec<_> = attempts.iter().map(|a| (a.job.as_str(), a.exit)).collect();
         assert_eq!(seen, [("7", Some(5)), ("8", None)]);
-        let left_out = |line: u32| format!("{} line {line} is no attempt and is left out", path.display());
+        let left_out =
+            |line: u32| format!("{} line {line} is damaged or no attempt, and is left out", path.display());
         assert_eq!(notes, [left_out(4), left_out(5)], "and nothing of the last, which is cut off");
         append_attempt(&path, &Attempt { job: "9".into(), ..attempts[0].clone() }).expect("writable");
         let (attempts, notes) = read(&path);
