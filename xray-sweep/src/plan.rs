@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, Versioned, cell_id, read_json};
+use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
 
 /// `plan.json`: what the cells were made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct Plan {
     /// What the list of cells must be; plans of earlier versions do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells: Option<CellList>,
+    /// The checksum of `sweep.toml` as it was planned, which a person may edit since; plans of earlier versions do not say
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
 }
 
 impl Versioned for Plan {
@@ -128,6 +132,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         code: resolved.version.clone(),
         binaries: found.install(dir)?,
         cells: None,
+        spec: Some(checksum(spec.text().as_bytes())),
     };
     let lacks_folder = |cell: &&Cell| !known.contains(&cell.id) || !dir.cell(&cell.id).is_whole();
     let folders = all.iter().filter(lacks_folder);

@@ -128,8 +128,12 @@ impl Spec {
 
     /// Writes `sweep.toml`.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let text = toml::to_string(self).expect("a sweep is plain values");
-        Ok(write_bytes(path, text.as_bytes())?)
+        Ok(write_bytes(path, self.text().as_bytes())?)
+    }
+
+    /// What is written.
+    pub(crate) fn text(&self) -> String {
+        toml::to_string(self).expect("a sweep is plain values")
     }
 
     /// The settings of `set`, nested tables as dotted keys.

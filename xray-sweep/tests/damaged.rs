@@ -5,16 +5,16 @@
 mod fixture;
 
 use fixture::{cell, finish, outcome, write_predictions};
-use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use xray_artifacts::{State, write_json};
+use xray_artifacts::{State, checksum, write_json};
 use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell_result::Outcome;
 use xray_sweep::collect::collect;
 use xray_sweep::local_attempts::append_attempt;
+use xray_sweep::plan::Plan;
 use xray_sweep::queue::Queue;
 use xray_sweep::reset::reset;
 use xray_sweep::state::{CellState, Survey, look};
@@ -181,13 +181,25 @@ fn what_a_report_is_made_of_is_named_when_damaged() {
     let survey = look(&dir, &Queue::Silent("none here".into())).expect("whole");
     collect(&dir, &survey.cells, &dir.collected()).expect("writable");
     fs::write(dir.spec(), "trials = 5\n").expect("writable");
-    let text = json!({ "format": 1, "data": folder.path(), "dataset": "d", "code": "1", "binaries": [] });
-    fs::write(dir.plan(), text.to_string()).expect("writable");
+    let plan = Plan {
+        data: folder.path().to_owned(),
+        dataset: "d".into(),
+        code: "1".into(),
+        binaries: Vec::new(),
+        cells: None,
+        spec: Some(checksum(b"trials = 5\n")),
+    };
+    write_json(&dir.plan(), &plan).expect("writable");
     let (is_good, said) = report(&dir);
     assert!(is_good && !said.contains("goes without"), "{said}");
     let manifest = folder.path().join("dataset.json");
     fs::write(&manifest, "{}").expect("writable");
     let (spec, plan) = (dir.spec(), dir.plan());
+    // Good TOML, of another sweep.
+    fs::write(&spec, "trials = 7\n").expect("writable");
+    let (is_good, said) = report(&dir);
+    assert!(is_good && said.contains("sweep.toml is not what was planned"), "{said}");
+    fs::write(&spec, "trials = 5\n").expect("writable");
     let run = dir.cell(&cells[0].id).run();
     let predictions = ["val", "test"].map(|split| run.join(format!("predictions-{split}.safetensors")));
     let all = predictions.iter().flat_map(|path| {
