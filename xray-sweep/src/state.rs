@@ -154,7 +154,7 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
         let jobs = jobs_of(&cell.id);
         let (report, notes) = report(cell, dir, jobs, now)?;
         let lacks_starts = begins_later || report.has_unknown_start();
-        Ok((CellReport { lacks_starts, ..report }, notes))
+        Ok::<_, FileError>((CellReport { lacks_starts, ..report }, notes))
     };
     let found: Vec<_> = cells.into_par_iter().map(report).collect();
     let mut cells = Vec::with_capacity(found.len());
