@@ -208,7 +208,8 @@ fn there_is_no_interval_where_the_trials_tell_none() {
         set(at, 0.7 + 0.001 * (at % 2) as f64);
     }
     // 0.529 and 12.7 times 0.0574 to both sides.
-    (set(4, 0.4716), set(5, 0.5864));
+    set(4, 0.4716);
+    set(5, 0.5864);
     for at in [8, 9, 11] {
         cells[at] = cell_report(cells[at].cell.clone(), CellState::Failed, None);
     }
