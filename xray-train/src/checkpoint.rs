@@ -157,13 +157,16 @@ pub fn forget_best(dir: &RunDir, kept: &[u64]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes the checkpoint before the last, when nothing will go on any more.
+/// Removes the checkpoint before the last and damaged ones, when nothing will go on any more.
 ///
 /// # Errors
 /// What the system refuses.
 pub fn forget_previous(dir: &RunDir) -> Result<(), Failure> {
-    let path = dir.previous_checkpoint();
-    Ok(remove(&path).map_err(io_error("remove", &path))?)
+    let damaged = [dir.last_checkpoint(), dir.previous_checkpoint()].map(|path| aside(&path));
+    for path in damaged.into_iter().chain([dir.previous_checkpoint()]) {
+        remove(&path).map_err(io_error("remove", &path))?;
+    }
+    Ok(())
 }
 
 /// Whether there is something to go on from, whole or not.
@@ -217,6 +220,9 @@ fn read(dir: &RunDir, path: &Path) -> Result<(StateDict, Progress), Unreadable> 
     };
     let (state, words) = StateDict::load_with_metadata(path).map_err(|error| match error {
         Error::File(FileError::Io { .. }) => Unreadable::Other(error.into()),
+        Error::File(FileError::Seal { path, .. }) => {
+            Unreadable::Damaged(FileError::Seal { path, kind: "checkpoint" }.to_string())
+        }
         error => Unreadable::Damaged(Failure::from(error).message),
     })?;
     let Some(text) = words.get(KEY) else {
@@ -264,9 +270,13 @@ fn adopt_best(dir: &RunDir, progress: &Progress) -> Result<(), Failure> {
 }
 
 fn set_aside(damaged: &Path) -> Result<(), FileError> {
-    let mut name = damaged.as_os_str().to_owned();
+    fs::rename(damaged, aside(damaged)).map_err(io_error("move aside", damaged))
+}
+
+fn aside(checkpoint: &Path) -> PathBuf {
+    let mut name = checkpoint.as_os_str().to_owned();
     name.push(".damaged");
-    fs::rename(damaged, name).map_err(io_error("move aside", damaged))
+    name.into()
 }
 
 fn is_there(path: &Path) -> Result<bool, FileError> {
