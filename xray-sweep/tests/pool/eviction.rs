@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 fn an_evicted_run_ends_as_if_nothing_had_happened() {
     let Some(workplace) = Workplace::new() else { return };
     let worker = workplace.worker("xray-train");
+    let slot = workplace.slots("Cpus > 0 && EmulatedCpu =?= undefined").pop().expect("a machine");
+    let only = format!("TARGET.Name == \"{slot}\"");
     let arguments = [
         "--fractions",
         "1.0",
@@ -16,7 +18,7 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
         "1",
         // There is no other.
         "--require",
-        "TARGET.SlotID == 2",
+        &only,
         "--binary",
         worker.to_str().expect("a name"),
         "--set",
