@@ -197,25 +197,32 @@ fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure
     watch.forget();
     let survey = look(dir, watch.queue())?;
     warn(&survey);
-    remove_surplus(&survey, watch);
+    remove_surplus(dir, &survey, watch)?;
     if let Queue::Holds(content) = watch.queue() {
         forget_submissions(dir, content);
     }
     Ok(survey)
 }
 
-fn remove_surplus(survey: &Survey, watch: &mut QueueWatch<'_>) {
+fn remove_surplus(dir: &SweepDir, survey: &Survey, watch: &mut QueueWatch<'_>) -> Result<(), Failure> {
     if survey.surplus.is_empty() {
-        return;
+        return Ok(());
+    }
+    // It may have left the queue by itself since that was asked.
+    watch.forget();
+    let surplus = look(dir, watch.queue())?.surplus;
+    if surplus.is_empty() {
+        return Ok(());
     }
     watch.forget();
-    match condor::remove(&survey.surplus) {
+    match condor::remove(&surplus) {
         Ok(()) => {
-            let jobs = survey.surplus.join(" ");
+            let jobs = surplus.join(" ");
             say(format_args!("removed from the queue, because their cells are done: jobs {jobs}"));
         }
         Err(failure) => say(format_args!("warning: {}", failure.message)),
     }
+    Ok(())
 }
 
 fn forget_submissions(dir: &SweepDir, content: &Content) {
@@ -240,7 +247,7 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
     let mut is_sure = false;
     loop {
         let survey = look(dir, watch.queue())?;
-        remove_surplus(&survey, watch);
+        remove_surplus(dir, &survey, watch)?;
         let mut counts: BTreeMap<CellState, usize> = BTreeMap::new();
         for report in &survey.cells {
             *counts.entry(report.state).or_default() += 1;
