@@ -21,8 +21,10 @@ use xray_workspace::steps::{self, execute};
 /// debootstrap. Where HTCondor is already installed and answers, that pool is used and nothing is started. Where
 /// neither can be had, every command says why and exits 3.
 ///
-/// The pool has five machines: x86_64-v2, -v3, -v4 with a GPU that is not there, -v3, and one that emulates an Intel
-/// Nehalem, where a newer instruction is really illegal; only jobs with `My.WantEmulated = true` are sent there.
+/// The pool has six machines: x86_64-v2, -v3, -v4 with a GPU that is not there, -v3, and two that emulate an Intel
+/// Nehalem, where a newer instruction is really illegal. The last of them says nothing of its level and has a small disk.
+/// Only jobs with `My.WantEmulated = true` are sent to the first of these two, and those with `My.WantUnknown = true` or
+/// `My.WantFullDisk = true` to the second.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Condor {
     /// Install the pool where it is missing, start it and wait for its machines
