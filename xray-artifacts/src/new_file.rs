@@ -153,12 +153,14 @@ fn open_alone(temporary: &Path) -> io::Result<File> {
             let opened = file.metadata()?;
             Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino()))
         });
-        match same {
-            Ok(true) => return file.set_len(0).map(|()| file),
-            Ok(false) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        let emptied = match same {
+            Ok(true) => file.set_len(0),
+            Ok(false) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => Err(error),
+        };
+        // What was opened and cannot be written is not left.
+        return emptied.inspect_err(|_| drop(fs::remove_file(temporary))).map(|()| file);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError, Seconds, warn_unsealed};
+use xray_artifacts::{Exit, Failure, FileError, SealedLine, Seconds, line_seal, warn_unsealed};
 use xray_model::{CHECKSUM, Error, StateDict};
 
 /// How far a run is. Order and augmentation are functions of the step, so this is all.
@@ -299,20 +299,31 @@ fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FileErro
 pub const EVALUATION: &str = "evaluation";
 
 /// Cuts a file of JSON lines back to what a checkpoint knows of, because the rest will be written again: the steps up to
-/// its own, and the evaluations up to its last.
-pub fn truncate_lines(path: &Path, progress: &Progress) -> Result<(), FileError> {
+/// its own, and the evaluations up to its last. Returns how many lines were damaged; they go too. A last line without
+/// its end is none of them: whoever wrote it was killed.
+pub fn truncate_lines(path: &Path, progress: &Progress) -> Result<usize, FileError> {
     let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         read => read.map_err(io_error("read", path))?,
     };
     let is_known = |line: &[u8]| {
-        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let line: serde_json::Value =
+            serde_json::from_slice(line).ok().filter(|_| line_seal(line) != SealedLine::Damaged)?;
         let last = if line["event"] == EVALUATION { progress.evaluated_step } else { progress.step };
         Some(line["step"].as_u64()? <= last)
     };
-    let kept = bytes.split(|byte| *byte == b'\n').filter(|line| is_known(line) == Some(true));
-    let kept: Vec<u8> = kept.flat_map(|line| line.iter().chain(b"\n")).copied().collect();
-    if kept == bytes { Ok(()) } else { xray_artifacts::write_bytes(path, &kept) }
+    let (mut kept, mut damaged) = (Vec::new(), 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\n").map(is_known) {
+            Some(Some(true)) => kept.extend_from_slice(line),
+            Some(None) => damaged += 1,
+            Some(Some(false)) | None => {}
+        }
+    }
+    if kept != bytes {
+        xray_artifacts::write_bytes(path, &kept)?;
+    }
+    Ok(damaged)
 }
 
 #[cfg(test)]
@@ -331,7 +342,7 @@ mod tests {
         fs::write(&path, text).expect("writable");
         // Saved after the second step and before its evaluation.
         let progress = Progress { step: 2, evaluated_step: 1, ..Progress::default() };
-        truncate_lines(&path, &progress).expect("writable");
+        assert_eq!(truncate_lines(&path, &progress).expect("writable"), 1);
         assert_eq!(fs::read_to_string(&path).expect("readable"), known);
     }
 

@@ -78,7 +78,8 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
             .hint("leave --resume out to start anew"));
     }
     let start = Progress::default();
-    checkpoint::truncate_lines(&dir.metrics(), checkpoint.as_ref().map_or(&start, |found| &found.progress))?;
+    let known = checkpoint.as_ref().map_or(&start, |found| &found.progress);
+    let damaged = checkpoint::truncate_lines(&dir.metrics(), known)?;
     let mut observers = Observers(vec![
         Box::new(Console::new(options.quiet)),
         Box::new(LogFile::open(&dir.log())?),
@@ -86,6 +87,10 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         Box::new(StatusFile::start(&dir.status())?),
     ]);
     let mut warnings = Warnings::new(&mut observers);
+    if damaged > 0 {
+        let text = format!("{}: {damaged} damaged lines are left out", dir.metrics().display());
+        warnings.observe(&Event::Warning(&text))?;
+    }
     if let Some(Checkpoint { instead_of: Some(what), progress, .. }) = &checkpoint {
         let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
         warnings.observe(&Event::Warning(&text))?;

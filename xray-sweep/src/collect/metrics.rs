@@ -130,7 +130,9 @@ fn fill(curve: &mut Curve<'_>, mut file: impl BufRead) -> io::Result<()> {
             Ok(line) => {
                 curve.lines.insert((line.step, line.event, line.split.map(Split::name)), line);
             }
-            Err(_) => curve.skipped += 1,
+            // Whoever wrote it was killed.
+            Err(_) if line.last() != Some(&b'\n') => curve.skipped += 1,
+            Err(_) => curve.damaged += 1,
         }
     }
     Ok(())
