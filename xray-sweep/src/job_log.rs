@@ -49,6 +49,8 @@ pub struct Job {
     pub attempts: Vec<Attempt>,
     /// The machine that its files are sent to before the next start.
     pub(crate) sending: Option<Attempt>,
+    /// Whether the latest start ended before its files were there.
+    pub(crate) never_executed: bool,
     /// Whether the latest event ended the latest start.
     pub(crate) has_just_ended: bool,
     /// When it was submitted, RFC 3339 in UTC; none where the log begins later.
@@ -172,6 +174,7 @@ impl Job {
             reason: None,
             attempts: Vec::new(),
             sending: None,
+            never_executed: false,
             has_just_ended: false,
             submitted: None,
             latest: None,
@@ -258,7 +261,7 @@ impl Job {
         if let Some(open) = self.running() {
             open.ending = Some(Ending::Lost); // its end is missing from the log
         }
-        self.sending = None;
+        (self.sending, self.never_executed) = (None, false);
         let slot = event.after("SlotName:").map(str::to_owned);
         let host = slot.as_deref().and_then(|slot| slot.split_once('@')).map(|(_, host)| host.to_owned());
         self.attempts.push(Attempt {
@@ -311,7 +314,7 @@ impl Job {
         let sub_code: Option<u32> = event.number_after("Subcode ");
         // Files that do not arrive are the fault of the start that they are sent for, and of none before.
         let at_transfer = code.is_some_and(|code| HOLDS_AT_TRANSFER.contains(&code));
-        if (!at_transfer || self.running().is_some())
+        if (!at_transfer || self.never_executed || self.running().is_some())
             && let Some(attempt) = self.stopped(Ending::Held, time, reason.as_deref())
         {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));

@@ -16,7 +16,7 @@ impl Job {
         let ends = matches!(event.code, EVICTED | SHADOW_EXCEPTION | ABORTED | HELD | RECONNECT_FAILED);
         if ends && let Some(sent) = self.sending.take() {
             self.attempts.push(sent);
-            self.state = JobState::Running;
+            (self.state, self.never_executed) = (JobState::Running, true);
         }
     }
 
