@@ -27,10 +27,15 @@ pub(super) fn write(
     for reports in reports.chunks(CELLS_AT_A_TIME) {
         // What lies in a stale cell's folder is not this sweep's.
         let counted = reports.par_iter().filter(|report| report.state != CellState::Stale);
-        let curves: Vec<_> = counted.map(|report| read(dir, &report.cell)).collect::<Result<_, _>>()?;
+        let curves: Vec<_> = counted.map(|report| read(dir, report)).collect::<Result<_, _>>()?;
         skipped += curves.iter().map(|curve| curve.skipped).sum::<u64>();
-        for Curve { cell, damaged, .. } in curves.iter().filter(|curve| curve.damaged > 0) {
-            let path = dir.cell(&cell.id).metrics();
+        for curve in &curves {
+            // No finished run left a line without its end.
+            let damaged = curve.damaged + if curve.is_done { curve.skipped } else { 0 };
+            if damaged == 0 {
+                continue;
+            }
+            let path = dir.cell(&curve.cell.id).metrics();
             say(format_args!("warning: {}: {damaged} damaged lines are left out", path.display()));
         }
         file.append(&curves.iter().flat_map(Curve::rows).collect::<Vec<_>>())?;
@@ -62,6 +67,7 @@ struct Curve<'a> {
     /// As cut off.
     skipped: u64,
     damaged: u64,
+    is_done: bool,
 }
 
 impl Curve<'_> {
@@ -103,8 +109,9 @@ fn place(cell: &Cell, line: &Line) -> MetricRow {
     }
 }
 
-fn read<'a>(dir: &SweepDir, cell: &'a Cell) -> Result<Curve<'a>, FileError> {
-    let mut curve = Curve { cell, lines: BTreeMap::new(), skipped: 0, damaged: 0 };
+fn read<'a>(dir: &SweepDir, report: &'a CellReport) -> Result<Curve<'a>, FileError> {
+    let (cell, is_done) = (&report.cell, report.state == CellState::Done);
+    let mut curve = Curve { cell, lines: BTreeMap::new(), skipped: 0, damaged: 0, is_done };
     let path = dir.cell(&cell.id).metrics();
     // A pipe or a device would be waited for, or never end.
     let file = fs::metadata(&path).and_then(|found| match found.is_file() {
