@@ -125,6 +125,35 @@ fn a_flipped_bit_of_a_shard_is_named() {
     assert!(good.check(&good.file(&good.shards(), ".tfrecord"), 12) > FLIPS / 4);
 }
 
+/// A data set is built from records of whatever features they have: which those are is not believed of a damaged one.
+#[test]
+fn a_flipped_bit_of_records_to_build_from_is_named() {
+    let good = Good::new();
+    // As others write them: nothing beside the records says what they are.
+    let folder = good.dir.path().join("records");
+    fs::create_dir(&folder).expect("writable");
+    for entry in fs::read_dir(good.shards()).expect("built") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "tfrecord") {
+            fs::copy(&path, folder.join(path.file_name().expect("named"))).expect("writable");
+        }
+    }
+    let read = || tfrecord::read(&folder, &RecordOptions::default()).map_err(|error| one_line(&error));
+    let path = good.file(&folder, ".tfrecord");
+    let bytes = fs::read(&path).expect("readable");
+    read().expect("undamaged");
+    // Names of features and their values lie behind the image.
+    let find = |what: &[u8]| bytes.windows(what.len()).position(|bytes| bytes == what).expect("it is there");
+    let places = find(b"Atelectasis")..bytes.len().min(find(b"Atelectasis") + 600);
+    for at in places {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, &damaged).expect("writable");
+        let error = read().expect_err("damaged");
+        assert!(error.contains(&path.display().to_string()), "byte {at}: {error}");
+    }
+}
+
 #[test]
 fn a_flipped_bit_of_an_index_changes_nothing() {
     let good = Good::new();

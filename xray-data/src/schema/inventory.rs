@@ -39,14 +39,20 @@ struct Offered {
 }
 
 impl Inventory {
-    /// Looks at the features of every record, up to the first that is damaged; their values are not read.
+    /// Looks at the features of every record, up to the first header that is damaged; images are not read. A record that
+    /// says what none before it said is believed if its checksum holds: one flipped bit must not make a feature.
     pub(crate) fn of(file: &RecordFile) -> Inventory {
         let mut inventory = Inventory::default();
-        for (number, (entry, payload)) in file.peek_all().enumerate() {
-            // A record that is no example is an error where it is read.
+        for (number, (entry, payload)) in (0..).zip(file.peek_all()) {
+            // A record that is no example, or is damaged, is an error where it is read.
             let Ok(example) = Example::parse(payload) else { continue };
-            if let (Some(name), None) = (inventory.add(&example), &inventory.twice) {
-                inventory.twice = Some((file.place(number as u64, entry.offset), name));
+            let record = Features::of(&example);
+            if !inventory.knows(&record) && file.read(number, entry).is_err() {
+                continue;
+            }
+            inventory.add(&record);
+            if let (Some(name), None) = (record.twice, &inventory.twice) {
+                inventory.twice = Some((file.place(number, entry.offset), name.to_owned()));
             }
         }
         inventory
@@ -140,22 +146,23 @@ impl Inventory {
         }
     }
 
-    /// Counts the features of a record; returns one that it has twice, with different values.
-    pub(super) fn add(&mut self, example: &Example<'_>) -> Option<String> {
+    /// Whether records before had all features of this one, with such values.
+    fn knows(&self, record: &Features<'_>) -> bool {
+        let knows = |offered: &Offered, said: &Option<Said>| said.is_none_or(|said| offered.knows(said));
+        let mut features = record.said.iter();
+        record.twice.is_none()
+            && features
+                .all(|(name, said)| self.features.get(*name).is_some_and(|offered| knows(offered, said)))
+    }
+
+    /// Counts the features of a record.
+    pub(super) fn add(&mut self, record: &Features<'_>) {
         self.records += 1;
-        let (mut seen, mut twice) = (BTreeMap::new(), None);
-        for (name, feature) in example.features() {
-            if let Some(first) = seen.insert(name, feature) {
-                if first != feature {
-                    twice.get_or_insert_with(|| name.to_owned());
-                }
-                continue;
-            }
-            if let Some(offered) = self.feature(name) {
-                offered.add(feature);
+        for (name, said) in &record.said {
+            if let (Some(offered), Some(said)) = (self.feature(name), said) {
+                offered.add(*said);
             }
         }
-        twice
     }
 
     fn feature(&mut self, name: &str) -> Option<&mut Offered> {
@@ -170,25 +177,84 @@ impl Inventory {
     }
 }
 
-impl Offered {
-    /// Counts a value; of a list only that it is one.
-    fn add(&mut self, feature: Feature<'_>) {
-        let (value, more) = match feature {
+/// What one record says of its features.
+#[derive(Debug)]
+pub(super) struct Features<'a> {
+    said: BTreeMap<&'a str, Option<Said>>,
+    /// One that it has twice, with different values.
+    pub(super) twice: Option<&'a str>,
+}
+
+/// What a record says of a feature that has a value.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    kind: &'static str,
+    several: bool,
+    value: Value,
+}
+
+/// The first value, seen as that of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    One,
+    Zero,
+    Unknown,
+    Other,
+}
+
+impl<'a> Features<'a> {
+    pub(super) fn of(example: &Example<'a>) -> Features<'a> {
+        let mut first = BTreeMap::new();
+        let mut features = Features { said: BTreeMap::new(), twice: None };
+        for (name, feature) in example.features() {
+            match first.insert(name, feature) {
+                Some(before) if before != feature => features.twice = features.twice.or(Some(name)),
+                Some(_) => {}
+                None => {
+                    features.said.insert(name, Said::of(feature));
+                }
+            }
+        }
+        features
+    }
+}
+
+impl Said {
+    /// Of a list only that it is one; nothing of a feature without a value.
+    fn of(feature: Feature<'_>) -> Option<Said> {
+        let (value, several) = match feature {
             Feature::Int64(list) => first(list.iter().map(|value| value as f64)),
             Feature::Float(list) => first(list.iter().map(f64::from)),
             Feature::Bytes(list) => first(list.iter().map(|_| f64::INFINITY)), // no number, so no label
             Feature::Empty => (None, false),
         };
-        let Some(value) = value else { return };
-        self.kinds.insert(feature.kind());
+        let value = match value? {
+            1.0 => Value::One,
+            0.0 => Value::Zero,
+            -1.0 | -2.0 => Value::Unknown,
+            value if value.is_nan() => Value::Unknown,
+            _ => Value::Other,
+        };
+        Some(Said { kind: feature.kind(), several, value })
+    }
+}
+
+impl Offered {
+    fn knows(&self, said: Said) -> bool {
+        self.kinds.contains(said.kind)
+            && (self.several > 0 || !said.several)
+            && (self.others > 0 || said.value != Value::Other)
+    }
+
+    fn add(&mut self, said: Said) {
+        self.kinds.insert(said.kind);
         self.filled += 1;
-        self.several += u64::from(more);
-        match value {
-            1.0 => self.ones += 1,
-            0.0 => self.zeros += 1,
-            -1.0 | -2.0 => {}
-            value if value.is_nan() => {}
-            _ => self.others += 1,
+        self.several += u64::from(said.several);
+        match said.value {
+            Value::One => self.ones += 1,
+            Value::Zero => self.zeros += 1,
+            Value::Unknown => {}
+            Value::Other => self.others += 1,
         }
     }
 }

@@ -186,6 +186,7 @@ fn file_name(path: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::inventory::Features;
     use super::*;
     use crate::example::ExampleBuilder;
 
@@ -281,7 +282,7 @@ mod tests {
     fn a_misspelt_name_is_told_from_an_absent_value() {
         let record = builder().bytes("image_id", b"a").bytes("patient_id", b"1").int64("Mass", 0).encode();
         let mut inventory = Inventory::default();
-        inventory.add(&Example::parse(&record).expect("an example"));
+        inventory.add(&Features::of(&Example::parse(&record).expect("an example")));
         let refused = |names| resolve(&inventory, Basis::Given(Box::new(names)), &[]).expect_err("absent");
         let problem = refused(names());
         assert_eq!(problem.to_string(), "there is no feature `Nodule`");
@@ -300,7 +301,7 @@ mod tests {
             let record = names.labels.iter().fold(record, |record, (_, name)| record.int64(name, 1));
             let record = names.age.iter().fold(record, |record, name| record.int64(name, 50)).encode();
             let mut inventory = Inventory::default();
-            inventory.add(&Example::parse(&record).expect("an example"));
+            inventory.add(&Features::of(&Example::parse(&record).expect("an example")));
             assert_eq!(Preset::detect(&inventory), Some(preset));
             assert_eq!(Preset::from_name(preset.name()), Some(preset));
         }

@@ -229,13 +229,14 @@ fn missing(name: &str, inventory: &Inventory) -> FeatureProblem {
 
 #[cfg(test)]
 mod tests {
+    use super::super::inventory::Features;
     use super::*;
     use crate::example::ExampleBuilder;
 
     fn inventory(records: &[ExampleBuilder<'_>]) -> Inventory {
         let mut inventory = Inventory::default();
         for record in records {
-            inventory.add(&Example::parse(&record.encode()).expect("just built"));
+            inventory.add(&Features::of(&Example::parse(&record.encode()).expect("just built")));
         }
         inventory
     }
@@ -311,8 +312,9 @@ mod tests {
             [image().int64("Mass", 1).encode(), ExampleBuilder::new().int64("Mass", second).encode()].concat()
         };
         let check = |second, expected: Option<&str>| {
-            let twice = Inventory::default().add(&Example::parse(&double(second)).expect("an example"));
-            assert_eq!(twice.as_deref(), expected, "{second}");
+            let record = double(second);
+            let record = Example::parse(&record).expect("an example");
+            assert_eq!(Features::of(&record).twice, expected, "{second}");
         };
         check(1, None);
         check(0, Some("Mass"));
@@ -325,7 +327,7 @@ mod tests {
             |names: &'_ [String]| names.iter().fold(image(), |record, name| record.int64(name, 1)).encode();
         let mut inventory = Inventory::default();
         for names in names.chunks(1000) {
-            inventory.add(&Example::parse(&record(names)).expect("an example"));
+            inventory.add(&Features::of(&Example::parse(&record(names)).expect("an example")));
         }
         let problem = resolve(&inventory, Basis::Recognised, &[]).expect_err("too many");
         assert_eq!(problem.to_string(), "the records have more than 4096 different features");
