@@ -32,6 +32,19 @@ impl NewFile {
         Ok(NewFile { path: path.to_owned(), file: Some(file), replaces })
     }
 
+    /// Says who may read, write and start the file.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn set_permissions(&self, permissions: fs::Permissions) -> Result<(), FileError> {
+        let file = self.file.as_ref().expect("only `finish` takes it");
+        file.set_permissions(permissions).map_err(|source| FileError::Io {
+            path: self.path.clone(),
+            action: "write",
+            source,
+        })
+    }
+
     /// Puts content and name on the disk.
     ///
     /// # Errors

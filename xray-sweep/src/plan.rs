@@ -12,7 +12,7 @@ pub(crate) mod machines;
 mod mend;
 mod quote;
 
-pub use binaries::{Binary, runnable_here};
+pub use binaries::{Binary, check_binaries, runnable_here};
 pub(crate) use file_settings::{absolute_setting, absolute_values};
 pub(crate) use files::placeholder;
 pub use listed::{CellList, read_cells};
@@ -23,7 +23,7 @@ use crate::cell::{Cell, Request};
 use crate::data::Data;
 use crate::grid::{Point, points};
 use crate::isa::Level;
-use crate::present::is_there;
+use crate::present::{bytes, is_there};
 use crate::request::request;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
@@ -33,6 +33,7 @@ use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
+use xray_cli::say;
 
 /// `plan.json`: what the cells were made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ pub struct Planned {
 pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planned, Failure> {
     quote::folder("the sweep directory", &absolute(dir.path()))?;
     let data = Data::open(&spec.data)?;
-    let before = if is_there(&dir.plan())? { Some(read_json::<Plan>(&dir.plan())?) } else { None };
+    let before = plan_of(dir)?;
     if let Some(before) = &before {
         same_data(dir, before, &data)?;
         listed::settle(dir, before)?;
@@ -279,6 +280,23 @@ pub fn read_plan(dir: &SweepDir) -> Result<Plan, Failure> {
         return Err(Failure::new(Exit::NothingMatches, message).hint("make one with `xray-sweep plan`"));
     }
     Ok(read_json(&dir.plan())?)
+}
+
+/// The plan, where the sweep has one already.
+pub(crate) fn plan_of(dir: &SweepDir) -> Result<Option<Plan>, Failure> {
+    Ok(if is_there(&dir.plan())? { Some(read_json(&dir.plan())?) } else { None })
+}
+
+/// Reads `sweep.toml`, which people edit. That it is not what `plan` was made of is told on stderr.
+pub fn read_spec(dir: &SweepDir, plan: Option<&Plan>) -> Result<Spec, Failure> {
+    let path = dir.spec();
+    let planned = plan.and_then(|plan| plan.spec.as_deref());
+    let text = bytes(&path)?.unwrap_or_default();
+    if planned.is_some_and(|planned| planned != checksum(&text)) {
+        let path = path.display();
+        say(format_args!("warning: {path} is not what was planned: it was edited since, or is damaged"));
+    }
+    Spec::read(&path)
 }
 
 /// A path that a job on another machine can use.

@@ -6,7 +6,10 @@ use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
 use crate::lock::Lock;
-use crate::plan::{PlanOptions, Planned, absolute_setting, absolute_values, plan, slot_constraint};
+use crate::plan::{
+    PlanOptions, Planned, absolute_setting, absolute_values, plan, plan_of, read_spec, slot_constraint,
+};
+use crate::present::is_there;
 use crate::shell;
 use crate::spec::{Spec, parse_axis, parse_setting};
 use clap::Args;
@@ -156,10 +159,10 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
 
 impl PlanArguments {
     fn spec(&self) -> Result<Spec, Failure> {
-        let written = self.sweep.dir().spec();
+        let dir = self.sweep.dir();
         let mut spec = match &self.from {
             Some(path) => Spec::read(path)?,
-            None if written.exists() => Spec::read(&written)?,
+            None if is_there(&dir.spec())? => read_spec(&dir, plan_of(&dir)?.as_ref())?,
             None => Spec::default(),
         };
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());

@@ -8,7 +8,7 @@ use crate::data::Data;
 use crate::launchers::condor::{self, QueueWatch};
 use crate::launchers::local::{self, Event, LocalOptions};
 use crate::lock::Lock;
-use crate::plan::{Plan, mend, read_plan};
+use crate::plan::{Plan, check_binaries, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::selection::{Selection, find};
@@ -82,7 +82,10 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     same_data(&plan)?;
     match arguments.launcher {
         Launcher::Local => run_here(arguments, &dir, &plan, &selection),
-        Launcher::Condor => run_on_pool(arguments, &dir, &selection),
+        Launcher::Condor => {
+            check_binaries(&dir, &plan)?;
+            run_on_pool(arguments, &dir, &selection)
+        }
     }
 }
 

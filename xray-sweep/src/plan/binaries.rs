@@ -6,8 +6,9 @@ use crate::isa::{IsaError, Level, is_static, level_of};
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, FileError, NewFile};
 
 /// A build in the sweep's `bin/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,30 @@ pub struct Binary {
     pub bytes: u64,
     /// Its content.
     pub blake3: String,
+}
+
+impl Binary {
+    /// Where it lies, if it is what was planned: a program with a flipped bit may still train, and to other numbers.
+    fn checked(&self, dir: &SweepDir) -> Result<PathBuf, Failure> {
+        let path = absolute(&dir.path().join(&self.file));
+        let content =
+            fs::read(&path).map_err(|source| FileError::Io { path: path.clone(), action: "read", source })?;
+        if hash(&content) == self.blake3 {
+            return Ok(path);
+        }
+        let message = format!("{} is not the program that was planned: its content differs", path.display());
+        Err(Failure::new(Exit::BadData, message)
+            .hint("copy the old one back, or plan again with --binary and the same build"))
+    }
+}
+
+/// Refuses to send programs that are not those that were planned.
+pub fn check_binaries(dir: &SweepDir, plan: &Plan) -> Result<(), Failure> {
+    plan.binaries.iter().try_for_each(|binary| binary.checked(dir).map(drop))
+}
+
+fn hash(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
 }
 
 /// Builds that were found, those that need least first.
@@ -44,7 +69,7 @@ pub(super) fn find(dir: &SweepDir, options: &PlanOptions, before: Option<&Plan>)
         }
     } else if let Some(before) = before {
         for binary in &before.binaries {
-            builds.push(build(&dir.path().join(&binary.file), Some(binary.level))?);
+            builds.push(build(&binary.checked(dir)?, Some(binary.level))?);
         }
     } else {
         let (path, note) = default_build()?;
@@ -135,13 +160,14 @@ impl Found {
             };
             let to = dir.path().join(&file);
             let content = fs::read(&build.path).map_err(io(&build.path, "read"))?;
-            let blake3 = blake3::hash(&content).to_hex().to_string();
             if fs::read(&to).ok().is_none_or(|old| old != content) {
-                let temporary = dir.bin().join(".new");
-                fs::copy(&build.path, &temporary).map_err(io(&temporary, "write"))?;
-                fs::rename(&temporary, &to).map_err(io(&to, "write"))?;
+                let permissions = fs::metadata(&build.path).map_err(io(&build.path, "read"))?.permissions();
+                let mut file = NewFile::create(&to)?;
+                file.write_all(&content).map_err(io(&to, "write"))?;
+                file.set_permissions(permissions)?;
+                file.finish()?;
             }
-            binaries.push(Binary { file, level: build.level, bytes: build.bytes, blake3 });
+            binaries.push(Binary { file, level: build.level, bytes: build.bytes, blake3: hash(&content) });
         }
         Ok(binaries)
     }
@@ -155,11 +181,14 @@ pub fn runnable_here(dir: &SweepDir, plan: &Plan) -> Result<PathBuf, Failure> {
         version.arg("--version").stdin(std::process::Stdio::null());
         version.output().is_ok_and(|output| output.status.success())
     };
-    let paths = plan.binaries.iter().rev().map(|binary| absolute(&dir.path().join(&binary.file)));
-    paths.into_iter().find(runs_here).ok_or_else(|| {
-        let levels: Vec<_> = plan.binaries.iter().map(|binary| binary.level.to_string()).collect();
-        let message =
-            format!("none of the sweep's programs runs on this machine: they need {}", levels.join(", "));
-        Failure::new(Exit::CannotRunHere, message).hint("plan with the baseline build, or submit to a pool")
-    })
+    for binary in plan.binaries.iter().rev() {
+        let path = binary.checked(dir)?;
+        if runs_here(&path) {
+            return Ok(path);
+        }
+    }
+    let levels: Vec<_> = plan.binaries.iter().map(|binary| binary.level.to_string()).collect();
+    let message =
+        format!("none of the sweep's programs runs on this machine: they need {}", levels.join(", "));
+    Err(Failure::new(Exit::CannotRunHere, message).hint("plan with the baseline build, or submit to a pool"))
 }

@@ -4,15 +4,15 @@
 //! The list is written beside the old one first, under [`SweepDir::next_cells`]. Whichever of the two has the hash of
 //! `plan.json` is the list, so that a kill between any two steps leaves a whole sweep.
 
-use super::Plan;
+use super::{Plan, plan_of};
 use crate::cell::{Cell, cell_lines, no_cells, parse_cells};
-use crate::present::{bytes, is_there};
+use crate::present::bytes;
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Once;
-use xray_artifacts::{Exit, Failure, FileError, read_json, write_bytes, write_json};
+use xray_artifacts::{Exit, Failure, FileError, write_bytes, write_json};
 use xray_cli::say;
 
 /// What a plan says of its list of cells.
@@ -39,8 +39,7 @@ fn hash(text: &[u8]) -> String {
 /// # Errors
 /// When there is none, when it is not the one that was planned, and when a line is no cell.
 pub fn read_cells(dir: &SweepDir) -> Result<Vec<Cell>, Failure> {
-    let plan = if is_there(&dir.plan())? { Some(read_json::<Plan>(&dir.plan())?) } else { None };
-    let list = plan.map(|plan| plan.cells);
+    let list = plan_of(dir)?.map(|plan| plan.cells);
     let Some(Some(list)) = list else {
         if list.is_some() {
             warn_once(dir);

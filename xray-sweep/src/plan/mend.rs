@@ -1,6 +1,6 @@
 //! Folders of cells that somebody removed, made again.
 
-use super::{Plan, absolute, files};
+use super::{Plan, files};
 use crate::cell::Cell;
 use crate::data::Data;
 use crate::grid::Point;
@@ -9,6 +9,7 @@ use crate::sweep_dir::SweepDir;
 use crate::trainer;
 use serde_json::Value as Json;
 use std::fs;
+use std::path::Path;
 use xray_artifacts::{Failure, FileError, cell_id};
 
 /// Writes the folders of those `cells` that lack one, from `sweep.toml` and the sweep's own trainer. Returns a sentence
@@ -27,9 +28,11 @@ pub fn mend<'a>(
     }
     let spec = Spec::read(&dir.spec())?;
     let data = Data::open(&plan.data)?;
+    let program = super::runnable_here(dir, plan).map_err(|failure| failure.message);
     let mut notes = Vec::new();
     for cell in cells {
-        match config(dir, plan, &spec, &data, cell) {
+        let config = program.as_ref().map_err(String::clone);
+        match config.and_then(|program| config_of(cell, program, &spec, &data)) {
             Ok(config) => files::write_cell(&dir.cell(&cell.id), &config)?,
             Err(why) => {
                 // Without a configuration its own job fails, and no other.
@@ -47,7 +50,7 @@ pub fn mend<'a>(
 }
 
 /// The configuration that has the cell's id.
-fn config(dir: &SweepDir, plan: &Plan, spec: &Spec, data: &Data, cell: &Cell) -> Result<Json, String> {
+fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Json, String> {
     let point = Point {
         axes: cell.axes.clone(),
         fraction: cell.fraction,
@@ -57,9 +60,7 @@ fn config(dir: &SweepDir, plan: &Plan, spec: &Spec, data: &Data, cell: &Cell) ->
     };
     let settings = super::settings(spec, &point);
     let said = |failure: Failure| failure.message;
-    let program = super::runnable_here(dir, plan).map_err(said)?;
-    let resolved =
-        trainer::resolve(&absolute(&program), spec.config.as_deref(), &[settings], |_| cell.name());
+    let resolved = trainer::resolve(program, spec.config.as_deref(), &[settings], |_| cell.name());
     let mut resolved = resolved.map_err(said)?;
     super::file_settings::check(&mut resolved.configs).map_err(said)?;
     let mut config = resolved.configs.remove(0);

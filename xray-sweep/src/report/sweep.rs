@@ -5,9 +5,8 @@ use super::labels;
 use super::predictions::BothSplits;
 use super::runs::Run;
 use crate::cell::Cell;
-use crate::plan::read_cells;
-use crate::plan::{Plan, read_plan};
-use crate::present::{bytes, is_there, unreadable};
+use crate::plan::{Plan, plan_of, read_cells, read_spec};
+use crate::present::{is_there, unreadable};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::tables::{AttemptRow, Collection, LabelRow, MetricRow, RunRow};
@@ -16,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use xray_artifacts::{DatasetManifest, Failure, FileError, Split, checksum, one_line};
+use xray_artifacts::{DatasetManifest, Failure, FileError, Split, one_line};
 use xray_cli::say;
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
@@ -75,7 +74,7 @@ impl Sweep {
             labels::check(&labels, label)?;
             of_label(&mut runs, &labels, label);
         }
-        let plan = if_there(&dir.plan(), || read_plan(dir))?;
+        let plan = plan_of(dir)?;
         let dataset = plan.as_ref().map(dataset).transpose()?.flatten();
         let chosen = choose(&runs).map(|run| Chosen::load(dir, run, &labels)).transpose()?;
         Ok(Sweep {
@@ -84,7 +83,7 @@ impl Sweep {
             labels,
             busy_seconds: busy_seconds(&attempts),
             label: label.map(str::to_owned),
-            spec: if_there(&dir.spec(), || spec(dir, plan.as_ref()))?,
+            spec: if_there(&dir.spec(), || read_spec(dir, plan.as_ref()))?,
             plan,
             dataset,
             chosen,
@@ -168,18 +167,6 @@ impl Sweep {
 /// What is absent where only the tables were kept; what is there and cannot be read is an error.
 fn if_there<T>(path: &Path, read: impl FnOnce() -> Result<T, Failure>) -> Result<Option<T>, Failure> {
     if is_there(path)? { read().map(Some) } else { Ok(None) }
-}
-
-/// What was asked; that it was edited or damaged since is told on stderr.
-fn spec(dir: &SweepDir, plan: Option<&Plan>) -> Result<Spec, Failure> {
-    let path = dir.spec();
-    let planned = plan.and_then(|plan| plan.spec.as_deref());
-    let text = bytes(&path)?.unwrap_or_default();
-    if planned.is_some_and(|planned| planned != checksum(&text)) {
-        let path = path.display();
-        say(format_args!("warning: {path} is not what was planned: it was edited since, or is damaged"));
-    }
-    Spec::read(&path)
 }
 
 /// What the sweep was trained on, if it is here: the folder may hold other data by now.

@@ -371,3 +371,60 @@ fn data_that_changed_since_planning_are_refused() {
     }
     assert!(stderr(&workplace.sweep(&["plan", "s", "--no-pool"])).contains("was planned on other data"));
 }
+
+/// It may still train, and to other numbers.
+#[test]
+fn a_program_that_is_not_the_planned_one_is_neither_run_nor_planned_with() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "1", "--trials", "1"]), Exit::Ok);
+    let before = snapshot(&workplace.path("s"));
+    let program = workplace.path("s/bin/xray-train");
+    let mut bytes = fs::read(&program).expect("planned");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&program, &bytes).expect("writable");
+    let damaged = snapshot(&workplace.path("s"));
+    let run = ["run", "s", "--launcher"];
+    for command in
+        [&[&run[..], &["local"]].concat(), &[&run[..], &["condor"]].concat(), &["plan", "s", "--no-pool"][..]]
+    {
+        let output = workplace.sweep(command);
+        assert_exit(&output, Exit::BadData);
+        let said = stderr(&output);
+        assert!(said.contains("s/bin/xray-train is not the program that was planned"), "{command:?}: {said}");
+        assert!(said.contains("plan again with --binary and the same build"), "{said}");
+        assert_eq!(damaged, snapshot(&workplace.path("s")), "{command:?}");
+    }
+    // The hint is true.
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "1", "--trials", "1"]), Exit::Ok);
+    assert_eq!(before, snapshot(&workplace.path("s")));
+    let mode = fs::metadata(&program).expect("there").permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "{mode:o}");
+}
+
+/// People edit it, and bits flip in it.
+#[test]
+fn a_sweep_toml_that_was_edited_is_named_before_it_is_believed() {
+    let Some(workplace) = Workplace::new() else { return };
+    assert_exit(&workplace.plan("s", "3", &["--fractions", "1", "--trials", "1"]), Exit::Ok);
+    let path = workplace.path("s/sweep.toml");
+    let text = fs::read_to_string(&path).expect("planned");
+    let again = ["plan", "s", "--no-pool"];
+    assert_eq!(stderr(&workplace.sweep(&again)), "", "nobody edited it");
+    for (old, new, exit) in [
+        ("max_idle = 1000", "max_idle = 1001", Exit::Ok),
+        ("training.duration", "trAining.duration", Exit::Usage),
+    ] {
+        let edited = text.replacen(old, new, 1);
+        assert_ne!(edited, text, "{text}");
+        fs::write(&path, &edited).expect("writable");
+        let output = workplace.sweep(&again);
+        assert_exit(&output, exit);
+        let said = stderr(&output);
+        assert!(
+            said.contains("s/sweep.toml is not what was planned: it was edited since, or is damaged"),
+            "{said}"
+        );
+        fs::write(&path, &text).expect("writable");
+    }
+}
