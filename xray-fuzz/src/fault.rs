@@ -1,6 +1,5 @@
 //! What must never happen, and how much is too much.
 
-use std::fmt;
 use std::time::Duration;
 
 /// What programs and answers are held to.
@@ -35,8 +34,8 @@ pub(crate) enum What {
     Changed,
 }
 
-impl What {
-    pub(crate) fn name(self) -> &'static str {
+impl xray_workspace::What for What {
+    fn name(self) -> &'static str {
         match self {
             What::Death => "death",
             What::Panic => "panic",
@@ -51,20 +50,4 @@ impl What {
 }
 
 /// One thing that must not happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) what: What,
-    pub(crate) said: String,
-}
-
-impl Fault {
-    pub(crate) fn new(what: What, said: impl Into<String>) -> Fault {
-        Fault { what, said: said.into() }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what.name(), self.said)
-    }
-}
+pub(crate) type Fault = xray_workspace::Fault<What>;

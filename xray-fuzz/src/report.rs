@@ -3,11 +3,11 @@
 use crate::corpus::Kind;
 use crate::fault::Fault;
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xray_display::{TextTable, number, thousands};
+use xray_workspace::list_faults;
 
 /// What came of one attack.
 #[derive(Debug)]
@@ -81,18 +81,10 @@ pub(crate) fn table(tallies: &[Tally]) -> String {
     tallies.iter().for_each(|tally| table.row(tally.row()));
     let mut text = table.text();
     for tally in tallies {
-        let mut by_what: BTreeMap<_, Vec<&(u64, Fault)>> = BTreeMap::new();
-        tally.failures.iter().for_each(|failure| by_what.entry(failure.1.what).or_default().push(failure));
-        for (what, failures) in by_what {
-            let (name, attack) = (tally.kind.name(), tally.attack);
-            text += &format!("\n{name}, {attack}: {} x {}\n", failures.len(), what.name());
-            for (number, Fault { said, .. }) in failures.iter().take(5) {
-                text += &format!("  {number}: {}\n", said.chars().take(200).collect::<String>());
-            }
-        }
+        let heading = format!("{}, {}", tally.kind.name(), tally.attack);
+        text += &list_faults(&heading, tally.failures.iter().map(|(number, fault)| (*number, fault)));
         if tally.unexplained > 0 {
-            let (name, attack) = (tally.kind.name(), tally.attack);
-            text += &format!("\n{name}, {attack}: {} inputs were not tried one by one\n", tally.unexplained);
+            text += &format!("\n{heading}: {} inputs were not tried one by one\n", tally.unexplained);
         }
     }
     text

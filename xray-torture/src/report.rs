@@ -1,8 +1,8 @@
 //! What was tried and what came of it.
 
 use crate::verdict::{Good, Verdict};
-use std::collections::BTreeMap;
 use xray_display::{TextTable, number, thousands};
+use xray_workspace::list_faults;
 
 /// Trials of one name.
 #[derive(Debug)]
@@ -19,25 +19,13 @@ pub(crate) fn table(tallies: &[Tally]) -> String {
     tallies.iter().for_each(|tally| table.row(tally.row()));
     let mut text = table.text();
     for tally in tallies {
-        let mut by_what: BTreeMap<_, Vec<(u64, &str)>> = BTreeMap::new();
-        for verdict in &tally.verdicts {
-            if let Err(fault) = &verdict.came {
-                by_what.entry(fault.what).or_default().push((verdict.number, &fault.said));
-            }
-        }
-        for (what, failures) in by_what {
-            text += &format!("\n{}, {}: {} x {}\n", tally.kind, tally.name, failures.len(), what.name());
-            for (number, said) in failures.iter().take(SHOWN) {
-                text += &format!("  {number}: {}\n", said.chars().take(LONGEST).collect::<String>());
-            }
-        }
+        let heading = format!("{}, {}", tally.kind, tally.name);
+        let faults =
+            tally.verdicts.iter().filter_map(|verdict| Some((verdict.number, verdict.came.as_ref().err()?)));
+        text += &list_faults(&heading, faults);
     }
     text
 }
-
-/// Failures of one thing that are shown, and letters of each.
-const SHOWN: usize = 4;
-const LONGEST: usize = 600;
 
 impl Tally<'_> {
     fn row(&self) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! What came of a trial.
 
-use std::fmt;
 use std::time::Duration;
 
 /// What must never happen.
@@ -32,8 +31,8 @@ pub(crate) enum What {
     Unknown,
 }
 
-impl What {
-    pub(crate) fn name(self) -> &'static str {
+impl xray_workspace::What for What {
+    fn name(self) -> &'static str {
         match self {
             What::Death => "death",
             What::Panic => "panic",
@@ -52,23 +51,7 @@ impl What {
 }
 
 /// One thing that must not happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) what: What,
-    pub(crate) said: String,
-}
-
-impl Fault {
-    pub(crate) fn new(what: What, said: impl Into<String>) -> Fault {
-        Fault { what, said: said.into() }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what.name(), self.said)
-    }
-}
+pub(crate) type Fault = xray_workspace::Fault<What>;
 
 /// How a trial ended that went as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
