@@ -148,20 +148,31 @@ pub(crate) fn parse_cells(path: &Path, text: &[u8]) -> Result<Vec<Cell>, Failure
     Ok(cells.into_iter().map(|(cell, _)| cell).collect())
 }
 
+fn other_format(found: u64) -> String {
+    format!("cell format {found}, this build knows {}", Cell::FORMAT)
+}
+
 fn parse_cell(line: &[u8]) -> Result<Cell, String> {
     #[derive(Deserialize)]
     struct Numbered {
         format: Option<u64>,
     }
-    let numbered: Numbered = serde_json::from_slice(line).map_err(|error| format!("not a cell: {error}"))?;
-    match numbered.format {
-        None => return Err("no format number, so it is no cell".to_owned()),
-        Some(found) if found != u64::from(Cell::FORMAT) => {
-            return Err(format!("cell format {found}, this build knows {}", Cell::FORMAT));
+    let known = u64::from(Cell::FORMAT);
+    // The number is looked for alone where the rest makes no sense: another format may have other fields.
+    let cell: Cell = match serde_json::from_slice(line) {
+        Ok(cell) => cell,
+        Err(error) => {
+            let numbered = serde_json::from_slice(line).map(|numbered: Numbered| numbered.format);
+            return Err(match numbered {
+                Ok(None) => "no format number, so it is no cell".to_owned(),
+                Ok(Some(found)) if found != known => other_format(found),
+                _ => format!("not a cell: {error}"),
+            });
         }
-        Some(_) => {}
+    };
+    if u64::from(cell.format) != known {
+        return Err(other_format(cell.format.into()));
     }
-    let cell: Cell = serde_json::from_slice(line).map_err(|error| format!("not a cell: {error}"))?;
     // The id is a folder's name.
     if cell.id.is_empty() || !cell.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(format!("{:?} is no cell id", cell.id));
