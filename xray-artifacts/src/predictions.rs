@@ -26,8 +26,8 @@ pub struct Predictions {
     pub sexes: Vec<String>,
     /// In years, NaN where nobody knows; one per record.
     pub ages: Vec<f32>,
-    /// Row-major `[ids, labels]`.
-    pub logits: Vec<f32>,
+    /// Row-major `[ids, labels]`. A network's are f32, and so is what the file holds of them.
+    pub logits: Vec<f64>,
     /// 0, 1 or NaN for unknown, row-major `[ids, labels]`.
     pub truth: Vec<f32>,
 }
@@ -63,7 +63,8 @@ impl Predictions {
 
     /// Writes the file.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
-        let floats = [&self.ages, &self.truth, &self.logits].map(|values| little_endian(values));
+        let logits: Vec<f32> = self.logits.iter().map(|&logit| logit as f32).collect();
+        let floats = [&self.ages, &self.truth, &logits].map(|values| little_endian(values));
         let texts = [&self.ids, &self.patients, &self.sexes, &self.views].map(|lines| text(lines));
         let (records, table) = (vec![self.ids.len()], vec![self.ids.len(), self.labels.len()]);
         let numbers = |shape: &Vec<usize>, bytes| {
@@ -231,7 +232,7 @@ fn parse(bytes: &[u8]) -> Option<(u32, Predictions)> {
         views: text("views")?,
         sexes: text("sexes")?,
         ages: floats("ages")?,
-        logits: floats("logits")?,
+        logits: floats("logits")?.into_iter().map(f64::from).collect(),
         truth: floats("labels")?,
     };
     let records = predictions.ids.len();

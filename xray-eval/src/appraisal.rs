@@ -217,7 +217,7 @@ fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPo
         label: of.labels[at].clone(),
         positives: counts[at].positives,
         negatives: counts[at].negatives,
-        threshold: fitted[at].threshold().map(|logit| sigmoid(f64::from(logit))),
+        threshold: fitted[at].threshold().map(sigmoid),
         undefined: match &fitted[at] {
             Fitted::Undefined(why) => Some(why.to_string()),
             Fitted::Threshold(_) => None,

@@ -50,8 +50,9 @@ pub fn calibrate_bundle(run: &Path, options: &AppraiseOptions) -> Result<Calibra
     let on_test: Vec<_> = on_test.map(|label| label.point.as_ref()).collect();
     let share = |share: Option<Proportion>| share.map(|share| share.value);
     let threshold = |(at, (fitted, calibration)): (usize, (Fitted, &Calibration<Calibrator>))| Threshold {
-        logit: fitted.threshold(),
-        probability: fitted.threshold().map(|logit| probability(Some(calibration), f64::from(logit))),
+        // No rounding: a network's scores are f32, and so are thresholds between them.
+        logit: fitted.threshold().map(|logit| logit as f32),
+        probability: fitted.threshold().map(|logit| probability(Some(calibration), logit)),
         undefined: match fitted {
             Fitted::Undefined(why) => Some(why.to_string()),
             Fitted::Threshold(_) => None,

@@ -191,7 +191,7 @@ impl Change {
             auc_before: auc(&exact.column(at)),
             auc_after: auc(&found.column(at)),
         });
-        let changes = before.logits.iter().zip(&after.logits).map(|(a, b)| f64::from((a - b).abs()));
+        let changes = before.logits.iter().zip(&after.logits).map(|(a, b)| (a - b).abs());
         Ok(Change {
             records: before.ids.len(),
             largest_logit_change: changes.fold(0.0, f64::max),

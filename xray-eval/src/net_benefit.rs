@@ -67,7 +67,7 @@ fn filled(
     blank: LabelNetBenefit,
     known: &Column,
     calibrator: &Calibrator,
-    threshold: Option<f32>,
+    threshold: Option<f64>,
 ) -> xray_metrics::Result<LabelNetBenefit> {
     let rows = known.iter().map(|(logit, positive)| (calibrator.probability(logit), positive));
     let (probabilities, truth) = rows.unzip();
@@ -85,7 +85,7 @@ fn filled(
         }
     }
     if let Some(logit) = threshold {
-        found.at_operating_point = benefit(calibrator.probability(f64::from(logit)))?;
+        found.at_operating_point = benefit(calibrator.probability(logit))?;
     }
     Ok(found)
 }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use xray_artifacts::Split;
 
-    fn predictions(split: Split, rows: &[(f32, f32)]) -> Predictions {
+    fn predictions(split: Split, rows: &[(f64, f32)]) -> Predictions {
         let (logits, truth) = rows.iter().copied().unzip();
         let ids = (0..rows.len()).map(|at| at.to_string()).collect();
         Predictions { ids, logits, truth, ..Predictions::empty(split, vec!["Mass".into()]) }
@@ -128,7 +128,7 @@ mod tests {
     /// Isotonic: of eight validation records at logit 3 two are positive, of eight at -3 none is. So 0.25 and 0, and a
     /// prevalence of 1/8.
     fn val() -> Predictions {
-        let at = |logit: f32, positives: usize| {
+        let at = |logit: f64, positives: usize| {
             (0..8).map(move |row| (logit, f32::from(u8::from(row < positives))))
         };
         predictions(Split::Val, &at(3.0, 2).chain(at(-3.0, 0)).collect::<Vec<_>>())

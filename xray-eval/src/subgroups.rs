@@ -159,7 +159,7 @@ mod tests {
             views: vec![String::new(); records],
             sexes: sexes.iter().map(|&sex| sex.to_owned()).collect(),
             ages: ages.to_vec(),
-            logits: (0..records).map(|at| at as f32).collect(),
+            logits: (0..records).map(|at| at as f64).collect(),
             truth: (0..records).map(|at| f32::from(u8::from(at % 2 == 1))).collect(),
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     fn intervals_of_groups_are_over_patients() {
         let mut once = predictions(&["F"; 40], &[f32::NAN; 40]);
         once.patients = (0..40).map(|at| (at / 2).to_string()).collect();
-        once.logits = (0..40).map(|at| (at * 7 % 13) as f32).collect();
+        once.logits = (0..40).map(|at| f64::from(at * 7 % 13)).collect();
         let twice = once.records(&(0..40).chain(0..40).collect::<Vec<_>>());
         let group = |of: &Predictions| subgroups(of, 300, 0).expect("finite").remove(0);
         let (expected, found) = (group(&once), group(&twice));

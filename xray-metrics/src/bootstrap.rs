@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn what_has_no_interval_says_why() {
         let check =
-            |values: &dyn Fn(u16) -> f32, truth: &dyn Fn(u16) -> f32, patients, resamples, expected| {
+            |values: &dyn Fn(u16) -> f64, truth: &dyn Fn(u16) -> f32, patients, resamples, expected| {
                 let (values, truth): (Vec<_>, Vec<_>) = (0..40).map(|at| (values(at), truth(at))).unzip();
                 let scores = Scores::new(&values, &truth, 1).expect("valid");
                 let why = no_interval(scores, 0, patients, resamples).expect("one patient per record");
@@ -318,7 +318,7 @@ mod tests {
                     (why.is_some(), why.is_some())
                 );
             };
-        let mixed = |at: u16| f32::from(at * 7 % 13);
+        let mixed = |at: u16| f64::from(at * 7 % 13);
         let half = |at: u16| f32::from(at % 2);
         let pairs: Vec<u32> = (0..40).map(|at| at / 2).collect();
         check(&mixed, &half, Some(&pairs[..]), 100, None);
@@ -326,8 +326,8 @@ mod tests {
         check(&mixed, &|_| 0.0, None, 100, Some(NoInterval::NoAuc));
         check(&mixed, &|_| f32::NAN, None, 100, Some(NoInterval::NoAuc));
         check(&|_| -2.0, &half, Some(&pairs[..]), 1000, Some(NoInterval::SameScore));
-        check(&half, &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
-        check(&|at| -half(at), &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
+        check(&|at| f64::from(half(at)), &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
+        check(&|at| f64::from(-half(at)), &half, Some(&pairs[..]), 1000, Some(NoInterval::Separated));
         check(&mixed, &half, Some(&[7; 40][..]), 1000, Some(NoInterval::OnePatient));
         check(&mixed, &half, Some(&pairs[..]), 99, Some(NoInterval::FewDraws { resamples: 99 }));
         check(&mixed, &half, None, 0, Some(NoInterval::FewDraws { resamples: 0 }));
@@ -352,7 +352,7 @@ mod tests {
         /// A weight is the same as that many copies of the record.
         #[test]
         fn weights_stand_for_copies(
-            rows in prop::collection::vec(((-3_i8..3).prop_map(f32::from), 0_u8..3, 0_u32..5), 1..40),
+            rows in prop::collection::vec(((-3_i8..3).prop_map(f64::from), 0_u8..3, 0_u32..5), 1..40),
             weights in prop::collection::vec(0_u32..4, 5),
         ) {
             let scores: Vec<_> = rows.iter().map(|row| row.0).collect();
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_what_is_drawn() {
-        let values: Vec<_> = (0..300_u16).map(|i| f32::from(i * 37 % 101)).collect();
+        let values: Vec<_> = (0..300_u16).map(|i| f64::from(i * 37 % 101)).collect();
         let truth: Vec<_> = (0..300_u16).map(|i| f32::from(i % 3 == 0)).collect();
         let scores = Scores::new(&values, &truth, 1).expect("valid");
         let units = Units::new(300, None).expect("valid");

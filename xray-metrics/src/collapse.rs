@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     /// Evenly spaced logits around `center`: standard deviation `width / sqrt(12)` in the limit.
-    fn collapsed(center: f32, width: f32, records: u16) -> bool {
-        let step = width / f32::from(records);
-        let logits: Vec<_> = (0..records).map(|i| center + step * f32::from(i)).collect();
+    fn collapsed(center: f64, width: f64, records: u16) -> bool {
+        let step = width / f64::from(records);
+        let logits: Vec<_> = (0..records).map(|i| center + step * f64::from(i)).collect();
         let truth = vec![f32::NAN; logits.len()];
         !collapsed_labels(Scores::new(&logits, &truth, 1).expect("valid")).is_empty()
     }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn only_a_narrow_spread_counts() {
         let check = |center, width, expected| assert_eq!(collapsed(center, width, 1000), expected, "{width}");
-        let limit = (MIN_SPREAD * 12_f64.sqrt()) as f32;
+        let limit = MIN_SPREAD * 12_f64.sqrt();
         check(0.0, 0.0, true);
         check(-6.0, 1e-5, true);
         check(-6.0, limit * 0.99, true);

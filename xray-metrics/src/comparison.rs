@@ -128,11 +128,12 @@ mod tests {
     use crate::Error;
 
     /// Forty records of twenty patients; the scores of `sharp` follow the truth, those of `blunt` hardly.
-    fn example() -> (Vec<f32>, Vec<f32>, Vec<f32>, Vec<u32>) {
+    fn example() -> (Vec<f64>, Vec<f64>, Vec<f32>, Vec<u32>) {
         let truth: Vec<f32> = (0..40_u8).map(|at| f32::from(at % 4 >= 2)).collect();
-        let noise = |at: u8, step: u8| f32::from(at.wrapping_mul(step) % 17) / 17.0;
-        let sharp = (0..40_u8).map(|at| truth[usize::from(at)] * 0.8 + noise(at, 7)).collect();
-        let blunt = (0..40_u8).map(|at| truth[usize::from(at)] * 0.1 + noise(at, 5)).collect();
+        let noise = |at: u8, step: u8| f64::from(at.wrapping_mul(step) % 17) / 17.0;
+        let sick = |at: u8| f64::from(truth[usize::from(at)]);
+        let sharp = (0..40_u8).map(|at| sick(at) * 0.8 + noise(at, 7)).collect();
+        let blunt = (0..40_u8).map(|at| sick(at) * 0.1 + noise(at, 5)).collect();
         (sharp, blunt, truth, (0..40).map(|at| at / 2).collect())
     }
 
@@ -158,8 +159,7 @@ mod tests {
     #[test]
     fn copies_of_every_record_change_nothing_when_the_patient_is_known() {
         let (sharp, blunt, truth, patients) = example();
-        let twice = |values: &[f32]| values.repeat(2);
-        let (sharp2, blunt2, truth2) = (twice(&sharp), twice(&blunt), twice(&truth));
+        let (sharp2, blunt2, truth2) = (sharp.repeat(2), blunt.repeat(2), truth.repeat(2));
         let once = |values| Scores::new(values, &truth, 1).expect("valid");
         let copied = |values| Scores::new(values, &truth2, 1).expect("valid");
         let patients2 = patients.repeat(2);

@@ -206,14 +206,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn truth_of(rows: &[(f32, f32, bool)]) -> Vec<f32> {
+    fn truth_of(rows: &[(f64, f64, bool)]) -> Vec<f32> {
         rows.iter().map(|row| f32::from(u8::from(row.2))).collect()
     }
 
     /// The definition, pair by pair.
-    fn variance_by_pairs(scores: &[f32], truth: &[f32]) -> f64 {
+    fn variance_by_pairs(scores: &[f64], truth: &[f32]) -> f64 {
         let of = |class: f32| scores.iter().zip(truth).filter(move |(_, t)| **t == class).map(|(s, _)| *s);
-        let psi = |p: f32, n: f32| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
+        let psi = |p: f64, n: f64| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let variance = |values: Vec<f64>| {
             let middle = mean(&values);
@@ -228,7 +228,7 @@ mod tests {
     proptest! {
         #[test]
         fn ranks_give_what_pairs_give(
-            rows in prop::collection::vec(((-4_i8..4).prop_map(f32::from), (-4_i8..4).prop_map(f32::from), any::<bool>()), 4..40)
+            rows in prop::collection::vec(((-4_i8..4).prop_map(f64::from), (-4_i8..4).prop_map(f64::from), any::<bool>()), 4..40)
         ) {
             let truth = truth_of(&rows);
             let positives = rows.iter().filter(|row| row.2).count();
@@ -247,13 +247,13 @@ mod tests {
         /// Every record twice, by the same patient, is no new evidence.
         #[test]
         fn copies_of_a_record_add_nothing_when_the_patient_is_known(
-            rows in prop::collection::vec(((-4_i8..4).prop_map(f32::from), Just(0.0_f32), any::<bool>()), 6..30)
+            rows in prop::collection::vec(((-4_i8..4).prop_map(f64::from), Just(0.0_f64), any::<bool>()), 6..30)
         ) {
             let positives = rows.iter().filter(|row| row.2).count();
             prop_assume!(positives >= 2 && rows.len() - positives >= 2);
             let twice: Vec<_> = rows.iter().chain(&rows).copied().collect();
             let patients: Vec<_> = (0..rows.len() as u32).chain(0..rows.len() as u32).collect();
-            let of = |rows: &[(f32, f32, bool)], patients: Option<&[u32]>| {
+            let of = |rows: &[(f64, f64, bool)], patients: Option<&[u32]>| {
                 let (values, truth) = (rows.iter().map(|row| row.0).collect::<Vec<_>>(), truth_of(rows));
                 let scores = Scores::new(&values, &truth, 1).expect("valid");
                 delong(scores, 0, patients).expect("valid").expect("two of each class").standard_error
@@ -265,11 +265,11 @@ mod tests {
     }
 
     /// Obuchowski's formula for the difference of two models, placement by placement from the pairs.
-    fn clustered_variance_by_pairs(rows: &[(f32, f32, bool)], patients: &[u32]) -> Option<f64> {
-        let psi = |p: f32, n: f32| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
+    fn clustered_variance_by_pairs(rows: &[(f64, f64, bool)], patients: &[u32]) -> Option<f64> {
+        let psi = |p: f64, n: f64| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
         let count = |class: bool| rows.iter().filter(|row| row.2 == class).count() as f64;
         let (m, n) = (count(true), count(false));
-        let placement = |row: &(f32, f32, bool)| {
+        let placement = |row: &(f64, f64, bool)| {
             let others = rows.iter().filter(|other| other.2 != row.2);
             let wins = others.map(|other| {
                 let (p, n) = if row.2 { (row, other) } else { (other, row) };
@@ -303,7 +303,7 @@ mod tests {
     proptest! {
         #[test]
         fn patients_of_both_classes_and_two_models_follow_the_formula(
-            rows in prop::collection::vec(((-4_i8..4).prop_map(f32::from), (-4_i8..4).prop_map(f32::from), any::<bool>()), 4..30),
+            rows in prop::collection::vec(((-4_i8..4).prop_map(f64::from), (-4_i8..4).prop_map(f64::from), any::<bool>()), 4..30),
             patients in prop::collection::vec(0_u32..10, 30),
         ) {
             let patients = &patients[..rows.len()];
@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    fn scores<'a>(values: &'a [f32], truth: &'a [f32]) -> Scores<'a> {
+    fn scores<'a>(values: &'a [f64], truth: &'a [f32]) -> Scores<'a> {
         Scores::new(values, truth, 1).expect("valid")
     }
 

@@ -185,7 +185,7 @@ mod tests {
 
     /// Two labels on 20 records of 10 patients: one ranked well, one constant and never positive.
     fn example() -> Evaluation {
-        let logits: Vec<_> = (0..20_u8).flat_map(|i| [f32::from(i) - 10.0, -5.0]).collect();
+        let logits: Vec<_> = (0..20_u8).flat_map(|i| [f64::from(i) - 10.0, -5.0]).collect();
         let truth: Vec<_> =
             (0..20_u8).flat_map(|i| [f32::from(i % 4 >= 2), if i < 2 { NAN } else { 0.0 }]).collect();
         let patients: Vec<_> = (0..20).map(|i| i / 2).collect();

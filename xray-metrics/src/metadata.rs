@@ -33,7 +33,7 @@ pub struct MetadataBaseline {
     pub labels: Vec<Option<f64>>,
     /// Its logits of the test records, row-major `[records, labels]`; NaN for a label that has no regression.
     #[serde(skip)]
-    pub logits: Vec<f32>,
+    pub logits: Vec<f64>,
 }
 
 impl MetadataBaseline {
@@ -50,9 +50,9 @@ impl MetadataBaseline {
         seed: u64,
     ) -> Result<Comparison> {
         let model = model.scores();
-        let masked = |(&truth, logit): (&f32, &f32)| if logit.is_nan() { f32::NAN } else { truth };
+        let masked = |(&truth, logit): (&f32, &f64)| if logit.is_nan() { f32::NAN } else { truth };
         let truth: Vec<f32> = model.truth().iter().zip(&self.logits).map(masked).collect();
-        let own: Vec<f32> =
+        let own: Vec<f64> =
             self.logits.iter().map(|&logit| if logit.is_nan() { 0.0 } else { logit }).collect();
         let of = |logits| Scores::new(logits, &truth, model.num_labels());
         compare(of(model.values())?, of(&own)?, patients, resamples, seed)
@@ -75,7 +75,7 @@ pub fn metadata_baseline(
     let (val_features, test_features) = (encoding.features(val.1), encoding.features(test.1));
     let (records, num_labels) = (test.0.num_records(), test.0.num_labels());
     assert_eq!(test_features.len(), records * encoding.width(), "metadata of every record");
-    let mut logits = vec![f32::NAN; records * num_labels];
+    let mut logits = vec![f64::NAN; records * num_labels];
     let mut labels = Vec::with_capacity(num_labels);
     for label in 0..num_labels {
         let (features, truth) = known(&val_features, encoding.width(), val.0.truth_of(label));
@@ -84,7 +84,7 @@ pub fn metadata_baseline(
             continue;
         };
         for (record, row) in test_features.chunks_exact(encoding.width()).enumerate() {
-            logits[record * num_labels + label] = fitted.logit(row) as f32;
+            logits[record * num_labels + label] = fitted.logit(row);
         }
         labels.push(auc_of(&logits, test.0, label));
     }
@@ -92,10 +92,9 @@ pub fn metadata_baseline(
     Some(MetadataBaseline { fitted_on, macro_auc: mean_of_defined(&labels), labels, logits })
 }
 
-fn auc_of(logits: &[f32], test: TestScores<'_>, label: usize) -> Option<f64> {
+fn auc_of(logits: &[f64], test: TestScores<'_>, label: usize) -> Option<f64> {
     let of_label = logits.iter().skip(label).step_by(test.num_labels());
-    let rows =
-        of_label.zip(test.truth_of(label)).filter_map(|(&logit, truth)| Some((f64::from(logit), truth?)));
+    let rows = of_label.zip(test.truth_of(label)).filter_map(|(&logit, truth)| Some((logit, truth?)));
     let (logits, truth) = rows.unzip();
     auc(&Column::new(logits, truth).ok()?)
 }
@@ -206,7 +205,9 @@ mod tests {
         let odd = |at: usize| f32::from(u8::from(at / 2 % 2 == 1));
         let truth = |of: &dyn Fn(usize) -> [f32; 3]| (0..records).flat_map(of).collect::<Vec<_>>();
         let (val, test) = (truth(&|at| [sick(at), 0.0, odd(at)]), truth(&|at| [sick(at), odd(at), 0.0]));
-        let logits = truth(&|at| [f32::from(u8::from(view(at) == "AP")), odd(at), 0.0]);
+        let logits: Vec<f64> = (0..records)
+            .flat_map(|at| [f64::from(u8::from(view(at) == "AP")), odd(at).into(), 0.0])
+            .collect();
         let scores = |truth| Scores::new(&logits, truth, 3).expect("valid");
         let (val, test) = (ValidationScores::new(scores(&val)), TestScores::new(scores(&test)));
         let baseline = metadata_baseline((val, metadata), (test, metadata)).expect("views");

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// do not define is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
-    /// Logits of this or more are called positive.
-    pub threshold: f32,
+    /// Scores of this or more are called positive.
+    pub threshold: f64,
     /// Right and wrong calls.
     pub confusion: Confusion,
     /// Positives that are called so.
@@ -53,8 +53,8 @@ pub fn operating_points(scores: TestScores<'_>, fitted: &[Fitted]) -> Result<Vec
 }
 
 impl OperatingPoint {
-    fn new(column: &Column, threshold: f32) -> Self {
-        let confusion = Confusion::at(column, f64::from(threshold));
+    fn new(column: &Column, threshold: f64) -> Self {
+        let confusion = Confusion::at(column, threshold);
         OperatingPoint {
             threshold,
             confusion,
@@ -74,7 +74,7 @@ mod tests {
     use crate::{Error, Scores};
     use proptest::prelude::*;
 
-    fn point(rows: &[(f32, f32)], threshold: f32) -> OperatingPoint {
+    fn point(rows: &[(f64, f32)], threshold: f64) -> OperatingPoint {
         let (scores, labels): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
         let scores = TestScores::new(Scores::new(&scores, &labels, 1).expect("valid"));
         let mut points = operating_points(scores, &[Fitted::Threshold(threshold)]).expect("one per label");
@@ -107,8 +107,8 @@ mod tests {
         /// Each share from its own definition, a record at a time.
         #[test]
         fn shares_are_those_of_the_records(
-            rows in prop::collection::vec(((-3_i8..3).prop_map(f32::from), 0_u8..3), 0..40),
-            threshold in -4.0..4.0_f32,
+            rows in prop::collection::vec(((-3_i8..3).prop_map(f64::from), 0_u8..3), 0..40),
+            threshold in -4.0..4.0_f64,
         ) {
             let rows: Vec<_> = rows.iter().map(|row| (row.0, [0.0, 1.0, f32::NAN][row.1 as usize])).collect();
             let point = point(&rows, threshold);

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 /// The scores of all labels on some records, with the truth. Every other function here takes it as valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a> {
-    scores: &'a [f32],
+    scores: &'a [f64],
     labels: &'a [f32],
     num_labels: usize,
 }
@@ -16,12 +16,12 @@ impl<'a> Scores<'a> {
     ///
     /// # Errors
     /// If the lengths disagree, a score is not finite, or a label is something else.
-    pub fn new(scores: &'a [f32], labels: &'a [f32], num_labels: usize) -> Result<Self> {
+    pub fn new(scores: &'a [f64], labels: &'a [f32], num_labels: usize) -> Result<Self> {
         check_shape(scores.len(), labels.len(), num_labels)?;
         let place = |at: usize| (at / num_labels, at % num_labels);
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
             let (record, label) = place(at);
-            return Err(Error::Score { record, label, value: f64::from(scores[at]) });
+            return Err(Error::Score { record, label, value: scores[at] });
         }
         if let Some(at) = labels.iter().position(|&label| !is_label(label)) {
             let (record, label) = place(at);
@@ -31,7 +31,7 @@ impl<'a> Scores<'a> {
     }
 
     /// All scores, row-major.
-    pub(crate) fn values(&self) -> &'a [f32] {
+    pub(crate) fn values(&self) -> &'a [f64] {
         self.scores
     }
 
@@ -53,7 +53,7 @@ impl<'a> Scores<'a> {
     /// The scores of a label on all records, also those where the truth is unknown. Empty if there is no
     /// such label.
     pub fn scores_of(&self, label: usize) -> impl Iterator<Item = f64> + use<'a> {
-        every_nth(self.scores, label, self.num_labels).map(f64::from)
+        every_nth(self.scores, label, self.num_labels)
     }
 
     /// Score and truth of a label on all records, in order; no truth where it is unknown.
@@ -105,7 +105,7 @@ fn truth(label: f32) -> Option<bool> {
     (!label.is_nan()).then_some(label == 1.0)
 }
 
-fn every_nth(values: &[f32], first: usize, step: usize) -> impl ExactSizeIterator<Item = f32> {
+fn every_nth<T: Copy>(values: &[T], first: usize, step: usize) -> impl ExactSizeIterator<Item = T> {
     // A label that does not exist must not show another row's value.
     let values = if first < step { values } else { &[] };
     values.iter().skip(first).step_by(step).copied()
@@ -217,15 +217,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_scored_is_refused_with_its_place() {
-        let check = |scores: &[f32], labels: &[f32], num_labels, expected: &str| {
+        let check = |scores: &[f64], labels: &[f32], num_labels, expected: &str| {
             let error = Scores::new(scores, labels, num_labels).expect_err(expected);
             assert_eq!(error.to_string(), expected);
         };
         check(&[], &[], 0, "the number of labels is 0");
         check(&[1.0], &[1.0, 0.0], 1, "1 scores for 2 label values");
         check(&[1.0; 3], &[1.0; 3], 2, "3 values do not make rows of 2 labels");
-        check(&[0.0, 0.0, 0.0, NAN], &[1.0; 4], 2, "record 1, label 1: the score is NaN");
-        check(&[0.0, f32::INFINITY], &[1.0; 2], 2, "record 0, label 1: the score is inf");
+        check(&[0.0, 0.0, 0.0, f64::NAN], &[1.0; 4], 2, "record 1, label 1: the score is NaN");
+        check(&[0.0, f64::INFINITY], &[1.0; 2], 2, "record 0, label 1: the score is inf");
         let unknown = "record 1, label 0: the label is -1, not 0, 1 or NaN for unknown";
         check(&[0.0; 4], &[1.0, NAN, -1.0, 0.0], 2, unknown);
     }

@@ -3,8 +3,8 @@
 //! The choice is among the calls that the records can tell apart: all records down to some distinct score
 //! are positive, at least one. The threshold then lies **midway** between that score and the next lower one,
 //! since a new record in the gap is as likely to belong to either side; it is the score itself where there
-//! is no lower one, where `f32` has no number between the two, and for [`Rule::LowestPositive`]. Thresholds
-//! are `f32` as the scores are, so that no later rounding moves a record to the other side.
+//! is no lower one, and for [`Rule::LowestPositive`]. Where `f32` tells the two scores apart the threshold is an
+//! `f32` as a network's scores are, so that no later rounding moves a record to the other side.
 //!
 //! `sensitivity>=S` takes the most specific cut that reaches S and, of equals, the more sensitive; `specificity>=S`
 //! and `ppv>=P` the most sensitive and, of equals, the more specific. So no cut that reaches the bound is better in
@@ -20,14 +20,14 @@ use std::cmp::Reverse;
 #[serde(rename_all = "snake_case")]
 pub enum Fitted {
     /// Scores of this or more are positive.
-    Threshold(f32),
+    Threshold(f64),
     /// There is none.
     Undefined(Undefined),
 }
 
 impl Fitted {
     /// The threshold, if there is one.
-    pub fn threshold(self) -> Option<f32> {
+    pub fn threshold(self) -> Option<f64> {
         match self {
             Fitted::Threshold(threshold) => Some(threshold),
             Fitted::Undefined(_) => None,
@@ -76,7 +76,7 @@ pub fn fit(scores: ValidationScores<'_>, rule: Rule) -> Vec<Fitted> {
 fn fit_label(column: &Column, rule: Rule) -> Fitted {
     let cuts = Confusion::at_each_score(column);
     match choose(&cuts, rule) {
-        Ok(at) if rule == Rule::LowestPositive => Fitted::Threshold(cuts[at].0 as f32),
+        Ok(at) if rule == Rule::LowestPositive => Fitted::Threshold(cuts[at].0),
         Ok(at) => Fitted::Threshold(midway(cuts[at].0, cuts.get(at + 1).map(|cut| cut.0))),
         Err(undefined) => Fitted::Undefined(undefined),
     }
@@ -139,13 +139,13 @@ fn highest(cuts: &[Cut], rule: Rule) -> f64 {
     cuts.iter().filter_map(|(_, calls)| figure(calls)).fold(0.0, f64::max)
 }
 
-/// Between two distinct `f32` scores, and above the lower one whatever the rounding.
-fn midway(above: f64, below: Option<f64>) -> f32 {
-    let between = below.map(|below| (f64::midpoint(above, below) as f32, below));
-    match between {
-        Some((between, below)) if f64::from(between) > below => between,
-        _ => above as f32,
-    }
+/// Between two distinct scores, and above the lower one whatever the rounding.
+fn midway(above: f64, below: Option<f64>) -> f64 {
+    let Some(below) = below else { return above };
+    let between = f64::midpoint(above, below);
+    let short = [between, above].map(|threshold| f64::from(threshold as f32));
+    let parts = |threshold: &f64| below < *threshold && *threshold <= above;
+    short.into_iter().chain([between]).find(parts).unwrap_or(above)
 }
 
 #[cfg(test)]
@@ -232,6 +232,8 @@ mod tests {
     fn a_gap_that_f32_cannot_halve_keeps_its_upper_end() {
         let check = |above: f32, below: f32| {
             let threshold = midway(f64::from(above), Some(f64::from(below)));
+            assert_eq!(threshold, f64::from(threshold as f32));
+            let threshold = threshold as f32;
             assert!(below < threshold && threshold <= above, "{threshold} in {below} to {above}");
         };
         // Halves round to even: up from one neighbour and down from the other.
@@ -244,6 +246,18 @@ mod tests {
         check(f32::from_bits(1), -0.0);
         check(f32::MAX, f32::MIN);
         assert_eq!(midway(3.0, Some(1.0)), 2.0);
+        assert_eq!(midway(0.1, None), 0.1);
+    }
+
+    #[test]
+    fn scores_that_only_f64_tells_apart_get_an_f64_threshold() {
+        for below in [0.9_f64, 1e-300, 5e-324, 1e300, -0.3, 0.0] {
+            let [above, far] = [below.next_up(), below.next_up().next_up()];
+            assert_eq!(midway(above, Some(below)), above);
+            assert_eq!(midway(far, Some(below)), above);
+            let fitted = fit_label(&Column::of_rows(&[(above, true), (below, false)]), Rule::Youden);
+            assert_eq!(fitted, Fitted::Threshold(above));
+        }
     }
 
     #[test]
@@ -357,7 +371,7 @@ mod tests {
             ];
             for rule in rules {
                 let fitted = fit_label(&column, rule).threshold();
-                let calls = fitted.map(|threshold| Confusion::at(&column, f64::from(threshold)));
+                let calls = fitted.map(|threshold| Confusion::at(&column, threshold));
                 prop_assert_eq!(calls, by_brute_force(&column, rule), "{}", rule);
                 prop_assert!(calls.is_none_or(|calls| !is_dominated(&column, rule, &calls)), "{}", rule);
             }

@@ -10,8 +10,9 @@ fn f64s(values: &Value) -> Vec<f64> {
 }
 
 fn fitted(case: &Value, method: Method) -> Calibrator {
-    let f32s = |key: &str| f64s(&case[key]).into_iter().map(|value| value as f32).collect::<Vec<_>>();
-    let (logits, truth) = (f32s("logits"), f32s("truth"));
+    let f32s = |key: &str| f64s(&case[key]).into_iter().map(|value| value as f32);
+    let (logits, truth): (Vec<_>, Vec<_>) =
+        (f32s("logits").map(f64::from).collect(), f32s("truth").collect());
     let scores = ValidationScores::new(Scores::new(&logits, &truth, 1).expect("valid"));
     calibrate(scores, method).remove(0).expect("both classes")
 }

@@ -100,7 +100,7 @@ fn truth(rows: &[&Row]) -> Vec<f32> {
 /// What `evaluate` says of the predictor that gives every test image the training prevalences.
 fn evaluated(train: &[&Row], test: &[&Row]) -> Evaluation {
     let prevalences = prevalences(train);
-    let logits: Vec<f32> = prevalences.iter().map(|p| (p / (1.0 - p)).ln() as f32).collect();
+    let logits: Vec<f64> = prevalences.iter().map(|p| (p / (1.0 - p)).ln()).collect();
     let (logits, truth) = (logits.repeat(test.len()), truth(test));
     let scores = Scores::new(&logits, &truth, 14).expect("valid");
     evaluate(&FINDINGS.map(str::to_owned), scores, &prevalences, None, 0, 0).expect("valid")
@@ -157,7 +157,7 @@ struct Columns {
     ages: Vec<f32>,
     views: Vec<String>,
     truth: Vec<f32>,
-    logits: Vec<f32>,
+    logits: Vec<f64>,
 }
 
 impl Columns {

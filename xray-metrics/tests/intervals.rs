@@ -16,7 +16,7 @@ struct Simulation {
 }
 
 struct Records {
-    scores: Vec<f32>,
+    scores: Vec<f64>,
     labels: Vec<f32>,
     patients: Vec<u32>,
 }
@@ -38,7 +38,7 @@ impl Simulation {
             for _ in 0..self.rows {
                 let score =
                     positive * self.separation + shared + random.normal() * (1.0 - self.shared).sqrt();
-                records.scores.push(score as f32);
+                records.scores.push(score);
                 records.labels.push(positive as f32);
                 records.patients.push(patient);
             }
@@ -134,7 +134,7 @@ fn labels_on_few_patients_have_an_auc_but_no_interval() {
     let check = |positive_patients: u32, expected: bool| {
         let patients: Vec<_> = (0..60).map(|record| record / 2).collect();
         let labels: Vec<_> = patients.iter().map(|&p| f32::from(p < positive_patients)).collect();
-        let values: Vec<_> = (0..60_u16).map(|record| f32::from(record * 7 % 13)).collect();
+        let values: Vec<_> = (0..60_u16).map(|record| f64::from(record * 7 % 13)).collect();
         let scores = Scores::new(&values, &labels, 1).expect("valid");
         let intervals = auc_intervals(scores, Some(&patients), 200, 0).expect("valid");
         assert!(auc(&scores.column(0)).is_some());

@@ -33,9 +33,9 @@ fn column(case: &Value) -> Column {
 }
 
 /// Scores and labels of a case as they come from a model.
-fn rows(case: &Value) -> (Vec<f32>, Vec<f32>) {
-    let f32s = |key: &str| f64s(&case[key]).into_iter().map(|value| value as f32).collect();
-    (f32s("scores"), f32s("labels"))
+fn rows(case: &Value) -> (Vec<f64>, Vec<f32>) {
+    let f32s = |key: &str| f64s(&case[key]).into_iter().map(|value| value as f32);
+    (f32s("scores").map(f64::from).collect(), f32s("labels").collect())
 }
 
 /// Equal to 1e-9; strict about what is undefined.
@@ -80,7 +80,7 @@ fn calls_and_their_intervals_agree() {
         let (scores, labels) = rows(case);
         let test = TestScores::new(Scores::new(&scores, &labels, 1).expect("valid"));
         for expected in case["calls"].as_array().expect("a list") {
-            let fitted = Fitted::Threshold(expected["threshold"].as_f64().expect("a number") as f32);
+            let fitted = Fitted::Threshold(expected["threshold"].as_f64().expect("a number"));
             let points = operating_points(test, &[fitted]).expect("one per label");
             let found = serde_json::to_value(points[0].as_ref().expect("a threshold")).expect("finite");
             for name in ["sensitivity", "specificity", "ppv", "npv"] {
@@ -114,7 +114,7 @@ fn rules_choose_what_trying_everything_chooses() {
         assert_eq!(expected.len(), 7);
         for (rule, expected) in expected {
             let fitted = threshold::fit(validation, rule.parse().expect("a rule"))[0].threshold();
-            let calls = fitted.map(|threshold| Confusion::at(&column, f64::from(threshold)));
+            let calls = fitted.map(|threshold| Confusion::at(&column, threshold));
             let found = calls.map(|calls| vec![calls.true_positives, calls.false_positives]);
             assert_eq!(serde_json::json!(found), *expected, "{} {rule}", case["name"]);
         }

@@ -20,6 +20,11 @@ fn f32s(values: &Value) -> Vec<f32> {
     f64s(values).into_iter().map(|value| value as f32).collect()
 }
 
+/// Scores of a network, which are f32.
+fn of_a_network(values: &Value) -> Vec<f64> {
+    f32s(values).into_iter().map(f64::from).collect()
+}
+
 /// The names of the figures in `found` that are not those of `expected` to 1e-9; strict about null.
 fn differences(found: &Value, expected: &Value, names: &[&str]) -> Vec<String> {
     let same = |name: &&str| match (found[*name].as_f64(), expected[*name].as_f64()) {
@@ -61,7 +66,7 @@ fn evaluations_agree() {
     assert_eq!(cases.len(), 5);
     for case in cases {
         let num_labels = case["num_labels"].as_u64().expect("a count") as usize;
-        let (values, truth) = (f32s(&case["scores"]), f32s(&case["labels"]));
+        let (values, truth) = (of_a_network(&case["scores"]), f32s(&case["labels"]));
         let scores = Scores::new(&values, &truth, num_labels).expect("valid");
         let names: Vec<_> = (0..num_labels).map(|at| at.to_string()).collect();
         let found = evaluate(&names, scores, &f64s(&case["train_prevalence"]), None, 0, 0).expect("valid");
@@ -93,7 +98,7 @@ fn probabilities_agree_clipped_ones_too() {
 #[test]
 fn intervals_agree_with_a_bootstrap_by_copies() {
     let case = golden("bootstrap");
-    let (values, truth) = (f32s(&case["scores"]), f32s(&case["labels"]));
+    let (values, truth) = (of_a_network(&case["scores"]), f32s(&case["labels"]));
     let patients: Vec<_> = f64s(&case["patients"]).into_iter().map(|patient| patient as u32).collect();
     let scores = Scores::new(&values, &truth, 2).expect("valid");
     let found = auc_intervals(scores, Some(&patients), 20_000, 1).expect("valid");

@@ -34,7 +34,7 @@ fn predictions(split: Split, shift: f32, skill: f32) -> Predictions {
             let positive = (record / 2 + label) % 4 == 0;
             let noise = ((record * (7 + 5 * label) + 3) % 41) as f32 / 10.0;
             predictions.truth.push(f32::from(u8::from(positive)));
-            predictions.logits.push(shift + noise + if positive { skill } else { 0.0 });
+            predictions.logits.push(f64::from(shift + noise + if positive { skill } else { 0.0 }));
         }
     }
     predictions
@@ -103,7 +103,7 @@ fn thresholds_of_the_report_are_chosen_on_validation_and_shown_on_test() {
                 .find(|row| row["label"] == label && row["rule"] == rule.to_string())
                 .expect("every rule for every finding");
             for row in [asked, listed] {
-                close(&row["threshold"], sigmoid(f64::from(threshold)));
+                close(&row["threshold"], sigmoid(threshold));
                 close(&row["sensitivity"]["value"], point.sensitivity.expect("positives").value);
                 close(&row["specificity"]["value"], point.specificity.expect("negatives").value);
             }
@@ -200,7 +200,7 @@ fn predictions_that_are_not_those_of_the_tables_are_not_shown() {
     check("twice", &twice, "are not those that were collected (Mass: its Brier score); collect again");
     let nan = |run: &Path| {
         let mut bad = predictions(Split::Test, -1.5, 0.9);
-        bad.logits[5] = f32::NAN;
+        bad.logits[5] = f64::NAN;
         bad.save(&run.join("predictions-test.safetensors")).expect("writable");
     };
     check("nan", &nan, "record 2, label 1: the score is NaN");

@@ -56,7 +56,8 @@ impl Evaluator {
             }
             let batch = batch?;
             if !batch.is_empty() {
-                predictions.logits.extend(model.predict(&batch.images, batch.size));
+                let logits = model.predict(&batch.images, batch.size);
+                predictions.logits.extend(logits.into_iter().map(f64::from));
             }
             for about in batch.about {
                 predictions.patients.extend(about.patient_id);

@@ -200,7 +200,7 @@ mod tests {
         let (val, test) = (&file.splits[&Split::Val], &file.splits[&Split::Test]);
         assert_eq!(val.labels, ["Mass", "Hernia"]);
         assert_eq!((val.logits[0], val.truth[0], val.truth[1]), (0.0, 1.0, 0.0));
-        assert!((val.logits[1] + 3_f32.ln()).abs() < 1e-6, "{}", val.logits[1]);
+        assert!((val.logits[1] + 3_f64.ln()).abs() < 1e-6, "{}", val.logits[1]);
         assert_eq!((&test.ids[0][..], &test.patients[0][..]), ("b.png", "p2"));
         assert!(test.truth.iter().all(|truth| truth.is_nan()));
         assert!(test.logits[1] > 36.0 && test.logits[1].is_finite(), "{}", test.logits[1]);

@@ -58,8 +58,8 @@ impl Row {
         predictions.ages.push(self.age);
         predictions.truth.extend(self.truth);
         let logit = |score: f64| match kind {
-            ScoreKind::Logits => score as f32,
-            ScoreKind::Probabilities => logit(score) as f32,
+            ScoreKind::Logits => score,
+            ScoreKind::Probabilities => logit(score),
         };
         predictions.logits.extend(self.scores.into_iter().map(logit));
     }

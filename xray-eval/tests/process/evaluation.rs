@@ -226,14 +226,14 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
         assert_eq!(calibrators, of_val, "of validation, whatever test says");
         for (at, fitted) in fitted.iter().enumerate() {
             let stored = &card["thresholds"][at];
-            assert_eq!(stored["logit"].as_f64().map(|logit| logit as f32), fitted.threshold());
+            assert_eq!(stored["logit"].as_f64().map(|logit| f64::from(logit as f32)), fitted.threshold());
             assert_eq!(stored["undefined"].is_string(), fitted.threshold().is_none());
             assert_eq!((&stored["fitted_on"], &stored["rule"]), (&json!("val"), &json!("sensitivity>=0.8")));
             // Whoever is called positive by the logit is by the probability, too.
             let (Some(calibrator), Some(cut)) = (&calibrators[at], fitted.threshold()) else { continue };
-            assert_eq!(stored["probability"].as_f64(), Some(calibrator.probability(f64::from(cut))));
-            for logit in scores.scores_of(at).filter(|logit| *logit >= f64::from(cut)) {
-                assert!(calibrator.probability(logit) >= calibrator.probability(f64::from(cut)));
+            assert_eq!(stored["probability"].as_f64(), Some(calibrator.probability(cut)));
+            for logit in scores.scores_of(at).filter(|logit| *logit >= cut) {
+                assert!(calibrator.probability(logit) >= calibrator.probability(cut));
             }
         }
     }
@@ -245,7 +245,7 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
     assert_exit(&nowhere, Exit::NothingMatches);
 
     // What cannot be reported on test is not written either.
-    workplace.edit(Split::Test, |test| test.logits[0] = f32::NAN);
+    workplace.edit(Split::Test, |test| test.logits[0] = f64::NAN);
     let broken = calibrate("platt");
     assert_exit(&broken, Exit::BadData);
     assert!(first == bytes(), "the card stays as it was");
@@ -315,7 +315,7 @@ fn the_test_records_that_score_highest_are_explained() {
         let finding = findings.iter().find(|finding| finding["label"] == "Effusion").expect("one of them");
         // As the run scored it, by another way to the same image.
         let same = finding["logit"].as_f64().expect("a number");
-        assert!((same - f64::from(*logit)).abs() < 1e-5, "{same} {logit}");
+        assert!((same - logit).abs() < 1e-5, "{same} {logit}");
         let truly = explained["truth"].as_array().expect("known").contains(&json!("Effusion"));
         assert_eq!(truly, *truth == 1.0);
         assert!(workplace.path(explained["picture"].as_str().expect("a path")).is_file());

@@ -144,7 +144,7 @@ fn a_run_that_tells_little_says_so() {
     workplace.edit(Split::Test, |all| *all = test.clone());
     for split in [Split::Val, Split::Test] {
         workplace.edit(split, |all| {
-            every(&mut all.logits, -1.5);
+            all.logits.iter_mut().step_by(14).for_each(|at| *at = -1.5);
             every(&mut all.truth, 0.0);
             all.truth.iter_mut().step_by(3 * 14).for_each(|at| *at = 1.0);
         });
@@ -180,7 +180,7 @@ fn a_run_that_tells_little_says_so() {
             assert!(stderr(&output).contains(message), "{}", stderr(&output));
         }
     };
-    check(&|all| all.logits[15] = f32::NAN, "test split: record 1, label 1: the score is NaN");
+    check(&|all| all.logits[15] = f64::NAN, "test split: record 1, label 1: the score is NaN");
     check(&|all| all.truth[14] = 0.5, "test split: record 1, label 0: the label is 0.5");
     workplace.edit(Split::Test, |all| *all = test.clone());
     workplace.edit(Split::Val, |all| all.labels[0] = "Another".into());

@@ -99,7 +99,7 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
 }
 
 fn threshold(fitted: Fitted) -> Value {
-    Value::number(fitted.threshold().map(|logit| sigmoid(f64::from(logit))), 3)
+    Value::number(fitted.threshold().map(sigmoid), 3)
 }
 
 fn share(point: Option<&OperatingPoint>, of: fn(&OperatingPoint) -> Option<Proportion>) -> Value {
