@@ -37,6 +37,7 @@
 //! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
 //! | [`operating_point`] | what they do on the test records |
 //! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
+//! | [`mod@calibration_error`] | how far they are off, beside what chance makes of it |
 //! | [`mod@delong`] | standard errors of AUCs without resampling |
 //! | [`comparison`] | two models on the same records |
 //! | [`calibration`] | logits made into probabilities that hold |
@@ -49,6 +50,8 @@ pub mod baseline;
 pub mod bootstrap;
 pub mod brier_decomposition;
 pub mod calibration;
+pub mod calibration_error;
+mod clustered;
 pub mod collapse;
 pub mod comparison;
 pub mod confusion;
@@ -77,7 +80,8 @@ pub use auc::auc;
 pub use average_precision::average_precision;
 pub use bootstrap::{AucIntervals, NoInterval, auc_intervals, no_interval};
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
-pub use calibration::{Calibrator, Method, Uncalibrated, calibrate};
+pub use calibration::{Calibrator, FittedCalibrator, Method, Support, Uncalibrated, calibrate};
+pub use calibration_error::{CalibrationError, calibration_error};
 pub use comparison::{Comparison, Difference, compare};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};

@@ -1,12 +1,13 @@
 //! What the chosen thresholds do on the test records.
 
+use crate::clustered::check_patients;
 use crate::error::check_per_label;
 use crate::threshold::Fitted;
-use crate::{Column, Confusion, Proportion, Result, TestScores};
+use crate::{Confusion, Proportion, Result, TestScores};
 use serde::{Deserialize, Serialize};
 
-/// One label at its threshold. Intervals count records as independent ([`crate::wilson()`]); what the records
-/// do not define is null.
+/// One label at its threshold. Intervals are by patient where patients are named ([`Proportion::by_patient`]); otherwise
+/// they count records as independent ([`crate::wilson()`]). What the records do not define is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
     /// Scores of this or more are called positive.
@@ -25,7 +26,8 @@ pub struct OperatingPoint {
     pub f1: Option<f64>,
 }
 
-/// Applies one threshold per label; none for a label that has none.
+/// Applies one threshold per label; none for a label that has none. `patients` holds one number per record, equal for
+/// records of one patient.
 ///
 /// ```
 /// use xray_metrics::{Rule, Scores, TestScores, ValidationScores, operating_points, threshold};
@@ -34,7 +36,7 @@ pub struct OperatingPoint {
 /// let test = Scores::new(&[-2.0, 1.0, -0.7, 2.0], &[0.0, 0.0, 1.0, 1.0], 1)?;
 ///
 /// let thresholds = threshold::fit(ValidationScores::new(validation), Rule::Youden);
-/// let points = operating_points(TestScores::new(test), &thresholds)?;
+/// let points = operating_points(TestScores::new(test), &thresholds, None)?;
 /// let point = points[0].as_ref().expect("a threshold");
 /// assert_eq!(point.threshold, -0.5);
 /// assert_eq!(point.sensitivity.map(|share| share.value), Some(0.5)); // it was 1 on the other records
@@ -42,26 +44,46 @@ pub struct OperatingPoint {
 /// ```
 ///
 /// # Errors
-/// If there is not one threshold per label.
-pub fn operating_points(scores: TestScores<'_>, fitted: &[Fitted]) -> Result<Vec<Option<OperatingPoint>>> {
+/// If there is not one threshold per label, or not one patient per record.
+pub fn operating_points(
+    scores: TestScores<'_>,
+    fitted: &[Fitted],
+    patients: Option<&[u32]>,
+) -> Result<Vec<Option<OperatingPoint>>> {
     check_per_label("thresholds", fitted.len(), scores.num_labels())?;
+    check_patients(patients, scores.num_records())?;
     let of_label = |(label, fitted): (usize, &Fitted)| {
         let threshold = fitted.threshold()?;
-        Some(OperatingPoint::new(&scores.column(label), threshold))
+        let calls = scores.scores().rows_of(label).enumerate().filter_map(|(record, (score, truth))| {
+            let patient = patients.map(|patients| patients[record]);
+            Some(Call { patient, called: score >= threshold, positive: truth? })
+        });
+        let confusion = Confusion::at(&scores.column(label), threshold);
+        Some(OperatingPoint::new(threshold, confusion, &calls.collect::<Vec<_>>()))
     };
     Ok(fitted.iter().enumerate().map(of_label).collect())
 }
 
+/// What is said of a record that is known.
+struct Call {
+    patient: Option<u32>,
+    called: bool,
+    positive: bool,
+}
+
 impl OperatingPoint {
-    fn new(column: &Column, threshold: f64) -> Self {
-        let confusion = Confusion::at(column, threshold);
+    fn new(threshold: f64, confusion: Confusion, calls: &[Call]) -> Self {
+        let right = |call: &Call| (call.patient, call.called == call.positive);
+        let share = |among: fn(&Call) -> bool| {
+            Proportion::of_trials(calls.iter().filter(|call| among(call)).map(right))
+        };
         OperatingPoint {
             threshold,
             confusion,
-            sensitivity: Proportion::of(confusion.true_positives, confusion.positives()),
-            specificity: Proportion::of(confusion.true_negatives, confusion.negatives()),
-            ppv: Proportion::of(confusion.true_positives, confusion.called_positive()),
-            npv: Proportion::of(confusion.true_negatives, confusion.called_negative()),
+            sensitivity: share(|call| call.positive),
+            specificity: share(|call| !call.positive),
+            ppv: share(|call| call.called),
+            npv: share(|call| !call.called),
             f1: confusion.f1(),
         }
     }
@@ -77,7 +99,8 @@ mod tests {
     fn point(rows: &[(f64, f32)], threshold: f64) -> OperatingPoint {
         let (scores, labels): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
         let scores = TestScores::new(Scores::new(&scores, &labels, 1).expect("valid"));
-        let mut points = operating_points(scores, &[Fitted::Threshold(threshold)]).expect("one per label");
+        let mut points =
+            operating_points(scores, &[Fitted::Threshold(threshold)], None).expect("one per label");
         points.remove(0).expect("a threshold")
     }
 
@@ -86,13 +109,44 @@ mod tests {
         let truth = [1.0, 1.0, 0.0, f32::NAN];
         let scores = TestScores::new(Scores::new(&[1.0, 1.0, 0.0, 0.0], &truth, 2).expect("valid"));
         let why = Fitted::Undefined(Undefined::NoPositives);
-        let points = operating_points(scores, &[why, Fitted::Threshold(0.5)]).expect("one per label");
+        let points = operating_points(scores, &[why, Fitted::Threshold(0.5)], None).expect("one per label");
         assert_eq!(points[0], None);
         let found = points[1].as_ref().expect("a threshold");
         let called = |share: Option<Proportion>| share.map(|share| share.value);
         assert_eq!((called(found.sensitivity), called(found.specificity)), (Some(1.0), None));
-        let error = operating_points(scores, &[why]);
+        let error = operating_points(scores, &[why], None);
         assert_eq!(error, Err(Error::PerLabel { what: "thresholds", found: 1, expected: 2 }));
+        let error = operating_points(scores, &[why, why], Some(&[1, 2, 3]));
+        assert_eq!(error, Err(Error::PerRecord { found: 3, expected: 2 }));
+    }
+
+    /// Each of ten patients has three records that the model calls alike: worth ten, not thirty.
+    #[test]
+    fn records_of_one_patient_are_no_new_evidence() {
+        let score = |record: usize| f64::from(u8::from(record / 3 % 5 != 0));
+        let truth: Vec<_> = (0..60).map(|record| f32::from(u8::from(record < 30))).collect();
+        let patients: Vec<_> = (0..60_u32).map(|record| record / 3).collect();
+        let logits: Vec<_> = (0..60).map(score).collect();
+        let test = TestScores::new(Scores::new(&logits, &truth, 1).expect("valid"));
+        let of = |patients: Option<&[u32]>| {
+            let points = operating_points(test, &[Fitted::Threshold(0.5)], patients).expect("fits");
+            points[0].clone().expect("a threshold")
+        };
+        let (independent, by_patient) = (of(None), of(Some(&patients)));
+        let figures = |of: &OperatingPoint| {
+            [of.sensitivity, of.specificity, of.ppv, of.npv].map(|it| it.expect("known"))
+        };
+        for (plain, found) in figures(&independent).iter().zip(figures(&by_patient)) {
+            assert_eq!(plain.value, found.value);
+            let width = |of: &Proportion| of.interval[1] - of.interval[0];
+            assert!(width(&found) > 1.4 * width(plain), "{found:?}");
+        }
+        // Eight of ten patients, each wholly right or wholly wrong.
+        let expected = crate::wilson(8, 10).expect("ten");
+        let found = by_patient.sensitivity.expect("known").interval;
+        assert!((found[0] - expected[0]).abs() < 0.02, "{found:?} {expected:?}");
+        // A record each.
+        assert_eq!(of(Some(&(0..60).collect::<Vec<_>>())), independent);
     }
 
     #[test]

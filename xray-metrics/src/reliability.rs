@@ -1,6 +1,7 @@
 //! Whether probabilities mean what they say: of the records that get 0.3, three in ten should be positive
 //! (reliability diagrams; Bröcker and Smith, Weather and Forecasting 22, 2007).
 
+use crate::clustered::check_patients;
 use crate::error::check_probabilities;
 use crate::mean::mean;
 use crate::{Column, Error, Proportion, Result};
@@ -32,17 +33,18 @@ pub struct ReliabilityBin {
     pub records: u64,
     /// Mean of their probabilities.
     pub mean_predicted: f64,
-    /// The share of positives among them. Its interval counts records as independent.
+    /// The share of positives among them, its interval by patient where patients are named.
     pub observed: Proportion,
 }
 
-/// The bins that hold a record, at most `bins`, in ascending order, for one label's **probabilities**.
+/// The bins that hold a record, at most `bins`, in ascending order, for one label's **probabilities**. `patients` holds one
+/// number per record of the column, equal for records of one patient.
 ///
 /// ```
 /// use xray_metrics::{Binning, Column, ece, reliability};
 ///
 /// let column = Column::new(vec![0.1, 0.2, 0.9, 0.9], vec![false, true, true, true])?;
-/// let bins = reliability(&column, Binning::EqualWidth, 10)?;
+/// let bins = reliability(&column, None, Binning::EqualWidth, 10)?;
 /// assert_eq!(bins.len(), 3);
 /// assert_eq!((bins[2].records, bins[2].observed.value), (2, 1.0));
 /// assert!((ece(&bins).expect("records") - (0.1 + 0.8 + 2.0 * 0.1) / 4.0).abs() < 1e-15);
@@ -50,21 +52,26 @@ pub struct ReliabilityBin {
 /// ```
 ///
 /// # Errors
-/// If a probability is outside [0, 1] or there are no bins.
-pub fn reliability(probabilities: &Column, binning: Binning, bins: u16) -> Result<Vec<ReliabilityBin>> {
-    let groups = grouped(probabilities, binning, bins)?;
+/// If a probability is outside [0, 1], there are no bins, or there is not one patient per record.
+pub fn reliability(
+    probabilities: &Column,
+    patients: Option<&[u32]>,
+    binning: Binning,
+    bins: u16,
+) -> Result<Vec<ReliabilityBin>> {
+    check_patients(patients, probabilities.len())?;
     let bin = |group: &Group| {
-        let records = group.records.len() as u64;
-        let positives = group.records.iter().filter(|(_, positive)| *positive).count() as u64;
+        let patient_of = |place: usize| patients.map(|patients| patients[place]);
+        let outcomes = group.places.iter().map(|&place| patient_of(place));
         Some(ReliabilityBin {
             low: group.low,
             high: group.high,
-            records,
+            records: group.records.len() as u64,
             mean_predicted: mean(group.records.iter().map(|record| record.0))?,
-            observed: Proportion::of(positives, records)?,
+            observed: Proportion::of_trials(outcomes.zip(group.records.iter().map(|record| record.1)))?,
         })
     };
-    Ok(groups.iter().filter_map(bin).collect())
+    Ok(grouped(probabilities, binning, bins)?.iter().filter_map(bin).collect())
 }
 
 /// Expected calibration error: mean distance of prediction and observation over the records, each taken as
@@ -84,6 +91,8 @@ pub(crate) struct Group {
     low: f64,
     high: f64,
     pub(crate) records: Vec<(f64, bool)>,
+    /// Where these records stand in the column.
+    places: Vec<usize>,
 }
 
 pub(crate) fn grouped(probabilities: &Column, binning: Binning, bins: u16) -> Result<Vec<Group>> {
@@ -91,26 +100,30 @@ pub(crate) fn grouped(probabilities: &Column, binning: Binning, bins: u16) -> Re
     if bins == 0 {
         return Err(Error::NoBins);
     }
-    let mut records: Vec<_> = probabilities.iter().collect();
-    records.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut records: Vec<_> = probabilities.iter().zip(0_usize..).collect();
+    records.sort_by(|((a, _), _), ((b, _), _)| a.total_cmp(b));
     let edges = inner_edges(&records, binning, bins);
     let bin_of = |p: f64| edges.partition_point(|&edge| edge < p);
-    let group = |records: &[(f64, bool)]| {
-        let at = bin_of(records[0].0);
+    let group = |of_bin: &[Placed]| {
+        let at = bin_of(of_bin[0].0.0);
         let low = at.checked_sub(1).map_or(0.0, |below| edges[below]);
         let high = edges.get(at).copied().unwrap_or(1.0);
-        Group { low, high, records: records.to_vec() }
+        let (records, places) = of_bin.iter().copied().unzip();
+        Group { low, high, records, places }
     };
-    Ok(records.chunk_by(|(a, _), (b, _)| bin_of(*a) == bin_of(*b)).map(group).collect())
+    Ok(records.chunk_by(|a, b| bin_of(a.0.0) == bin_of(b.0.0)).map(group).collect())
 }
 
+/// A record and its place in the column.
+type Placed = ((f64, bool), usize);
+
 /// The edges between `bins` bins, in ascending order; none of no records.
-fn inner_edges(sorted: &[(f64, bool)], binning: Binning, bins: u16) -> Vec<f64> {
+fn inner_edges(sorted: &[Placed], binning: Binning, bins: u16) -> Vec<f64> {
     let Some(last) = sorted.len().checked_sub(1) else { return Vec::new() };
     let edge = |k: u16| match binning {
         Binning::EqualWidth => f64::from(k) / f64::from(bins),
         // A quantile between two records splits them as the lower one does.
-        Binning::EqualCount => sorted[(last as u128 * u128::from(k) / u128::from(bins)) as usize].0,
+        Binning::EqualCount => sorted[(last as u128 * u128::from(k) / u128::from(bins)) as usize].0.0,
     };
     (1..bins).map(edge).collect()
 }
@@ -123,7 +136,7 @@ mod tests {
     fn bins(probabilities: &[f64], binning: Binning, bins: u16) -> Vec<ReliabilityBin> {
         let positive = (0..probabilities.len()).map(|at| at % 2 == 0).collect();
         let column = Column::new(probabilities.to_vec(), positive).expect("finite");
-        reliability(&column, binning, bins).expect("probabilities")
+        reliability(&column, None, binning, bins).expect("probabilities")
     }
 
     #[test]
@@ -157,8 +170,8 @@ mod tests {
     fn a_calibrated_bin_has_no_error_and_a_certain_lie_has_all() {
         let check = |p, positives: usize, expected: f64| {
             let positive = (0..10).map(|at| at < positives).collect();
-            let bins =
-                reliability(&Column::new(vec![p; 10], positive).expect("finite"), Binning::EqualWidth, 5);
+            let column = Column::new(vec![p; 10], positive).expect("finite");
+            let bins = reliability(&column, None, Binning::EqualWidth, 5);
             let found = ece(&bins.expect("probabilities")).expect("records");
             assert!((found - expected).abs() < 1e-15, "{found}");
         };
@@ -172,12 +185,32 @@ mod tests {
     fn what_is_no_probability_is_refused() {
         let check = |p, count, expected: &str| {
             let column = Column::new(vec![0.5, p], vec![true, false]).expect("finite");
-            let error = reliability(&column, Binning::EqualCount, count).expect_err(expected);
+            let error = reliability(&column, None, Binning::EqualCount, count).expect_err(expected);
             assert_eq!(error.to_string(), expected);
         };
         check(1.5, 10, "record 1: the probability is 1.5, outside 0 to 1");
         check(-2.0, 10, "record 1: the probability is -2, outside 0 to 1");
         check(1.0, 0, "the number of bins is 0");
+        let column = Column::of_rows(&[(0.5, true)]);
+        let error = reliability(&column, Some(&[1, 2]), Binning::EqualCount, 1);
+        assert_eq!(error, Err(Error::PerRecord { found: 2, expected: 1 }));
+    }
+
+    /// Patients follow their records through the sorting.
+    #[test]
+    fn intervals_of_bins_are_by_patient() {
+        let rows: Vec<_> = (0..40_u32).map(|at| (f64::from(at * 7 % 2), at / 8 % 2 == 0)).collect();
+        let patients: Vec<_> = (0..40_u32).map(|at| at / 8).collect();
+        let column = Column::of_rows(&rows);
+        let of = |patients| reliability(&column, patients, Binning::EqualWidth, 2).expect("probabilities");
+        let (plain, found) = (of(None), of(Some(&patients[..])));
+        assert_eq!((plain.len(), found.len()), (2, 2));
+        for (plain, found) in plain.iter().zip(&found) {
+            let trials = rows.iter().zip(&patients).filter(|(row, _)| (row.0 > 0.0) == (found.low > 0.0));
+            let expected = Proportion::by_patient(trials.map(|(row, &patient)| (patient, row.1)));
+            assert_eq!(Some(found.observed), expected);
+            assert!(found.observed.interval[0] < plain.observed.interval[0]);
+        }
     }
 
     proptest! {

@@ -2,9 +2,10 @@
 //! `p ± z sqrt(p (1 - p) / n)` fails, with few records or a proportion near 0 or 1 (Newcombe, Statistics in
 //! Medicine 17, 1998, method 3).
 //!
-//! Records count as independent. Where patients recur the intervals are too narrow
-//! ([`crate::bootstrap::Unit`]).
+//! [`wilson()`] counts trials as independent. Where patients recur, [`Proportion::by_patient`] counts how much the records
+//! of one patient agree.
 
+use crate::clustered::PatientCounts;
 use serde::{Deserialize, Serialize};
 
 /// The normal quantile of [`crate::bootstrap::LEVEL`], a tail being left on each side.
@@ -24,6 +25,39 @@ impl Proportion {
     pub fn of(successes: u64, trials: u64) -> Option<Self> {
         let interval = wilson(successes, trials)?;
         Some(Proportion { value: successes as f64 / trials as f64, interval })
+    }
+
+    /// The share of the successes among trials that each name their patient; none without a trial. With one trial per
+    /// patient it is [`Proportion::of`] to the last bit.
+    ///
+    /// ```
+    /// use xray_metrics::Proportion;
+    ///
+    /// // Ten records of five patients, whose two records agree each time: as good as five.
+    /// let trials = (0..10_u32).map(|record| (record / 2, record < 8));
+    /// let found = Proportion::by_patient(trials).expect("ten trials");
+    /// let independent = Proportion::of(8, 10).expect("ten trials");
+    /// assert_eq!(found.value, independent.value);
+    /// assert!(found.interval[0] < independent.interval[0]);
+    /// ```
+    pub fn by_patient(trials: impl Iterator<Item = (u32, bool)>) -> Option<Self> {
+        let counts = PatientCounts::of(trials);
+        let (successes, trials) = counts.totals();
+        let plain = Proportion::of(successes, trials)?;
+        let interval = score_interval(plain.value, trials as f64 / counts.design_effect());
+        Some(Proportion { interval, ..plain })
+    }
+
+    /// [`Proportion::by_patient`] where every trial names its patient, otherwise [`Proportion::of`].
+    pub(crate) fn of_trials(trials: impl Iterator<Item = (Option<u32>, bool)>) -> Option<Self> {
+        let trials: Vec<_> = trials.collect();
+        let named: Option<Vec<_>> =
+            trials.iter().map(|&(patient, success)| Some((patient?, success))).collect();
+        let successes = trials.iter().filter(|(_, success)| *success).count();
+        match named {
+            Some(named) => Proportion::by_patient(named.into_iter()),
+            None => Proportion::of(successes as u64, trials.len() as u64),
+        }
     }
 }
 
@@ -45,14 +79,18 @@ pub fn wilson(successes: u64, trials: u64) -> Option<[f64; 2]> {
         return None;
     }
     let n = trials as f64;
-    let p = successes as f64 / n;
+    Some(score_interval(successes as f64 / n, n))
+}
+
+/// The same of a share `p` of `n` trials, which may be a fraction.
+fn score_interval(p: f64, n: f64) -> [f64; 2] {
     let shrink = 1.0 + Z * Z / n;
     let center = (p + Z * Z / (2.0 * n)) / shrink;
     let half = Z / shrink * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     // The ends of the scale are exact; rounding would miss them by 1e-17.
-    let low = if successes == 0 { 0.0 } else { (center - half).max(0.0) };
-    let high = if successes == trials { 1.0 } else { (center + half).min(1.0) };
-    Some([low, high])
+    let low = if p == 0.0 { 0.0 } else { (center - half).max(0.0) };
+    let high = if p == 1.0 { 1.0 } else { (center + half).min(1.0) };
+    [low, high]
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn fitted(case: &Value, method: Method) -> Calibrator {
     let (logits, truth): (Vec<_>, Vec<_>) =
         (f32s("logits").map(f64::from).collect(), f32s("truth").collect());
     let scores = ValidationScores::new(Scores::new(&logits, &truth, 1).expect("valid"));
-    calibrate(scores, method).remove(0).expect("both classes")
+    calibrate(scores, None, method).expect("no patients").remove(0).expect("both classes").calibrator
 }
 
 fn each_case(check: impl Fn(&Value)) {

@@ -81,7 +81,7 @@ fn calls_and_their_intervals_agree() {
         let test = TestScores::new(Scores::new(&scores, &labels, 1).expect("valid"));
         for expected in case["calls"].as_array().expect("a list") {
             let fitted = Fitted::Threshold(expected["threshold"].as_f64().expect("a number"));
-            let points = operating_points(test, &[fitted]).expect("one per label");
+            let points = operating_points(test, &[fitted], None).expect("one per label");
             let found = serde_json::to_value(points[0].as_ref().expect("a threshold")).expect("finite");
             for name in ["sensitivity", "specificity", "ppv", "npv"] {
                 same([found[name]["value"].as_f64()], &[expected[name].as_f64()], name);
@@ -131,7 +131,7 @@ fn reliability_and_its_sums_agree() {
                 _ => Binning::EqualCount,
             };
             let count = expected["bins"].as_u64().expect("a count") as u16;
-            let bins = reliability(&column, binning, count).expect("probabilities");
+            let bins = reliability(&column, None, binning, count).expect("probabilities");
             let what = format!("{} {binning:?} {count}", case["name"]);
             same(bins.iter().map(|b| Some(b.records as f64)), &numbers(&expected["records"]), &what);
             same(bins.iter().map(|b| Some(b.observed.value)), &numbers(&expected["observed"]), &what);
