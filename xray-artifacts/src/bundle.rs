@@ -43,6 +43,23 @@ pub struct Calibration<C> {
     pub left_as_it_is: Option<String>,
     /// On which records it was fitted: never those it is reported on.
     pub fitted_on: Split,
+    /// Who taught it; null in cards of an older version, whose calibrations may rest on one or two positives.
+    #[serde(default)]
+    pub support: Option<Support>,
+    /// Why it is not of the method that was asked for: too few positives or negatives for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How many taught a calibration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Support {
+    /// `patient`, or `record` where nobody names patients.
+    pub unit: String,
+    /// Patients, or records, with the finding.
+    pub positives: u64,
+    /// Patients, or records, without it.
+    pub negatives: u64,
 }
 
 /// Where "positive" begins for one label.
@@ -65,6 +82,9 @@ pub struct Threshold {
     /// Share of the negative test records that it calls negative.
     #[serde(default)]
     pub test_specificity: Option<f64>,
+    /// Why its calls say little: it calls nearly everybody the same, or is no better than chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// Where a model comes from.

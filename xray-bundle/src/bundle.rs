@@ -1,6 +1,6 @@
 //! The folder `model/` of a run, ready to predict.
 
-use crate::finding::{Finding, NonFinite, probability};
+use crate::finding::{Calibrated, Finding, NonFinite, probability};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
@@ -132,7 +132,8 @@ impl Bundle {
     fn finding(&self, index: usize, logit: f64) -> Result<Finding, NonFinite> {
         let label = self.card.labels[index].clone();
         let threshold = self.card.thresholds.get(index);
-        let probability = probability(self.card.calibration.get(index), logit);
+        let calibration = self.card.calibration.get(index);
+        let probability = probability(calibration, logit);
         if !logit.is_finite() || !probability.is_finite() {
             return Err(NonFinite { label });
         }
@@ -141,6 +142,7 @@ impl Bundle {
             label,
             logit,
             probability,
+            calibration: Calibrated::of(calibration),
             threshold: threshold.and_then(|threshold| threshold.probability),
             positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
         })

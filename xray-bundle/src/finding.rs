@@ -15,12 +15,51 @@ pub struct Finding {
     pub label: String,
     /// What the network said.
     pub logit: f64,
-    /// Calibrated where the bundle is.
+    /// What [`Finding::calibration`] says of it.
     pub probability: f64,
+    /// Whether it can be read as a probability.
+    pub calibration: Calibrated,
     /// Where "positive" begins, in the same probability; null while none is chosen.
     pub threshold: Option<f64>,
     /// The call; null without a threshold.
     pub positive: Option<bool>,
+}
+
+/// Whether the probability of a finding can be read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibrated {
+    /// Fitted on enough positive and negative patients.
+    Calibrated,
+    /// Only its mean was fitted, because positives or negatives were few.
+    Shifted,
+    /// A version fitted it that does not say on how many positives: it may rest on one.
+    Unknown,
+    /// The network's own, the sigmoid of the logit.
+    Uncalibrated,
+}
+
+impl Calibrated {
+    /// Of a label of a model's card.
+    pub fn of(calibration: Option<&Calibration<Calibrator>>) -> Self {
+        let fitted = calibration.and_then(|it| Some((it.calibrator.as_ref()?, it.support.as_ref())));
+        match fitted {
+            None => Calibrated::Uncalibrated,
+            Some((Calibrator::Shift { .. }, _)) => Calibrated::Shifted,
+            Some((_, None)) => Calibrated::Unknown,
+            Some((_, Some(_))) => Calibrated::Calibrated,
+        }
+    }
+
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Calibrated::Calibrated => "calibrated",
+            Calibrated::Shifted => "only shifted",
+            Calibrated::Unknown => "calibration unknown",
+            Calibrated::Uncalibrated => "not calibrated",
+        }
+    }
 }
 
 /// A logit that is NaN or infinite: neither positive nor negative can be said of it.

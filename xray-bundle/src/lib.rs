@@ -6,5 +6,5 @@ mod finding;
 mod overlay;
 
 pub use bundle::{Bundle, Card, ExplainedLogits, PreparedImage, WEIGHTS, read_weights};
-pub use finding::{Finding, NonFinite, probability};
+pub use finding::{Calibrated, Finding, NonFinite, probability};
 pub use overlay::{glow, side_by_side};

@@ -6,14 +6,14 @@ use crate::subgroups::{Subgroup, subgroups};
 use crate::subject::{Subject, failure, scores, test, validation};
 use serde::Serialize;
 use std::collections::HashSet;
-use xray_artifacts::{Failure, Predictions};
-use xray_metrics::bootstrap::MIN_DRAWS;
-use xray_metrics::probability::sigmoid;
+use xray_artifacts::{Failure, Predictions, Split};
+use xray_metrics::bootstrap::{MIN_DRAWS, Unit};
+use xray_metrics::probability::{brier_of_probabilities, sigmoid};
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::{
-    Binning, Calibrator, Column, Comparison, DeLong, Evaluation, Metadata, MetadataBaseline, Method,
-    NoInterval, OperatingPoint, Rule, Scores, calibrate, delong, ece, evaluate, metadata_baseline,
-    no_interval, operating_points, reliability,
+    Binning, CalibrationError, Column, Comparison, DeLong, Evaluation, FittedCalibrator, Metadata,
+    MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Scores, Support, brier, calibrate,
+    calibration_error, delong, evaluate, metadata_baseline, no_interval, one_sided, operating_points,
 };
 
 /// How a subject is appraised.
@@ -50,6 +50,9 @@ pub struct Appraisal {
     pub metadata_baseline: Option<MetadataBaseline>,
     /// The model (a) beside that (b) on the same test records, over the labels that both define.
     pub beside_metadata: Option<Comparison>,
+    /// Whose share of positives the baseline says of every image, of each label: `train_prevalence` in `test` holds them.
+    /// In a score file without training rows those of the validation rows, without those of the test rows themselves.
+    pub prevalence_of: Split,
     /// Chosen on validation, reported on test; null without validation records.
     pub operating_points: Option<OperatingPoints>,
     /// One per label.
@@ -74,6 +77,8 @@ pub struct MissingInterval {
 pub struct OperatingPoints {
     /// How they were chosen.
     pub rule: Rule,
+    /// What the intervals count as independent: patients with all their records, or records where nobody names patients.
+    pub unit: Unit,
     /// In the order of the model's outputs.
     pub labels: Vec<LabelPoint>,
 }
@@ -91,6 +96,8 @@ pub struct LabelPoint {
     pub threshold: Option<f64>,
     /// Why there is none.
     pub undefined: Option<String>,
+    /// Why its calls say little: it calls nearly everybody the same, or is no better than chance.
+    pub warning: Option<String>,
     /// Calls and their shares; null without a threshold or without known test records.
     pub point: Option<OperatingPoint>,
     /// Share of right calls.
@@ -110,6 +117,31 @@ pub struct LabelReliability {
     pub ece_calibrated: Option<f64>,
     /// Why there is none.
     pub uncalibrated: Option<String>,
+    /// How many validation patients, or records, taught the calibration.
+    pub support: Option<Support>,
+    /// Why the calibration is not of the method that was asked for.
+    pub calibration_note: Option<String>,
+    /// `ece` beside what chance makes of it, and the records of each bin.
+    pub error: Option<CalibrationError>,
+    /// The same of `ece_calibrated`.
+    pub error_calibrated: Option<CalibrationError>,
+    /// Mean squared difference of probability and outcome.
+    pub brier: Option<f64>,
+    /// The same after calibration.
+    pub brier_calibrated: Option<f64>,
+    /// What a constant gets; null where nobody knows it or the label of any test record.
+    pub constant: Option<Constant>,
+}
+
+/// The prevalence of other records ([`Appraisal::prevalence_of`]), said of every test record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Constant {
+    /// The probability.
+    pub probability: f64,
+    /// Its distance from the share of positives in test: all records are in one bin.
+    pub ece: f64,
+    /// Its Brier score.
+    pub brier: f64,
 }
 
 /// Bins of the calibration error.
@@ -137,6 +169,7 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
             .map(|baseline| beside_metadata(test, baseline, patients.as_deref(), options))
             .transpose()?,
         metadata_baseline,
+        prevalence_of: subject.prevalence_of,
         operating_points: val.map(|val| points(val, test, options.rule)).transpose()?,
         reliability: reliability_of(subject, options.calibration)?,
         net_benefit: val.map(|val| net_benefits(val, test, options.rule, options.calibration)).transpose()?,
@@ -211,8 +244,10 @@ fn metadata_of(val: &Predictions, of: &Predictions) -> Result<Option<MetadataBas
 
 fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPoints, Failure> {
     let fitted = fit(validation(val)?, rule);
-    let found = operating_points(test(of)?, &fitted).map_err(|error| failure(of.split, &error))?;
-    let counts = scores(of)?.counts();
+    let patients = of.patient_numbers();
+    let found = operating_points(test(of)?, &fitted, patients.as_deref())
+        .map_err(|error| failure(of.split, &error))?;
+    let (counts, chosen_on) = (scores(of)?.counts(), scores(val)?);
     let label = |at: usize| LabelPoint {
         label: of.labels[at].clone(),
         positives: counts[at].positives,
@@ -222,37 +257,66 @@ fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPo
             Fitted::Undefined(why) => Some(why.to_string()),
             Fitted::Threshold(_) => None,
         },
+        warning: one_sided::warning(fitted[at], &chosen_on.column(at), found[at].as_ref()),
         accuracy: found[at].as_ref().and_then(|point| point.confusion.accuracy()),
         point: found[at].clone(),
         accuracy_always_no: counts[at].prevalence().map(|share| 1.0 - share),
     };
-    Ok(OperatingPoints { rule, labels: (0..of.labels.len()).map(label).collect() })
+    let unit = if patients.is_some() { Unit::Patient } else { Unit::Record };
+    Ok(OperatingPoints { rule, unit, labels: (0..of.labels.len()).map(label).collect() })
 }
 
 fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliability>, Failure> {
     let test = scores(&subject.test)?;
-    let fitted = match &subject.val {
+    let fitted: Vec<Result<FittedCalibrator, String>> = match &subject.val {
         Some(val) => {
-            let fitted = calibrate(validation(val)?, method).into_iter();
-            fitted.map(|label| label.map_err(|why| why.to_string())).collect()
+            let patients = val.patient_numbers();
+            let fitted = calibrate(validation(val)?, patients.as_deref(), method)
+                .map_err(|error| failure(val.split, &error))?;
+            fitted.into_iter().map(|label| label.map_err(|why| why.to_string())).collect()
         }
         None => vec![Err(NO_VALIDATION.to_owned()); subject.test.labels.len()],
     };
-    let label = |(at, fitted): (usize, Result<Calibrator, String>)| LabelReliability {
-        label: subject.test.labels[at].clone(),
-        ece: error_of(test, at, sigmoid),
-        ece_calibrated: fitted
+    let counts = test.counts();
+    let label = |(at, fitted): (usize, Result<FittedCalibrator, String>)| {
+        let before = column_of(test, at, sigmoid);
+        let after = fitted
             .as_ref()
             .ok()
-            .and_then(|fit| error_of(test, at, |logit| fit.probability(logit))),
-        uncalibrated: fitted.err(),
+            .and_then(|fitted| column_of(test, at, |logit| fitted.calibrator.probability(logit)));
+        let [error, error_calibrated] = [&before, &after].map(|column| column.as_ref().and_then(error_of));
+        LabelReliability {
+            label: subject.test.labels[at].clone(),
+            ece: error.as_ref().map(|error| error.ece),
+            ece_calibrated: error_calibrated.as_ref().map(|error| error.ece),
+            support: fitted.as_ref().ok().map(|fitted| fitted.support),
+            calibration_note: fitted.as_ref().ok().and_then(FittedCalibrator::note),
+            uncalibrated: fitted.err(),
+            error,
+            error_calibrated,
+            brier: brier(&test.column(at)),
+            brier_calibrated: after.as_ref().and_then(brier_of_probabilities),
+            constant: counts[at].prevalence().and_then(|here| constant(subject.train_prevalence[at], here)),
+        }
     };
     Ok(fitted.into_iter().enumerate().map(label).collect())
 }
 
-fn error_of(test: Scores<'_>, label: usize, probability: impl Fn(f64) -> f64) -> Option<f64> {
+/// The known test records as probabilities.
+fn column_of(test: Scores<'_>, label: usize, probability: impl Fn(f64) -> f64) -> Option<Column> {
     let rows = test.column(label);
     let (probabilities, truth) = rows.iter().map(|(logit, positive)| (probability(logit), positive)).unzip();
-    let column = Column::new(probabilities, truth).ok()?;
-    ece(&reliability(&column, Binning::EqualCount, BINS).ok()?)
+    Column::new(probabilities, truth).ok()
+}
+
+fn error_of(column: &Column) -> Option<CalibrationError> {
+    calibration_error(column, Binning::EqualCount, BINS).ok()?
+}
+
+fn constant(said: f64, here: f64) -> Option<Constant> {
+    (!said.is_nan()).then(|| Constant {
+        probability: said,
+        ece: (said - here).abs(),
+        brier: here * (1.0 - said).powi(2) + (1.0 - here) * said.powi(2),
+    })
 }

@@ -3,10 +3,14 @@
 use crate::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoints};
 use crate::comparison::{p_value, signed_with_interval};
 use crate::figures::{number, with_interval};
+use crate::subject::whose;
 use crate::{net_benefit, subgroups};
 use std::fmt::Write;
+use subgroups::why_no_macro_interval;
+use xray_artifacts::Split;
 use xray_display::TextTable;
-use xray_metrics::{Difference, NoInterval, OperatingPoint, Proportion};
+use xray_metrics::bootstrap::Unit;
+use xray_metrics::{CalibrationError, Difference, NoInterval, OperatingPoint, Proportion};
 
 impl Appraisal {
     /// For a terminal.
@@ -22,16 +26,14 @@ impl Appraisal {
             None => ", taken as independent because no patients are named".to_owned(),
         };
         let by = if self.test.intervals.is_none() { " by DeLong's method" } else { "" };
-        let _ = writeln!(
-            text,
-            "\nDiscrimination on test, 95 % intervals{by}; {} records{whose}\n",
-            self.test.records
-        );
+        let shown = (0..self.test.labels.len()).any(|at| self.auc_interval(at).is_some());
+        let intervals = if shown { format!(", 95 % intervals{by}") } else { String::new() };
+        let _ = writeln!(text, "\nDiscrimination on test{intervals}; {} records{whose}\n", self.test.records);
         text += &self.discrimination();
         text += &self.fitted_text();
         if !self.subgroups.is_empty() {
             let _ = writeln!(text, "\nSubgroups of test\n");
-            text += &subgroups::table(&self.subgroups);
+            text += &subgroups::table(&self.subgroups, self.test.intervals.is_some());
         }
         text
     }
@@ -44,14 +46,11 @@ impl Appraisal {
                 let _ =
                     writeln!(text, "\nOperating points: {} on validation, reported on test\n", points.rule);
                 text += &points.table();
-                text += "95 % intervals are Wilson's, which count records as independent; PPV and NPV hold at the \
-                         prevalence of these records\n";
             }
             None => {
                 text += "\nNo operating points and no calibration: there are no validation records to fit them on.\n"
             }
         }
-        let _ = writeln!(text, "\nCalibration: expected error of the probabilities on test\n");
         text += &self.calibration();
         if let Some(labels) = &self.net_benefit {
             text += "\nNet benefit per 1,000 test records of acting on a calibrated probability: findings acted on, less \
@@ -63,7 +62,8 @@ impl Appraisal {
 
     fn discrimination(&self) -> String {
         let test = &self.test;
-        let mut header = vec!["label", "positives", "AUC", "AP", "prevalence", "Brier"];
+        let of_constant = format!("of the {} prevalence", whose(self.prevalence_of));
+        let mut header = vec!["label", "positives", "AUC", "AP", "test prevalence", "Brier", &of_constant];
         if self.beside_metadata.is_some() {
             header.extend(["sex, age, view", "AUC less that"]);
         }
@@ -76,6 +76,7 @@ impl Appraisal {
                 number(label.average_precision),
                 number(label.prevalence),
                 number(label.brier),
+                number(label.brier_baseline),
             ];
             row.extend(
                 self.beside_metadata.as_ref().map(|beside| beside_it(&beside.labels[at])).unwrap_or_default(),
@@ -89,6 +90,7 @@ impl Appraisal {
             number(test.macro_average_precision),
             number(test.macro_average_precision_baseline),
             number(test.macro_brier),
+            number(test.macro_brier_baseline),
         ];
         row.extend(
             self.beside_metadata.as_ref().map(|beside| beside_it(&beside.macro_auc)).unwrap_or_default(),
@@ -101,6 +103,7 @@ impl Appraisal {
             number(test.macro_average_precision_baseline),
             String::new(),
             number(test.macro_brier_baseline),
+            String::new(),
         ]);
         let mut text = table.text();
         text += &self.why_without_intervals();
@@ -129,9 +132,12 @@ impl Appraisal {
         if self.is_missing(&label.label, |why| why == NoInterval::SameScore) {
             return format!("{} {}", number(label.auc), NoInterval::SameScore);
         }
+        with_interval(label.auc, self.auc_interval(at))
+    }
+
+    fn auc_interval(&self, at: usize) -> Option<[f64; 2]> {
         let by_delong = || self.delong[at].and_then(|delong| delong.interval);
-        let interval = if self.test.intervals.is_none() { by_delong() } else { label.auc_interval };
-        with_interval(label.auc, interval)
+        if self.test.intervals.is_none() { by_delong() } else { self.test.labels[at].auc_interval }
     }
 
     /// Each reason once, with the labels it is of.
@@ -148,6 +154,10 @@ impl Appraisal {
             let labels = of.map(|missing| missing.label.as_str()).collect::<Vec<_>>().join(", ");
             let what = if *why == NoInterval::NoAuc { "AUC" } else { "interval" };
             let _ = writeln!(text, "no {what} of {labels}: {why}");
+        }
+        if self.test.macro_auc.is_some() && self.test.macro_auc_interval.is_none() {
+            let why = why_no_macro_interval(self.test.intervals.is_some());
+            let _ = writeln!(text, "no interval of the macro-AUC: {why}");
         }
         text
     }
@@ -171,17 +181,65 @@ impl Appraisal {
         )
     }
 
+    /// ECE and Brier score, as it is and calibrated, beside those of a constant and what chance makes of an ECE.
     fn calibration(&self) -> String {
-        let mut table = TextTable::new(&["label", "as it is", "calibrated on validation"]);
+        let calibrated = self.reliability.iter().any(|label| label.ece_calibrated.is_some());
+        let mut header = vec!["label", "bins", "ECE", "debiased", "by chance"];
+        if calibrated {
+            header.extend(["calibrated: ECE", "debiased", "by chance"]);
+        }
+        header.extend(["constant: ECE", "Brier"]);
+        if calibrated {
+            header.push("calibrated");
+        }
+        header.push("constant");
+        let mut table = TextTable::new(&header);
         let mut whys = String::new();
         for label in &self.reliability {
             // Said once above, not for every label.
             if let Some(why) = label.uncalibrated.as_ref().filter(|why| *why != NO_VALIDATION) {
-                let _ = writeln!(whys, "{}: {why}", label.label);
+                let _ = writeln!(whys, "{}: not calibrated: {why}", label.label);
             }
-            table.row(vec![label.label.clone(), number(label.ece), number(label.ece_calibrated)]);
+            if let Some(note) = &label.calibration_note {
+                let _ = writeln!(whys, "{}: calibrated by {note}", label.label);
+            }
+            let error = |error: &Option<CalibrationError>| {
+                let of = |figure: fn(&CalibrationError) -> f64| number(error.as_ref().map(figure));
+                [of(|error| error.ece), of(|error| error.debiased), of(|error| error.by_chance)]
+            };
+            let mut row = vec![label.label.clone(), bins(label.error.as_ref())];
+            row.extend(error(&label.error));
+            if calibrated {
+                row.extend(error(&label.error_calibrated));
+            }
+            row.extend([number(label.constant.map(|it| it.ece)), number(label.brier)]);
+            if calibrated {
+                row.push(number(label.brier_calibrated));
+            }
+            row.push(number(label.constant.map(|it| it.brier)));
+            table.row(row);
         }
-        table.text() + &whys
+        let what = if calibrated { ", as it is and calibrated on validation" } else { "" };
+        let constant = match self.prevalence_of {
+            Split::Test => "the test prevalence itself, whose ECE is 0 whatever it is worth".to_owned(),
+            other => format!("the {} prevalence", whose(other)),
+        };
+        format!(
+            "\nCalibration on test{what}\n\n{}{whys}ECE is the expected calibration error in bins of equal count, with \
+             the test records of each; debiased, less what the spread of each bin adds; by chance, what probabilities \
+             that hold would show here. The constant is {constant}, said of every image\n",
+            table.text()
+        )
+    }
+}
+
+/// `10 of 40`, `10 of 38 to 41`.
+fn bins(error: Option<&CalibrationError>) -> String {
+    let records = error.map_or(&[][..], |error| &error.records);
+    match (records.iter().min(), records.iter().max()) {
+        (Some(least), Some(most)) if least == most => format!("{} of {least}", records.len()),
+        (Some(least), Some(most)) => format!("{} of {least} to {most}", records.len()),
+        _ => "–".to_owned(),
     }
 }
 
@@ -214,6 +272,9 @@ impl OperatingPoints {
             if let Some(why) = &label.undefined {
                 let _ = writeln!(whys, "{}: {why}", label.label);
             }
+            if let Some(warning) = &label.warning {
+                let _ = writeln!(whys, "warning: {}: {warning}", label.label);
+            }
             let point = label.point.as_ref();
             let value = |figure: fn(&OperatingPoint) -> Option<Proportion>| {
                 number(point.and_then(figure).map(|share| share.value))
@@ -231,6 +292,14 @@ impl OperatingPoints {
                 number(label.accuracy),
                 number(label.accuracy_always_no),
             ]);
+        }
+        // Without a point there is no interval, PPV or NPV to speak of.
+        if self.labels.iter().any(|label| label.point.is_some()) {
+            whys += match self.unit {
+                Unit::Patient => "95 % intervals are Wilson's, by patient",
+                Unit::Record => "95 % intervals are Wilson's, over records because no patients are named",
+            };
+            whys += "; PPV and NPV hold at the test prevalence\n";
         }
         table.text() + &whys
     }

@@ -2,13 +2,13 @@
 
 use crate::appraisal::{Appraisal, AppraiseOptions, appraise};
 use crate::run_model::card;
-use crate::subject::{Subject, validation};
+use crate::subject::{Subject, failure, validation};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{Calibration, Exit, Failure, Split, Threshold, write_json};
+use xray_artifacts::{Calibration, Exit, Failure, Predictions, Split, Support, Threshold, write_json};
 use xray_bundle::{Card, probability};
 use xray_metrics::threshold::{Fitted, fit};
-use xray_metrics::{Calibrator, Proportion, calibrate};
+use xray_metrics::{Calibrator, FittedCalibrator, Proportion, Uncalibrated, calibrate};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,14 +40,12 @@ pub fn calibrate_bundle(run: &Path, options: &AppraiseOptions) -> Result<Calibra
     // First what may fail: a bundle is not left with half of what was asked for.
     let appraisal = appraise(&subject, options)?;
     let val = validation(val)?;
-    let calibration = |fitted: Result<Calibrator, xray_metrics::Uncalibrated>| Calibration {
-        left_as_it_is: fitted.as_ref().err().map(ToString::to_string),
-        calibrator: fitted.ok(),
-        fitted_on: Split::Val,
-    };
-    card.calibration = calibrate(val, options.calibration).into_iter().map(calibration).collect();
-    let on_test = appraisal.operating_points.iter().flat_map(|points| &points.labels);
-    let on_test: Vec<_> = on_test.map(|label| label.point.as_ref()).collect();
+    let patients = subject.val.as_ref().and_then(Predictions::patient_numbers);
+    let fitted = calibrate(val, patients.as_deref(), options.calibration)
+        .map_err(|error| failure(Split::Val, &error))?;
+    card.calibration = fitted.into_iter().map(calibration).collect();
+    let points: Vec<_> = appraisal.operating_points.iter().flat_map(|points| &points.labels).collect();
+    let on_test: Vec<_> = points.iter().map(|label| label.point.as_ref()).collect();
     let share = |share: Option<Proportion>| share.map(|share| share.value);
     let threshold = |(at, (fitted, calibration)): (usize, (Fitted, &Calibration<Calibrator>))| Threshold {
         // No rounding: a network's scores are f32, and so are thresholds between them.
@@ -61,12 +59,29 @@ pub fn calibrate_bundle(run: &Path, options: &AppraiseOptions) -> Result<Calibra
         fitted_on: Split::Val,
         test_sensitivity: on_test.get(at).and_then(|point| share(point.as_ref()?.sensitivity)),
         test_specificity: on_test.get(at).and_then(|point| share(point.as_ref()?.specificity)),
+        warning: points.get(at).and_then(|label| label.warning.clone()),
     };
     let fitted = fit(val, options.rule).into_iter().zip(&card.calibration);
     card.thresholds = fitted.enumerate().map(threshold).collect();
     write_json(&path, &card)?;
     let Card { calibration, thresholds, .. } = card;
     Ok(CalibratedBundle { format: 1, card: path, calibration, thresholds, appraisal })
+}
+
+/// As a card has it.
+fn calibration(fitted: Result<FittedCalibrator, Uncalibrated>) -> Calibration<Calibrator> {
+    let support = |fitted: &FittedCalibrator| Support {
+        unit: fitted.support.unit.to_string(),
+        positives: fitted.support.positives,
+        negatives: fitted.support.negatives,
+    };
+    Calibration {
+        left_as_it_is: fitted.as_ref().err().map(ToString::to_string),
+        support: fitted.as_ref().ok().map(support),
+        note: fitted.as_ref().ok().and_then(FittedCalibrator::note),
+        calibrator: fitted.ok().map(|fitted| fitted.calibrator),
+        fitted_on: Split::Val,
+    }
 }
 
 impl CalibratedBundle {

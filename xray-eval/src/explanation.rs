@@ -147,7 +147,7 @@ impl Explanation {
     /// For a terminal.
     pub fn text(&self) -> String {
         const SHOWN: usize = 5;
-        let mut table = TextTable::new(&["finding", "probability", "threshold", "call"]);
+        let mut table = TextTable::new(&["finding", "probability", "calibration", "threshold", "call"]);
         // The first ones, and in any case the one that was drawn.
         let ranked = self.findings.iter().enumerate();
         for (_, finding) in ranked.filter(|(rank, finding)| *rank < SHOWN || finding.label == self.label) {
@@ -156,6 +156,7 @@ impl Explanation {
             table.row(vec![
                 finding.label.clone(),
                 number(Some(finding.probability)),
+                finding.calibration.words().to_owned(),
                 number(finding.threshold),
                 call.to_owned(),
             ]);
@@ -172,6 +173,7 @@ impl Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xray_bundle::Calibrated;
 
     #[test]
     fn no_picture_replaces_another_and_none_leaves_its_folder() {
@@ -196,6 +198,7 @@ mod tests {
             label: format!("finding-{at}"),
             logit: 0.0,
             probability: 0.5,
+            calibration: Calibrated::Uncalibrated,
             threshold: None,
             positive: None,
         };

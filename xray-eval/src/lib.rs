@@ -35,7 +35,8 @@ mod subject;
 mod test_records;
 
 pub use appraisal::{
-    Appraisal, AppraiseOptions, LabelPoint, LabelReliability, MissingInterval, OperatingPoints, appraise,
+    Appraisal, AppraiseOptions, Constant, LabelPoint, LabelReliability, MissingInterval, OperatingPoints,
+    appraise,
 };
 pub use calibrate::{CalibratedBundle, calibrate_bundle};
 pub use comparison::{ComparedModels, compare_subjects};

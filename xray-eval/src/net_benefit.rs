@@ -7,7 +7,8 @@ use serde::Serialize;
 use xray_artifacts::{Failure, Predictions};
 use xray_display::TextTable;
 use xray_metrics::{
-    Calibrator, Column, Method, NetBenefit, Rule, Uncalibrated, calibrate, decision_curve, threshold,
+    Calibrator, Column, FittedCalibrator, Method, NetBenefit, Rule, Uncalibrated, calibrate, decision_curve,
+    threshold,
 };
 
 /// Net benefits of one finding on the test records, of probabilities that were calibrated on validation. Raw ones
@@ -39,10 +40,12 @@ pub fn net_benefits(
     rule: Rule,
     method: Method,
 ) -> Result<Vec<LabelNetBenefit>, Failure> {
-    let calibrators = calibrate(validation(val)?, method);
+    let patients = val.patient_numbers();
+    let calibrators = calibrate(validation(val)?, patients.as_deref(), method)
+        .map_err(|error| failure(val.split, &error))?;
     let thresholds = threshold::fit(validation(val)?, rule);
     let (counts, test_scores) = (scores(val)?.counts(), scores(test)?);
-    let label = |(at, calibrator): (usize, Result<Calibrator, Uncalibrated>)| {
+    let label = |(at, calibrator): (usize, Result<FittedCalibrator, Uncalibrated>)| {
         let blank = LabelNetBenefit {
             label: test.labels[at].clone(),
             undefined: None,
@@ -56,7 +59,7 @@ pub fn net_benefits(
             Ok(_) if known.is_empty() => {
                 Ok(LabelNetBenefit { undefined: Some("no test record knows the label".to_owned()), ..blank })
             }
-            Ok(calibrator) => filled(blank, &known, &calibrator, thresholds[at].threshold())
+            Ok(fitted) => filled(blank, &known, &fitted.calibrator, thresholds[at].threshold())
                 .map_err(|error| failure(test.split, &error)),
         }
     };
@@ -92,8 +95,15 @@ fn filled(
 
 /// For a terminal, per 1,000 records.
 pub(crate) fn table(labels: &[LabelNetBenefit]) -> String {
-    let mut table =
-        TextTable::new(&["label", "prevalence", "half of it", "once", "twice", "4 times", "operating point"]);
+    let mut table = TextTable::new(&[
+        "label",
+        "validation prevalence",
+        "half of it",
+        "once",
+        "twice",
+        "4 times",
+        "operating point",
+    ]);
     let thousandth = |benefit: &NetBenefit| {
         format!("{:.1} (all {:.1})", 1000.0 * benefit.model, 1000.0 * benefit.treat_all)
     };
@@ -125,13 +135,13 @@ mod tests {
         Predictions { ids, logits, truth, ..Predictions::empty(split, vec!["Mass".into()]) }
     }
 
-    /// Isotonic: of eight validation records at logit 3 two are positive, of eight at -3 none is. So 0.25 and 0, and a
+    /// Isotonic: of 200 validation records at logit 3 fifty are positive, of 200 at -3 none is. So 0.25 and 0, and a
     /// prevalence of 1/8.
     fn val() -> Predictions {
         let at = |logit: f64, positives: usize| {
-            (0..8).map(move |row| (logit, f32::from(u8::from(row < positives))))
+            (0..200).map(move |row| (logit, f32::from(u8::from(row < positives))))
         };
-        predictions(Split::Val, &at(3.0, 2).chain(at(-3.0, 0)).collect::<Vec<_>>())
+        predictions(Split::Val, &at(3.0, 50).chain(at(-3.0, 0)).collect::<Vec<_>>())
     }
 
     #[test]

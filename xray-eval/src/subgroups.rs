@@ -114,8 +114,13 @@ fn age_band(age: f32) -> &'static str {
     band.map_or(UNKNOWN, |(_, name)| name)
 }
 
+/// Why a macro-AUC stands without an interval.
+pub(crate) fn why_no_macro_interval(are_drawn: bool) -> &'static str {
+    if are_drawn { "no finding has one" } else { "it takes resamples, and none were asked for" }
+}
+
 /// For a terminal; nothing without groups.
-pub(crate) fn table(groups: &[Subgroup]) -> String {
+pub(crate) fn table(groups: &[Subgroup], are_drawn: bool) -> String {
     if groups.is_empty() {
         return String::new();
     }
@@ -140,8 +145,17 @@ pub(crate) fn table(groups: &[Subgroup]) -> String {
             group.shared_labels.to_string(),
         ]);
     }
-    table.text()
-        + "a macro-AUC is of the labels that the group defines; compare groups of a kind by the labels that they share\n"
+    let without = groups.iter().filter(|it| it.macro_auc.is_some() && it.macro_auc_interval.is_none());
+    let without: Vec<_> = without.map(|group| format!("{} {}", group.by, group.group)).collect();
+    let mut text = table.text();
+    if !without.is_empty() {
+        text += &format!("no interval of {}: {}\n", without.join(", "), why_no_macro_interval(are_drawn));
+    }
+    if groups.iter().any(|group| group.macro_auc.is_some()) {
+        text += "a macro-AUC is of the labels that the group defines; compare groups of a kind by the labels that they \
+                 share\n";
+    }
+    text
 }
 
 #[cfg(test)]
@@ -181,7 +195,10 @@ mod tests {
         // F holds scores 0, 2 and 3, of which 3 is positive.
         assert_eq!((groups[0].macro_auc, groups[0].undefined_labels), (Some(1.0), 0));
         assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
-        assert!(table(&groups).contains("sex M"), "{}", table(&groups));
+        let text = table(&groups, false);
+        assert!(text.contains("sex M"), "{text}");
+        assert!(text.contains("no interval of sex F: it takes resamples"), "{text}");
+        assert!(!table(&groups[1..], true).contains("macro-AUC is of"), "there is none");
     }
 
     /// Women define both labels, men the first only, and the two of unknown sex none.

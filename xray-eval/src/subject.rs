@@ -17,6 +17,8 @@ pub struct Subject {
     /// Share of positives per label in the training records, or in the records that are nearest to them; NaN where
     /// nobody knows.
     pub train_prevalence: Vec<f64>,
+    /// Whose shares those are. Test's own flatter the baseline.
+    pub prevalence_of: Split,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -53,7 +55,7 @@ impl Subject {
             |scores| scores.labels.iter().map(|label| label.train_prevalence.unwrap_or(f64::NAN)).collect(),
         );
         let notes = shared_patients(&val, &test).into_iter().collect();
-        Ok(Subject { test, val: Some(val), train_prevalence, notes })
+        Ok(Subject { test, val: Some(val), train_prevalence, prevalence_of: Split::Train, notes })
     }
 
     /// Of any framework.
@@ -68,16 +70,25 @@ impl Subject {
             ScoreKind::Probabilities => "scores are taken for probabilities".to_owned(),
             ScoreKind::Logits => "scores are taken for logits".to_owned(),
         }];
-        let (nearest, what) = match (&train, &val) {
-            (Some(train), _) => (train, "the training rows"),
-            (None, Some(val)) => (val, "the validation rows"),
-            (None, None) => (&test, "the test rows themselves, which flatters the baseline"),
+        let (nearest, prevalence_of, what) = match (&train, &val) {
+            (Some(train), _) => (train, Split::Train, "the training rows"),
+            (None, Some(val)) => (val, Split::Val, "the validation rows"),
+            (None, None) => (&test, Split::Test, "the test rows themselves, which flatters the baseline"),
         };
         notes.push(format!("the prevalence baseline comes from {what}"));
         notes.extend(of_rows);
         notes.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
         let train_prevalence = prevalence(nearest)?;
-        Ok(Subject { test, val, train_prevalence, notes })
+        Ok(Subject { test, val, train_prevalence, prevalence_of, notes })
+    }
+}
+
+/// The name of a split in a sentence.
+pub(crate) fn whose(split: Split) -> &'static str {
+    match split {
+        Split::Train => "training",
+        Split::Val => "validation",
+        Split::Test => "test",
     }
 }
 

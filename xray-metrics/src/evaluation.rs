@@ -69,6 +69,9 @@ pub struct LabelEvaluation {
     pub average_precision: Option<f64>,
     /// Brier score of the probabilities.
     pub brier: Option<f64>,
+    /// Brier score of the training prevalence; null in files of an older version.
+    #[serde(default)]
+    pub brier_baseline: Option<f64>,
     /// Log loss of the probabilities, in nats.
     pub log_loss: Option<f64>,
     /// Standard deviation of the logits over all records.
@@ -110,6 +113,7 @@ pub fn evaluate(
     check_per_label("names", labels.len(), scores.num_labels())?;
     let counts = scores.counts();
     let baseline = Baseline::new(train_prevalence, &counts)?;
+    let brier_baselines = baseline.brier();
     let intervals = auc_intervals(scores, patients, resamples, seed)?;
 
     let evaluated: Vec<_> = labels
@@ -118,6 +122,7 @@ pub fn evaluate(
         .map(|(at, name)| LabelEvaluation {
             train_prevalence: Some(train_prevalence[at]).filter(|p| !p.is_nan()),
             auc_interval: intervals.labels[at],
+            brier_baseline: brier_baselines[at],
             ..evaluate_label(name, scores, at, counts[at])
         })
         .collect();
@@ -133,7 +138,7 @@ pub fn evaluate(
         macro_average_precision: macro_of(|label| label.average_precision),
         macro_average_precision_baseline: macro_of(|label| label.average_precision.and(label.prevalence)),
         macro_brier: macro_of(|label| label.brier),
-        macro_brier_baseline: mean_of_defined(&baseline.brier()),
+        macro_brier_baseline: macro_of(|label| label.brier_baseline),
         macro_log_loss: macro_of(|label| label.log_loss),
         macro_log_loss_baseline: mean_of_defined(&baseline.log_loss()),
         micro_auc: auc(&scores.pooled()),
@@ -167,6 +172,7 @@ fn evaluate_label(name: &str, scores: Scores<'_>, at: usize, counts: LabelCounts
         auc_interval: None,
         average_precision: average_precision(&known),
         brier: brier(&known),
+        brier_baseline: None,
         log_loss: log_loss(&known),
         logit_spread: logit_spread(scores, at),
     }
@@ -205,6 +211,8 @@ mod tests {
         assert_eq!(evaluation.macro_auc_interval, mass.auc_interval);
         assert_eq!(evaluation.macro_average_precision_baseline, Some(0.5));
         assert_eq!((evaluation.undefined_labels, evaluation.records), (1, 20));
+        // Half of them positive, and a label that training knows nothing of gets the mean of the others.
+        assert_eq!((mass.brier_baseline, hernia.brier_baseline), (Some(0.25), Some(0.25)));
         assert_eq!(evaluation.collapsed_labels, ["Hernia"]);
         let expected =
             IntervalMethod { level: 0.95, resamples: 100, seed: 7, unit: Unit::Patient, units: 10 };

@@ -36,6 +36,7 @@
 //! | [`split`] | which records may choose and which may only be reported |
 //! | [`rule`], [`threshold`] | thresholds chosen on the validation records |
 //! | [`operating_point`] | what they do on the test records |
+//! | [`one_sided`] | thresholds that call everybody the same |
 //! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
 //! | [`mod@calibration_error`] | how far they are off, beside what chance makes of it |
 //! | [`mod@delong`] | standard errors of AUCs without resampling |
@@ -66,6 +67,7 @@ mod mean;
 pub mod mean_interval;
 pub mod metadata;
 mod normal;
+pub mod one_sided;
 pub mod operating_point;
 pub mod probability;
 pub mod reliability;

@@ -39,7 +39,7 @@ pub fn text(answer: &ImageAnswer) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "warning: {warning}");
     }
-    let _ = writeln!(text, "{:width$}  probability  threshold  call", "finding");
+    let _ = writeln!(text, "{:width$}  probability  {:19}  threshold  call", "finding", "calibration");
     for finding in &answer.findings {
         let threshold = finding.threshold.map_or("–".to_owned(), |threshold| format!("{threshold:.3}"));
         let call = match finding.positive {
@@ -48,7 +48,9 @@ pub fn text(answer: &ImageAnswer) -> String {
             None => "–",
         };
         let (label, probability) = (&finding.label, finding.probability);
-        let _ = writeln!(text, "{label:width$}  {probability:>11.3}  {threshold:>9}  {call}");
+        let calibration = finding.calibration.words();
+        let _ =
+            writeln!(text, "{label:width$}  {probability:>11.3}  {calibration:19}  {threshold:>9}  {call}");
     }
     let milliseconds = &answer.milliseconds;
     let _ = writeln!(

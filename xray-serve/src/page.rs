@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, Value, context};
 use xray_artifacts::Split;
-use xray_bundle::{Card, Finding};
+use xray_bundle::{Calibrated, Card, Finding};
 
 /// The templates.
 #[derive(Debug)]
@@ -55,7 +55,8 @@ impl Pages {
             size => answer.size,
             model_size => card.preprocessing.size,
             striking => answer.striking,
-            is_calibrated => !card.calibration.is_empty(),
+            calibration => calibration(&answer.findings),
+            one_sided => one_sided(card),
             milliseconds => context! {
                 queue => time(milliseconds.queue),
                 decode => time(milliseconds.decode),
@@ -104,6 +105,8 @@ fn row(card: &Card, finding: &Finding) -> Value {
     context! {
         label => finding.label.replace('_', " "),
         probability => percent(finding.probability),
+        // The sentence above the table is about the rest.
+        doubt => (finding.calibration != Calibrated::Calibrated).then(|| finding.calibration.words()),
         width => format!("{:.1}", 100.0 * finding.probability),
         threshold => finding.threshold.map(percent),
         mark => finding.threshold.map(|threshold| format!("{:.1}", 100.0 * threshold)),
@@ -113,6 +116,43 @@ fn row(card: &Card, finding: &Finding) -> Value {
         specificity => threshold.and_then(|threshold| threshold.test_specificity).map(percent),
         why_none => threshold.and_then(|threshold| threshold.undefined.clone()),
     }
+}
+
+/// Which probabilities can be read as such.
+fn calibration(findings: &[Finding]) -> String {
+    let of = |kind: Calibrated| -> Vec<String> {
+        let findings = findings.iter().filter(|finding| finding.calibration == kind);
+        findings.map(|finding| finding.label.replace('_', " ")).collect()
+    };
+    let kinds = [
+        (Calibrated::Calibrated, "are calibrated on validation images"),
+        (
+            Calibrated::Shifted,
+            "are only right on average, because few validation patients had the finding, or few had not",
+        ),
+        (Calibrated::Unknown, "were fitted by an older version that does not say on how many patients"),
+        (Calibrated::Uncalibrated, "are not calibrated: the network's own, not to be read as probabilities"),
+    ];
+    let mut sentences = Vec::new();
+    for (kind, what) in kinds {
+        let labels = of(kind);
+        if labels.len() == findings.len() {
+            return format!("All probabilities {what}.");
+        }
+        if !labels.is_empty() {
+            sentences.push(format!("Those of {} {what}.", labels.join(", ")));
+        }
+    }
+    sentences.join(" ")
+}
+
+/// Thresholds whose calls say little, and why.
+fn one_sided(card: &Card) -> Vec<String> {
+    let labels = card.labels.iter().zip(&card.thresholds);
+    let said = labels.filter_map(|(label, threshold)| {
+        Some(format!("{}: {}", label.replace('_', " "), threshold.warning.as_ref()?))
+    });
+    said.collect()
 }
 
 /// What the page says about the model.

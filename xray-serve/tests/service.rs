@@ -11,8 +11,10 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
-use xray_bundle::Bundle;
+use xray_artifacts::{read_json, write_json};
+use xray_bundle::{Bundle, Card};
 use xray_image::{Budget, GrayImage, encode_jpeg, encode_png};
+use xray_metrics::Calibrator;
 use xray_serve::client::Client;
 use xray_serve::key::Key;
 use xray_serve::limits::Limits;
@@ -34,7 +36,10 @@ impl Server {
     }
 
     fn of(settings: Settings) -> Self {
-        let folder = bundle();
+        Self::of_bundle(settings, bundle())
+    }
+
+    fn of_bundle(settings: Settings, folder: tempfile::TempDir) -> Self {
         let service = Arc::new(Service::new(settings));
         service.load(Bundle::open(folder.path()).expect("just written"), 2).expect("threads");
         Server { folder, router: router(service) }
@@ -390,6 +395,51 @@ async fn every_route_is_described_and_counted() {
     }
     let info = server.get("/info").await.json();
     assert_eq!(info["model"]["labels"].as_array().map(Vec::len), Some(14));
+}
+
+/// Of a card with all four kinds, and a threshold that calls everybody positive.
+#[tokio::test]
+async fn which_probabilities_are_calibrated_is_said() {
+    let folder = bundle();
+    let path = folder.path().join("model.json");
+    let mut card: Card = read_json(&path).expect("written");
+    card.calibration[0].calibrator = None;
+    card.calibration[1].calibrator = Some(Calibrator::Shift { shift: 0.5 });
+    card.calibration[2].support = None;
+    card.thresholds[3].warning =
+        Some("a specificity of 0.000 on test: nearly every image is called positive".into());
+    write_json(&path, &card).expect("writable");
+    let server = Server::of_bundle(Settings::default(), folder);
+
+    let answer = server.predict("image/jpeg", jpeg(1)).await.json();
+    let found = answer["images"][0]["findings"].as_array().expect("a list");
+    for (at, label) in card.labels.iter().enumerate() {
+        let expected = ["uncalibrated", "shifted", "unknown"].get(at).unwrap_or(&"calibrated");
+        let found = found.iter().find(|found| found["label"] == *label).expect("every finding");
+        assert_eq!(found["calibration"], *expected, "{found}");
+    }
+    let openapi = server.get("/openapi.json").await.json();
+    let known = openapi["components"]["schemas"]["Finding"]["properties"]["calibration"]["enum"].to_string();
+    assert!(found.iter().all(|found| known.contains(&found["calibration"].to_string())), "{known}");
+
+    let page = server.ask(post("/", BOUNDARY, form(&[("a.jpg", &jpeg(1))]))).await.text;
+    for part in [
+        "Those of Atelectasis are not calibrated",
+        "Those of Cardiomegaly are only right on average",
+        "Those of Effusion were fitted by an older version",
+        "<small>not calibrated</small>",
+        "<small>only shifted</small>",
+        "<small>calibration unknown</small>",
+        "Infiltration: a specificity of 0.000 on test",
+    ] {
+        assert!(page.contains(part), "no {part} in {page}");
+    }
+    assert_eq!(page.matches("<small>").count(), 3);
+    let page = Server::new().ask(post("/", BOUNDARY, form(&[("a.jpg", &jpeg(1))]))).await.text;
+    assert!(
+        page.contains("All probabilities are calibrated on validation images.") && !page.contains("<small>")
+    );
+    assert!(!page.contains("Calls that say little"), "{page}");
 }
 
 #[tokio::test]

@@ -92,7 +92,9 @@ fn thresholds_of_the_report_are_chosen_on_validation_and_shown_on_test() {
         let found = reported(&dir, &ReportOptions { rule, ..ReportOptions::default() });
         let fitted = fit(ValidationScores::new(scores(&val)), rule);
         let leaked = fit(ValidationScores::new(scores(&test)), rule);
-        let points = operating_points(TestScores::new(scores(&test)), &fitted).expect("of two labels");
+        let patients = test.patient_numbers();
+        let points = operating_points(TestScores::new(scores(&test)), &fitted, patients.as_deref());
+        let points = points.expect("of two labels");
         let by_rule = rows(&found, "thresholds", "rules-by-finding");
         for (at, label) in ["Mass", "Effusion"].into_iter().enumerate() {
             assert_ne!(fitted[at], leaked[at], "otherwise this shows nothing");
@@ -128,12 +130,13 @@ fn calibrations_of_the_report_are_fitted_on_validation() {
             .map(|(logit, positive)| (calibrator.probability(logit), positive))
             .unzip();
         let column = Column::new(probabilities, truth).expect("finite");
-        ece(&reliability(&column, Binning::EqualCount, 10).expect("probabilities")).expect("records")
+        ece(&reliability(&column, None, Binning::EqualCount, 10).expect("probabilities")).expect("records")
     };
     for (at, row) in rows(&found, "calibration", "calibration").iter().enumerate() {
         let of = |split: &Predictions| {
-            let fitted = calibrate(ValidationScores::new(scores(split)), Method::Platt);
-            error(fitted[at].as_ref().expect("calibrated"), at)
+            let patients = split.patient_numbers();
+            let fitted = calibrate(ValidationScores::new(scores(split)), patients.as_deref(), Method::Platt);
+            error(&fitted.expect("patients")[at].as_ref().expect("calibrated").calibrator, at)
         };
         assert!((of(&val) - of(&test)).abs() > 0.01, "otherwise this shows nothing");
         close(&row["ece_calibrated"], of(&val));
@@ -141,6 +144,19 @@ fn calibrations_of_the_report_are_fitted_on_validation() {
         let sum = number("reliability") - number("resolution") + number("uncertainty") + number("residual");
         close(&row["brier"], sum);
     }
+    for row in rows(&found, "calibration", "calibration") {
+        let number = |key: &str| row[key].as_f64().expect("a number");
+        assert!(number("ece_debiased") <= number("ece") && number("ece_by_chance") > 0.0, "{row}");
+        close(&row["ece_baseline"], 0.25 - 0.1);
+        assert_eq!(
+            row["bins"].as_array().map(|bins| bins.iter().filter_map(Value::as_u64).sum()),
+            Some(120_u64)
+        );
+    }
+    let notes = section(&found, "calibration")["tables"]["calibration"]["notes"].to_string();
+    let shifted = "Mass: calibrated by a shift of the log-odds alone: only 15 patients with it and 45 without, and platt \
+                   takes 20 of both.";
+    assert!(notes.contains(shifted) && notes.contains("by patient"), "{notes}");
     // Calibrated on validation, a model that says too much on test is worth less than it thinks.
     let benefits = rows(&found, "net-benefit", "net-benefit");
     assert_eq!(benefits.len(), 6);
@@ -265,6 +281,15 @@ fn a_model_that_says_the_same_of_every_image_is_not_calibrated_and_has_no_skill(
     let (dir, _) = sweep(folder.path(), "s", both, |_| ());
     let found = reported(&dir, &ReportOptions::default());
     assert_eq!(rows(&found, "findings", "findings")[0]["auc"], 0.5);
+    assert!(
+        texts(&found, "net-benefit")
+            .contains("Mass is left out, because it is not calibrated: the same score")
+    );
+    let notes = section(&found, "thresholds")["tables"]["thresholds"]["notes"].to_string();
+    assert!(
+        notes.contains("Mass: a specificity of 0.000 on validation, a specificity of 0.000 on test"),
+        "{notes}"
+    );
     let said = texts(&found, "fractions");
     assert!(said.contains("the same score whatever the image: Effusion (1 run), Mass (1 run)."), "{said}");
     assert!(rows(&found, "calibration", "calibration").iter().all(|row| row["ece_calibrated"].is_null()));

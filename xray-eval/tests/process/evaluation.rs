@@ -30,10 +30,13 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
         "sex, age, view",
         "AUC less that",
         "positives  negatives  threshold",
-        "intervals are Wilson's, which count records as independent",
-        "PPV and NPV hold at the prevalence of these records",
+        "intervals are Wilson's, by patient",
+        "PPV and NPV hold at the test prevalence",
+        "of the training prevalence",
         "always no",
-        "calibrated on validation",
+        "Calibration on test",
+        "by chance",
+        "The constant is the training prevalence",
         "Net benefit per 1,000 test records",
         "operating point",
         "sex F",
@@ -103,14 +106,14 @@ fn a_run_whose_patients_are_on_both_sides_says_so() {
     assert!(text.contains(&format!("note: {shared} 1;")), "{text}");
 }
 
-/// Of four validation rows at the high score one is positive, of four test rows all are: a calibration that had seen
-/// the test rows would be right about them.
+/// Of 200 validation rows at the high score a quarter is positive, of as many test rows all are: a calibration that had
+/// seen the test rows would be right about them.
 #[test]
 fn calibrations_are_fitted_on_validation_and_judged_on_test() {
     let workplace = Workplace::empty();
     let mut rows = "split,Mass,score_Mass\n".to_owned();
-    for (split, positives) in [("val", 1), ("test", 4)] {
-        for at in 0..4 {
+    for (split, positives) in [("val", 50), ("test", 200)] {
+        for at in 0..200 {
             rows += &format!("{split},{},0.9\n{split},0,0.1\n", u8::from(at < positives));
         }
     }
@@ -125,6 +128,68 @@ fn calibrations_are_fitted_on_validation_and_judged_on_test() {
     let benefit =
         |at: usize| found["net_benefit"][0]["at_prevalence"][at]["model"].as_f64().expect("defined");
     assert!((benefit(2) - 0.5).abs() < 1e-9 && benefit(3) == 0.0, "{}", found["net_benefit"]);
+}
+
+/// 400 validation and 400 test rows, a patient each.
+fn few(workplace: &Workplace, positives: usize, fall: bool) -> (Value, String) {
+    let mut rows = "id,patient,split,Mass,score_Mass\n".to_owned();
+    for (split, positives) in [("val", positives), ("test", 60)] {
+        for at in 0..400 {
+            let higher = if (at < positives) == fall { 0 } else { 30 };
+            let score = 100 + at * 7919 % 40 + higher;
+            rows += &format!("{split}{at},{split}{at},{split},{},0.{score}\n", u8::from(at < positives));
+        }
+    }
+    std::fs::write(workplace.path("a.csv"), rows).expect("writable");
+    let arguments = ["score", "a.csv", "--rule", "sensitivity>=0.9", "--resamples", "0"];
+    let json = workplace.eval(&[&arguments[..], &["--format", "json"]].concat());
+    assert_exit(&json, Exit::Ok);
+    (serde_json::from_slice(&json.stdout).expect("JSON"), stdout(&workplace.eval(&arguments)))
+}
+
+#[test]
+fn few_positives_make_no_slope_and_the_reason_is_said() {
+    let workplace = Workplace::empty();
+    let (found, text) = few(&workplace, 4, false);
+    let why = "only 4 patients with it and 396 without, and even a shift takes 5 of both";
+    assert_eq!(found["reliability"][0]["uncalibrated"], why);
+    assert!(text.contains(&format!("Mass: not calibrated: {why}")), "{text}");
+
+    let (found, text) = few(&workplace, 12, false);
+    let label = &found["reliability"][0];
+    let why =
+        "a shift of the log-odds alone: only 12 patients with it and 388 without, and platt takes 20 of both";
+    assert_eq!((&label["calibration_note"], &label["uncalibrated"]), (&json!(why), &Value::Null));
+    assert_eq!(label["support"], json!({ "unit": "patient", "positives": 12, "negatives": 388 }));
+    assert!(text.contains(&format!("Mass: calibrated by {why}")), "{text}");
+
+    let (found, text) = few(&workplace, 40, false);
+    let label = &found["reliability"][0];
+    let bins = [44, 36, 45, 36, 43, 40, 44, 36, 36, 40];
+    assert_eq!((&label["calibration_note"], &label["error"]["records"]), (&Value::Null, &json!(bins)));
+    // The validation prevalence of 0.1 said of test, where 0.15 are positive.
+    let constant = |key: &str| label["constant"][key].as_f64().expect("known");
+    assert!((constant("ece") - 0.05).abs() < 1e-12, "{label}");
+    assert!((constant("brier") - (0.15 * 0.81 + 0.85 * 0.01)).abs() < 1e-12, "{label}");
+    assert_eq!(found["prevalence_of"], "val");
+    assert_eq!(found["test"]["labels"][0]["brier_baseline"], label["constant"]["brier"]);
+    assert!(
+        text.contains("10 of 36 to 45") && text.contains("The constant is the validation prevalence"),
+        "{text}"
+    );
+    assert!(text.contains("no interval of the macro-AUC: it takes resamples"), "{text}");
+}
+
+#[test]
+fn a_threshold_that_calls_everybody_positive_is_warned_of() {
+    let workplace = Workplace::empty();
+    let (found, text) = few(&workplace, 40, true);
+    let warning = found["operating_points"]["labels"][0]["warning"].as_str().expect("a warning");
+    assert!(warning.starts_with("a specificity of 0.0") && warning.contains("on validation"), "{warning}");
+    assert!(text.contains(&format!("warning: Mass: {warning}")), "{text}");
+    let (found, text) = few(&workplace, 40, false);
+    assert_eq!(found["operating_points"]["labels"][0]["warning"], Value::Null);
+    assert!(!text.contains("warning"), "{text}");
 }
 
 #[test]
@@ -194,6 +259,13 @@ fn what_cannot_be_evaluated_says_why() {
 #[test]
 fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
     let workplace = Workplace::with_run();
+    // As many patients as a calibration takes.
+    workplace.edit(Split::Val, |val| {
+        let records = val.ids.len();
+        *val = val.records(&(0..20 * records).map(|at| at % records).collect::<Vec<_>>());
+        val.ids = (0..val.ids.len()).map(|at| format!("val-{at}")).collect();
+        val.patients = (0..val.ids.len()).map(|at| format!("of-val-{at}")).collect();
+    });
     let before = workplace.json("run/model/model.json");
     assert_eq!((&before["calibration"], &before["thresholds"]), (&json!([]), &json!([])));
     let calibrate = |method: &str| {
@@ -216,13 +288,21 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
             .map(|label| serde_json::from_value(label["calibrator"].clone()).expect("a calibrator or null"))
             .collect();
         assert!(calibrators.iter().any(Option::is_some), "{card}");
+        for label in card["calibration"].as_array().expect("one per label") {
+            let taught = label["support"]["positives"].as_u64();
+            assert_eq!(taught.is_some(), label["calibrator"].is_object(), "{label}");
+            let slope = label["calibrator"].get("scale").is_some();
+            assert!(!slope || taught >= Some(20), "{label}");
+        }
         let method: Method = method.parse().expect("a method");
-        let of_val = xray_metrics::calibrate(ValidationScores::new(scores), method);
+        let patients = val.patient_numbers();
+        let of_val = xray_metrics::calibrate(ValidationScores::new(scores), patients.as_deref(), method)
+            .expect("a patient per record");
         let as_stored = |fitted: &Calibrator| {
             serde_json::from_value(serde_json::to_value(fitted).expect("finite")).expect("its own shape")
         };
         let of_val: Vec<Option<Calibrator>> =
-            of_val.iter().map(|fitted| fitted.as_ref().ok().map(as_stored)).collect();
+            of_val.iter().map(|fitted| Some(as_stored(&fitted.as_ref().ok()?.calibrator))).collect();
         assert_eq!(calibrators, of_val, "of validation, whatever test says");
         for (at, fitted) in fitted.iter().enumerate() {
             let stored = &card["thresholds"][at];

@@ -149,7 +149,8 @@ impl Support {
 impl fmt::Display for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Support { unit, positives, negatives } = self;
-        write!(f, "{positives} {unit}s with it and {negatives} without")
+        let plural = if *positives == 1 { "" } else { "s" };
+        write!(f, "{positives} {unit}{plural} with it and {negatives} without")
     }
 }
 
@@ -174,11 +175,7 @@ impl FittedCalibrator {
             Calibrator::Platt { .. } => Method::Platt.to_string(),
             Calibrator::Isotonic { .. } => Method::Isotonic.to_string(),
         };
-        Some(format!(
-            "{used}, for there are only {}, and {asked} takes {} of both",
-            self.support,
-            asked.takes()
-        ))
+        Some(format!("{used}: only {}, and {asked} takes {} of both", self.support, asked.takes()))
     }
 }
 
@@ -367,8 +364,7 @@ mod tests {
         let few = Support { unit: Unit::Patient, positives: 4, negatives: 96 };
         assert_eq!(fitted(Some(&of_ten)), Err(Uncalibrated::Few(few)));
         let shifted = fitted(Some(&of_four)).expect("ten patients");
-        let note = "a shift of the log-odds alone, for there are only 10 patients with it and 240 without, and platt \
-                    takes 20 of both";
+        let note = "a shift of the log-odds alone: only 10 patients with it and 240 without, and platt takes 20 of both";
         assert_eq!(shifted.note().as_deref(), Some(note));
         let error = calibrate(scores, Some(&[1]), Method::Platt).expect_err("one patient");
         assert_eq!(error, Error::PerRecord { found: 1, expected: 1000 });

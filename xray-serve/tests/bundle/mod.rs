@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use tempfile::TempDir;
-use xray_artifacts::{Calibration, Preprocessing, Provenance, Split, Threshold, write_json};
+use xray_artifacts::{Calibration, Preprocessing, Provenance, Split, Support, Threshold, write_json};
 use xray_bundle::Card;
 use xray_image::{GrayImage, encode_jpeg};
 use xray_metrics::Calibrator;
@@ -41,11 +41,14 @@ pub(crate) fn bundle() -> TempDir {
         fitted_on: Split::Val,
         test_sensitivity: Some(0.81),
         test_specificity: Some(0.7),
+        warning: None,
     };
     let calibration = Calibration {
         calibrator: Some(Calibrator::Platt { scale: 2.0, shift: 0.16 }),
         left_as_it_is: None,
         fitted_on: Split::Val,
+        support: Some(Support { unit: "patient".to_owned(), positives: 40, negatives: 400 }),
+        note: None,
     };
     let card = Card {
         model,

@@ -16,6 +16,11 @@ impl LabelRow {
         let (here, train) = (self.prevalence?, self.train_prevalence?);
         Some(here * (1.0 - train).powi(2) + (1.0 - here) * train.powi(2))
     }
+
+    /// Its expected calibration error, all records being in one bin.
+    pub(super) fn ece_of_prevalence(&self) -> Option<f64> {
+        Some((self.prevalence? - self.train_prevalence?).abs())
+    }
 }
 
 /// All labels, as the model has them.

@@ -11,8 +11,8 @@ use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_cli::say;
 use xray_metrics::probability::brier;
 use xray_metrics::{
-    Comparison, LabelCounts, Metadata, MetadataBaseline, Scores, TestScores, ValidationScores, auc,
-    metadata_baseline,
+    Comparison, FittedCalibrator, LabelCounts, Metadata, MetadataBaseline, Method, Scores, TestScores,
+    ValidationScores, auc, calibrate, metadata_baseline,
 };
 
 /// What it said of the records that choose and of those that are reported.
@@ -70,6 +70,23 @@ impl BothSplits {
     /// The test scores, to count and to draw.
     pub(super) fn test_scores(&self) -> Scores<'_> {
         scores(&self.test)
+    }
+
+    /// Calibrations, one per label, fitted on validation; in a sentence, why there is none.
+    pub(super) fn calibrations(&self, method: Method) -> Vec<Result<FittedCalibrator, String>> {
+        let patients = self.val.patient_numbers();
+        let fitted = calibrate(self.validation(), patients.as_deref(), method).expect("a patient per record");
+        fitted.into_iter().map(|label| label.map_err(|why| why.to_string())).collect()
+    }
+
+    /// What calls count as independent: the patients of the test records, where they are named.
+    pub(super) fn test_patients(&self) -> Option<Vec<u32>> {
+        self.test.patient_numbers()
+    }
+
+    /// The validation scores, to count.
+    pub(super) fn validation_scores(&self) -> Scores<'_> {
+        scores(&self.val)
     }
 
     /// How often each label is positive in validation.

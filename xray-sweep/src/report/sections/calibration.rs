@@ -3,12 +3,13 @@
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::sweep::Sweep;
 use crate::tables::LabelRow;
+use serde_json::json;
 use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::probability::{brier_of_probabilities, sigmoid};
 use xray_metrics::{
-    Binning, BrierDecomposition, Calibrator, Column, Method, ReliabilityBin, brier_decomposition, calibrate,
-    ece, reliability,
+    Binning, BrierDecomposition, CalibrationError, Column, Method, ReliabilityBin, brier_decomposition,
+    calibration_error, reliability,
 };
 
 const BINS: u16 = 10;
@@ -27,8 +28,14 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         "Expected calibration error (ECE) and Brier score on test, as it is and calibrated",
         &[
             ("label", "finding"),
+            ("bins", "bins"),
             ("ece", ">ECE"),
+            ("ece_debiased", ">debiased"),
+            ("ece_by_chance", ">by chance"),
             ("ece_calibrated", ">calibrated"),
+            ("ece_calibrated_debiased", ">debiased"),
+            ("ece_calibrated_by_chance", ">by chance"),
+            ("ece_baseline", ">of the training prevalence"),
             ("brier", ">Brier"),
             ("brier_calibrated", ">calibrated"),
             ("brier_baseline", ">of the training prevalence"),
@@ -38,59 +45,94 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             ("residual", ">within bins"),
         ],
     );
-    let fitted = calibrate(both.validation(), METHOD);
+    let fitted = both.calibrations(METHOD);
+    let patients = both.test_patients();
     let mut charts = Vec::new();
     let shown = sweep.shown_labels();
     for (at, label) in both.places(&shown) {
         let column = test.column(at);
-        let before = bins(&column, sigmoid);
+        let of_known = patients.as_ref().map(|patients| {
+            let known = patients.iter().zip(test.truth_of(at)).filter(|(_, truth)| truth.is_some());
+            known.map(|(patient, _)| *patient).collect::<Vec<_>>()
+        });
+        let before = bins(&column, of_known.as_deref(), sigmoid);
         let after = fitted[at]
             .as_ref()
             .ok()
-            .and_then(|fit: &Calibrator| bins(&column, |logit| fit.probability(logit)));
-        if let Err(why) = &fitted[at] {
-            table.notes.push(format!("{}: not calibrated: {why}.", label.replace('_', " ")));
+            .and_then(|fit| bins(&column, of_known.as_deref(), |logit| fit.calibrator.probability(logit)));
+        let name = label.replace('_', " ");
+        match &fitted[at] {
+            Err(why) => table.notes.push(format!("{name}: not calibrated: {why}.")),
+            Ok(fit) => table.notes.extend(fit.note().map(|note| format!("{name}: calibrated by {note}."))),
         }
-        let parts = before.as_ref().and_then(|before| before.parts.as_ref());
-        let baseline = sweep.chosen_label(Split::Test, label).and_then(LabelRow::brier_of_prevalence);
+        let parts = before.as_ref().and_then(|before| before.parts);
+        let collected = sweep.chosen_label(Split::Test, label);
+        let error = |of: Option<&Binned>, figure: fn(&CalibrationError) -> f64| {
+            Value::number(of.map(|of| figure(&of.error)), 3)
+        };
+        let (before, after) = (before.as_ref(), after.as_ref());
+        let baseline = collected.and_then(LabelRow::brier_of_prevalence);
         table.row(vec![
-            Value::text(label.replace('_', " ")),
-            Value::number(before.as_ref().and_then(|before| ece(&before.bins)), 3),
-            Value::number(after.as_ref().and_then(|after| ece(&after.bins)), 3),
-            Value::number(before.as_ref().and_then(|before| before.score), 4),
-            Value::number(after.as_ref().and_then(|after| after.score), 4),
+            Value::text(name),
+            before.map_or_else(Value::none, |before| counts(&before.error.records)),
+            error(before, |error| error.ece),
+            error(before, |error| error.debiased),
+            error(before, |error| error.by_chance),
+            error(after, |error| error.ece),
+            error(after, |error| error.debiased),
+            error(after, |error| error.by_chance),
+            Value::number(collected.and_then(LabelRow::ece_of_prevalence), 3),
+            Value::number(before.and_then(|before| before.score), 4),
+            Value::number(after.and_then(|after| after.score), 4),
             Value::number(baseline, 4),
             Value::number(parts.map(|parts| parts.reliability), 4),
             Value::number(parts.map(|parts| parts.resolution), 4),
             Value::number(parts.map(|parts| parts.uncertainty), 4),
             Value::number(parts.map(|parts| parts.residual), 4),
         ]);
-        charts.extend(chart(label, before.as_ref(), after.as_ref()));
+        charts.extend(chart(label, before, after));
     }
+    let bars = match (charts.is_empty(), &patients) {
+        (true, _) => "",
+        (false, Some(_)) => " Bars are Wilson's 95 % intervals, by patient.",
+        (false, None) => " Bars are Wilson's 95 % intervals, over records because no patients are named.",
+    };
     section.multiples(charts);
-    table.notes.push(
-        "Brier = reliability − resolution + uncertainty + what is left within the bins, of the probabilities as they are. \
-         Bars are Wilson's 95 % intervals and count records as independent."
-            .to_owned(),
-    );
+    table.notes.push(format!(
+        "ECE: debiased, less what the spread of each bin adds (Kumar, Liang and Ma 2019); by chance, what probabilities that \
+         hold would show with as many records in each bin. Brier = reliability − resolution + uncertainty + what is left \
+         within the bins, of the probabilities as they are.{bars}"
+    ));
     section.table("calibration", table);
     section
 }
 
+/// How many bins of how many records.
+fn counts(records: &[u64]) -> Value {
+    let text = match (records.iter().min(), records.iter().max()) {
+        (Some(least), Some(most)) if least == most => format!("{} of {least}", records.len()),
+        (Some(least), Some(most)) => format!("{} of {least} to {most}", records.len()),
+        _ => return Value::none(),
+    };
+    Value { text, json: json!(records) }
+}
+
 struct Binned {
+    error: CalibrationError,
     bins: Vec<ReliabilityBin>,
     /// Brier's.
     score: Option<f64>,
     parts: Option<BrierDecomposition>,
 }
 
-fn bins(column: &Column, probability: impl Fn(f64) -> f64) -> Option<Binned> {
+fn bins(column: &Column, patients: Option<&[u32]>, probability: impl Fn(f64) -> f64) -> Option<Binned> {
     let (probabilities, truth) =
         column.iter().map(|(logit, positive)| (probability(logit), positive)).unzip();
     let column = Column::new(probabilities, truth).ok().filter(|column| !column.is_empty())?;
-    let bins = reliability(&column, Binning::EqualCount, BINS).ok()?;
+    let bins = reliability(&column, patients, Binning::EqualCount, BINS).ok()?;
+    let error = calibration_error(&column, Binning::EqualCount, BINS).ok()??;
     let parts = brier_decomposition(&column, Binning::EqualCount, BINS).ok().flatten();
-    Some(Binned { bins, score: brier_of_probabilities(&column), parts })
+    Some(Binned { error, bins, score: brier_of_probabilities(&column), parts })
 }
 
 fn chart(label: &str, before: Option<&Binned>, after: Option<&Binned>) -> Option<Named<Chart>> {

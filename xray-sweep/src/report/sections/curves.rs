@@ -29,7 +29,7 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     section.text(format!(
         "On the test records. The ring is the operating point of the rule `{rule}`, chosen on validation. In the upper \
          charts the false positive rate runs to the right and the sensitivity up, the dashed diagonal is chance; in the \
-         lower ones recall runs to the right and precision up, the dotted line is the prevalence."
+         lower ones recall runs to the right and precision up, the dotted line is the test prevalence."
     ));
     let (mut roc, mut pr) = (Vec::new(), Vec::new());
     let shown = sweep.shown_labels();

@@ -25,7 +25,7 @@ fn table(sweep: &Sweep) -> Table {
             ("no_image", ">no image"),
             ("metadata", ">sex, age, view"),
             ("average_precision", ">average precision"),
-            ("average_precision_baseline", ">prevalence"),
+            ("average_precision_baseline", ">test prevalence"),
             ("brier", ">Brier score"),
             ("brier_baseline", ">of the training prevalence"),
         ],

@@ -4,7 +4,7 @@ use crate::report::document::{Named, Section, Table, Value};
 use crate::report::sweep::Sweep;
 use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_display::percent;
-use xray_metrics::{Calibrator, Column, Method, NetBenefit, calibrate, decision_curve};
+use xray_metrics::{Calibrator, Column, Method, NetBenefit, decision_curve};
 
 /// Threshold probabilities, as multiples of the finding's prevalence in the validation records.
 const MULTIPLES: [f64; 3] = [0.5, 1.0, 2.0];
@@ -18,7 +18,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     section.text(
         "Net benefit (Vickers and Elkin 2006) on the test records, per 1,000 records: findings acted on, less the false \
          alarms at the price that the threshold probability sets. To the right that probability: at 10 % one finding is \
-         worth nine false alarms. The solid line is the model, calibrated on validation, the dashed one is acting on \
+         worth nine false alarms. The table is at half, once and twice the validation prevalence. The solid line is the model, calibrated on validation, the dashed one is acting on \
          everybody, 0 is acting on nobody. A model is worth its use where it lies above both.",
     );
     let mut table = Table::new(
@@ -32,13 +32,24 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             ("worth", "worth it"),
         ],
     );
-    let fitted = calibrate(both.validation(), Method::Platt);
+    let fitted = both.calibrations(Method::Platt);
     let chosen_on = both.validation_counts();
     let mut charts = Vec::new();
     let shown = sweep.shown_labels();
     for (at, label) in both.places(&shown) {
-        let (Ok(calibrator), Some(prevalence)) = (&fitted[at], chosen_on[at].prevalence()) else { continue };
-        let Some(column) = calibrated(&both.test_scores().column(at), calibrator) else { continue };
+        let name = label.replace('_', " ");
+        let fit = match &fitted[at] {
+            Ok(fit) => fit,
+            Err(why) => {
+                section.text(format!("{name} is left out, because it is not calibrated: {why}."));
+                continue;
+            }
+        };
+        let Some(prevalence) = chosen_on[at].prevalence() else { continue };
+        let Some(column) = calibrated(&both.test_scores().column(at), &fit.calibrator) else {
+            section.text(format!("{name} is left out: no test record has it, or each has."));
+            continue;
+        };
         for multiple in MULTIPLES {
             let Some(point) = at_thresholds(&column, &[(multiple * prevalence).min(0.99)]).first().copied()
             else {

@@ -6,7 +6,7 @@ use crate::report::sweep::Sweep;
 use serde_json::json;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::threshold::fit;
-use xray_metrics::{Fitted, OperatingPoint, Proportion, Rule, operating_points};
+use xray_metrics::{Fitted, OperatingPoint, Proportion, Rule, one_sided, operating_points};
 
 /// Shown beside the rule that was asked for. The last is what the system before this one did.
 const RULES: [Rule; 7] = [
@@ -23,12 +23,16 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     let mut section = Section::new("thresholds", "Operating points of the chosen run");
     let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
     let shown = sweep.shown_labels();
-    section.text(
+    let unit = if both.test_patients().is_some() {
+        "by patient"
+    } else {
+        "over records because no patients are named"
+    };
+    section.text(format!(
         "Thresholds are chosen on the validation records and reported on the test records, so they may miss what the rule \
          asks for; that gap is what a user meets. They are on the probability as the network says it, before any \
-         calibration. Intervals are Wilson's, 95 %, and count records as independent; PPV, NPV and F1 hold at the \
-         prevalence of these records.",
-    );
+         calibration. Intervals are Wilson's, 95 %, {unit}; PPV, NPV and F1 hold at the test prevalence."
+    ));
     let fitted = fit(both.validation(), rule);
     section.table("thresholds", by_label(both, &shown, rule, &fitted));
     let all = all_rules(both);
@@ -47,7 +51,8 @@ pub(super) fn points(both: &BothSplits, rule: Rule) -> Vec<Option<OperatingPoint
 }
 
 fn points_of(both: &BothSplits, fitted: &[Fitted]) -> Vec<Option<OperatingPoint>> {
-    operating_points(both.test(), fitted).expect("both splits are of the same labels")
+    let patients = both.test_patients();
+    operating_points(both.test(), fitted, patients.as_deref()).expect("both splits are of the same labels")
 }
 
 fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) -> Table {
@@ -61,7 +66,7 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
             ("sensitivity", ">sensitivity"),
             ("specificity", ">specificity"),
             ("ppv", ">PPV"),
-            ("prevalence", ">prevalence"),
+            ("prevalence", ">test prevalence"),
             ("npv", ">NPV"),
             ("f1", ">F1"),
             ("f1_always_yes", ">always yes"),
@@ -74,6 +79,9 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
     for (at, label) in both.places(shown) {
         if let Fitted::Undefined(why) = fitted[at] {
             table.notes.push(format!("{}: no threshold: {why}.", label.replace('_', " ")));
+        }
+        if let Some(warning) = warning(both, at, fitted[at], points[at].as_ref()) {
+            table.notes.push(format!("{}: {warning}.", label.replace('_', " ")));
         }
         let (point, prevalence) = (points[at].as_ref(), counts[at].prevalence());
         let mut row = vec![
@@ -96,6 +104,11 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
         table.row(row);
     }
     table
+}
+
+/// Why the calls of a label say little.
+fn warning(both: &BothSplits, at: usize, fitted: Fitted, point: Option<&OperatingPoint>) -> Option<String> {
+    one_sided::warning(fitted, &both.validation_scores().column(at), point)
 }
 
 fn threshold(fitted: Fitted) -> Value {
@@ -192,6 +205,9 @@ fn by_rule_and_finding(both: &BothSplits, shown: &[String], all: &[Ruled]) -> Ta
     for (at, label) in both.places(shown) {
         for (rule, fitted, points) in all {
             let point = points[at].as_ref();
+            if let Some(warning) = warning(both, at, fitted[at], point) {
+                table.notes.push(format!("{} by {rule}: {warning}.", label.replace('_', " ")));
+            }
             table.row(vec![
                 Value::text(label.replace('_', " ")),
                 Value::text(rule.to_string()),
