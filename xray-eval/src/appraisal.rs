@@ -21,7 +21,7 @@ use xray_metrics::{
 pub struct AppraiseOptions {
     /// How thresholds are chosen.
     pub rule: Rule,
-    /// How probabilities are mended.
+    /// How probabilities are calibrated.
     pub calibration: Method,
     /// Of the bootstrap; 0 leaves intervals out.
     pub resamples: u32,

@@ -140,7 +140,7 @@ fn calibration(findings: &[Finding]) -> String {
             return format!("All probabilities {what}.");
         }
         if !labels.is_empty() {
-            sentences.push(format!("Those of {} {what}.", labels.join(", ")));
+            sentences.push(format!("Probabilities of {} {what}.", labels.join(", ")));
         }
     }
     sentences.join(" ")

@@ -424,9 +424,9 @@ async fn which_probabilities_are_calibrated_is_said() {
 
     let page = server.ask(post("/", BOUNDARY, form(&[("a.jpg", &jpeg(1))]))).await.text;
     for part in [
-        "Those of Atelectasis are not calibrated",
-        "Those of Cardiomegaly are only right on average",
-        "Those of Effusion were fitted by an older version",
+        "Probabilities of Atelectasis are not calibrated",
+        "Probabilities of Cardiomegaly are only right on average",
+        "Probabilities of Effusion were fitted by an older version",
         "<small>not calibrated</small>",
         "<small>only shifted</small>",
         "<small>calibration unknown</small>",
