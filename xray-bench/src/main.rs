@@ -4,6 +4,7 @@
 
 mod competitor;
 mod contest;
+mod coverage;
 mod data;
 mod day;
 mod gpu;
@@ -42,6 +43,7 @@ enum Bench {
     Data(data::DataArguments),
     Sweep(sweep::SweepArguments),
     Report(sweep_report::EvaluationArguments),
+    Coverage(coverage::CoverageArguments),
     /// Measure training steps against PyTorch, Keras and burn's own operations: results/benchmarks/train.md
     ///
     /// Every figure comes from a process of its own, ours and theirs in turn: leave the machine alone meanwhile.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Bench::Data(arguments) => data::run(&arguments),
         Bench::Sweep(arguments) => sweep::run(&arguments),
         Bench::Report(arguments) => sweep_report::run(&arguments),
+        Bench::Coverage(arguments) => coverage::run(&arguments),
         Bench::Train(arguments) => network_steps::train(&arguments),
         Bench::Infer(arguments) => network_steps::infer(&arguments),
         Bench::Networks(arguments) => networks::run(&arguments),

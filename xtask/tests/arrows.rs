@@ -62,7 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("xray-lambda", &["xray-serve", "xray-bundle"]),
     ("xray-workspace", &[]),
-    ("xray-bench", &["xray-artifacts", "xray-display", "xray-random", "xray-workspace"]),
+    ("xray-bench", &["xray-artifacts", "xray-display", "xray-metrics", "xray-random", "xray-workspace"]),
     ("xray-fuzz", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),
     ("xray-torture", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),
     ("xtask", &["xray-workspace"]),
