@@ -1,10 +1,11 @@
 //! All figures of one model on one split, as they stand in `result.json`.
 
+use crate::auc_interval::{AucIntervals, auc_intervals};
 use crate::baseline::Baseline;
-use crate::bootstrap::{self, AucIntervals, Unit, auc_intervals};
 use crate::collapse::{has_collapsed, logit_spread};
 use crate::error::check_per_label;
 use crate::mean::mean_of_defined;
+use crate::units::{LEVEL, Unit};
 use crate::{LabelCounts, Result, Scores, auc, average_precision, brier, log_loss};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ pub struct Evaluation {
     pub macro_auc: Option<f64>,
     /// Low and high end of what macro-AUC could be on other patients.
     pub macro_auc_interval: Option<[f64; 2]>,
+    /// Labels that make more than half of that interval's variance, where one of them is of too few patients for an
+    /// interval of its own; none otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub macro_auc_dominated_by: Vec<String>,
     /// Labels without a positive or without a negative record. No AUC nor average precision counts them.
     pub undefined_labels: usize,
     /// How the intervals were made; null if none were asked for.
@@ -63,7 +68,7 @@ pub struct LabelEvaluation {
     /// Area under the ROC curve.
     pub auc: Option<f64>,
     /// Low and high end of what the AUC could be on other patients; null with few patients of either class
-    /// ([`bootstrap::MIN_UNITS`]).
+    /// ([`crate::units::MIN_UNITS`]).
     pub auc_interval: Option<[f64; 2]>,
     /// Average precision; compare it with the prevalence.
     pub average_precision: Option<f64>,
@@ -78,26 +83,42 @@ pub struct LabelEvaluation {
     pub logit_spread: Option<f64>,
 }
 
-/// How intervals were made: a percentile bootstrap.
+/// How intervals were made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntervalMethod {
-    /// The share of resamples inside an interval.
+    /// How often an interval promises to hold the truth.
     pub level: f64,
-    /// How many resamples.
-    pub resamples: u32,
+    /// The formula; files that name none are of versions that drew resamples.
+    #[serde(default)]
+    pub method: IntervalFormula,
+    /// How many resamples, where some were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resamples: Option<u32>,
     /// The seed of the draws.
-    pub seed: u64,
-    /// What was drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// What counts as independent.
     pub unit: Unit,
     /// How many distinct ones there are.
     pub units: usize,
+}
+
+/// By which formula.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalFormula {
+    /// Percentiles of resamples: of versions before 0.2; too narrow for few patients.
+    #[default]
+    PercentileBootstrap,
+    /// [`mod@crate::auc_interval`].
+    WilsonEffective,
 }
 
 /// Evaluates logits of the labels named `labels`.
 ///
 /// `train_prevalence` is the share of positives per label in the training records, NaN where none of them
 /// knows. `patients` holds one number per record, equal for records of one patient; without it the
-/// intervals treat records as independent and are too narrow. `resamples` of 0 leaves the intervals out.
+/// intervals treat records as independent and are too narrow.
 ///
 /// # Errors
 /// If there is not one name and one prevalence per label and one patient per record, or a prevalence is
@@ -107,21 +128,19 @@ pub fn evaluate(
     scores: Scores<'_>,
     train_prevalence: &[f64],
     patients: Option<&[u32]>,
-    resamples: u32,
-    seed: u64,
 ) -> Result<Evaluation> {
     check_per_label("names", labels.len(), scores.num_labels())?;
     let counts = scores.counts();
     let baseline = Baseline::new(train_prevalence, &counts)?;
     let brier_baselines = baseline.brier();
-    let intervals = auc_intervals(scores, patients, resamples, seed)?;
+    let intervals = auc_intervals(scores, patients)?;
 
     let evaluated: Vec<_> = labels
         .iter()
         .enumerate()
         .map(|(at, name)| LabelEvaluation {
             train_prevalence: Some(train_prevalence[at]).filter(|p| !p.is_nan()),
-            auc_interval: intervals.labels[at],
+            auc_interval: intervals.labels[at].ok(),
             brier_baseline: brier_baselines[at],
             ..evaluate_label(name, scores, at, counts[at])
         })
@@ -132,9 +151,10 @@ pub fn evaluate(
     Ok(Evaluation {
         records: scores.num_records() as u64,
         macro_auc: macro_of(|label| label.auc),
-        macro_auc_interval: intervals.macro_auc,
+        macro_auc_interval: intervals.macro_auc.ok(),
+        macro_auc_dominated_by: intervals.dominant.iter().map(|&label| labels[label].clone()).collect(),
         undefined_labels: evaluated.iter().filter(|label| label.auc.is_none()).count(),
-        intervals: IntervalMethod::of(&intervals, resamples, seed),
+        intervals: Some(IntervalMethod::of(&intervals)),
         macro_average_precision: macro_of(|label| label.average_precision),
         macro_average_precision_baseline: macro_of(|label| label.average_precision.and(label.prevalence)),
         macro_brier: macro_of(|label| label.brier),
@@ -148,10 +168,19 @@ pub fn evaluate(
     })
 }
 
+impl Evaluation {
+    /// The same without intervals.
+    pub fn without_intervals(mut self) -> Self {
+        self.labels.iter_mut().for_each(|label| label.auc_interval = None);
+        Evaluation { macro_auc_interval: None, macro_auc_dominated_by: Vec::new(), intervals: None, ..self }
+    }
+}
+
 impl IntervalMethod {
-    fn of(intervals: &AucIntervals, resamples: u32, seed: u64) -> Option<Self> {
+    fn of(intervals: &AucIntervals) -> Self {
         let AucIntervals { unit, units, .. } = *intervals;
-        (resamples > 0).then_some(IntervalMethod { level: bootstrap::LEVEL, resamples, seed, unit, units })
+        let method = IntervalFormula::WilsonEffective;
+        IntervalMethod { level: LEVEL, method, resamples: None, seed: None, unit, units }
     }
 }
 
@@ -197,7 +226,7 @@ mod tests {
         let patients: Vec<_> = (0..20).map(|i| i / 2).collect();
         let scores = Scores::new(&logits, &truth, 2).expect("valid");
         let names = names(&["Mass", "Hernia"]);
-        evaluate(&names, scores, &[0.5, f64::NAN], Some(&patients), 100, 7).expect("valid")
+        evaluate(&names, scores, &[0.5, f64::NAN], Some(&patients)).expect("valid")
     }
 
     #[test]
@@ -214,9 +243,13 @@ mod tests {
         // Half of them positive, and a label that training knows nothing of gets the mean of the others.
         assert_eq!((mass.brier_baseline, hernia.brier_baseline), (Some(0.25), Some(0.25)));
         assert_eq!(evaluation.collapsed_labels, ["Hernia"]);
-        let expected =
-            IntervalMethod { level: 0.95, resamples: 100, seed: 7, unit: Unit::Patient, units: 10 };
+        let method = IntervalFormula::WilsonEffective;
+        let (unit, units) = (Unit::Patient, 10);
+        let expected = IntervalMethod { level: 0.95, method, resamples: None, seed: None, unit, units };
         assert_eq!(evaluation.intervals, Some(expected));
+        let without = evaluation.clone().without_intervals();
+        assert_eq!((without.macro_auc_interval, without.labels[0].auc_interval), (None, None));
+        assert_eq!((without.intervals, without.macro_auc), (None, evaluation.macro_auc));
     }
 
     #[test]
@@ -229,10 +262,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_version_that_drew_resamples_wrote_is_read() {
+        let old = r#"{"level":0.95,"resamples":1000,"seed":3,"unit":"patient","units":4}"#;
+        let read: IntervalMethod = serde_json::from_str(old).expect("of the version before");
+        assert_eq!((read.method, read.resamples), (IntervalFormula::PercentileBootstrap, Some(1000)));
+    }
+
+    #[test]
     fn companions_of_another_shape_are_refused() {
         let scores = Scores::new(&[0.0; 4], &[1.0; 4], 2).expect("valid");
         let check = |given: &[&str], prevalences: &[f64], patients: Option<&[u32]>, expected| {
-            assert_eq!(evaluate(&names(given), scores, prevalences, patients, 10, 0), Err(expected));
+            assert_eq!(evaluate(&names(given), scores, prevalences, patients), Err(expected));
         };
         check(&["a"], &[0.1; 2], None, Error::PerLabel { what: "names", found: 1, expected: 2 });
         let prevalences = Error::PerLabel { what: "training prevalences", found: 3, expected: 2 };
@@ -244,7 +284,7 @@ mod tests {
     #[test]
     fn no_records_make_no_figures() {
         let scores = Scores::new(&[], &[], 1).expect("valid");
-        let evaluation = evaluate(&names(&["a"]), scores, &[0.1], Some(&[]), 100, 0).expect("valid");
+        let evaluation = evaluate(&names(&["a"]), scores, &[0.1], Some(&[])).expect("valid");
         assert_eq!((evaluation.macro_auc, evaluation.macro_auc_interval), (None, None));
         assert_eq!((evaluation.macro_brier, evaluation.macro_log_loss_baseline), (None, None));
         assert!(evaluation.collapsed_labels.is_empty());

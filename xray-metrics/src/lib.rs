@@ -12,7 +12,7 @@
 //! let truth = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, f32::NAN];
 //! let scores = Scores::new(&logits, &truth, 2)?;
 //!
-//! let evaluation = evaluate(&labels, scores, &[0.05, 0.002], Some(&[7, 7, 8, 9]), 1000, 0)?;
+//! let evaluation = evaluate(&labels, scores, &[0.05, 0.002], Some(&[7, 7, 8, 9]))?;
 //! assert_eq!(evaluation.labels[0].auc, Some(0.75));
 //! assert_eq!(evaluation.labels[1].auc, None); // no positives
 //! assert_eq!(evaluation.macro_auc, Some(0.75)); // over the one label that has an AUC
@@ -29,7 +29,8 @@
 //! | [`mod@metadata`], [`logistic`] | what sex, age and view get without the image |
 //! | [`mod@learning_curve`] | how a score grows with the training images, and how many it takes |
 //! | [`mod@mean_interval`] | the mean of a few trials, and the difference of two such means |
-//! | [`bootstrap`] | intervals of the AUCs, resampled by patient |
+//! | [`mod@auc_interval`] | how far AUCs could differ on other patients |
+//! | [`units`] | whose records count as independent |
 //! | [`collapse`] | labels that get the same score whatever the image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
 //! | [`curves`], [`mod@thin`] | ROC and precision-recall curves, small enough to draw |
@@ -39,16 +40,17 @@
 //! | [`one_sided`] | thresholds that call everybody the same |
 //! | [`mod@reliability`], [`mod@brier_decomposition`] | whether probabilities mean what they say |
 //! | [`mod@calibration_error`] | how far they are off, beside what chance makes of it |
-//! | [`mod@delong`] | standard errors of AUCs without resampling |
+//! | [`mod@delong`] | standard errors of AUCs |
 //! | [`comparison`] | two models on the same records |
 //! | [`calibration`] | logits made into probabilities that hold |
 //! | [`mod@decision_curve`] | whether acting on them does more good than harm |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
 
 pub mod auc;
+pub mod auc_interval;
 pub mod average_precision;
 pub mod baseline;
-pub mod bootstrap;
+mod bootstrap;
 pub mod brier_decomposition;
 pub mod calibration;
 pub mod calibration_error;
@@ -69,22 +71,25 @@ pub mod metadata;
 mod normal;
 pub mod one_sided;
 pub mod operating_point;
+mod placements;
 pub mod probability;
 pub mod reliability;
 pub mod rule;
 mod scores;
 pub mod split;
+mod student;
 pub mod thin;
 pub mod threshold;
+pub mod units;
 pub mod wilson;
 
 pub use auc::auc;
+pub use auc_interval::{AucIntervals, NoInterval, auc_intervals};
 pub use average_precision::average_precision;
-pub use bootstrap::{AucIntervals, NoInterval, auc_intervals, no_interval};
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
 pub use calibration::{Calibrator, FittedCalibrator, Method, Support, Uncalibrated, calibrate};
 pub use calibration_error::{CalibrationError, calibration_error};
-pub use comparison::{Comparison, Difference, compare};
+pub use comparison::{Comparison, ComparisonMethod, Difference, compare};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};

@@ -42,20 +42,14 @@ impl MetadataBaseline {
     ///
     /// # Errors
     /// If the model was scored on another number of records or labels, or there is not one patient per record.
-    pub fn beside(
-        &self,
-        model: TestScores<'_>,
-        patients: Option<&[u32]>,
-        resamples: u32,
-        seed: u64,
-    ) -> Result<Comparison> {
+    pub fn beside(&self, model: TestScores<'_>, patients: Option<&[u32]>) -> Result<Comparison> {
         let model = model.scores();
         let masked = |(&truth, logit): (&f32, &f64)| if logit.is_nan() { f32::NAN } else { truth };
         let truth: Vec<f32> = model.truth().iter().zip(&self.logits).map(masked).collect();
         let own: Vec<f64> =
             self.logits.iter().map(|&logit| if logit.is_nan() { 0.0 } else { logit }).collect();
         let of = |logits| Scores::new(logits, &truth, model.num_labels());
-        compare(of(model.values())?, of(&own)?, patients, resamples, seed)
+        compare(of(model.values())?, of(&own)?, patients)
     }
 }
 
@@ -212,14 +206,14 @@ mod tests {
         let (val, test) = (ValidationScores::new(scores(&val)), TestScores::new(scores(&test)));
         let baseline = metadata_baseline((val, metadata), (test, metadata)).expect("views");
         let patients: Vec<u32> = (0..80).map(|at| at / 2).collect();
-        let found = baseline.beside(test, Some(&patients), 200, 0).expect("of the same records");
+        let found = baseline.beside(test, Some(&patients)).expect("of the same records");
         assert_eq!(found.units, 40);
         assert_eq!(found.labels[0].a, found.labels[0].b);
         assert_eq!((found.labels[0].a, found.macro_auc.a), (baseline.labels[0], baseline.labels[0]));
         assert_eq!(found.labels[1].a, None, "the model's 1.0 has nothing beside it");
         assert_eq!((baseline.labels[1], baseline.labels[2], found.labels[2].b), (None, None, None));
         let other = Scores::new(&[0.0; 3], &[1.0; 3], 3).expect("valid");
-        baseline.beside(TestScores::new(other), None, 0, 0).expect_err("other records");
+        baseline.beside(TestScores::new(other), None).expect_err("other records");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::clustered::PatientCounts;
 use serde::{Deserialize, Serialize};
 
-/// The normal quantile of [`crate::bootstrap::LEVEL`], a tail being left on each side.
+/// The normal quantile of [`crate::units::LEVEL`], a tail being left on each side.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// A share of records with its interval.
@@ -61,7 +61,7 @@ impl Proportion {
     }
 }
 
-/// The score interval of level [`crate::bootstrap::LEVEL`] of a proportion p of n trials,
+/// The score interval of level [`crate::units::LEVEL`] of a proportion p of n trials,
 ///
 /// `(p + z² / 2n ± z sqrt(p (1 - p) / n + z² / 4n²)) / (1 + z² / n)`;
 ///
@@ -96,7 +96,7 @@ fn score_interval(p: f64, n: f64) -> [f64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bootstrap::LEVEL;
+    use crate::units::LEVEL;
     use proptest::prelude::*;
 
     /// Simpson's rule on the normal density.

@@ -103,7 +103,7 @@ fn evaluated(train: &[&Row], test: &[&Row]) -> Evaluation {
     let logits: Vec<f64> = prevalences.iter().map(|p| (p / (1.0 - p)).ln()).collect();
     let (logits, truth) = (logits.repeat(test.len()), truth(test));
     let scores = Scores::new(&logits, &truth, 14).expect("valid");
-    evaluate(&FINDINGS.map(str::to_owned), scores, &prevalences, None, 0, 0).expect("valid")
+    evaluate(&FINDINGS.map(str::to_owned), scores, &prevalences, None).expect("valid")
 }
 
 fn close(found: Option<f64>, expected: f64, tolerance: f64) {

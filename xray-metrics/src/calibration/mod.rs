@@ -28,7 +28,7 @@ mod platt;
 mod shift;
 mod temperature;
 
-use crate::bootstrap::{Unit, Units};
+use crate::units::{Unit, Units};
 use crate::probability::sigmoid;
 use crate::{Column, Error, ValidationScores};
 use serde::{Deserialize, Serialize};
