@@ -50,6 +50,7 @@ pub mod auc;
 pub mod auc_interval;
 pub mod average_precision;
 pub mod baseline;
+mod beta;
 mod bootstrap;
 pub mod brier_decomposition;
 pub mod calibration;
@@ -63,6 +64,7 @@ pub mod decision_curve;
 pub mod delong;
 mod error;
 pub mod evaluation;
+mod fisher;
 pub mod learning_curve;
 pub mod logistic;
 mod mean;
@@ -96,9 +98,13 @@ pub use decision_curve::{NetBenefit, decision_curve};
 pub use delong::{DeLong, delong};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
-pub use learning_curve::{FittedCurve, ImagesNeeded, LearningCurve, NoCurve, Trials, fit_learning_curve};
+pub use learning_curve::{
+    FittedCurve, FittedForm, Form, ImagesNeeded, LackOfFit, LearningCurve, NoCurve, Training, Trials,
+    fit_learning_curve,
+};
 pub use logistic::Logistic;
-pub use mean_interval::{difference_interval, mean_interval};
+pub use mean::mean;
+pub use mean_interval::{Bounds, difference_interval, mean_interval};
 pub use metadata::{Metadata, MetadataBaseline, metadata_baseline};
 pub use operating_point::{OperatingPoint, operating_points};
 pub use probability::{brier, log_loss};

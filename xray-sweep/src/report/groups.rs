@@ -1,9 +1,9 @@
 //! Runs grouped by axes and fraction.
 
-use super::intervals::{Range, over_trials};
+use super::intervals::over_trials;
 use super::runs::Run;
 use xray_display::percent;
-use xray_metrics::mean_interval;
+use xray_metrics::{Bounds, mean};
 
 /// The trials of one fraction under one combination of axes.
 #[derive(Clone, Copy)]
@@ -21,12 +21,12 @@ impl Group<'_> {
 
     /// The mean of what is there; none of nothing.
     pub(super) fn mean(&self, figure: fn(&Run) -> Option<f64>) -> Option<f64> {
-        mean_interval(&self.values(figure)).map(|(mean, _)| mean)
+        mean(self.values(figure))
     }
 
-    /// Its 95 % interval over trials, for a figure that lies in `range`.
-    pub(super) fn interval(&self, figure: fn(&Run) -> Option<f64>, range: Range) -> Option<[f64; 2]> {
-        over_trials(&self.values(figure), range)
+    /// The mean's 95 % interval over trials.
+    pub(super) fn interval(&self, figure: fn(&Run) -> Option<f64>, bounds: Bounds) -> Option<[f64; 2]> {
+        over_trials(&self.values(figure), bounds)
     }
 
     /// `10 %`, or `10 % (model.width=16)`.

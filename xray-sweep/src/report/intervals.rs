@@ -1,26 +1,33 @@
-//! Intervals over trials: Student's 95 %, and none where he has nothing to say.
+//! Intervals over trials: Student's 95 %, none of fewer than three, and why.
 
-use xray_metrics::mean_interval;
+use super::groups::Group;
+use xray_metrics::mean_interval::MIN_REPETITIONS;
+use xray_metrics::{Bounds, mean_interval};
 
-/// Where a figure can lie.
-pub(super) type Range = [f64; 2];
-/// Of AUCs and other shares.
-pub(super) const SHARE: Range = [0.0, 1.0];
-/// Of the difference of two shares.
-pub(super) const DIFFERENCE: Range = [-1.0, 1.0];
-/// Of times.
-pub(super) const TIME: Range = [0.0, f64::INFINITY];
-
-/// The mean's interval over trials. None of fewer than two. None either that leaves the figure's range: it takes means
-/// for normally distributed, which those of a few trials near an end of the range are not, so its length is nothing
-/// to go by, and cut off at the end it would still be of that length.
-pub(super) fn over_trials(values: &[f64], range: Range) -> Option<[f64; 2]> {
-    within(mean_interval(values).and_then(|(_, interval)| interval), range)
+/// The mean's interval over trials.
+pub(super) fn over_trials(values: &[f64], bounds: Bounds) -> Option<[f64; 2]> {
+    mean_interval(values, bounds).and_then(|(_, interval)| interval)
 }
 
-/// An interval if it lies where the figure can.
-pub(super) fn within(interval: Option<[f64; 2]>, range: Range) -> Option<[f64; 2]> {
-    interval.filter(|[low, high]| range[0] <= *low && *high <= range[1])
+/// Where the trials that are done tell no interval of a figure from 0 to 1, and why; begins with a space.
+pub(super) fn without_interval(groups: &[Group<'_>], values: impl Fn(&Group<'_>) -> Vec<f64>) -> String {
+    let without = groups.iter().filter(|group| {
+        let values = values(group);
+        !values.is_empty() && over_trials(&values, Bounds::Share).is_none()
+    });
+    let (few, at_an_end): (Vec<&Group<'_>>, Vec<_>) =
+        without.partition(|group| values(group).len() < MIN_REPETITIONS);
+    let places =
+        |groups: &[&Group<'_>]| groups.iter().map(|group| group.place()).collect::<Vec<_>>().join(", ");
+    let mut text = String::new();
+    if !few.is_empty() {
+        text += &format!(" There is none of fewer than three trials ({}).", places(&few));
+    }
+    if !at_an_end.is_empty() {
+        text +=
+            &format!(" There is none where every trial has the same perfect score ({}).", places(&at_an_end));
+    }
+    text
 }
 
 /// An interval at a place on the x axis, or that there is none.
@@ -43,20 +50,6 @@ pub(super) fn drawn(places: impl IntoIterator<Item = Place>) -> (Vec<Piece>, Pie
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_interval_says_what_can_be_or_nothing() {
-        let check = |values: &[f64], range, expected: bool| {
-            assert_eq!(over_trials(values, range).is_some(), expected, "{values:?}");
-        };
-        check(&[0.7], SHARE, false);
-        check(&[0.70, 0.71], SHARE, true);
-        // 0.529 ± 0.729.
-        check(&[0.4716, 0.5864], SHARE, false);
-        check(&[0.98, 0.99, 1.0], SHARE, false);
-        check(&[60.0, 90.0], TIME, false);
-        check(&[60.0, 61.0], TIME, true);
-    }
 
     #[test]
     fn a_band_ends_where_there_is_no_interval() {

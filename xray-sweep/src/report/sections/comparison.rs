@@ -3,14 +3,13 @@
 use super::fractions::{fraction_axis, has_interval, series_by_fraction};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
-use crate::report::intervals::{DIFFERENCE, SHARE, within};
 use crate::report::predictions::{RESAMPLES, SEED};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
 use xray_artifacts::Predictions;
 use xray_display::chart::{Axis, Chart, Scale, Symbol};
-use xray_metrics::{Difference, Scores, compare, difference_interval};
+use xray_metrics::{Bounds, Difference, Scores, compare, difference_interval};
 
 pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
     let mut section = Section::new("comparison", format!("Beside {}", other.name));
@@ -42,7 +41,7 @@ fn same_data(sweep: &Sweep, other: &Sweep) -> bool {
 
 fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) -> Chart {
     let score = |run: &Run| run.score;
-    let (mut series, _) = series_by_fraction(&[own, others], score, SHARE);
+    let (mut series, _) = series_by_fraction(&[own, others], score, Bounds::Share);
     // Which sweep a cross is of would not be seen; the table counts what is done of each.
     series.iter_mut().for_each(|series| series.crosses.clear());
     let mut legend =
@@ -98,10 +97,10 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
             Value::number(a.mean(score), 3),
             Value::number(b.mean(score), 3),
             Value::signed(difference.map(|(difference, _)| difference), 3),
-            Value::interval(within(difference.and_then(|(_, interval)| interval), DIFFERENCE), 3),
+            Value::interval(difference.and_then(|(_, interval)| interval), 3),
         ]);
     }
-    table.notes.push("Intervals are Welch's over trials; there is none of one trial, or where it would reach beyond a difference of 1. Each fraction is a test of its own; of twenty one misses by chance.".into());
+    table.notes.push("Intervals are Welch's over trials; there is none where a sweep has fewer than three. Each fraction is a test of its own; of twenty one misses by chance.".into());
     table.without_empty_columns()
 }
 

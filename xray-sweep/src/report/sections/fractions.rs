@@ -3,12 +3,13 @@
 use crate::budget::Budget;
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination};
-use crate::report::intervals::{Range, SHARE, drawn};
+use crate::report::intervals::{drawn, without_interval};
 use crate::report::runs::{Run, crosses};
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
 use xray_display::thousands;
+use xray_metrics::Bounds;
 
 /// What any ranking gets that looks at no image.
 pub(super) const NO_IMAGE: f64 = 0.5;
@@ -34,7 +35,7 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
     let groups = sweep.groups();
     let score = |run: &Run| run.score;
     let lines = by_combination(&groups);
-    let (series, mut legend) = series_by_fraction(&lines, score, SHARE);
+    let (series, mut legend) = series_by_fraction(&lines, score, Bounds::Share);
     let mut levels = vec![NO_IMAGE];
     legend.push((Symbol::Level(0), "no image: 0.5".to_owned()));
     if let Some(metadata) = metadata {
@@ -59,12 +60,12 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
 pub(super) fn series_by_fraction(
     lines: &[&[Group<'_>]],
     figure: fn(&Run) -> Option<f64>,
-    range: Range,
+    bounds: Bounds,
 ) -> (Vec<Series>, Vec<(Symbol, String)>) {
     let x = |run: &Run| 100.0 * run.row.fraction;
     let one = |(look, groups): (usize, &&[Group<'_>])| {
         let runs = || groups.iter().flat_map(|group| group.runs);
-        let interval = |group: &Group<'_>| (100.0 * group.fraction, group.interval(figure, range));
+        let interval = |group: &Group<'_>| (100.0 * group.fraction, group.interval(figure, bounds));
         let few = lines.len() <= MOST_RIBBONS;
         let (band, bars) = drawn(groups.iter().filter(|_| few).map(interval));
         Series {
@@ -85,7 +86,11 @@ pub(super) fn series_by_fraction(
     if lines.len() == 1 {
         legend.push((Symbol::Dot(0), "one trial".to_owned()));
         let interval = series.iter().any(has_interval);
-        let mean = if interval { "mean of the trials, 95 % interval" } else { "mean of the trials" };
+        let mean = if interval {
+            "mean of the trials, 95 % interval of three or more"
+        } else {
+            "mean of the trials"
+        };
         legend.push((Symbol::Line(0), mean.to_owned()));
     } else {
         let name =
@@ -148,7 +153,7 @@ fn table(sweep: &Sweep) -> Table {
             ),
             Value::number(group.mean(|run| run.row.epochs), 1),
             Value::number(group.mean(score), 3),
-            Value::interval(group.interval(score, SHARE), 3),
+            Value::interval(group.interval(score, Bounds::Share), 3),
             Value::number(values.iter().copied().reduce(f64::min), 3),
             Value::number(values.iter().copied().reduce(f64::max), 3),
             Value::number(Some(NO_IMAGE), 1),
@@ -160,33 +165,12 @@ fn table(sweep: &Sweep) -> Table {
         ]);
     }
     table.notes.push(format!(
-        "The interval is Student's over trials: how far the mean of many trainings may be, on these test patients. {}{} \
+        "The interval is Student's over trials, on the logit scale: how far the mean of many trainings may be, on these test patients. {}{} \
          Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image.",
         what_trials_vary(sweep),
-        without_interval(&sweep.groups()),
+        without_interval(&sweep.groups(), |group| group.values(score)),
     ));
     table.without_empty_columns()
-}
-
-/// Where the trials that are done tell no interval, and why.
-fn without_interval(groups: &[Group<'_>]) -> String {
-    let score = |run: &Run| run.score;
-    let without = groups.iter().filter(|group| group.interval(score, SHARE).is_none());
-    let (one, more): (Vec<&Group<'_>>, Vec<_>) =
-        without.filter(|group| group.mean(score).is_some()).partition(|group| group.values(score).len() == 1);
-    let places =
-        |groups: &[&Group<'_>]| groups.iter().map(|group| group.place()).collect::<Vec<_>>().join(", ");
-    let mut text = String::new();
-    if !one.is_empty() {
-        text += &format!(" There is none of one trial alone ({}).", places(&one));
-    }
-    if !more.is_empty() {
-        text += &format!(
-            " There is none at {}: of so few trials, so far apart, it would reach beyond what the score can be, 0 to 1.",
-            places(&more)
-        );
-    }
-    text
 }
 
 /// What chance is in the trials of a fraction.

@@ -3,13 +3,13 @@
 use super::fractions::{NO_IMAGE, fraction_axis};
 use crate::report::document::{Named, Section, Table, Value};
 use crate::report::groups::Group;
-use crate::report::intervals::{SHARE, drawn, over_trials};
+use crate::report::intervals::{drawn, over_trials};
 use crate::report::sweep::Sweep;
 use crate::tables::LabelRow;
 use std::collections::HashMap;
 use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
-use xray_metrics::mean_interval;
+use xray_metrics::{Bounds, mean};
 
 /// Of fewer positives an AUC is mostly chance.
 const FEW: i64 = 10;
@@ -27,8 +27,9 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         let each = |group: &Group<'_>| {
             scores.values(group, label).into_iter().map(|auc| (x(group), auc)).collect::<Vec<_>>()
         };
-        let mean = |group: &Group<'_>| Some((x(group), mean_interval(&scores.values(group, label))?.0));
-        let interval = |group: &Group<'_>| (x(group), over_trials(&scores.values(group, label), SHARE));
+        let mean = |group: &Group<'_>| Some((x(group), mean(scores.values(group, label))?));
+        let interval =
+            |group: &Group<'_>| (x(group), over_trials(&scores.values(group, label), Bounds::Share));
         let (band, bars) = drawn(groups.iter().map(interval));
         Series {
             dots: groups.iter().flat_map(each).collect(),
@@ -64,7 +65,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
     section.text(format!(
         "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
-         95 % interval where the trials tell one; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
+         95 % interval where there are three or more; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
     ));
     section.multiples(labels.iter().zip(series).map(chart).collect());
     section.table("labels", table(&groups, &labels, &scores, sweep));
@@ -103,8 +104,8 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
         ],
     );
     for label in labels {
-        let mean = |group| mean_interval(&scores.values(group, label)).map(|(mean, _)| mean);
-        let interval = |group| over_trials(&scores.values(group, label), SHARE);
+        let mean = |group| mean(scores.values(group, label));
+        let interval = |group| over_trials(&scores.values(group, label), Bounds::Share);
         let (low, high) = (mean(first), mean(last));
         let row = sweep.labels.iter().find(|row| row.split == Split::Test && row.label == *label);
         table.row(vec![
@@ -119,5 +120,6 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             Value::number(sweep.metadata_of(label), 3),
         ]);
     }
+    table.notes.push("Intervals are Student's on the logit scale; there is none where fewer than three trials have the AUC.".into());
     table.without_empty_columns()
 }

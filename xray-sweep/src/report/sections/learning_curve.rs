@@ -2,16 +2,14 @@
 
 use super::fractions::capitalised;
 use crate::report::document::{Section, Table, Value};
-use crate::report::intervals::{SHARE, drawn, within};
+use crate::report::intervals::drawn;
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
 use xray_display::thousands;
-use xray_metrics::learning_curve::REACH;
-use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, Trials, fit_learning_curve};
+use xray_metrics::learning_curve::{MISFIT, REACH};
+use xray_metrics::{FittedCurve, ImagesNeeded, NoCurve, Training, Trials, fit_learning_curve};
 
-const DRAWS: u32 = 1000;
-const SEED: u64 = 0;
 /// The curve is drawn this many times beyond the largest size.
 const BEYOND: f64 = 3.0;
 const POINTS: u32 = 60;
@@ -20,14 +18,21 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("learning-curve", "How many images does it take?");
     let trainings = trainings(sweep);
     if trainings.is_empty() {
+        section.text(format!("Not told here: {}.", sweep.without_score()));
         return section;
     }
-    let trials = if sweep.trials_share_data() { Trials::ShareImages } else { Trials::DrawTheirOwn };
-    match fit_learning_curve(&trainings, trials, DRAWS, SEED) {
+    match fit_learning_curve(&trainings) {
         Ok(fitted) => {
-            section.text(said(&fitted, sweep));
+            section.text(which(&fitted, sweep, trainings.len()));
+            match fit(&fitted) {
+                (true, text) => section.text(text),
+                (false, text) => section.warning(text),
+            }
+            section.text(ceiling(&fitted));
+            section.text(of_what(&fitted));
             section.chart("learning-curve", chart(sweep, &trainings, &fitted));
             section.table("images-needed", table(sweep, &fitted));
+            section.table("learning-curve-forms", forms(sweep, &fitted));
         }
         Err(why @ (NoCurve::FewSizes(_) | NoCurve::LittleFreedom { .. })) => {
             section.text(format!("Not told here: {why}."))
@@ -39,57 +44,125 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     section
 }
 
-/// Images and test score of the finished runs of the chosen combination.
-fn trainings(sweep: &Sweep) -> Vec<(f64, f64)> {
+/// The finished runs of the chosen combination.
+fn trainings(sweep: &Sweep) -> Vec<Training> {
     let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
     let own = sweep.runs.iter().filter(|run| run.combination == combination);
-    own.filter_map(|run| Some((run.row.train_images as f64, run.figure(|run: &Run| run.score)?))).collect()
+    let training = |run: &Run| {
+        Some(Training {
+            images: run.row.train_images as f64,
+            score: run.figure(|run: &Run| run.score)?,
+            start: run.row.fraction_offset,
+            share: run.row.fraction,
+        })
+    };
+    own.filter_map(training).collect()
 }
 
-fn said(fitted: &FittedCurve, sweep: &Sweep) -> String {
-    let curve = fitted.curve;
+/// Which curve is shown, and which others might be.
+fn which(fitted: &FittedCurve, sweep: &Sweep, runs: usize) -> String {
     let combination = sweep.chosen.as_ref().map_or("", |chosen| &chosen.run.combination);
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
-    let varied = if sweep.trials_share_data() {
-        "other trainings on other images (of one size all trials share theirs, so sizes are drawn, not runs)"
-    } else {
-        "other trainings on other images"
-    };
-    let ceiling = if fitted.ceiling_identified {
-        ""
-    } else {
-        " Curves with very different ceilings fit these runs alike, so they do not tell where it ends."
+    let best = fitted.curve();
+    let others: Vec<&str> = fitted.as_good().skip(1).map(|form| form.curve.form.name()).collect();
+    let others = match others.as_slice() {
+        [] => "no other fits as well".to_owned(),
+        [one] => format!("{one} fits as well"),
+        [some @ .., last] => format!("{} and {last} fit as well", some.join(", ")),
     };
     format!(
-        "The runs{of} follow {} = {:.3} − {:.3} · images^−{:.2} (least squares over {} runs). Intervals are 95 % over \
-         {varied}, by a wild bootstrap of {DRAWS} draws; they hold for these test patients and this way of \
-         training.{ceiling}",
+        "Of {} forms of learning curve, {} fits the {runs} runs{of} best: {} = {best}; {others} (Akaike's criterion within 2).",
+        fitted.forms.len(),
+        best.form.name(),
         sweep.score_name(),
-        curve.ceiling,
-        curve.scale,
-        curve.exponent,
-        trainings(sweep).len()
     )
 }
 
-fn chart(sweep: &Sweep, trainings: &[(f64, f64)], fitted: &FittedCurve) -> Chart {
+/// Whether the form fits, and in words how that is known.
+fn fit(fitted: &FittedCurve) -> (bool, String) {
+    let name = fitted.curve().form.name();
+    let Some(lack) = fitted.best().lack_of_fit else {
+        return (true, "Whether it fits is not tested: that takes several trials of a size.".to_owned());
+    };
+    let p = Value::p(Some(lack.p)).text;
+    let p = if p.starts_with('<') { format!("p {p}") } else { format!("p = {p}") };
+    match (lack.p < MISFIT, fitted.trials) {
+        (false, _) => (
+            true,
+            format!(
+                "No lack of fit is seen: sizes scatter about the curve no more than their trials tell ({p})."
+            ),
+        ),
+        (true, Trials::ShareImages) => (
+            false,
+            format!(
+                "Sizes scatter about the curve more than their trials ({p}). Trials of a size share their images, so this \
+                 is either the luck of those images, which the intervals count, or a form that does not fit: the runs \
+                 cannot tell which (`xray-sweep plan --rotate-data` would)."
+            ),
+        ),
+        (true, Trials::DrawTheirOwn) if fitted.no_form_fits() => (
+            false,
+            format!(
+                "No form fits these runs: sizes scatter about {name}, the best, more than their trials tell (lack of fit, \
+                 {p}). Intervals count what it misses as noise of sizes; beyond the data they hold only if the curve goes \
+                 on as it does here."
+            ),
+        ),
+        (true, Trials::DrawTheirOwn) => (
+            false,
+            format!(
+                "Lack of fit: sizes scatter about {name} more than their trials tell ({p}), less so about other forms below."
+            ),
+        ),
+    }
+}
+
+fn ceiling(fitted: &FittedCurve) -> String {
+    let [low, high] = fitted.ceiling;
+    match fitted.curve().ceiling() {
+        Some(ceiling) if fitted.ceiling_identified() => {
+            format!("The curve levels off at {ceiling:.3} (95 % interval {low:.3} to {high:.3}).")
+        }
+        _ if low < 1.0 => format!(
+            "Ceiling not identified: the runs allow curves that level off at {low:.3} as well as curves that do not below 1."
+        ),
+        _ => "Ceiling not identified: no curve that the runs allow levels off below 1.".to_owned(),
+    }
+}
+
+/// What intervals are of.
+fn of_what(fitted: &FittedCurve) -> String {
+    let independent = match fitted.trials {
+        Trials::ShareImages => "trials of a size share their images, so its mean counts once",
+        Trials::DrawTheirOwn => "trials of a size are trained on different images",
+    };
+    format!(
+        "Intervals are 95 % over other trainings on other images, of all curves that the runs do not reject, whatever their \
+         form ({independent}; how far larger and smaller parts, which overlap, share the luck of their images is left \
+         open). They hold for these test patients and this way of training."
+    )
+}
+
+fn chart(sweep: &Sweep, trainings: &[Training], fitted: &FittedCurve) -> Chart {
     let [first, last] = fitted.measured;
     let end = BEYOND * last;
     let at = |step: u32| first * (end / first).powf(f64::from(step) / f64::from(POINTS));
     let places: Vec<f64> = (0..=POINTS).map(at).collect();
     let line = |inside: bool| {
         let points =
-            places.iter().copied().filter(|&images| if inside { images <= last } else { images >= last });
+            places.iter().copied().filter(|&images| if inside { images < last } else { images > last });
         // Both parts meet at the largest size.
         let mut points: Vec<f64> = points.chain([last]).collect();
         points.sort_by(f64::total_cmp);
-        points.into_iter().map(|images| (images, fitted.curve.score(images))).collect()
+        points.into_iter().map(|images| (images, fitted.curve().score(images))).collect()
     };
-    let (band, bars) = drawn(places.iter().map(|&images| (images, within(fitted.interval(images), SHARE))));
+    let (band, bars) = drawn(places.iter().map(|&images| (images, Some(fitted.interval(images)))));
     let (line, dashed) = (line(true), line(false));
-    let points = trainings.iter().chain(&line).chain(&dashed);
+    let dots: Vec<(f64, f64)> = trainings.iter().map(|training| (training.images, training.score)).collect();
+    let points = dots.iter().chain(&line).chain(&dashed);
     let values: Vec<f64> = points.map(|point| point.1).collect();
-    let series = vec![Series { dots: trainings.to_vec(), line, dashed, band, bars, ..Series::default() }];
+    let series = vec![Series { dots, line, dashed, band, bars, ..Series::default() }];
     let score = capitalised(&sweep.score_name());
     Chart {
         title: format!("{score} by training images"),
@@ -99,9 +172,9 @@ fn chart(sweep: &Sweep, trainings: &[(f64, f64)], fitted: &FittedCurve) -> Chart
         levels: Vec::new(),
         legend: vec![
             (Symbol::Dot(0), "one run".into()),
-            (Symbol::Line(0), "fitted curve".into()),
+            (Symbol::Line(0), fitted.curve().form.name().into()),
             (Symbol::Dashed(0), "beyond the data".into()),
-            (Symbol::Band(0), "95 %".into()),
+            (Symbol::Band(0), "95 %, whatever the form".into()),
         ],
         empty: sweep.without_score(),
     }
@@ -115,7 +188,7 @@ fn table(sweep: &Sweep, fitted: &FittedCurve) -> Table {
     );
     for target in targets(fitted) {
         let needed = fitted.images_for(target);
-        let (images, interval, answer) = worded(&needed, fitted);
+        let (images, interval, answer) = worded(target, &needed, fitted);
         let json = serde_json::to_value(needed).expect("numbers");
         table.row(vec![
             Value::number(Some(target), 2),
@@ -127,15 +200,67 @@ fn table(sweep: &Sweep, fitted: &FittedCurve) -> Table {
     table
 }
 
+/// Every form, the best first, and where they disagree.
+fn forms(sweep: &Sweep, fitted: &FittedCurve) -> Table {
+    let score = sweep.score_name();
+    let beyond = first_beyond(fitted);
+    let images = format!(">images for {beyond:.2}");
+    let mut table = Table::new(
+        "Forms compared",
+        &[
+            ("form", "form"),
+            ("curve", score.as_str()),
+            ("akaike", ">Akaike, less the best"),
+            ("lack_of_fit", ">lack of fit, p"),
+            ("ceiling", ">ceiling"),
+            ("images", images.as_str()),
+        ],
+    );
+    for form in &fitted.forms {
+        let needed = form.curve.images_for(beyond);
+        let (text, known) = match needed {
+            needed if needed > REACH * fitted.measured[1] => {
+                (format!("more than {}", thousands(rounded(REACH * fitted.measured[1]))), None)
+            }
+            needed => (thousands(rounded(needed)), Some(needed)),
+        };
+        let ceiling = form.curve.ceiling();
+        table.row(vec![
+            Value::text(form.curve.form.name()),
+            Value::text(form.curve.to_string()),
+            Value::number(Some(form.akaike - fitted.best().akaike), 1),
+            Value::p(form.lack_of_fit.map(|lack| lack.p)),
+            match ceiling.filter(|ceiling| *ceiling < 1.0) {
+                Some(ceiling) => Value::number(Some(ceiling), 3),
+                None => Value { text: "none below 1".into(), json: serde_json::json!(ceiling) },
+            },
+            Value { text, json: serde_json::json!(known) },
+        ]);
+    }
+    let untested = fitted.forms.iter().all(|form| form.lack_of_fit.is_none());
+    table.notes.push(format!(
+        "Least squares under the covariance that suits each best. A form within 2 of the best fits as well.{}",
+        if untested { " Lack of fit is not tested: that takes several trials of a size." } else { "" }
+    ));
+    table.without_empty_columns()
+}
+
+/// The first round score that the best curve does not reach within the data.
+fn first_beyond(fitted: &FittedCurve) -> f64 {
+    let most = fitted.curve().score(fitted.measured[1]);
+    let targets = targets(fitted);
+    targets.iter().copied().find(|target| *target > most).or(targets.last().copied()).unwrap_or(most)
+}
+
 /// Round scores, from the worst measured to some way above the best.
 fn targets(fitted: &FittedCurve) -> Vec<f64> {
-    let [first, last] = fitted.measured.map(|images| fitted.curve.score(images));
+    let [first, last] = fitted.measured.map(|images| fitted.curve().score(images));
     let step = if last - first > 0.12 { 0.05 } else { 0.02 };
     let (from, to) = ((first / step).ceil() as i64, (last / step).ceil() as i64 + 2);
     (from..=to).map(|at| at as f64 * step).filter(|score| *score < 1.0).collect()
 }
 
-fn worded(needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, String, String) {
+fn worded(score: f64, needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, String, String) {
     let images = |images: f64| thousands(rounded(images));
     let limit = images(REACH * fitted.measured[1]);
     match *needed {
@@ -158,10 +283,13 @@ fn worded(needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, String, Strin
             let interval =
                 low.map_or_else(|| format!("more than {limit}"), |low| format!("{} or more", images(low)));
             let answer = match highest_ceiling {
-                ceiling if ceiling < 0.995 => {
-                    format!("cannot be told: curves level off at {ceiling:.3} at the latest")
+                Some(ceiling) if ceiling < score => {
+                    format!("not reached: curves level off at {ceiling:.3} at the latest")
                 }
-                _ => format!("cannot be told: beyond {REACH} times what was measured"),
+                Some(ceiling) => format!("cannot be told: curves level off at {ceiling:.3} at the latest"),
+                None => format!(
+                    "cannot be told: it may take more than {REACH} times what was measured, or never come"
+                ),
             };
             ("–".into(), interval, answer)
         }
@@ -183,16 +311,30 @@ mod tests {
         assert_eq!([3.2, 57.4, 1_234.0, 98_765.0].map(rounded), [3, 57, 1_200, 99_000]);
     }
 
+    fn fitted(law: impl Fn(f64) -> f64) -> FittedCurve {
+        let sizes = [100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0];
+        let training =
+            |images: f64| Training { images, score: law(images), start: 0.0, share: images / 3200.0 };
+        fit_learning_curve(&sizes.map(training)).expect("rising")
+    }
+
     #[test]
     fn what_is_out_of_reach_is_said_so() {
-        let law = |images: f64| 0.8 - images.powf(-0.5);
-        let sizes = [100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0];
-        let runs: Vec<_> = sizes.map(|images| (images, law(images))).to_vec();
-        let fitted = fit_learning_curve(&runs, Trials::ShareImages, 50, 0).expect("rising");
-        let said = |score| worded(&fitted.images_for(score), &fitted);
+        let fitted = fitted(|images| 0.8 - images.powf(-0.5));
+        let said = |score| worded(score, &fitted.images_for(score), &fitted);
         assert_eq!(said(0.75).0, "400");
         assert_eq!(said(0.5).0, "≤ 100");
-        assert!(said(0.9).2.starts_with("cannot be told"), "{:?}", said(0.9));
+        assert!(said(0.9).2.starts_with("not reached: curves level off at 0.80"), "{:?}", said(0.9));
         assert!(targets(&fitted).contains(&0.8), "{:?}", targets(&fitted));
+        assert!(ceiling(&fitted).starts_with("The curve levels off at 0.80"), "{}", ceiling(&fitted));
+    }
+
+    #[test]
+    fn a_ceiling_that_is_not_known_is_not_told() {
+        let noise = |images: f64| 0.01 * (7.0 * images.ln()).sin();
+        let fitted = fitted(|images| 0.3 + 0.05 * images.ln() + noise(images));
+        assert!(ceiling(&fitted).starts_with("Ceiling not identified"), "{}", ceiling(&fitted));
+        let said = worded(0.95, &fitted.images_for(0.95), &fitted);
+        assert!(said.2.starts_with("cannot be told"), "{said:?}");
     }
 }

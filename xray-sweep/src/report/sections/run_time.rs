@@ -3,12 +3,12 @@
 use super::fractions::{fraction_axis, series_by_fraction};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::{Group, by_combination, groups};
-use crate::report::intervals::TIME;
 use crate::report::runs::{Run, crosses};
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
 use xray_display::{duration, percent, time_unit};
+use xray_metrics::Bounds;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("run-time", "Run time");
@@ -103,7 +103,7 @@ fn mean(runs: &[Run]) -> Chart {
     let (mut y, unit) = time_axis(runs);
     let groups = groups(runs);
     let lines = by_combination(&groups);
-    let (mut series, legend) = series_by_fraction(&lines, |run| run.seconds(), TIME);
+    let (mut series, legend) = series_by_fraction(&lines, |run| run.seconds(), Bounds::Positive);
     for series in &mut series {
         series.dots.iter_mut().chain(&mut series.line).for_each(|point| point.1 /= unit);
         let intervals = series.band.iter_mut().flatten().chain(&mut series.bars);
