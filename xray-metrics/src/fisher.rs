@@ -8,7 +8,8 @@ pub(crate) fn fisher_p(ratio: f64, above: f64, below: f64) -> f64 {
     if ratio <= 0.0 {
         return 1.0;
     }
-    incomplete_beta(below / (below + above * ratio), below / 2.0, above / 2.0)
+    let sum = below + above * ratio;
+    incomplete_beta(below / sum, above * ratio / sum, below / 2.0, above / 2.0)
 }
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ pub mod auc_interval;
 pub mod average_precision;
 pub mod baseline;
 mod beta;
-mod bootstrap;
 pub mod brier_decomposition;
 pub mod calibration;
 pub mod calibration_error;

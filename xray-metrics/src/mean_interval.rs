@@ -2,12 +2,7 @@
 //! scale on which the figure has no ends.
 
 use crate::mean::mean;
-
-/// Quantiles 0.975 of Student's t with 1 to 30 degrees of freedom.
-const T: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
+use crate::student;
 
 /// Fewer repetitions than this have no interval: the quantile of two is 12.7 standard errors, and the standard error of
 /// two is itself anyone's guess.
@@ -30,7 +25,7 @@ pub fn mean_interval(values: &[f64], bounds: Bounds) -> Option<(f64, Option<[f64
     if values.len() < MIN_REPETITIONS {
         return Some((centre, None));
     }
-    let half = student_quantile(values.len() as f64 - 1.0) * standard_error(values, centre);
+    let half = student::quantile(values.len() as f64 - 1.0) * standard_error(values, centre);
     let interval = match bounds {
         Bounds::Share => (0.0 < centre && centre < 1.0).then(|| {
             let (logit, half) = ((centre / (1.0 - centre)).ln(), half / (centre * (1.0 - centre)));
@@ -56,7 +51,7 @@ pub fn difference_interval(a: &[f64], b: &[f64]) -> Option<(f64, Option<[f64; 2]
     let sum = of_a + of_b;
     let share = |variance: f64, count: usize| variance * variance / (count as f64 - 1.0);
     let freedom = if sum > 0.0 { sum * sum / (share(of_a, a.len()) + share(of_b, b.len())) } else { 1.0 };
-    let half = student_quantile(freedom) * sum.sqrt() / (1.0 - difference * difference);
+    let half = student::quantile(freedom) * sum.sqrt() / (1.0 - difference * difference);
     let ends = [-half, half].map(|half| (difference.atanh() + half).tanh());
     Some((difference, Some(around(ends, difference))))
 }
@@ -69,21 +64,6 @@ fn around([low, high]: [f64; 2], centre: f64) -> [f64; 2] {
 fn standard_error(values: &[f64], centre: f64) -> f64 {
     let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
     (squares / (values.len() as f64 - 1.0) / values.len() as f64).sqrt()
-}
-
-/// The quantile 0.975; between whole degrees of freedom linear in their inverse, which is a little too wide, never
-/// too narrow.
-pub(crate) fn student_quantile(freedom: f64) -> f64 {
-    const NORMAL: f64 = 1.959_964;
-    let last = T.len() as f64;
-    if freedom >= last {
-        // Straight in the inverse from 30 to infinity.
-        return NORMAL + (T[T.len() - 1] - NORMAL) * last / freedom;
-    }
-    let below = freedom.max(1.0).floor();
-    let (at, next) = (T[below as usize - 1], T[below as usize]);
-    let share = (1.0 / below - 1.0 / freedom.max(1.0)) / (1.0 / below - 1.0 / (below + 1.0));
-    at + (next - at) * share
 }
 
 #[cfg(test)]
@@ -148,16 +128,5 @@ mod tests {
         };
         let covered = (0..2000).filter(|_| covers()).count();
         assert!((1860..=1940).contains(&covered), "{covered} of 2000");
-    }
-
-    #[test]
-    fn many_degrees_of_freedom_come_to_the_normal_quantile() {
-        let t = student_quantile;
-        assert!(
-            (t(60.0) - 2.000).abs() < 2e-3 && (t(120.0) - 1.980).abs() < 2e-3 && (t(1e9) - 1.96).abs() < 1e-3
-        );
-        assert!(
-            (1..300).all(|tenth| t(1.0 + f64::from(tenth) / 10.0) <= t(1.0 + f64::from(tenth - 1) / 10.0))
-        );
     }
 }

@@ -1,7 +1,8 @@
 //! Student's t with any number of degrees of freedom: how often it is far from 0, and how far it is once in twenty times.
 //!
-//! The tail is a regularized incomplete beta function (Abramowitz and Stegun 26.7.1 and 26.5.27), by its continued
-//! fraction (26.5.8).
+//! Its tail is a regularised incomplete beta function (Abramowitz and Stegun 26.7.1 and 26.5.27).
+
+use crate::beta::incomplete_beta;
 
 /// The chance that a t of `freedom` degrees is at least as far from 0 as `t`; the normal distribution's for infinitely
 /// many.
@@ -10,16 +11,8 @@ pub(crate) fn two_sided_p(t: f64, freedom: f64) -> f64 {
     if freedom.is_infinite() || square.is_infinite() {
         return crate::normal::two_sided_p(t);
     }
-    let (a, b, x) = (freedom / 2.0, 0.5, freedom / (freedom + square));
-    // xᵃ (1 − x)ᵇ / B(a, b).
-    let scale = (ln_gamma_step(a) - a * (square / freedom).ln_1p()).exp()
-        * (square / (freedom + square) / std::f64::consts::PI).sqrt();
-    // The fraction converges fast below the mean; above it the other tail is taken.
-    if x < (a + 1.0) / (a + b + 2.0) {
-        scale / a / fraction(x, a, b)
-    } else {
-        1.0 - scale / b / fraction(square / (freedom + square), b, a)
-    }
+    let sum = freedom + square;
+    incomplete_beta(freedom / sum, square / sum, freedom / 2.0, 0.5)
 }
 
 /// The t that is exceeded, on either side, with chance 1 − [`LEVEL`](crate::units::LEVEL): [`two_sided_p`] of it is that
@@ -36,44 +29,6 @@ pub(crate) fn quantile(freedom: f64) -> f64 {
         if two_sided_p(middle, freedom) > chance { low = middle } else { high = middle }
     }
     (low + high) / 2.0
-}
-
-/// 1 + d₁/(1 + d₂/(1 + …)) by Lentz' method (Applied Optics 15, 1976).
-fn fraction(x: f64, a: f64, b: f64) -> f64 {
-    const TERMS: u32 = 10_000;
-    let term = |n: u32| {
-        let m = f64::from(n / 2);
-        if n.is_multiple_of(2) {
-            m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
-        } else {
-            -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
-        }
-    };
-    let (mut above, mut below, mut product) = (1.0, 0.0, 1.0_f64);
-    for n in 1..TERMS {
-        below = 1.0 / (1.0 + term(n) * below);
-        above = 1.0 + term(n) / above;
-        product *= above * below;
-        if (above * below - 1.0).abs() < 1e-15 {
-            break;
-        }
-    }
-    product
-}
-
-/// ln Γ(a + ½) − ln Γ(a), by its series (Tricomi and Erdélyi, Pacific Journal of Mathematics 1, 1951) after the argument
-/// is raised to at least 20.
-fn ln_gamma_step(a: f64) -> f64 {
-    let (mut a, mut lowered) = (a, 0.0);
-    while a < 20.0 {
-        lowered += (0.5 / a).ln_1p();
-        a += 1.0;
-    }
-    let inverse = 1.0 / a;
-    let square = inverse * inverse;
-    let series =
-        inverse * (-1.0 / 8.0 + square * (1.0 / 192.0 + square * (-1.0 / 640.0 + square * 17.0 / 14336.0)));
-    0.5 * a.ln() + series - lowered
 }
 
 #[cfg(test)]

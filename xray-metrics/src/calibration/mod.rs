@@ -28,8 +28,8 @@ mod platt;
 mod shift;
 mod temperature;
 
-use crate::units::{Unit, Units};
 use crate::probability::sigmoid;
+use crate::units::{Unit, Units};
 use crate::{Column, Error, ValidationScores};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -15,7 +15,7 @@ pub enum ImagesNeeded {
         /// The fewest.
         images: f64,
     },
-    /// So many, with an interval of level [`crate::bootstrap::LEVEL`].
+    /// So many, with an interval of level [`crate::units::LEVEL`].
     About {
         /// The best guess; it may lie below the fewest that were measured.
         images: f64,

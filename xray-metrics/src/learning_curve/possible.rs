@@ -8,7 +8,7 @@ use super::bend::{Bend, Family};
 use super::line::Line;
 use super::search::Search;
 use super::weights::Weights;
-use crate::mean_interval::student_quantile;
+use crate::student;
 
 /// Every bend that a curve may have; the third kind, saturation from chance, is saturation with one floor of all.
 pub(super) const FAMILIES: [Family; 4] =
@@ -80,7 +80,7 @@ impl Evidence {
         let best = self.best();
         let least = best.iter().map(|found| found.3).fold(f64::INFINITY, f64::min);
         let (ratio, freedom) = misfit.unwrap_or((1.0, self.freedom()));
-        let allowed = ratio * student_quantile(freedom).powi(2) / self.freedom();
+        let allowed = ratio * student::quantile(freedom).powi(2) / self.freedom();
         let most = least + self.freedom() * allowed.ln_1p();
         let near = best.iter().filter(|found| found.3 <= most);
         let curves = near.flat_map(|(weights, family, bend, _)| {
@@ -109,7 +109,7 @@ impl Evidence {
             .iter()
             .filter_map(|weights| Some(cost(Line::fit(weights, &self.sizes)?.squares, weights)));
         let (level, rising) = (level.fold(f64::INFINITY, f64::min), rising.fold(f64::INFINITY, f64::min));
-        level - rising > freedom * (student_quantile(freedom).powi(2) / freedom).ln_1p()
+        level - rising > freedom * (student::quantile(freedom).powi(2) / freedom).ln_1p()
     }
 }
 
