@@ -7,13 +7,13 @@ use crate::subject::{Subject, failure, scores, test, validation};
 use serde::Serialize;
 use std::collections::HashSet;
 use xray_artifacts::{Failure, Predictions, Split};
-use xray_metrics::bootstrap::{MIN_DRAWS, Unit};
 use xray_metrics::probability::{brier_of_probabilities, sigmoid};
 use xray_metrics::threshold::{Fitted, fit};
+use xray_metrics::units::Unit;
 use xray_metrics::{
     Binning, CalibrationError, Column, Comparison, DeLong, Evaluation, FittedCalibrator, Metadata,
-    MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Scores, Support, brier, calibrate,
-    calibration_error, delong, evaluate, metadata_baseline, no_interval, one_sided, operating_points,
+    MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Scores, Support, auc_intervals, brier,
+    calibrate, calibration_error, delong, evaluate, metadata_baseline, one_sided, operating_points,
 };
 
 /// How a subject is appraised.
@@ -23,10 +23,6 @@ pub struct AppraiseOptions {
     pub rule: Rule,
     /// How probabilities are calibrated.
     pub calibration: Method,
-    /// Of the bootstrap; 0 leaves intervals out.
-    pub resamples: u32,
-    /// Of the bootstrap.
-    pub seed: u64,
 }
 
 /// What a model is worth.
@@ -42,7 +38,9 @@ pub struct Appraisal {
     pub test_patients: Option<usize>,
     /// Labels whose AUC on test has no interval, and why.
     pub missing_intervals: Vec<MissingInterval>,
-    /// AUCs on test with standard errors that take no resampling, per label; null where there can be no interval.
+    /// Why the macro-AUC on test has no interval; null where it has one.
+    pub missing_macro_interval: Option<NoInterval>,
+    /// AUCs on test with standard errors, per label; null where there can be no interval.
     pub delong: Vec<Option<DeLong>>,
     /// On validation.
     pub val: Option<Evaluation>,
@@ -152,9 +150,11 @@ pub(crate) const NO_VALIDATION: &str = "there are no validation records";
 /// Looks at a subject.
 pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisal, Failure> {
     let (val, test) = (subject.val.as_ref(), &subject.test);
-    let of = |predictions: &Predictions| evaluate_split(predictions, subject, options);
+    let of = |predictions: &Predictions| evaluate_split(predictions, subject);
     let patients = test.patient_numbers();
-    let whys = whys_of(test, patients.as_deref(), options.resamples)?;
+    let intervals = auc_intervals(scores(test)?, patients.as_deref());
+    let intervals = intervals.map_err(|error| failure(test.split, &error))?;
+    let whys: Vec<_> = intervals.labels.iter().map(|interval| interval.err()).collect();
     let metadata_baseline = val.map(|val| metadata_of(val, test)).transpose()?.flatten();
     Ok(Appraisal {
         format: 1,
@@ -163,32 +163,19 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
         test_patients: patients.as_ref().map(|patients| patients.iter().collect::<HashSet<_>>().len()),
         delong: delong_of(test, patients.as_deref(), &whys)?,
         missing_intervals: missing(&test.labels, &whys),
+        missing_macro_interval: intervals.macro_auc.err(),
         val: val.map(of).transpose()?,
         beside_metadata: metadata_baseline
             .as_ref()
-            .map(|baseline| beside_metadata(test, baseline, patients.as_deref(), options))
+            .map(|baseline| beside_metadata(test, baseline, patients.as_deref()))
             .transpose()?,
         metadata_baseline,
         prevalence_of: subject.prevalence_of,
         operating_points: val.map(|val| points(val, test, options.rule)).transpose()?,
         reliability: reliability_of(subject, options.calibration)?,
         net_benefit: val.map(|val| net_benefits(val, test, options.rule, options.calibration)).transpose()?,
-        subgroups: subgroups(test, options.resamples, options.seed)
-            .map_err(|error| failure(test.split, &error))?,
+        subgroups: subgroups(test).map_err(|error| failure(test.split, &error))?,
     })
-}
-
-/// Why each label has no interval, where it has none. DeLong's takes no draws, and stands in where none are asked for.
-fn whys_of(
-    test: &Predictions,
-    patients: Option<&[u32]>,
-    resamples: u32,
-) -> Result<Vec<Option<NoInterval>>, Failure> {
-    let draws = if resamples == 0 { MIN_DRAWS as u32 } else { resamples };
-    let scores = scores(test)?;
-    let why =
-        |label| no_interval(scores, label, patients, draws).map_err(|error| failure(test.split, &error));
-    (0..test.labels.len()).map(why).collect()
 }
 
 fn missing(labels: &[String], whys: &[Option<NoInterval>]) -> Vec<MissingInterval> {
@@ -205,9 +192,7 @@ fn delong_of(
 ) -> Result<Vec<Option<DeLong>>, Failure> {
     let scores = scores(test)?;
     let of_label = |(label, why): (usize, &Option<NoInterval>)| match why {
-        None | Some(NoInterval::FewDraws { .. }) => {
-            delong(scores, label, patients).map_err(|error| failure(test.split, &error))
-        }
+        None => delong(scores, label, patients).map_err(|error| failure(test.split, &error)),
         Some(_) => Ok(None),
     };
     whys.iter().enumerate().map(of_label).collect()
@@ -217,21 +202,14 @@ fn beside_metadata(
     of: &Predictions,
     baseline: &MetadataBaseline,
     patients: Option<&[u32]>,
-    options: &AppraiseOptions,
 ) -> Result<Comparison, Failure> {
-    let AppraiseOptions { resamples, seed, .. } = *options;
-    baseline.beside(test(of)?, patients, resamples, seed).map_err(|error| failure(of.split, &error))
+    baseline.beside(test(of)?, patients).map_err(|error| failure(of.split, &error))
 }
 
-fn evaluate_split(
-    predictions: &Predictions,
-    subject: &Subject,
-    options: &AppraiseOptions,
-) -> Result<Evaluation, Failure> {
+fn evaluate_split(predictions: &Predictions, subject: &Subject) -> Result<Evaluation, Failure> {
     let patients = predictions.patient_numbers();
     let (labels, prevalence) = (&predictions.labels, &subject.train_prevalence);
-    let AppraiseOptions { resamples, seed, .. } = *options;
-    evaluate(labels, scores(predictions)?, prevalence, patients.as_deref(), resamples, seed)
+    evaluate(labels, scores(predictions)?, prevalence, patients.as_deref())
         .map_err(|error| failure(predictions.split, &error))
 }
 

@@ -6,10 +6,9 @@ use crate::figures::{number, with_interval};
 use crate::subject::whose;
 use crate::{net_benefit, subgroups};
 use std::fmt::Write;
-use subgroups::why_no_macro_interval;
 use xray_artifacts::Split;
 use xray_display::TextTable;
-use xray_metrics::bootstrap::Unit;
+use xray_metrics::units::Unit;
 use xray_metrics::{CalibrationError, Difference, NoInterval, OperatingPoint, Proportion};
 
 impl Appraisal {
@@ -25,15 +24,18 @@ impl Appraisal {
             Some(patients) => format!(" of {patients} patients"),
             None => ", taken as independent because no patients are named".to_owned(),
         };
-        let by = if self.test.intervals.is_none() { " by DeLong's method" } else { "" };
-        let shown = (0..self.test.labels.len()).any(|at| self.auc_interval(at).is_some());
-        let intervals = if shown { format!(", 95 % intervals{by}") } else { String::new() };
+        let shown = self.test.labels.iter().any(|label| label.auc_interval.is_some());
+        let of = if self.test_patients.is_some() { "patients" } else { "records" };
+        let intervals = match shown {
+            true => format!(", 95 % intervals (Wilson's, of the effective number of {of})"),
+            false => String::new(),
+        };
         let _ = writeln!(text, "\nDiscrimination on test{intervals}; {} records{whose}\n", self.test.records);
         text += &self.discrimination();
         text += &self.fitted_text();
         if !self.subgroups.is_empty() {
             let _ = writeln!(text, "\nSubgroups of test\n");
-            text += &subgroups::table(&self.subgroups, self.test.intervals.is_some());
+            text += &subgroups::table(&self.subgroups);
         }
         text
     }
@@ -126,18 +128,13 @@ impl Appraisal {
         self.missing_intervals.iter().any(|missing| missing.label == label && wanted(missing.why))
     }
 
-    /// A label's AUC and its interval, by DeLong where there are no draws.
+    /// A label's AUC and its interval.
     fn auc(&self, at: usize) -> String {
         let label = &self.test.labels[at];
         if self.is_missing(&label.label, |why| why == NoInterval::SameScore) {
             return format!("{} {}", number(label.auc), NoInterval::SameScore);
         }
-        with_interval(label.auc, self.auc_interval(at))
-    }
-
-    fn auc_interval(&self, at: usize) -> Option<[f64; 2]> {
-        let by_delong = || self.delong[at].and_then(|delong| delong.interval);
-        if self.test.intervals.is_none() { by_delong() } else { self.test.labels[at].auc_interval }
+        with_interval(label.auc, label.auc_interval)
     }
 
     /// Each reason once, with the labels it is of.
@@ -155,9 +152,18 @@ impl Appraisal {
             let what = if *why == NoInterval::NoAuc { "AUC" } else { "interval" };
             let _ = writeln!(text, "no {what} of {labels}: {why}");
         }
-        if self.test.macro_auc.is_some() && self.test.macro_auc_interval.is_none() {
-            let why = why_no_macro_interval(self.test.intervals.is_some());
+        if let Some(why) = self.missing_macro_interval.filter(|_| self.test.macro_auc.is_some()) {
             let _ = writeln!(text, "no interval of the macro-AUC: {why}");
+        }
+        let dominant = &self.test.macro_auc_dominated_by;
+        if !dominant.is_empty() {
+            let _ = writeln!(
+                text,
+                "the macro-AUC's interval is mostly that of {}: more than half of its variance, with too few \
+                 positive or negative {}s to tell more",
+                dominant.join(", "),
+                self.test.intervals.map_or(Unit::Record, |intervals| intervals.unit)
+            );
         }
         text
     }

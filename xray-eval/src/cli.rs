@@ -163,12 +163,22 @@ struct AppraisalArguments {
 
 #[derive(Debug, Args)]
 struct Draws {
-    /// Bootstrap resamples behind the intervals, at least 100; with 0, intervals per label are DeLong's
-    #[arg(long, value_name = "N", default_value = "1000")]
-    resamples: u32,
-    /// Seed of the resamples
-    #[arg(long, value_name = "N", default_value = "0")]
-    seed: u64,
+    /// Has no effect, which a note says: intervals were resampled once, and come from formulas now
+    #[arg(long, value_name = "N", hide = true)]
+    resamples: Option<u32>,
+    /// As --resamples
+    #[arg(long, value_name = "N", hide = true)]
+    seed: Option<u64>,
+}
+
+impl Draws {
+    /// What is set and not used.
+    fn notes(&self) -> impl Iterator<Item = String> {
+        let set = [("--resamples", self.resamples.is_some()), ("--seed", self.seed.is_some())];
+        set.into_iter().filter(|(_, set)| *set).map(|(flag, _)| {
+            format!("{flag} has no effect: intervals and p-values come from formulas, nothing is resampled")
+        })
+    }
 }
 
 /// How a result is printed.
@@ -190,11 +200,13 @@ impl Arguments {
             }
             Some(Command::Compare { a, b, draws, format }) => {
                 let (a, b) = (Subject::open(a, None)?, Subject::open(b, None)?);
-                let found = compare_subjects(&a, &b, draws.resamples, draws.seed)?;
+                let mut found = compare_subjects(&a, &b)?;
+                found.notes.extend(draws.notes());
                 Ok(printed(*format, &found, || found.text()))
             }
             Some(Command::Calibrate { run, appraisal }) => {
-                let found = calibrate_bundle(run, &appraisal.options())?;
+                let mut found = calibrate_bundle(run, &appraisal.options())?;
+                found.appraisal.notes.extend(appraisal.draws.notes());
                 Ok(printed(appraisal.format, &found, || found.text()))
             }
             Some(Command::Explain { run, images, test_records, data, label, out, format }) => {
@@ -241,13 +253,13 @@ fn opset(text: &str) -> Result<u32, String> {
 
 impl AppraisalArguments {
     fn at(&self, subject: &Subject) -> Result<String, Failure> {
-        let found = appraise(subject, &self.options())?;
+        let mut found = appraise(subject, &self.options())?;
+        found.notes.extend(self.draws.notes());
         Ok(printed(self.format, &found, || found.text()))
     }
 
     fn options(&self) -> AppraiseOptions {
-        let Draws { resamples, seed } = self.draws;
-        AppraiseOptions { rule: self.rule, calibration: self.calibration, resamples, seed }
+        AppraiseOptions { rule: self.rule, calibration: self.calibration }
     }
 }
 

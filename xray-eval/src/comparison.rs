@@ -5,8 +5,8 @@ use crate::subject::{Subject, failure, scores};
 use serde::Serialize;
 use xray_artifacts::{Exit, Failure};
 use xray_display::TextTable;
-use xray_metrics::bootstrap::Unit;
-use xray_metrics::{Comparison, Difference, compare};
+use xray_metrics::units::Unit;
+use xray_metrics::{Comparison, Difference, NoInterval, compare};
 
 /// What two models differ by.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,18 +19,13 @@ pub struct ComparedModels {
     pub records: usize,
     /// The findings, in the order of the first model's outputs.
     pub labels: Vec<String>,
-    /// The differences, and whether patients or records were drawn.
+    /// The differences, and whether patients or records count as independent.
     pub comparison: Comparison,
 }
 
 /// Compares the test scores of `a` and `b`, which may stand in any order but must be of the same records. Where one
 /// of them names no patients, those that the other names for the same ids are both models'.
-pub fn compare_subjects(
-    a: &Subject,
-    b: &Subject,
-    resamples: u32,
-    seed: u64,
-) -> Result<ComparedModels, Failure> {
+pub fn compare_subjects(a: &Subject, b: &Subject) -> Result<ComparedModels, Failure> {
     let of_b = b.test.in_order_of(&a.test)?;
     let named = |name: &'static str| move |note: &String| format!("{name}: {note}");
     let mut notes: Vec<_> = a.notes.iter().map(named("A")).chain(b.notes.iter().map(named("B"))).collect();
@@ -45,17 +40,17 @@ pub fn compare_subjects(
     notes.extend(
         match (&patients_a, &patients_b) {
             (Some(_), None) => {
-                Some("B names no patients; those that A names for the same records were drawn")
+                Some("B names no patients; those that A names for the same records are both models'")
             }
             (None, Some(_)) => {
-                Some("A names no patients; those that B names for the same records were drawn")
+                Some("A names no patients; those that B names for the same records are both models'")
             }
             _ => None,
         }
         .map(str::to_owned),
     );
     let patients = patients_a.or(patients_b);
-    let comparison = compare(scores(&a.test)?, scores(&of_b)?, patients.as_deref(), resamples, seed)
+    let comparison = compare(scores(&a.test)?, scores(&of_b)?, patients.as_deref())
         .map_err(|error| failure(a.test.split, &error))?;
     Ok(ComparedModels {
         format: 1,
@@ -81,14 +76,36 @@ impl ComparedModels {
                 " of one patient, whose records tell nothing of other patients: no intervals, no p-values"
                     .to_owned()
             }
-            Unit::Patient => format!(" of {} patients, who are what is drawn", self.comparison.units),
+            Unit::Patient => format!(" of {} patients", self.comparison.units),
             Unit::Record => {
-                ", which are drawn as if independent because no patients are named: intervals are too \
-                             narrow and p-values too small where patients recur"
+                ", taken as independent because no patients are named: intervals are too narrow and p-values too \
+                 small where patients recur"
                     .to_owned()
             }
         };
-        format!("{notes}{} test records{whose}\n\n{}", self.records, table.text())
+        format!(
+            "{notes}{} test records{whose}\n\n{}intervals and p-values: {}\n{}",
+            self.records,
+            table.text(),
+            self.comparison.method,
+            self.why_untested()
+        )
+    }
+
+    /// Each reason once, with what it is of.
+    fn why_untested(&self) -> String {
+        let names = self.labels.iter().map(String::as_str).chain(["macro"]);
+        let found = self.comparison.labels.iter().chain([&self.comparison.macro_auc]);
+        let mut reasons: Vec<(NoInterval, Vec<&str>)> = Vec::new();
+        for (name, why) in names.zip(found).filter_map(|(name, found)| Some((name, found.missing?))) {
+            match reasons.iter_mut().find(|(other, _)| *other == why) {
+                Some((_, names)) => names.push(name),
+                None => reasons.push((why, vec![name])),
+            }
+        }
+        let line =
+            |(why, names): (NoInterval, Vec<&str>)| format!("no test of {}: {why}\n", names.join(", "));
+        reasons.into_iter().map(line).collect()
     }
 }
 

@@ -11,7 +11,7 @@
 //! # let file = dir.path().join("scores.csv");
 //! # std::fs::write(&file, "Mass,score_Mass\n1,0.9\n0,0.4\n1,0.3\n0,0.2\n").expect("a writable folder");
 //! let subject = Subject::of_scores(&file, None)?;
-//! let options = AppraiseOptions { rule: Rule::Youden, calibration: Method::Platt, resamples: 0, seed: 0 };
+//! let options = AppraiseOptions { rule: Rule::Youden, calibration: Method::Platt };
 //! assert_eq!(appraise(&subject, &options)?.test.macro_auc, Some(0.75));
 //! # Ok(())
 //! # }

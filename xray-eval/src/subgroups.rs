@@ -5,7 +5,7 @@ use crate::figures::{number, with_interval};
 use serde::Serialize;
 use xray_artifacts::Predictions;
 use xray_display::TextTable;
-use xray_metrics::{Scores, auc, auc_intervals};
+use xray_metrics::{NoInterval, Scores, auc, auc_intervals};
 
 /// A part of the records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub struct Subgroup {
     pub macro_auc: Option<f64>,
     /// Its interval over other patients.
     pub macro_auc_interval: Option<[f64; 2]>,
+    /// Why it has none.
+    pub missing_interval: Option<NoInterval>,
     /// Labels without a positive or without a negative record here.
     pub undefined_labels: usize,
     /// Mean AUC of the labels that every group of the same kind defines, which can be told apart by the groups alone.
@@ -42,11 +44,7 @@ const UNKNOWN: &str = "unknown";
 ///
 /// # Errors
 /// If the scores are not finite.
-pub fn subgroups(
-    predictions: &Predictions,
-    resamples: u32,
-    seed: u64,
-) -> xray_metrics::Result<Vec<Subgroup>> {
+pub fn subgroups(predictions: &Predictions) -> xray_metrics::Result<Vec<Subgroup>> {
     let text = |values: &[String]| -> Vec<String> {
         values.iter().map(|value| if value.is_empty() { UNKNOWN.to_owned() } else { value.clone() }).collect()
     };
@@ -63,7 +61,7 @@ pub fn subgroups(
         let mut of_kind = Vec::with_capacity(names.len());
         for group in names {
             let places: Vec<_> = (0..groups.len()).filter(|&at| groups[at] == group).collect();
-            of_kind.push(subgroup(by, group, &predictions.records(&places), resamples, seed)?);
+            of_kind.push(subgroup(by, group, &predictions.records(&places))?);
         }
         share_labels(&mut of_kind);
         found.extend(of_kind);
@@ -71,17 +69,11 @@ pub fn subgroups(
     Ok(found)
 }
 
-fn subgroup(
-    by: &'static str,
-    group: String,
-    part: &Predictions,
-    resamples: u32,
-    seed: u64,
-) -> xray_metrics::Result<Subgroup> {
+fn subgroup(by: &'static str, group: String, part: &Predictions) -> xray_metrics::Result<Subgroup> {
     let scores = Scores::new(&part.logits, &part.truth, part.labels.len())?;
     let aucs: Vec<_> = (0..part.labels.len()).map(|label| auc(&scores.column(label))).collect();
     let patients = part.patient_numbers();
-    let intervals = auc_intervals(scores, patients.as_deref(), resamples, seed)?;
+    let intervals = auc_intervals(scores, patients.as_deref())?;
     let defined: Vec<f64> = aucs.iter().copied().flatten().collect();
     Ok(Subgroup {
         by,
@@ -89,7 +81,8 @@ fn subgroup(
         records: part.ids.len(),
         patients: patients.map(|_| intervals.units),
         macro_auc: (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64),
-        macro_auc_interval: intervals.macro_auc,
+        macro_auc_interval: intervals.macro_auc.ok(),
+        missing_interval: intervals.macro_auc.err(),
         undefined_labels: aucs.len() - defined.len(),
         shared_macro_auc: None,
         shared_labels: 0,
@@ -114,13 +107,8 @@ fn age_band(age: f32) -> &'static str {
     band.map_or(UNKNOWN, |(_, name)| name)
 }
 
-/// Why a macro-AUC stands without an interval.
-pub(crate) fn why_no_macro_interval(are_drawn: bool) -> &'static str {
-    if are_drawn { "no finding has one" } else { "it takes resamples, and none were asked for" }
-}
-
 /// For a terminal; nothing without groups.
-pub(crate) fn table(groups: &[Subgroup], are_drawn: bool) -> String {
+pub(crate) fn table(groups: &[Subgroup]) -> String {
     if groups.is_empty() {
         return String::new();
     }
@@ -145,11 +133,15 @@ pub(crate) fn table(groups: &[Subgroup], are_drawn: bool) -> String {
             group.shared_labels.to_string(),
         ]);
     }
-    let without = groups.iter().filter(|it| it.macro_auc.is_some() && it.macro_auc_interval.is_none());
-    let without: Vec<_> = without.map(|group| format!("{} {}", group.by, group.group)).collect();
+    let missing =
+        |why| move |group: &&Subgroup| group.macro_auc.is_some() && group.missing_interval == Some(why);
     let mut text = table.text();
-    if !without.is_empty() {
-        text += &format!("no interval of {}: {}\n", without.join(", "), why_no_macro_interval(are_drawn));
+    for why in [NoInterval::OnePatient, NoInterval::NoLabel] {
+        let of: Vec<_> =
+            groups.iter().filter(missing(why)).map(|group| format!("{} {}", group.by, group.group)).collect();
+        if !of.is_empty() {
+            text += &format!("no interval of {}: {why}\n", of.join(", "));
+        }
     }
     if groups.iter().any(|group| group.macro_auc.is_some()) {
         text += "a macro-AUC is of the labels that the group defines; compare groups of a kind by the labels that they \
@@ -181,7 +173,7 @@ mod tests {
     #[test]
     fn every_record_is_in_one_group_of_each_kind_that_is_known() {
         let given = predictions(&["F", "M", "F", "", "F"], &[17.0, 18.0, 80.0, f32::NAN, 120.0]);
-        let groups = subgroups(&given, 0, 0).expect("finite");
+        let groups = subgroups(&given).expect("finite");
         let sizes: Vec<_> = groups.iter().map(|group| (group.by, &group.group[..], group.records)).collect();
         let sexes = [("sex", "F", 3), ("sex", "M", 1), ("sex", "unknown", 1)];
         let ages =
@@ -191,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_group_of_one_class_has_no_auc() {
-        let groups = subgroups(&predictions(&["F", "M", "F", "F"], &[f32::NAN; 4]), 0, 0).expect("finite");
+        let groups = subgroups(&predictions(&["F", "M", "F", "F"], &[f32::NAN; 4])).expect("finite");
         // F holds scores 0, 2 and 3, of which 3 is positive.
         assert_eq!((groups[0].macro_auc, groups[0].undefined_labels), (Some(1.0), 0));
         assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
-        let text = table(&groups, false);
+        let text = table(&groups);
         assert!(text.contains("sex M"), "{text}");
         assert!(text.contains("no interval of sex F: it takes resamples"), "{text}");
-        assert!(!table(&groups[1..], true).contains("macro-AUC is of"), "there is none");
+        assert!(!table(&groups[1..]).contains("macro-AUC is of"), "there is none");
     }
 
     /// Women define both labels, men the first only, and the two of unknown sex none.
@@ -210,7 +202,7 @@ mod tests {
             [4.0, 1.0, 3.0, 2.0, 2.0, 3.0, 1.0, 4.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 1.0, 1.0, 2.0, 2.0].into();
         given.truth =
             [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0].into();
-        let groups = subgroups(&given, 0, 0).expect("finite");
+        let groups = subgroups(&given).expect("finite");
         let [women, men, unknown] = &groups[..] else { panic!("{groups:?}") };
         assert_eq!(women.auc, [Some(0.75), Some(1.0 / 3.0)]);
         assert_eq!((women.macro_auc, women.shared_macro_auc), (Some((0.75 + 1.0 / 3.0) / 2.0), Some(0.75)));
@@ -226,7 +218,7 @@ mod tests {
         once.patients = (0..40).map(|at| (at / 2).to_string()).collect();
         once.logits = (0..40).map(|at| f64::from(at * 7 % 13)).collect();
         let twice = once.records(&(0..40).chain(0..40).collect::<Vec<_>>());
-        let group = |of: &Predictions| subgroups(of, 300, 0).expect("finite").remove(0);
+        let group = |of: &Predictions| subgroups(of).expect("finite").remove(0);
         let (expected, found) = (group(&once), group(&twice));
         assert_eq!((found.patients, found.macro_auc_interval), (Some(20), expected.macro_auc_interval));
         assert!(found.macro_auc_interval.is_some());

@@ -55,7 +55,7 @@ impl Reader {
             Reader::BuildFrom => {
                 "xray-data build --tfrecord FOLDER/shards --threads 1 --out FOLDER/again".to_owned()
             }
-            Reader::Evaluate => "xray-eval run FOLDER/run --resamples 0 --format json".to_owned(),
+            Reader::Evaluate => "xray-eval run FOLDER/run --format json".to_owned(),
             Reader::Calibrate => "xray-eval calibrate FOLDER/run".to_owned(),
             Reader::Export => {
                 "xray-eval export FOLDER/run --dtype f16 --max-auc-drop 1 --out FOLDER/new".to_owned()

@@ -108,7 +108,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-eval explain FOLDER/run --test-records 2 --label Effusion --out FOLDER/maps",
             Keeps::Each,
         ),
-        reading("evaluate", "run", "xray-eval run FOLDER/run --resamples 0 --format json"),
+        reading("evaluate", "run", "xray-eval run FOLDER/run --format json"),
     ]
 }
 

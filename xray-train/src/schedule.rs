@@ -96,7 +96,8 @@ pub struct TrainingConfig {
     pub label_smoothing: f32,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
-    /// Resamples behind the intervals of the final scores; 0 leaves them out.
+    /// 0 leaves the intervals of the final scores out. Any other number asks for them and changes nothing: they were of
+    /// so many resamples once and come from a formula now, and the ids of cells hold the number.
     pub bootstrap_resamples: u32,
 }
 

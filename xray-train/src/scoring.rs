@@ -16,15 +16,6 @@ pub struct Evaluator {
     train_prevalence: Vec<f64>,
 }
 
-/// How many resamples to draw, and from which seed.
-#[derive(Clone, Copy, Debug)]
-pub struct Bootstrap {
-    /// 0 leaves intervals out.
-    pub resamples: u32,
-    /// Of the draws.
-    pub seed: u64,
-}
-
 impl Evaluator {
     /// Of a whole split, never shuffled nor augmented.
     pub fn new(
@@ -69,7 +60,7 @@ impl Evaluator {
             predictions.truth.extend(batch.labels);
             observer.observe(&Event::EvaluationAdvances)?;
         }
-        // Patients of some records only are of no use to a bootstrap by patient.
+        // Patients of some records only are of no use to intervals by patient.
         if predictions.patients.len() != predictions.ids.len() {
             predictions.patients.clear();
         }
@@ -77,7 +68,7 @@ impl Evaluator {
     }
 
     /// The figures of such outputs.
-    pub fn score(&self, predictions: &Predictions, bootstrap: Bootstrap) -> Result<Evaluation, Failure> {
+    pub fn score(&self, predictions: &Predictions) -> Result<Evaluation, Failure> {
         let classes = predictions.labels.len();
         let failure = |error: xray_metrics::Error| {
             Failure::new(Exit::BadData, format!("{} split: {error}", self.split))
@@ -85,9 +76,7 @@ impl Evaluator {
         };
         let scores = Scores::new(&predictions.logits, &predictions.truth, classes).map_err(failure)?;
         let patients = predictions.patient_numbers();
-        let Bootstrap { resamples, seed } = bootstrap;
-        evaluate(&predictions.labels, scores, &self.train_prevalence, patients.as_deref(), resamples, seed)
-            .map_err(failure)
+        evaluate(&predictions.labels, scores, &self.train_prevalence, patients.as_deref()).map_err(failure)
     }
 
     /// Records that were left out.

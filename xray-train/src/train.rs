@@ -4,7 +4,7 @@ use crate::checkpoint::{self, Best, Progress};
 use crate::events::{Event, Observer, StepReport};
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
-use crate::scoring::{Bootstrap, Evaluator};
+use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
@@ -226,7 +226,7 @@ impl Trainer<'_> {
         let Some(predictions) = self.validation.predict(&model, &self.stop, self.observer)? else {
             return Ok(false);
         };
-        let evaluation = self.validation.score(&predictions, Bootstrap { resamples: 0, seed: 0 })?;
+        let evaluation = self.validation.score(&predictions)?;
         self.progress.seconds.evaluation += clock.elapsed().as_secs_f64();
         self.take_score(&evaluation)?;
         Ok(true)

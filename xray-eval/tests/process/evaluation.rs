@@ -11,7 +11,7 @@ use xray_train::run::RunOptions;
 #[test]
 fn a_run_is_appraised_with_the_figures_of_its_result() {
     let workplace = Workplace::with_run();
-    let json = workplace.eval(&["run", "run", "--format", "json", "--resamples", "50"]);
+    let json = workplace.eval(&["run", "run", "--format", "json"]);
     assert_exit(&json, Exit::Ok);
     let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(found["test"], workplace.json("run/result.json")["scores"]["test"]);
@@ -65,7 +65,7 @@ fn the_model_stands_beside_its_metadata_on_the_labels_that_both_define() {
         }
     }
     std::fs::write(workplace.path("a.csv"), rows).expect("writable");
-    let json = workplace.eval(&["score", "a.csv", "--format", "json", "--resamples", "200"]);
+    let json = workplace.eval(&["score", "a.csv", "--format", "json"]);
     assert_exit(&json, Exit::Ok);
     let found: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let (sick, rare) = (&found["beside_metadata"]["labels"][0], &found["beside_metadata"]["labels"][1]);
@@ -98,11 +98,11 @@ fn swapped_files_of_predictions_are_refused() {
 fn a_run_whose_patients_are_on_both_sides_says_so() {
     let workplace = Workplace::with_run();
     let shared = "patients in validation and in test:";
-    let text = stdout(&workplace.eval(&["run", "run", "--resamples", "0"]));
+    let text = stdout(&workplace.eval(&["run", "run"]));
     assert!(!text.contains(shared), "{text}");
     let patient = workplace.predictions(Split::Val).patients[0].clone();
     workplace.edit(Split::Test, |test| test.patients[0] = patient);
-    let text = stdout(&workplace.eval(&["run", "run", "--resamples", "0"]));
+    let text = stdout(&workplace.eval(&["run", "run"]));
     assert!(text.contains(&format!("note: {shared} 1;")), "{text}");
 }
 
@@ -193,20 +193,59 @@ fn a_threshold_that_calls_everybody_positive_is_warned_of() {
 }
 
 #[test]
-fn without_resamples_the_intervals_are_delongs() {
+fn flags_of_resampling_say_that_they_have_no_effect() {
     let workplace = Workplace::empty();
     let rows: String =
         (0..60).map(|at| format!("{at},p{},{},0.{}\n", at / 2, at % 2, at * 7 % 41 + 10)).collect();
     std::fs::write(workplace.path("a.csv"), "id,patient,Mass,score_Mass\n".to_owned() + &rows)
         .expect("writable");
-    let output = workplace.eval(&["score", "a.csv", "--format", "json", "--resamples", "0"]);
-    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let ends = &found["delong"][0]["interval"];
-    let [low, high] = [0, 1].map(|end| ends[end].as_f64().expect("an interval"));
-    assert!(low < high && found["missing_intervals"] == json!([]), "{found}");
+    let scored = |flags: &[&str]| {
+        let output = workplace.eval(&[&["score", "a.csv", "--format", "json"], flags].concat());
+        assert_exit(&output, Exit::Ok);
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let plain = scored(&[]);
+    let interval = &plain["test"]["labels"][0]["auc_interval"];
+    assert!(interval.is_array() && plain["missing_intervals"] == json!([]), "{plain}");
+    assert_eq!((&plain["delong"][0]["interval"], &plain["test"]["macro_auc_interval"]), (interval, interval));
+    assert_eq!(plain["test"]["intervals"]["method"], "wilson_effective");
+    for resamples in ["0", "99", "1000"] {
+        let flagged = scored(&["--resamples", resamples, "--seed", "4"]);
+        assert_eq!(flagged["test"], plain["test"]);
+        let notes = flagged["notes"].to_string();
+        assert!(
+            notes.contains("--resamples has no effect") && notes.contains("--seed has no effect"),
+            "{notes}"
+        );
+    }
     let text = stdout(&workplace.eval(&["score", "a.csv", "--resamples", "0"]));
-    assert!(text.contains("95 % intervals by DeLong's method; 60 records of 30 patients"), "{text}");
-    assert!(text.contains(&format!("({low:.3}–{high:.3})")), "{text}");
+    assert!(text.contains("note: --resamples has no effect"), "{text}");
+    assert!(
+        text.contains("Wilson's, of the effective number of patients); 60 records of 30 patients"),
+        "{text}"
+    );
+}
+
+/// One label of three positive patients makes more than half of what the mean does not know.
+#[test]
+fn a_mean_that_a_rare_label_decides_says_which() {
+    let workplace = Workplace::empty();
+    let mut rows = "id,patient,Mass,Hernia,score_Mass,score_Hernia\n".to_owned();
+    for at in 0..80 {
+        let (mass, hernia) = (u8::from(at % 2 == 0), u8::from(at < 3));
+        rows += &format!("{at},p{at},{mass},{hernia},0.{},0.{}\n", 10 + at * 7 % 41, 10 + at * 11 % 59);
+    }
+    std::fs::write(workplace.path("a.csv"), rows).expect("writable");
+    let output = workplace.eval(&["score", "a.csv", "--format", "json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(found["test"]["macro_auc_dominated_by"], json!(["Hernia"]));
+    assert!(
+        found["test"]["macro_auc_interval"].is_array() && found["missing_macro_interval"].is_null(),
+        "{found}"
+    );
+    let text = stdout(&workplace.eval(&["score", "a.csv"]));
+    assert!(text.contains("no interval of Hernia: only 3 patients with it and 77 without"), "{text}");
+    assert!(text.contains("the macro-AUC's interval is mostly that of Hernia"), "{text}");
 }
 
 #[test]
@@ -269,7 +308,7 @@ fn calibrations_and_thresholds_of_validation_go_into_the_bundle() {
     let before = workplace.json("run/model/model.json");
     assert_eq!((&before["calibration"], &before["thresholds"]), (&json!([]), &json!([])));
     let calibrate = |method: &str| {
-        let rule = ["--rule", "sensitivity>=0.8", "--resamples", "0"];
+        let rule = ["--rule", "sensitivity>=0.8"];
         workplace.eval(&[&["calibrate", "run", "--calibration", method][..], &rule].concat())
     };
     for method in ["temperature", "platt", "isotonic"] {

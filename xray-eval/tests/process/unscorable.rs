@@ -6,9 +6,9 @@ use xray_artifacts::{Exit, Split};
 
 /// Both outputs of an evaluation that succeeds.
 fn appraised(workplace: &Workplace, arguments: &[&str]) -> (Value, String) {
-    let json = workplace.eval(&[arguments, &["--format", "json", "--resamples", "100"]].concat());
+    let json = workplace.eval(&[arguments, &["--format", "json"]].concat());
     assert_exit(&json, Exit::Ok);
-    let text = workplace.eval(&[arguments, &["--resamples", "100"]].concat());
+    let text = workplace.eval(&arguments);
     assert_exit(&text, Exit::Ok);
     (serde_json::from_slice(&json.stdout).expect("JSON"), stdout(&text))
 }
@@ -93,9 +93,6 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     assert!(found["test"]["labels"][0]["auc_interval"].is_null(), "{found}");
     assert!(text.contains("no interval of Mass: only 4 patients with it and 26 without, of 5"), "{text}");
 
-    write(&workplace, own, |at| (half(at), mixed(at)));
-    let text = stdout(&workplace.eval(&[&FILE[..], &["--resamples", "99"]].concat()));
-    assert!(text.contains("no interval of Mass: 99 resamples, of 100 that an interval takes"), "{text}");
     write(&workplace, |_| String::new(), |at| (half(at), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
     assert!(
@@ -154,7 +151,7 @@ fn a_run_that_tells_little_says_so() {
     assert_eq!((&scored["auc"], &scored["auc_interval"]), (&json!(0.5), &Value::Null));
     assert_eq!(missing(&found), Some(json!("same_score")));
     assert!(text.contains("0.500 the same score whatever the image"), "{text}");
-    assert_exit(&workplace.eval(&["calibrate", "run", "--resamples", "0"]), Exit::Ok);
+    assert_exit(&workplace.eval(&["calibrate", "run"]), Exit::Ok);
     let card = workplace.json("run/model/model.json");
     let why = "the same score whatever the image, so there is nothing to calibrate";
     assert_eq!(card["calibration"][0]["left_as_it_is"], why);

@@ -21,9 +21,6 @@ pub(super) struct BothSplits {
     pub(super) test: Predictions,
 }
 
-/// Of intervals.
-pub(super) const RESAMPLES: u32 = 1000;
-pub(super) const SEED: u64 = 0;
 /// Figures of one model are equal up to the order of a sum.
 const TOLERANCE: f64 = 1e-9;
 
@@ -99,12 +96,12 @@ impl BothSplits {
         self.test.labels.iter().enumerate().filter(|(_, label)| shown.contains(label))
     }
 
-    /// What sex, age and view alone get, and the model beside it on the same draws of test patients.
+    /// What sex, age and view alone get, and the model beside it on the same test patients.
     pub(super) fn beside_metadata(&self) -> Option<(MetadataBaseline, Comparison)> {
         let (val, test) = ((self.validation(), metadata(&self.val)), (self.test(), metadata(&self.test)));
         let baseline = metadata_baseline(val, test)?;
         let patients = self.test.patient_numbers();
-        let beside = baseline.beside(self.test(), patients.as_deref(), RESAMPLES, SEED).ok()?;
+        let beside = baseline.beside(self.test(), patients.as_deref()).ok()?;
         Some((baseline, beside))
     }
 

@@ -8,7 +8,7 @@ use polars::prelude::*;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use xray_artifacts::Split;
-use xray_metrics::bootstrap::Unit;
+use xray_metrics::units::Unit;
 
 /// What becomes one column or several: a value, or a struct of them that [`columns!`] declares.
 pub(crate) trait Columns: Sized {

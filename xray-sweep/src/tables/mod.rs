@@ -45,7 +45,7 @@ mod tests {
     use polars::prelude::*;
     use serde_json::json;
     use xray_artifacts::Split;
-    use xray_metrics::bootstrap::Unit;
+    use xray_metrics::units::Unit;
 
     fn table<R: Row>(rows: &[R]) -> DataFrame {
         DataFrame::new(rows.len(), R::write("", &rows.iter().collect::<Vec<_>>())).expect("columns")

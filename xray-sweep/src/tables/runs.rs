@@ -4,7 +4,7 @@ use super::columns::columns;
 use super::{Axes, Row};
 use crate::attempt::Launcher;
 use crate::state::CellState;
-use xray_metrics::bootstrap::Unit;
+use xray_metrics::units::Unit;
 
 columns! {
     /// A planned cell and what became of it.

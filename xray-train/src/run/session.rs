@@ -8,7 +8,7 @@ use crate::data::TrainingData;
 use crate::environment::{VERSION, environment, now, peak_memory_bytes};
 use crate::events::{Event, Observer};
 use crate::run_dir::RunDir;
-use crate::scoring::{Bootstrap, Evaluator};
+use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
 use crate::span::Span;
 use crate::train::{Ending, Timetable, Trainer};
@@ -158,9 +158,11 @@ impl<'a> Session<'a> {
             let Some(predictions) = evaluator.predict(&model, stop, observer)? else {
                 return Ok(stop.requested());
             };
-            let resamples = self.config.training.bootstrap_resamples;
-            let evaluation =
-                evaluator.score(&predictions, Bootstrap { resamples, seed: self.config.seed })?;
+            let evaluation = evaluator.score(&predictions)?;
+            let evaluation = match self.config.training.bootstrap_resamples {
+                0 => evaluation.without_intervals(),
+                _ => evaluation,
+            };
             predictions.save(&self.dir.predictions(split))?;
             outcome.scores.insert(split, evaluation);
             outcome.bad_records.extend(evaluator.bad_records());

@@ -3,7 +3,6 @@
 use super::fractions::{fraction_axis, has_interval, series_by_fraction};
 use crate::report::document::{Section, Table, Value};
 use crate::report::groups::Group;
-use crate::report::predictions::{RESAMPLES, SEED};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
@@ -116,8 +115,7 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
     let of = |predictions| scores(predictions).ok_or("their scores are not finite");
     let (of_a, of_b) = (of(&a)?, of(&b)?);
     let patients = a.patient_numbers();
-    let comparison =
-        compare(of_a, of_b, patients.as_deref(), RESAMPLES, SEED).map_err(|error| error.to_string())?;
+    let comparison = compare(of_a, of_b, patients.as_deref()).map_err(|error| error.to_string())?;
     let mut table = Table::new(
         format!(
             "The run that validation chose of {} (A) and of {} (B), on the same test patients",
@@ -149,7 +147,8 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
         row(label.replace('_', " "), found);
     }
     table.notes.push(format!(
-        "Intervals and p are of these two trained models over other {}: the chance of training is not in them.",
+        "Intervals and p are those of {} over other {}; the chance of training is not in them.",
+        comparison.method,
         if patients.is_some() { "patients" } else { "records, because no patient is named" }
     ));
     Ok(table)

@@ -5,7 +5,7 @@ use crate::report::document::{Section, Table, Value};
 use crate::report::sweep::Sweep;
 use crate::tables::LabelRow;
 use xray_artifacts::Split;
-use xray_metrics::bootstrap::Unit;
+use xray_metrics::units::Unit;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("findings", "Each finding of the chosen run");

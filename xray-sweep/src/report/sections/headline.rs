@@ -8,8 +8,8 @@ use crate::state::CellState;
 use std::collections::BTreeMap;
 use xray_artifacts::{Exit, Split};
 use xray_display::{number, percent, thousands};
-use xray_metrics::bootstrap::Unit;
 use xray_metrics::difference_interval;
+use xray_metrics::units::Unit;
 
 /// So close to the full data's mean counts as reaching it.
 const WITHIN: f64 = 0.01;
@@ -54,7 +54,7 @@ fn best(sweep: &Sweep) -> Card {
     }
 }
 
-/// What was drawn for the interval, or that there is none.
+/// Over what the interval is, or that there is none.
 fn interval_of(run: &Run) -> &'static str {
     match (run.score_interval, run.row.test.intervals_unit) {
         (Some(_), Some(Unit::Record)) => {
