@@ -281,10 +281,8 @@ fn a_model_that_says_the_same_of_every_image_is_not_calibrated_and_has_no_skill(
     let (dir, _) = sweep(folder.path(), "s", both, |_| ());
     let found = reported(&dir, &ReportOptions::default());
     assert_eq!(rows(&found, "findings", "findings")[0]["auc"], 0.5);
-    assert!(
-        texts(&found, "net-benefit")
-            .contains("Mass is left out, because it is not calibrated: the same score")
-    );
+    let left_out = "Left out because they are not calibrated, for the reasons above: Mass, Effusion.";
+    assert!(texts(&found, "net-benefit").contains(left_out), "{}", texts(&found, "net-benefit"));
     let notes = section(&found, "thresholds")["tables"]["thresholds"]["notes"].to_string();
     assert!(
         notes.contains("Mass: a specificity of 0.000 on validation, a specificity of 0.000 on test"),

@@ -34,20 +34,17 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     );
     let fitted = both.calibrations(Method::Platt);
     let chosen_on = both.validation_counts();
-    let mut charts = Vec::new();
+    let (mut charts, mut uncalibrated, mut one_class) = (Vec::new(), Vec::new(), Vec::new());
     let shown = sweep.shown_labels();
     for (at, label) in both.places(&shown) {
         let name = label.replace('_', " ");
-        let fit = match &fitted[at] {
-            Ok(fit) => fit,
-            Err(why) => {
-                section.text(format!("{name} is left out, because it is not calibrated: {why}."));
-                continue;
-            }
+        let Ok(fit) = &fitted[at] else {
+            uncalibrated.push(name);
+            continue;
         };
         let Some(prevalence) = chosen_on[at].prevalence() else { continue };
         let Some(column) = calibrated(&both.test_scores().column(at), &fit.calibrator) else {
-            section.text(format!("{name} is left out: no test record has it, or each has."));
+            one_class.push(name);
             continue;
         };
         for multiple in MULTIPLES {
@@ -60,6 +57,13 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         let furthest = (FURTHEST * prevalence).min(0.99);
         let places: Vec<f64> = (0..=POINTS).map(|at| furthest * f64::from(at) / f64::from(POINTS)).collect();
         charts.extend(chart(label, &at_thresholds(&column, &places), furthest));
+    }
+    let left_out = [
+        (uncalibrated, "because they are not calibrated, for the reasons above"),
+        (one_class, "because the test records are all of one class"),
+    ];
+    for (labels, why) in left_out.iter().filter(|(labels, _)| !labels.is_empty()) {
+        section.text(format!("Left out {why}: {}.", labels.join(", ")));
     }
     if table.rows.is_empty() {
         section.text("No finding could be calibrated on validation, so there is nothing to act on.");
