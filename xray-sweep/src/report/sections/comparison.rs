@@ -8,6 +8,7 @@ use crate::report::sweep::Sweep;
 use std::collections::BTreeSet;
 use xray_artifacts::Predictions;
 use xray_display::chart::{Axis, Chart, Scale, Symbol};
+use xray_metrics::mean_interval::MIN_REPETITIONS;
 use xray_metrics::{Bounds, Difference, Scores, compare, difference_interval};
 
 pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
@@ -99,7 +100,20 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
             Value::interval(difference.and_then(|(_, interval)| interval), 3),
         ]);
     }
-    table.notes.push("Intervals are Welch's over trials; there is none where a sweep has fewer than three. Each fraction is a test of its own; of twenty one misses by chance.".into());
+    let few = own.iter().any(|a| {
+        let b = others.iter().find(|b| b.fraction == a.fraction);
+        let trials = |group: &Group<'_>| group.values(score).len();
+        b.is_some_and(|b| trials(a).min(trials(b)) < MIN_REPETITIONS)
+    });
+    let reason = match (same_data(sweep, other), few) {
+        (false, _) => "; there is none of scores on different data sets",
+        (true, true) => "; there is none where a sweep has fewer than three done",
+        (true, false) => "",
+    };
+    table.notes.push(format!(
+        "Intervals are Welch's over trials, on a scale that keeps differences within 1{reason}. Each fraction is a test of \
+         its own; of twenty one misses by chance."
+    ));
     table.without_empty_columns()
 }
 

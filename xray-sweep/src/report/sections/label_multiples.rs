@@ -9,6 +9,7 @@ use crate::tables::LabelRow;
 use std::collections::HashMap;
 use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
+use xray_metrics::mean_interval::MIN_REPETITIONS;
 use xray_metrics::{Bounds, mean};
 
 /// Of fewer positives an AUC is mostly chance.
@@ -120,6 +121,16 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             Value::number(sweep.metadata_of(label), 3),
         ]);
     }
-    table.notes.push("Intervals are Student's on the logit scale; there is none where fewer than three trials have the AUC.".into());
+    let lacks = |label: &String| {
+        [first, last]
+            .into_iter()
+            .any(|group| (1..MIN_REPETITIONS).contains(&scores.values(group, label).len()))
+    };
+    let reason = if labels.iter().any(lacks) {
+        "; there is none where fewer than three trials have the AUC"
+    } else {
+        ""
+    };
+    table.notes.push(format!("Intervals are Student's over trials, on the logit scale{reason}."));
     table.without_empty_columns()
 }

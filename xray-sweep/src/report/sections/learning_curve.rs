@@ -1,4 +1,4 @@
-//! How many images a score takes, or that the data cannot tell.
+//! How many images a score takes, or that the data cannot tell, and by which form of curve.
 
 use super::fractions::capitalised;
 use crate::report::document::{Section, Table, Value};
@@ -125,7 +125,7 @@ fn ceiling(fitted: &FittedCurve) -> String {
             format!("The curve levels off at {ceiling:.3} (95 % interval {low:.3} to {high:.3}).")
         }
         _ if low < 1.0 => format!(
-            "Ceiling not identified: the runs allow curves that level off at {low:.3} as well as curves that do not below 1."
+            "Ceiling not identified: the runs allow curves that level off at {low:.3} as well as curves that go on to 1."
         ),
         _ => "Ceiling not identified: no curve that the runs allow levels off below 1.".to_owned(),
     }
@@ -287,9 +287,9 @@ fn worded(score: f64, needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, S
                     format!("not reached: curves level off at {ceiling:.3} at the latest")
                 }
                 Some(ceiling) => format!("cannot be told: curves level off at {ceiling:.3} at the latest"),
-                None => format!(
-                    "cannot be told: it may take more than {REACH} times what was measured, or never come"
-                ),
+                None => {
+                    format!("cannot be told: perhaps more than {REACH} times what was measured, or never")
+                }
             };
             ("–".into(), interval, answer)
         }
