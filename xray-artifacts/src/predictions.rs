@@ -28,6 +28,9 @@ pub struct Predictions {
     pub ages: Vec<f32>,
     /// Row-major `[ids, labels]`. A network's are f32, and so is what the file holds of them.
     pub logits: Vec<f64>,
+    /// What the logits were made of, row-major `[ids, labels]`, where a table gives probabilities; otherwise empty. A file
+    /// of predictions has none.
+    pub probabilities: Vec<f64>,
     /// 0, 1 or NaN for unknown, row-major `[ids, labels]`.
     pub truth: Vec<f32>,
 }
@@ -57,6 +60,7 @@ impl Predictions {
             sexes: Vec::new(),
             ages: Vec::new(),
             logits: Vec::new(),
+            probabilities: Vec::new(),
             truth: Vec::new(),
         }
     }
@@ -112,6 +116,7 @@ impl Predictions {
             sexes: pick(&self.sexes, places, 1),
             ages: pick(&self.ages, places, 1),
             logits: pick(&self.logits, places, width),
+            probabilities: pick(&self.probabilities, places, width),
             truth: pick(&self.truth, places, width),
         }
     }
@@ -233,6 +238,7 @@ fn parse(bytes: &[u8]) -> Option<(u32, Predictions)> {
         sexes: text("sexes")?,
         ages: floats("ages")?,
         logits: floats("logits")?.into_iter().map(f64::from).collect(),
+        probabilities: Vec::new(),
         truth: floats("labels")?,
     };
     let records = predictions.ids.len();
@@ -271,6 +277,7 @@ mod tests {
             sexes: vec![String::new(), String::new()],
             ages: vec![58.0, 0.0],
             logits: vec![-1.0, 2.5, 0.0, -0.0],
+            probabilities: vec![],
             truth: vec![0.0, 1.0, 1.0, 0.0],
         }
     }
@@ -280,6 +287,10 @@ mod tests {
         let patients = ["q", "p"].map(str::to_owned).to_vec();
         let picked = Predictions { patients, ..example() }.records(&[1, 0, 1]);
         assert_eq!(picked.logits, [0.0, -0.0, -1.0, 2.5, 0.0, -0.0]);
+        let probabilities = vec![0.1, 0.2, 0.3, 0.4];
+        let of_table = Predictions { probabilities, ..example() };
+        assert_eq!(of_table.records(&[1]).probabilities, [0.3, 0.4]);
+        assert!(picked.probabilities.is_empty());
         assert_eq!((picked.ages, &picked.views[1][..]), (vec![0.0, 58.0, 0.0], "PA"));
         assert_eq!(picked.patients, ["p", "q", "p"]);
         assert_eq!(example().records(&[1]).patient_numbers(), None);

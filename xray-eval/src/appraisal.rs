@@ -7,13 +7,13 @@ use crate::subject::{Subject, failure, scores, test, validation};
 use serde::Serialize;
 use std::collections::HashSet;
 use xray_artifacts::{Failure, Predictions, Split};
-use xray_metrics::probability::{brier_of_probabilities, sigmoid};
+use xray_metrics::probability::brier_of_probabilities;
 use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::units::Unit;
 use xray_metrics::{
-    Binning, CalibrationError, Column, Comparison, DeLong, Evaluation, FittedCalibrator, Metadata,
-    MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Scores, Support, auc_intervals, brier,
-    calibrate, calibration_error, delong, evaluate, metadata_baseline, one_sided, operating_points,
+    Binning, CalibrationError, Calibrator, Column, Comparison, DeLong, Evaluation, FittedCalibrator,
+    Metadata, MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Support, auc_intervals, calibrate,
+    calibration_error, delong, evaluate, metadata_baseline, one_sided, operating_points,
 };
 
 /// How a subject is appraised.
@@ -158,7 +158,7 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
     let metadata_baseline = val.map(|val| metadata_of(val, test)).transpose()?.flatten();
     Ok(Appraisal {
         format: 1,
-        notes: subject.notes.clone(),
+        notes: [&subject.beyond_ranks[..], &subject.notes[..]].concat(),
         test: of(test)?,
         test_patients: patients.as_ref().map(|patients| patients.iter().collect::<HashSet<_>>().len()),
         delong: delong_of(test, patients.as_deref(), &whys)?,
@@ -225,12 +225,13 @@ fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPo
     let patients = of.patient_numbers();
     let found = operating_points(test(of)?, &fitted, patients.as_deref())
         .map_err(|error| failure(of.split, &error))?;
-    let (counts, chosen_on) = (scores(of)?.counts(), scores(val)?);
+    let (of_test, chosen_on) = (scores(of)?, scores(val)?);
+    let counts = of_test.counts();
     let label = |at: usize| LabelPoint {
         label: of.labels[at].clone(),
         positives: counts[at].positives,
         negatives: counts[at].negatives,
-        threshold: fitted[at].threshold().map(sigmoid),
+        threshold: fitted[at].threshold().map(|score| of_test.as_probability(score)),
         undefined: match &fitted[at] {
             Fitted::Undefined(why) => Some(why.to_string()),
             Fitted::Threshold(_) => None,
@@ -257,12 +258,10 @@ fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliabil
     };
     let counts = test.counts();
     let label = |(at, fitted): (usize, Result<FittedCalibrator, String>)| {
-        let before = column_of(test, at, sigmoid);
-        let after = fitted
-            .as_ref()
-            .ok()
-            .and_then(|fitted| column_of(test, at, |logit| fitted.calibrator.probability(logit)));
-        let [error, error_calibrated] = [&before, &after].map(|column| column.as_ref().and_then(error_of));
+        let before = test.probabilities(at);
+        let after = fitted.as_ref().ok().and_then(|fitted| calibrated(&test.logits(at), &fitted.calibrator));
+        let error = error_of(&before);
+        let error_calibrated = after.as_ref().and_then(error_of);
         LabelReliability {
             label: subject.test.labels[at].clone(),
             ece: error.as_ref().map(|error| error.ece),
@@ -272,7 +271,7 @@ fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliabil
             uncalibrated: fitted.err(),
             error,
             error_calibrated,
-            brier: brier(&test.column(at)),
+            brier: brier_of_probabilities(&before),
             brier_calibrated: after.as_ref().and_then(brier_of_probabilities),
             constant: counts[at].prevalence().and_then(|here| constant(subject.train_prevalence[at], here)),
         }
@@ -280,10 +279,10 @@ fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliabil
     Ok(fitted.into_iter().enumerate().map(label).collect())
 }
 
-/// The known test records as probabilities.
-fn column_of(test: Scores<'_>, label: usize, probability: impl Fn(f64) -> f64) -> Option<Column> {
-    let rows = test.column(label);
-    let (probabilities, truth) = rows.iter().map(|(logit, positive)| (probability(logit), positive)).unzip();
+/// Calibrated probabilities of these logits.
+fn calibrated(logits: &Column, calibrator: &Calibrator) -> Option<Column> {
+    let rows = logits.iter().map(|(logit, positive)| (calibrator.probability(logit), positive));
+    let (probabilities, truth) = rows.unzip();
     Column::new(probabilities, truth).ok()
 }
 

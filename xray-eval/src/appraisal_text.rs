@@ -99,7 +99,7 @@ impl Appraisal {
         );
         table.row(row);
         table.row(vec![
-            "without a look".to_owned(),
+            "prevalence baseline".to_owned(),
             String::new(),
             number(test.macro_auc.map(|_| 0.5)),
             number(test.macro_average_precision_baseline),
@@ -112,14 +112,18 @@ impl Appraisal {
         text += &self.metadata_sentence();
         let _ = writeln!(
             text,
-            "micro-AUC {}; a predictor that looks at no image gets {}",
+            "micro-AUC {}; the prevalence baseline, which ignores the image, gets {}",
             number(test.micro_auc),
             number(test.micro_auc_baseline)
         );
         let same = |label: &&String| !self.is_missing(label, |why| why == NoInterval::SameScore);
         let nearly: Vec<&str> = test.collapsed_labels.iter().filter(same).map(String::as_str).collect();
         if !nearly.is_empty() {
-            let _ = writeln!(text, "nearly the same score whatever the image: {}", nearly.join(", "));
+            let _ = writeln!(
+                text,
+                "nearly the same score whatever the image, however it ranks: {}",
+                nearly.join(", ")
+            );
         }
         text
     }

@@ -48,10 +48,11 @@ enum Command {
     /// `true_Mass` or `Mass_true` and its scores in `score_Mass` or `Mass_score` (or with pred, prob, logit). Optional
     /// columns: id, patient (makes intervals honest), split (val rows choose thresholds, test rows are reported),
     /// sex, age, view. Other columns are named and not used; two columns of one meaning and repeated ids are refused.
+    /// Scores are ranked as they stand, to the last digit.
     Score {
         /// The CSV file
         file: PathBuf,
-        /// What the scores are [default: probabilities if all are between 0 and 1 or a column is called `prob`]
+        /// What the scores are [default: probabilities if all are between 0 and 1, logits if every label has some below 0]
         #[arg(long, value_enum)]
         scores: Option<ScoreKind>,
         #[command(flatten)]
@@ -199,7 +200,7 @@ impl Arguments {
                 appraisal.at(&Subject::of_scores(file, *scores)?)
             }
             Some(Command::Compare { a, b, draws, format }) => {
-                let (a, b) = (Subject::open(a, None)?, Subject::open(b, None)?);
+                let (a, b) = (Subject::ranked(a)?, Subject::ranked(b)?);
                 let mut found = compare_subjects(&a, &b)?;
                 found.notes.extend(draws.notes());
                 Ok(printed(*format, &found, || found.text()))

@@ -43,7 +43,7 @@ pub fn net_benefits(
     let patients = val.patient_numbers();
     let calibrators = calibrate(validation(val)?, patients.as_deref(), method)
         .map_err(|error| failure(val.split, &error))?;
-    let thresholds = threshold::fit(validation(val)?, rule);
+    let thresholds = threshold::fit(validation(val)?.on_logits(), rule);
     let (counts, test_scores) = (scores(val)?.counts(), scores(test)?);
     let label = |(at, calibrator): (usize, Result<FittedCalibrator, Uncalibrated>)| {
         let blank = LabelNetBenefit {
@@ -53,7 +53,7 @@ pub fn net_benefits(
             at_prevalence: [None; 4],
             at_operating_point: None,
         };
-        let known = test_scores.column(at);
+        let known = test_scores.logits(at);
         match calibrator {
             Err(why) => Ok(LabelNetBenefit { undefined: Some(why.to_string()), ..blank }),
             Ok(_) if known.is_empty() => {

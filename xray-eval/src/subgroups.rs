@@ -2,10 +2,11 @@
 //! another, and a mean hides it.
 
 use crate::figures::{number, with_interval};
+use crate::subject::checked;
 use serde::Serialize;
 use xray_artifacts::Predictions;
 use xray_display::TextTable;
-use xray_metrics::{NoInterval, Scores, auc, auc_intervals};
+use xray_metrics::{NoInterval, auc, auc_intervals};
 
 /// A part of the records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,7 +71,7 @@ pub fn subgroups(predictions: &Predictions) -> xray_metrics::Result<Vec<Subgroup
 }
 
 fn subgroup(by: &'static str, group: String, part: &Predictions) -> xray_metrics::Result<Subgroup> {
-    let scores = Scores::new(&part.logits, &part.truth, part.labels.len())?;
+    let scores = checked(part)?;
     let aucs: Vec<_> = (0..part.labels.len()).map(|label| auc(&scores.column(label))).collect();
     let patients = part.patient_numbers();
     let intervals = auc_intervals(scores, patients.as_deref())?;
@@ -165,6 +166,7 @@ mod tests {
             views: vec![String::new(); records],
             sexes: sexes.iter().map(|&sex| sex.to_owned()).collect(),
             ages: ages.to_vec(),
+            probabilities: vec![],
             logits: (0..records).map(|at| at as f64).collect(),
             truth: (0..records).map(|at| f32::from(u8::from(at % 2 == 1))).collect(),
         }

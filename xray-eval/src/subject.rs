@@ -19,14 +19,16 @@ pub struct Subject {
     pub train_prevalence: Vec<f64>,
     /// Whose shares those are. Test's own flatter the baseline.
     pub prevalence_of: Split,
-    /// What a reader should know.
+    /// What a reader should know of the records.
     pub notes: Vec<String>,
+    /// What a reader should know of all but ranks: baselines, thresholds, probabilities.
+    pub beyond_ranks: Vec<String>,
 }
 
 impl Subject {
-    /// A run directory's, or a score file's.
-    pub fn open(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
-        if path.is_dir() { Subject::of_run(path) } else { Subject::of_scores(path, kind) }
+    /// A run directory's, or a score file's, of which only ranks count: what the scores are does not matter there.
+    pub fn ranked(path: &Path) -> Result<Subject, Failure> {
+        if path.is_dir() { Subject::of_run(path) } else { Subject::of_scores(path, Some(ScoreKind::Logits)) }
     }
 
     /// Of a finished run.
@@ -54,32 +56,35 @@ impl Subject {
             || vec![f64::NAN; test.labels.len()],
             |scores| scores.labels.iter().map(|label| label.train_prevalence.unwrap_or(f64::NAN)).collect(),
         );
-        let notes = shared_patients(&val, &test).into_iter().collect();
-        Ok(Subject { test, val: Some(val), train_prevalence, prevalence_of: Split::Train, notes })
+        let beyond_ranks = shared_patients(&val, &test).into_iter().collect();
+        let notes = Vec::new();
+        Ok(Subject {
+            test,
+            val: Some(val),
+            train_prevalence,
+            prevalence_of: Split::Train,
+            notes,
+            beyond_ranks,
+        })
     }
 
     /// Of any framework.
     pub fn of_scores(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
-        let ScoreFile { kind: found, mut splits, notes: of_rows } = ScoreFile::read(path, kind)?;
+        let ScoreFile { mut splits, kind_notes: mut beyond_ranks, notes, .. } = ScoreFile::read(path, kind)?;
         let test = splits.remove(&Split::Test).ok_or_else(|| {
             Failure::new(Exit::BadData, format!("{}: no row is of the test split", path.display()))
                 .hint("rows without a split count as test; leave the column out, or write `test`")
         })?;
         let (train, val) = (splits.remove(&Split::Train), splits.remove(&Split::Val));
-        let mut notes = vec![match found {
-            ScoreKind::Probabilities => "scores are taken for probabilities".to_owned(),
-            ScoreKind::Logits => "scores are taken for logits".to_owned(),
-        }];
         let (nearest, prevalence_of, what) = match (&train, &val) {
             (Some(train), _) => (train, Split::Train, "the training rows"),
             (None, Some(val)) => (val, Split::Val, "the validation rows"),
             (None, None) => (&test, Split::Test, "the test rows themselves, which flatters the baseline"),
         };
-        notes.push(format!("the prevalence baseline comes from {what}"));
-        notes.extend(of_rows);
-        notes.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
+        beyond_ranks.push(format!("the prevalence baseline comes from {what}"));
+        beyond_ranks.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
         let train_prevalence = prevalence(nearest)?;
-        Ok(Subject { test, val, train_prevalence, prevalence_of, notes })
+        Ok(Subject { test, val, train_prevalence, prevalence_of, notes, beyond_ranks })
     }
 }
 
@@ -140,8 +145,14 @@ pub(crate) fn test(predictions: &Predictions) -> Result<TestScores<'_>, Failure>
 
 /// The scores of a split, checked.
 pub(crate) fn scores(predictions: &Predictions) -> Result<Scores<'_>, Failure> {
-    Scores::new(&predictions.logits, &predictions.truth, predictions.labels.len())
-        .map_err(|error| failure(predictions.split, &error))
+    checked(predictions).map_err(|error| failure(predictions.split, &error))
+}
+
+/// The same, where the caller knows the split.
+pub(crate) fn checked(predictions: &Predictions) -> xray_metrics::Result<Scores<'_>> {
+    let Predictions { logits, probabilities, truth, labels, .. } = predictions;
+    let scores = Scores::new(logits, truth, labels.len())?;
+    if probabilities.is_empty() { Ok(scores) } else { scores.with_probabilities(probabilities) }
 }
 
 pub(crate) fn failure(split: Split, error: &xray_metrics::Error) -> Failure {

@@ -17,10 +17,10 @@ pub const MIN_SPREAD: f64 = 0.035_453;
 /// The standard deviation of a label's logits over all records, also those where the truth is unknown;
 /// none with fewer than two records, where nothing can vary.
 pub fn logit_spread(scores: Scores<'_>, label: usize) -> Option<f64> {
-    let count = scores.scores_of(label).count() as f64;
+    let count = scores.logits_of(label).count() as f64;
     // Two passes: the logits of a rare label are far from 0 compared with their spread.
-    let mean = scores.scores_of(label).sum::<f64>() / count;
-    let squares: f64 = scores.scores_of(label).map(|score| (score - mean).powi(2)).sum();
+    let mean = scores.logits_of(label).sum::<f64>() / count;
+    let squares: f64 = scores.logits_of(label).map(|score| (score - mean).powi(2)).sum();
     (count >= 2.0).then(|| (squares / count).sqrt())
 }
 

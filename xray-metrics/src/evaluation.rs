@@ -5,8 +5,9 @@ use crate::baseline::Baseline;
 use crate::collapse::{has_collapsed, logit_spread};
 use crate::error::check_per_label;
 use crate::mean::mean_of_defined;
+use crate::probability::{brier, brier_of_probabilities, log_loss, log_loss_of_probabilities};
 use crate::units::{LEVEL, Unit};
-use crate::{LabelCounts, Result, Scores, auc, average_precision, brier, log_loss};
+use crate::{LabelCounts, Result, Scores, auc, average_precision};
 use serde::{Deserialize, Serialize};
 
 /// How good a model is on some records. Read macro-AUC, its interval and the labels first. Macro figures are
@@ -77,7 +78,8 @@ pub struct LabelEvaluation {
     /// Brier score of the training prevalence; null in files of an older version.
     #[serde(default)]
     pub brier_baseline: Option<f64>,
-    /// Log loss of the probabilities, in nats.
+    /// Log loss of the probabilities, in nats. Exact for logits; given probabilities are clipped
+    /// ([`crate::probability::log_loss_of_probabilities`]).
     pub log_loss: Option<f64>,
     /// Standard deviation of the logits over all records.
     pub logit_spread: Option<f64>,
@@ -114,7 +116,7 @@ pub enum IntervalFormula {
     WilsonEffective,
 }
 
-/// Evaluates logits of the labels named `labels`.
+/// Evaluates scores of the labels named `labels`.
 ///
 /// `train_prevalence` is the share of positives per label in the training records, NaN where none of them
 /// knows. `patients` holds one number per record, equal for records of one patient; without it the
@@ -190,6 +192,11 @@ fn names_of_collapsed(labels: &[LabelEvaluation]) -> Vec<String> {
 
 fn evaluate_label(name: &str, scores: Scores<'_>, at: usize, counts: LabelCounts) -> LabelEvaluation {
     let known = scores.column(at);
+    let (brier, log_loss) = if scores.has_probabilities() {
+        (brier_of_probabilities(&known), log_loss_of_probabilities(&known))
+    } else {
+        (brier(&known), log_loss(&known))
+    };
     LabelEvaluation {
         label: name.to_owned(),
         positives: counts.positives,
@@ -200,9 +207,9 @@ fn evaluate_label(name: &str, scores: Scores<'_>, at: usize, counts: LabelCounts
         auc: auc(&known),
         auc_interval: None,
         average_precision: average_precision(&known),
-        brier: brier(&known),
+        brier,
         brier_baseline: None,
-        log_loss: log_loss(&known),
+        log_loss,
         logit_spread: logit_spread(scores, at),
     }
 }

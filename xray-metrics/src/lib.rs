@@ -1,6 +1,6 @@
 //! How good a multi-label classifier is, on plain slices: no tensors, no files.
 //!
-//! Scores are logits, labels are 0, 1 or NaN for unknown, both row-major `[records, labels]`. A figure that
+//! Scores are logits, or probabilities with logits made of them; labels are 0, 1 or NaN for unknown, both row-major `[records, labels]`. A figure that
 //! the data do not define is `None`, never 0.5. [`evaluate`] makes all figures at once:
 //!
 //! ```

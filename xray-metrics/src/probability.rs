@@ -16,6 +16,11 @@ pub fn brier(column: &Column) -> Option<f64> {
     mean(column.iter().map(|(logit, positive)| sigmoid(if positive { -logit } else { logit }).powi(2)))
 }
 
+/// The inverse of [`sigmoid`]; infinite for 0 and 1.
+pub fn logit(probability: f64) -> f64 {
+    probability.ln() - (-probability).ln_1p()
+}
+
 /// Mean negative log likelihood in nats, for one label's **logits**; none without a record. Exact for
 /// logits of any size, so it is not clipped as [`log_loss_of_probabilities`] is.
 pub fn log_loss(column: &Column) -> Option<f64> {

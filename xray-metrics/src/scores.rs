@@ -1,38 +1,64 @@
 //! Scores beside the truth, checked once, and one label's part of them.
 
+use crate::probability::sigmoid;
 use crate::{Error, Result};
 
 /// The scores of all labels on some records, with the truth. Every other function here takes it as valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a> {
-    scores: &'a [f64],
+    logits: &'a [f64],
+    /// What the logits were made of; empty where a network gave them.
+    probabilities: &'a [f64],
     labels: &'a [f32],
     num_labels: usize,
 }
 
 impl<'a> Scores<'a> {
-    /// Takes `scores` (logits) and `labels` (0, 1, or NaN for unknown), both row-major
-    /// `[records, num_labels]`.
+    /// Takes `logits` and `labels` (0, 1, or NaN for unknown), both row-major `[records, num_labels]`.
     ///
     /// # Errors
     /// If the lengths disagree, a score is not finite, or a label is something else.
-    pub fn new(scores: &'a [f64], labels: &'a [f32], num_labels: usize) -> Result<Self> {
-        check_shape(scores.len(), labels.len(), num_labels)?;
+    pub fn new(logits: &'a [f64], labels: &'a [f32], num_labels: usize) -> Result<Self> {
+        check_shape(logits.len(), labels.len(), num_labels)?;
         let place = |at: usize| (at / num_labels, at % num_labels);
-        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+        if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
             let (record, label) = place(at);
-            return Err(Error::Score { record, label, value: scores[at] });
+            return Err(Error::Score { record, label, value: logits[at] });
         }
         if let Some(at) = labels.iter().position(|&label| !is_label(label)) {
             let (record, label) = place(at);
             return Err(Error::Label { record, label, value: labels[at] });
         }
-        Ok(Scores { scores, labels, num_labels })
+        Ok(Scores { logits, probabilities: &[], labels, num_labels })
     }
 
-    /// All scores, row-major.
+    /// The same of probabilities, from which the logits were made: they rank the records, and Brier score and log loss
+    /// are theirs. As logits, many of them would be equal, and 0 and 1 are none.
+    ///
+    /// # Errors
+    /// If there are not as many as logits, or one is outside [0, 1].
+    pub fn with_probabilities(self, probabilities: &'a [f64]) -> Result<Self> {
+        check_shape(probabilities.len(), self.labels.len(), self.num_labels)?;
+        match probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
+            Some(at) => Err(Error::Probability { record: at / self.num_labels, value: probabilities[at] }),
+            None => Ok(Scores { probabilities, ..self }),
+        }
+    }
+
+    /// The same ranked by logits, for whatever is fitted on these.
+    #[must_use]
+    pub fn on_logits(self) -> Self {
+        Scores { probabilities: &[], ..self }
+    }
+
+    /// All scores, row-major: the probabilities if they are known, otherwise the logits.
     pub(crate) fn values(&self) -> &'a [f64] {
-        self.scores
+        if self.has_probabilities() { self.probabilities } else { self.logits }
+    }
+
+    /// Whether scores are probabilities.
+    pub(crate) fn has_probabilities(&self) -> bool {
+        !self.probabilities.is_empty()
     }
 
     /// All labels, row-major.
@@ -42,7 +68,7 @@ impl<'a> Scores<'a> {
 
     /// Rows.
     pub fn num_records(&self) -> usize {
-        self.scores.len() / self.num_labels
+        self.labels.len() / self.num_labels
     }
 
     /// Columns.
@@ -50,10 +76,15 @@ impl<'a> Scores<'a> {
         self.num_labels
     }
 
-    /// The scores of a label on all records, also those where the truth is unknown. Empty if there is no
-    /// such label.
+    /// The scores of a label on all records, also those where the truth is unknown: probabilities if they are known,
+    /// otherwise logits. Empty if there is no such label.
     pub fn scores_of(&self, label: usize) -> impl Iterator<Item = f64> + use<'a> {
-        every_nth(self.scores, label, self.num_labels)
+        every_nth(self.values(), label, self.num_labels)
+    }
+
+    /// The logits of a label on all records.
+    pub fn logits_of(&self, label: usize) -> impl Iterator<Item = f64> + use<'a> {
+        every_nth(self.logits, label, self.num_labels)
     }
 
     /// Score and truth of a label on all records, in order; no truth where it is unknown.
@@ -69,6 +100,22 @@ impl<'a> Scores<'a> {
     /// The records where the label is known.
     pub fn column(&self, label: usize) -> Column {
         known(self.rows_of(label))
+    }
+
+    /// The same records with their logits.
+    pub fn logits(&self, label: usize) -> Column {
+        known(self.logits_of(label).zip(self.truth_of(label)))
+    }
+
+    /// The same records with their probabilities.
+    pub fn probabilities(&self, label: usize) -> Column {
+        let probabilities = self.scores_of(label).map(|score| self.as_probability(score));
+        known(probabilities.zip(self.truth_of(label)))
+    }
+
+    /// The probability that a score stands for.
+    pub fn as_probability(&self, score: f64) -> f64 {
+        if self.has_probabilities() { score } else { sigmoid(score) }
     }
 
     /// The known pairs of all labels in one list, as micro-averages take them.
@@ -242,6 +289,27 @@ mod tests {
         assert_eq!(scores.scores_of(1).collect::<Vec<_>>(), [2.0, 4.0, 6.0]);
         assert_eq!(scores.counts()[1], LabelCounts { positives: 1, negatives: 1, unknown: 1 });
         assert_eq!((scores.num_records(), scores.num_labels()), (3, 2));
+    }
+
+    #[test]
+    fn probabilities_rank_and_logits_stay() {
+        let (logits, truth) = ([-5.0, -5.0, 0.0, 5.0], [0.0, 1.0, NAN, 1.0]);
+        let probabilities = [0.0, 1e-300, 0.5, 1.0];
+        let scores = Scores::new(&logits, &truth, 1).expect("valid");
+        let both = scores.with_probabilities(&probabilities).expect("valid");
+        let pairs = |column: Column| column.iter().collect::<Vec<_>>();
+        let given = [(0.0, false), (1e-300, true), (1.0, true)];
+        assert_eq!((pairs(both.column(0)), pairs(both.probabilities(0))), (given.into(), given.into()));
+        assert_eq!((pairs(both.pooled()), both.values()), (given.into(), &probabilities[..]));
+        assert_eq!(both.logits_of(0).collect::<Vec<_>>(), logits);
+        assert_eq!(pairs(both.logits(0)), pairs(scores.column(0)));
+        assert_eq!(pairs(both.on_logits().column(0)), pairs(scores.column(0)));
+        assert_eq!((both.as_probability(0.25), scores.as_probability(0.0)), (0.25, 0.5));
+        assert_eq!(pairs(scores.probabilities(0))[2], (sigmoid(5.0), true));
+        let refused = |probabilities: &[f64]| scores.with_probabilities(probabilities).expect_err("refused");
+        assert_eq!(refused(&[0.5]), Error::Lengths { scores: 1, labels: 4 });
+        assert_eq!(refused(&[0.5, 0.5, 1.5, 0.5]), Error::Probability { record: 2, value: 1.5 });
+        assert!(matches!(refused(&[0.5, 0.5, 0.5, f64::NAN]), Error::Probability { record: 3, .. }));
     }
 
     #[test]

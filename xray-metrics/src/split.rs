@@ -35,8 +35,22 @@ impl<'a> ValidationScores<'a> {
         self.0.num_labels()
     }
 
+    /// See [`Scores::on_logits`].
+    #[must_use]
+    pub fn on_logits(self) -> Self {
+        ValidationScores(self.0.on_logits())
+    }
+
     pub(crate) fn column(&self, label: usize) -> Column {
         self.0.column(label)
+    }
+
+    pub(crate) fn has_probabilities(&self) -> bool {
+        self.0.has_probabilities()
+    }
+
+    pub(crate) fn logits(&self, label: usize) -> Column {
+        self.0.logits(label)
     }
 
     /// Rows.

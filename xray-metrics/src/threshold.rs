@@ -11,6 +11,7 @@
 //! one and as good in the other. For the other rules, of equally good cuts the highest is taken, which calls the
 //! fewest records positive.
 
+use crate::probability::{logit, sigmoid};
 use crate::{Column, Confusion, Rule, ValidationScores};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -70,14 +71,18 @@ pub enum Undefined {
 /// # Ok::<(), xray_metrics::Error>(())
 /// ```
 pub fn fit(scores: ValidationScores<'_>, rule: Rule) -> Vec<Fitted> {
-    (0..scores.num_labels()).map(|label| fit_label(&scores.column(label), rule)).collect()
+    let middle = if scores.has_probabilities() { middle_of_probabilities } else { f64::midpoint };
+    (0..scores.num_labels()).map(|label| fit_label(&scores.column(label), rule, middle)).collect()
 }
 
-fn fit_label(column: &Column, rule: Rule) -> Fitted {
+/// What lies midway between two scores.
+type Middle = fn(f64, f64) -> f64;
+
+fn fit_label(column: &Column, rule: Rule, middle: Middle) -> Fitted {
     let cuts = Confusion::at_each_score(column);
     match choose(&cuts, rule) {
         Ok(at) if rule == Rule::LowestPositive => Fitted::Threshold(cuts[at].0),
-        Ok(at) => Fitted::Threshold(midway(cuts[at].0, cuts.get(at + 1).map(|cut| cut.0))),
+        Ok(at) => Fitted::Threshold(midway(cuts[at].0, cuts.get(at + 1).map(|cut| cut.0), middle)),
         Err(undefined) => Fitted::Undefined(undefined),
     }
 }
@@ -140,12 +145,20 @@ fn highest(cuts: &[Cut], rule: Rule) -> f64 {
 }
 
 /// Between two distinct scores, and above the lower one whatever the rounding.
-fn midway(above: f64, below: Option<f64>) -> f64 {
+fn midway(above: f64, below: Option<f64>, middle: Middle) -> f64 {
     let Some(below) = below else { return above };
-    let between = f64::midpoint(above, below);
+    let between = middle(above, below);
     let short = [between, above].map(|threshold| f64::from(threshold as f32));
     let parts = |threshold: &f64| below < *threshold && *threshold <= above;
     short.into_iter().chain([between]).find(parts).unwrap_or(above)
+}
+
+/// Midway between their logits, as for a network's scores; 0 and 1 have none.
+fn middle_of_probabilities(above: f64, below: f64) -> f64 {
+    if below == 0.0 || above == 1.0 {
+        return f64::midpoint(above, below);
+    }
+    sigmoid(f64::midpoint(logit(above), logit(below)))
 }
 
 #[cfg(test)]
@@ -171,7 +184,7 @@ mod tests {
     fn rules_by_hand() {
         let check = |rule: &str, expected| {
             let rule = rule.parse().expect("a rule");
-            assert_eq!(fit_label(&ladder(), rule), Fitted::Threshold(expected), "{rule}");
+            assert_eq!(fit_label(&ladder(), rule, f64::midpoint), Fitted::Threshold(expected), "{rule}");
         };
         check("youden", 5.5); // 3/4 - 1/5
         check("max-f1", 5.5); // 6/8
@@ -193,7 +206,7 @@ mod tests {
     fn no_cut_that_is_worse_in_one_and_no_better_in_the_other_is_taken() {
         let check = |rule: &str, rows: &[(f32, bool)], expected| {
             let rule = rule.parse().expect("a rule");
-            assert_eq!(fit_label(&column(rows), rule), Fitted::Threshold(expected), "{rule}");
+            assert_eq!(fit_label(&column(rows), rule, f64::midpoint), Fitted::Threshold(expected), "{rule}");
         };
         let rows = [(5.0, true), (4.0, true), (3.0, false), (2.0, false), (1.0, false)];
         check("sensitivity>=0.5", &rows, 3.5); // 4.5 has no alarm either, and finds one less
@@ -204,7 +217,7 @@ mod tests {
     #[test]
     fn of_equal_ones_the_highest_is_taken() {
         let check = |rule, rows: &[(f32, bool)], expected| {
-            assert_eq!(fit_label(&column(rows), rule), Fitted::Threshold(expected), "{rule}");
+            assert_eq!(fit_label(&column(rows), rule, f64::midpoint), Fitted::Threshold(expected), "{rule}");
         };
         // J is 0.5 at scores 4 and 2, F1 is 2/3 at 4 and 0.8 at 2; the PPV of 1/2 is had twice at 2 found.
         let rows = [(4.0, true), (3.0, false), (2.0, true), (1.0, false)];
@@ -219,7 +232,7 @@ mod tests {
     #[test]
     fn the_lowest_score_and_the_original_rule_have_no_midway() {
         let check = |rule, rows: &[(f32, bool)], expected| {
-            assert_eq!(fit_label(&column(rows), rule), Fitted::Threshold(expected), "{rule}");
+            assert_eq!(fit_label(&column(rows), rule, f64::midpoint), Fitted::Threshold(expected), "{rule}");
         };
         let rows = [(3.0, false), (2.0, false), (1.0, true)];
         check(Rule::Sensitivity(1.0), &rows, 1.0);
@@ -231,7 +244,7 @@ mod tests {
     #[test]
     fn a_gap_that_f32_cannot_halve_keeps_its_upper_end() {
         let check = |above: f32, below: f32| {
-            let threshold = midway(f64::from(above), Some(f64::from(below)));
+            let threshold = midway(f64::from(above), Some(f64::from(below)), f64::midpoint);
             assert_eq!(threshold, f64::from(threshold as f32));
             let threshold = threshold as f32;
             assert!(below < threshold && threshold <= above, "{threshold} in {below} to {above}");
@@ -245,19 +258,35 @@ mod tests {
         check(0.0, -f32::from_bits(1));
         check(f32::from_bits(1), -0.0);
         check(f32::MAX, f32::MIN);
-        assert_eq!(midway(3.0, Some(1.0)), 2.0);
-        assert_eq!(midway(0.1, None), 0.1);
+        assert_eq!(midway(3.0, Some(1.0), f64::midpoint), 2.0);
+        assert_eq!(midway(0.1, None, f64::midpoint), 0.1);
     }
 
     #[test]
     fn scores_that_only_f64_tells_apart_get_an_f64_threshold() {
         for below in [0.9_f64, 1e-300, 5e-324, 1e300, -0.3, 0.0] {
             let [above, far] = [below.next_up(), below.next_up().next_up()];
-            assert_eq!(midway(above, Some(below)), above);
-            assert_eq!(midway(far, Some(below)), above);
-            let fitted = fit_label(&Column::of_rows(&[(above, true), (below, false)]), Rule::Youden);
+            for middle in [f64::midpoint, middle_of_probabilities] {
+                assert_eq!(midway(above, Some(below), middle), above);
+            }
+            assert_eq!(midway(far, Some(below), f64::midpoint), above);
+            let fitted =
+                fit_label(&Column::of_rows(&[(above, true), (below, false)]), Rule::Youden, f64::midpoint);
             assert_eq!(fitted, Fitted::Threshold(above));
         }
+    }
+
+    #[test]
+    fn probabilities_are_parted_midway_between_their_logits() {
+        let check = |above, below, expected: f64| {
+            let found = midway(above, Some(below), middle_of_probabilities);
+            assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
+        };
+        check(0.9, 0.5, 0.75); // odds of 9 and 1
+        check(0.9, 0.1, 0.5);
+        check(0.01, 0.0, 0.005);
+        check(1.0, 0.9, 0.95);
+        check(1.0, 0.0, 0.5);
     }
 
     #[test]
@@ -289,7 +318,7 @@ mod tests {
         let column = column(&[(4.0, false), (3.0, true), (2.0, true), (1.0, false)]);
         let check = |rule, highest| {
             let expected = Undefined::NotReached { rule, highest };
-            assert_eq!(fit_label(&column, rule), Fitted::Undefined(expected));
+            assert_eq!(fit_label(&column, rule, f64::midpoint), Fitted::Undefined(expected));
         };
         check(Rule::Ppv(0.75), 2.0 / 3.0);
         check(Rule::Specificity(0.75), 0.5);
@@ -370,7 +399,7 @@ mod tests {
                 Rule::LowestPositive,
             ];
             for rule in rules {
-                let fitted = fit_label(&column, rule).threshold();
+                let fitted = fit_label(&column, rule, f64::midpoint).threshold();
                 let calls = fitted.map(|threshold| Confusion::at(&column, threshold));
                 prop_assert_eq!(calls, by_brute_force(&column, rule), "{}", rule);
                 prop_assert!(calls.is_none_or(|calls| !is_dominated(&column, rule, &calls)), "{}", rule);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use xray_metrics::probability::{brier_of_probabilities, log_loss_of_probabilities};
-use xray_metrics::{Column, Scores, auc_intervals, evaluate};
+use xray_metrics::{Column, Scores, auc_intervals, compare, delong, evaluate, probability, roc_curve};
 
 const GOLDEN: &str = include_str!("golden/scikit_learn.json");
 
@@ -91,6 +91,43 @@ fn probabilities_agree_clipped_ones_too() {
     };
     check(brier_of_probabilities(&column), &case["brier"]);
     check(log_loss_of_probabilities(&column), &case["log_loss"]);
+}
+
+/// Ranks are those of the probabilities to the last bit, though many of these have one logit.
+#[test]
+fn probabilities_that_hardly_differ_keep_their_ranks() {
+    let edges = golden("edges");
+    let edges = edges.as_array().expect("cases");
+    assert_eq!(edges.len(), 10);
+    for case in edges {
+        let (probabilities, truth) = (f64s(&case["probabilities"]), f32s(&case["labels"]));
+        let logits: Vec<f64> =
+            probabilities.iter().map(|&p| probability::logit(p).clamp(-16.0, 16.0)).collect();
+        let scores = Scores::new(&logits, &truth, 1).expect("finite");
+        let scores = scores.with_probabilities(&probabilities).expect("probabilities");
+        let found = evaluate(&["Mass".to_owned()], scores, &[0.3], None).expect("valid");
+        let found = serde_json::to_value(&found.labels[0]).expect("figures are finite");
+        let wrong = differences(&found, case, &["auc", "average_precision", "brier", "log_loss"]);
+        assert!(wrong.is_empty(), "case {}:\n{}", case["name"], wrong.join("\n"));
+
+        let curve = roc_curve(&scores.column(0)).expect("both classes");
+        let points = curve.iter().filter_map(|point| {
+            Some((point.threshold?, point.false_positive_rate, point.true_positive_rate))
+        });
+        let expected = f64s(&case["thresholds"]).into_iter().zip(f64s(&case["fpr"])).zip(f64s(&case["tpr"]));
+        for (found, ((threshold, fpr), tpr)) in points.zip(expected) {
+            assert_eq!(found.0, threshold, "case {}", case["name"]);
+            assert!((found.1 - fpr).abs() < 1e-12 && (found.2 - tpr).abs() < 1e-12, "case {}", case["name"]);
+        }
+        assert_eq!(curve.len(), case["fpr"].as_array().map_or(0, Vec::len) + 1, "case {}", case["name"]);
+
+        let by_delong = delong(scores, 0, None).expect("records").expect("both classes").auc;
+        let compared = compare(scores, scores.on_logits(), None).expect("the same records");
+        let expected = case["auc"].as_f64().expect("a number");
+        for found in [by_delong, compared.labels[0].a.expect("both classes")] {
+            assert!((found - expected).abs() < 1e-9, "case {}: {found} is not {expected}", case["name"]);
+        }
+    }
 }
 
 /// The golden file's 4,000 resamples of copies of patients know nothing of formulas; a width of theirs is good to 2 %.

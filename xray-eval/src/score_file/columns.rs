@@ -21,21 +21,42 @@ pub(super) struct Columns {
 
 pub(super) struct LabelColumns {
     pub(super) name: String,
-    /// Which of [`SCORE_WORDS`] the column of scores is called by.
+    /// Which of [`SCORE_WORDS`] the column of scores is called by: `prob` and `logit` also of longer forms.
     pub(super) word: &'static str,
     pub(super) truth: usize,
     pub(super) score: usize,
 }
 
-const SCORE_WORDS: [&str; 4] = ["score", "pred", "prob", "logit"];
-const TRUTH_WORDS: [&str; 3] = ["true", "label", "y"];
+/// Forms of one word are followed by the word.
+const SCORE_WORDS: [(&str, &str); 10] = [
+    ("score", "score"),
+    ("scores", "score"),
+    ("pred", "pred"),
+    ("prediction", "pred"),
+    ("predicted", "pred"),
+    ("prob", "prob"),
+    ("proba", "prob"),
+    ("probability", "prob"),
+    ("logit", "logit"),
+    ("logits", "logit"),
+];
+const TRUTH_WORDS: [(&str, &str); 8] = [
+    ("ground_truth", "truth"),
+    ("true", "truth"),
+    ("truth", "truth"),
+    ("label", "truth"),
+    ("labels", "truth"),
+    ("target", "truth"),
+    ("gt", "truth"),
+    ("y", "truth"),
+];
 const JOINTS: [char; 4] = ['_', '.', ':', ' '];
 
 impl Columns {
     pub(super) fn find(header: &StringRecord) -> Result<Columns, Failure> {
         let header: Vec<&str> = header.iter().collect();
         // First, because every column is compared with every other.
-        let scored = header.iter().filter(|column| without_word(column, &SCORE_WORDS).is_some()).count();
+        let scored = header.iter().filter(|column| scored_label(column).is_some()).count();
         if scored > MAX_LABELS {
             return Err(bad(format!("it has scores of {scored} labels, at most {MAX_LABELS} are possible"))
                 .hint("score them in several tables"));
@@ -86,7 +107,7 @@ const ONE_MEANING: &str = "which of them is meant cannot be told: rename or remo
 /// The labels that have a column of scores, in the order of these columns.
 fn labels(header: &[&str]) -> Result<Vec<LabelColumns>, Failure> {
     let scored = header.iter().enumerate().filter_map(|(at, column)| {
-        let (name, word) = without_word(column, &SCORE_WORDS)?;
+        let (name, word) = scored_label(column)?;
         Some((at, name, word))
     });
     let scored: Vec<(usize, &str, &'static str)> = scored.collect();
@@ -94,12 +115,7 @@ fn labels(header: &[&str]) -> Result<Vec<LabelColumns>, Failure> {
     for &(score, name, word) in &scored {
         let of_name = scored.iter().filter(|(_, other, _)| other.eq_ignore_ascii_case(name));
         only(header, &format!("have scores of {name}"), of_name.map(|(at, ..)| *at))?;
-        let fits = |at: &usize| {
-            let is_truth = |(of, _): (&str, _)| of.eq_ignore_ascii_case(name);
-            *at != score
-                && (header[*at].eq_ignore_ascii_case(name)
-                    || without_word(header[*at], &TRUTH_WORDS).is_some_and(is_truth))
-        };
+        let fits = |at: &usize| *at != score && is_truth_of(header[*at], name);
         let truth = only(header, &format!("have truths of {name}"), (0..header.len()).filter(fits))?
             .ok_or_else(|| {
                 let column = header[score];
@@ -126,9 +142,36 @@ fn only(
     }
 }
 
-/// The rest of a name that begins or ends with one of `words`, and the word.
-fn without_word<'a>(name: &'a str, words: &[&'static str]) -> Option<(&'a str, &'static str)> {
-    words.iter().find_map(|word| {
+/// The label that a column has scores of, and the word that says so: `y_score_Mass` and `Mass_pred_prob` are of Mass. A
+/// `y` alone in `y_score` is the label.
+fn scored_label(column: &str) -> Option<(&str, &'static str)> {
+    let stripped = |name| {
+        let (mut name, mut word) = without_word(name, &SCORE_WORDS)?;
+        while let Some((shorter, other)) = without_word(name, &SCORE_WORDS) {
+            // `pred_prob` says what kind of prediction.
+            (name, word) = (shorter, if word == "pred" { other } else { word });
+        }
+        Some((name, word))
+    };
+    let of_y = without_word(column, &[("y", "y")]).and_then(|(rest, _)| stripped(rest));
+    of_y.or_else(|| stripped(column))
+}
+
+/// Whether a column is called like the label, or like its truths: `y_true_Mass` is of Mass.
+fn is_truth_of(column: &str, label: &str) -> bool {
+    let mut name = column;
+    loop {
+        if name.eq_ignore_ascii_case(label) {
+            return true;
+        }
+        let Some((shorter, _)) = without_word(name, &TRUTH_WORDS) else { return false };
+        name = shorter;
+    }
+}
+
+/// The rest of a name that begins or ends with one of `words`, and what stands for the word.
+fn without_word<'a>(name: &'a str, words: &[(&str, &'static str)]) -> Option<(&'a str, &'static str)> {
+    words.iter().find_map(|(word, stands)| {
         let length = word.len();
         let begins = name.get(..length).is_some_and(|part| part.eq_ignore_ascii_case(word));
         let rest = begins.then(|| name[length..].strip_prefix(JOINTS)).flatten();
@@ -137,6 +180,6 @@ fn without_word<'a>(name: &'a str, words: &[&'static str]) -> Option<(&'a str, &
             let ends = name.get(at..)?.eq_ignore_ascii_case(word);
             ends.then(|| name[..at].strip_suffix(JOINTS)).flatten()
         });
-        rest.filter(|rest| !rest.is_empty()).map(|rest| (rest, *word))
+        rest.filter(|rest| !rest.is_empty()).map(|rest| (rest, *stands))
     })
 }

@@ -2,31 +2,29 @@
 //! truths and a column of scores.
 //!
 //! The label `Mass` has its truths in `Mass`, `true_Mass` or `Mass_true` and its scores in `score_Mass` or
-//! `Mass_score`; `pred`, `prob` and `logit` serve as well as `score`, `label` and `y` as well as `true`, and any
-//! of `_`, `.`, `:` and a space may join them. Scores are logits if they leave 0 to 1 (unless a column is called `prob`) or
-//! all columns are called `logit`, otherwise probabilities. Truths are 0 or 1, also as `1.000`, `True` or `no`, and empty,
-//! `nan` or -1 for unknown. The columns `id`, `patient`, `split` (`val` or `test`), `view`, `sex` and `age` may be there
-//! too; a note names all others. Commas, semicolons or tabs separate columns. Two columns of one meaning are refused, and so
-//! is an id that comes twice.
+//! `Mass_score`; `pred`, `prob` and `logit` serve as well as `score`, `label`, `target`, `gt` and `y` as well as `true`,
+//! and any of `_`, `.`, `:` and a space may join them. Scores are probabilities if all are between 0 and 1, and logits if
+//! every label has some below 0 or all columns are called `logit`; of others the caller says what they are. Truths are 0 or
+//! 1, also as `1.000`, `True` or `no`, and empty, `nan` or -1 for unknown. The columns `id`, `patient`, `split` (`val` or
+//! `test`), `view`, `sex` and `age` may be there too; a note names all others. Commas, semicolons or tabs separate columns.
+//! Two columns of one meaning are refused, and so is an id that comes twice.
 
+mod clip;
 mod columns;
+mod kind;
 mod row;
+#[cfg(test)]
+mod strange_tables;
 
+pub use kind::ScoreKind;
+
+use clip::Clip;
 use columns::Columns;
 use csv::StringRecord;
 use row::Row;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split};
-
-/// What the numbers in score columns are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ScoreKind {
-    /// Between 0 and 1.
-    Probabilities,
-    /// Any number; a sigmoid makes it a probability.
-    Logits,
-}
 
 /// The rows of a score file, by split. Rows without a split are of the test split.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +33,8 @@ pub struct ScoreFile {
     pub kind: ScoreKind,
     /// At least one.
     pub splits: BTreeMap<Split, Predictions>,
+    /// What of the scores a reader should know who looks at more than ranks.
+    pub kind_notes: Vec<String>,
     /// What of the rows a reader should know.
     pub notes: Vec<String>,
 }
@@ -58,28 +58,43 @@ impl ScoreFile {
 fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| bad("it is not UTF-8 text").hint("save the table as CSV in UTF-8"))?;
+    if text.contains('\0') {
+        return Err(bad("it has zero bytes, as UTF-16 has").hint("save the table as CSV in UTF-8"));
+    }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let separator = separator(text);
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes());
-    let broken = |error: csv::Error| bad(error.to_string());
-    let columns = Columns::find(&plain(reader.headers().map_err(broken)?))?;
+    let broken = |error: csv::Error| {
+        bad(error.to_string())
+            .hint("every row has as many cells as the header; quotes hold cells with separators in them")
+    };
+    let header = plain(reader.headers().map_err(broken)?)?;
+    let columns = Columns::find(&header)?;
     let mut rows = Vec::new();
     for row in reader.records() {
-        let row = plain(&row.map_err(broken)?);
-        let line = row.position().map_or(0, csv::Position::line);
-        rows.push(Row::parse(&row, &columns).map_err(|why| bad(format!("line {line}: {why}")))?);
+        let row = plain(&row.map_err(broken)?)?;
+        if row == header {
+            let line = row.position().map_or(0, csv::Position::line);
+            return Err(bad(format!("line {line} is the header again: two tables in one file"))
+                .hint("score them one by one; if they are parts of one, remove that line"));
+        }
+        rows.push(Row::parse(&row, &columns)?);
     }
     if rows.is_empty() {
         return Err(bad("no rows below the header"));
     }
     each_id_once(&rows)?;
-    let kind = decide(kind, &rows, &columns)?;
+    let kind = kind::decide(kind, &rows, &columns.labels)?;
+    let clip = |at: usize| Clip::of(rows.iter().filter_map(|row| kind::probability(kind, row.scores[at])));
+    let clips: Vec<Clip> = (0..columns.labels.len()).map(clip).collect();
+    let mut kind_notes = kind::notes(kind, &rows, &columns.labels, &clips);
+    let doubles = doubles(&rows, columns.id.is_some());
     let mut splits: BTreeMap<Split, Predictions> = BTreeMap::new();
     for row in rows {
         let predictions =
             splits.entry(row.split).or_insert_with(|| Predictions::empty(row.split, columns.names()));
-        row.push_to(predictions, kind);
+        row.push_to(predictions, kind, &clips);
     }
     let mut notes = Vec::new();
     if !columns.unused.is_empty() {
@@ -90,6 +105,7 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
             "there is no column `id`: rows are known, and matched with another model's, by their line".into(),
         );
     }
+    notes.extend(doubles);
     for (split, predictions) in &mut splits {
         let lacking = predictions.patients.iter().filter(|patient| patient.is_empty()).count();
         // Patients of some rows only are of no use to a bootstrap by patient.
@@ -97,6 +113,8 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
             let rows = predictions.patients.len();
             predictions.patients.clear();
             if columns.patient.is_some() {
+                // Of other splits no interval is shown, and ranks are the test split's.
+                let notes = if *split == Split::Test { &mut notes } else { &mut kind_notes };
                 notes.push(format!(
                     "{lacking} of {rows} {split} rows name no patient, so that no patient of this split counts: \
                      records are taken as independent, and intervals are too narrow where patients recur"
@@ -104,24 +122,32 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
             }
         }
     }
-    Ok(ScoreFile { kind, splits, notes })
+    Ok(ScoreFile { kind, splits, kind_notes, notes })
 }
 
-/// Without the quotes of cells such as ` "Mass"`, which are no quotes to CSV because of the blank before them.
-fn plain(record: &StringRecord) -> StringRecord {
-    let mut plain: StringRecord = record
-        .iter()
-        .map(|cell| cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).map_or(cell, str::trim))
-        .collect();
+/// Without the quotes of cells such as ` "Mass"`, which are no quotes to CSV because of the blank before them, and without
+/// the mark that a file begins with which was appended to another.
+fn plain(record: &StringRecord) -> Result<StringRecord, Failure> {
+    if record.iter().any(|cell| cell.contains(['\n', '\r'])) {
+        let line = record.position().map_or(1, csv::Position::line);
+        return Err(bad(format!("line {line}: a cell goes on in the next line"))
+            .hint("a quote is opened there and not closed"));
+    }
+    let mut plain: StringRecord = record.iter().map(unquoted).collect();
     plain.set_position(record.position().cloned());
-    plain
+    Ok(plain)
+}
+
+fn unquoted(cell: &str) -> &str {
+    let cell = cell.trim_start_matches('\u{feff}');
+    cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).map_or(cell, str::trim)
 }
 
 /// What stands between columns: whichever of comma, semicolon and tab the header has most of.
 fn separator(text: &str) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
     let mut quoted = false;
-    for byte in text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().bytes() {
+    for byte in text.split(['\n', '\r']).find(|line| !line.trim().is_empty()).unwrap_or_default().bytes() {
         quoted ^= byte == b'"';
         counts.iter_mut().filter(|(separator, _)| *separator == byte && !quoted).for_each(|(_, n)| *n += 1);
     }
@@ -141,42 +167,29 @@ fn each_id_once(rows: &[Row]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bad(message: impl Into<String>) -> Failure {
-    Failure::new(Exit::BadData, message)
+/// What only looks like an image that is scored twice.
+fn doubles(rows: &[Row], with_ids: bool) -> Option<String> {
+    if with_ids {
+        let lower: HashSet<String> = rows.iter().map(|row| row.id.to_lowercase()).collect();
+        let alike = rows.len() - lower.len();
+        return (alike > 0).then(|| {
+            format!("ids that differ from others by capital letters only are taken for other images: {alike}")
+        });
+    }
+    let repeats = |times: &usize| {
+        let part = rows.len() / times;
+        rows.len().is_multiple_of(*times) && (part..rows.len()).all(|at| rows[at].repeats(&rows[at - part]))
+    };
+    let times = (2..=4).find(repeats)?;
+    let line = rows[rows.len() / times].line;
+    Some(format!(
+        "from line {line} on all rows repeat those above: if the table stands in the file {times} times, intervals are too \
+         narrow; a column `id` would tell"
+    ))
 }
 
-/// So far beyond 0 and 1 a probability gets by rounding, and a logit hardly ever stays.
-const ROUNDING: f64 = 0.01;
-
-fn decide(kind: Option<ScoreKind>, rows: &[Row], columns: &Columns) -> Result<ScoreKind, Failure> {
-    let outside = rows.iter().find_map(|row| {
-        let at = row.scores.iter().position(|score| !(0.0..=1.0).contains(score))?;
-        Some((row, at))
-    });
-    let refused = |why: &str| {
-        let (row, at) = outside.expect("only called where a score is outside");
-        let (id, label, score) = (&row.id, &columns.labels[at].name, row.scores[at]);
-        bad(format!("row {id}: the score of {label} is {score}, {why}"))
-            .hint("say --scores logits, or clip probabilities to 0 and 1")
-    };
-    let called = |word: &str| columns.labels.iter().filter(|label| label.word == word).count();
-    match kind {
-        Some(ScoreKind::Logits) => Ok(ScoreKind::Logits),
-        None if called("logit") == columns.labels.len() => Ok(ScoreKind::Logits),
-        _ if outside.is_none() => Ok(ScoreKind::Probabilities),
-        Some(ScoreKind::Probabilities) => Err(refused("no probability")),
-        None if called("prob") > 0 => {
-            Err(refused("but columns are called `prob`, and that is no probability"))
-        }
-        None if rows
-            .iter()
-            .flat_map(|row| &row.scores)
-            .all(|score| (-ROUNDING..=1.0 + ROUNDING).contains(score)) =>
-        {
-            Err(refused("just outside 0 to 1: neither a probability nor surely a logit"))
-        }
-        None => Ok(ScoreKind::Logits),
-    }
+fn bad(message: impl Into<String>) -> Failure {
+    Failure::new(Exit::BadData, message)
 }
 
 #[cfg(test)]
@@ -203,14 +216,18 @@ mod tests {
         assert!((val.logits[1] + 3_f64.ln()).abs() < 1e-6, "{}", val.logits[1]);
         assert_eq!((&test.ids[0][..], &test.patients[0][..]), ("b.png", "p2"));
         assert!(test.truth.iter().all(|truth| truth.is_nan()));
-        assert!(test.logits[1] > 36.0 && test.logits[1].is_finite(), "{}", test.logits[1]);
+        // The nearest other score is a quarter away.
+        assert!((test.logits[1] - (0.995_f64 / 0.005).ln()).abs() < 1e-12, "{}", test.logits[1]);
+        assert_eq!((&val.probabilities[..], &test.probabilities[..]), (&[0.5, 0.25][..], &[0.75, 1.0][..]));
     }
 
     #[test]
     fn numbers_outside_0_to_1_are_logits_unless_they_must_not_be() {
         let text = "Mass,score_Mass\n1,-3.5\n0,0.5\n";
         let file = of(text).expect("good");
-        assert_eq!((file.kind, &file.splits[&Split::Test].logits[..]), (ScoreKind::Logits, &[-3.5, 0.5][..]));
+        let test = &file.splits[&Split::Test];
+        assert_eq!((file.kind, &test.logits[..]), (ScoreKind::Logits, &[-3.5, 0.5][..]));
+        assert!(test.probabilities.is_empty());
         let message = "row 2: the score of Mass is -3.5, no probability";
         check_refused(text, Some(ScoreKind::Probabilities), message);
     }
@@ -225,7 +242,11 @@ mod tests {
         assert!(of(high).expect_err("refused").hint.is_some_and(|hint| hint.contains("--scores logits")));
         let kind = |text: &str, kind| read(text.as_bytes(), kind).expect("good").kind;
         assert_eq!(kind(high, Some(ScoreKind::Logits)), ScoreKind::Logits);
-        assert_eq!(kind("Mass,score_Mass\n1,0.5\n0,1.02\n", None), ScoreKind::Logits);
+        check_refused(
+            "Mass,score_Mass\n1,0.5\n0,1.02\n",
+            None,
+            "the scores of Mass are from 0.5 to 1.02 and none is below 0: neither probabilities nor surely logits",
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One row of a table: what its cells say, in whatever spelling tables have it.
 
-use super::{Columns, ScoreKind};
+use super::clip::Clip;
+use super::kind::{ScoreKind, probability};
+use super::{Columns, bad};
 use csv::StringRecord;
-use xray_artifacts::{Predictions, Split};
+use xray_artifacts::{Failure, Predictions, Split};
 
 pub(super) struct Row {
     pub(super) line: u64,
@@ -18,50 +20,84 @@ pub(super) struct Row {
 
 impl Row {
     /// Or what is wrong with it.
-    pub(super) fn parse(row: &StringRecord, columns: &Columns) -> Result<Row, String> {
+    pub(super) fn parse(row: &StringRecord, columns: &Columns) -> Result<Row, Failure> {
         let text = |column: Option<usize>| column.and_then(|at| row.get(at)).unwrap_or_default();
         let known = |column: Option<usize>| Some(text(column)).filter(|text| !is_unknown(text));
         let line = row.position().map_or(0, csv::Position::line);
-        let id = columns.id.map_or_else(|| line.to_string(), |_| text(columns.id).to_owned());
+        let wrong = |what: &str| bad(format!("line {line}: {what}"));
+        let id = columns.id.map_or_else(|| line.to_string(), |_| without_zeros(text(columns.id)).to_owned());
         if id.is_empty() {
-            return Err("the id is empty".to_owned());
+            return Err(wrong("the id is empty"));
         }
         let mut scores = Vec::with_capacity(columns.labels.len());
         let mut truth = Vec::with_capacity(columns.labels.len());
         for label in &columns.labels {
             let (score, said) = (&row[label.score], &row[label.truth]);
             let number = score.parse::<f64>().ok().filter(|number| number.is_finite());
-            scores
-                .push(number.ok_or_else(|| format!("the score of {} is `{score}`, no number", label.name))?);
+            scores.push(number.ok_or_else(|| {
+                wrong(&format!("the score of {} is `{}`, no number", label.name, start(score)))
+                    .hint(how_numbers_are_written(score))
+            })?);
             truth.push(parse_truth(said).ok_or_else(|| {
-                format!("the truth of {} is `{said}`, not 0, 1 or empty for unknown", label.name)
+                let said = start(said);
+                wrong(&format!("the truth of {} is `{said}`, not 0, 1 or empty for unknown", label.name))
             })?);
         }
         let split = match known(columns.split).unwrap_or_default().to_ascii_lowercase().as_str() {
             "" | "test" => Split::Test,
             "val" | "valid" | "validation" => Split::Val,
             "train" => Split::Train,
-            other => return Err(format!("the split is `{other}`, not val or test")),
+            other => return Err(wrong(&format!("the split is `{}`, not val or test", start(other)))),
         };
-        let age = known(columns.age).map(|age| age.parse().map_err(|_| format!("the age is `{age}`")));
+        let age = known(columns.age)
+            .map(|age| age.parse().map_err(|_| wrong(&format!("the age is `{}`", start(age)))));
         let age = age.transpose()?.unwrap_or(f32::NAN);
         let patient = without_zeros(known(columns.patient).unwrap_or_default()).to_owned();
         let [view, sex] = [columns.view, columns.sex].map(|at| known(at).unwrap_or_default().to_owned());
         Ok(Row { line, id, patient, split, view, sex, age, scores, truth })
     }
 
-    pub(super) fn push_to(self, predictions: &mut Predictions, kind: ScoreKind) {
+    /// `clips` has one per label.
+    pub(super) fn push_to(self, predictions: &mut Predictions, kind: ScoreKind, clips: &[Clip]) {
         predictions.ids.push(self.id);
         predictions.patients.push(self.patient);
         predictions.views.push(self.view);
         predictions.sexes.push(self.sex);
         predictions.ages.push(self.age);
         predictions.truth.extend(self.truth);
-        let logit = |score: f64| match kind {
-            ScoreKind::Logits => score,
-            ScoreKind::Probabilities => logit(score),
-        };
-        predictions.logits.extend(self.scores.into_iter().map(logit));
+        for (score, clip) in self.scores.into_iter().zip(clips) {
+            let probability = probability(kind, score);
+            predictions.logits.push(probability.map_or(score, |probability| clip.logit(probability)));
+            predictions.probabilities.extend(probability);
+        }
+    }
+
+    /// Whether all but the place is the same.
+    pub(super) fn repeats(&self, other: &Row) -> bool {
+        let bits = |truth: &[f32]| truth.iter().map(|truth| truth.to_bits()).collect::<Vec<_>>();
+        (self.split, &self.patient, &self.scores) == (other.split, &other.patient, &other.scores)
+            && bits(&self.truth) == bits(&other.truth)
+    }
+}
+
+/// As much of a cell as a message takes.
+fn start(cell: &str) -> String {
+    const LENGTH: usize = 40;
+    let start: String = cell.chars().take(LENGTH).collect();
+    if start.len() < cell.len() { start + "…" } else { start }
+}
+
+fn how_numbers_are_written(cell: &str) -> &'static str {
+    if is_unknown(cell) {
+        "every row has a score of every label: leave rows without out"
+    } else if cell.parse::<f64>().is_ok() {
+        "a score is finite: clip logits, such as to -100 and 100"
+    } else if cell.ends_with('%') {
+        "write percentages without the sign, and say --scores percent"
+    } else if cell.contains(',') {
+        "decimals take a point, thousands take nothing"
+    } else {
+        "such as 0.25 or 2.5e-1"
     }
 }
 
@@ -88,17 +124,11 @@ fn parse_truth(text: &str) -> Option<f32> {
     }
 }
 
-/// `7.0`, which tables make of a patient 7 where another row has none, is `7`.
-fn without_zeros(patient: &str) -> &str {
+/// `7.0`, which tables make of a patient or an image 7 where another row has none, is `7`.
+fn without_zeros(name: &str) -> &str {
     let digits = |text: &str, of: fn(u8) -> bool| !text.is_empty() && text.bytes().all(of);
-    match patient.split_once('.') {
+    match name.split_once('.') {
         Some((whole, rest)) if digits(whole, |c| c.is_ascii_digit()) && digits(rest, |c| c == b'0') => whole,
-        _ => patient,
+        _ => name,
     }
-}
-
-/// The inverse of the sigmoid; a certain probability becomes one that double precision tells from it.
-fn logit(probability: f64) -> f64 {
-    let p = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
-    p.ln() - (-p).ln_1p()
 }

@@ -79,11 +79,8 @@ fn patients_that_one_side_names_are_those_of_both() {
         ["a", "b", "p_value"].into_iter().for_each(close);
         let notes = one["notes"].to_string();
         assert!(notes.contains(&format!("{who} names no patients")), "{notes}");
-        // The notes of either side are kept.
-        assert!(
-            notes.contains("A: scores are taken for") && notes.contains("B: scores are taken for"),
-            "{notes}"
-        );
+        // Nothing is said of baselines and probabilities, of which none are shown.
+        assert!(!notes.contains("baseline") && !notes.contains("taken for"), "{notes}");
         let text = stdout(&workplace.eval(&["compare", a, b]));
         assert!(text.contains("intervals and p-values: DeLong's paired test with Student's t"), "{text}");
         assert!(text.contains("40 test records of 20 patients"), "{text}");
@@ -109,6 +106,36 @@ fn patients_that_one_side_names_are_those_of_both() {
             [once, twice].map(|value| value.and_then(|value| value.as_f64()).expect("defined"));
         assert!((once - twice).abs() < 1e-12, "{place}: {twice} is not {once}");
     }
+}
+
+/// The same ranks as probabilities that f32 does not tell apart, percentages, logits and denormals.
+#[test]
+fn ranks_are_those_of_the_numbers_in_the_file() {
+    let workplace = Workplace::empty();
+    let scales: [(&str, &dyn Fn(u32) -> f64); 6] = [
+        ("close.csv", &|rank| 0.9 + 1e-15 * f64::from(rank)),
+        ("one.csv", &|rank| 1.0 - f64::from(40 - rank) * f64::EPSILON / 2.0),
+        ("denormal.csv", &|rank| f64::from(rank) * 5e-324),
+        ("percent.csv", &|rank| 2.5 * f64::from(rank)),
+        ("logits.csv", &|rank| f64::from(rank) - 20.0),
+        ("huge.csv", &|rank| f64::from(rank) * 1e30),
+    ];
+    for (name, score) in scales {
+        let rank = |at: u32| at * 7 % 41 * u32::from(at % 3 > 0);
+        let rows = (0..40).map(|at| format!("r{at},{},{:?}", at / 2 % 2, score(rank(at))));
+        write(&workplace, name, "id,Mass,score_Mass", rows);
+    }
+    let auc = |found: &Value, model: &str| found["comparison"]["labels"][0][model].as_f64().expect("defined");
+    let mut expected = None;
+    for (name, _) in scales {
+        let found = compared(&workplace, name, "logits.csv");
+        let [a, b] = ["a", "b"].map(|model| auc(&found, model));
+        assert_eq!((a, found["comparison"]["labels"][0]["difference"].as_f64()), (b, Some(0.0)), "{name}");
+        assert!(a > 0.3 && a < 0.7 && a == *expected.get_or_insert(a), "{name}: {a}");
+    }
+    let scored = workplace.eval(&["score", "close.csv", "--format", "json", "--resamples", "0"]);
+    let scored: Value = serde_json::from_slice(&scored.stdout).expect("JSON");
+    assert_eq!(scored["test"]["labels"][0]["auc"].as_f64(), expected);
 }
 
 #[test]

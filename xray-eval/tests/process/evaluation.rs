@@ -24,7 +24,8 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
     let records = |split| workplace.predictions(split).ids.len();
     let fitted_on = format!("logistic regressions fitted on {} validation records", records(Split::Val));
     for part in [
-        "without a look",
+        "prevalence baseline",
+        "prevalence on validation",
         "sex, age and view alone",
         &fitted_on,
         "sex, age, view",
@@ -289,7 +290,12 @@ fn what_cannot_be_evaluated_says_why() {
     std::fs::write(workplace.path("leaky.csv"), leaky).expect("writable");
     let text = stdout(&workplace.eval(&["score", "leaky.csv"]));
     assert!(text.contains("patients in validation and in test: 1;"), "{text}");
-    let output = workplace.eval(&["score", "a.csv"]);
+    check(
+        &["score", "a.csv"],
+        Exit::BadData,
+        "a.csv: the scores of Mass are from 0.9 to 1.5 and none is below 0",
+    );
+    let output = workplace.eval(&["score", "a.csv", "--scores", "logits"]);
     assert_exit(&output, Exit::Ok);
     assert!(stdout(&output).contains("No operating points and no calibration"), "{}", stdout(&output));
 }

@@ -105,6 +105,57 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     assert!(text.contains("note: 1 of 60 test rows name no patient"), "{text}");
 }
 
+/// Scores with two digits, of which some are 0.00 and 1.00: no figure is ruined, and it says what they were taken for.
+#[test]
+fn zeros_and_ones_ruin_no_figure_in_a_file() {
+    let workplace = Workplace::empty();
+    let probability = |at: usize| (at * 37 % 120) as f64 / 119.0;
+    let sick = |at: usize| u8::from((at * 53 % 120) as f64 / 119.0 < probability(at)).to_string();
+    let exact = |at: usize| format!("{:?}", probability(at).clamp(1e-3, 1.0 - 1e-3));
+    let digits = |at: usize| format!("{:.1}", probability(at));
+    write(&workplace, own, |at| (sick(at), exact(at)));
+    let (before, _) = appraised(&workplace, &FILE);
+    write(&workplace, own, |at| (sick(at), digits(at)));
+    let (found, text) = appraised(&workplace, &FILE);
+    assert!(text.contains("scores (10.0 %) are exactly 0 or 1: calibration takes them for 0.005"), "{text}");
+    for place in ["/test/labels/0/log_loss", "/test/labels/0/brier", "/reliability/0/ece_calibrated"] {
+        let [before, found] = [&before, &found].map(|of| of.pointer(place).and_then(Value::as_f64));
+        let (before, found) = before.zip(found).expect("defined");
+        assert!((before - found).abs() < 0.05, "{place}: {found}, before rounding {before}");
+    }
+    // As scikit-learn's of the same numbers.
+    let rows = (60..120).map(|at| (digits(at).parse::<f64>().expect("a number"), sick(at) == "1"));
+    let loss = |(p, sick): (f64, bool)| {
+        let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+        -(if sick { p } else { 1.0 - p }).ln() / 60.0
+    };
+    let expected: f64 = rows.map(loss).sum();
+    let log_loss = found["test"]["labels"][0]["log_loss"].as_f64().expect("defined");
+    assert!((log_loss - expected).abs() < 1e-12, "{log_loss} is not {expected}");
+}
+
+#[test]
+fn percentages_are_asked_about_and_read_when_said_so() {
+    let workplace = Workplace::empty();
+    write(&workplace, own, |at| (half(at), mixed(at)));
+    let (probabilities, _) = appraised(&workplace, &FILE);
+    write(&workplace, own, |at| (half(at), mixed(at).replace("0.", "") + ".0"));
+    let output = workplace.eval(&FILE);
+    assert_exit(&output, Exit::BadData);
+    assert!(
+        stderr(&output).contains("hint: say --scores percent, or --scores logits"),
+        "{}",
+        stderr(&output)
+    );
+    let (percent, text) = appraised(&workplace, &[&FILE[..], &["--scores", "percent"]].concat());
+    assert!(text.contains("note: scores are taken for percentages"), "{text}");
+    let without_notes = |mut found: Value| {
+        found["notes"] = Value::Null;
+        found
+    };
+    assert_eq!(without_notes(percent), without_notes(probabilities));
+}
+
 #[test]
 fn scores_that_are_no_numbers_or_no_probabilities_are_refused_in_a_file() {
     let workplace = Workplace::empty();

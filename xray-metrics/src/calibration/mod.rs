@@ -231,7 +231,7 @@ pub fn calibrate(
     let units = Units::new(scores.num_records(), patients)?;
     let of_label = |label| {
         let support = units.support(scores.truth_of(label));
-        fit_label(&scores.column(label), support, method)
+        fit_label(&scores.logits(label), support, method)
     };
     Ok((0..scores.num_labels()).map(of_label).collect())
 }

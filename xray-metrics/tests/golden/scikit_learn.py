@@ -12,7 +12,7 @@ import pathlib
 import warnings
 
 import numpy as np
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score, roc_curve
 
 warnings.filterwarnings("error")  # a figure that scikit-learn calls undefined must not slip in
 
@@ -110,6 +110,38 @@ def probabilities(rng):
     }
 
 
+def edges(rng):
+    """Probabilities that f32, or their logits in f64, would not tell apart, and those that have no logit."""
+    r, y = rng.random(150), (rng.random(150) < 0.3).astype(int)
+    r = np.clip(r + 0.3 * y, 0, 1.2) / 1.2
+    columns = {
+        "two digits": np.round(r**6, 2),
+        "calls": (r > 0.7).astype(float),
+        "zeros and ones": np.where(r < 0.4, 0.0, np.where(r > 0.9, 1.0, r)),
+        "a billionth apart": 0.9 + 1e-9 * r,
+        "neighbours": 0.1 + np.floor(40 * r) * 2**-56,
+        "near one": 1 - np.floor(9 * r) * 2**-53,
+        "below 1e-300": 1e-300 * (1 + 5 * r),
+        "neighbours below 1e-300": 1e-300 * (1 + np.floor(20 * r) * 2**-52),
+        "denormal": np.floor(1 + 50 * r) * 5e-324,
+        "from end to end": np.concatenate([[0, 5e-324, 1e-20, 1 - 2**-53, 1], np.round(r[5:], 1)]),
+    }
+    for name, p in columns.items():
+        fpr, tpr, thresholds = roc_curve(y, p, drop_intermediate=False)
+        yield {
+            "name": name,
+            "labels": y.tolist(),
+            "probabilities": p.tolist(),
+            "auc": float(roc_auc_score(y, p)),
+            "average_precision": float(average_precision_score(y, p)),
+            "brier": float(brier_score_loss(y, p)),
+            "log_loss": float(log_loss(y, p)),
+            "thresholds": thresholds[1:].tolist(),
+            "fpr": fpr[1:].tolist(),
+            "tpr": tpr[1:].tolist(),
+        }
+
+
 def bootstrap(rng, resamples=4000):
     """One to three rows per patient, who has a finding in all of them and shares a part of the score."""
     patients = np.repeat(np.arange(120), rng.integers(1, 4, 120))
@@ -133,6 +165,7 @@ def bootstrap(rng, resamples=4000):
 
 rng = np.random.default_rng(20261123)
 golden = {"cases": list(cases(rng)), "probabilities": probabilities(rng), "bootstrap": bootstrap(rng)}
+golden["edges"] = list(edges(np.random.default_rng(20261129)))
 path = pathlib.Path(__file__).with_suffix(".json")
 path.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
 print(f"wrote {path} ({path.stat().st_size} bytes)")
