@@ -2,7 +2,7 @@
 //!
 //! It is DeLong's paired test by patient ([`mod@crate::delong`]) with Student's distribution: few positive patients show
 //! little of how a difference varies, so a t of as many degrees of freedom as there are patients of the rarer class, less
-//! one, stands for the normal number. An interval excludes 0 just where its p-value is below 0.05. Where two models rank
+//! one, stands for the normal number; they count by their effective number where some have more records than others. An interval excludes 0 just where its p-value is below 0.05. Where two models rank
 //! the records alike there is neither: that they do so on these records is no certainty about others. Fourteen p-values
 //! are fourteen chances of a false alarm, so Holm's (Scandinavian Journal of Statistics 6, 1979) stand beside them.
 //!
@@ -164,26 +164,29 @@ fn mean(labels: &[Difference]) -> Difference {
 fn spread_of(found: &Contributions) -> std::result::Result<Spread, NoInterval> {
     let standard_error = found.variance.map(f64::sqrt).filter(|&error| error > ROUNDING);
     let standard_error = standard_error.ok_or(NoInterval::SameRanking)?;
-    Ok(Spread { standard_error, freedom: found.freedom() })
+    Ok(Spread { standard_error, freedom: freedom_of(found) })
+}
+
+/// At least 1, which [`enough_units`] all but says: one patient may have nearly all records.
+fn freedom_of(found: &Contributions) -> f64 {
+    (found.effective - 1.0).max(1.0)
 }
 
 /// Of the mean of some labels' differences.
 fn spread_of_mean(parts: &[Contributions], units: &Units) -> std::result::Result<Spread, NoInterval> {
-    if parts.is_empty() {
-        return Err(NoInterval::NoAuc);
+    let tested = |found: &Contributions| enough_units(found, units);
+    match parts {
+        [] => return Err(NoInterval::NoAuc),
+        // One label is its own mean.
+        [only] => return tested(only).and_then(|()| spread_of(only)),
+        _ if parts.iter().all(|found| tested(found).is_err()) => return Err(NoInterval::NoLabel),
+        _ => {}
     }
-    let (known, rare): (Vec<_>, Vec<_>) = parts.iter().partition(|found| enough_units(found, units).is_ok());
-    let Some(first) = known.first() else {
-        return Err(enough_units(rare[0], units)
-            .err()
-            .filter(|_| parts.len() == 1)
-            .unwrap_or(NoInterval::NoLabel));
-    };
-    debug_assert!(first.freedom() > 0.0, "five patients of either class");
-    let variance = |found: &Contributions| found.variance.unwrap_or(0.0);
+    let (known, rare): (Vec<_>, Vec<_>) = parts.iter().partition(|found| tested(found).is_ok());
+    let variance = |found: &Contributions| found.jackknife.unwrap_or(0.0);
     // The mean variance of a placement, by what the labels with enough patients tell.
-    let freedom: f64 = known.iter().map(|found| found.freedom()).sum();
-    let of_placement = |found: &Contributions| found.freedom() * variance(found) / found.per_placement;
+    let freedom: f64 = known.iter().map(|found| freedom_of(found)).sum();
+    let of_placement = |found: &Contributions| freedom_of(found) * variance(found) / found.per_placement;
     let pooled = known.iter().map(|found| of_placement(found)).sum::<f64>() / freedom;
     let of_rare: f64 = rare.iter().map(|found| variance(found).max(found.per_placement * pooled)).sum();
     let of_known: f64 = known.iter().map(|found| variance(found)).sum();
@@ -200,9 +203,9 @@ fn spread_of_mean(parts: &[Contributions], units: &Units) -> std::result::Result
     // Each known label's variance counts once for itself and for its part of the pooled one.
     let per_placement: f64 = rare.iter().map(|found| found.per_placement).sum();
     let weighted = |found: &&Contributions| {
-        variance(found) * (1.0 + per_placement * found.freedom() / found.per_placement / freedom)
+        variance(found) * (1.0 + per_placement * freedom_of(found) / found.per_placement / freedom)
     };
-    let squares: f64 = known.iter().map(|found| weighted(found).powi(2) / found.freedom()).sum();
+    let squares: f64 = known.iter().map(|found| weighted(found).powi(2) / freedom_of(found)).sum();
     let total: f64 = known.iter().map(weighted).sum();
     // Of labels that vary together no more is seen than of one.
     Ok(Spread { standard_error, freedom: total * total / squares * (alone / sum).min(1.0) })

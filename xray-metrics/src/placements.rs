@@ -24,11 +24,15 @@ struct Placement {
 pub(crate) struct Contributions {
     /// The figure itself.
     pub(crate) value: f64,
-    /// How far each unit moves it; of units without a known record, 0.
+    /// How far it moves without each unit; of units without a known record, 0.
     pub(crate) of_unit: Vec<f64>,
     /// Obuchowski's variance of the figure; DeLong's where every record is a unit of its own. None with fewer than two
     /// units of a class.
     pub(crate) variance: Option<f64>,
+    /// The same by leaving out each unit in turn, which does not fall short where some units have many more records than
+    /// others (Efron and Stein, Annals of Statistics 9, 1981): for a mean of labels, whose t has so many degrees of
+    /// freedom that it forgives nothing.
+    pub(crate) jackknife: Option<f64>,
     /// Units with a positive record.
     pub(crate) positive_units: usize,
     /// Units with a negative record.
@@ -36,6 +40,8 @@ pub(crate) struct Contributions {
     /// The variance of the figure where a placement's is 1 and those of one unit are the same: 1/n₁ + 1/n₀ of effective
     /// numbers of units (Kish, Survey Sampling, 1965).
     pub(crate) per_placement: f64,
+    /// The effective number of units of the class that has fewer.
+    pub(crate) effective: f64,
 }
 
 impl Contributions {
@@ -126,17 +132,22 @@ impl Placements {
             of_positives.counts.iter().zip(&of_negatives.counts).filter(|(a, b)| **a + **b > 0).count()
                 as f64;
         let shared = units / (units - 1.0) * both().map(|(a, b)| a * b).sum::<f64>();
-        let variance = of_positives.variance().zip(of_negatives.variance()).map(|(positives, negatives)| {
-            // Rounding may leave less than nothing where all placements are equal.
-            (positives + negatives + 2.0 * shared).max(0.0)
-        });
+        // Rounding may leave less than nothing where all placements are equal.
+        let sum =
+            |(positives, negatives): (f64, f64), shared: f64| (positives + negatives + 2.0 * shared).max(0.0);
+        let variance = of_positives.variance().zip(of_negatives.variance());
+        let without = [of_positives.without_each(), of_negatives.without_each()];
+        let jackknife = of_positives.jackknife(&without[0]).zip(of_negatives.jackknife(&without[1]));
+        let pairs = || without[0].iter().zip(&without[1]);
         Contributions {
             value: auc,
-            of_unit: both().map(|(a, b)| a + b).collect(),
-            variance,
+            of_unit: pairs().map(|(a, b)| a + b).collect(),
+            variance: variance.map(|parts| sum(parts, shared)),
+            jackknife: jackknife.map(|parts| sum(parts, pairs().map(|(a, b)| a * b).sum())),
             positive_units: of_positives.units(),
             negative_units: of_negatives.units(),
             per_placement: of_positives.per_placement() + of_negatives.per_placement(),
+            effective: 1.0 / of_positives.per_placement().max(of_negatives.per_placement()),
         }
     }
 }
@@ -167,6 +178,19 @@ impl ClassSums {
         let units = self.units() as f64;
         let squares: f64 = self.sums.iter().map(|sum| sum * sum).sum();
         (units > 1.0).then(|| units / (units - 1.0) * squares)
+    }
+
+    /// How far the mean moves without each unit; 0 of the only one.
+    fn without_each(&self) -> Vec<f64> {
+        let rest = |count: u32| 1.0 - f64::from(count) / self.records;
+        let moved = |(&sum, &count): (&f64, &u32)| if rest(count) > 0.0 { sum / rest(count) } else { 0.0 };
+        self.sums.iter().zip(&self.counts).map(moved).collect()
+    }
+
+    fn jackknife(&self, without_each: &[f64]) -> Option<f64> {
+        let units = self.units() as f64;
+        (units > 1.0)
+            .then(|| (units - 1.0) / units * without_each.iter().map(|moved| moved * moved).sum::<f64>())
     }
 
     fn per_placement(&self) -> f64 {

@@ -4,6 +4,7 @@ use crate::run::Outcome;
 use std::fmt::Write;
 use xray_artifacts::Split;
 use xray_display::{Align, Column, DASH, TextTable, number};
+use xray_metrics::units::MIN_UNITS;
 use xray_metrics::{Evaluation, LabelEvaluation};
 
 /// Per label and over all: test AUC with its interval first, validation beside it.
@@ -37,7 +38,35 @@ fn scores(test: &Evaluation, val: Option<&Evaluation>) -> String {
     }
     table.row(macro_row(test, val));
     table.row(micro_row(test, val));
-    table.text()
+    table.text() + &about_intervals(test)
+}
+
+/// Why labels have no interval, and what the macro-AUC's is of.
+fn about_intervals(test: &Evaluation) -> String {
+    let Some(intervals) = &test.intervals else {
+        return "no intervals: training.bootstrap_resamples is 0\n".to_owned();
+    };
+    let mut text = String::new();
+    let missing: Vec<_> = test
+        .labels
+        .iter()
+        .filter(|label| label.auc.is_some() && label.auc_interval.is_none())
+        .map(|label| label.label.as_str())
+        .collect();
+    if !missing.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "no interval of {}: fewer than {MIN_UNITS} {}s with it or without, or one score for all",
+            missing.join(", "),
+            intervals.unit
+        );
+    }
+    if !test.macro_auc_dominated_by.is_empty() {
+        let labels = test.macro_auc_dominated_by.join(", ");
+        let _ = writeln!(text, "more than half of the macro-AUC's variance is of {labels}");
+    }
+    text
 }
 
 fn label_row(test: &LabelEvaluation, val: Option<&LabelEvaluation>) -> Vec<String> {

@@ -1,7 +1,11 @@
 //! `cargo xtask bench coverage`: whether intervals and p-values hold what they promise, on simulated data whose truth is
 //! known.
 
+mod labels;
 mod learning_curve;
+mod macros;
+mod models;
+mod simulation;
 
 use crate::machine::Machine;
 use anyhow::{Context, Result};
@@ -33,7 +37,15 @@ pub(crate) struct CoverageArguments {
 pub(crate) struct Scale {
     /// Simulated data sets per row of a table.
     pub(crate) simulations: usize,
+    /// One row of so many is simulated.
+    pub(crate) one_in: usize,
     pub(crate) seed: u64,
+}
+
+impl Scale {
+    pub(crate) fn thinned<Row>(self, rows: Vec<Row>) -> Vec<Row> {
+        rows.into_iter().step_by(self.one_in).collect()
+    }
 }
 
 /// A table and what it says.
@@ -111,14 +123,17 @@ impl Section {
 }
 
 fn sections(scale: Scale) -> Vec<Section> {
-    learning_curve::sections(scale)
+    let mut sections = vec![labels::intervals(scale), labels::shapes(scale), macros::intervals(scale)];
+    sections.extend([models::equal(scale), models::different(scale)]);
+    sections.extend(learning_curve::sections(scale));
+    sections
 }
 
 /// Simulates, prints, writes.
 #[expect(clippy::print_stdout, reason = "the result")]
 pub(crate) fn run(arguments: &CoverageArguments) -> Result<()> {
     let simulations = if arguments.short { 200 } else { 4000 };
-    let scale = Scale { simulations, seed: arguments.seed };
+    let scale = Scale { simulations, one_in: 1, seed: arguments.seed };
     let machine = Machine::here();
     let body: Vec<_> = sections(scale).iter().map(Section::markdown).collect();
     let text = format!(
@@ -138,11 +153,12 @@ pub(crate) fn run(arguments: &CoverageArguments) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Few simulations and wide bounds: five standard errors.
+    /// Few rows, few simulations and wide bounds: five standard errors.
     #[test]
     fn what_is_promised_holds_in_a_short_simulation() {
-        let promises =
-            sections(Scale { simulations: 60, seed: 1 }).into_iter().flat_map(|section| section.promises);
+        let promises = sections(Scale { simulations: 80, one_in: 9, seed: 1 })
+            .into_iter()
+            .flat_map(|section| section.promises);
         let broken: Vec<_> = promises.filter(|promise| !promise.kept(5.0)).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

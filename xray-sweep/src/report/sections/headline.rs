@@ -8,8 +8,8 @@ use crate::state::CellState;
 use std::collections::BTreeMap;
 use xray_artifacts::{Exit, Split};
 use xray_display::{number, percent, thousands};
-use xray_metrics::difference_interval;
 use xray_metrics::units::Unit;
+use xray_metrics::{auc_intervals, difference_interval};
 
 /// So close to the full data's mean counts as reaching it.
 const WITHIN: f64 = 0.01;
@@ -43,13 +43,14 @@ fn best(sweep: &Sweep) -> Card {
         name,
         value: Value::estimate(run.score, run.score_interval, 3),
         detail: format!(
-            "of the run that validation chose ({} of the data, {} images, trial {}{combination}); {}.{} Without a look at \
-             the image: 0.5.",
+            "of the run that validation chose ({} of the data, {} images, trial {}{combination}); {}.{}{} Without a look \
+             at the image: 0.5.",
             percent(run.row.fraction),
             thousands(run.row.train_images),
             run.row.trial,
             interval_of(run),
             mean_of(sweep),
+            dominated(sweep),
         ),
     }
 }
@@ -61,7 +62,8 @@ fn interval_of(run: &Run) -> &'static str {
             "95 % interval over test records, too narrow if patients recur: none is named"
         }
         (Some(_), _) => "95 % interval over test patients",
-        (None, _) => "no interval: too few test patients have the finding, or none was asked for",
+        (None, Some(_)) => "no interval: too few test patients have the finding, or have it not",
+        (None, None) => "no interval: none was asked for",
     }
 }
 
@@ -83,6 +85,24 @@ fn mean_of(sweep: &Sweep) -> String {
             labels.len() - undefined.len(),
             labels.len(),
             undefined.join(", ")
+        ),
+    }
+}
+
+/// Which rare findings the mean's interval is mostly of.
+fn dominated(sweep: &Sweep) -> String {
+    let both = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref().ok());
+    let Some(both) = both.filter(|_| sweep.label.is_none()) else { return String::new() };
+    let Ok(intervals) = auc_intervals(both.test_scores(), both.test.patient_numbers().as_deref()) else {
+        return String::new();
+    };
+    let names: Vec<String> =
+        intervals.dominant.iter().map(|&label| both.test.labels[label].replace('_', " ")).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            " More than half of its variance is of {}: too few patients have one of these.",
+            names.join(", ")
         ),
     }
 }
