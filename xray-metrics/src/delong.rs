@@ -14,7 +14,8 @@ pub struct DeLong {
     pub auc: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// At 95 %: that of [`crate::auc_intervals`], none where it gives none.
+    /// At 95 %: that of [`crate::auc_intervals`]; none where it gives none, and none of a standard error of 0, which is
+    /// that of an AUC of 0 or 1.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -27,11 +28,9 @@ pub fn delong(scores: Scores<'_>, label: usize, patients: Option<&[u32]>) -> Res
     let placements = Placements::of(scores, label, &units);
     Ok(placements.and_then(|placements| {
         let found = placements.contributions();
-        Some(DeLong {
-            auc: found.value,
-            standard_error: found.variance?.sqrt(),
-            interval: interval_of(&placements, &found, &units).ok(),
-        })
+        let standard_error = found.variance?.sqrt();
+        let interval = interval_of(&placements, &found, &units).ok().filter(|_| standard_error > 0.0);
+        Some(DeLong { auc: found.value, standard_error, interval })
     }))
 }
 

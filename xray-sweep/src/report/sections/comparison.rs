@@ -161,7 +161,7 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
         row(label.replace('_', " "), found);
     }
     table.notes.push(format!(
-        "Intervals and p are those of {} over other {}; the chance of training is not in them.",
+        "Intervals and p, by {}, are of these two trained models over other {}: the chance of training is not in them.",
         comparison.method,
         if patients.is_some() { "patients" } else { "records, because no patient is named" }
     ));
