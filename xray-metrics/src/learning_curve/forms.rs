@@ -202,7 +202,7 @@ fn curve(evidence: &Evidence, weights: &Weights, bend: &Bend, form: Form) -> Opt
     let about_chance = weights.about_mean + weights.total * (weights.mean - CHANCE).powi(2);
     let squares = (about_chance - slope * product).max(f64::EPSILON * about_chance);
     let rises = slope > 0.0 && slope.is_finite() && squares.is_finite();
-    rises.then(|| (LearningCurve { form, level: CHANCE - slope * foot, slope, bend: *bend }, squares))
+    rises.then_some((LearningCurve { form, level: CHANCE - slope * foot, slope, bend: *bend }, squares))
 }
 
 fn test(sizes: f64, of_sizes: usize, trials: f64, of_trials: usize) -> Option<LackOfFit> {
