@@ -251,6 +251,7 @@ fn figures_in_the_tables_are_those_of_the_results() {
     assert_eq!(row["micro_auc_baseline"], mean(|scores| scores.micro_auc_baseline));
     // Of two trials there is none.
     assert_eq!(row["score_interval"], Value::Null);
+    assert!(found.markdown.contains("There is no interval over trials: that takes three of a fraction"));
 }
 
 /// The run with the best validation score is not the one with the best test score.

@@ -164,11 +164,20 @@ fn table(sweep: &Sweep) -> Table {
             Value::number(group.mean(|run| run.row.test.micro_auc_baseline), 3),
         ]);
     }
+    let groups = sweep.groups();
+    let interval = if groups.iter().any(|group| group.interval(score, Bounds::Share).is_some()) {
+        format!(
+            "The interval is Student's over trials, on the logit scale: how far the mean of many trainings may be, on these \
+             test patients. {}{}",
+            what_trials_vary(sweep),
+            without_interval(&groups, |group| group.values(score)),
+        )
+    } else {
+        "There is no interval over trials: that takes three of a fraction that are done.".to_owned()
+    };
     table.notes.push(format!(
-        "The interval is Student's over trials, on the logit scale: how far the mean of many trainings may be, on these test patients. {}{} \
-         Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no image.",
-        what_trials_vary(sweep),
-        without_interval(&sweep.groups(), |group| group.values(score)),
+        "{interval} Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no \
+         image."
     ));
     table.without_empty_columns()
 }

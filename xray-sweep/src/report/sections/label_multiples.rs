@@ -9,7 +9,6 @@ use crate::tables::LabelRow;
 use std::collections::HashMap;
 use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
-use xray_metrics::mean_interval::MIN_REPETITIONS;
 use xray_metrics::{Bounds, mean};
 
 /// Of fewer positives an AUC is mostly chance.
@@ -91,7 +90,7 @@ impl<'a> Scores<'a> {
 fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &Sweep) -> Table {
     let (first, last) = (&groups[0], &groups[groups.len() - 1]);
     let mut table = Table::new(
-        "Test AUC of each finding, mean and 95 % interval over trials",
+        "Test AUC of each finding, mean over trials",
         &[
             ("label", "finding"),
             ("test_positives", ">test positives"),
@@ -121,16 +120,18 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             Value::number(sweep.metadata_of(label), 3),
         ]);
     }
-    let lacks = |label: &String| {
-        [first, last]
-            .into_iter()
-            .any(|group| (1..MIN_REPETITIONS).contains(&scores.values(group, label).len()))
+    let has = |label: &String| {
+        [first, last].map(|group| over_trials(&scores.values(group, label), Bounds::Share).is_some())
     };
-    let reason = if labels.iter().any(lacks) {
-        "; there is none where fewer than three trials have the AUC"
-    } else {
-        ""
+    let has: Vec<bool> = labels.iter().flat_map(has).collect();
+    let note = match (has.contains(&true), has.contains(&false)) {
+        (false, _) => "There is no interval over trials: that takes three with the AUC.",
+        (true, true) => {
+            "Intervals are Student's over trials, on the logit scale; there is none where fewer than three trials have the \
+             AUC, or where all have a perfect one."
+        }
+        (true, false) => "Intervals are Student's over trials, on the logit scale.",
     };
-    table.notes.push(format!("Intervals are Student's over trials, on the logit scale{reason}."));
+    table.notes.push(note.to_owned());
     table.without_empty_columns()
 }

@@ -85,7 +85,7 @@ fn fit(fitted: &FittedCurve) -> (bool, String) {
         return (true, "Whether it fits is not tested: that takes several trials of a size.".to_owned());
     };
     let p = Value::p(Some(lack.p)).text;
-    let p = if p.starts_with('<') { format!("p {p}") } else { format!("p = {p}") };
+    let p = p.strip_prefix('<').map_or_else(|| format!("p = {p}"), |p| format!("p < {p}"));
     match (lack.p < MISFIT, fitted.trials) {
         (false, _) => (
             true,
@@ -134,6 +134,7 @@ fn ceiling(fitted: &FittedCurve) -> String {
 /// What intervals are of.
 fn of_what(fitted: &FittedCurve) -> String {
     let independent = match fitted.trials {
+        Trials::ShareImages if fitted.best().lack_of_fit.is_none() => "each size has one run",
         Trials::ShareImages => "trials of a size share their images, so its mean counts once",
         Trials::DrawTheirOwn => "trials of a size are trained on different images",
     };
