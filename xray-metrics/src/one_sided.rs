@@ -63,7 +63,7 @@ impl OneSided {
 /// # Ok::<(), xray_metrics::Error>(())
 /// ```
 pub fn warning(fitted: Fitted, validation: &Column, point: Option<&OperatingPoint>) -> Option<String> {
-    let threshold = f64::from(fitted.threshold()?);
+    let threshold = fitted.threshold()?;
     let on_validation = OneSided::of(&Confusion::at(validation, threshold));
     let on_test = point.and_then(|point| OneSided::of(&point.confusion));
     let said = |why: OneSided, on: &str| format!("{} on {on}: {}", why.figure(), why.meaning());

@@ -121,7 +121,7 @@ fn ranks_are_those_of_the_numbers_in_the_file() {
         ("huge.csv", &|rank| f64::from(rank) * 1e30),
     ];
     for (name, score) in scales {
-        let rank = |at: u32| at * 7 % 41 * u32::from(at % 3 > 0);
+        let rank = |at: u32| at * 7 % 41 * u32::from(!at.is_multiple_of(3));
         let rows = (0..40).map(|at| format!("r{at},{},{:?}", at / 2 % 2, score(rank(at))));
         write(&workplace, name, "id,Mass,score_Mass", rows);
     }

@@ -25,7 +25,7 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
     let fitted_on = format!("logistic regressions fitted on {} validation records", records(Split::Val));
     for part in [
         "prevalence baseline",
-        "prevalence on validation",
+        "validation prevalence",
         "sex, age and view alone",
         &fitted_on,
         "sex, age, view",

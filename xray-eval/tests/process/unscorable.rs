@@ -8,7 +8,7 @@ use xray_artifacts::{Exit, Split};
 fn appraised(workplace: &Workplace, arguments: &[&str]) -> (Value, String) {
     let json = workplace.eval(&[arguments, &["--format", "json"]].concat());
     assert_exit(&json, Exit::Ok);
-    let text = workplace.eval(&arguments);
+    let text = workplace.eval(arguments);
     assert_exit(&text, Exit::Ok);
     (serde_json::from_slice(&json.stdout).expect("JSON"), stdout(&text))
 }
