@@ -1,4 +1,5 @@
 //! DeLong's variances and paired test against pROC (Debian's r-cran-proc), where Rscript has it.
+#![expect(clippy::print_stderr, reason = "says why nothing is compared")]
 
 use std::fmt::Write;
 use std::process::Command;
