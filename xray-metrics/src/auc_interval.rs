@@ -4,7 +4,7 @@
 //! ([`mod@crate::wilson`]) with an effective number of patients: the number of trials of which a share as large has the
 //! variance of the AUC. The variance is DeLong's by patient ([`mod@crate::delong`]). Few patients show little of it: five
 //! positive ones may all lie high by chance, and then seem to say that all do. So it is averaged with the largest that
-//! any scores could have, which counts for three patients ([`PRIOR`]), and the normal quantile is Student's. That an AUC
+//! any scores could have, which counts for three patients (`PRIOR`), and the normal quantile is Student's. That an AUC
 //! of 1 gets an interval follows.
 //!
 //! The macro-AUC's variance is the sum of the labels', the largest possible one standing for what is not seen of a

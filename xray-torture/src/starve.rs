@@ -285,10 +285,8 @@ fn different(known: &Known, folder: &Path, ended: &Ending, told: bool) -> Result
         differs.retain(|difference| !DISPENSABLE.iter().any(|name| difference.starts_with(name)));
     }
     // What a job says stands in its cell.
-    differs.retain(|difference| {
-        !(difference.starts_with("sweep/cells/") && difference.contains("/run/curve.svg"))
-            && !is_second_copy(known, difference)
-    });
+    let in_its_cell = |said: &str| said.starts_with("sweep/cells/") && said.contains("/run/curve.svg");
+    differs.retain(|difference| !in_its_cell(difference) && !is_second_copy(known, difference));
     Ok((!differs.is_empty()).then(|| Fault::new(What::Different, differs.join("; "))))
 }
 
