@@ -1,0 +1,305 @@
+//! The backward pass in three launches: sums over the pixels, what they mean for each channel, and the gradient.
+//!
+//! With `d` the gradient before the activation and `n` the normalised value, gamma's gradient is the sum of `d n`,
+//! beta's that of `d`, and the input's is `scale (d - mean(d) - n mean(d n))` (Ioffe and Szegedy, 2015).
+#![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
+
+use super::apply::normalised_shape;
+use super::window::{Form, element, element_of, pre_activation};
+use crate::buffer::{Buffer, Part};
+use crate::curve::carry;
+use crate::error::Error;
+use crate::gpu::Gpu;
+use crate::map::{Map, MapShape, Sizes};
+use crate::pass::{ENOUGH_GROUPS, Pass, bytes};
+use crate::reduce::{REDUCE_UNITS, group_sum};
+use crate::statistics::Statistics;
+use cubecl::prelude::*;
+use xray_kernels::Activation;
+
+/// Channels of a group of [`backward_sums`], and the units that share one.
+const CHANNELS: usize = 32;
+const LINES: usize = 8;
+const UNITS: usize = CHANNELS * LINES;
+
+/// Writes `partials[chunk][2][channels]`: of `chunk` pixels of the output, the sums of `d` and of `d n`.
+#[cube(launch_unchecked)]
+fn backward_sums(
+    input: &[f32],
+    skip: &[f32],
+    statistics: &[f32],
+    grad: &[f32],
+    partials: &mut [f32],
+    from: Sizes,
+    skip_sizes: Sizes,
+    to: Sizes,
+    groups: usize,
+    groups_across: usize,
+    chunk: usize,
+    #[comptime] form: Form,
+) {
+    let group = CUBE_POS_X as usize + CUBE_POS_Y as usize * CUBE_COUNT_X as usize;
+    if group >= groups {
+        terminate!();
+    }
+    let mut place = Shared::<[f32]>::new_slice(2 * UNITS);
+    let unit = UNIT_POS as usize;
+    let part = group / groups_across;
+    let channel0 = group % groups_across * CHANNELS;
+    let c = channel0 + unit % CHANNELS;
+    let pixels = to.images * to.height * to.width;
+    let last = ((part + 1) * chunk).min(pixels);
+    let mut sum = 0.0f32;
+    let mut product = 0.0f32;
+    if c < to.channels {
+        let mean = statistics[c];
+        let inverse = statistics[to.channels + c];
+        let scale = statistics[2 * to.channels + c];
+        let shift = statistics[3 * to.channels + c];
+        let mut pixel = part * chunk + unit / CHANNELS;
+        while pixel < last {
+            let element = element_of(pixel, c, &to);
+            let found = pre_activation(input, skip, &from, &skip_sizes, &element, scale, shift, form);
+            let d = carry(grad[pixel * to.stride + to.first + c], found.value, comptime!(form.function));
+            sum += d;
+            product += d * (found.input - mean) * inverse;
+            pixel += LINES;
+        }
+    }
+    place[unit] = sum;
+    place[UNITS + unit] = product;
+    sync_cube();
+    if unit < 2 * CHANNELS {
+        let half = unit / CHANNELS;
+        let lane = unit % CHANNELS;
+        if channel0 + lane < to.channels {
+            let mut total = 0.0f32;
+            for line in 0..LINES {
+                total += place[half * UNITS + line * CHANNELS + lane];
+            }
+            partials[(part * 2 + half) * to.channels + channel0 + lane] = total;
+        }
+    }
+}
+
+/// A group a channel: gamma's and beta's gradients, and the two means, which complete the statistics.
+#[cube(launch_unchecked)]
+fn backward_statistics(
+    partials: &[f32],
+    statistics: &mut [f32],
+    grads: &mut [f32],
+    channels: usize,
+    chunks: usize,
+    pixels: usize,
+    grads_at: usize,
+) {
+    let mut place = Shared::<[f32]>::new_slice(REDUCE_UNITS);
+    let c = CUBE_POS_X as usize;
+    let unit = UNIT_POS as usize;
+    let mut sum = 0.0f32;
+    let mut product = 0.0f32;
+    let mut chunk = unit;
+    while chunk < chunks {
+        sum += partials[chunk * 2 * channels + c];
+        product += partials[(chunk * 2 + 1) * channels + c];
+        chunk += REDUCE_UNITS;
+    }
+    let sum = group_sum(&mut place, sum);
+    let product = group_sum(&mut place, product);
+    if unit == 0 {
+        grads[grads_at + c] = product;
+        grads[grads_at + channels + c] = sum;
+        statistics[5 * channels + c] = sum / f32::cast_from(pixels);
+        statistics[6 * channels + c] = product / f32::cast_from(pixels);
+    }
+}
+
+/// A unit an element of the input.
+#[cube(launch_unchecked)]
+fn backward_input(
+    input: &[f32],
+    skip: &[f32],
+    statistics: &[f32],
+    grad: &[f32],
+    grad_input: &mut [f32],
+    grad_skip: &mut [f32],
+    from: Sizes,
+    skip_sizes: Sizes,
+    to: Sizes,
+    grad_input_sizes: Sizes,
+    grad_skip_sizes: Sizes,
+    length: usize,
+    #[comptime] form: Form,
+) {
+    let i = ABSOLUTE_POS;
+    if i < length {
+        let own = element(i, &from);
+        let c = own.channel;
+        let mean = statistics[c];
+        let inverse = statistics[from.channels + c];
+        let scale = statistics[2 * from.channels + c];
+        let shift = statistics[3 * from.channels + c];
+        let mut d = 0.0f32;
+        let mut y = own.y;
+        let mut x = own.x;
+        if comptime!(form.pool) {
+            y = own.y / 2;
+            x = own.x / 2;
+        }
+        // The last odd row and column belong to no window.
+        if y < to.height && x < to.width {
+            let out = element_of((own.image * to.height + y) * to.width + x, c, &to);
+            let found = pre_activation(input, skip, &from, &skip_sizes, &out, scale, shift, form);
+            if found.pixel == own.pixel {
+                d = carry(grad[out.pixel * to.stride + to.first + c], found.value, comptime!(form.function));
+            }
+        }
+        if comptime!(form.skip) {
+            grad_skip[own.pixel * grad_skip_sizes.stride + grad_skip_sizes.first + c] = d;
+        }
+        let normalised = (input[own.pixel * from.stride + from.first + c] - mean) * inverse;
+        let mean_d = statistics[5 * from.channels + c];
+        let mean_product = statistics[6 * from.channels + c];
+        grad_input[own.pixel * grad_input_sizes.stride + grad_input_sizes.first + c] =
+            scale * (d - mean_d - normalised * mean_product);
+    }
+}
+
+/// The maps of the backward pass: those of [`normalise`](super::normalise), and their gradients.
+#[derive(Clone, Copy, Debug)]
+pub struct NormMaps<'a> {
+    /// What was normalised.
+    pub input: Map<'a>,
+    /// The gradient of what was made of it.
+    pub grad_output: Map<'a>,
+    /// Where the input's gradient goes.
+    pub grad_input: Map<'a>,
+    /// The skip connection, and where its gradient goes. Not together with pooling.
+    pub skip: Option<[Map<'a>; 2]>,
+}
+
+struct Chunks {
+    pixels: usize,
+    count: usize,
+    across: usize,
+}
+
+impl Chunks {
+    fn new(output: MapShape) -> Self {
+        let across = output.channels.div_ceil(CHANNELS);
+        let pixels = output.pixels();
+        // Four times as many groups as are enough, of at least 64 pixels each.
+        let wanted = (4 * ENOUGH_GROUPS).div_ceil(across).min(pixels.div_ceil(64));
+        let chunk = pixels.div_ceil(wanted);
+        Self { pixels: chunk, count: pixels.div_ceil(chunk), across }
+    }
+}
+
+/// The launches of [`normalise_backward`].
+pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: bool) -> [Pass; 3] {
+    let output = normalised_shape(activation, input);
+    let chunks = Chunks::new(output);
+    let skipped = if skip { output.len() } else { 0 };
+    let partials = chunks.count * 2 * output.channels;
+    [
+        Pass {
+            name: "backward sums",
+            groups: [chunks.count * chunks.across, 1],
+            units: UNITS,
+            multiply_adds: 0,
+            bytes: bytes(input.len() + output.len() + skipped + partials),
+        },
+        Pass {
+            name: "backward statistics",
+            groups: [output.channels, 1],
+            units: REDUCE_UNITS,
+            multiply_adds: 0,
+            bytes: bytes(partials + 4 * output.channels),
+        },
+        Pass {
+            bytes: bytes(2 * input.len() + output.len() + 2 * skipped),
+            ..Pass::elements("backward gradient", input.len(), 0)
+        },
+    ]
+}
+
+/// Writes the gradients of the input, of gamma and beta (`grad_affine`, `[2][channels]`), and of the skip connection.
+///
+/// # Errors
+/// If the device makes no buffer for the sums.
+///
+/// # Panics
+/// If a shape does not fit, or a skip connection follows pooling.
+pub fn normalise_backward(
+    gpu: &Gpu,
+    activation: Activation,
+    statistics: &Statistics,
+    maps: NormMaps<'_>,
+    grad_affine: Part<'_>,
+) -> Result<(), Error> {
+    let NormMaps { input, grad_output, grad_input, skip } = maps;
+    let (shape, output) = (input.shape(), normalised_shape(activation, input.shape()));
+    grad_output.expect(output, "the output's gradient");
+    grad_input.expect(shape, "the input's gradient");
+    grad_affine.expect(2 * shape.channels, "the gradients of gamma and beta");
+    assert_eq!(statistics.channels(), shape.channels, "channels of the statistics");
+    assert!(!(activation.pool && skip.is_some()), "a skip connection that joins after pooling");
+    skip.iter().flatten().for_each(|map| map.expect(output, "the skip connection"));
+    let form = Form::new(activation, skip.is_some());
+    let [skip, grad_skip] = skip.unwrap_or([grad_input; 2]);
+    let chunks = Chunks::new(output);
+    let partials = Buffer::empty(gpu, chunks.count * 2 * output.channels)?;
+    let [first, second, third] = normalise_backward_passes(activation, shape, form.skip);
+    // SAFETY: shapes fit, maps and parts have their lengths, and partials hold every chunk.
+    unsafe {
+        backward_sums::launch_unchecked(
+            gpu.launch(&first),
+            first.grid(),
+            first.dim(),
+            input.argument(),
+            skip.argument(),
+            statistics.buffer().argument(),
+            grad_output.argument(),
+            partials.argument(),
+            input.sizes(),
+            skip.sizes(),
+            grad_output.sizes(),
+            chunks.count * chunks.across,
+            chunks.across,
+            chunks.pixels,
+            form,
+        );
+        backward_statistics::launch_unchecked(
+            gpu.launch(&second),
+            second.grid(),
+            second.dim(),
+            partials.argument(),
+            statistics.buffer().argument(),
+            grad_affine.argument(),
+            shape.channels,
+            chunks.count,
+            // The means are over the pixels that were normalised, also those that pooling dropped.
+            shape.pixels(),
+            grad_affine.start(),
+        );
+        backward_input::launch_unchecked(
+            gpu.launch(&third),
+            third.grid(),
+            third.dim(),
+            input.argument(),
+            skip.argument(),
+            statistics.buffer().argument(),
+            grad_output.argument(),
+            grad_input.argument(),
+            grad_skip.argument(),
+            input.sizes(),
+            skip.sizes(),
+            grad_output.sizes(),
+            grad_input.sizes(),
+            grad_skip.sizes(),
+            shape.len(),
+            form,
+        );
+    }
+    Ok(())
+}

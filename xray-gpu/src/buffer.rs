@@ -1,0 +1,128 @@
+//! Floats on a device.
+#![expect(unsafe_code, reason = "an argument's length, which is the buffer's own")]
+
+use crate::error::Error;
+use crate::gpu::Gpu;
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+/// Floats on a device. A clone is the same memory.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    handle: Handle,
+    length: usize,
+}
+
+impl Buffer {
+    /// Floats of no particular value.
+    ///
+    /// # Errors
+    /// If the device makes no buffer as long.
+    pub fn empty(gpu: &Gpu, length: usize) -> Result<Self, Error> {
+        let bytes = 4 * length as u64;
+        let limit = gpu.limits().buffer;
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        Ok(Self { handle: gpu.client().empty(bytes.max(4) as usize), length })
+    }
+
+    /// A copy of `values`.
+    ///
+    /// # Errors
+    /// If the device makes no buffer as long.
+    pub fn of(gpu: &Gpu, values: &[f32]) -> Result<Self, Error> {
+        let (bytes, limit) = (4 * values.len() as u64, gpu.limits().buffer);
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        Ok(Self { handle: gpu.client().create_from_slice(f32::as_bytes(values)), length: values.len() })
+    }
+
+    /// The memory of another user of the same device: `length` floats from the handle's start.
+    ///
+    /// # Panics
+    /// If the handle's memory is shorter.
+    pub fn shared(handle: Handle, length: usize) -> Self {
+        assert!(handle.size_in_used() >= 4 * length as u64, "a handle of fewer than {length} floats");
+        Self { handle, length }
+    }
+
+    /// The values, once everything launched before has run.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<f32>, Error> {
+        let bytes = gpu.client().read_one(self.handle.clone());
+        let bytes = bytes.map_err(|error| Error::Device(format!("{error:?}")))?;
+        Ok(f32::from_bytes(&bytes)[..self.length].to_vec())
+    }
+
+    /// Floats.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// A part of it, from `start`.
+    ///
+    /// # Panics
+    /// If the buffer ends before.
+    pub fn part(&self, start: usize, length: usize) -> Part<'_> {
+        assert!(
+            start.checked_add(length).is_some_and(|end| end <= self.length),
+            "{length} floats from {start} on of a buffer of {}",
+            self.length
+        );
+        Part { buffer: self, start, length }
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Part<'_> {
+        self.part(0, self.length)
+    }
+
+    pub(crate) fn argument(&self) -> BufferArg {
+        // SAFETY: the length is that of the memory.
+        unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.length) }
+    }
+}
+
+/// Neighbouring floats of a buffer: all parameters of a network lie in one, and a layer names its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    buffer: &'a Buffer,
+    start: usize,
+    length: usize,
+}
+
+impl Part<'_> {
+    /// The first float's place in the buffer.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Floats.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    pub(crate) fn argument(&self) -> BufferArg {
+        self.buffer.argument()
+    }
+
+    /// # Panics
+    /// If it has another length.
+    pub(crate) fn expect(&self, length: usize, what: &str) {
+        assert_eq!(self.length, length, "floats of {what}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The forward pass, and the input gradient, which is the same product.
+
+use super::gather::{Form, GatherNumbersLaunch, gather};
+use super::merge::{merge_pass, merge_pieces};
+use super::tile::Plan;
+use crate::buffer::{Buffer, Part};
+use crate::error::Error;
+use crate::gpu::Gpu;
+use crate::map::{Map, MapShape};
+use crate::pass::{Pass, bytes};
+use crate::statistics::TileSums;
+use xray_kernels::ConvSpec;
+
+/// The map that a convolution makes of an input.
+///
+/// # Panics
+/// If the input has other channels, or the kernel does not fit into it.
+pub fn output_shape(spec: &ConvSpec, input: MapShape) -> MapShape {
+    assert_eq!(input.channels, spec.in_channels, "channels of the input of {spec:?}");
+    let [height, width] = [input.height, input.width].map(|size| spec.output_size(size));
+    MapShape { height, width, channels: spec.out_channels, ..input }
+}
+
+/// Writes the convolution of `input` with `weights`, which are `[out][kernel][kernel][in]`.
+///
+/// # Errors
+/// If the device makes no buffer for pieces of it.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn convolve(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    input: Map<'_>,
+    weights: Part<'_>,
+    output: Map<'_>,
+) -> Result<(), Error> {
+    Product::forward(spec, input.shape()).launch(gpu, input, weights, output, false).map(|_| ())
+}
+
+/// The same, with the channel sums of what is written, for the batch norm that follows.
+///
+/// # Errors
+/// If the device makes no buffer for the sums, or for pieces of the output.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn convolve_with_sums(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    input: Map<'_>,
+    weights: Part<'_>,
+    output: Map<'_>,
+) -> Result<TileSums, Error> {
+    let sums = Product::forward(spec, input.shape()).launch(gpu, input, weights, output, true)?;
+    Ok(sums.expect("asked for"))
+}
+
+/// Writes the gradient of the input, given that of the output.
+///
+/// # Errors
+/// If the device makes no buffer for pieces of it.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn input_gradient(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    grad_output: Map<'_>,
+    weights: Part<'_>,
+    grad_input: Map<'_>,
+) -> Result<(), Error> {
+    let product = Product::backward(spec, grad_input.shape());
+    product.launch(gpu, grad_output, weights, grad_input, false).map(|_| ())
+}
+
+/// The launches of [`convolve`] and [`convolve_with_sums`].
+pub fn forward_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
+    Product::forward(spec, input).passes()
+}
+
+/// The launches of [`input_gradient`].
+pub fn input_gradient_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
+    Product::backward(spec, input).passes()
+}
+
+/// Terms below which a contraction is not cut.
+const LEAST_TERMS: usize = 128;
+
+/// One of the two products, planned.
+struct Product {
+    spec: ConvSpec,
+    from: MapShape,
+    to: MapShape,
+    backward: bool,
+    phases: usize,
+    plan: Plan,
+}
+
+impl Product {
+    fn forward(spec: &ConvSpec, input: MapShape) -> Self {
+        Self::new(spec, input, output_shape(spec, input), false)
+    }
+
+    fn backward(spec: &ConvSpec, input: MapShape) -> Self {
+        Self::new(spec, output_shape(spec, input), input, true)
+    }
+
+    fn new(spec: &ConvSpec, from: MapShape, to: MapShape, backward: bool) -> Self {
+        let every = if backward { spec.stride } else { 1 };
+        // The first phase has the most pixels. Its taps may be one fewer an axis than another's.
+        let rows = to.images * to.height.div_ceil(every) * to.width.div_ceil(every);
+        let depth = spec.kernel.div_ceil(every).pow(2) * from.channels;
+        let phases = every * every;
+        let plan = Plan::choose(rows, to.channels, phases, depth, LEAST_TERMS);
+        Self { spec: *spec, from, to, backward, phases, plan }
+    }
+
+    fn tiles(&self) -> [usize; 2] {
+        let every = if self.backward { self.spec.stride } else { 1 };
+        let rows = self.to.images * self.to.height.div_ceil(every) * self.to.width.div_ceil(every);
+        self.plan.tile.cover(rows, self.to.channels)
+    }
+
+    fn passes(&self) -> Vec<Pass> {
+        let [down, across] = self.tiles();
+        let pieces = self.plan.pieces;
+        let output = if self.backward { self.from } else { self.to };
+        let product = Pass {
+            name: if self.backward { "input gradient" } else { "convolution" },
+            groups: [down * across, self.phases * pieces],
+            units: self.plan.tile.units(),
+            multiply_adds: (self.spec.weight_len() * output.pixels()) as u64,
+            bytes: bytes(self.from.len() + self.spec.weight_len() + pieces * self.to.len()),
+        };
+        let second = (pieces > 1).then(|| merge_pass(self.to, pieces));
+        [Some(product), second].into_iter().flatten().collect()
+    }
+
+    fn launch(
+        &self,
+        gpu: &Gpu,
+        source: Map<'_>,
+        weights: Part<'_>,
+        target: Map<'_>,
+        sums: bool,
+    ) -> Result<Option<TileSums>, Error> {
+        let (spec, plan) = (&self.spec, self.plan);
+        source.expect(self.from, "the map that is read");
+        target.expect(self.to, "the map that is written");
+        weights.expect(spec.weight_len(), "weights");
+        if plan.pieces == 1 {
+            let sums = sums.then(|| TileSums::empty(gpu, self.to, plan.tile.rows)).transpose()?;
+            self.product(gpu, source, weights, target, sums.as_ref());
+            return Ok(sums);
+        }
+        let scratch = Buffer::empty(gpu, plan.pieces * self.to.len())?;
+        self.product(gpu, source, weights, Map::pieces(&scratch, self.to, plan.pieces), None);
+        merge_pieces(gpu, &scratch, plan.pieces, target, sums)
+    }
+
+    #[expect(unsafe_code, reason = "a launch without bounds checks; shapes were checked against lengths")]
+    fn product(
+        &self,
+        gpu: &Gpu,
+        source: Map<'_>,
+        weights: Part<'_>,
+        target: Map<'_>,
+        sums: Option<&TileSums>,
+    ) {
+        let (spec, plan, [down, across]) = (&self.spec, self.plan, self.tiles());
+        let numbers = GatherNumbersLaunch::new(
+            spec.kernel,
+            spec.stride,
+            spec.padding,
+            weights.start(),
+            down * across,
+            across,
+            plan.pieces,
+            plan.terms,
+        );
+        let form =
+            Form { tile: plan.tile, backward: self.backward, fours: source.in_fours(), sums: sums.is_some() };
+        let partials = sums.map_or(target.buffer(), TileSums::buffer);
+        let pass = self.passes()[0];
+        // SAFETY: maps, weights and sums have the lengths of these shapes, and the kernel leaves out what lies outside.
+        unsafe {
+            gather::launch_unchecked(
+                gpu.launch(&pass),
+                pass.grid(),
+                pass.dim(),
+                source.argument(),
+                source.argument(),
+                weights.argument(),
+                target.argument(),
+                partials.argument(),
+                source.sizes(),
+                target.sizes(),
+                numbers,
+                form,
+            );
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Convolutions as tiled products; see [`tile`](self::tile) for the tiles and [`gather`](self::gather) for the product.
+
+mod direct;
+mod forward;
+mod gather;
+mod merge;
+mod sums;
+mod tile;
+mod weight_gradient;
+mod weight_tile;
+
+pub use forward::{
+    convolve, convolve_with_sums, forward_passes, input_gradient, input_gradient_passes, output_shape,
+};
+pub use merge::{map_sums, map_sums_pass};
+pub use tile::{Plan, TILES, Tile};
+#[expect(unused_imports)]
+pub(crate) use weight_gradient::WeightGradient;
+pub use weight_gradient::{weight_gradient, weight_gradient_passes};

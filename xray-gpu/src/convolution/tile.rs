@@ -1,0 +1,124 @@
+//! Which tile of the output a group computes: a table, and a rule that picks from it by shape.
+//!
+//! Larger tiles load less for each multiplication; smaller ones waste less at the edges and make more groups. Where
+//! even the best gives too few, the contraction is cut into pieces, whose sums a second pass adds up in their order.
+
+use crate::pass::ENOUGH_GROUPS;
+
+/// A tile of the output, and the part of it that one unit holds in registers.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of a group's tile.
+    pub rows: usize,
+    /// Columns of a group's tile.
+    pub columns: usize,
+    /// Rows of a unit.
+    pub register_rows: usize,
+    /// Columns of a unit.
+    pub register_columns: usize,
+}
+
+impl Tile {
+    const fn new(rows: usize, columns: usize, register_rows: usize, register_columns: usize) -> Self {
+        Self { rows, columns, register_rows, register_columns }
+    }
+
+    /// Units of a group.
+    pub const fn units(self) -> usize {
+        self.down() * self.across()
+    }
+
+    /// Units along the rows; a unit's rows are this far apart, so that neighbours read neighbouring memory.
+    pub(crate) const fn down(self) -> usize {
+        self.rows / self.register_rows
+    }
+
+    /// Units along the columns, and the distance of a unit's columns.
+    pub(crate) const fn across(self) -> usize {
+        self.columns / self.register_columns
+    }
+
+    /// Tiles down and across.
+    pub(crate) fn cover(self, rows: usize, columns: usize) -> [usize; 2] {
+        [rows.div_ceil(self.rows), columns.div_ceil(self.columns)]
+    }
+}
+
+/// The tiles there are, and how fast one multiplies where nothing is wasted, against the first.
+pub const TILES: [(Tile, f64); 7] = [
+    (Tile::new(128, 128, 8, 8), 1.0),
+    (Tile::new(128, 64, 8, 8), 0.95),
+    (Tile::new(64, 64, 8, 8), 0.9),
+    (Tile::new(128, 32, 8, 8), 0.85),
+    (Tile::new(32, 128, 8, 8), 0.85),
+    (Tile::new(64, 32, 8, 4), 0.6),
+    (Tile::new(32, 32, 4, 4), 0.4),
+];
+
+/// Terms of the contraction that a group loads at a time.
+pub(crate) const TERMS: usize = 16;
+
+/// A tile, and in how many pieces the contraction is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The tile of a group.
+    pub tile: Tile,
+    /// Pieces of the contraction, at least one.
+    pub pieces: usize,
+    /// Terms of a piece, a multiple of 16; the last may have fewer.
+    pub terms: usize,
+}
+
+impl Plan {
+    /// The best tile for an output of `rows` x `columns`, made `times` over, with `depth` terms each. A piece has at
+    /// least `least` terms: below, writing its sums costs more than it spreads.
+    pub fn choose(rows: usize, columns: usize, times: usize, depth: usize, least: usize) -> Self {
+        let most = (depth / least).max(1);
+        let rated = TILES.map(|(tile, speed)| {
+            let [down, across] = tile.cover(rows, columns);
+            let groups = down * across * times;
+            let pieces = ENOUGH_GROUPS.div_ceil(groups).min(most);
+            let used = (rows * columns * times) as f64 / (groups * tile.rows * tile.columns) as f64;
+            let filled = ((groups * pieces) as f64 / ENOUGH_GROUPS as f64).min(1.0);
+            let split = if pieces > 1 { 0.9 } else { 1.0 };
+            (speed * used * filled * split, tile, pieces)
+        });
+        let best = rated.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let (_, tile, pieces) = best.expect("the table is not empty");
+        let terms = depth.div_ceil(pieces).next_multiple_of(TERMS);
+        Self { tile, pieces: depth.div_ceil(terms), terms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tile_can_be_loaded_by_its_units() {
+        for (tile, _) in TILES {
+            let units = tile.units();
+            for side in [tile.rows, tile.columns] {
+                // Four units take a row of terms, and a group's units take whole rows or whole columns.
+                assert_eq!((4 * side) % units, 0, "{tile:?}");
+                assert!(units % side == 0 || side % units == 0, "{tile:?}");
+            }
+            assert!(units <= 256 && 16 * 4 * (tile.rows + tile.columns + 4) < 24 << 10, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn the_tile_follows_the_shape() {
+        let check = |rows, columns, depth, tile: [usize; 2], pieces| {
+            let plan = Plan::choose(rows, columns, 1, depth, 128);
+            assert_eq!(([plan.tile.rows, plan.tile.columns], plan.pieces), (tile, pieces), "{plan:?}");
+            assert!(plan.terms * plan.pieces >= depth && plan.terms * (plan.pieces - 1) < depth);
+        };
+        check(1 << 20, 32, 288, [128, 32], 1); // few columns
+        check(1 << 18, 64, 288, [128, 64], 1);
+        check(1 << 16, 128, 576, [128, 128], 1);
+        check(1 << 14, 256, 1152, [128, 64], 1); // 256 groups of 128 x 128 are too few
+        check(64 * 49, 32, 1152, [128, 32], 9); // DenseNet's last block: 25 groups in one piece
+        check(2, 3, 9, [32, 32], 1); // too little for anything
+    }
+}

@@ -1,0 +1,253 @@
+//! The weight gradient: which kernel, how many pieces, and their sum in a fixed order.
+#![expect(unsafe_code, reason = "launches without bounds checks; lengths are checked before")]
+
+use super::direct::{self, tap_sums};
+use super::forward::output_shape;
+use super::tile::{Plan, TERMS};
+use super::weight_tile::{Form, WeightNumbersLaunch, weight_tiles};
+use crate::buffer::{Buffer, Part};
+use crate::error::Error;
+use crate::gpu::Gpu;
+use crate::map::{Map, MapShape};
+use crate::pass::{ELEMENT_UNITS, ENOUGH_GROUPS, Pass, bytes};
+use cubecl::prelude::*;
+use xray_kernels::ConvSpec;
+
+/// Pixels below which a piece does not pay for its sums.
+const LEAST_PIXELS: usize = 256;
+/// Taps that a unit holds in registers.
+const MOST_DIRECT_TAPS: usize = 49;
+
+/// Writes the gradient of the weights, `[out][kernel][kernel][in]`, given the input and the output's gradient.
+///
+/// # Errors
+/// If the device makes no buffer for the pieces.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn weight_gradient(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    input: Map<'_>,
+    grad_output: Map<'_>,
+    grad_weights: Part<'_>,
+) -> Result<(), Error> {
+    WeightGradient::new(spec, input.shape()).launch(gpu, input, grad_output, grad_weights)
+}
+
+/// The launches of [`weight_gradient`].
+pub fn weight_gradient_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
+    WeightGradient::new(spec, input).passes()
+}
+
+/// A weight gradient, planned.
+pub(crate) struct WeightGradient {
+    from: MapShape,
+    to: MapShape,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    way: Way,
+    /// Weights.
+    length: usize,
+    multiply_adds: u64,
+}
+
+enum Way {
+    Tiles(Plan),
+    Direct { depthwise: bool, pieces: usize, terms: usize },
+}
+
+impl Way {
+    fn direct(to: MapShape, depthwise: bool) -> Self {
+        let across = to.channels.div_ceil(direct::CHANNELS);
+        let pixels = to.pixels();
+        // Four times as many groups as are enough: these read memory and wait for it.
+        let pieces = (4 * ENOUGH_GROUPS).div_ceil(across).min(pixels.div_ceil(LEAST_PIXELS));
+        let terms = pixels.div_ceil(pieces);
+        Self::Direct { depthwise, pieces: pixels.div_ceil(terms), terms }
+    }
+}
+
+impl WeightGradient {
+    fn new(spec: &ConvSpec, input: MapShape) -> Self {
+        let (to, taps) = (output_shape(spec, input), spec.kernel * spec.kernel);
+        let way = if input.channels == 1 && taps <= MOST_DIRECT_TAPS {
+            Way::direct(to, false)
+        } else {
+            let columns = taps * input.channels;
+            Way::Tiles(Plan::choose(to.channels, columns, 1, to.pixels(), LEAST_PIXELS))
+        };
+        let length = spec.weight_len();
+        let multiply_adds = (length * to.pixels()) as u64;
+        let ConvSpec { kernel, stride, padding, .. } = *spec;
+        Self { from: input, to, kernel, stride, padding, way, length, multiply_adds }
+    }
+
+    /// Of a convolution with a kernel `[channels][kernel][kernel]`, one for each channel.
+    pub(crate) fn depthwise(from: MapShape, to: MapShape, [kernel, stride, padding]: [usize; 3]) -> Self {
+        assert!(kernel * kernel <= MOST_DIRECT_TAPS, "a depthwise kernel of {kernel} x {kernel}");
+        let length = to.channels * kernel * kernel;
+        let multiply_adds = (to.len() * kernel * kernel) as u64;
+        Self { from, to, kernel, stride, padding, way: Way::direct(to, true), length, multiply_adds }
+    }
+
+    fn pieces(&self) -> usize {
+        match self.way {
+            Way::Tiles(plan) => plan.pieces,
+            Way::Direct { pieces, .. } => pieces,
+        }
+    }
+
+    /// Tiles of a piece, down and across.
+    fn tiles(&self, plan: Plan) -> [usize; 2] {
+        plan.tile.cover(self.to.channels, self.length / self.to.channels)
+    }
+
+    pub(crate) fn passes(&self) -> Vec<Pass> {
+        let pieces = self.pieces();
+        let (name, groups, units) = match self.way {
+            Way::Tiles(plan) => {
+                let [down, across] = self.tiles(plan);
+                ("weight gradient", [down * across, pieces], plan.tile.units())
+            }
+            Way::Direct { .. } => {
+                let across = self.to.channels.div_ceil(direct::CHANNELS);
+                ("direct weight gradient", [across * pieces, 1], direct::UNITS)
+            }
+        };
+        let bytes = bytes(self.from.len() + self.to.len() + pieces * self.length);
+        let first = Pass { name, groups, units, multiply_adds: self.multiply_adds, bytes };
+        [Some(first), (pieces > 1).then(|| self.add_pass())].into_iter().flatten().collect()
+    }
+
+    fn add_pass(&self) -> Pass {
+        let groups = [self.length.div_ceil(ADD_LANES), 1];
+        let bytes = bytes((self.pieces() + 1) * self.length);
+        Pass { name: "add pieces", groups, units: ELEMENT_UNITS, multiply_adds: 0, bytes }
+    }
+
+    pub(crate) fn launch(
+        &self,
+        gpu: &Gpu,
+        input: Map<'_>,
+        grad_output: Map<'_>,
+        grad_weights: Part<'_>,
+    ) -> Result<(), Error> {
+        input.expect(self.from, "the input");
+        grad_output.expect(self.to, "the output's gradient");
+        grad_weights.expect(self.length, "the weights' gradient");
+        let pieces = self.pieces();
+        if pieces == 1 {
+            self.first(gpu, input, grad_output, grad_weights);
+            return Ok(());
+        }
+        let scratch = Buffer::empty(gpu, pieces * self.length)?;
+        self.first(gpu, input, grad_output, scratch.whole());
+        let pass = self.add_pass();
+        // SAFETY: the scratch buffer holds the pieces, and the gradient's length was checked.
+        unsafe {
+            add_pieces::launch_unchecked(
+                gpu.launch(&pass),
+                pass.grid(),
+                pass.dim(),
+                scratch.argument(),
+                grad_weights.argument(),
+                self.length,
+                pieces,
+                grad_weights.start(),
+            );
+        }
+        Ok(())
+    }
+
+    fn first(&self, gpu: &Gpu, input: Map<'_>, grad_output: Map<'_>, target: Part<'_>) {
+        let pass = self.passes()[0];
+        // SAFETY: lengths were checked against shapes, the target holds all pieces, and the kernels leave out what
+        // lies outside.
+        unsafe {
+            match self.way {
+                Way::Tiles(plan) => {
+                    let [down, across] = self.tiles(plan);
+                    weight_tiles::launch_unchecked(
+                        gpu.launch(&pass),
+                        pass.grid(),
+                        pass.dim(),
+                        input.argument(),
+                        input.argument(),
+                        grad_output.argument(),
+                        grad_output.argument(),
+                        target.argument(),
+                        input.sizes(),
+                        grad_output.sizes(),
+                        WeightNumbersLaunch::new(
+                            self.kernel,
+                            self.stride,
+                            self.padding,
+                            target.start(),
+                            down * across,
+                            across,
+                            plan.terms,
+                        ),
+                        Form {
+                            tile: plan.tile,
+                            input_fours: input.in_fours(),
+                            grad_fours: grad_output.in_fours(),
+                        },
+                    );
+                }
+                Way::Direct { depthwise, pieces, terms } => {
+                    let across = self.to.channels.div_ceil(direct::CHANNELS);
+                    tap_sums::launch_unchecked(
+                        gpu.launch(&pass),
+                        pass.grid(),
+                        pass.dim(),
+                        input.argument(),
+                        grad_output.argument(),
+                        target.argument(),
+                        input.sizes(),
+                        grad_output.sizes(),
+                        self.stride,
+                        self.padding,
+                        target.start(),
+                        across * pieces,
+                        across,
+                        terms,
+                        direct::Form { kernel: self.kernel, depthwise },
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Weights that a group of [`add_pieces`] adds up; eight units share the pieces of one.
+const ADD_LANES: usize = 32;
+
+/// The sum of pieces: each unit adds every eighth, then the eight sums are added in their order.
+#[cube(launch_unchecked)]
+fn add_pieces(partials: &[f32], target: &mut [f32], length: usize, pieces: usize, target_at: usize) {
+    let mut place = Shared::<[f32]>::new_slice(ELEMENT_UNITS);
+    let unit = UNIT_POS as usize;
+    let group = CUBE_POS_X as usize + CUBE_POS_Y as usize * CUBE_COUNT_X as usize;
+    let at = group * ADD_LANES + unit % ADD_LANES;
+    let mut sum = 0.0f32;
+    if at < length {
+        let mut piece = unit / ADD_LANES;
+        while piece < pieces {
+            sum += partials[piece * length + at];
+            piece += comptime!(ELEMENT_UNITS / ADD_LANES);
+        }
+    }
+    place[unit] = sum;
+    sync_cube();
+    if unit < ADD_LANES && at < length {
+        let mut total = 0.0f32;
+        for line in 0..comptime!(ELEMENT_UNITS / ADD_LANES) {
+            total += place[line * ADD_LANES + unit];
+        }
+        target[target_at + at] = total;
+    }
+}
+
+const _: () = assert!(TERMS == 16, "the kernels load sixteen terms at a time");

@@ -1,0 +1,77 @@
+//! The functions that follow a normalisation, in kernels.
+
+use cubecl::prelude::*;
+use xray_kernels::Nonlinearity;
+
+/// [`Nonlinearity`] as a kernel is compiled for it.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(crate) enum Curve {
+    Identity,
+    Relu,
+    Relu6,
+    Silu,
+}
+
+impl From<Nonlinearity> for Curve {
+    fn from(function: Nonlinearity) -> Self {
+        match function {
+            Nonlinearity::Identity => Self::Identity,
+            Nonlinearity::Relu => Self::Relu,
+            Nonlinearity::Relu6 => Self::Relu6,
+            Nonlinearity::Silu => Self::Silu,
+        }
+    }
+}
+
+/// `1 / (1 + exp(-x))`, without an infinity on the way.
+#[cube]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let e = (-x.abs()).exp();
+    let mut value = 1.0f32 / (1.0f32 + e);
+    if x < 0.0f32 {
+        value = e / (1.0f32 + e);
+    }
+    value
+}
+
+/// The function's value.
+#[cube]
+pub(crate) fn curve(x: f32, #[comptime] function: Curve) -> f32 {
+    let mut value = x;
+    if comptime!(matches!(function, Curve::Relu | Curve::Relu6)) {
+        // A comparison, not max: WGSL's max may lose NaN.
+        if x < 0.0f32 {
+            value = 0.0f32;
+        }
+    }
+    if comptime!(function == Curve::Relu6) {
+        if x > 6.0f32 {
+            value = 6.0f32;
+        }
+    }
+    if comptime!(function == Curve::Silu) {
+        value = x * sigmoid(x);
+    }
+    value
+}
+
+/// The gradient of the argument, given that of the value.
+#[cube]
+pub(crate) fn carry(gradient: f32, x: f32, #[comptime] function: Curve) -> f32 {
+    let mut value = gradient;
+    if comptime!(matches!(function, Curve::Relu | Curve::Relu6)) {
+        if x <= 0.0f32 {
+            value = 0.0f32;
+        }
+    }
+    if comptime!(function == Curve::Relu6) {
+        if x >= 6.0f32 {
+            value = 0.0f32;
+        }
+    }
+    if comptime!(function == Curve::Silu) {
+        let s = sigmoid(x);
+        value = gradient * s * (1.0f32 + x * (1.0f32 - s));
+    }
+    value
+}

@@ -1,0 +1,22 @@
+//! What a device can refuse.
+
+/// An error of a device.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No adapter that wgpu can use.
+    #[error("no GPU through wgpu: {0}")]
+    NoDevice(String),
+    /// A buffer that the device does not make.
+    #[error(
+        "a buffer of {bytes} bytes, where the device allows {limit}\n  hint: use a smaller batch, or micro_batch"
+    )]
+    TooLarge {
+        /// What was asked for.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+    },
+    /// The device failed while it worked, or while it was read: lost, out of memory, or a shader that it refuses.
+    #[error("the GPU failed: {0}")]
+    Device(String),
+}

@@ -1,0 +1,90 @@
+//! A device: where kernels are launched, what it allows, and what was launched.
+
+use crate::error::Error;
+use crate::pass::{Counts, Pass};
+use cubecl::prelude::*;
+use cubecl::wgpu::WgpuDeviceKind;
+use std::sync::Mutex;
+
+/// What a device allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that a group shares.
+    pub shared_memory: usize,
+    /// Units of a group.
+    pub units: usize,
+    /// Groups along the three axes.
+    pub groups: [u32; 3],
+    /// Bytes of a buffer; every device allows 128 MiB.
+    pub buffer: u64,
+    /// Smallest and largest number of units that run in step.
+    pub plane: [u32; 2],
+}
+
+/// A device that kernels are launched on, in order. It counts them.
+pub struct Gpu {
+    client: Client,
+    limits: Limits,
+    counts: Mutex<Counts>,
+}
+
+impl Gpu {
+    /// The adapter that wgpu prefers, with WGSL: a renderer in software where there is no other.
+    ///
+    /// # Errors
+    /// If wgpu finds none.
+    pub fn open() -> Result<Self, Error> {
+        let device = cubecl::Device::wgpu(WgpuDeviceKind::DefaultDevice)
+            .map_err(|error| Error::NoDevice(error.to_string()))?;
+        Ok(Self::new(device.client()))
+    }
+
+    /// A device that is open already. Handles of its other users are good for kernels here, and launches run in the
+    /// order of both.
+    pub fn new(client: Client) -> Self {
+        let properties = client.properties();
+        let hardware = &properties.hardware;
+        let limits = Limits {
+            shared_memory: hardware.max_shared_memory_size,
+            units: hardware.max_units_per_cube as usize,
+            groups: [hardware.max_cube_count.0, hardware.max_cube_count.1, hardware.max_cube_count.2],
+            // Kernels count in u32, and an index must not wrap.
+            buffer: properties.memory.max_page_size.min(u64::from(u32::MAX)),
+            plane: [hardware.plane_size_min, hardware.plane_size_max],
+        };
+        Self { client, limits, counts: Mutex::default() }
+    }
+
+    /// What it allows.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Everything launched since [`Gpu::reset_counts`].
+    pub fn counts(&self) -> Counts {
+        *self.counts.lock().expect("no panic while counting")
+    }
+
+    /// Counts from zero again.
+    pub fn reset_counts(&self) {
+        *self.counts.lock().expect("no panic while counting") = Counts::default();
+    }
+
+    /// Waits until everything launched has run.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn wait(&self) -> Result<(), Error> {
+        cubecl::future::block_on(self.client.sync()).map_err(|error| Error::Device(format!("{error:?}")))
+    }
+
+    /// The client to launch a pass on, which is counted.
+    pub(crate) fn launch(&self, pass: &Pass) -> &Client {
+        *self.counts.lock().expect("no panic while counting") += pass;
+        &self.client
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+}

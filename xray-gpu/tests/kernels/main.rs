@@ -1,0 +1,6 @@
+//! Every kernel against its formula in float64, on whatever device wgpu finds.
+
+mod batch_norm;
+mod convolution;
+mod reference;
+mod training;
