@@ -7,4 +7,4 @@ mod window;
 
 pub use apply::{normalise, normalise_pass, normalised_shape};
 pub use backward::{NormMaps, normalise_backward, normalise_backward_passes};
-pub(crate) use window::{element, element_of};
+pub(crate) use window::element;

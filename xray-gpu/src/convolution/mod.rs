@@ -14,6 +14,5 @@ pub use forward::{
 };
 pub use merge::{map_sums, map_sums_pass};
 pub use tile::{Plan, TILES, Tile};
-#[expect(unused_imports)]
 pub(crate) use weight_gradient::WeightGradient;
 pub use weight_gradient::{weight_gradient, weight_gradient_passes};

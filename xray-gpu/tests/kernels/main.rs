@@ -2,5 +2,9 @@
 
 mod batch_norm;
 mod convolution;
+mod depthwise;
+mod head;
+mod optimizer;
+mod pooling;
 mod reference;
 mod training;

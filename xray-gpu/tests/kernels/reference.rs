@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use xray_gpu::{Buffer, Gpu, Map, MapShape};
-use xray_kernels::ConvSpec;
+use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 use xray_random::Random;
 
 /// One device for all tests.
@@ -146,6 +146,88 @@ pub(crate) fn convolved(
                 }
             }
         }
+    }
+    all
+}
+
+/// A batch norm with its neighbours.
+pub(crate) struct Norm<'a> {
+    pub(crate) activation: Activation,
+    pub(crate) from: MapShape,
+    pub(crate) input: &'a [f64],
+    /// Gamma, then beta.
+    pub(crate) affine: &'a [f64],
+    pub(crate) skip: Option<Vec<f64>>,
+    pub(crate) grad: &'a [f64],
+    pub(crate) epsilon: f64,
+}
+
+pub(crate) struct Normalised {
+    pub(crate) mean: Vec<f64>,
+    pub(crate) variance: Vec<f64>,
+    pub(crate) output: Vec<f64>,
+    pub(crate) grad_input: Vec<f64>,
+    pub(crate) grad_affine: Vec<f64>,
+    pub(crate) grad_skip: Vec<f64>,
+}
+
+/// The value of a function and its slope.
+fn curve(function: Nonlinearity, x: f64) -> (f64, f64) {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match function {
+        Nonlinearity::Identity => (x, 1.0),
+        Nonlinearity::Relu => (x.max(0.0), f64::from(u8::from(x > 0.0))),
+        Nonlinearity::Relu6 => (x.clamp(0.0, 6.0), f64::from(u8::from(x > 0.0 && x < 6.0))),
+        Nonlinearity::Silu => (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid))),
+    }
+}
+
+pub(crate) fn normalised(norm: &Norm<'_>) -> Normalised {
+    let (from, channels, count) = (norm.from, norm.from.channels, norm.from.pixels() as f64);
+    let channel = |c: usize| norm.input.iter().skip(c).step_by(channels);
+    let mean: Vec<f64> = (0..channels).map(|c| channel(c).sum::<f64>() / count).collect();
+    let variance: Vec<f64> =
+        (0..channels).map(|c| channel(c).map(|v| (v - mean[c]).powi(2)).sum::<f64>() / count).collect();
+    let (gamma, beta) = norm.affine.split_at(channels);
+    let hat = |i: usize| {
+        let c = i % channels;
+        (norm.input[i] - mean[c]) / (variance[c] + norm.epsilon).sqrt()
+    };
+    let scaled = |i: usize| gamma[i % channels] * hat(i) + beta[i % channels];
+    let side = if norm.activation.pool { 2 } else { 1 };
+    let [height, width] = [from.height / side, from.width / side];
+    let mut all = Normalised {
+        output: Vec::new(),
+        grad_input: vec![0.0; norm.input.len()],
+        grad_affine: vec![0.0; 2 * channels],
+        grad_skip: vec![0.0; norm.grad.len()],
+        mean: mean.clone(),
+        variance: variance.clone(),
+    };
+    // The gradient before the activation, at the input's pixels.
+    let mut d = vec![0.0; norm.input.len()];
+    for (i, grad) in norm.grad.iter().enumerate() {
+        let (pixel, c) = (i / channels, i % channels);
+        let (image, y, x) = (pixel / (width * height), pixel / width % height, pixel % width);
+        let places = (0..side).flat_map(|dy| (0..side).map(move |dx| (dy, dx))).map(|(dy, dx)| {
+            ((image * from.height + side * y + dy) * from.width + side * x + dx) * channels + c
+        });
+        let best = places.reduce(|best, next| if scaled(next) > scaled(best) { next } else { best });
+        let best = best.expect("a window has pixels");
+        let before = scaled(best) + norm.skip.as_ref().map_or(0.0, |skip| skip[i]);
+        let (value, slope) = curve(norm.activation.function, before);
+        all.output.push(value);
+        d[best] += grad * slope;
+        all.grad_skip[i] = grad * slope;
+    }
+    for (i, d) in d.iter().enumerate() {
+        all.grad_affine[i % channels] += d * hat(i);
+        all.grad_affine[channels + i % channels] += d;
+    }
+    for (i, grad) in all.grad_input.iter_mut().enumerate() {
+        let c = i % channels;
+        let [product, sum] = [0, channels].map(|at| all.grad_affine[at + c] / count);
+        *grad = gamma[c] / (variance[c] + norm.epsilon).sqrt() * (d[i] - sum - hat(i) * product);
     }
     all
 }

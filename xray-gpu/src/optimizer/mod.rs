@@ -1,0 +1,7 @@
+//! The optimizer: [`Watch`] judges a gradient, [`Update`] applies it.
+
+mod update;
+mod watch;
+
+pub use update::{Mark, Parameters, Rule, Update, update_pass};
+pub use watch::{StepRecord, Watch, judge_passes};

@@ -1,0 +1,191 @@
+//! Adam (Kingma and Ba, 2015), AdamW (Loshchilov and Hutter, 2019) and SGD with momentum, as PyTorch computes them: one
+//! launch over all parameters of a network.
+#![expect(unsafe_code, reason = "a launch without bounds checks; lengths are checked before")]
+
+use super::watch::Watch;
+use crate::buffer::Buffer;
+use crate::gpu::Gpu;
+use crate::pass::Pass;
+use cubecl::prelude::*;
+
+/// The update rule.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub enum Rule {
+    /// Weight decay is added to the gradient.
+    Adam,
+    /// Weights shrink by the decay times the learning rate.
+    AdamW,
+    /// With momentum; weight decay is added to the gradient.
+    Sgd,
+}
+
+/// One step of an optimizer.
+#[derive(Clone, Copy, Debug)]
+pub struct Update {
+    /// The rule.
+    pub rule: Rule,
+    /// The number of this step, from 1.
+    pub step: u64,
+    /// Learning rates: of parameters without [`Mark::HEAD`], and of those with it.
+    pub learning_rates: [f64; 2],
+    /// Decay of the mean of the gradients, or SGD's momentum.
+    pub momentum: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the mean square after its bias is corrected.
+    pub epsilon: f64,
+    /// Weight decay of parameters with [`Mark::DECAY`].
+    pub weight_decay: f64,
+}
+
+/// What distinguishes a parameter; a sum of these, as a float for each.
+pub struct Mark;
+
+impl Mark {
+    /// It has the second learning rate.
+    pub const HEAD: f32 = 1.0;
+    /// It decays: a weight, neither a bias nor batch norm's.
+    pub const DECAY: f32 = 2.0;
+}
+
+/// All parameters of a network and what the optimizer keeps of each; every buffer has the same length.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters<'a> {
+    /// The parameters.
+    pub values: &'a Buffer,
+    /// Their gradients.
+    pub gradients: &'a Buffer,
+    /// Means of the gradients, or SGD's directions; zeros before the first step.
+    pub means: &'a Buffer,
+    /// Means of their squares; zeros before the first step. SGD does not touch them.
+    pub squares: &'a Buffer,
+    /// [`Mark`]s.
+    pub marks: &'a Buffer,
+}
+
+/// Numbers of an [`Update`].
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct UpdateNumbers {
+    length: usize,
+    rate: f32,
+    head_rate: f32,
+    /// What AdamW leaves of a weight.
+    kept: f32,
+    head_kept: f32,
+    /// What is added of it to the gradient.
+    decay: f32,
+    kept_mean: f32,
+    new_mean: f32,
+    kept_square: f32,
+    new_square: f32,
+    root_factor: f32,
+    epsilon: f32,
+}
+
+#[cube(launch_unchecked)]
+fn update(
+    values: &mut [f32],
+    gradients: &[f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+    marks: &[f32],
+    control: &[f32],
+    numbers: UpdateNumbers,
+    #[comptime] sgd: bool,
+) {
+    let i = ABSOLUTE_POS;
+    if i < numbers.length && control[1] == 0.0f32 {
+        let mark = marks[i];
+        let mut rate = numbers.rate;
+        let mut kept = numbers.kept;
+        // Marks are 0 to 3.
+        let decays = mark >= 2.0f32;
+        if mark == 1.0f32 || mark == 3.0f32 {
+            rate = numbers.head_rate;
+            kept = numbers.head_kept;
+        }
+        let mut value = values[i];
+        let mut gradient = gradients[i] * control[0];
+        if decays {
+            gradient += numbers.decay * value;
+            value *= kept;
+        }
+        let mean = means[i] * numbers.kept_mean + gradient * numbers.new_mean;
+        means[i] = mean;
+        if comptime!(sgd) {
+            values[i] = value - rate * mean;
+        } else {
+            let square = squares[i] * numbers.kept_square + gradient * gradient * numbers.new_square;
+            squares[i] = square;
+            values[i] = value - rate * mean / (square.sqrt() * numbers.root_factor + numbers.epsilon);
+        }
+    }
+}
+
+/// The launch of [`Update::apply`].
+pub fn update_pass(length: usize) -> Pass {
+    Pass::elements("update", length, 8)
+}
+
+impl Update {
+    /// Updates values and moments in place, unless the watch has ended the steps; gradients are scaled as it says.
+    ///
+    /// # Panics
+    /// If the lengths differ, or the step is 0.
+    pub fn apply(&self, gpu: &Gpu, parameters: Parameters<'_>, watch: &Watch) {
+        let Parameters { values, gradients, means, squares, marks } = parameters;
+        let length = values.len();
+        for (buffer, what) in
+            [(gradients, "gradients"), (means, "means"), (squares, "squares"), (marks, "marks")]
+        {
+            assert_eq!(buffer.len(), length, "{what} of {length} parameters");
+        }
+        let pass = update_pass(length);
+        // SAFETY: lengths were checked.
+        unsafe {
+            update::launch_unchecked(
+                gpu.launch(&pass),
+                pass.grid(),
+                pass.dim(),
+                values.argument(),
+                gradients.argument(),
+                means.argument(),
+                squares.argument(),
+                marks.argument(),
+                watch.control().argument(),
+                self.numbers(length),
+                self.rule == Rule::Sgd,
+            );
+        }
+    }
+
+    fn numbers(&self, length: usize) -> UpdateNumbersLaunch {
+        assert!(self.step > 0, "steps count from 1");
+        let steps = i32::try_from(self.step).unwrap_or(i32::MAX);
+        let correction = |beta: f64| 1.0 - beta.powi(steps);
+        let (decay, decoupled) = match self.rule {
+            Rule::AdamW => (0.0, self.weight_decay),
+            Rule::Adam | Rule::Sgd => (self.weight_decay, 0.0),
+        };
+        let (rate_factor, new_mean) = match self.rule {
+            Rule::Sgd => (1.0, 1.0),
+            Rule::Adam | Rule::AdamW => (1.0 / correction(self.momentum), 1.0 - self.momentum),
+        };
+        let [rate, head_rate] = self.learning_rates.map(|rate| (rate * rate_factor) as f32);
+        let [kept, head_kept] = self.learning_rates.map(|rate| (1.0 - rate * decoupled) as f32);
+        UpdateNumbersLaunch::new(
+            length,
+            rate,
+            head_rate,
+            kept,
+            head_kept,
+            decay as f32,
+            self.momentum as f32,
+            new_mean as f32,
+            self.beta2 as f32,
+            (1.0 - self.beta2) as f32,
+            (1.0 / correction(self.beta2).sqrt()) as f32,
+            self.epsilon as f32,
+        )
+    }
+}

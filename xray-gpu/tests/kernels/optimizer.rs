@@ -1,0 +1,143 @@
+//! Update rules over some steps, clipping, and what happens when numbers are not finite.
+
+use crate::reference::{assert_close, assert_same_bits, buffer, gpu, random, read};
+use xray_gpu::{Buffer, Mark, Parameters, Rule, StepRecord, Update, Watch};
+
+const LENGTH: usize = 9001;
+
+struct State {
+    values: Buffer,
+    means: Buffer,
+    squares: Buffer,
+    marks: Buffer,
+}
+
+fn marks() -> Vec<f32> {
+    (0..LENGTH).map(|i| [0.0, Mark::HEAD, Mark::DECAY, Mark::HEAD + Mark::DECAY][i % 4]).collect()
+}
+
+impl State {
+    fn new() -> Self {
+        let zeros = buffer(&vec![0.0; LENGTH]);
+        let squares = buffer(&vec![0.0; LENGTH]);
+        Self { values: buffer(&random(LENGTH, 1)), means: zeros, squares, marks: buffer(&marks()) }
+    }
+
+    fn step(&self, watch: &Watch, update: &Update, gradient: &[f32], loss: f32, clip: f32) {
+        let gradients = buffer(gradient);
+        // The loss of a step is written by the kernel that makes it: here by one label's cross-entropy.
+        write_loss(watch, update.step, loss);
+        watch.judge(gpu(), gradients.whole(), update.step, clip).expect("small");
+        let Self { values, means, squares, marks } = self;
+        update.apply(gpu(), Parameters { values, gradients: &gradients, means, squares, marks }, watch);
+    }
+}
+
+/// `ln(1 + exp(z))`, for a label of 0.
+fn write_loss(watch: &Watch, step: u64, logit: f32) {
+    let [logits, labels, gradient] = [[logit], [0.0], [0.0]].map(|value| buffer(&value));
+    let (loss, gradient) = (watch.loss(step), gradient.whole());
+    xray_gpu::binary_cross_entropy(gpu(), logits.whole(), labels.whole(), loss, gradient);
+}
+
+fn update(rule: Rule, step: u64) -> Update {
+    Update {
+        rule,
+        step,
+        learning_rates: [0.01, 0.05],
+        momentum: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+    }
+}
+
+fn expected(rule: Rule, gradients: &[Vec<f32>], clip: f64) -> Vec<f64> {
+    let mut values: Vec<f64> = random(LENGTH, 1).into_iter().map(f64::from).collect();
+    let (mut means, mut squares) = (vec![0.0; LENGTH], vec![0.0; LENGTH]);
+    for (step, gradient) in gradients.iter().enumerate() {
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+        let t = step as i32 + 1;
+        for i in 0..LENGTH {
+            let rate = if i % 2 == 1 { 0.05 } else { 0.01 };
+            let decay = if i % 4 >= 2 { 0.1 } else { 0.0 };
+            let mut g = f64::from(gradient[i]) * scale;
+            if rule == Rule::AdamW {
+                values[i] *= 1.0 - rate * decay;
+            } else {
+                g += decay * values[i];
+            }
+            if rule == Rule::Sgd {
+                means[i] = 0.9 * means[i] + g;
+                values[i] -= rate * means[i];
+                continue;
+            }
+            means[i] = 0.9 * means[i] + 0.1 * g;
+            squares[i] = 0.999 * squares[i] + 0.001 * g * g;
+            let root = (squares[i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8;
+            values[i] -= rate * means[i] / (1.0 - 0.9_f64.powi(t)) / root;
+        }
+    }
+    values
+}
+
+#[test]
+fn every_rule_with_and_without_clipping() {
+    let gradients: Vec<_> = (0..4).map(|seed| random(LENGTH, 10 + seed)).collect();
+    for rule in [Rule::Adam, Rule::AdamW, Rule::Sgd] {
+        for clip in [0.0, 2.0] {
+            let run = || {
+                let (state, watch) = (State::new(), Watch::new(gpu(), 3).expect("small"));
+                for (step, gradient) in (1..).zip(&gradients) {
+                    state.step(&watch, &update(rule, step), gradient, 0.0, clip as f32);
+                }
+                // A ring of three rows holds the last three steps.
+                let records = watch.records(gpu(), 5, 3).expect("the device works");
+                for (record, gradient) in records.iter().zip(&gradients[1..]) {
+                    let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+                    assert_close("norm", &[record.norm], &[norm], 1e-6);
+                    assert_close("loss", &[record.loss], &[2.0_f64.ln()], 1e-6);
+                    assert!(record.applied);
+                }
+                read(&state.values)
+            };
+            let found = run();
+            assert_close(&format!("{rule:?}, clip {clip}"), &found, &expected(rule, &gradients, clip), 2e-6);
+            assert_same_bits("an update", &found, &run());
+        }
+    }
+}
+
+/// From the step that is not finite on, nothing changes: whether its loss or its gradient is not.
+#[test]
+fn a_step_that_is_not_finite_ends_all() {
+    let good = random(LENGTH, 20);
+    let with = |value: f32| {
+        let mut gradient = good.clone();
+        gradient[LENGTH - 1] = value;
+        gradient
+    };
+    let cases = [
+        (with(f32::NAN), 0.0),
+        (with(f32::INFINITY), 0.0),
+        (with(1e30), 0.0),
+        (good.clone(), f32::NAN),
+        (good.clone(), f32::INFINITY),
+    ];
+    for (gradient, logit) in cases {
+        let (state, watch) = (State::new(), Watch::new(gpu(), 8).expect("small"));
+        state.step(&watch, &update(Rule::Adam, 1), &good, 0.0, 1.0);
+        let before = [&state.values, &state.means, &state.squares].map(read);
+        state.step(&watch, &update(Rule::Adam, 2), &gradient, logit, 1.0);
+        state.step(&watch, &update(Rule::Adam, 3), &good, 0.0, 1.0);
+        for (before, after) in before.iter().zip([&state.values, &state.means, &state.squares].map(read)) {
+            assert_same_bits("parameters after a step that is not finite", before, &after);
+        }
+        let records = watch.records(gpu(), 4, 3).expect("the device works");
+        assert_eq!(
+            records.iter().map(|StepRecord { applied, .. }| *applied).collect::<Vec<_>>(),
+            [true, false, false]
+        );
+    }
+}
