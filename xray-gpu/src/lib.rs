@@ -22,8 +22,9 @@ pub use batch_norm::{
 };
 pub use buffer::{Buffer, Part};
 pub use convolution::{
-    Plan, TILES, Tile, convolve, convolve_with_sums, forward_passes, input_gradient, input_gradient_passes,
-    map_sums, map_sums_pass, output_shape, weight_gradient, weight_gradient_passes,
+    MAP_SUM_ROWS, Plan, TILES, Tile, convolve, convolve_with_sums, forward_passes, input_gradient,
+    input_gradient_passes, map_sums, map_sums_pass, output_shape, sum_rows, weight_gradient,
+    weight_gradient_passes,
 };
 pub use depthwise::{
     depthwise, depthwise_input_gradient, depthwise_input_gradient_pass, depthwise_pass, depthwise_shape,

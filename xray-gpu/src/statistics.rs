@@ -118,8 +118,9 @@ fn merge_tiles(
     }
 }
 
-/// The pass of [`statistics`].
-pub fn statistics_pass(channels: usize, tiles: usize) -> Pass {
+/// The launch of [`statistics`] after sums of tiles of `rows` pixels: see [`sum_rows`](crate::sum_rows).
+pub fn statistics_pass(shape: MapShape, rows: usize) -> Pass {
+    let (channels, tiles) = (shape.channels, shape.pixels().div_ceil(rows));
     let bytes = bytes(channels * (2 * tiles + 11));
     Pass { name: "statistics", groups: [channels, 1], units: REDUCE_UNITS, multiply_adds: 0, bytes }
 }
@@ -143,7 +144,7 @@ pub fn statistics(
     running.values.expect(2 * channels, "running means and variances");
     let statistics = Statistics::empty(gpu, channels)?;
     let tiles = pixels.div_ceil(sums.rows);
-    let pass = statistics_pass(channels, tiles);
+    let pass = statistics_pass(sums.shape, sums.rows);
     // SAFETY: lengths were checked, and sums have theirs from the same shape.
     unsafe {
         merge_tiles::launch_unchecked(

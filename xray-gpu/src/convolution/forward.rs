@@ -1,7 +1,7 @@
 //! The forward pass, and the input gradient, which is the same product.
 
 use super::gather::{Form, GatherNumbersLaunch, gather};
-use super::merge::{merge_pass, merge_pieces};
+use super::merge::{MERGE, merge_pass, merge_pieces};
 use super::tile::Plan;
 use crate::buffer::{Buffer, Part};
 use crate::error::Error;
@@ -77,6 +77,12 @@ pub fn input_gradient(
 /// The launches of [`convolve`] and [`convolve_with_sums`].
 pub fn forward_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
     Product::forward(spec, input).passes()
+}
+
+/// Pixels of a tile of which [`convolve_with_sums`] takes sums.
+pub fn sum_rows(spec: &ConvSpec, input: MapShape) -> usize {
+    let plan = Product::forward(spec, input).plan;
+    if plan.pieces == 1 { plan.tile.rows } else { MERGE.rows }
 }
 
 /// The launches of [`input_gradient`].

@@ -22,7 +22,10 @@ struct Form {
     sums: bool,
 }
 
-const MERGE: Tile = Tile { rows: 64, columns: 32, register_rows: 8, register_columns: 1 };
+pub(super) const MERGE: Tile = Tile { rows: 64, columns: 32, register_rows: 8, register_columns: 1 };
+/// Pixels of a tile of which [`map_sums`] takes sums.
+pub const MAP_SUM_ROWS: usize = SUMS.rows;
+
 const SUMS: Tile = Tile { rows: 256, columns: 32, register_rows: 32, register_columns: 1 };
 
 #[cube(launch_unchecked)]

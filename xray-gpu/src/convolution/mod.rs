@@ -11,8 +11,9 @@ mod weight_tile;
 
 pub use forward::{
     convolve, convolve_with_sums, forward_passes, input_gradient, input_gradient_passes, output_shape,
+    sum_rows,
 };
-pub use merge::{map_sums, map_sums_pass};
+pub use merge::{MAP_SUM_ROWS, map_sums, map_sums_pass};
 pub use tile::{Plan, TILES, Tile};
 pub(crate) use weight_gradient::WeightGradient;
 pub use weight_gradient::{weight_gradient, weight_gradient_passes};

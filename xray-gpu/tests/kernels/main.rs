@@ -7,4 +7,5 @@ mod head;
 mod optimizer;
 mod pooling;
 mod reference;
+mod small_cnn;
 mod training;
