@@ -5,6 +5,7 @@ use crate::pass::{Counts, Pass};
 use cubecl::prelude::*;
 use cubecl::wgpu::WgpuDeviceKind;
 use std::sync::Mutex;
+use std::time::Instant;
 
 /// What a device allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,14 @@ pub struct Gpu {
     client: Client,
     limits: Limits,
     counts: Mutex<Counts>,
+    trace: Mutex<Option<Trace>>,
+}
+
+/// Seconds of launches, in their order.
+#[derive(Default)]
+struct Trace {
+    running: Option<(&'static str, Instant)>,
+    ended: Vec<(&'static str, f64)>,
 }
 
 impl Gpu {
@@ -52,7 +61,7 @@ impl Gpu {
             buffer: properties.memory.max_page_size.min(u64::from(u32::MAX)),
             plane: [hardware.plane_size_min, hardware.plane_size_max],
         };
-        Self { client, limits, counts: Mutex::default() }
+        Self { client, limits, counts: Mutex::default(), trace: Mutex::default() }
     }
 
     /// What it allows.
@@ -70,6 +79,17 @@ impl Gpu {
         *self.counts.lock().expect("no panic while counting") = Counts::default();
     }
 
+    /// Runs `work` with a wait after every launch. Names and seconds of the launches, in their order: where time goes,
+    /// though more of it than without the waits.
+    pub fn traced<R>(&self, work: impl FnOnce() -> R) -> (R, Vec<(&'static str, f64)>) {
+        *self.trace.lock().expect("no panic while tracing") = Some(Trace::default());
+        let result = work();
+        let trace = self.trace.lock().expect("no panic while tracing").take();
+        let mut trace = trace.expect("put there above");
+        self.end(&mut trace);
+        (result, trace.ended)
+    }
+
     /// Waits until everything launched has run.
     ///
     /// # Errors
@@ -81,7 +101,19 @@ impl Gpu {
     /// The client to launch a pass on, which is counted.
     pub(crate) fn launch(&self, pass: &Pass) -> &Client {
         *self.counts.lock().expect("no panic while counting") += pass;
+        if let Some(trace) = self.trace.lock().expect("no panic while tracing").as_mut() {
+            self.end(trace);
+            trace.running = Some((pass.name, Instant::now()));
+        }
         &self.client
+    }
+
+    fn end(&self, trace: &mut Trace) {
+        if let Some((name, start)) = trace.running.take() {
+            // A device that failed says so when it is read.
+            let _failed = self.wait();
+            trace.ended.push((name, start.elapsed().as_secs_f64()));
+        }
     }
 
     pub(crate) fn client(&self) -> &Client {
