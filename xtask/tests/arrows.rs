@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-display", &[]),
     ("xray-cli", &["xray-artifacts"]),
     ("xray-kernels", &["xray-random"]),
+    ("xray-gpu", &["xray-kernels", "xray-random"]),
     ("xray-metrics", &["xray-random"]),
     ("xray-image", &["xray-random", "xray-artifacts"]),
     ("xray-data", &["xray-image", "xray-random", "xray-artifacts", "xray-display", "xray-cli"]),
@@ -69,7 +70,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Families of crates from outside, by the start of their names, that one crate alone may name.
-const RESERVED: [(&str, &str); 2] = [("burn", "xray-model"), ("polars", "xray-sweep")];
+const RESERVED: [(&str, &str); 3] =
+    [("burn", "xray-model"), ("cubecl", "xray-gpu"), ("polars", "xray-sweep")];
 
 fn metadata() -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -128,6 +130,9 @@ fn a_wrong_arrow_is_seen() {
     let check = |from, to: &[&str], expected: &[&str]| assert_eq!(violations(&workspace(from, to)), expected);
     check("xray-train", &["xray-model", "xray-data", "serde"], &[]);
     check("xray-model", &["burn", "burn-flex", "xray-kernels"], &[]);
+    check("xray-gpu", &["cubecl", "xray-kernels"], &[]);
+    check("xray-kernels", &["cubecl", "xray-gpu"], &["xray-kernels -> cubecl", "xray-kernels -> xray-gpu"]);
+    check("xray-gpu", &["burn-cubecl"], &["xray-gpu -> burn-cubecl"]);
     check("xray-sweep", &["polars", "xray-model"], &["xray-sweep -> xray-model"]);
     check("xray-train", &["burn-core", "polars-io"], &["xray-train -> burn-core", "xray-train -> polars-io"]);
     check("xray-serve", &["xray-train"], &["xray-serve -> xray-train"]);

@@ -120,19 +120,28 @@ fn test_all(
 const EVERYTHING: Selection =
     Selection { name: "the workspace", profile: "release", arguments: &["--lib", "--bins", "--tests"] };
 
-/// The backend that only `xray-train-gpu` has, on a GPU or a renderer that stands in for one. Unoptimised, because the
+/// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one. Unoptimised, because the
 /// tensor engine is built for it once more.
 const GPU: Selection = Selection {
     name: "the GPU backend",
     profile: "unoptimised",
-    arguments: &["--features", "xray-train/wgpu", "--test", "conformance"],
+    arguments: &[
+        "--features",
+        "xray-train/wgpu,xray-gpu/wgpu",
+        "--test",
+        "conformance",
+        "--test",
+        "kernels",
+        "--test",
+        "passes",
+    ],
 };
 
 /// `xray-train-gpu`, built like the tests of its backend.
 fn gpu_trainer() -> Result<PathBuf> {
     let program = "xray-train-gpu";
     let build =
-        ["build", "--workspace", "--profile", GPU.profile, "--features", "xray-train/wgpu", "--bin", program];
+        ["build", "--workspace", "--profile", GPU.profile, "--features", GPU.arguments[1], "--bin", program];
     steps::run(&mut cargo(build))?;
     Ok(steps::target_folder()?.join(GPU.profile).join(program))
 }
