@@ -48,6 +48,11 @@ impl Buffer {
         Self { handle, length }
     }
 
+    /// The memory, for another user of the device.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// The values, once everything launched before has run.
     ///
     /// # Errors

@@ -106,6 +106,21 @@ impl<'a> Map<'a> {
     }
 }
 
+/// Where a gradient goes.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientMap<'a> {
+    /// The map.
+    pub map: Map<'a>,
+    /// Whether the gradient is added to what is there: of a map that several layers read, each but the first adds.
+    pub accumulate: bool,
+}
+
+impl<'a> From<Map<'a>> for GradientMap<'a> {
+    fn from(map: Map<'a>) -> Self {
+        Self { map, accumulate: false }
+    }
+}
+
 /// A [`Map`]'s numbers in a kernel.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct Sizes {

@@ -10,7 +10,7 @@ use crate::buffer::{Buffer, Part};
 use crate::curve::carry;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes};
 use crate::pass::{ENOUGH_GROUPS, Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
 use crate::statistics::Statistics;
@@ -130,6 +130,7 @@ fn backward_input(
     grad_skip_sizes: Sizes,
     length: usize,
     #[comptime] form: Form,
+    #[comptime] accumulate: bool,
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
@@ -160,8 +161,12 @@ fn backward_input(
         let normalised = (input[own.pixel * from.stride + from.first + c] - mean) * inverse;
         let mean_d = statistics[5 * from.channels + c];
         let mean_product = statistics[6 * from.channels + c];
-        grad_input[own.pixel * grad_input_sizes.stride + grad_input_sizes.first + c] =
-            scale * (d - mean_d - normalised * mean_product);
+        let at = own.pixel * grad_input_sizes.stride + grad_input_sizes.first + c;
+        let mut gradient = scale * (d - mean_d - normalised * mean_product);
+        if comptime!(accumulate) {
+            gradient += grad_input[at];
+        }
+        grad_input[at] = gradient;
     }
 }
 
@@ -173,7 +178,7 @@ pub struct NormMaps<'a> {
     /// The gradient of what was made of it.
     pub grad_output: Map<'a>,
     /// Where the input's gradient goes.
-    pub grad_input: Map<'a>,
+    pub grad_input: GradientMap<'a>,
     /// The skip connection, and where its gradient goes. Not together with pooling.
     pub skip: Option<[Map<'a>; 2]>,
 }
@@ -223,7 +228,7 @@ pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: 
     ]
 }
 
-/// Writes the gradients of the input, of gamma and beta (`grad_affine`, `[2][channels]`), and of the skip connection.
+/// Writes or adds the gradient of the input, and writes those of gamma and beta (`grad_affine`, `[2][channels]`), and of the skip connection.
 ///
 /// # Errors
 /// If the device makes no buffer for the sums.
@@ -237,7 +242,7 @@ pub fn normalise_backward(
     maps: NormMaps<'_>,
     grad_affine: Part<'_>,
 ) -> Result<(), Error> {
-    let NormMaps { input, grad_output, grad_input, skip } = maps;
+    let NormMaps { input, grad_output, grad_input: GradientMap { map: grad_input, accumulate }, skip } = maps;
     let (shape, output) = (input.shape(), normalised_shape(activation, input.shape()));
     grad_output.expect(output, "the output's gradient");
     grad_input.expect(shape, "the input's gradient");
@@ -299,6 +304,7 @@ pub fn normalise_backward(
             grad_skip.sizes(),
             shape.len(),
             form,
+            accumulate,
         );
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::tile::Plan;
 use crate::buffer::{Buffer, Part};
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape};
+use crate::map::{GradientMap, Map, MapShape};
 use crate::pass::{Pass, bytes};
 use crate::statistics::TileSums;
 use xray_kernels::ConvSpec;
@@ -35,7 +35,7 @@ pub fn convolve(
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<(), Error> {
-    Product::forward(spec, input.shape()).launch(gpu, input, weights, output, false).map(|_| ())
+    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), false).map(|_| ())
 }
 
 /// The same, with the channel sums of what is written, for the batch norm that follows.
@@ -52,11 +52,11 @@ pub fn convolve_with_sums(
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<TileSums, Error> {
-    let sums = Product::forward(spec, input.shape()).launch(gpu, input, weights, output, true)?;
+    let sums = Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), true)?;
     Ok(sums.expect("asked for"))
 }
 
-/// Writes the gradient of the input, given that of the output.
+/// Writes or adds the gradient of the input, given that of the output.
 ///
 /// # Errors
 /// If the device makes no buffer for pieces of it.
@@ -68,9 +68,9 @@ pub fn input_gradient(
     spec: &ConvSpec,
     grad_output: Map<'_>,
     weights: Part<'_>,
-    grad_input: Map<'_>,
+    grad_input: GradientMap<'_>,
 ) -> Result<(), Error> {
-    let product = Product::backward(spec, grad_input.shape());
+    let product = Product::backward(spec, grad_input.map.shape());
     product.launch(gpu, grad_output, weights, grad_input, false).map(|_| ())
 }
 
@@ -148,12 +148,12 @@ impl Product {
         gpu: &Gpu,
         source: Map<'_>,
         weights: Part<'_>,
-        target: Map<'_>,
+        target: GradientMap<'_>,
         sums: bool,
     ) -> Result<Option<TileSums>, Error> {
         let (spec, plan) = (&self.spec, self.plan);
         source.expect(self.from, "the map that is read");
-        target.expect(self.to, "the map that is written");
+        target.map.expect(self.to, "the map that is written");
         weights.expect(spec.weight_len(), "weights");
         if plan.pieces == 1 {
             let sums = sums.then(|| TileSums::empty(gpu, self.to, plan.tile.rows)).transpose()?;
@@ -161,7 +161,7 @@ impl Product {
             return Ok(sums);
         }
         let scratch = Buffer::empty(gpu, plan.pieces * self.to.len())?;
-        self.product(gpu, source, weights, Map::pieces(&scratch, self.to, plan.pieces), None);
+        self.product(gpu, source, weights, Map::pieces(&scratch, self.to, plan.pieces).into(), None);
         merge_pieces(gpu, &scratch, plan.pieces, target, sums)
     }
 
@@ -171,7 +171,7 @@ impl Product {
         gpu: &Gpu,
         source: Map<'_>,
         weights: Part<'_>,
-        target: Map<'_>,
+        GradientMap { map: target, accumulate }: GradientMap<'_>,
         sums: Option<&TileSums>,
     ) {
         let (spec, plan, [down, across]) = (&self.spec, self.plan, self.tiles());
@@ -185,8 +185,13 @@ impl Product {
             plan.pieces,
             plan.terms,
         );
-        let form =
-            Form { tile: plan.tile, backward: self.backward, fours: source.in_fours(), sums: sums.is_some() };
+        let form = Form {
+            tile: plan.tile,
+            backward: self.backward,
+            fours: source.in_fours(),
+            sums: sums.is_some(),
+            accumulate,
+        };
         let partials = sums.map_or(target.buffer(), TileSums::buffer);
         let pass = self.passes()[0];
         // SAFETY: maps, weights and sums have the lengths of these shapes, and the kernel leaves out what lies outside.

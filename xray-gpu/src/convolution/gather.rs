@@ -20,6 +20,8 @@ pub(crate) struct Form {
     pub(crate) fours: bool,
     /// Whether the channel sums of tiles are left in `partials`.
     pub(crate) sums: bool,
+    /// Whether the target's values are added.
+    pub(crate) accumulate: bool,
 }
 
 /// Numbers of a [`gather`].
@@ -212,7 +214,7 @@ pub(crate) fn gather(
             }
         }
         sync_cube();
-        #[unroll]
+        // Not unrolled: the whole step takes drivers long to compile, and is no faster.
         for quad in 0..4usize {
             #[unroll]
             for j in 0..held_columns {
@@ -223,7 +225,12 @@ pub(crate) fn gather(
                 let left = a[quad * a_row + uy + i * down];
                 #[unroll]
                 for j in 0..held_columns {
-                    sums[i * held_columns + j] += left.dot(right[j]);
+                    let mut sum = sums[i * held_columns + j];
+                    #[unroll]
+                    for q in 0..4usize {
+                        sum = fma(left.extract(q), right[j].extract(q), sum);
+                    }
+                    sums[i * held_columns + j] = sum;
                 }
             }
         }
@@ -245,7 +252,12 @@ pub(crate) fn gather(
         for j in 0..held_columns {
             let column = column0 + ux + j * across;
             if row < rows && column < to.channels {
-                target[map + pixel * to.stride + column] = sums[i * held_columns + j];
+                let at = map + pixel * to.stride + column;
+                let mut sum = sums[i * held_columns + j];
+                if comptime!(form.accumulate) {
+                    sum += target[at];
+                }
+                target[at] = sum;
             }
         }
     }

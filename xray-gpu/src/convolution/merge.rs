@@ -8,7 +8,7 @@ use super::tile::Tile;
 use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes};
 use crate::pass::{Pass, bytes};
 use crate::statistics::TileSums;
 use cubecl::prelude::*;
@@ -20,6 +20,8 @@ struct Form {
     /// Whether the total is written; otherwise `source` is a map as `to` says.
     write: bool,
     sums: bool,
+    /// Whether the target's values are added.
+    accumulate: bool,
 }
 
 pub(super) const MERGE: Tile = Tile { rows: 64, columns: 32, register_rows: 8, register_columns: 1 };
@@ -61,7 +63,11 @@ fn merge(
                 for piece in 0..pieces {
                     sum += source[(piece * pixels + row) * to.channels + column];
                 }
-                target[row * to.stride + to.first + column] = sum;
+                let at = row * to.stride + to.first + column;
+                if comptime!(form.accumulate) {
+                    sum += target[at];
+                }
+                target[at] = sum;
             } else {
                 sum = source[row * to.stride + to.first + column];
             }
@@ -94,12 +100,19 @@ pub(super) fn merge_pieces(
     gpu: &Gpu,
     source: &Buffer,
     pieces: usize,
-    target: Map<'_>,
+    GradientMap { map: target, accumulate }: GradientMap<'_>,
     sums: bool,
 ) -> Result<Option<TileSums>, Error> {
     let shape = target.shape();
     assert_eq!(source.len(), pieces * shape.len(), "floats of {pieces} pieces");
-    launch(gpu, source, target, pieces, Form { tile: MERGE, write: true, sums }, &merge_pass(shape, pieces))
+    launch(
+        gpu,
+        source,
+        target,
+        pieces,
+        Form { tile: MERGE, write: true, sums, accumulate },
+        &merge_pass(shape, pieces),
+    )
 }
 
 /// The channel sums of a map that is not written by a convolution: of a depthwise one, or of a concatenation.
@@ -107,7 +120,7 @@ pub(super) fn merge_pieces(
 /// # Errors
 /// If the device makes no buffer for them.
 pub fn map_sums(gpu: &Gpu, map: Map<'_>) -> Result<TileSums, Error> {
-    let form = Form { tile: SUMS, write: false, sums: true };
+    let form = Form { tile: SUMS, write: false, sums: true, accumulate: false };
     let sums = launch(gpu, map.buffer(), map, 1, form, &map_sums_pass(map.shape()))?;
     Ok(sums.expect("asked for"))
 }

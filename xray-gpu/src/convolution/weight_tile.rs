@@ -143,7 +143,7 @@ pub(super) fn weight_tiles(
             b[k * column_quads + unit % column_quads] = value;
         }
         sync_cube();
-        #[unroll]
+        // Not unrolled: the whole step takes drivers long to compile, and is no faster.
         for k in 0..16usize {
             #[unroll]
             for j in 0..held_columns {
@@ -157,7 +157,8 @@ pub(super) fn weight_tiles(
                     let factor = Vector::<f32, Const<4>>::new(left.extract(q));
                     #[unroll]
                     for j in 0..held_columns {
-                        sums[(i * 4 + q) * held_columns + j] += factor * right[j];
+                        let at = comptime!((i * 4 + q) * held_columns + j);
+                        sums[at] = fma(factor, right[j], sums[at]);
                     }
                 }
             }

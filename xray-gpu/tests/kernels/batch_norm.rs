@@ -5,8 +5,8 @@ use crate::reference::{
     unwritten, wide,
 };
 use xray_gpu::{
-    Error, MapShape, NormMaps, Running, Statistics, TileSums, convolve_with_sums, map_sums, normalise,
-    normalise_backward, normalised_shape, running_statistics, statistics,
+    Error, GradientMap, MapShape, NormMaps, Running, Statistics, TileSums, convolve_with_sums, map_sums,
+    normalise, normalise_backward, normalised_shape, running_statistics, statistics,
 };
 use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 
@@ -41,26 +41,29 @@ fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) 
         epsilon: f64::from(EPSILON),
     });
     let gpu = gpu();
-    let input = Maps::of(&input, from, spare);
+    let input_values = input;
+    let input = Maps::of(&input_values, from, spare);
     let grad = Maps::of(&grad, to, spare);
     let skipped = skipped.map(|skip| Maps::of(&skip, to, spare));
-    let run = || {
+    let run = |accumulate: bool| {
         let (statistics, running) = of_sums(&map_sums(gpu, input.map()), &affine);
         let output = Maps::unwritten(to, spare);
         normalise(gpu, activation, &statistics, input.map(), skipped.as_ref().map(Maps::map), output.map());
-        let (grad_input, grad_skip) = (Maps::unwritten(from, spare), Maps::unwritten(to, spare));
+        let grad_input =
+            if accumulate { Maps::of(&input_values, from, spare) } else { Maps::unwritten(from, spare) };
+        let grad_skip = Maps::unwritten(to, spare);
         let grad_affine = unwritten(2 * from.channels);
         let maps = NormMaps {
             input: input.map(),
             grad_output: grad.map(),
-            grad_input: grad_input.map(),
+            grad_input: GradientMap { map: grad_input.map(), accumulate },
             skip: skipped.as_ref().map(|skip| [skip.map(), grad_skip.map()]),
         };
         normalise_backward(gpu, activation, &statistics, maps, grad_affine.whole()).expect("small");
         let grad_skip = if skip { grad_skip.read() } else { Vec::new() };
         [running, output.read(), grad_input.read(), read(&grad_affine), grad_skip]
     };
-    let found = run();
+    let found = run(false);
     let count = from.pixels() as f64;
     let moved = |value: &f64| 0.5 + f64::from(MOMENTUM) * (value - 0.5);
     let corrected = expected.variance.iter().map(|value| value * count / (count - 1.0).max(1.0));
@@ -72,7 +75,13 @@ fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) 
     if skip {
         assert_close(&format!("{what}: gradient of the skip"), &found[4], &expected.grad_skip, TOLERANCE);
     }
-    for (first, second) in found.iter().zip(run()) {
+    // Again, the gradient of the input added to what is there.
+    for (i, (first, mut second)) in found.iter().zip(run(true)).enumerate() {
+        if i == 2 {
+            let sum: Vec<_> = wide(&input_values).iter().zip(wide(first)).map(|(a, b)| a + b).collect();
+            assert_close(&format!("{what}: added gradient"), &second, &sum, 1e-6);
+            second.clone_from(first);
+        }
         assert_same_bits(&what, first, &second);
     }
 }

@@ -3,7 +3,7 @@
 use crate::reference::{
     Maps, assert_close, assert_same_bits, buffer, convolved, gpu, random, read, shape, unwritten, wide,
 };
-use xray_gpu::{convolve, convolve_with_sums, input_gradient, weight_gradient};
+use xray_gpu::{GradientMap, convolve, convolve_with_sums, input_gradient, weight_gradient};
 use xray_kernels::ConvSpec;
 
 /// Float32 sums of up to a few thousand products.
@@ -21,6 +21,7 @@ fn check([kernel, stride, padding]: [usize; 3], [from, to]: [usize; 2], size: [u
         wide(&grad)
     });
     let gpu = gpu();
+    let there = input.clone();
     let input = Maps::of(&input, from, spare);
     let grad = Maps::of(&grad, expected.shape, spare);
     // Weights lie in the midst of the parameters of a network.
@@ -35,8 +36,10 @@ fn check([kernel, stride, padding]: [usize; 3], [from, to]: [usize; 2], size: [u
         } else {
             convolve(gpu, &spec, input.map(), weights, output.map()).expect("small");
         }
-        let grad_input = Maps::unwritten(from, spare);
-        input_gradient(gpu, &spec, grad.map(), weights, grad_input.map()).expect("small");
+        // Once written, once added to what is there.
+        let grad_input = if sums { Maps::of(&there, from, spare) } else { Maps::unwritten(from, spare) };
+        let target = GradientMap { map: grad_input.map(), accumulate: sums };
+        input_gradient(gpu, &spec, grad.map(), weights, target).expect("small");
         let gradients = unwritten(at + spec.weight_len() + 3);
         let part = gradients.part(at, spec.weight_len());
         weight_gradient(gpu, &spec, input.map(), grad.map(), part).expect("small");
@@ -47,12 +50,15 @@ fn check([kernel, stride, padding]: [usize; 3], [from, to]: [usize; 2], size: [u
         [output.read(), grad_input.read(), own.to_vec()]
     };
     let found = run(false);
+    assert_same_bits(&what, &found[1], &run(false)[1]);
     assert_close(&format!("{what}: output"), &found[0], &expected.output, TOLERANCE);
     assert_close(&format!("{what}: gradient of the input"), &found[1], &expected.grad_input, TOLERANCE);
     assert_close(&format!("{what}: gradient of the weights"), &found[2], &expected.grad_weights, TOLERANCE);
-    for (first, second) in found.iter().zip(run(true)) {
-        assert_same_bits(&what, first, &second);
-    }
+    let [output, added, grad_weights] = run(true);
+    let sum: Vec<_> = wide(&found[1]).iter().zip(wide(&there)).map(|(new, old)| new + old).collect();
+    assert_close(&format!("{what}: added gradient"), &added, &sum, 1e-6);
+    assert_same_bits(&what, &found[0], &output);
+    assert_same_bits(&what, &found[2], &grad_weights);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod batch_norm;
 mod convolution;
 mod depthwise;
+mod device;
 mod head;
 mod optimizer;
 mod pooling;

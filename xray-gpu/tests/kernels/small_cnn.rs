@@ -168,7 +168,7 @@ impl SmallCnn {
             let maps = NormMaps {
                 input: Map::new(convolved, layer.convolved()),
                 grad_output: Map::new(&grad_output, layer.output()),
-                grad_input: grad_z,
+                grad_input: grad_z.into(),
                 skip: None,
             };
             normalise_backward(gpu, ACTIVATION, statistics, maps, layer.affine(&self.gradients))?;
@@ -177,7 +177,7 @@ impl SmallCnn {
             if i > 0 {
                 let next = Buffer::empty(gpu, layer.from.len())?;
                 let weights = layer.weights(&self.values);
-                input_gradient(gpu, &layer.spec, grad_z, weights, Map::new(&next, layer.from))?;
+                input_gradient(gpu, &layer.spec, grad_z, weights, Map::new(&next, layer.from).into())?;
                 grad_output = next;
             }
         }

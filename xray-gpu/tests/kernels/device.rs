@@ -1,0 +1,45 @@
+//! What a device refuses, and what callers get wrong: an error or a panic with a sentence, never a wrong result.
+
+use crate::reference::{buffer, gpu, shape, unwritten};
+use std::panic::catch_unwind;
+use xray_gpu::{Buffer, Error, Map, convolve, weight_gradient};
+use xray_kernels::ConvSpec;
+
+#[test]
+fn a_buffer_beyond_the_limit_is_an_error() {
+    let limit = gpu().limits().buffer;
+    assert!(limit >= 128 << 20, "every device allows 128 MiB");
+    let found = Buffer::empty(gpu(), (limit / 4) as usize + 1);
+    let Err(error @ Error::TooLarge { .. }) = found else { panic!("{found:?}") };
+    assert!(error.to_string().contains("hint: use a smaller batch"), "{error}");
+}
+
+#[test]
+fn a_wrong_length_is_a_panic_with_a_sentence() {
+    let check = |work: fn(), sentence: &str| {
+        let panic = catch_unwind(work).expect_err("a wrong length");
+        let found = panic.downcast_ref::<String>().expect("a formatted sentence");
+        assert!(found.contains(sentence), "{found:?} instead of {sentence:?}");
+    };
+    const SPEC: ConvSpec = ConvSpec { in_channels: 4, out_channels: 8, kernel: 3, stride: 1, padding: 1 };
+    check(|| _ = Map::new(&buffer(&[0.0; 5]), shape(1, 1, 1, 4)), "floats of MapShape");
+    check(|| _ = Map::channels_of(&buffer(&[0.0; 6]), shape(1, 1, 1, 4), 3, 6), "from channel 3 on of 6");
+    check(|| _ = buffer(&[0.0; 6]).part(4, 3), "3 floats from 4 on of a buffer of 6");
+    check(|| _ = Buffer::shared(buffer(&[0.0; 6]).handle().clone(), 1 << 20), "a handle of fewer than");
+    check(
+        || {
+            let (input, output, weights) = (buffer(&[0.0; 16]), unwritten(32), buffer(&[0.0; 287]));
+            let [from, to] = [Map::new(&input, shape(1, 2, 2, 4)), Map::new(&output, shape(1, 2, 2, 8))];
+            let _ = convolve(gpu(), &SPEC, from, weights.whole(), to);
+        },
+        "floats of weights",
+    );
+    check(
+        || {
+            let (input, grad, weights) = (buffer(&[0.0; 16]), unwritten(16), unwritten(288));
+            let [from, to] = [Map::new(&input, shape(1, 2, 2, 4)), Map::new(&grad, shape(1, 1, 2, 8))];
+            let _ = weight_gradient(gpu(), &SPEC, from, to, weights.whole());
+        },
+        "the output's gradient",
+    );
+}
