@@ -1,32 +1,19 @@
 //! GPU kernels for training and running convolutional networks, in CubeCL: no tensors, no graph. Empty without the
 //! feature `wgpu`.
 //!
-//! Maps are `[images][height][width][channels]` from the first layer to the last, and a [`Map`] may be some of the
+//! Maps are `[images][height][width][channels]` from the first layer to the last, and a `Map` may be some of the
 //! channels of a wider buffer, so that layers concatenate without copies. Weights are `[out][kernel][kernel][in]`, parts
-//! of one [`Buffer`] of all parameters. Everything is float32.
+//! of one `Buffer` of all parameters. Everything is float32.
 //!
-//! A convolution is a tiled matrix product whose loads gather from the map. The [`Tile`] comes from a table by shape and
+//! A convolution is a tiled matrix product whose loads gather from the map. The `Tile` comes from a table by shape and
 //! is never tuned at run time; where it would leave multiprocessors idle, the contraction is cut into pieces that a
 //! second pass adds up in their order. No kernel adds floats atomically, so results have the same bits on every repeat
-//! on the same device. What a launch asks of the device is a [`Pass`], a function of shapes, and [`Gpu::counts`] adds up
+//! on the same device. What a launch asks of the device is a `Pass`, a function of shapes, and `Gpu::counts` adds up
 //! those that ran.
 //!
-//! Nothing here waits for the device but [`Gpu::wait`], [`Buffer::read`] and [`Watch::records`].
+//! Nothing here waits for the device but `Gpu::wait`, `Buffer::read` and `Watch::records`.
 //!
-//! ```
-//! use xray_gpu::{Buffer, Gpu, Map, MapShape, convolve, output_shape};
-//! use xray_kernels::ConvSpec;
-//!
-//! let gpu = Gpu::open()?;
-//! let spec = ConvSpec { in_channels: 1, out_channels: 2, kernel: 3, stride: 1, padding: 1 };
-//! let shape = MapShape { images: 1, height: 4, width: 4, channels: 1 };
-//! let (input, weights) = (Buffer::of(&gpu, &[1.0; 16])?, Buffer::of(&gpu, &[1.0; 18])?);
-//! let to = output_shape(&spec, shape);
-//! let output = Buffer::empty(&gpu, to.len())?;
-//! convolve(&gpu, &spec, Map::new(&input, shape), weights.whole(), Map::new(&output, to))?;
-//! assert_eq!(output.read(&gpu)?[..4], [4.0, 4.0, 6.0, 6.0]); // two channels of a corner, then of an edge
-//! # Ok::<(), xray_gpu::Error>(())
-//! ```
+//! `examples/step.rs` trains a small network with them.
 //!
 //! | module | what |
 //! |---|---|

@@ -120,8 +120,8 @@ fn test_all(
 const EVERYTHING: Selection =
     Selection { name: "the workspace", profile: "release", arguments: &["--lib", "--bins", "--tests"] };
 
-/// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one. Unoptimised, because the
-/// tensor engine is built for it once more.
+/// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one.
+/// Unoptimised, because the tensor engine is built for it once more.
 const GPU: Selection = Selection {
     name: "the GPU backend",
     profile: "unoptimised",
