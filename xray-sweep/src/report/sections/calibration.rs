@@ -25,7 +25,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
          they are, squares after calibration ({METHOD}) on the validation records."
     ));
     let mut table = Table::new(
-        "Expected calibration error (ECE) and Brier score on test, as it is and calibrated",
+        "Expected calibration error (ECE) on test, as it is and calibrated",
         &[
             ("label", "finding"),
             ("bins", "bins"),
@@ -36,6 +36,12 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             ("ece_calibrated_debiased", ">debiased"),
             ("ece_calibrated_by_chance", ">by chance"),
             ("ece_baseline", ">of the training prevalence"),
+        ],
+    );
+    let mut scores = Table::new(
+        "Brier score on test, as it is and calibrated, and the parts of the former",
+        &[
+            ("label", "finding"),
             ("brier", ">Brier"),
             ("brier_calibrated", ">calibrated"),
             ("brier_baseline", ">of the training prevalence"),
@@ -72,6 +78,16 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         };
         let (before, after) = (before.as_ref(), after.as_ref());
         let baseline = collected.and_then(LabelRow::brier_of_prevalence);
+        scores.row(vec![
+            Value::text(name.clone()),
+            Value::number(before.and_then(|before| before.score), 4),
+            Value::number(after.and_then(|after| after.score), 4),
+            Value::number(baseline, 4),
+            Value::number(parts.map(|parts| parts.reliability), 4),
+            Value::number(parts.map(|parts| parts.resolution), 4),
+            Value::number(parts.map(|parts| parts.uncertainty), 4),
+            Value::number(parts.map(|parts| parts.residual), 4),
+        ]);
         table.row(vec![
             Value::text(name),
             before.map_or_else(Value::none, |before| counts(&before.error.records)),
@@ -82,13 +98,6 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             error(after, |error| error.debiased),
             error(after, |error| error.by_chance),
             Value::number(collected.and_then(LabelRow::ece_of_prevalence), 3),
-            Value::number(before.and_then(|before| before.score), 4),
-            Value::number(after.and_then(|after| after.score), 4),
-            Value::number(baseline, 4),
-            Value::number(parts.map(|parts| parts.reliability), 4),
-            Value::number(parts.map(|parts| parts.resolution), 4),
-            Value::number(parts.map(|parts| parts.uncertainty), 4),
-            Value::number(parts.map(|parts| parts.residual), 4),
         ]);
         charts.extend(chart(label, before, after));
     }
@@ -99,11 +108,15 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     };
     section.multiples(charts);
     table.notes.push(format!(
-        "ECE: debiased, less what the spread of each bin adds (Kumar, Liang and Ma 2019); by chance, what probabilities that \
-         hold would show with as many records in each bin. Brier = reliability − resolution + uncertainty + what is left \
-         within the bins, of the probabilities as they are.{bars}"
+        "Debiased, less what the spread of each bin adds (Kumar, Liang and Ma 2019); by chance, what probabilities that hold \
+         would show with as many records in each bin.{bars}"
     ));
     section.table("calibration", table);
+    scores.notes.push(
+        "Brier = reliability − resolution + uncertainty + what is left within the bins, of the probabilities as they are."
+            .to_owned(),
+    );
+    section.table("brier", scores);
     section
 }
 
