@@ -236,12 +236,16 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
     let verdict = match difference.interval {
         Some(_) if surely => "so it has learnt more than these three tell",
         Some([_, high]) if high < 0.0 => "so it has learnt less than these three tell",
-        _ => "so it may have learnt nothing that these three do not tell",
+        Some(_) => "so it may have learnt nothing that these three do not tell",
+        None => "so it is not known whether it has learnt more than these three tell",
     };
-    let interval = difference.interval.map_or_else(
-        || "no interval".to_owned(),
-        |[low, high]| format!("95 % interval {low:+.3} to {high:+.3}, on the same test records"),
-    );
+    let interval = match (difference.interval, difference.missing) {
+        (Some([low, high]), _) => {
+            format!("95 % interval {low:+.3} to {high:+.3}, on the same test records")
+        }
+        (None, Some(why)) => format!("no interval: {why}"),
+        (None, None) => "no interval".to_owned(),
+    };
     let text = format!(
         "Sex, age and view alone, without the image, reach a {} of {baseline:.3} (logistic regression on {} validation \
          records). The chosen run differs from that by {ahead:+.3} ({interval}), {verdict}.",
