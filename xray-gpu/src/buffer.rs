@@ -130,4 +130,12 @@ impl Part<'_> {
     pub(crate) fn expect(&self, length: usize, what: &str) {
         assert_eq!(self.length, length, "floats of {what}");
     }
+
+    /// # Panics
+    /// If the other lies in another buffer, where a kernel binds one for both.
+    pub(crate) fn expect_beside(&self, other: &Part<'_>, what: &str) {
+        let [own, other] = [self, other].map(|part| &part.buffer.handle);
+        let same = own.memory.descriptor() == other.memory.descriptor();
+        assert!(same && own.offset_start == other.offset_start, "{what} lie in two buffers");
+    }
 }

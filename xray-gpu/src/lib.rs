@@ -69,4 +69,6 @@ pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
 };
-pub use statistics::{Running, Statistics, TileSums, running_statistics, statistics, statistics_pass};
+pub use statistics::{
+    Affine, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,
+};

@@ -29,13 +29,65 @@ impl TileSums {
     }
 }
 
-/// Running statistics, `[2][channels]`: means, then variances with Bessel's correction, as PyTorch keeps them.
+/// Batch norm's parameters of each channel, or their gradients. Both lie in one buffer, anywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// What normalised values are multiplied by.
+    pub gamma: Part<'a>,
+    /// What is added then.
+    pub beta: Part<'a>,
+}
+
+impl Affine<'_> {
+    /// # Panics
+    /// If a part does not have a float a channel, or they lie in two buffers.
+    pub(crate) fn expect(&self, channels: usize) {
+        self.gamma.expect(channels, "gamma");
+        self.beta.expect(channels, "beta");
+        self.gamma.expect_beside(&self.beta, "gamma and beta");
+    }
+}
+
+/// Running statistics of each channel. Both lie in one buffer, anywhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Running<'a> {
-    /// Where they are.
-    pub values: Part<'a>,
-    /// The share of a new batch; PyTorch's default is 0.1.
+    /// Means.
+    pub mean: Part<'a>,
+    /// Variances with Bessel's correction, as PyTorch keeps them.
+    pub variance: Part<'a>,
+    /// The share of a new batch; PyTorch's default is 0.1. Inference does not look at it.
     pub momentum: f32,
+}
+
+impl Running<'_> {
+    /// # Panics
+    /// If a part does not have a float a channel, or they lie in two buffers.
+    pub(crate) fn expect(&self, channels: usize) {
+        self.mean.expect(channels, "running means");
+        self.variance.expect(channels, "running variances");
+        self.mean.expect_beside(&self.variance, "running means and variances");
+    }
+}
+
+/// Where the numbers of channels start, in the buffer of the parameters and in that of the running statistics.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub(crate) struct NormPlaces {
+    pub(crate) gamma: usize,
+    pub(crate) beta: usize,
+    pub(crate) mean: usize,
+    pub(crate) variance: usize,
+}
+
+impl NormPlaces {
+    /// # Panics
+    /// If a part does not fit.
+    pub(crate) fn of(affine: Affine<'_>, running: Running<'_>, channels: usize) -> NormPlacesLaunch {
+        affine.expect(channels);
+        running.expect(channels);
+        let [gamma, beta] = [affine.gamma, affine.beta].map(|part| part.start());
+        let [mean, variance] = [running.mean, running.variance].map(|part| part.start());
+        NormPlacesLaunch::new(gamma, beta, mean, variance)
+    }
 }
 
 /// What batch norm needs of each channel: seven rows of a buffer.
@@ -76,8 +128,7 @@ fn merge_tiles(
     tiles: usize,
     rows: usize,
     pixels: usize,
-    affine_at: usize,
-    running_at: usize,
+    places: NormPlaces,
     epsilon: f32,
     momentum: f32,
 ) {
@@ -104,17 +155,17 @@ fn merge_tiles(
     if unit == 0 {
         let variance = squares / count;
         let inverse = 1.0f32 / (variance + epsilon).sqrt();
-        let scale = affine[affine_at + c] * inverse;
+        let scale = affine[places.gamma + c] * inverse;
         statistics[c] = mean;
         statistics[channels + c] = inverse;
         statistics[2 * channels + c] = scale;
-        statistics[3 * channels + c] = affine[affine_at + channels + c] - mean * scale;
+        statistics[3 * channels + c] = affine[places.beta + c] - mean * scale;
         statistics[4 * channels + c] = variance;
         let corrected = squares / (count - 1.0f32).max(1.0f32);
-        let old_mean = running[running_at + c];
-        let old_variance = running[running_at + channels + c];
-        running[running_at + c] = old_mean + momentum * (mean - old_mean);
-        running[running_at + channels + c] = old_variance + momentum * (corrected - old_variance);
+        let old_mean = running[places.mean + c];
+        let old_variance = running[places.variance + c];
+        running[places.mean + c] = old_mean + momentum * (mean - old_mean);
+        running[places.variance + c] = old_variance + momentum * (corrected - old_variance);
     }
 }
 
@@ -125,23 +176,22 @@ pub fn statistics_pass(shape: MapShape, rows: usize) -> Pass {
     Pass { name: "statistics", groups: [channels, 1], units: REDUCE_UNITS, multiply_adds: 0, bytes }
 }
 
-/// Statistics of a training batch; moves the running ones towards them. `affine` is `[2][channels]`: gamma, then beta.
+/// Statistics of a training batch; moves the running ones towards them.
 ///
 /// # Errors
 /// If the device makes no buffer.
 ///
 /// # Panics
-/// If a part does not have two floats a channel.
+/// If a part does not have a float a channel, or a pair lies in two buffers.
 pub fn statistics(
     gpu: &Gpu,
     sums: &TileSums,
-    affine: Part<'_>,
+    affine: Affine<'_>,
     running: Running<'_>,
     epsilon: f32,
 ) -> Result<Statistics, Error> {
     let (channels, pixels) = (sums.shape.channels, sums.shape.pixels());
-    affine.expect(2 * channels, "gamma and beta");
-    running.values.expect(2 * channels, "running means and variances");
+    let places = NormPlaces::of(affine, running, channels);
     let statistics = Statistics::empty(gpu, channels)?;
     let tiles = pixels.div_ceil(sums.rows);
     let pass = statistics_pass(sums.shape, sums.rows);
@@ -152,15 +202,14 @@ pub fn statistics(
             pass.grid(),
             pass.dim(),
             sums.buffer.argument(),
-            affine.argument(),
-            running.values.argument(),
+            affine.gamma.argument(),
+            running.mean.argument(),
             statistics.buffer.argument(),
             channels,
             tiles,
             sums.rows,
             pixels,
-            affine.start(),
-            running.values.start(),
+            places,
             epsilon,
             running.momentum,
         );
@@ -174,20 +223,19 @@ fn from_running(
     running: &[f32],
     statistics: &mut [f32],
     channels: usize,
-    affine_at: usize,
-    running_at: usize,
+    places: NormPlaces,
     epsilon: f32,
 ) {
     let c = ABSOLUTE_POS;
     if c < channels {
-        let mean = running[running_at + c];
-        let variance = running[running_at + channels + c];
+        let mean = running[places.mean + c];
+        let variance = running[places.variance + c];
         let inverse = 1.0f32 / (variance + epsilon).sqrt();
-        let scale = affine[affine_at + c] * inverse;
+        let scale = affine[places.gamma + c] * inverse;
         statistics[c] = mean;
         statistics[channels + c] = inverse;
         statistics[2 * channels + c] = scale;
-        statistics[3 * channels + c] = affine[affine_at + channels + c] - mean * scale;
+        statistics[3 * channels + c] = affine[places.beta + c] - mean * scale;
         statistics[4 * channels + c] = variance;
     }
 }
@@ -198,16 +246,15 @@ fn from_running(
 /// If the device makes no buffer.
 ///
 /// # Panics
-/// If a part does not have two floats a channel.
+/// If a part does not have a float a channel, or a pair lies in two buffers.
 pub fn running_statistics(
     gpu: &Gpu,
     channels: usize,
-    affine: Part<'_>,
-    running: Part<'_>,
+    affine: Affine<'_>,
+    running: Running<'_>,
     epsilon: f32,
 ) -> Result<Statistics, Error> {
-    affine.expect(2 * channels, "gamma and beta");
-    running.expect(2 * channels, "running means and variances");
+    let places = NormPlaces::of(affine, running, channels);
     let statistics = Statistics::empty(gpu, channels)?;
     let pass = Pass::elements("running statistics", channels, 9);
     // SAFETY: lengths were checked.
@@ -216,12 +263,11 @@ pub fn running_statistics(
             gpu.launch(&pass),
             pass.grid(),
             pass.dim(),
-            affine.argument(),
-            running.argument(),
+            affine.gamma.argument(),
+            running.mean.argument(),
             statistics.buffer.argument(),
             channels,
-            affine.start(),
-            running.start(),
+            places,
             epsilon,
         );
     }

@@ -6,14 +6,14 @@
 
 use super::apply::normalised_shape;
 use super::window::{Form, element, element_of, pre_activation};
-use crate::buffer::{Buffer, Part};
+use crate::buffer::Buffer;
 use crate::curve::carry;
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{GradientMap, Map, MapShape, Sizes};
 use crate::pass::{ENOUGH_GROUPS, Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
-use crate::statistics::Statistics;
+use crate::statistics::{Affine, Statistics};
 use cubecl::prelude::*;
 use xray_kernels::Activation;
 
@@ -91,7 +91,8 @@ fn backward_statistics(
     channels: usize,
     chunks: usize,
     pixels: usize,
-    grads_at: usize,
+    gamma_at: usize,
+    beta_at: usize,
 ) {
     let mut place = Shared::<[f32]>::new_slice(REDUCE_UNITS);
     let c = CUBE_POS_X as usize;
@@ -107,8 +108,8 @@ fn backward_statistics(
     let sum = group_sum(&mut place, sum);
     let product = group_sum(&mut place, product);
     if unit == 0 {
-        grads[grads_at + c] = product;
-        grads[grads_at + channels + c] = sum;
+        grads[gamma_at + c] = product;
+        grads[beta_at + c] = sum;
         statistics[5 * channels + c] = sum / f32::cast_from(pixels);
         statistics[6 * channels + c] = product / f32::cast_from(pixels);
     }
@@ -228,25 +229,25 @@ pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: 
     ]
 }
 
-/// Writes or adds the gradient of the input, and writes those of gamma and beta (`grad_affine`, `[2][channels]`), and of the skip connection.
+/// Writes or adds the gradient of the input, and writes those of gamma, beta and the skip connection.
 ///
 /// # Errors
 /// If the device makes no buffer for the sums.
 ///
 /// # Panics
-/// If a shape does not fit, or a skip connection follows pooling.
+/// If a shape does not fit, a skip connection follows pooling, or the gradients lie in two buffers.
 pub fn normalise_backward(
     gpu: &Gpu,
     activation: Activation,
     statistics: &Statistics,
     maps: NormMaps<'_>,
-    grad_affine: Part<'_>,
+    grad_affine: Affine<'_>,
 ) -> Result<(), Error> {
     let NormMaps { input, grad_output, grad_input: GradientMap { map: grad_input, accumulate }, skip } = maps;
     let (shape, output) = (input.shape(), normalised_shape(activation, input.shape()));
     grad_output.expect(output, "the output's gradient");
     grad_input.expect(shape, "the input's gradient");
-    grad_affine.expect(2 * shape.channels, "the gradients of gamma and beta");
+    grad_affine.expect(shape.channels);
     assert_eq!(statistics.channels(), shape.channels, "channels of the statistics");
     assert!(!(activation.pool && skip.is_some()), "a skip connection that joins after pooling");
     skip.iter().flatten().for_each(|map| map.expect(output, "the skip connection"));
@@ -280,12 +281,13 @@ pub fn normalise_backward(
             second.dim(),
             partials.argument(),
             statistics.buffer().argument(),
-            grad_affine.argument(),
+            grad_affine.gamma.argument(),
             shape.channels,
             chunks.count,
             // The means are over the pixels that were normalised, also those that pooling dropped.
             shape.pixels(),
-            grad_affine.start(),
+            grad_affine.gamma.start(),
+            grad_affine.beta.start(),
         );
         backward_input::launch_unchecked(
             gpu.launch(&third),

@@ -1,4 +1,5 @@
-//! The last layer: `features W^T + b`, and its gradients. Small beside the convolutions, so no tiles.
+//! Dense layers, the last one of a network and those of a gate: `features W^T + b`, and their gradients. Small beside
+//! the convolutions, so no tiles.
 #![expect(unsafe_code, reason = "launches without bounds checks; lengths are checked before")]
 
 use crate::buffer::Part;
@@ -7,7 +8,8 @@ use crate::pass::{Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
 use cubecl::prelude::*;
 
-/// A fully connected layer, as PyTorch's `Linear`: parameters are `[classes][channels]`, then `[classes]`.
+/// A fully connected layer, as PyTorch's `Linear`: a weight `[classes][channels]` and a bias `[classes]`, which lie in
+/// one buffer, anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linear {
     /// Features of an image.
@@ -25,7 +27,8 @@ fn linear_forward(
     channels: usize,
     classes: usize,
     features_at: usize,
-    parameters_at: usize,
+    weight_at: usize,
+    bias_at: usize,
     logits_at: usize,
     groups: usize,
 ) {
@@ -40,13 +43,12 @@ fn linear_forward(
     let mut sum = 0.0f32;
     let mut c = unit;
     while c < channels {
-        sum +=
-            features[features_at + image * channels + c] * parameters[parameters_at + class * channels + c];
+        sum += features[features_at + image * channels + c] * parameters[weight_at + class * channels + c];
         c += REDUCE_UNITS;
     }
     let sum = group_sum(&mut place, sum);
     if unit == 0 {
-        logits[logits_at + group] = sum + parameters[parameters_at + classes * channels + class];
+        logits[logits_at + group] = sum + parameters[bias_at + class];
     }
 }
 
@@ -61,7 +63,8 @@ fn linear_parameters(
     classes: usize,
     features_at: usize,
     logits_at: usize,
-    gradients_at: usize,
+    weight_at: usize,
+    bias_at: usize,
 ) {
     let i = ABSOLUTE_POS;
     if i < classes * channels {
@@ -70,25 +73,26 @@ fn linear_parameters(
             sum += grad_logits[logits_at + image * classes + i / channels]
                 * features[features_at + image * channels + i % channels];
         }
-        gradients[gradients_at + i] = sum;
+        gradients[weight_at + i] = sum;
     } else if i < classes * channels + classes {
+        let class = i - classes * channels;
         let mut sum = 0.0f32;
         for image in 0..images {
-            sum += grad_logits[logits_at + image * classes + i - classes * channels];
+            sum += grad_logits[logits_at + image * classes + class];
         }
-        gradients[gradients_at + i] = sum;
+        gradients[bias_at + class] = sum;
     }
 }
 
 /// A unit a feature.
 #[cube(launch_unchecked)]
 fn linear_features(
-    parameters: &[f32],
+    weight: &[f32],
     grad_logits: &[f32],
     grad_features: &mut [f32],
     channels: usize,
     classes: usize,
-    parameters_at: usize,
+    weight_at: usize,
     logits_at: usize,
     features_at: usize,
     length: usize,
@@ -99,7 +103,7 @@ fn linear_features(
         let mut sum = 0.0f32;
         for class in 0..classes {
             sum += grad_logits[logits_at + image * classes + class]
-                * parameters[parameters_at + class * channels + i % channels];
+                * weight[weight_at + class * channels + i % channels];
         }
         grad_features[features_at + i] = sum;
     }
@@ -140,13 +144,19 @@ impl Linear {
             .map(|pass| Pass { multiply_adds: self.forward_pass(images).multiply_adds, ..pass })
     }
 
+    fn expect_parameters(&self, weight: Part<'_>, bias: Part<'_>) {
+        weight.expect(self.classes * self.channels, "the weight of a dense layer");
+        bias.expect(self.classes, "the bias of a dense layer");
+        weight.expect_beside(&bias, "weight and bias");
+    }
+
     /// Writes logits, `[images][classes]`, of features, `[images][channels]`.
     ///
     /// # Panics
-    /// If a length does not fit.
-    pub fn forward(&self, gpu: &Gpu, features: Part<'_>, parameters: Part<'_>, logits: Part<'_>) {
+    /// If a length does not fit, or weight and bias lie in two buffers.
+    pub fn forward(&self, gpu: &Gpu, features: Part<'_>, weight: Part<'_>, bias: Part<'_>, logits: Part<'_>) {
         let pass = self.forward_pass(self.images(features, logits));
-        parameters.expect(self.parameters(), "parameters of the last layer");
+        self.expect_parameters(weight, bias);
         // SAFETY: lengths were checked.
         unsafe {
             linear_forward::launch_unchecked(
@@ -154,33 +164,35 @@ impl Linear {
                 pass.grid(),
                 pass.dim(),
                 features.argument(),
-                parameters.argument(),
+                weight.argument(),
                 logits.argument(),
                 self.channels,
                 self.classes,
                 features.start(),
-                parameters.start(),
+                weight.start(),
+                bias.start(),
                 logits.start(),
                 pass.groups[0],
             );
         }
     }
 
-    /// Writes the gradients of the parameters and of the features, given the inputs and the logits' gradient.
+    /// Writes the gradients of weight and bias and of the features, given the inputs and the logits' gradient.
     ///
     /// # Panics
-    /// If a length does not fit.
+    /// If a length does not fit, or the gradients of weight and bias lie in two buffers.
     pub fn backward(
         &self,
         gpu: &Gpu,
-        (features, parameters): (Part<'_>, Part<'_>),
+        (features, weight): (Part<'_>, Part<'_>),
         grad_logits: Part<'_>,
-        grad_parameters: Part<'_>,
+        grad_weight: Part<'_>,
+        grad_bias: Part<'_>,
         grad_features: Part<'_>,
     ) {
         let images = self.images(features, grad_logits);
-        parameters.expect(self.parameters(), "parameters of the last layer");
-        grad_parameters.expect(self.parameters(), "their gradients");
+        weight.expect(self.classes * self.channels, "the weight of a dense layer");
+        self.expect_parameters(grad_weight, grad_bias);
         grad_features.expect(features.len(), "the features' gradient");
         let [first, second] = self.backward_passes(images);
         // SAFETY: lengths were checked.
@@ -191,24 +203,25 @@ impl Linear {
                 first.dim(),
                 features.argument(),
                 grad_logits.argument(),
-                grad_parameters.argument(),
+                grad_weight.argument(),
                 images,
                 self.channels,
                 self.classes,
                 features.start(),
                 grad_logits.start(),
-                grad_parameters.start(),
+                grad_weight.start(),
+                grad_bias.start(),
             );
             linear_features::launch_unchecked(
                 gpu.launch(&second),
                 second.grid(),
                 second.dim(),
-                parameters.argument(),
+                weight.argument(),
                 grad_logits.argument(),
                 grad_features.argument(),
                 self.channels,
                 self.classes,
-                parameters.start(),
+                weight.start(),
                 grad_logits.start(),
                 grad_features.start(),
                 features.len(),

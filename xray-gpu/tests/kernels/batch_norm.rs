@@ -1,12 +1,12 @@
 //! Batch norm with activation, pooling and skip connection, forward and backward, in training and inference.
 
 use crate::reference::{
-    Maps, Norm, assert_close, assert_same_bits, buffer, convolved, gpu, normalised, random, read, shape,
-    unwritten, wide,
+    Maps, Norm, Pair, assert_close, assert_same_bits, buffer, convolved, gpu, normalised, random, read,
+    shape, unwritten, wide,
 };
 use xray_gpu::{
-    Error, GradientMap, MapShape, NormMaps, Running, Statistics, TileSums, convolve_with_sums, map_sums,
-    normalise, normalise_backward, normalised_shape, running_statistics, statistics,
+    Error, GradientMap, MapShape, NormMaps, Statistics, TileSums, convolve_with_sums, map_sums, normalise,
+    normalise_backward, normalised_shape, running_statistics, statistics,
 };
 use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 
@@ -17,11 +17,10 @@ const MOMENTUM: f32 = 0.1;
 /// Statistics, and the running values that they moved.
 fn of_sums(sums: &Result<TileSums, Error>, affine: &[f32]) -> (Statistics, Vec<f32>) {
     let sums = sums.as_ref().expect("small");
-    let channels = affine.len() / 2;
-    let (affine, running) = (buffer(affine), buffer(&vec![0.5; 2 * channels]));
-    let moved = Running { values: running.whole(), momentum: MOMENTUM };
-    let statistics = statistics(gpu(), sums, affine.whole(), moved, EPSILON).expect("small");
-    (statistics, read(&running))
+    let (affine, running) = (Pair::halves(affine), Pair::halves(&vec![0.5; affine.len()]));
+    let statistics =
+        statistics(gpu(), sums, affine.affine(), running.running(MOMENTUM), EPSILON).expect("small");
+    (statistics, running.read())
 }
 
 fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) {
@@ -52,16 +51,16 @@ fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) 
         let grad_input =
             if accumulate { Maps::of(&input_values, from, spare) } else { Maps::unwritten(from, spare) };
         let grad_skip = Maps::unwritten(to, spare);
-        let grad_affine = unwritten(2 * from.channels);
+        let grad_affine = Pair::halves(&vec![f32::NAN; 2 * from.channels]);
         let maps = NormMaps {
             input: input.map(),
             grad_output: grad.map(),
             grad_input: GradientMap { map: grad_input.map(), accumulate },
             skip: skipped.as_ref().map(|skip| [skip.map(), grad_skip.map()]),
         };
-        normalise_backward(gpu, activation, &statistics, maps, grad_affine.whole()).expect("small");
+        normalise_backward(gpu, activation, &statistics, maps, grad_affine.affine()).expect("small");
         let grad_skip = if skip { grad_skip.read() } else { Vec::new() };
-        [running, output.read(), grad_input.read(), read(&grad_affine), grad_skip]
+        [running, output.read(), grad_input.read(), grad_affine.read(), grad_skip]
     };
     let found = run(false);
     let count = from.pixels() as f64;
@@ -159,9 +158,10 @@ fn inference_normalises_with_running_statistics() {
     let from = shape(2, 3, 5, 6);
     let (input, affine) = (random(from.len(), 10), random(12, 11));
     let running: Vec<f32> = random(12, 12).iter().map(|value| value.abs() + 0.1).collect();
-    let (parameters, kept, map) = (buffer(&affine), buffer(&running), buffer(&input));
+    let (parameters, kept, map) = (Pair::halves(&affine), Pair::halves(&running), buffer(&input));
     let output = unwritten(from.len());
-    let statistics = running_statistics(gpu(), 6, parameters.whole(), kept.whole(), EPSILON).expect("small");
+    let statistics = running_statistics(gpu(), 6, parameters.affine(), kept.running(0.0), EPSILON);
+    let statistics = statistics.expect("small");
     let activation = Activation::of(Nonlinearity::Silu);
     let maps = [&map, &output].map(|buffer| xray_gpu::Map::new(buffer, from));
     normalise(gpu(), activation, &statistics, maps[0], None, maps[1]);

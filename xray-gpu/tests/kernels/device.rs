@@ -2,7 +2,7 @@
 
 use crate::reference::{buffer, gpu, shape, unwritten};
 use std::panic::catch_unwind;
-use xray_gpu::{Buffer, Error, Map, convolve, weight_gradient};
+use xray_gpu::{Buffer, Error, Linear, Map, convolve, weight_gradient};
 use xray_kernels::ConvSpec;
 
 #[test]
@@ -41,5 +41,13 @@ fn a_wrong_length_is_a_panic_with_a_sentence() {
             let _ = weight_gradient(gpu(), &SPEC, from, to, weights.whole());
         },
         "the output's gradient",
+    );
+    check(
+        || {
+            let [features, weight, bias, logits] = [2, 2, 1, 1].map(unwritten);
+            let linear = Linear { channels: 2, classes: 1 };
+            linear.forward(gpu(), features.whole(), weight.whole(), bias.whole(), logits.whole());
+        },
+        "weight and bias lie in two buffers",
     );
 }

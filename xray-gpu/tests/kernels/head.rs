@@ -1,6 +1,6 @@
 //! The last layer and the loss.
 
-use crate::reference::{assert_close, buffer, gpu, random, read, unwritten, wide};
+use crate::reference::{Pair, assert_close, buffer, gpu, random, read, unwritten, wide};
 use xray_gpu::{Linear, binary_cross_entropy};
 
 #[test]
@@ -22,13 +22,17 @@ fn the_last_layer_and_its_gradients() {
                 df[feature] += g[at] * p[weight];
             }
         }
-        let [features, parameters, grad] = [&features, &parameters, &grad].map(|values| buffer(values));
-        let [found, found_dp, found_df] = [logits.len(), dp.len(), df.len()].map(unwritten);
-        linear.forward(gpu(), features.whole(), parameters.whole(), found.whole());
-        let given = (features.whole(), parameters.whole());
-        linear.backward(gpu(), given, grad.whole(), found_dp.whole(), found_df.whole());
+        let [features, grad] = [&features, &grad].map(|values| buffer(values));
+        let [found, found_df] = [logits.len(), df.len()].map(unwritten);
+        let weights = classes * channels;
+        let of = |values: &[f32]| Pair::of(&values[..weights], &values[weights..]);
+        let (parameters, found_dp) = (of(&parameters), of(&vec![f32::NAN; dp.len()]));
+        let ([weight, bias], [grad_weight, grad_bias]) = (parameters.parts(), found_dp.parts());
+        linear.forward(gpu(), features.whole(), weight, bias, found.whole());
+        let given = (features.whole(), weight);
+        linear.backward(gpu(), given, grad.whole(), grad_weight, grad_bias, found_df.whole());
         assert_close("logits", &read(&found), &logits, 2e-6);
-        assert_close("gradient of the parameters", &read(&found_dp), &dp, 2e-6);
+        assert_close("gradient of the parameters", &found_dp.read(), &dp, 2e-6);
         assert_close("gradient of the features", &read(&found_df), &df, 2e-6);
     }
 }

@@ -1,7 +1,7 @@
 //! Formulas in float64, as plain loops, and how results are compared.
 
 use std::sync::OnceLock;
-use xray_gpu::{Buffer, Gpu, Map, MapShape};
+use xray_gpu::{Affine, Buffer, Gpu, Map, MapShape, Part, Running};
 use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 use xray_random::Random;
 
@@ -75,6 +75,56 @@ impl Maps {
             assert!(beside.into_iter().all(|value| value.is_nan()), "a channel beside the map was written");
         }
         values
+    }
+}
+
+/// Two rows of as many floats, apart from each other in a buffer whose rest is NaN, as parameters of a network lie.
+pub(crate) struct Pair {
+    buffer: Buffer,
+    starts: [usize; 2],
+    lengths: [usize; 2],
+}
+
+impl Pair {
+    /// The second row lies before the first.
+    pub(crate) fn of(first: &[f32], second: &[f32]) -> Self {
+        let apart = |length| vec![f32::NAN; length];
+        let all = [&apart(3), second, &apart(5), first, &apart(2)].concat();
+        let (starts, lengths) = ([8 + second.len(), 3], [first.len(), second.len()]);
+        Self { buffer: buffer(&all), starts, lengths }
+    }
+
+    /// From one half of the values and the other.
+    pub(crate) fn halves(values: &[f32]) -> Self {
+        let (first, second) = values.split_at(values.len() / 2);
+        Self::of(first, second)
+    }
+
+    pub(crate) fn parts(&self) -> [Part<'_>; 2] {
+        [0, 1].map(|i| self.buffer.part(self.starts[i], self.lengths[i]))
+    }
+
+    pub(crate) fn affine(&self) -> Affine<'_> {
+        let [gamma, beta] = self.parts();
+        Affine { gamma, beta }
+    }
+
+    pub(crate) fn running(&self, momentum: f32) -> Running<'_> {
+        let [mean, variance] = self.parts();
+        Running { mean, variance, momentum }
+    }
+
+    /// The first row, then the second.
+    ///
+    /// # Panics
+    /// If a float beside them was written.
+    pub(crate) fn read(&self) -> Vec<f32> {
+        let mut all = read(&self.buffer);
+        let rows: Vec<f32> =
+            [0, 1].iter().flat_map(|&i| all[self.starts[i]..][..self.lengths[i]].to_vec()).collect();
+        [0, 1].iter().for_each(|&i| all[self.starts[i]..][..self.lengths[i]].fill(f32::NAN));
+        assert!(all.iter().all(|value| value.is_nan()), "a float beside the rows was written");
+        rows
     }
 }
 

@@ -2,8 +2,8 @@
 //! a global average, the last layer, binary cross-entropy and Adam.
 
 use xray_gpu::{
-    Buffer, Error, Gpu, Linear, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass, Rule, Running, Update,
-    Watch, binary_cross_entropy, binary_cross_entropy_pass, convolve_with_sums, forward_passes,
+    Affine, Buffer, Error, Gpu, Linear, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass, Rule, Running,
+    Update, Watch, binary_cross_entropy, binary_cross_entropy_pass, convolve_with_sums, forward_passes,
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass,
     input_gradient, input_gradient_passes, judge_passes, normalise, normalise_backward,
     normalise_backward_passes, normalise_pass, normalised_shape, statistics, statistics_pass, sum_rows,
@@ -50,6 +50,14 @@ pub(crate) fn plan(images: usize, size: usize) -> Plan {
     Plan { layers, linear_at: at, parameters: at + LINEAR.parameters(), running }
 }
 
+impl Plan {
+    /// Weight and bias of the last layer.
+    fn linear<'a>(&self, buffer: &'a Buffer) -> [Part<'a>; 2] {
+        let weights = LINEAR.channels * LINEAR.classes;
+        [buffer.part(self.linear_at, weights), buffer.part(self.linear_at + weights, LINEAR.classes)]
+    }
+}
+
 /// Parameters, what the optimizer keeps of them, and the maps of a step.
 pub(crate) struct SmallCnn {
     plan: Plan,
@@ -68,8 +76,19 @@ impl Layer {
         buffer.part(self.weights_at, self.spec.weight_len())
     }
 
-    fn affine<'a>(&self, buffer: &'a Buffer) -> Part<'a> {
-        buffer.part(self.affine_at, 2 * self.spec.out_channels)
+    fn affine<'a>(&self, buffer: &'a Buffer) -> Affine<'a> {
+        let [gamma, beta] = self.rows(buffer, self.affine_at);
+        Affine { gamma, beta }
+    }
+
+    fn running<'a>(&self, buffer: &'a Buffer) -> Running<'a> {
+        let [mean, variance] = self.rows(buffer, self.running_at);
+        Running { mean, variance, momentum: 0.1 }
+    }
+
+    fn rows<'a>(&self, buffer: &'a Buffer, at: usize) -> [Part<'a>; 2] {
+        let channels = self.spec.out_channels;
+        [at, at + channels].map(|at| buffer.part(at, channels))
     }
 
     fn convolved(&self) -> MapShape {
@@ -136,9 +155,8 @@ impl SmallCnn {
             let output = Buffer::empty(gpu, layer.output().len())?;
             let z = Map::new(&convolved, layer.convolved());
             let sums = convolve_with_sums(gpu, &layer.spec, input, layer.weights(&self.values), z)?;
-            let values = self.running.part(layer.running_at, 2 * layer.spec.out_channels);
-            let running = Running { values, momentum: 0.1 };
-            let statistics = statistics(gpu, &sums, layer.affine(&self.values), running, EPSILON)?;
+            let (affine, running) = (layer.affine(&self.values), layer.running(&self.running));
+            let statistics = statistics(gpu, &sums, affine, running, EPSILON)?;
             normalise(gpu, ACTIVATION, &statistics, z, None, Map::new(&output, layer.output()));
             kept.push((convolved, statistics, output));
         }
@@ -146,17 +164,19 @@ impl SmallCnn {
         let [logits, grad_logits] = [(); 2].map(|()| Buffer::empty(gpu, labels.len()));
         let (features, grad_features) = (features?, grad_features?);
         let (logits, grad_logits) = (logits?, grad_logits?);
-        let parameters = self.values.part(self.plan.linear_at, LINEAR.parameters());
+        let [weight, bias] = self.plan.linear(&self.values);
+        let [grad_weight, grad_bias] = self.plan.linear(&self.gradients);
         global_average(gpu, Map::new(&kept[3].2, last), features.whole());
-        LINEAR.forward(gpu, features.whole(), parameters, logits.whole());
+        LINEAR.forward(gpu, features.whole(), weight, bias, logits.whole());
         let loss = self.watch.loss(self.steps);
         binary_cross_entropy(gpu, logits.whole(), labels.whole(), loss, grad_logits.whole());
         // And back.
         LINEAR.backward(
             gpu,
-            (features.whole(), parameters),
+            (features.whole(), weight),
             grad_logits.whole(),
-            self.gradients.part(self.plan.linear_at, LINEAR.parameters()),
+            grad_weight,
+            grad_bias,
             grad_features.whole(),
         );
         let mut grad_output = Buffer::empty(gpu, last.len())?;
