@@ -6,7 +6,7 @@ use crate::buffer::Part;
 use crate::convolution::WeightGradient;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 use xray_kernels::DepthwiseSpec;
@@ -22,6 +22,15 @@ struct DepthwiseNumbers {
     length: usize,
 }
 
+/// How [`taps`] is compiled.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+struct Form {
+    /// Input gradient: `source` is the output's gradient.
+    backward: bool,
+    /// Whether the target's values are added.
+    accumulate: bool,
+}
+
 /// Forward, or the gradient of the input, whose taps are those that reach a pixel.
 #[cube(launch_unchecked)]
 fn taps(
@@ -31,7 +40,7 @@ fn taps(
     from: Sizes,
     to: Sizes,
     numbers: DepthwiseNumbers,
-    #[comptime] backward: bool,
+    #[comptime] form: Form,
 ) {
     let i = ABSOLUTE_POS;
     if i < numbers.length {
@@ -45,7 +54,7 @@ fn taps(
                 let mut inside = false.runtime();
                 let mut y = 0usize.runtime();
                 let mut x = 0usize.runtime();
-                if comptime!(backward) {
+                if comptime!(form.backward) {
                     if own.y + padding >= tap_y && own.x + padding >= tap_x {
                         let far_y = own.y + padding - tap_y;
                         let far_x = own.x + padding - tap_x;
@@ -73,7 +82,7 @@ fn taps(
                 }
             }
         }
-        target[own.pixel * to.stride + to.first + own.channel] = sum;
+        put(target, own.pixel * to.stride + to.first + own.channel, sum, comptime!(form.accumulate));
     }
 }
 
@@ -116,10 +125,16 @@ pub fn depthwise_weight_gradient_passes(spec: &DepthwiseSpec, input: MapShape) -
 /// If a shape does not fit.
 pub fn depthwise(gpu: &Gpu, spec: &DepthwiseSpec, input: Map<'_>, weights: Part<'_>, output: Map<'_>) {
     output.expect(depthwise_shape(spec, input.shape()), "the output");
-    launch(gpu, spec, &depthwise_pass(spec, input.shape()), (input, weights, output), false);
+    launch(
+        gpu,
+        spec,
+        &depthwise_pass(spec, input.shape()),
+        (input, weights, output),
+        Form { backward: false, accumulate: false },
+    );
 }
 
-/// Writes the gradient of the input, given that of the output.
+/// Writes or adds the gradient of the input, given that of the output.
 ///
 /// # Panics
 /// If a shape does not fit.
@@ -128,12 +143,12 @@ pub fn depthwise_input_gradient(
     spec: &DepthwiseSpec,
     grad_output: Map<'_>,
     weights: Part<'_>,
-    grad_input: Map<'_>,
+    GradientMap { map: grad_input, accumulate }: GradientMap<'_>,
 ) {
     let shape = grad_input.shape();
     grad_output.expect(depthwise_shape(spec, shape), "the output's gradient");
     let pass = depthwise_input_gradient_pass(spec, shape);
-    launch(gpu, spec, &pass, (grad_output, weights, grad_input), true);
+    launch(gpu, spec, &pass, (grad_output, weights, grad_input), Form { backward: true, accumulate });
 }
 
 fn launch(
@@ -141,7 +156,7 @@ fn launch(
     spec: &DepthwiseSpec,
     pass: &Pass,
     (source, weights, target): (Map<'_>, Part<'_>, Map<'_>),
-    backward: bool,
+    form: Form,
 ) {
     weights.expect(spec.weight_len(), "weights");
     let numbers = DepthwiseNumbersLaunch::new(
@@ -163,7 +178,7 @@ fn launch(
             source.sizes(),
             target.sizes(),
             numbers,
-            backward,
+            form,
         );
     }
 }

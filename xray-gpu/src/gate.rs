@@ -4,7 +4,7 @@
 use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
 use crate::pass::{Pass, bytes};
 use crate::pooling::{image_sums_pass, launch_image_sums};
 use cubecl::prelude::*;
@@ -18,13 +18,14 @@ fn multiply(
     to: Sizes,
     factors_at: usize,
     length: usize,
+    #[comptime] accumulate: bool,
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
         let own = element(i, &to);
         let factor = factors[factors_at + own.image * to.channels + own.channel];
         let value = input[own.pixel * from.stride + from.first + own.channel];
-        output[own.pixel * to.stride + to.first + own.channel] = value * factor;
+        put(output, own.pixel * to.stride + to.first + own.channel, value * factor, accumulate);
     }
 }
 
@@ -39,6 +40,15 @@ pub fn gate_pass(input: MapShape) -> Pass {
 /// # Panics
 /// If a shape does not fit.
 pub fn gate(gpu: &Gpu, input: Map<'_>, factors: Part<'_>, output: Map<'_>) {
+    launch(gpu, input, factors, output.into());
+}
+
+fn launch(
+    gpu: &Gpu,
+    input: Map<'_>,
+    factors: Part<'_>,
+    GradientMap { map: output, accumulate }: GradientMap<'_>,
+) {
     let shape = input.shape();
     output.expect(shape, "the gated map");
     factors.expect(shape.images * shape.channels, "a factor for each image and channel");
@@ -56,6 +66,7 @@ pub fn gate(gpu: &Gpu, input: Map<'_>, factors: Part<'_>, output: Map<'_>) {
             output.sizes(),
             factors.start(),
             shape.len(),
+            accumulate,
         );
     }
 }
@@ -65,7 +76,7 @@ pub fn gate_gradient_passes(input: MapShape) -> [Pass; 2] {
     [gate_pass(input), image_sums_pass("gate sums", input, 2)]
 }
 
-/// Writes the gradients of the input and of the factors, given both and the output's gradient.
+/// Writes or adds the gradient of the input, and writes that of the factors, given both and the output's gradient.
 ///
 /// # Panics
 /// If a shape does not fit.
@@ -73,10 +84,10 @@ pub fn gate_gradient(
     gpu: &Gpu,
     (input, factors): (Map<'_>, Part<'_>),
     grad_output: Map<'_>,
-    grad_input: Map<'_>,
+    grad_input: GradientMap<'_>,
     grad_factors: Part<'_>,
 ) {
-    gate(gpu, grad_output, factors, grad_input);
+    launch(gpu, grad_output, factors, grad_input);
     let [_, pass] = gate_gradient_passes(input.shape());
     launch_image_sums(gpu, &pass, input, Some(grad_output), grad_factors, 1.0);
 }

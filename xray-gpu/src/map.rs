@@ -121,6 +121,16 @@ impl<'a> From<Map<'a>> for GradientMap<'a> {
     }
 }
 
+/// Writes a value, or adds it to what is there.
+#[cube]
+pub(crate) fn put(target: &mut [f32], at: usize, value: f32, #[comptime] accumulate: bool) {
+    let mut sum = value;
+    if comptime!(accumulate) {
+        sum += target[at];
+    }
+    target[at] = sum;
+}
+
 /// A [`Map`]'s numbers in a kernel.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct Sizes {

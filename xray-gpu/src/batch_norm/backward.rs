@@ -10,7 +10,7 @@ use crate::buffer::Buffer;
 use crate::curve::carry;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
 use crate::pass::{ENOUGH_GROUPS, Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
 use crate::statistics::{Affine, Statistics};
@@ -132,6 +132,7 @@ fn backward_input(
     length: usize,
     #[comptime] form: Form,
     #[comptime] accumulate: bool,
+    #[comptime] accumulate_skip: bool,
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
@@ -157,17 +158,14 @@ fn backward_input(
             }
         }
         if comptime!(form.skip) {
-            grad_skip[own.pixel * grad_skip_sizes.stride + grad_skip_sizes.first + c] = d;
+            let at = own.pixel * grad_skip_sizes.stride + grad_skip_sizes.first + c;
+            put(grad_skip, at, d, accumulate_skip);
         }
         let normalised = (input[own.pixel * from.stride + from.first + c] - mean) * inverse;
         let mean_d = statistics[5 * from.channels + c];
         let mean_product = statistics[6 * from.channels + c];
         let at = own.pixel * grad_input_sizes.stride + grad_input_sizes.first + c;
-        let mut gradient = scale * (d - mean_d - normalised * mean_product);
-        if comptime!(accumulate) {
-            gradient += grad_input[at];
-        }
-        grad_input[at] = gradient;
+        put(grad_input, at, scale * (d - mean_d - normalised * mean_product), accumulate);
     }
 }
 
@@ -181,7 +179,7 @@ pub struct NormMaps<'a> {
     /// Where the input's gradient goes.
     pub grad_input: GradientMap<'a>,
     /// The skip connection, and where its gradient goes. Not together with pooling.
-    pub skip: Option<[Map<'a>; 2]>,
+    pub skip: Option<(Map<'a>, GradientMap<'a>)>,
 }
 
 struct Chunks {
@@ -229,7 +227,7 @@ pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: 
     ]
 }
 
-/// Writes or adds the gradient of the input, and writes those of gamma, beta and the skip connection.
+/// Writes or adds the gradients of the input and of the skip connection, and writes those of gamma and beta.
 ///
 /// # Errors
 /// If the device makes no buffer for the sums.
@@ -250,9 +248,12 @@ pub fn normalise_backward(
     grad_affine.expect(shape.channels);
     assert_eq!(statistics.channels(), shape.channels, "channels of the statistics");
     assert!(!(activation.pool && skip.is_some()), "a skip connection that joins after pooling");
-    skip.iter().flatten().for_each(|map| map.expect(output, "the skip connection"));
     let form = Form::new(activation, skip.is_some());
-    let [skip, grad_skip] = skip.unwrap_or([grad_input; 2]);
+    let (skip, GradientMap { map: grad_skip, accumulate: accumulate_skip }) =
+        skip.unwrap_or((grad_input, grad_input.into()));
+    if form.skip {
+        [skip, grad_skip].iter().for_each(|map| map.expect(output, "the skip connection"));
+    }
     let chunks = Chunks::new(output);
     let partials = Buffer::empty(gpu, chunks.count * 2 * output.channels)?;
     let [first, second, third] = normalise_backward_passes(activation, shape, form.skip);
@@ -307,6 +308,7 @@ pub fn normalise_backward(
             shape.len(),
             form,
             accumulate,
+            accumulate_skip,
         );
     }
     Ok(())

@@ -4,7 +4,7 @@
 use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 
@@ -62,12 +62,20 @@ fn image_sums(
 }
 
 #[cube(launch_unchecked)]
-fn spread(features: &[f32], output: &mut [f32], to: Sizes, features_at: usize, length: usize, factor: f32) {
+fn spread(
+    features: &[f32],
+    output: &mut [f32],
+    to: Sizes,
+    features_at: usize,
+    length: usize,
+    factor: f32,
+    #[comptime] accumulate: bool,
+) {
     let i = ABSOLUTE_POS;
     if i < length {
         let own = element(i, &to);
         let feature = features[features_at + own.image * to.channels + own.channel];
-        output[own.pixel * to.stride + to.first + own.channel] = feature * factor;
+        put(output, own.pixel * to.stride + to.first + own.channel, feature * factor, accumulate);
     }
 }
 
@@ -131,11 +139,15 @@ pub fn global_average_gradient_pass(input: MapShape) -> Pass {
     Pass::elements("global average gradient", input.len(), 1)
 }
 
-/// Writes the gradient of the input, given that of the means, `[images][channels]`.
+/// Writes or adds the gradient of the input, given that of the means, `[images][channels]`.
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn global_average_gradient(gpu: &Gpu, grad_output: Part<'_>, grad_input: Map<'_>) {
+pub fn global_average_gradient(
+    gpu: &Gpu,
+    grad_output: Part<'_>,
+    GradientMap { map: grad_input, accumulate }: GradientMap<'_>,
+) {
     let shape = grad_input.shape();
     grad_output.expect(shape.images * shape.channels, "a gradient for each image and channel");
     let pass = global_average_gradient_pass(shape);
@@ -151,6 +163,7 @@ pub fn global_average_gradient(gpu: &Gpu, grad_output: Part<'_>, grad_input: Map
             grad_output.start(),
             shape.len(),
             1.0 / (shape.height * shape.width) as f32,
+            accumulate,
         );
     }
 }

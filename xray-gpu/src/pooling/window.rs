@@ -3,7 +3,7 @@
 
 use crate::batch_norm::element;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 use xray_kernels::{Pool, PoolKind};
@@ -101,6 +101,7 @@ fn pool_backward(
     pool: PoolNumbers,
     length: usize,
     #[comptime] form: Form,
+    #[comptime] accumulate: bool,
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
@@ -124,7 +125,7 @@ fn pool_backward(
                 }
             }
         }
-        grad_input[own.pixel * grad_sizes.stride + grad_sizes.first + own.channel] = sum;
+        put(grad_input, own.pixel * grad_sizes.stride + grad_sizes.first + own.channel, sum, accumulate);
     }
 }
 
@@ -188,12 +189,18 @@ pub fn pool(gpu: &Gpu, pool: &Pool, input: Map<'_>, output: Map<'_>) {
     }
 }
 
-/// Writes the gradient of the input, given the input and the output's gradient. Of equal values in a window the first
-/// gets it, row by row.
+/// Writes or adds the gradient of the input, given the input and the output's gradient. Of equal values in a window the
+/// first gets it, row by row.
 ///
 /// # Panics
 /// If a shape does not fit.
-pub fn pool_gradient(gpu: &Gpu, pool: &Pool, input: Map<'_>, grad_output: Map<'_>, grad_input: Map<'_>) {
+pub fn pool_gradient(
+    gpu: &Gpu,
+    pool: &Pool,
+    input: Map<'_>,
+    grad_output: Map<'_>,
+    GradientMap { map: grad_input, accumulate }: GradientMap<'_>,
+) {
     let shape = input.shape();
     grad_output.expect(pooled_shape(pool, shape), "the output's gradient");
     grad_input.expect(shape, "the input's gradient");
@@ -213,6 +220,7 @@ pub fn pool_gradient(gpu: &Gpu, pool: &Pool, input: Map<'_>, grad_output: Map<'_
             numbers,
             shape.len(),
             form,
+            accumulate,
         );
     }
 }

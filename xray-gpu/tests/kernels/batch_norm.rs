@@ -1,8 +1,8 @@
 //! Batch norm with activation, pooling and skip connection, forward and backward, in training and inference.
 
 use crate::reference::{
-    Maps, Norm, Pair, assert_close, assert_same_bits, buffer, convolved, gpu, normalised, random, read,
-    shape, unwritten, wide,
+    Maps, Norm, Pair, assert_added, assert_close, assert_same_bits, buffer, convolved, gpu, normalised,
+    random, read, shape, unwritten, wide,
 };
 use xray_gpu::{
     Error, GradientMap, MapShape, NormMaps, Statistics, TileSums, convolve_with_sums, map_sums, normalise,
@@ -43,20 +43,25 @@ fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) 
     let input_values = input;
     let input = Maps::of(&input_values, from, spare);
     let grad = Maps::of(&grad, to, spare);
-    let skipped = skipped.map(|skip| Maps::of(&skip, to, spare));
+    let skipped_values = skipped;
+    let skipped = skipped_values.as_ref().map(|skip| Maps::of(skip, to, spare));
     let run = |accumulate: bool| {
         let (statistics, running) = of_sums(&map_sums(gpu, input.map()), &affine);
         let output = Maps::unwritten(to, spare);
         normalise(gpu, activation, &statistics, input.map(), skipped.as_ref().map(Maps::map), output.map());
         let grad_input =
             if accumulate { Maps::of(&input_values, from, spare) } else { Maps::unwritten(from, spare) };
-        let grad_skip = Maps::unwritten(to, spare);
+        let grad_skip = if let (Some(values), true) = (&skipped_values, accumulate) {
+            Maps::of(values, to, spare)
+        } else {
+            Maps::unwritten(to, spare)
+        };
         let grad_affine = Pair::halves(&vec![f32::NAN; 2 * from.channels]);
         let maps = NormMaps {
             input: input.map(),
             grad_output: grad.map(),
             grad_input: GradientMap { map: grad_input.map(), accumulate },
-            skip: skipped.as_ref().map(|skip| [skip.map(), grad_skip.map()]),
+            skip: skipped.as_ref().map(|skip| (skip.map(), GradientMap { map: grad_skip.map(), accumulate })),
         };
         normalise_backward(gpu, activation, &statistics, maps, grad_affine.affine()).expect("small");
         let grad_skip = if skip { grad_skip.read() } else { Vec::new() };
@@ -74,11 +79,11 @@ fn check(activation: Activation, from: MapShape, skip: bool, spare: [usize; 2]) 
     if skip {
         assert_close(&format!("{what}: gradient of the skip"), &found[4], &expected.grad_skip, TOLERANCE);
     }
-    // Again, the gradient of the input added to what is there.
+    // Again, the gradients of the input and of the skip connection added to what is there.
+    let there = [(2, Some(&input_values)), (4, skipped_values.as_ref())];
     for (i, (first, mut second)) in found.iter().zip(run(true)).enumerate() {
-        if i == 2 {
-            let sum: Vec<_> = wide(&input_values).iter().zip(wide(first)).map(|(a, b)| a + b).collect();
-            assert_close(&format!("{what}: added gradient"), &second, &sum, 1e-6);
+        if let Some((_, Some(there))) = there.iter().find(|(place, _)| *place == i) {
+            assert_added(&what, &second, there, first);
             second.clone_from(first);
         }
         assert_same_bits(&what, first, &second);

@@ -1,9 +1,12 @@
 //! Depthwise convolutions, against one convolution of a single channel for each.
 
 use crate::reference::{
-    Maps, assert_close, assert_same_bits, buffer, convolved, gpu, random, read, shape, unwritten, wide,
+    Maps, assert_added, assert_close, assert_same_bits, buffer, convolved, gpu, random, read, shape,
+    unwritten, wide,
 };
-use xray_gpu::{depthwise, depthwise_input_gradient, depthwise_shape, depthwise_weight_gradient};
+use xray_gpu::{
+    GradientMap, depthwise, depthwise_input_gradient, depthwise_shape, depthwise_weight_gradient,
+};
 use xray_kernels::{ConvSpec, DepthwiseSpec};
 
 const TOLERANCE: f64 = 2e-6;
@@ -41,19 +44,25 @@ fn check([kernel, stride, padding]: [usize; 3], size: [usize; 4], spare: [usize;
     let (input, grad) = (Maps::of(&input, from, spare), Maps::of(&grad, to, spare));
     let parameters = buffer(&[vec![f32::NAN; 3], weights].concat());
     let weights = parameters.part(3, spec.weight_len());
-    let run = || {
-        let (output, grad_input) = (Maps::unwritten(to, spare), Maps::unwritten(from, spare));
+    let there = random(from.len(), 4);
+    let run = |accumulate: bool| {
+        let output = Maps::unwritten(to, spare);
+        let grad_input =
+            if accumulate { Maps::of(&there, from, spare) } else { Maps::unwritten(from, spare) };
+        let target = GradientMap { map: grad_input.map(), accumulate };
         let grad_weights = unwritten(spec.weight_len());
         depthwise(gpu(), &spec, input.map(), weights, output.map());
-        depthwise_input_gradient(gpu(), &spec, grad.map(), weights, grad_input.map());
+        depthwise_input_gradient(gpu(), &spec, grad.map(), weights, target);
         depthwise_weight_gradient(gpu(), &spec, input.map(), grad.map(), grad_weights.whole())
             .expect("small");
         [output.read(), grad_input.read(), read(&grad_weights)]
     };
-    for ((found, expected), again) in run().iter().zip(&expected).zip(run()) {
+    let found = run(false);
+    for ((found, expected), again) in found.iter().zip(&expected).zip(run(false)) {
         assert_close(&what, found, expected, TOLERANCE);
         assert_same_bits(&what, found, &again);
     }
+    assert_added(&what, &run(true)[1], &there, &found[1]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Pools over windows and whole maps, and gates.
 
 use crate::reference::{
-    Maps, assert_close, assert_same_bits, buffer, gpu, random, read, shape, unwritten, wide,
+    Maps, assert_added, assert_close, assert_same_bits, buffer, gpu, random, read, shape, unwritten, wide,
 };
 use xray_gpu::{
-    MapShape, gate, gate_gradient, global_average, global_average_gradient, pool, pool_gradient, pooled_shape,
+    GradientMap, MapShape, gate, gate_gradient, global_average, global_average_gradient, pool, pool_gradient,
+    pooled_shape,
 };
 use xray_kernels::{Pool, PoolKind};
 
@@ -51,16 +52,22 @@ fn check(kind: PoolKind, [kernel, stride, padding]: [usize; 3], from: MapShape, 
     let grad = random(to.len(), 2);
     let expected = pooled(&this, from, &wide(&input), &wide(&grad));
     let (input, grad) = (Maps::of(&input, from, spare), Maps::of(&grad, to, spare));
-    let run = || {
-        let (output, grad_input) = (Maps::unwritten(to, spare), Maps::unwritten(from, spare));
+    let there = random(from.len(), 3);
+    let run = |accumulate: bool| {
+        let output = Maps::unwritten(to, spare);
+        let grad_input =
+            if accumulate { Maps::of(&there, from, spare) } else { Maps::unwritten(from, spare) };
+        let target = GradientMap { map: grad_input.map(), accumulate };
         pool(gpu(), &this, input.map(), output.map());
-        pool_gradient(gpu(), &this, input.map(), grad.map(), grad_input.map());
+        pool_gradient(gpu(), &this, input.map(), grad.map(), target);
         [output.read(), grad_input.read()]
     };
-    for ((found, expected), again) in run().iter().zip(&expected).zip(run()) {
+    let found = run(false);
+    for ((found, expected), again) in found.iter().zip(&expected).zip(run(false)) {
         assert_close(&what, found, expected, TOLERANCE);
         assert_same_bits(&what, found, &again);
     }
+    assert_added(&what, &run(true)[1], &there, &found[1]);
 }
 
 #[test]
@@ -88,7 +95,7 @@ fn the_mean_of_a_map_and_its_gradient() {
         }
         assert_close("means", &read(&features), &expected, TOLERANCE);
         let grad_input = Maps::unwritten(from, [1, 2]);
-        global_average_gradient(gpu(), buffer(&grad).whole(), grad_input.map());
+        global_average_gradient(gpu(), buffer(&grad).whole(), grad_input.map().into());
         let expected: Vec<_> = (0..from.len())
             .map(|i| {
                 f64::from(grad[i / (places * from.channels) * from.channels + i % from.channels])
@@ -96,6 +103,10 @@ fn the_mean_of_a_map_and_its_gradient() {
             })
             .collect();
         assert_close("their gradient", &grad_input.read(), &expected, TOLERANCE);
+        let added = Maps::of(&input, from, [2, 0]);
+        let target = GradientMap { map: added.map(), accumulate: true };
+        global_average_gradient(gpu(), buffer(&grad).whole(), target);
+        assert_added("their gradient", &added.read(), &input, &grad_input.read());
     }
 }
 
@@ -115,8 +126,13 @@ fn gates_and_their_gradients() {
     let (output, grad_input) = (Maps::unwritten(from, [0, 3]), Maps::unwritten(from, [0, 3]));
     let (gates, grad_gates) = (buffer(&factors), unwritten(factors.len()));
     gate(gpu(), maps.map(), gates.whole(), output.map());
-    gate_gradient(gpu(), (maps.map(), gates.whole()), grads.map(), grad_input.map(), grad_gates.whole());
+    let given = (maps.map(), gates.whole());
+    gate_gradient(gpu(), given, grads.map(), grad_input.map().into(), grad_gates.whole());
     assert_close("a gate", &output.read(), &product(&input), TOLERANCE);
     assert_close("gradient of the input", &grad_input.read(), &product(&grad), TOLERANCE);
     assert_close("gradient of the factors", &read(&grad_gates), &expected, TOLERANCE);
+    let added = Maps::of(&input, from, [1, 2]);
+    let target = GradientMap { map: added.map(), accumulate: true };
+    gate_gradient(gpu(), given, grads.map(), target, grad_gates.whole());
+    assert_added("gradient of the input", &added.read(), &input, &grad_input.read());
 }

@@ -141,6 +141,12 @@ pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f64], toleranc
     }
 }
 
+/// A gradient was added to what was there.
+pub(crate) fn assert_added(what: &str, found: &[f32], there: &[f32], gradient: &[f32]) {
+    let sum: Vec<_> = wide(there).iter().zip(wide(gradient)).map(|(old, new)| old + new).collect();
+    assert_close(&format!("{what}: added gradient"), found, &sum, 1e-6);
+}
+
 pub(crate) fn assert_same_bits(what: &str, first: &[f32], second: &[f32]) {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert!(bits(first) == bits(second), "{what}: other bits on repeat");

@@ -180,7 +180,7 @@ impl SmallCnn {
             grad_features.whole(),
         );
         let mut grad_output = Buffer::empty(gpu, last.len())?;
-        global_average_gradient(gpu, grad_features.whole(), Map::new(&grad_output, last));
+        global_average_gradient(gpu, grad_features.whole(), Map::new(&grad_output, last).into());
         for (i, layer) in layers.iter().enumerate().rev() {
             let (convolved, statistics, _) = &kept[i];
             let grad = Buffer::empty(gpu, convolved.len())?;
