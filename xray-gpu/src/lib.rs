@@ -25,6 +25,7 @@
 //! | `curve` | ReLU, ReLU6, SiLU |
 //! | `pooling`, `gate` | max, average and global pools; a factor for each image and channel |
 //! | `head` | the last layer and the loss |
+//! | `flat` | all parameters at once: copied, added up, averaged |
 //! | `optimizer` | norm, clipping and the check for finite numbers on the device; Adam, AdamW, SGD in one launch |
 //! | `reduce` | a sum over a group in a fixed order |
 #![cfg(feature = "wgpu")]
@@ -35,6 +36,7 @@ mod convolution;
 mod curve;
 mod depthwise;
 mod error;
+mod flat;
 mod gate;
 mod gpu;
 mod head;
@@ -59,6 +61,7 @@ pub use depthwise::{
     depthwise_weight_gradient, depthwise_weight_gradient_passes,
 };
 pub use error::Error;
+pub use flat::{add, add_pass, blend, blend_pass, copy, copy_pass};
 pub use gate::{gate, gate_gradient, gate_gradient_passes, gate_pass};
 pub use gpu::{Gpu, Limits};
 pub use head::{Linear, binary_cross_entropy, binary_cross_entropy_pass};

@@ -4,6 +4,7 @@ mod batch_norm;
 mod convolution;
 mod depthwise;
 mod device;
+mod flat;
 mod head;
 mod optimizer;
 mod pooling;
