@@ -24,7 +24,7 @@
 //! | `statistics`, `batch_norm` | what batch norm needs of a channel; one pass with activation, pooling and skip, and back |
 //! | `curve` | ReLU, ReLU6, SiLU |
 //! | `pooling`, `gate` | max, average and global pools; a factor for each image and channel |
-//! | `head` | the last layer and the loss |
+//! | `head` | dense layers and the losses |
 //! | `flat` | all parameters at once: copied, added up, averaged |
 //! | `optimizer` | norm, clipping and the check for finite numbers on the device; Adam, AdamW, SGD in one launch |
 //! | `reduce` | a sum over a group in a fixed order |
@@ -64,7 +64,7 @@ pub use error::Error;
 pub use flat::{add, add_pass, blend, blend_pass, copy, copy_pass};
 pub use gate::{gate, gate_gradient, gate_gradient_passes, gate_pass};
 pub use gpu::{Gpu, Limits};
-pub use head::{Linear, binary_cross_entropy, binary_cross_entropy_pass};
+pub use head::{Linear, LossKind, loss, loss_pass};
 pub use map::{GradientMap, Map, MapShape};
 pub use optimizer::{Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, update_pass};
 pub use pass::{Counts, ENOUGH_GROUPS, Pass};

@@ -4,4 +4,4 @@ mod linear;
 mod loss;
 
 pub use linear::Linear;
-pub use loss::{binary_cross_entropy, binary_cross_entropy_pass};
+pub use loss::{LossKind, loss, loss_pass};

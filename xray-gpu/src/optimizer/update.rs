@@ -48,12 +48,12 @@ impl Mark {
     pub const DECAY: f32 = 2.0;
 }
 
-/// All parameters of a network and what the optimizer keeps of each; every buffer has the same length.
+/// All parameters of a network and what the optimizer keeps of each; the buffers have the same length.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a> {
     /// The parameters.
     pub values: &'a Buffer,
-    /// Their gradients.
+    /// Their gradients; what follows them, such as the loss, is not looked at.
     pub gradients: &'a Buffer,
     /// Means of the gradients, or SGD's directions; zeros before the first step.
     pub means: &'a Buffer,
@@ -135,9 +135,8 @@ impl Update {
     pub fn apply(&self, gpu: &Gpu, parameters: Parameters<'_>, watch: &Watch) {
         let Parameters { values, gradients, means, squares, marks } = parameters;
         let length = values.len();
-        for (buffer, what) in
-            [(gradients, "gradients"), (means, "means"), (squares, "squares"), (marks, "marks")]
-        {
+        assert!(gradients.len() >= length, "gradients of {length} parameters");
+        for (buffer, what) in [(means, "means"), (squares, "squares"), (marks, "marks")] {
             assert_eq!(buffer.len(), length, "{what} of {length} parameters");
         }
         let pass = update_pass(length);

@@ -65,7 +65,16 @@ fn finite(value: f32) -> bool {
 
 /// One group: the norm, the factor of clipping, and whether this step counts.
 #[cube(launch_unchecked)]
-fn judge(partials: &[f32], ring: &mut [f32], control: &mut [f32], groups: usize, row: usize, clip: f32) {
+fn judge(
+    partials: &[f32],
+    loss: &[f32],
+    ring: &mut [f32],
+    control: &mut [f32],
+    loss_at: usize,
+    groups: usize,
+    row: usize,
+    clip: f32,
+) {
     let mut place = Shared::<[f32]>::new_slice(REDUCE_UNITS);
     let unit = UNIT_POS as usize;
     let mut sum = 0.0f32;
@@ -82,11 +91,13 @@ fn judge(partials: &[f32], ring: &mut [f32], control: &mut [f32], groups: usize,
             scale = clip / norm;
         }
         let mut halted = control[1];
-        if !finite(sum) || !finite(ring[row]) {
+        let loss = loss[loss_at];
+        if !finite(sum) || !finite(loss) {
             halted = 1.0f32;
         }
         control[0] = scale;
         control[1] = halted;
+        ring[row] = loss;
         ring[row + 1] = norm;
         ring[row + 2] = 1.0f32 - halted;
     }
@@ -113,21 +124,27 @@ impl Watch {
         (step % self.rows as u64) as usize * ROW
     }
 
-    /// Where the loss of a step goes.
-    pub fn loss(&self, step: u64) -> Part<'_> {
-        self.ring.part(self.row(step), 1)
-    }
-
     pub(super) fn control(&self) -> &Buffer {
         &self.control
     }
 
-    /// Of the gradient of a step, whose loss is in its place: the norm, the factor that clips it to `clip` (0: never),
-    /// and whether both are finite. A norm above 1.8e19 counts as infinite, since its square is.
+    /// Of the gradient and the loss, one float, of a step: the norm, the factor that clips it to `clip` (0: never), and
+    /// whether both are finite. A norm above 1.8e19 counts as infinite, since its square is.
     ///
     /// # Errors
     /// If the device makes no buffer for the sums.
-    pub fn judge(&self, gpu: &Gpu, gradient: Part<'_>, step: u64, clip: f32) -> Result<(), Error> {
+    ///
+    /// # Panics
+    /// If the loss is not one float.
+    pub fn judge(
+        &self,
+        gpu: &Gpu,
+        gradient: Part<'_>,
+        loss: Part<'_>,
+        step: u64,
+        clip: f32,
+    ) -> Result<(), Error> {
+        loss.expect(1, "the loss");
         let [first, second] = judge_passes(gradient.len());
         let groups = first.groups[0];
         let partials = Buffer::empty(gpu, groups)?;
@@ -147,8 +164,10 @@ impl Watch {
                 second.grid(),
                 second.dim(),
                 partials.argument(),
+                loss.argument(),
                 self.ring.argument(),
                 self.control.argument(),
+                loss.start(),
                 groups,
                 self.row(step),
                 clip,
@@ -189,5 +208,5 @@ pub fn judge_passes(length: usize) -> [Pass; 2] {
         multiply_adds: 0,
         bytes: bytes(floats),
     };
-    [pass("squares", groups, length + groups), pass("judge", 1, groups)]
+    [pass("squares", groups, length + groups), pass("judge", 1, groups + 1)]
 }

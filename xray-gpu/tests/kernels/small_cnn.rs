@@ -2,10 +2,10 @@
 //! a global average, the last layer, binary cross-entropy and Adam.
 
 use xray_gpu::{
-    Affine, Buffer, Error, Gpu, Linear, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass, Rule, Running,
-    Update, Watch, binary_cross_entropy, binary_cross_entropy_pass, convolve_with_sums, forward_passes,
-    global_average, global_average_gradient, global_average_gradient_pass, global_average_pass,
-    input_gradient, input_gradient_passes, judge_passes, normalise, normalise_backward,
+    Affine, Buffer, Error, Gpu, Linear, LossKind, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass,
+    Rule, Running, Update, Watch, convolve_with_sums, forward_passes, global_average,
+    global_average_gradient, global_average_gradient_pass, global_average_pass, input_gradient,
+    input_gradient_passes, judge_passes, loss, loss_pass, normalise, normalise_backward,
     normalise_backward_passes, normalise_pass, normalised_shape, statistics, statistics_pass, sum_rows,
     update_pass, weight_gradient, weight_gradient_passes,
 };
@@ -51,6 +51,11 @@ pub(crate) fn plan(images: usize, size: usize) -> Plan {
 }
 
 impl Plan {
+    /// The loss lies behind the gradients.
+    fn gradients_and_loss<'a>(&self, buffer: &'a Buffer) -> (Part<'a>, Part<'a>) {
+        (buffer.part(0, self.parameters), buffer.part(self.parameters, 1))
+    }
+
     /// Weight and bias of the last layer.
     fn linear<'a>(&self, buffer: &'a Buffer) -> [Part<'a>; 2] {
         let weights = LINEAR.channels * LINEAR.classes;
@@ -67,6 +72,7 @@ pub(crate) struct SmallCnn {
     squares: Buffer,
     marks: Buffer,
     running: Buffer,
+    positive_weights: Buffer,
     pub(crate) watch: Watch,
     steps: u64,
 }
@@ -111,7 +117,7 @@ pub(crate) fn passes(plan: &Plan) -> Vec<Pass> {
     let last = plan.layers[3].output();
     all.push(global_average_pass(last));
     all.push(LINEAR.forward_pass(last.images));
-    all.push(binary_cross_entropy_pass(last.images * CLASSES));
+    all.push(loss_pass(last.images * CLASSES, CLASSES));
     all.extend(LINEAR.backward_passes(last.images));
     all.push(global_average_gradient_pass(last));
     for (i, layer) in plan.layers.iter().enumerate().rev() {
@@ -132,11 +138,12 @@ impl SmallCnn {
         let zeros = vec![0.0; plan.parameters];
         Ok(Self {
             values: Buffer::of(gpu, values)?,
-            gradients: Buffer::of(gpu, &vec![f32::NAN; plan.parameters])?,
+            gradients: Buffer::of(gpu, &vec![f32::NAN; plan.parameters + 1])?,
             means: Buffer::of(gpu, &zeros)?,
             squares: Buffer::of(gpu, &zeros)?,
             marks: Buffer::of(gpu, &vec![Mark::DECAY; plan.parameters])?,
             running: Buffer::of(gpu, &vec![0.0; plan.running])?,
+            positive_weights: Buffer::of(gpu, &[1.0; CLASSES])?,
             watch: Watch::new(gpu, 64)?,
             plan,
             steps: 0,
@@ -168,8 +175,18 @@ impl SmallCnn {
         let [grad_weight, grad_bias] = self.plan.linear(&self.gradients);
         global_average(gpu, Map::new(&kept[3].2, last), features.whole());
         LINEAR.forward(gpu, features.whole(), weight, bias, logits.whole());
-        let loss = self.watch.loss(self.steps);
-        binary_cross_entropy(gpu, logits.whole(), labels.whole(), loss, grad_logits.whole());
+        let (gradients, own_loss) = self.plan.gradients_and_loss(&self.gradients);
+        loss(
+            gpu,
+            &LossKind::Bce,
+            logits.whole(),
+            labels.whole(),
+            self.positive_weights.whole(),
+            0.0,
+            1.0,
+            own_loss,
+            grad_logits.whole(),
+        );
         // And back.
         LINEAR.backward(
             gpu,
@@ -201,7 +218,7 @@ impl SmallCnn {
                 grad_output = next;
             }
         }
-        self.watch.judge(gpu, self.gradients.whole(), self.steps, 0.0)?;
+        self.watch.judge(gpu, gradients, own_loss, self.steps, 0.0)?;
         let parameters = Parameters {
             values: &self.values,
             gradients: &self.gradients,
