@@ -1,15 +1,21 @@
-//! The functions that follow a normalisation, in kernels.
+//! The functions that follow a normalisation or a dense layer, in kernels.
 
 use cubecl::prelude::*;
 use xray_kernels::Nonlinearity;
 
-/// [`Nonlinearity`] as a kernel is compiled for it.
+/// A [`Nonlinearity`], or the sigmoid, as a kernel is compiled for it.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub(crate) enum Curve {
+pub enum Curve {
+    /// The value itself.
     Identity,
+    /// `max(x, 0)`; the gradient at zero is zero.
     Relu,
+    /// `min(max(x, 0), 6)`; the gradient at zero and at six is zero.
     Relu6,
+    /// `x / (1 + exp(-x))`.
     Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 impl From<Nonlinearity> for Curve {
@@ -52,6 +58,9 @@ pub(crate) fn curve(x: f32, #[comptime] function: Curve) -> f32 {
     if comptime!(function == Curve::Silu) {
         value = x * sigmoid(x);
     }
+    if comptime!(function == Curve::Sigmoid) {
+        value = sigmoid(x);
+    }
     value
 }
 
@@ -72,6 +81,9 @@ pub(crate) fn carry(gradient: f32, x: f32, #[comptime] function: Curve) -> f32 {
     if comptime!(function == Curve::Silu) {
         let s = sigmoid(x);
         value = gradient * s * (1.0f32 + x * (1.0f32 - s));
+    }
+    if comptime!(function == Curve::Sigmoid) {
+        value = gradient * sigmoid(x) * sigmoid(-x);
     }
     value
 }

@@ -22,7 +22,7 @@
 //! | `convolution` | the tiled products, forward and for both gradients; channel sums where a map is written |
 //! | `depthwise` | a kernel per channel |
 //! | `statistics`, `batch_norm` | what batch norm needs of a channel; one pass with activation, pooling and skip, and back |
-//! | `curve` | ReLU, ReLU6, SiLU |
+//! | `curve` | ReLU, ReLU6, SiLU, sigmoid |
 //! | `pooling`, `gate` | max, average and global pools; a factor for each image and channel |
 //! | `head` | dense layers and the losses |
 //! | `flat` | all parameters at once: copied, added up, averaged |
@@ -56,6 +56,7 @@ pub use convolution::{
     input_gradient_passes, map_sums, map_sums_pass, output_shape, sum_rows, weight_gradient,
     weight_gradient_passes,
 };
+pub use curve::Curve;
 pub use depthwise::{
     depthwise, depthwise_input_gradient, depthwise_input_gradient_pass, depthwise_pass, depthwise_shape,
     depthwise_weight_gradient, depthwise_weight_gradient_passes,
@@ -64,7 +65,9 @@ pub use error::Error;
 pub use flat::{add, add_pass, blend, blend_pass, copy, copy_pass};
 pub use gate::{gate, gate_gradient, gate_gradient_passes, gate_pass};
 pub use gpu::{Gpu, Limits};
-pub use head::{Linear, LossKind, loss, loss_pass};
+pub use head::{
+    Linear, LossKind, activate, activate_gradient, activate_gradient_pass, activate_pass, loss, loss_pass,
+};
 pub use map::{GradientMap, Map, MapShape};
 pub use optimizer::{Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, update_pass};
 pub use pass::{Counts, ENOUGH_GROUPS, Pass};

@@ -1,8 +1,8 @@
 //! Formulas in float64, as plain loops, and how results are compared.
 
 use std::sync::OnceLock;
-use xray_gpu::{Affine, Buffer, Gpu, Map, MapShape, Part, Running};
-use xray_kernels::{Activation, ConvSpec, Nonlinearity};
+use xray_gpu::{Affine, Buffer, Curve, Gpu, Map, MapShape, Part, Running};
+use xray_kernels::{Activation, ConvSpec};
 use xray_random::Random;
 
 /// One device for all tests.
@@ -228,13 +228,14 @@ pub(crate) struct Normalised {
 }
 
 /// The value of a function and its slope.
-fn curve(function: Nonlinearity, x: f64) -> (f64, f64) {
+pub(crate) fn curve(function: Curve, x: f64) -> (f64, f64) {
     let sigmoid = 1.0 / (1.0 + (-x).exp());
     match function {
-        Nonlinearity::Identity => (x, 1.0),
-        Nonlinearity::Relu => (x.max(0.0), f64::from(u8::from(x > 0.0))),
-        Nonlinearity::Relu6 => (x.clamp(0.0, 6.0), f64::from(u8::from(x > 0.0 && x < 6.0))),
-        Nonlinearity::Silu => (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid))),
+        Curve::Identity => (x, 1.0),
+        Curve::Relu => (x.max(0.0), f64::from(u8::from(x > 0.0))),
+        Curve::Relu6 => (x.clamp(0.0, 6.0), f64::from(u8::from(x > 0.0 && x < 6.0))),
+        Curve::Silu => (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid))),
+        Curve::Sigmoid => (sigmoid, sigmoid / (1.0 + x.exp())),
     }
 }
 
@@ -271,7 +272,7 @@ pub(crate) fn normalised(norm: &Norm<'_>) -> Normalised {
         let best = places.reduce(|best, next| if scaled(next) > scaled(best) { next } else { best });
         let best = best.expect("a window has pixels");
         let before = scaled(best) + norm.skip.as_ref().map_or(0.0, |skip| skip[i]);
-        let (value, slope) = curve(norm.activation.function, before);
+        let (value, slope) = curve(norm.activation.function.into(), before);
         all.output.push(value);
         d[best] += grad * slope;
         all.grad_skip[i] = grad * slope;
