@@ -18,6 +18,7 @@
 //! | module | what |
 //! |---|---|
 //! | `gpu`, `buffer`, `map` | a device and its limits; floats on it, and parts of them; feature maps in a buffer |
+//! | `images` | bytes of the host as maps |
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
 //! | `convolution` | the tiled products, forward and for both gradients; channel sums where a map is written |
 //! | `depthwise` | a kernel per channel |
@@ -40,6 +41,7 @@ mod flat;
 mod gate;
 mod gpu;
 mod head;
+mod images;
 mod map;
 mod optimizer;
 mod pass;
@@ -68,6 +70,7 @@ pub use gpu::{Gpu, Limits};
 pub use head::{
     Linear, LossKind, activate, activate_gradient, activate_gradient_pass, activate_pass, loss, loss_pass,
 };
+pub use images::{images_from_bytes, images_from_bytes_pass};
 pub use map::{GradientMap, Map, MapShape};
 pub use optimizer::{Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, update_pass};
 pub use pass::{Counts, ENOUGH_GROUPS, Pass};

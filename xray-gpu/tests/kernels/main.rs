@@ -6,6 +6,7 @@ mod depthwise;
 mod device;
 mod flat;
 mod head;
+mod images;
 mod loss;
 mod optimizer;
 mod pooling;

@@ -1,0 +1,74 @@
+//! Images that the host sends as bytes, a quarter of what floats would be, and that become maps on the device.
+#![expect(unsafe_code, reason = "a launch without bounds checks; lengths are checked before")]
+
+use crate::error::Error;
+use crate::gpu::Gpu;
+use crate::map::{Map, MapShape, Sizes};
+use crate::pass::{Pass, bytes};
+use cubecl::prelude::*;
+use std::borrow::Cow;
+
+/// A unit a pixel, the same in every channel. Bytes come by fours, the first one lowest.
+#[cube(launch_unchecked)]
+fn unpack(fours: &[u32], output: &mut [f32], to: Sizes, pixels: usize, scale: f32, shift: f32) {
+    let pixel = ABSOLUTE_POS;
+    if pixel < pixels {
+        let four = fours[pixel / 4];
+        let byte = (four >> (8u32 * u32::cast_from(pixel % 4))) & 0xffu32;
+        let value = f32::cast_from(byte) * scale + shift;
+        let at = pixel * to.stride + to.first;
+        for channel in 0..to.channels {
+            output[at + channel] = value;
+        }
+    }
+}
+
+/// The launch of [`images_from_bytes`].
+pub fn images_from_bytes_pass(output: MapShape) -> Pass {
+    let bytes = bytes(output.len()) + output.pixels() as u64;
+    Pass { bytes, ..Pass::elements("images from bytes", output.pixels(), 0) }
+}
+
+/// Sends gray images, `[image][y][x]`, and writes `byte * scale + shift` into every channel of `output`.
+///
+/// # Errors
+/// If the device makes no buffer for the bytes.
+///
+/// # Panics
+/// If there is not a byte for each pixel.
+pub fn images_from_bytes(
+    gpu: &Gpu,
+    pixels: &[u8],
+    scale: f32,
+    shift: f32,
+    output: Map<'_>,
+) -> Result<(), Error> {
+    let shape = output.shape();
+    assert_eq!(pixels.len(), shape.pixels(), "bytes of the pixels of {shape:?}");
+    let fours = pixels.len().div_ceil(4);
+    let (bytes, limit) = (4 * fours as u64, gpu.limits().buffer);
+    if bytes > limit {
+        return Err(Error::TooLarge { bytes, limit });
+    }
+    let mut whole = Cow::from(pixels);
+    if pixels.len() % 4 > 0 {
+        whole.to_mut().resize(4 * fours, 0);
+    }
+    let handle = gpu.client().create_from_slice(&whole);
+    let pass = images_from_bytes_pass(shape);
+    // SAFETY: the handle holds `fours` words, a byte for each pixel of the map, which has its length.
+    unsafe {
+        unpack::launch_unchecked(
+            gpu.launch(&pass),
+            pass.grid(),
+            pass.dim(),
+            BufferArg::from_raw_parts(handle, fours),
+            output.argument(),
+            output.sizes(),
+            shape.pixels(),
+            scale,
+            shift,
+        );
+    }
+    Ok(())
+}
