@@ -58,6 +58,7 @@ impl Buffer {
     /// # Errors
     /// If the device failed.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<f32>, Error> {
+        gpu.count_read();
         let bytes = gpu.client().read_one(self.handle.clone());
         let bytes = bytes.map_err(|error| Error::Device(format!("{error:?}")))?;
         Ok(f32::from_bytes(&bytes)[..self.length].to_vec())

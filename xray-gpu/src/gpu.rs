@@ -22,7 +22,7 @@ pub struct Limits {
     pub plane: [u32; 2],
 }
 
-/// A device that kernels are launched on, in order. It counts them.
+/// A device that kernels are launched on, in order. It counts them, and how often the host waits.
 pub struct Gpu {
     client: Client,
     limits: Limits,
@@ -69,7 +69,7 @@ impl Gpu {
         self.limits
     }
 
-    /// Everything launched since [`Gpu::reset_counts`].
+    /// Everything launched and read since [`Gpu::reset_counts`].
     pub fn counts(&self) -> Counts {
         *self.counts.lock().expect("no panic while counting")
     }
@@ -95,6 +95,11 @@ impl Gpu {
     /// # Errors
     /// If the device failed.
     pub fn wait(&self) -> Result<(), Error> {
+        self.count_read();
+        self.finish()
+    }
+
+    fn finish(&self) -> Result<(), Error> {
         cubecl::future::block_on(self.client.sync()).map_err(|error| Error::Device(format!("{error:?}")))
     }
 
@@ -108,10 +113,15 @@ impl Gpu {
         &self.client
     }
 
+    /// Counts a time that the host waits.
+    pub(crate) fn count_read(&self) {
+        self.counts.lock().expect("no panic while counting").reads += 1;
+    }
+
     fn end(&self, trace: &mut Trace) {
         if let Some((name, start)) = trace.running.take() {
             // A device that failed says so when it is read.
-            let _failed = self.wait();
+            let _failed = self.finish();
             trace.ended.push((name, start.elapsed().as_secs_f64()));
         }
     }

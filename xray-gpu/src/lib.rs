@@ -9,7 +9,7 @@
 //! is never tuned at run time; where it would leave multiprocessors idle, the contraction is cut into pieces that a
 //! second pass adds up in their order. No kernel adds floats atomically, so results have the same bits on every repeat
 //! on the same device. What a launch asks of the device is a `Pass`, a function of shapes, and `Gpu::counts` adds up
-//! those that ran.
+//! those that ran, and counts how often the host waited.
 //!
 //! Nothing here waits for the device but `Gpu::wait`, `Buffer::read` and `Watch::records`.
 //!

@@ -73,6 +73,8 @@ pub struct Counts {
     pub multiply_adds: u64,
     /// Bytes that memory must at least move.
     pub bytes: u64,
+    /// Times that the host waited for the device: reads, and [`Gpu::wait`](crate::Gpu::wait).
+    pub reads: u64,
 }
 
 impl AddAssign<&Pass> for Counts {
@@ -102,6 +104,9 @@ mod tests {
         let mut counts = Counts::default();
         counts += &Pass::elements("a", 1000, 3);
         counts += &Pass { name: "b", groups: [10, 4], units: 64, multiply_adds: 7, bytes: 8 };
-        assert_eq!(counts, Counts { launches: 2, work_groups: 44, multiply_adds: 7, bytes: 12_008 });
+        assert_eq!(
+            counts,
+            Counts { launches: 2, work_groups: 44, multiply_adds: 7, bytes: 12_008, reads: 0 }
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::reference::{buffer, gpu, shape, unwritten};
 use std::panic::catch_unwind;
-use xray_gpu::{Buffer, Error, Linear, Map, convolve, weight_gradient};
+use xray_gpu::{Buffer, Error, Gpu, Linear, Map, convolve, copy, weight_gradient};
 use xray_kernels::ConvSpec;
 
 #[test]
@@ -12,6 +12,21 @@ fn a_buffer_beyond_the_limit_is_an_error() {
     let found = Buffer::empty(gpu(), (limit / 4) as usize + 1);
     let Err(error @ Error::TooLarge { .. }) = found else { panic!("{found:?}") };
     assert!(error.to_string().contains("hint: use a smaller batch"), "{error}");
+}
+
+/// What waits for the device is counted, and launches are not.
+#[test]
+fn reads_are_counted() {
+    let own = Gpu::open().expect("the device of the other tests");
+    let values = Buffer::of(&own, &[1.0, 2.0]).expect("small");
+    copy(&own, values.part(0, 1), values.part(1, 1));
+    assert_eq!((own.counts().launches, own.counts().reads), (1, 0));
+    assert_eq!(values.read(&own).expect("the device works"), [1.0, 1.0]);
+    own.wait().expect("the device works");
+    assert_eq!((own.counts().launches, own.counts().reads), (1, 2));
+    own.reset_counts();
+    let (_, times) = own.traced(|| copy(&own, values.part(0, 1), values.part(1, 1)));
+    assert_eq!((times.len(), own.counts().reads), (1, 0), "only a trace waits, which is not the host's wish");
 }
 
 #[test]
