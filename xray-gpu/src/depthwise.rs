@@ -4,9 +4,11 @@
 use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::convolution::WeightGradient;
+use crate::curve::Curve;
+use crate::epilogue::{Ending, Epilogue, EpiloguePlaces, finish, folded_bytes};
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::map::{GradientMap, Map, MapShape, Sizes};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 use xray_kernels::DepthwiseSpec;
@@ -27,8 +29,8 @@ struct DepthwiseNumbers {
 struct Form {
     /// Input gradient: `source` is the output's gradient.
     backward: bool,
-    /// Whether the target's values are added.
-    accumulate: bool,
+    /// What becomes of the sums.
+    ending: Ending,
 }
 
 /// Forward, or the gradient of the input, whose taps are those that reach a pixel.
@@ -36,10 +38,13 @@ struct Form {
 fn taps(
     source: &[f32],
     weights: &[f32],
+    skip: &[f32],
     target: &mut [f32],
+    aside: &mut [f32],
     from: Sizes,
     to: Sizes,
     numbers: DepthwiseNumbers,
+    places: EpiloguePlaces,
     #[comptime] form: Form,
 ) {
     let i = ABSOLUTE_POS;
@@ -82,7 +87,17 @@ fn taps(
                 }
             }
         }
-        put(target, own.pixel * to.stride + to.first + own.channel, sum, comptime!(form.accumulate));
+        finish(
+            sum,
+            own.pixel,
+            own.channel,
+            target,
+            own.pixel * to.stride + to.first + own.channel,
+            skip,
+            aside,
+            &places,
+            comptime!(form.ending),
+        );
     }
 }
 
@@ -119,19 +134,39 @@ pub fn depthwise_weight_gradient_passes(spec: &DepthwiseSpec, input: MapShape) -
     weight_gradient(spec, input).passes()
 }
 
+/// The launch of [`depthwise_folded`].
+pub fn depthwise_folded_pass(spec: &DepthwiseSpec, input: MapShape) -> Pass {
+    let pass = depthwise_pass(spec, input);
+    Pass { bytes: pass.bytes + folded_bytes(input, false), ..pass }
+}
+
 /// Writes the convolution of each channel with its own weights, `[channels][kernel][kernel]`.
 ///
 /// # Panics
 /// If a shape does not fit.
 pub fn depthwise(gpu: &Gpu, spec: &DepthwiseSpec, input: Map<'_>, weights: Part<'_>, output: Map<'_>) {
     output.expect(depthwise_shape(spec, input.shape()), "the output");
-    launch(
-        gpu,
-        spec,
-        &depthwise_pass(spec, input.shape()),
-        (input, weights, output),
-        Form { backward: false, accumulate: false },
-    );
+    let pass = depthwise_pass(spec, input.shape());
+    launch(gpu, spec, &pass, (input, weights, output.into()), Epilogue::Plain, false);
+}
+
+/// Writes `function(convolution + bias)`, with the weights and the bias that [`fold`](crate::fold) makes.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn depthwise_folded(
+    gpu: &Gpu,
+    spec: &DepthwiseSpec,
+    input: Map<'_>,
+    weights: Part<'_>,
+    bias: Part<'_>,
+    function: impl Into<Curve>,
+    output: Map<'_>,
+) {
+    output.expect(depthwise_shape(spec, input.shape()), "the output");
+    let pass = depthwise_folded_pass(spec, input.shape());
+    let epilogue = Epilogue::Folded { bias, skip: None, function: function.into() };
+    launch(gpu, spec, &pass, (input, weights, output.into()), epilogue, false);
 }
 
 /// Writes or adds the gradient of the input, given that of the output.
@@ -143,22 +178,25 @@ pub fn depthwise_input_gradient(
     spec: &DepthwiseSpec,
     grad_output: Map<'_>,
     weights: Part<'_>,
-    GradientMap { map: grad_input, accumulate }: GradientMap<'_>,
+    grad_input: GradientMap<'_>,
 ) {
-    let shape = grad_input.shape();
+    let shape = grad_input.map.shape();
     grad_output.expect(depthwise_shape(spec, shape), "the output's gradient");
     let pass = depthwise_input_gradient_pass(spec, shape);
-    launch(gpu, spec, &pass, (grad_output, weights, grad_input), Form { backward: true, accumulate });
+    launch(gpu, spec, &pass, (grad_output, weights, grad_input), Epilogue::Plain, true);
 }
 
 fn launch(
     gpu: &Gpu,
     spec: &DepthwiseSpec,
     pass: &Pass,
-    (source, weights, target): (Map<'_>, Part<'_>, Map<'_>),
-    form: Form,
+    (source, weights, target): (Map<'_>, Part<'_>, GradientMap<'_>),
+    epilogue: Epilogue<'_>,
+    backward: bool,
 ) {
+    let GradientMap { map: target, accumulate } = target;
     weights.expect(spec.weight_len(), "weights");
+    epilogue.expect(target.shape());
     let numbers = DepthwiseNumbersLaunch::new(
         spec.kernel,
         spec.stride,
@@ -166,7 +204,7 @@ fn launch(
         weights.start(),
         target.shape().len(),
     );
-    // SAFETY: the callers checked shapes, and maps and weights have their lengths.
+    // SAFETY: the callers checked shapes, and maps, weights and bias have their lengths.
     unsafe {
         taps::launch_unchecked(
             gpu.launch(pass),
@@ -174,11 +212,14 @@ fn launch(
             pass.dim(),
             source.argument(),
             weights.argument(),
+            epilogue.skip(target),
             target.argument(),
+            epilogue.aside(target),
             source.sizes(),
             target.sizes(),
             numbers,
-            form,
+            epilogue.places(target),
+            Form { backward, ending: epilogue.ending(accumulate) },
         );
     }
 }

@@ -22,6 +22,8 @@
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
 //! | `convolution` | the tiled products, forward and for both gradients; channel sums where a map is written |
 //! | `depthwise` | a kernel per channel |
+//! | `epilogue` | what becomes of a convolution's sum where it is written |
+//! | `fold` | batch norm as part of the weights before it, for inference |
 //! | `statistics`, `batch_norm` | what batch norm needs of a channel; one pass with activation, pooling and skip, and back |
 //! | `curve` | ReLU, ReLU6, SiLU, sigmoid |
 //! | `pooling`, `gate` | max, average and global pools; a factor for each image and channel |
@@ -36,8 +38,10 @@ mod buffer;
 mod convolution;
 mod curve;
 mod depthwise;
+mod epilogue;
 mod error;
 mod flat;
+mod fold;
 mod gate;
 mod gpu;
 mod head;
@@ -54,17 +58,19 @@ pub use batch_norm::{
 };
 pub use buffer::{Buffer, Part};
 pub use convolution::{
-    MAP_SUM_ROWS, Plan, TILES, Tile, convolve, convolve_with_sums, forward_passes, input_gradient,
-    input_gradient_passes, map_sums, map_sums_pass, output_shape, sum_rows, weight_gradient,
-    weight_gradient_passes,
+    MAP_SUM_ROWS, Plan, TILES, Tile, convolve, convolve_folded, convolve_folded_passes, convolve_with_sums,
+    forward_passes, input_gradient, input_gradient_passes, map_sums, map_sums_pass, output_shape, sum_rows,
+    weight_gradient, weight_gradient_passes,
 };
 pub use curve::Curve;
 pub use depthwise::{
-    depthwise, depthwise_input_gradient, depthwise_input_gradient_pass, depthwise_pass, depthwise_shape,
-    depthwise_weight_gradient, depthwise_weight_gradient_passes,
+    depthwise, depthwise_folded, depthwise_folded_pass, depthwise_input_gradient,
+    depthwise_input_gradient_pass, depthwise_pass, depthwise_shape, depthwise_weight_gradient,
+    depthwise_weight_gradient_passes,
 };
 pub use error::Error;
 pub use flat::{add, add_pass, blend, blend_pass, copy, copy_pass};
+pub use fold::{fold, fold_pass};
 pub use gate::{gate, gate_gradient, gate_gradient_passes, gate_pass};
 pub use gpu::{Gpu, Limits};
 pub use head::{

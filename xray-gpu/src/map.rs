@@ -96,6 +96,11 @@ impl<'a> Map<'a> {
         assert_eq!(self.shape, shape, "{what}");
     }
 
+    /// The first channel, and how many the buffer holds for each pixel.
+    pub(crate) fn place(&self) -> [usize; 2] {
+        [self.first, self.stride]
+    }
+
     pub(crate) fn argument(&self) -> BufferArg {
         self.buffer.argument()
     }

@@ -4,6 +4,8 @@ use super::gather::{Form, GatherNumbersLaunch, gather};
 use super::merge::{MERGE, merge_pass, merge_pieces};
 use super::tile::Plan;
 use crate::buffer::{Buffer, Part};
+use crate::curve::Curve;
+use crate::epilogue::{Epilogue, folded_bytes};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{GradientMap, Map, MapShape};
@@ -35,7 +37,7 @@ pub fn convolve(
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<(), Error> {
-    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), false).map(|_| ())
+    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), Epilogue::Plain)
 }
 
 /// The same, with the channel sums of what is written, for the batch norm that follows.
@@ -52,8 +54,32 @@ pub fn convolve_with_sums(
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<TileSums, Error> {
-    let sums = Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), true)?;
-    Ok(sums.expect("asked for"))
+    let product = Product::forward(spec, input.shape());
+    let sums = TileSums::empty(gpu, product.to, product.sum_rows())?;
+    product.launch(gpu, input, weights, output.into(), Epilogue::Sums(&sums))?;
+    Ok(sums)
+}
+
+/// Writes `function(convolution + bias + skip)`, with the weights and the bias that [`fold`](crate::fold) makes.
+///
+/// # Errors
+/// If the device makes no buffer for pieces of it.
+///
+/// # Panics
+/// If a shape does not fit.
+#[expect(clippy::too_many_arguments, reason = "a whole block of a network")]
+pub fn convolve_folded(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    input: Map<'_>,
+    weights: Part<'_>,
+    bias: Part<'_>,
+    function: impl Into<Curve>,
+    skip: Option<Map<'_>>,
+    output: Map<'_>,
+) -> Result<(), Error> {
+    let epilogue = Epilogue::Folded { bias, skip, function: function.into() };
+    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), epilogue)
 }
 
 /// Writes or adds the gradient of the input, given that of the output.
@@ -71,7 +97,7 @@ pub fn input_gradient(
     grad_input: GradientMap<'_>,
 ) -> Result<(), Error> {
     let product = Product::backward(spec, grad_input.map.shape());
-    product.launch(gpu, grad_output, weights, grad_input, false).map(|_| ())
+    product.launch(gpu, grad_output, weights, grad_input, Epilogue::Plain)
 }
 
 /// The launches of [`convolve`] and [`convolve_with_sums`].
@@ -79,10 +105,18 @@ pub fn forward_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
     Product::forward(spec, input).passes()
 }
 
+/// The launches of [`convolve_folded`], the last of which also reads the bias and the skip connection.
+pub fn convolve_folded_passes(spec: &ConvSpec, input: MapShape, skip: bool) -> Vec<Pass> {
+    let product = Product::forward(spec, input);
+    let mut passes = product.passes();
+    let last = passes.last_mut().expect("at least one");
+    last.bytes += folded_bytes(product.to, skip);
+    passes
+}
+
 /// Pixels of a tile of which [`convolve_with_sums`] takes sums.
 pub fn sum_rows(spec: &ConvSpec, input: MapShape) -> usize {
-    let plan = Product::forward(spec, input).plan;
-    if plan.pieces == 1 { plan.tile.rows } else { MERGE.rows }
+    Product::forward(spec, input).sum_rows()
 }
 
 /// The launches of [`input_gradient`].
@@ -128,6 +162,11 @@ impl Product {
         self.plan.tile.cover(rows, self.to.channels)
     }
 
+    /// Pixels of a tile of which sums are taken.
+    fn sum_rows(&self) -> usize {
+        if self.plan.pieces == 1 { self.plan.tile.rows } else { MERGE.rows }
+    }
+
     fn passes(&self) -> Vec<Pass> {
         let [down, across] = self.tiles();
         let pieces = self.plan.pieces;
@@ -149,20 +188,22 @@ impl Product {
         source: Map<'_>,
         weights: Part<'_>,
         target: GradientMap<'_>,
-        sums: bool,
-    ) -> Result<Option<TileSums>, Error> {
-        let (spec, plan) = (&self.spec, self.plan);
+        epilogue: Epilogue<'_>,
+    ) -> Result<(), Error> {
+        let pieces = self.plan.pieces;
         source.expect(self.from, "the map that is read");
         target.map.expect(self.to, "the map that is written");
-        weights.expect(spec.weight_len(), "weights");
-        if plan.pieces == 1 {
-            let sums = sums.then(|| TileSums::empty(gpu, self.to, plan.tile.rows)).transpose()?;
-            self.product(gpu, source, weights, target, sums.as_ref());
-            return Ok(sums);
+        weights.expect(self.spec.weight_len(), "weights");
+        epilogue.expect(self.to);
+        if pieces == 1 {
+            self.product(gpu, source, weights, target, epilogue);
+        } else {
+            let scratch = Buffer::empty(gpu, pieces * self.to.len())?;
+            let all = Map::pieces(&scratch, self.to, pieces);
+            self.product(gpu, source, weights, all.into(), Epilogue::Plain);
+            merge_pieces(gpu, &scratch, pieces, target, epilogue);
         }
-        let scratch = Buffer::empty(gpu, plan.pieces * self.to.len())?;
-        self.product(gpu, source, weights, Map::pieces(&scratch, self.to, plan.pieces).into(), None);
-        merge_pieces(gpu, &scratch, plan.pieces, target, sums)
+        Ok(())
     }
 
     #[expect(unsafe_code, reason = "a launch without bounds checks; shapes were checked against lengths")]
@@ -172,7 +213,7 @@ impl Product {
         source: Map<'_>,
         weights: Part<'_>,
         GradientMap { map: target, accumulate }: GradientMap<'_>,
-        sums: Option<&TileSums>,
+        epilogue: Epilogue<'_>,
     ) {
         let (spec, plan, [down, across]) = (&self.spec, self.plan, self.tiles());
         let numbers = GatherNumbersLaunch::new(
@@ -189,12 +230,12 @@ impl Product {
             tile: plan.tile,
             backward: self.backward,
             fours: source.in_fours(),
-            sums: sums.is_some(),
-            accumulate,
+            ending: epilogue.ending(accumulate),
         };
-        let partials = sums.map_or(target.buffer(), TileSums::buffer);
-        let pass = self.passes()[0];
-        // SAFETY: maps, weights and sums have the lengths of these shapes, and the kernel leaves out what lies outside.
+        let mut pass = self.passes()[0];
+        pass.bytes += epilogue.bytes(self.to);
+        // SAFETY: maps, weights, bias and sums have the lengths of these shapes, and the kernel leaves out what lies
+        // outside.
         unsafe {
             gather::launch_unchecked(
                 gpu.launch(&pass),
@@ -203,11 +244,13 @@ impl Product {
                 source.argument(),
                 source.argument(),
                 weights.argument(),
+                epilogue.skip(target),
                 target.argument(),
-                partials.argument(),
+                epilogue.aside(target),
                 source.sizes(),
                 target.sizes(),
                 numbers,
+                epilogue.places(target),
                 form,
             );
         }

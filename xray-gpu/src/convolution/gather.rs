@@ -7,6 +7,7 @@
 
 use super::sums::tile_sums;
 use super::tile::Tile;
+use crate::epilogue::{Ending, EpiloguePlaces, finish};
 use crate::map::Sizes;
 use cubecl::prelude::*;
 
@@ -18,10 +19,8 @@ pub(crate) struct Form {
     pub(crate) backward: bool,
     /// Four channels a load.
     pub(crate) fours: bool,
-    /// Whether the channel sums of tiles are left in `partials`.
-    pub(crate) sums: bool,
-    /// Whether the target's values are added.
-    pub(crate) accumulate: bool,
+    /// What becomes of the sums.
+    pub(crate) ending: Ending,
 }
 
 /// Numbers of a [`gather`].
@@ -43,17 +42,19 @@ pub(crate) struct GatherNumbers {
 /// A row that reads nothing: past every border.
 const OUTSIDE: usize = 1 << 30;
 
-/// `source` is bound twice, by single floats and by fours.
+/// `source` is bound twice, by single floats and by fours. `skip` and `aside` are of the epilogue.
 #[cube(launch_unchecked)]
 pub(crate) fn gather(
     source: &[f32],
     source_fours: &[Vector<f32, Const<4>>],
     weights: &[f32],
+    skip: &[f32],
     target: &mut [f32],
-    partials: &mut [f32],
+    aside: &mut [f32],
     from: Sizes,
     to: Sizes,
     numbers: GatherNumbers,
+    places: EpiloguePlaces,
     #[comptime] form: Form,
 ) {
     let group = CUBE_POS_X as usize + CUBE_POS_Y as usize * CUBE_COUNT_X as usize;
@@ -252,17 +253,22 @@ pub(crate) fn gather(
         for j in 0..held_columns {
             let column = column0 + ux + j * across;
             if row < rows && column < to.channels {
-                let at = map + pixel * to.stride + column;
-                let mut sum = sums[i * held_columns + j];
-                if comptime!(form.accumulate) {
-                    sum += target[at];
-                }
-                target[at] = sum;
+                finish(
+                    sums[i * held_columns + j],
+                    pixel,
+                    column,
+                    target,
+                    map + pixel * to.stride + column,
+                    skip,
+                    aside,
+                    &places,
+                    comptime!(form.ending),
+                );
             }
         }
     }
-    if comptime!(form.sums) {
-        tile_sums(&sums, partials, row_tile, rows - row0, column0, to.channels, tile);
+    if comptime!(form.ending.sums) {
+        tile_sums(&sums, aside, row_tile, rows - row0, column0, to.channels, tile);
     }
 }
 

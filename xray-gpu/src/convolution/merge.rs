@@ -6,6 +6,7 @@
 use super::sums::tile_sums;
 use super::tile::Tile;
 use crate::buffer::Buffer;
+use crate::epilogue::{Ending, Epilogue, EpiloguePlaces, finish};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{GradientMap, Map, MapShape, Sizes};
@@ -19,9 +20,8 @@ struct Form {
     tile: Tile,
     /// Whether the total is written; otherwise `source` is a map as `to` says.
     write: bool,
-    sums: bool,
-    /// Whether the target's values are added.
-    accumulate: bool,
+    /// What becomes of the totals.
+    ending: Ending,
 }
 
 pub(super) const MERGE: Tile = Tile { rows: 64, columns: 32, register_rows: 8, register_columns: 1 };
@@ -33,9 +33,11 @@ const SUMS: Tile = Tile { rows: 256, columns: 32, register_rows: 32, register_co
 #[cube(launch_unchecked)]
 fn merge(
     source: &[f32],
+    skip: &[f32],
     target: &mut [f32],
-    partials: &mut [f32],
+    aside: &mut [f32],
     to: Sizes,
+    places: EpiloguePlaces,
     tiles: usize,
     tiles_across: usize,
     pieces: usize,
@@ -63,19 +65,25 @@ fn merge(
                 for piece in 0..pieces {
                     sum += source[(piece * pixels + row) * to.channels + column];
                 }
-                let at = row * to.stride + to.first + column;
-                if comptime!(form.accumulate) {
-                    sum += target[at];
-                }
-                target[at] = sum;
+                finish(
+                    sum,
+                    row,
+                    column,
+                    target,
+                    row * to.stride + to.first + column,
+                    skip,
+                    aside,
+                    &places,
+                    comptime!(form.ending),
+                );
             } else {
                 sum = source[row * to.stride + to.first + column];
             }
         }
         sums[i] = sum;
     }
-    if comptime!(form.sums) {
-        tile_sums(&sums, partials, row_tile, pixels - row0, column0, to.channels, tile);
+    if comptime!(form.ending.sums) {
+        tile_sums(&sums, aside, row_tile, pixels - row0, column0, to.channels, tile);
     }
 }
 
@@ -101,18 +109,14 @@ pub(super) fn merge_pieces(
     source: &Buffer,
     pieces: usize,
     GradientMap { map: target, accumulate }: GradientMap<'_>,
-    sums: bool,
-) -> Result<Option<TileSums>, Error> {
+    epilogue: Epilogue<'_>,
+) {
     let shape = target.shape();
     assert_eq!(source.len(), pieces * shape.len(), "floats of {pieces} pieces");
-    launch(
-        gpu,
-        source,
-        target,
-        pieces,
-        Form { tile: MERGE, write: true, sums, accumulate },
-        &merge_pass(shape, pieces),
-    )
+    let form = Form { tile: MERGE, write: true, ending: epilogue.ending(accumulate) };
+    let mut pass = merge_pass(shape, pieces);
+    pass.bytes += epilogue.bytes(shape);
+    launch(gpu, (source, pieces), target, epilogue, form, &pass);
 }
 
 /// The channel sums of a map that is not written by a convolution: of a depthwise one, or of a concatenation.
@@ -120,23 +124,23 @@ pub(super) fn merge_pieces(
 /// # Errors
 /// If the device makes no buffer for them.
 pub fn map_sums(gpu: &Gpu, map: Map<'_>) -> Result<TileSums, Error> {
-    let form = Form { tile: SUMS, write: false, sums: true, accumulate: false };
-    let sums = launch(gpu, map.buffer(), map, 1, form, &map_sums_pass(map.shape()))?;
-    Ok(sums.expect("asked for"))
+    let sums = TileSums::empty(gpu, map.shape(), SUMS.rows)?;
+    let epilogue = Epilogue::Sums(&sums);
+    let form = Form { tile: SUMS, write: false, ending: epilogue.ending(false) };
+    launch(gpu, (map.buffer(), 1), map, epilogue, form, &map_sums_pass(map.shape()));
+    Ok(sums)
 }
 
 fn launch(
     gpu: &Gpu,
-    source: &Buffer,
+    (source, pieces): (&Buffer, usize),
     target: Map<'_>,
-    pieces: usize,
+    epilogue: Epilogue<'_>,
     form: Form,
     pass: &Pass,
-) -> Result<Option<TileSums>, Error> {
+) {
     let shape = target.shape();
     let [down, across] = form.tile.cover(shape.pixels(), shape.channels);
-    let sums = form.sums.then(|| TileSums::empty(gpu, shape, form.tile.rows)).transpose()?;
-    let partials = sums.as_ref().map_or(target.buffer(), TileSums::buffer);
     // SAFETY: lengths were checked; rows and channels past the end are not touched.
     unsafe {
         merge::launch_unchecked(
@@ -144,14 +148,15 @@ fn launch(
             pass.grid(),
             pass.dim(),
             source.argument(),
+            epilogue.skip(target),
             target.argument(),
-            partials.argument(),
+            epilogue.aside(target),
             target.sizes(),
+            epilogue.places(target),
             down * across,
             across,
             pieces,
             form,
         );
     }
-    Ok(sums)
 }

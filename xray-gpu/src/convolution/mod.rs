@@ -10,8 +10,8 @@ mod weight_gradient;
 mod weight_tile;
 
 pub use forward::{
-    convolve, convolve_with_sums, forward_passes, input_gradient, input_gradient_passes, output_shape,
-    sum_rows,
+    convolve, convolve_folded, convolve_folded_passes, convolve_with_sums, forward_passes, input_gradient,
+    input_gradient_passes, output_shape, sum_rows,
 };
 pub use merge::{MAP_SUM_ROWS, map_sums, map_sums_pass};
 pub use tile::{Plan, TILES, Tile};
