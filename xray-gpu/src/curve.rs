@@ -46,14 +46,10 @@ pub(crate) fn curve(x: f32, #[comptime] function: Curve) -> f32 {
     let mut value = x;
     if comptime!(matches!(function, Curve::Relu | Curve::Relu6)) {
         // A comparison, not max: WGSL's max may lose NaN.
-        if x < 0.0f32 {
-            value = 0.0f32;
-        }
+        value = select(x < 0.0f32, 0.0f32, value);
     }
     if comptime!(function == Curve::Relu6) {
-        if x > 6.0f32 {
-            value = 6.0f32;
-        }
+        value = select(x > 6.0f32, 6.0f32, value);
     }
     if comptime!(function == Curve::Silu) {
         value = x * sigmoid(x);
@@ -69,14 +65,10 @@ pub(crate) fn curve(x: f32, #[comptime] function: Curve) -> f32 {
 pub(crate) fn carry(gradient: f32, x: f32, #[comptime] function: Curve) -> f32 {
     let mut value = gradient;
     if comptime!(matches!(function, Curve::Relu | Curve::Relu6)) {
-        if x <= 0.0f32 {
-            value = 0.0f32;
-        }
+        value = select(x <= 0.0f32, 0.0f32, value);
     }
     if comptime!(function == Curve::Relu6) {
-        if x >= 6.0f32 {
-            value = 0.0f32;
-        }
+        value = select(x >= 6.0f32, 0.0f32, value);
     }
     if comptime!(function == Curve::Silu) {
         let s = sigmoid(x);

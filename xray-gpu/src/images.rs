@@ -51,7 +51,7 @@ pub fn images_from_bytes(
         return Err(Error::TooLarge { bytes, limit });
     }
     let mut whole = Cow::from(pixels);
-    if pixels.len() % 4 > 0 {
+    if !pixels.len().is_multiple_of(4) {
         whole.to_mut().resize(4 * fours, 0);
     }
     let handle = gpu.client().create_from_slice(&whole);

@@ -79,7 +79,7 @@ pub(crate) fn pre_activation(
             let other = corner + comptime!(q / 2) * from.width + comptime!(q % 2);
             let next = input[other * from.stride + from.first + element.channel];
             let scaled = next * scale + shift;
-            if scaled > value || scaled != scaled && value == value {
+            if scaled > value || scaled.is_nan() && !value.is_nan() {
                 pixel = other;
                 given = next;
                 value = scaled;

@@ -215,7 +215,7 @@ pub fn loss(
     labels.expect(length, "labels");
     grad_logits.expect(length, "the logits' gradient");
     loss.expect(1, "the loss");
-    assert!(classes > 0 && length % classes == 0, "{length} logits of {classes} classes");
+    assert!(classes > 0 && length.is_multiple_of(classes), "{length} logits of {classes} classes");
     let (positive, negative, gamma_positive, gamma_negative, margin) = match *kind {
         LossKind::Bce | LossKind::WeightedBce => (1.0, 1.0, 0.0, 0.0, 0.0),
         LossKind::Focal { gamma, alpha } => (alpha, 1.0 - alpha, gamma, gamma, 0.0),

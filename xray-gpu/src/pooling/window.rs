@@ -48,7 +48,7 @@ fn largest(input: &[f32], from: &Sizes, image: usize, channel: usize, rows: &Spa
         for x in columns.first..columns.last {
             let pixel = (image * from.height + y) * from.width + x;
             let next = input[pixel * from.stride + from.first + channel];
-            if next > value || next != next && value == value {
+            if next > value || next.is_nan() && !value.is_nan() {
                 best = pixel;
                 value = next;
             }
