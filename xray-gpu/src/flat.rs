@@ -39,7 +39,7 @@ fn combine(
     }
 }
 
-/// The launch of [`copy`] on so many floats.
+/// The launch of [`copy()`] on so many floats.
 pub fn copy_pass(length: usize) -> Pass {
     Pass::elements("copy", length, 2)
 }
