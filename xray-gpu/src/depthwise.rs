@@ -38,7 +38,7 @@ struct Form {
 fn taps(
     source: &[f32],
     weights: &[f32],
-    skip: &[f32],
+    beside: &[f32],
     target: &mut [f32],
     aside: &mut [f32],
     from: Sizes,
@@ -87,14 +87,15 @@ fn taps(
                 }
             }
         }
-        finish(
+        let _written = finish(
             sum,
             own.pixel,
             own.channel,
             target,
             own.pixel * to.stride + to.first + own.channel,
-            skip,
+            beside,
             aside,
+            Vector::<f32, Const<4>>::new(0.0f32),
             &places,
             comptime!(form.ending),
         );
@@ -212,7 +213,7 @@ fn launch(
             pass.dim(),
             source.argument(),
             weights.argument(),
-            epilogue.skip(target),
+            epilogue.beside(target),
             target.argument(),
             epilogue.aside(target),
             source.sizes(),
@@ -243,5 +244,5 @@ pub fn depthwise_weight_gradient(
     grad_output: Map<'_>,
     grad_weights: Part<'_>,
 ) -> Result<(), Error> {
-    weight_gradient(spec, input.shape()).launch(gpu, input, grad_output, grad_weights)
+    weight_gradient(spec, input.shape()).launch(gpu, input.into(), grad_output, grad_weights)
 }

@@ -20,11 +20,13 @@
 //! | `gpu`, `buffer`, `map` | a device and its limits; floats on it, and parts of them; feature maps in a buffer |
 //! | `images` | bytes of the host as maps |
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
-//! | `convolution` | the tiled products, forward and for both gradients; channel sums where a map is written |
+//! | `source` | a map that is normalised where a product loads it, so that no normalised map is written |
+//! | `convolution` | the tiled products, forward and for both gradients; sums for batch norm where a map is written |
 //! | `depthwise` | a kernel per channel |
 //! | `epilogue` | what becomes of a convolution's sum where it is written |
 //! | `fold` | batch norm as part of the weights before it, for inference |
 //! | `statistics`, `batch_norm` | what batch norm needs of a channel; one pass with activation, pooling and skip, and back |
+//! | `channel_table` | what layers that concatenate share of a channel: its moments, and terms of its gradient |
 //! | `curve` | ReLU, ReLU6, SiLU, sigmoid |
 //! | `pooling`, `gate` | max, average and global pools; a factor for each image and channel |
 //! | `head` | dense layers and the losses |
@@ -35,6 +37,7 @@
 
 mod batch_norm;
 mod buffer;
+mod channel_table;
 mod convolution;
 mod curve;
 mod depthwise;
@@ -51,16 +54,20 @@ mod optimizer;
 mod pass;
 mod pooling;
 mod reduce;
+mod source;
 mod statistics;
 
 pub use batch_norm::{
-    NormMaps, normalise, normalise_backward, normalise_backward_passes, normalise_pass, normalised_shape,
+    NormMaps, normalise, normalise_backward, normalise_backward_passes, normalise_pass, normalised_gradient,
+    normalised_gradient_passes, normalised_shape, settle_pass,
 };
 pub use buffer::{Buffer, Part};
+pub use channel_table::{ChannelTable, concatenated_statistics_pass, defer_pass};
 pub use convolution::{
     MAP_SUM_ROWS, Plan, TILES, Tile, convolve, convolve_folded, convolve_folded_passes, convolve_with_sums,
-    forward_passes, input_gradient, input_gradient_passes, map_sums, map_sums_pass, output_shape, sum_rows,
-    weight_gradient, weight_gradient_passes,
+    forward_passes, gradient_sum_tiles, input_gradient, input_gradient_passes, input_gradient_with_sums,
+    input_gradient_with_sums_passes, map_sums, map_sums_pass, output_shape, sum_rows, weight_gradient,
+    weight_gradient_passes,
 };
 pub use curve::Curve;
 pub use depthwise::{
@@ -84,6 +91,7 @@ pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
 };
+pub use source::{Normalised, Source};
 pub use statistics::{
-    Affine, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,
+    Affine, NormSums, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,
 };

@@ -96,13 +96,13 @@ impl<'a> Map<'a> {
         assert_eq!(self.shape, shape, "{what}");
     }
 
+    pub(crate) fn argument(&self) -> BufferArg {
+        self.buffer.argument()
+    }
+
     /// The first channel, and how many the buffer holds for each pixel.
     pub(crate) fn place(&self) -> [usize; 2] {
         [self.first, self.stride]
-    }
-
-    pub(crate) fn argument(&self) -> BufferArg {
-        self.buffer.argument()
     }
 
     pub(crate) fn sizes(&self) -> SizesLaunch {

@@ -27,6 +27,45 @@ impl TileSums {
     pub(crate) fn buffer(&self) -> &Buffer {
         &self.buffer
     }
+
+    /// The map that the sums are of.
+    pub(crate) fn shape(&self) -> MapShape {
+        self.shape
+    }
+
+    /// Pixels of a tile.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+/// Sums of batch norm's backward pass, tile by tile: `[tile][2][channels]`, of `d`, the gradient before the activation,
+/// and of `d` times the normalised value.
+#[derive(Debug)]
+pub struct NormSums {
+    buffer: Buffer,
+    shape: MapShape,
+    tiles: usize,
+}
+
+impl NormSums {
+    /// Room for the sums of `tiles` parts of a map.
+    pub(crate) fn empty(gpu: &Gpu, shape: MapShape, tiles: usize) -> Result<Self, Error> {
+        Ok(Self { buffer: Buffer::empty(gpu, tiles * 2 * shape.channels)?, shape, tiles })
+    }
+
+    pub(crate) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// The map that is normalised.
+    pub(crate) fn shape(&self) -> MapShape {
+        self.shape
+    }
+
+    pub(crate) fn tiles(&self) -> usize {
+        self.tiles
+    }
 }
 
 /// Batch norm's parameters of each channel, or their gradients. Both lie in one buffer, anywhere.
@@ -98,8 +137,9 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Rows: mean, `1 / sqrt(variance + epsilon)`, scale, shift, variance (biased), and of the backward pass the means
-    /// of the gradient and of the gradient times the normalised value.
+    /// Rows: mean, `1 / sqrt(variance + epsilon)`, scale, shift, variance (biased), and two of the backward pass: the
+    /// means of the gradient and of the gradient times the normalised value, or, after
+    /// [`normalised_gradient`](crate::normalised_gradient), what follows from them.
     pub const ROWS: usize = 7;
 
     pub(crate) fn empty(gpu: &Gpu, channels: usize) -> Result<Self, Error> {
@@ -117,44 +157,77 @@ impl Statistics {
     }
 }
 
+/// Numbers of [`merge_tiles()`].
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub(crate) struct MergeNumbers {
+    /// Channels, and those of them, the first ones, that the table knows.
+    channels: usize,
+    known: usize,
+    /// Channels that the table has room for.
+    room: usize,
+    /// Tiles of `rows` pixels each.
+    tiles: usize,
+    rows: usize,
+    pixels: usize,
+    epsilon: f32,
+    momentum: f32,
+}
+
 /// A group a channel. Tiles are merged by Chan's formula: their squares, and those of their means about the whole mean.
+/// With a `table`, `[2][room]` of means and squares, the first channels have no tiles and are read there, and the
+/// others are written there.
 #[cube(launch_unchecked)]
-fn merge_tiles(
+pub(crate) fn merge_tiles(
     partials: &[f32],
     affine: &[f32],
     running: &mut [f32],
     statistics: &mut [f32],
-    channels: usize,
-    tiles: usize,
-    rows: usize,
-    pixels: usize,
+    table: &mut [f32],
+    numbers: MergeNumbers,
     places: NormPlaces,
-    epsilon: f32,
-    momentum: f32,
+    #[comptime] with_table: bool,
 ) {
     let mut place = Shared::<[f32]>::new_slice(REDUCE_UNITS);
     let c = CUBE_POS_X as usize;
     let unit = UNIT_POS as usize;
+    let channels = numbers.channels;
+    let known = numbers.known;
+    let rows = numbers.rows;
+    let pixels = numbers.pixels;
+    let fresh = channels - known;
+    let mut tiles = numbers.tiles;
+    if c < known {
+        tiles = 0;
+    }
     let mut sum = 0.0f32;
     let mut tile = unit;
     while tile < tiles {
-        sum += partials[tile * 2 * channels + c];
+        sum += partials[tile * 2 * fresh + c - known];
         tile += REDUCE_UNITS;
     }
     let count = f32::cast_from(pixels);
-    let mean = group_sum(&mut place, sum) / count;
+    let mut mean = group_sum(&mut place, sum) / count;
     let mut squares = 0.0f32;
     let mut tile = unit;
     while tile < tiles {
         let valid = f32::cast_from((pixels - tile * rows).min(rows));
-        let difference = partials[tile * 2 * channels + c] / valid - mean;
-        squares += partials[(tile * 2 + 1) * channels + c] + valid * difference * difference;
+        let difference = partials[tile * 2 * fresh + c - known] / valid - mean;
+        squares += partials[(tile * 2 + 1) * fresh + c - known] + valid * difference * difference;
         tile += REDUCE_UNITS;
     }
-    let squares = group_sum(&mut place, squares);
+    let mut squares = group_sum(&mut place, squares);
     if unit == 0 {
+        if comptime!(with_table) {
+            if c < known {
+                mean = table[c];
+                squares = table[numbers.room + c];
+            } else {
+                table[c] = mean;
+                table[numbers.room + c] = squares;
+            }
+        }
         let variance = squares / count;
-        let inverse = 1.0f32 / (variance + epsilon).sqrt();
+        let inverse = 1.0f32 / (variance + numbers.epsilon).sqrt();
         let scale = affine[places.gamma + c] * inverse;
         statistics[c] = mean;
         statistics[channels + c] = inverse;
@@ -164,8 +237,8 @@ fn merge_tiles(
         let corrected = squares / (count - 1.0f32).max(1.0f32);
         let old_mean = running[places.mean + c];
         let old_variance = running[places.variance + c];
-        running[places.mean + c] = old_mean + momentum * (mean - old_mean);
-        running[places.variance + c] = old_variance + momentum * (corrected - old_variance);
+        running[places.mean + c] = old_mean + numbers.momentum * (mean - old_mean);
+        running[places.variance + c] = old_variance + numbers.momentum * (corrected - old_variance);
     }
 }
 
@@ -190,28 +263,54 @@ pub fn statistics(
     running: Running<'_>,
     epsilon: f32,
 ) -> Result<Statistics, Error> {
-    let (channels, pixels) = (sums.shape.channels, sums.shape.pixels());
+    let pass = statistics_pass(sums.shape, sums.rows);
+    merge_sums(gpu, sums, None, (affine, running, epsilon), &pass)
+}
+
+/// A table of channels that layers concatenate, as [`merge_tiles()`] sees it: those that it knows, and its room.
+#[derive(Clone, Copy)]
+pub(crate) struct Table<'a> {
+    pub(crate) values: &'a Buffer,
+    pub(crate) known: usize,
+    pub(crate) room: usize,
+}
+
+/// Statistics of the channels that the table knows, and of those that `sums` are of.
+pub(crate) fn merge_sums(
+    gpu: &Gpu,
+    sums: &TileSums,
+    table: Option<Table<'_>>,
+    (affine, running, epsilon): (Affine<'_>, Running<'_>, f32),
+    pass: &Pass,
+) -> Result<Statistics, Error> {
+    let (known, room) = table.map_or((0, 0), |table| (table.known, table.room));
+    let (channels, pixels) = (known + sums.shape.channels, sums.shape.pixels());
     let places = NormPlaces::of(affine, running, channels);
     let statistics = Statistics::empty(gpu, channels)?;
-    let tiles = pixels.div_ceil(sums.rows);
-    let pass = statistics_pass(sums.shape, sums.rows);
-    // SAFETY: lengths were checked, and sums have theirs from the same shape.
+    let numbers = MergeNumbersLaunch::new(
+        channels,
+        known,
+        room,
+        pixels.div_ceil(sums.rows),
+        sums.rows,
+        pixels,
+        epsilon,
+        running.momentum,
+    );
+    // SAFETY: lengths were checked, sums have theirs from the same shape, and the table has room for all channels.
     unsafe {
         merge_tiles::launch_unchecked(
-            gpu.launch(&pass),
+            gpu.launch(pass),
             pass.grid(),
             pass.dim(),
             sums.buffer.argument(),
             affine.gamma.argument(),
             running.mean.argument(),
             statistics.buffer.argument(),
-            channels,
-            tiles,
-            sums.rows,
-            pixels,
+            table.map_or(&statistics.buffer, |table| table.values).argument(),
+            numbers,
             places,
-            epsilon,
-            running.momentum,
+            table.is_some(),
         );
     }
     Ok(statistics)

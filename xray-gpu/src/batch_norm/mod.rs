@@ -1,10 +1,14 @@
 //! Batch normalisation with its neighbours: see [`apply`](self::apply) for the one pass forward and
-//! [`backward`](self::backward) for the three back. [`Statistics`](crate::Statistics) come between.
+//! [`backward`](self::backward) for the three back, of which [`from_sums`](self::from_sums) leaves out the first.
+//! [`Statistics`](crate::Statistics) come between.
 
 mod apply;
 mod backward;
+mod from_sums;
 mod window;
 
 pub use apply::{normalise, normalise_pass, normalised_shape};
 pub use backward::{NormMaps, normalise_backward, normalise_backward_passes};
+pub(crate) use from_sums::{Terms, add_terms, settle, terms_pass};
+pub use from_sums::{normalised_gradient, normalised_gradient_passes, settle_pass};
 pub(crate) use window::element;

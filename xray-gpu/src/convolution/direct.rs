@@ -2,7 +2,9 @@
 //! Every unit adds up all taps of one output channel over its share of the pixels.
 
 use super::weight_tile::inside;
+use crate::curve::Curve;
 use crate::map::Sizes;
+use crate::source::normalise_one;
 use cubecl::prelude::*;
 
 /// Channels of a group, and the units that share one.
@@ -16,6 +18,8 @@ pub(super) struct Form {
     pub(super) kernel: usize,
     /// Each output channel reads the input's channel of its own; otherwise all read the one there is.
     pub(super) depthwise: bool,
+    /// What follows the norm that is applied to the input where it is loaded.
+    pub(super) norm: Option<Curve>,
 }
 
 /// Writes `target[piece][out][tap]`. A group takes 32 channels and `terms` pixels.
@@ -23,6 +27,7 @@ pub(super) struct Form {
 pub(super) fn tap_sums(
     input: &[f32],
     grad: &[f32],
+    statistics: &[f32],
     target: &mut [f32],
     from: Sizes,
     to: Sizes,
@@ -51,9 +56,18 @@ pub(super) fn tap_sums(
     let channel = channel0 + unit % CHANNELS;
     let pixels = to.images * to.height * to.width;
     let last = ((piece + 1) * terms).min(pixels);
-    let mut read = from.first;
+    let mut own = 0usize.runtime();
     if comptime!(form.depthwise) {
-        read += channel;
+        own = channel;
+    }
+    let read = from.first + own;
+    let mut scale = 0.0f32;
+    let mut shift = 0.0f32;
+    if comptime!(form.norm.is_some()) {
+        // Units past the last channel load its numbers, and add up nothing.
+        let c = own.min(from.channels - 1);
+        scale = statistics[2 * from.channels + c];
+        shift = statistics[3 * from.channels + c];
     }
     let mut pixel = piece * terms + unit / CHANNELS;
     while pixel < last {
@@ -68,7 +82,12 @@ pub(super) fn tap_sums(
                 let tap_x = x + comptime!(tap % form.kernel);
                 if inside(tap_y, tap_x, &from, padding) {
                     let at = (image_at + tap_y - padding) * from.width + tap_x - padding;
-                    sums[tap] += gradient * input[at * from.stride + read];
+                    let mut value = input[at * from.stride + read];
+                    if comptime!(form.norm.is_some()) {
+                        let function = comptime!(form.norm.unwrap_or(Curve::Identity));
+                        value = normalise_one(value, scale, shift, function);
+                    }
+                    sums[tap] += gradient * value;
                 }
             }
         }

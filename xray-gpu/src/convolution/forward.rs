@@ -5,12 +5,13 @@ use super::merge::{MERGE, merge_pass, merge_pieces};
 use super::tile::Plan;
 use crate::buffer::{Buffer, Part};
 use crate::curve::Curve;
-use crate::epilogue::{Epilogue, folded_bytes};
+use crate::epilogue::{Epilogue, folded_bytes, norm_sum_bytes};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{GradientMap, Map, MapShape};
 use crate::pass::{Pass, bytes};
-use crate::statistics::TileSums;
+use crate::source::{Normalised, Source};
+use crate::statistics::{NormSums, TileSums};
 use xray_kernels::ConvSpec;
 
 /// The map that a convolution makes of an input.
@@ -23,21 +24,24 @@ pub fn output_shape(spec: &ConvSpec, input: MapShape) -> MapShape {
     MapShape { height, width, channels: spec.out_channels, ..input }
 }
 
-/// Writes the convolution of `input` with `weights`, which are `[out][kernel][kernel][in]`.
+/// Writes the convolution of `input` with `weights`, which are `[out][kernel][kernel][in]`. The input is a [`Map`], or
+/// one [`Normalised`] on the way.
 ///
 /// # Errors
 /// If the device makes no buffer for pieces of it.
 ///
 /// # Panics
 /// If a shape does not fit.
-pub fn convolve(
+pub fn convolve<'a>(
     gpu: &Gpu,
     spec: &ConvSpec,
-    input: Map<'_>,
+    input: impl Into<Source<'a>>,
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<(), Error> {
-    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), Epilogue::Plain)
+    let input = input.into();
+    let product = Product::forward(spec, input.map().shape());
+    product.launch(gpu, input, weights, output.into(), Epilogue::Plain)
 }
 
 /// The same, with the channel sums of what is written, for the batch norm that follows.
@@ -47,14 +51,15 @@ pub fn convolve(
 ///
 /// # Panics
 /// If a shape does not fit.
-pub fn convolve_with_sums(
+pub fn convolve_with_sums<'a>(
     gpu: &Gpu,
     spec: &ConvSpec,
-    input: Map<'_>,
+    input: impl Into<Source<'a>>,
     weights: Part<'_>,
     output: Map<'_>,
 ) -> Result<TileSums, Error> {
-    let product = Product::forward(spec, input.shape());
+    let input = input.into();
+    let product = Product::forward(spec, input.map().shape());
     let sums = TileSums::empty(gpu, product.to, product.sum_rows())?;
     product.launch(gpu, input, weights, output.into(), Epilogue::Sums(&sums))?;
     Ok(sums)
@@ -68,18 +73,20 @@ pub fn convolve_with_sums(
 /// # Panics
 /// If a shape does not fit.
 #[expect(clippy::too_many_arguments, reason = "a whole block of a network")]
-pub fn convolve_folded(
+pub fn convolve_folded<'a>(
     gpu: &Gpu,
     spec: &ConvSpec,
-    input: Map<'_>,
+    input: impl Into<Source<'a>>,
     weights: Part<'_>,
     bias: Part<'_>,
     function: impl Into<Curve>,
     skip: Option<Map<'_>>,
     output: Map<'_>,
 ) -> Result<(), Error> {
+    let input = input.into();
     let epilogue = Epilogue::Folded { bias, skip, function: function.into() };
-    Product::forward(spec, input.shape()).launch(gpu, input, weights, output.into(), epilogue)
+    let product = Product::forward(spec, input.map().shape());
+    product.launch(gpu, input, weights, output.into(), epilogue)
 }
 
 /// Writes or adds the gradient of the input, given that of the output.
@@ -97,21 +104,44 @@ pub fn input_gradient(
     grad_input: GradientMap<'_>,
 ) -> Result<(), Error> {
     let product = Product::backward(spec, grad_input.map.shape());
-    product.launch(gpu, grad_output, weights, grad_input, Epilogue::Plain)
+    product.launch(gpu, grad_output.into(), weights, grad_input, Epilogue::Plain)
+}
+
+/// The input gradient of a convolution that read a map normalised on the way, as far as one product knows it: writes or
+/// adds `scale d` to the gradient of the map before the norm, with `d` the gradient before the activation, and takes the
+/// sums from which batch norm's other terms follow. [`normalised_gradient`](crate::normalised_gradient) subtracts them,
+/// or [`ChannelTable`](crate::ChannelTable), once for all layers that read a channel.
+///
+/// # Errors
+/// If the device makes no buffer for the sums, or for pieces of the gradient.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn input_gradient_with_sums(
+    gpu: &Gpu,
+    spec: &ConvSpec,
+    grad_output: Map<'_>,
+    weights: Part<'_>,
+    input: Normalised<'_>,
+    grad_input: GradientMap<'_>,
+) -> Result<NormSums, Error> {
+    input.expect_channels();
+    input.map.expect(grad_input.map.shape(), "the map that was normalised");
+    let product = Product::backward(spec, grad_input.map.shape());
+    let sums = NormSums::empty(gpu, product.to, product.sum_tiles())?;
+    product.launch(gpu, grad_output.into(), weights, grad_input, Epilogue::NormSums(&sums, input))?;
+    Ok(sums)
 }
 
 /// The launches of [`convolve`] and [`convolve_with_sums`].
 pub fn forward_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-    Product::forward(spec, input).passes()
+    Product::forward(spec, input).passes(0)
 }
 
 /// The launches of [`convolve_folded`], the last of which also reads the bias and the skip connection.
 pub fn convolve_folded_passes(spec: &ConvSpec, input: MapShape, skip: bool) -> Vec<Pass> {
     let product = Product::forward(spec, input);
-    let mut passes = product.passes();
-    let last = passes.last_mut().expect("at least one");
-    last.bytes += folded_bytes(product.to, skip);
-    passes
+    product.passes(folded_bytes(product.to, skip))
 }
 
 /// Pixels of a tile of which [`convolve_with_sums`] takes sums.
@@ -121,7 +151,19 @@ pub fn sum_rows(spec: &ConvSpec, input: MapShape) -> usize {
 
 /// The launches of [`input_gradient`].
 pub fn input_gradient_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-    Product::backward(spec, input).passes()
+    Product::backward(spec, input).passes(0)
+}
+
+/// The launches of [`input_gradient_with_sums`], the last of which also reads the normalised map, and what it adds to if
+/// it does.
+pub fn input_gradient_with_sums_passes(spec: &ConvSpec, input: MapShape, accumulate: bool) -> Vec<Pass> {
+    let product = Product::backward(spec, input);
+    product.passes(norm_sum_bytes(product.to, product.sum_tiles(), accumulate))
+}
+
+/// Tiles of which [`input_gradient_with_sums`] takes sums.
+pub fn gradient_sum_tiles(spec: &ConvSpec, input: MapShape) -> usize {
+    Product::backward(spec, input).sum_tiles()
 }
 
 /// Terms below which a contraction is not cut.
@@ -167,7 +209,17 @@ impl Product {
         if self.plan.pieces == 1 { self.plan.tile.rows } else { MERGE.rows }
     }
 
-    fn passes(&self) -> Vec<Pass> {
+    /// Those tiles, of all phases.
+    fn sum_tiles(&self) -> usize {
+        if self.plan.pieces == 1 {
+            self.phases * self.tiles()[0]
+        } else {
+            self.to.pixels().div_ceil(MERGE.rows)
+        }
+    }
+
+    /// The last pass moves so many bytes `besides`, in its epilogue.
+    fn passes(&self, besides: u64) -> Vec<Pass> {
         let [down, across] = self.tiles();
         let pieces = self.plan.pieces;
         let output = if self.backward { self.from } else { self.to };
@@ -179,29 +231,32 @@ impl Product {
             bytes: bytes(self.from.len() + self.spec.weight_len() + pieces * self.to.len()),
         };
         let second = (pieces > 1).then(|| merge_pass(self.to, pieces));
-        [Some(product), second].into_iter().flatten().collect()
+        let mut all: Vec<_> = [Some(product), second].into_iter().flatten().collect();
+        all.last_mut().expect("a product").bytes += besides;
+        all
     }
 
     fn launch(
         &self,
         gpu: &Gpu,
-        source: Map<'_>,
+        source: Source<'_>,
         weights: Part<'_>,
         target: GradientMap<'_>,
         epilogue: Epilogue<'_>,
     ) -> Result<(), Error> {
         let pieces = self.plan.pieces;
-        source.expect(self.from, "the map that is read");
+        source.map().expect(self.from, "the map that is read");
         target.map.expect(self.to, "the map that is written");
         weights.expect(self.spec.weight_len(), "weights");
         epilogue.expect(self.to);
+        let passes = self.passes(epilogue.bytes(self.to, target.accumulate));
         if pieces == 1 {
-            self.product(gpu, source, weights, target, epilogue);
+            self.product(gpu, source, weights, target, (epilogue, &passes[0]));
         } else {
             let scratch = Buffer::empty(gpu, pieces * self.to.len())?;
             let all = Map::pieces(&scratch, self.to, pieces);
-            self.product(gpu, source, weights, all.into(), Epilogue::Plain);
-            merge_pieces(gpu, &scratch, pieces, target, epilogue);
+            self.product(gpu, source, weights, all.into(), (Epilogue::Plain, &passes[0]));
+            merge_pieces(gpu, &scratch, pieces, target, epilogue, &passes[1]);
         }
         Ok(())
     }
@@ -210,10 +265,10 @@ impl Product {
     fn product(
         &self,
         gpu: &Gpu,
-        source: Map<'_>,
+        source: Source<'_>,
         weights: Part<'_>,
         GradientMap { map: target, accumulate }: GradientMap<'_>,
-        epilogue: Epilogue<'_>,
+        (epilogue, pass): (Epilogue<'_>, &Pass),
     ) {
         let (spec, plan, [down, across]) = (&self.spec, self.plan, self.tiles());
         let numbers = GatherNumbersLaunch::new(
@@ -226,28 +281,32 @@ impl Product {
             plan.pieces,
             plan.terms,
         );
+        let (map, norm) = (source.map(), source.curve());
         let form = Form {
             tile: plan.tile,
             backward: self.backward,
-            fours: source.in_fours(),
+            fours: map.in_fours(),
+            norm,
             ending: epilogue.ending(accumulate),
         };
-        let mut pass = self.passes()[0];
-        pass.bytes += epilogue.bytes(self.to);
+        // One norm at most: of what is read going forward, of what is written going back.
+        let statistics = || if norm.is_some() { source.statistics() } else { epilogue.statistics(target) };
         // SAFETY: maps, weights, bias and sums have the lengths of these shapes, and the kernel leaves out what lies
         // outside.
         unsafe {
             gather::launch_unchecked(
-                gpu.launch(&pass),
+                gpu.launch(pass),
                 pass.grid(),
                 pass.dim(),
-                source.argument(),
-                source.argument(),
+                map.argument(),
+                map.argument(),
+                statistics(),
+                statistics(),
                 weights.argument(),
-                epilogue.skip(target),
+                epilogue.beside(target),
                 target.argument(),
                 epilogue.aside(target),
-                source.sizes(),
+                map.sizes(),
                 target.sizes(),
                 numbers,
                 epilogue.places(target),

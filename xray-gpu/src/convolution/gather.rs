@@ -5,10 +5,13 @@
 //! The input gradient of a strided convolution runs one phase for each remainder of a pixel's place, and only the taps
 //! that reach the phase are contracted, so nothing is multiplied by zeros between pixels.
 
+use super::norm_sums::{norm_of, pair_sums};
 use super::sums::tile_sums;
 use super::tile::Tile;
+use crate::curve::Curve;
 use crate::epilogue::{Ending, EpiloguePlaces, finish};
 use crate::map::Sizes;
+use crate::source::{normalise_four, normalise_one};
 use cubecl::prelude::*;
 
 /// How a [`gather`] kernel is compiled.
@@ -19,6 +22,8 @@ pub(crate) struct Form {
     pub(crate) backward: bool,
     /// Four channels a load.
     pub(crate) fours: bool,
+    /// What follows the norm that is applied to `source` where it is loaded.
+    pub(crate) norm: Option<Curve>,
     /// What becomes of the sums.
     pub(crate) ending: Ending,
 }
@@ -42,13 +47,16 @@ pub(crate) struct GatherNumbers {
 /// A row that reads nothing: past every border.
 const OUTSIDE: usize = 1 << 30;
 
-/// `source` is bound twice, by single floats and by fours. `skip` and `aside` are of the epilogue.
+/// `source` is bound twice, by single floats and by fours, and so are `statistics`, which are those of `source` going
+/// forward and those of `beside` going back. `beside` and `aside` are of the epilogue.
 #[cube(launch_unchecked)]
 pub(crate) fn gather(
     source: &[f32],
     source_fours: &[Vector<f32, Const<4>>],
+    statistics: &[f32],
+    statistics_fours: &[Vector<f32, Const<4>>],
     weights: &[f32],
-    skip: &[f32],
+    beside: &[f32],
     target: &mut [f32],
     aside: &mut [f32],
     from: Sizes,
@@ -62,6 +70,7 @@ pub(crate) fn gather(
         terminate!();
     }
     let tile = comptime!(form.tile);
+    let function = comptime!(form.norm.unwrap_or(Curve::Identity));
     let units = comptime!(tile.units());
     let across = comptime!(tile.across());
     let down = comptime!(tile.down());
@@ -140,6 +149,12 @@ pub(crate) fn gather(
             let tap = k / from.channels;
             let tap_y = tap / taps_x;
             let tap_x = tap % taps_x;
+            let mut scale = Vector::<f32, Const<4>>::new(0.0f32);
+            let mut shift = Vector::<f32, Const<4>>::new(0.0f32);
+            if comptime!(form.norm.is_some()) {
+                scale = statistics_fours[(2 * from.channels + k % from.channels) / 4];
+                shift = statistics_fours[(3 * from.channels + k % from.channels) / 4];
+            }
             #[unroll]
             for part in 0..a_parts {
                 let mut value = Vector::<f32, Const<4>>::new(0.0f32);
@@ -147,6 +162,9 @@ pub(crate) fn gather(
                 if k < last && pixel.inside {
                     let at = ((image_at[part] + pixel.y) * from.width + pixel.x) * from.stride;
                     value = source_fours[(at + from.first + k % from.channels) / 4];
+                    if comptime!(form.norm.is_some()) {
+                        value = normalise_four(value, scale, shift, function);
+                    }
                 }
                 a[lane * a_row + unit / 4 + part * comptime!(units / 4)] = value;
             }
@@ -162,6 +180,12 @@ pub(crate) fn gather(
                 let tap = k / from.channels;
                 let tap_y = tap / taps_x;
                 let tap_x = tap % taps_x;
+                let mut scale = 0.0f32;
+                let mut shift = 0.0f32;
+                if comptime!(form.norm.is_some()) {
+                    scale = statistics[2 * from.channels + k % from.channels];
+                    shift = statistics[3 * from.channels + k % from.channels];
+                }
                 #[unroll]
                 for part in 0..a_parts {
                     let pixel =
@@ -169,7 +193,11 @@ pub(crate) fn gather(
                     if k < last && pixel.inside {
                         let at = ((image_at[part] + pixel.y) * from.width + pixel.x) * from.stride;
                         let mut value = values[part];
-                        value.insert(q, source[at + from.first + k % from.channels]);
+                        let mut one = source[at + from.first + k % from.channels];
+                        if comptime!(form.norm.is_some()) {
+                            one = normalise_one(one, scale, shift, function);
+                        }
+                        value.insert(q, one);
                         values[part] = value;
                     }
                 }
@@ -239,6 +267,18 @@ pub(crate) fn gather(
         k0 += 16;
     }
 
+    let mut norms = Array::<Vector<f32, Const<4>>>::new(held_columns);
+    let mut totals = Array::<f32>::new(held_columns);
+    let mut products = Array::<f32>::new(held_columns);
+    #[unroll]
+    for j in 0..held_columns {
+        norms[j] = Vector::<f32, Const<4>>::new(0.0f32);
+        if comptime!(form.ending.norm_sums.is_some()) {
+            norms[j] = norm_of(statistics, column0 + ux + j * across, to.channels);
+        }
+        totals[j] = 0.0f32;
+        products[j] = 0.0f32;
+    }
     let map = piece * (to.images * to.height * to.width * to.stride) + to.first;
     #[unroll]
     for i in 0..held_rows {
@@ -253,19 +293,29 @@ pub(crate) fn gather(
         for j in 0..held_columns {
             let column = column0 + ux + j * across;
             if row < rows && column < to.channels {
-                finish(
+                let written = finish(
                     sums[i * held_columns + j],
                     pixel,
                     column,
                     target,
                     map + pixel * to.stride + column,
-                    skip,
+                    beside,
                     aside,
+                    norms[j],
                     &places,
                     comptime!(form.ending),
                 );
+                if comptime!(form.ending.norm_sums.is_some()) {
+                    totals[j] += written.d;
+                    products[j] += written.product;
+                }
             }
         }
+    }
+    if comptime!(form.ending.norm_sums.is_some()) {
+        // Phases follow each other, each with as many tiles as the first.
+        let tile_at = phase * (numbers.tiles / numbers.tiles_across) + row_tile;
+        pair_sums(&totals, &products, aside, tile_at, column0, to.channels, tile);
     }
     if comptime!(form.ending.sums) {
         tile_sums(&sums, aside, row_tile, rows - row0, column0, to.channels, tile);

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "launches without bounds checks; lengths are checked before")]
 
+use super::norm_sums::{norm_of, pair_sums};
 use super::sums::tile_sums;
 use super::tile::Tile;
 use crate::buffer::Buffer;
@@ -33,7 +34,8 @@ const SUMS: Tile = Tile { rows: 256, columns: 32, register_rows: 32, register_co
 #[cube(launch_unchecked)]
 fn merge(
     source: &[f32],
-    skip: &[f32],
+    statistics: &[f32],
+    beside: &[f32],
     target: &mut [f32],
     aside: &mut [f32],
     to: Sizes,
@@ -56,6 +58,14 @@ fn merge(
     let column = column0 + unit % comptime!(tile.columns);
     let pixels = to.images * to.height * to.width;
     let mut sums = Array::<f32>::new(held);
+    let mut norm = Vector::<f32, Const<4>>::new(0.0f32);
+    let mut total = Array::<f32>::new(1usize);
+    let mut product = Array::<f32>::new(1usize);
+    total[0] = 0.0f32;
+    product[0] = 0.0f32;
+    if comptime!(form.ending.norm_sums.is_some()) {
+        norm = norm_of(statistics, column, to.channels);
+    }
     #[unroll]
     for i in 0..held {
         let row = row0 + unit / comptime!(tile.columns) + i * comptime!(tile.down());
@@ -65,22 +75,30 @@ fn merge(
                 for piece in 0..pieces {
                     sum += source[(piece * pixels + row) * to.channels + column];
                 }
-                finish(
+                let written = finish(
                     sum,
                     row,
                     column,
                     target,
                     row * to.stride + to.first + column,
-                    skip,
+                    beside,
                     aside,
+                    norm,
                     &places,
                     comptime!(form.ending),
                 );
+                if comptime!(form.ending.norm_sums.is_some()) {
+                    total[0] += written.d;
+                    product[0] += written.product;
+                }
             } else {
                 sum = source[row * to.stride + to.first + column];
             }
         }
         sums[i] = sum;
+    }
+    if comptime!(form.ending.norm_sums.is_some()) {
+        pair_sums(&total, &product, aside, row_tile, column0, to.channels, tile);
     }
     if comptime!(form.ending.sums) {
         tile_sums(&sums, aside, row_tile, pixels - row0, column0, to.channels, tile);
@@ -110,13 +128,12 @@ pub(super) fn merge_pieces(
     pieces: usize,
     GradientMap { map: target, accumulate }: GradientMap<'_>,
     epilogue: Epilogue<'_>,
+    pass: &Pass,
 ) {
     let shape = target.shape();
     assert_eq!(source.len(), pieces * shape.len(), "floats of {pieces} pieces");
     let form = Form { tile: MERGE, write: true, ending: epilogue.ending(accumulate) };
-    let mut pass = merge_pass(shape, pieces);
-    pass.bytes += epilogue.bytes(shape);
-    launch(gpu, (source, pieces), target, epilogue, form, &pass);
+    launch(gpu, (source, pieces), target, epilogue, form, pass);
 }
 
 /// The channel sums of a map that is not written by a convolution: of a depthwise one, or of a concatenation.
@@ -148,7 +165,8 @@ fn launch(
             pass.grid(),
             pass.dim(),
             source.argument(),
-            epilogue.skip(target),
+            epilogue.statistics(target),
+            epilogue.beside(target),
             target.argument(),
             epilogue.aside(target),
             target.sizes(),

@@ -4,14 +4,16 @@ mod direct;
 mod forward;
 mod gather;
 mod merge;
+mod norm_sums;
 mod sums;
 mod tile;
 mod weight_gradient;
 mod weight_tile;
 
 pub use forward::{
-    convolve, convolve_folded, convolve_folded_passes, convolve_with_sums, forward_passes, input_gradient,
-    input_gradient_passes, output_shape, sum_rows,
+    convolve, convolve_folded, convolve_folded_passes, convolve_with_sums, forward_passes,
+    gradient_sum_tiles, input_gradient, input_gradient_passes, input_gradient_with_sums,
+    input_gradient_with_sums_passes, output_shape, sum_rows,
 };
 pub use merge::{MAP_SUM_ROWS, map_sums, map_sums_pass};
 pub use tile::{Plan, TILES, Tile};

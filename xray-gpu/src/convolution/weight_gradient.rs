@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{Map, MapShape};
 use crate::pass::{ELEMENT_UNITS, ENOUGH_GROUPS, Pass, bytes};
+use crate::source::Source;
 use cubecl::prelude::*;
 use xray_kernels::ConvSpec;
 
@@ -18,21 +19,23 @@ const LEAST_PIXELS: usize = 256;
 /// Taps that a unit holds in registers.
 const MOST_DIRECT_TAPS: usize = 49;
 
-/// Writes the gradient of the weights, `[out][kernel][kernel][in]`, given the input and the output's gradient.
+/// Writes the gradient of the weights, `[out][kernel][kernel][in]`, given the input and the output's gradient. The input
+/// is a [`Map`], or one [`Normalised`](crate::Normalised) on the way, as the convolution read it.
 ///
 /// # Errors
 /// If the device makes no buffer for the pieces.
 ///
 /// # Panics
 /// If a shape does not fit.
-pub fn weight_gradient(
+pub fn weight_gradient<'a>(
     gpu: &Gpu,
     spec: &ConvSpec,
-    input: Map<'_>,
+    input: impl Into<Source<'a>>,
     grad_output: Map<'_>,
     grad_weights: Part<'_>,
 ) -> Result<(), Error> {
-    WeightGradient::new(spec, input.shape()).launch(gpu, input, grad_output, grad_weights)
+    let input = input.into();
+    WeightGradient::new(spec, input.map().shape()).launch(gpu, input, grad_output, grad_weights)
 }
 
 /// The launches of [`weight_gradient`].
@@ -130,12 +133,10 @@ impl WeightGradient {
     pub(crate) fn launch(
         &self,
         gpu: &Gpu,
-        input: Map<'_>,
+        input: Source<'_>,
         grad_output: Map<'_>,
         grad_weights: Part<'_>,
     ) -> Result<(), Error> {
-        input.expect(self.from, "the input");
-        grad_output.expect(self.to, "the output's gradient");
         grad_weights.expect(self.length, "the weights' gradient");
         let pieces = self.pieces();
         if pieces == 1 {
@@ -161,7 +162,15 @@ impl WeightGradient {
         Ok(())
     }
 
-    fn first(&self, gpu: &Gpu, input: Map<'_>, grad_output: Map<'_>, target: Part<'_>) {
+    /// The launch that multiplies: writes all pieces, one after the other, to `target`.
+    ///
+    /// # Panics
+    /// If a shape does not fit.
+    fn first(&self, gpu: &Gpu, source: Source<'_>, grad_output: Map<'_>, target: Part<'_>) {
+        let (input, norm) = (source.map(), source.curve());
+        input.expect(self.from, "the input");
+        grad_output.expect(self.to, "the output's gradient");
+        target.expect(self.pieces() * self.length, "the pieces of the weights' gradient");
         let pass = self.passes()[0];
         // SAFETY: lengths were checked against shapes, the target holds all pieces, and the kernels leave out what
         // lies outside.
@@ -177,6 +186,7 @@ impl WeightGradient {
                         input.argument(),
                         grad_output.argument(),
                         grad_output.argument(),
+                        source.statistics(),
                         target.argument(),
                         input.sizes(),
                         grad_output.sizes(),
@@ -193,6 +203,7 @@ impl WeightGradient {
                             tile: plan.tile,
                             input_fours: input.in_fours(),
                             grad_fours: grad_output.in_fours(),
+                            norm,
                         },
                     );
                 }
@@ -204,6 +215,7 @@ impl WeightGradient {
                         pass.dim(),
                         input.argument(),
                         grad_output.argument(),
+                        source.statistics(),
                         target.argument(),
                         input.sizes(),
                         grad_output.sizes(),
@@ -213,7 +225,7 @@ impl WeightGradient {
                         across * pieces,
                         across,
                         terms,
-                        direct::Form { kernel: self.kernel, depthwise },
+                        direct::Form { kernel: self.kernel, depthwise, norm },
                     );
                 }
             }

@@ -2,7 +2,9 @@
 //! contraction goes over pixels, cut into pieces because it is long and the output is small.
 
 use super::tile::Tile;
+use crate::curve::Curve;
 use crate::map::Sizes;
+use crate::source::{normalise_four, normalise_one};
 use cubecl::prelude::*;
 
 /// How [`weight_tiles`] is compiled.
@@ -12,6 +14,8 @@ pub(super) struct Form {
     /// Four channels of the input a load, and of the output's gradient.
     pub(super) input_fours: bool,
     pub(super) grad_fours: bool,
+    /// What follows the norm that is applied to the input where it is loaded.
+    pub(super) norm: Option<Curve>,
 }
 
 /// Numbers of [`weight_tiles`].
@@ -35,6 +39,7 @@ pub(super) fn weight_tiles(
     input_fours: &[Vector<f32, Const<4>>],
     grad: &[f32],
     grad_fours: &[Vector<f32, Const<4>>],
+    statistics: &[f32],
     target: &mut [f32],
     from: Sizes,
     to: Sizes,
@@ -78,6 +83,16 @@ pub(super) fn weight_tiles(
         tap_y[q] = tap / numbers.kernel;
         tap_x[q] = tap % numbers.kernel;
         channel[q] = (column + q) % from.channels;
+    }
+    let function = comptime!(form.norm.unwrap_or(Curve::Identity));
+    let mut scale = Vector::<f32, Const<4>>::new(0.0f32);
+    let mut shift = Vector::<f32, Const<4>>::new(0.0f32);
+    if comptime!(form.norm.is_some()) {
+        #[unroll]
+        for q in 0..4usize {
+            scale.insert(q, statistics[2 * from.channels + channel[q]]);
+            shift.insert(q, statistics[3 * from.channels + channel[q]]);
+        }
     }
     let mut sums = Array::<Vector<f32, Const<4>>>::new(4 * held_rows * held_columns);
     #[unroll]
@@ -126,6 +141,9 @@ pub(super) fn weight_tiles(
                     let row = image_at + y + tap_y[0] - numbers.padding;
                     let at = (row * from.width + x + tap_x[0] - numbers.padding) * from.stride;
                     value = input_fours[(at + from.first + channel[0]) / 4];
+                    if comptime!(form.norm.is_some()) {
+                        value = normalise_four(value, scale, shift, function);
+                    }
                 }
             } else {
                 #[unroll]
@@ -136,7 +154,11 @@ pub(super) fn weight_tiles(
                     {
                         let row = image_at + y + tap_y[q] - numbers.padding;
                         let at = (row * from.width + x + tap_x[q] - numbers.padding) * from.stride;
-                        value.insert(q, input[at + from.first + channel[q]]);
+                        let mut one = input[at + from.first + channel[q]];
+                        if comptime!(form.norm.is_some()) {
+                            one = normalise_one(one, scale.extract(q), shift.extract(q), function);
+                        }
+                        value.insert(q, one);
                     }
                 }
             }

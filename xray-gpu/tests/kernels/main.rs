@@ -14,4 +14,5 @@ mod optimizer;
 mod pooling;
 mod reference;
 mod small_cnn;
+mod source;
 mod training;
