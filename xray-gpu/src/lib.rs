@@ -58,8 +58,9 @@ mod source;
 mod statistics;
 
 pub use batch_norm::{
-    NormMaps, normalise, normalise_backward, normalise_backward_passes, normalise_pass, normalised_gradient,
-    normalised_gradient_passes, normalised_shape, settle_pass,
+    NormMaps, average_normalised, average_normalised_gradient, average_normalised_gradient_passes,
+    average_normalised_pass, averaged_shape, normalise, normalise_backward, normalise_backward_passes,
+    normalise_pass, normalised_gradient, normalised_gradient_passes, normalised_shape, settle_pass,
 };
 pub use buffer::{Buffer, Part};
 pub use channel_table::{ChannelTable, concatenated_statistics_pass, defer_pass};

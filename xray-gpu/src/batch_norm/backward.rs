@@ -18,9 +18,9 @@ use cubecl::prelude::*;
 use xray_kernels::Activation;
 
 /// Channels of a group of [`backward_sums`], and the units that share one.
-const CHANNELS: usize = 32;
-const LINES: usize = 8;
-const UNITS: usize = CHANNELS * LINES;
+pub(super) const CHANNELS: usize = 32;
+pub(super) const LINES: usize = 8;
+pub(super) const UNITS: usize = CHANNELS * LINES;
 
 /// Writes `partials[chunk][2][channels]`: of `chunk` pixels of the output, the sums of `d` and of `d n`.
 #[cube(launch_unchecked)]
@@ -42,7 +42,6 @@ fn backward_sums(
     if group >= groups {
         terminate!();
     }
-    let mut place = Shared::<[f32]>::new_slice(2 * UNITS);
     let unit = UNIT_POS as usize;
     let part = group / groups_across;
     let channel0 = group % groups_across * CHANNELS;
@@ -66,18 +65,33 @@ fn backward_sums(
             pixel += LINES;
         }
     }
+    chunk_sums(sum, product, partials, part, channel0, to.channels);
+}
+
+/// Writes `partials[part][2][channels]` of a group's channels from what its units added up.
+#[cube]
+pub(super) fn chunk_sums(
+    sum: f32,
+    product: f32,
+    partials: &mut [f32],
+    part: usize,
+    channel0: usize,
+    channels: usize,
+) {
+    let mut place = Shared::<[f32]>::new_slice(2 * UNITS);
+    let unit = UNIT_POS as usize;
     place[unit] = sum;
     place[UNITS + unit] = product;
     sync_cube();
     if unit < 2 * CHANNELS {
         let half = unit / CHANNELS;
         let lane = unit % CHANNELS;
-        if channel0 + lane < to.channels {
+        if channel0 + lane < channels {
             let mut total = 0.0f32;
             for line in 0..LINES {
                 total += place[half * UNITS + line * CHANNELS + lane];
             }
-            partials[(part * 2 + half) * to.channels + channel0 + lane] = total;
+            partials[(part * 2 + half) * channels + channel0 + lane] = total;
         }
     }
 }
@@ -182,20 +196,62 @@ pub struct NormMaps<'a> {
     pub skip: Option<(Map<'a>, GradientMap<'a>)>,
 }
 
-struct Chunks {
-    pixels: usize,
-    count: usize,
-    across: usize,
+/// The chunks of pixels that [`backward_sums`] adds up, each for 32 channels.
+pub(super) struct Chunks {
+    /// Pixels of one.
+    pub(super) pixels: usize,
+    pub(super) count: usize,
+    /// Groups of channels.
+    pub(super) across: usize,
 }
 
 impl Chunks {
-    fn new(output: MapShape) -> Self {
+    pub(super) fn new(output: MapShape) -> Self {
         let across = output.channels.div_ceil(CHANNELS);
         let pixels = output.pixels();
         // Four times as many groups as are enough, of at least 64 pixels each.
         let wanted = (4 * ENOUGH_GROUPS).div_ceil(across).min(pixels.div_ceil(64));
         let chunk = pixels.div_ceil(wanted);
         Self { pixels: chunk, count: pixels.div_ceil(chunk), across }
+    }
+}
+
+/// The launch of [`complete`] after sums of `tiles` parts.
+pub(super) fn statistics_pass(tiles: usize, channels: usize) -> Pass {
+    Pass {
+        name: "backward statistics",
+        groups: [channels, 1],
+        units: REDUCE_UNITS,
+        multiply_adds: 0,
+        bytes: bytes((2 * tiles + 4) * channels),
+    }
+}
+
+/// Completes the statistics of a map of `shape` from sums `[tile][2][channels]`, and writes gamma's and beta's
+/// gradients.
+pub(super) fn complete(
+    gpu: &Gpu,
+    pass: &Pass,
+    partials: &Buffer,
+    statistics: &Statistics,
+    shape: MapShape,
+    grad_affine: Affine<'_>,
+) {
+    // SAFETY: the callers checked the parts of the gradient, and partials hold every tile.
+    unsafe {
+        backward_statistics::launch_unchecked(
+            gpu.launch(pass),
+            pass.grid(),
+            pass.dim(),
+            partials.argument(),
+            statistics.buffer().argument(),
+            grad_affine.gamma.argument(),
+            shape.channels,
+            partials.len() / (2 * shape.channels),
+            shape.pixels(),
+            grad_affine.gamma.start(),
+            grad_affine.beta.start(),
+        );
     }
 }
 
@@ -213,13 +269,7 @@ pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: 
             multiply_adds: 0,
             bytes: bytes(input.len() + output.len() + skipped + partials),
         },
-        Pass {
-            name: "backward statistics",
-            groups: [output.channels, 1],
-            units: REDUCE_UNITS,
-            multiply_adds: 0,
-            bytes: bytes(partials + 4 * output.channels),
-        },
+        statistics_pass(chunks.count, output.channels),
         Pass {
             bytes: bytes(2 * input.len() + output.len() + 2 * skipped),
             ..Pass::elements("backward gradient", input.len(), 0)
@@ -276,20 +326,11 @@ pub fn normalise_backward(
             chunks.pixels,
             form,
         );
-        backward_statistics::launch_unchecked(
-            gpu.launch(&second),
-            second.grid(),
-            second.dim(),
-            partials.argument(),
-            statistics.buffer().argument(),
-            grad_affine.gamma.argument(),
-            shape.channels,
-            chunks.count,
-            // The means are over the pixels that were normalised, also those that pooling dropped.
-            shape.pixels(),
-            grad_affine.gamma.start(),
-            grad_affine.beta.start(),
-        );
+    }
+    // The means are over the pixels that were normalised, also those that pooling dropped.
+    complete(gpu, &second, &partials, statistics, shape, grad_affine);
+    // SAFETY: as above.
+    unsafe {
         backward_input::launch_unchecked(
             gpu.launch(&third),
             third.grid(),

@@ -1,0 +1,252 @@
+//! Batch norm, activation and the mean of 2 x 2 pixels in one pass, and back: between dense blocks. The 1 x 1
+//! convolution that stands before the mean in the papers commutes with it, and is a quarter of the work behind it.
+#![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
+
+use super::backward::{CHANNELS, Chunks, LINES, UNITS, chunk_sums, complete, statistics_pass};
+use super::window::{Element, element, element_of};
+use crate::buffer::Buffer;
+use crate::curve::{Curve, carry};
+use crate::error::Error;
+use crate::gpu::Gpu;
+use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::pass::{Pass, bytes};
+use crate::source::{Normalised, normalise_one};
+use crate::statistics::Affine;
+use cubecl::prelude::*;
+
+/// A unit an element of the output.
+#[cube(launch_unchecked)]
+fn average(
+    input: &[f32],
+    statistics: &[f32],
+    output: &mut [f32],
+    from: Sizes,
+    to: Sizes,
+    length: usize,
+    #[comptime] function: Curve,
+) {
+    let i = ABSOLUTE_POS;
+    if i < length {
+        let own = element(i, &to);
+        let scale = statistics[2 * to.channels + own.channel];
+        let shift = statistics[3 * to.channels + own.channel];
+        let corner = (own.image * from.height + 2 * own.y) * from.width + 2 * own.x;
+        let mut sum = 0.0f32;
+        #[unroll]
+        for q in 0..4usize {
+            let pixel = corner + comptime!(q / 2) * from.width + comptime!(q % 2);
+            let x = input[pixel * from.stride + from.first + own.channel];
+            sum += normalise_one(x, scale, shift, function);
+        }
+        output[own.pixel * to.stride + to.first + own.channel] = 0.25f32 * sum;
+    }
+}
+
+/// The gradient before the activation of an element of the input; the last odd row and column have none.
+#[cube]
+fn averaged_gradient(
+    grad: &[f32],
+    own: &Element,
+    x: f32,
+    statistics: &[f32],
+    to: &Sizes,
+    #[comptime] function: Curve,
+) -> f32 {
+    let mut d = 0.0f32;
+    if own.y / 2 < to.height && own.x / 2 < to.width {
+        let scale = statistics[2 * to.channels + own.channel];
+        let shift = statistics[3 * to.channels + own.channel];
+        let pixel = (own.image * to.height + own.y / 2) * to.width + own.x / 2;
+        let gradient = 0.25f32 * grad[pixel * to.stride + to.first + own.channel];
+        d = carry(gradient, fma(x, scale, shift), function);
+    }
+    d
+}
+
+/// Writes `partials[chunk][2][channels]`: of `chunk` pixels of the input, the sums of `d` and of `d n`.
+#[cube(launch_unchecked)]
+fn average_sums(
+    input: &[f32],
+    statistics: &[f32],
+    grad: &[f32],
+    partials: &mut [f32],
+    from: Sizes,
+    to: Sizes,
+    groups: usize,
+    groups_across: usize,
+    chunk: usize,
+    #[comptime] function: Curve,
+) {
+    let group = CUBE_POS_X as usize + CUBE_POS_Y as usize * CUBE_COUNT_X as usize;
+    if group >= groups {
+        terminate!();
+    }
+    let unit = UNIT_POS as usize;
+    let part = group / groups_across;
+    let channel0 = group % groups_across * CHANNELS;
+    let c = channel0 + unit % CHANNELS;
+    let last = ((part + 1) * chunk).min(from.images * from.height * from.width);
+    let mut sum = 0.0f32;
+    let mut product = 0.0f32;
+    if c < from.channels {
+        let mean = statistics[c];
+        let inverse = statistics[from.channels + c];
+        let mut pixel = part * chunk + unit / CHANNELS;
+        while pixel < last {
+            let own = element_of(pixel, c, &from);
+            let x = input[pixel * from.stride + from.first + c];
+            let d = averaged_gradient(grad, &own, x, statistics, &to, function);
+            sum += d;
+            product += d * (x - mean) * inverse;
+            pixel += LINES;
+        }
+    }
+    chunk_sums(sum, product, partials, part, channel0, from.channels);
+}
+
+/// A unit an element of the input.
+#[cube(launch_unchecked)]
+fn average_backward(
+    input: &[f32],
+    statistics: &[f32],
+    grad: &[f32],
+    grad_input: &mut [f32],
+    from: Sizes,
+    to: Sizes,
+    grad_sizes: Sizes,
+    length: usize,
+    #[comptime] function: Curve,
+    #[comptime] accumulate: bool,
+) {
+    let i = ABSOLUTE_POS;
+    if i < length {
+        let own = element(i, &from);
+        let c = own.channel;
+        let x = input[own.pixel * from.stride + from.first + c];
+        let d = averaged_gradient(grad, &own, x, statistics, &to, function);
+        let normalised = (x - statistics[c]) * statistics[from.channels + c];
+        let scale = statistics[2 * from.channels + c];
+        let mean_d = statistics[5 * from.channels + c];
+        let mean_product = statistics[6 * from.channels + c];
+        let at = own.pixel * grad_sizes.stride + grad_sizes.first + c;
+        put(grad_input, at, scale * (d - mean_d - normalised * mean_product), accumulate);
+    }
+}
+
+/// The map that [`average_normalised`] makes: half as high and wide, without an odd last row or column.
+pub fn averaged_shape(input: MapShape) -> MapShape {
+    input.with_size(input.height / 2, input.width / 2)
+}
+
+/// The launch of [`average_normalised`].
+pub fn average_normalised_pass(input: MapShape) -> Pass {
+    let output = averaged_shape(input).len();
+    Pass { bytes: bytes(input.len() + output), ..Pass::elements("average normalised", output, 0) }
+}
+
+/// Writes the means of 2 x 2 pixels of the normalised map, `function(scale * x + shift)`.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn average_normalised(gpu: &Gpu, input: Normalised<'_>, output: Map<'_>) {
+    let shape = averaged_shape(input.map.shape());
+    input.expect_channels();
+    output.expect(shape, "the averaged map");
+    let pass = average_normalised_pass(input.map.shape());
+    // SAFETY: shapes fit, and maps have their lengths.
+    unsafe {
+        average::launch_unchecked(
+            gpu.launch(&pass),
+            pass.grid(),
+            pass.dim(),
+            input.map.argument(),
+            input.statistics.buffer().argument(),
+            output.argument(),
+            input.map.sizes(),
+            output.sizes(),
+            shape.len(),
+            input.function.into(),
+        );
+    }
+}
+
+/// The launches of [`average_normalised_gradient`].
+pub fn average_normalised_gradient_passes(input: MapShape) -> [Pass; 3] {
+    let (chunks, output) = (Chunks::new(input), averaged_shape(input).len());
+    let partials = chunks.count * 2 * input.channels;
+    [
+        Pass {
+            name: "average sums",
+            groups: [chunks.count * chunks.across, 1],
+            units: UNITS,
+            multiply_adds: 0,
+            bytes: bytes(input.len() + output + partials),
+        },
+        statistics_pass(chunks.count, input.channels),
+        Pass { bytes: bytes(2 * input.len() + output), ..Pass::elements("average gradient", input.len(), 0) },
+    ]
+}
+
+/// Writes or adds the gradient of the map that was normalised, given that of the means, and writes those of gamma and
+/// beta.
+///
+/// # Errors
+/// If the device makes no buffer for the sums.
+///
+/// # Panics
+/// If a shape does not fit, or the gradients of gamma and beta lie in two buffers.
+pub fn average_normalised_gradient(
+    gpu: &Gpu,
+    input: Normalised<'_>,
+    grad_output: Map<'_>,
+    grad_input: GradientMap<'_>,
+    grad_affine: Affine<'_>,
+) -> Result<(), Error> {
+    let GradientMap { map: grad_input, accumulate } = grad_input;
+    let shape = input.map.shape();
+    input.expect_channels();
+    grad_output.expect(averaged_shape(shape), "the output's gradient");
+    grad_input.expect(shape, "the input's gradient");
+    grad_affine.expect(shape.channels);
+    let chunks = Chunks::new(shape);
+    let partials = Buffer::empty(gpu, chunks.count * 2 * shape.channels)?;
+    let [first, second, third] = average_normalised_gradient_passes(shape);
+    // SAFETY: shapes fit, maps have their lengths, and partials hold every chunk.
+    unsafe {
+        average_sums::launch_unchecked(
+            gpu.launch(&first),
+            first.grid(),
+            first.dim(),
+            input.map.argument(),
+            input.statistics.buffer().argument(),
+            grad_output.argument(),
+            partials.argument(),
+            input.map.sizes(),
+            grad_output.sizes(),
+            chunks.count * chunks.across,
+            chunks.across,
+            chunks.pixels,
+            input.function.into(),
+        );
+    }
+    complete(gpu, &second, &partials, input.statistics, shape, grad_affine);
+    // SAFETY: as above.
+    unsafe {
+        average_backward::launch_unchecked(
+            gpu.launch(&third),
+            third.grid(),
+            third.dim(),
+            input.map.argument(),
+            input.statistics.buffer().argument(),
+            grad_output.argument(),
+            grad_input.argument(),
+            input.map.sizes(),
+            grad_output.sizes(),
+            grad_input.sizes(),
+            shape.len(),
+            input.function.into(),
+            accumulate,
+        );
+    }
+    Ok(())
+}
