@@ -106,7 +106,11 @@ pub struct Part<'a> {
     length: usize,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    pub(crate) fn buffer(&self) -> &'a Buffer {
+        self.buffer
+    }
+
     /// The first float's place in the buffer.
     pub fn start(&self) -> usize {
         self.start
@@ -135,8 +139,12 @@ impl Part<'_> {
     /// # Panics
     /// If the other lies in another buffer, where a kernel binds one for both.
     pub(crate) fn expect_beside(&self, other: &Part<'_>, what: &str) {
-        let [own, other] = [self, other].map(|part| &part.buffer.handle);
-        let same = own.memory.descriptor() == other.memory.descriptor();
-        assert!(same && own.offset_start == other.offset_start, "{what} lie in two buffers");
+        assert!(self.lies_in(other.buffer), "{what} lie in two buffers");
+    }
+
+    /// Whether a buffer is the one that this is a part of, or a clone of it.
+    pub(crate) fn lies_in(&self, buffer: &Buffer) -> bool {
+        let (own, other) = (&self.buffer.handle, &buffer.handle);
+        own.memory.descriptor() == other.memory.descriptor() && own.offset_start == other.offset_start
     }
 }

@@ -21,7 +21,7 @@
 //! | `images` | bytes of the host as maps |
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
 //! | `source` | a map that is normalised where a product loads it, so that no normalised map is written |
-//! | `convolution` | the tiled products, forward and for both gradients; sums for batch norm where a map is written |
+//! | `convolution` | the tiled products, forward and for both gradients; sums for batch norm where a map is written; weight gradients of many layers that one launch adds up |
 //! | `depthwise` | a kernel per channel |
 //! | `epilogue` | what becomes of a convolution's sum where it is written |
 //! | `fold` | batch norm as part of the weights before it, for inference |
@@ -65,10 +65,10 @@ pub use batch_norm::{
 pub use buffer::{Buffer, Part};
 pub use channel_table::{ChannelTable, concatenated_statistics_pass, defer_pass};
 pub use convolution::{
-    MAP_SUM_ROWS, Plan, TILES, Tile, convolve, convolve_folded, convolve_folded_passes, convolve_with_sums,
-    forward_passes, gradient_sum_tiles, input_gradient, input_gradient_passes, input_gradient_with_sums,
-    input_gradient_with_sums_passes, map_sums, map_sums_pass, output_shape, sum_rows, weight_gradient,
-    weight_gradient_passes,
+    MAP_SUM_ROWS, PendingGradients, Plan, TILES, Tile, convolve, convolve_folded, convolve_folded_passes,
+    convolve_with_sums, forward_passes, gradient_sum_tiles, input_gradient, input_gradient_passes,
+    input_gradient_with_sums, input_gradient_with_sums_passes, map_sums, map_sums_pass, output_shape,
+    pending_gradients_passes, sum_rows, weight_gradient, weight_gradient_passes,
 };
 pub use curve::Curve;
 pub use depthwise::{

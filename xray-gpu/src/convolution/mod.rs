@@ -1,10 +1,12 @@
 //! Convolutions as tiled products; see [`tile`](self::tile) for the tiles and [`gather`](self::gather) for the product.
 
+mod add_pieces;
 mod direct;
 mod forward;
 mod gather;
 mod merge;
 mod norm_sums;
+mod pending;
 mod sums;
 mod tile;
 mod weight_gradient;
@@ -16,6 +18,7 @@ pub use forward::{
     input_gradient_with_sums_passes, output_shape, sum_rows,
 };
 pub use merge::{MAP_SUM_ROWS, map_sums, map_sums_pass};
+pub use pending::{PendingGradients, pending_gradients_passes};
 pub use tile::{Plan, TILES, Tile};
 pub(crate) use weight_gradient::WeightGradient;
 pub use weight_gradient::{weight_gradient, weight_gradient_passes};

@@ -1,6 +1,7 @@
 //! The weight gradient: which kernel, how many pieces, and their sum in a fixed order.
 #![expect(unsafe_code, reason = "launches without bounds checks; lengths are checked before")]
 
+use super::add_pieces::{ADD_LANES, add_pieces};
 use super::direct::{self, tap_sums};
 use super::forward::output_shape;
 use super::tile::{Plan, TERMS};
@@ -11,7 +12,6 @@ use crate::gpu::Gpu;
 use crate::map::{Map, MapShape};
 use crate::pass::{ELEMENT_UNITS, ENOUGH_GROUPS, Pass, bytes};
 use crate::source::Source;
-use cubecl::prelude::*;
 use xray_kernels::ConvSpec;
 
 /// Pixels below which a piece does not pay for its sums.
@@ -20,7 +20,8 @@ const LEAST_PIXELS: usize = 256;
 const MOST_DIRECT_TAPS: usize = 49;
 
 /// Writes the gradient of the weights, `[out][kernel][kernel][in]`, given the input and the output's gradient. The input
-/// is a [`Map`], or one [`Normalised`](crate::Normalised) on the way, as the convolution read it.
+/// is a [`Map`], or one [`Normalised`](crate::Normalised) on the way, as the convolution read it. Several gradients add
+/// up their pieces together in [`PendingGradients`](crate::PendingGradients).
 ///
 /// # Errors
 /// If the device makes no buffer for the pieces.
@@ -73,7 +74,7 @@ impl Way {
 }
 
 impl WeightGradient {
-    fn new(spec: &ConvSpec, input: MapShape) -> Self {
+    pub(super) fn new(spec: &ConvSpec, input: MapShape) -> Self {
         let (to, taps) = (output_shape(spec, input), spec.kernel * spec.kernel);
         let way = if input.channels == 1 && taps <= MOST_DIRECT_TAPS {
             Way::direct(to, false)
@@ -95,7 +96,12 @@ impl WeightGradient {
         Self { from, to, kernel, stride, padding, way: Way::direct(to, true), length, multiply_adds }
     }
 
-    fn pieces(&self) -> usize {
+    /// Weights.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn pieces(&self) -> usize {
         match self.way {
             Way::Tiles(plan) => plan.pieces,
             Way::Direct { pieces, .. } => pieces,
@@ -166,7 +172,7 @@ impl WeightGradient {
     ///
     /// # Panics
     /// If a shape does not fit.
-    fn first(&self, gpu: &Gpu, source: Source<'_>, grad_output: Map<'_>, target: Part<'_>) {
+    pub(super) fn first(&self, gpu: &Gpu, source: Source<'_>, grad_output: Map<'_>, target: Part<'_>) {
         let (input, norm) = (source.map(), source.curve());
         input.expect(self.from, "the input");
         grad_output.expect(self.to, "the output's gradient");
@@ -230,35 +236,6 @@ impl WeightGradient {
                 }
             }
         }
-    }
-}
-
-/// Weights that a group of [`add_pieces`] adds up; eight units share the pieces of one.
-const ADD_LANES: usize = 32;
-
-/// The sum of pieces: each unit adds every eighth, then the eight sums are added in their order.
-#[cube(launch_unchecked)]
-fn add_pieces(partials: &[f32], target: &mut [f32], length: usize, pieces: usize, target_at: usize) {
-    let mut place = Shared::<[f32]>::new_slice(ELEMENT_UNITS);
-    let unit = UNIT_POS as usize;
-    let group = CUBE_POS_X as usize + CUBE_POS_Y as usize * CUBE_COUNT_X as usize;
-    let at = group * ADD_LANES + unit % ADD_LANES;
-    let mut sum = 0.0f32;
-    if at < length {
-        let mut piece = unit / ADD_LANES;
-        while piece < pieces {
-            sum += partials[piece * length + at];
-            piece += comptime!(ELEMENT_UNITS / ADD_LANES);
-        }
-    }
-    place[unit] = sum;
-    sync_cube();
-    if unit < ADD_LANES && at < length {
-        let mut total = 0.0f32;
-        for line in 0..comptime!(ELEMENT_UNITS / ADD_LANES) {
-            total += place[line * ADD_LANES + unit];
-        }
-        target[target_at + at] = total;
     }
 }
 

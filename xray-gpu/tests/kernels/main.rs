@@ -11,6 +11,7 @@ mod images;
 mod launches;
 mod loss;
 mod optimizer;
+mod pending;
 mod pooling;
 mod reference;
 mod small_cnn;
