@@ -13,7 +13,7 @@
 //!
 //! Nothing here waits for the device but `Gpu::wait`, `Buffer::read` and `Watch::records`.
 //!
-//! `examples/step.rs` trains a small network with them.
+//! `examples/step.rs` trains a small network with them; `tests/kernels/dense_block.rs` puts a dense block together.
 //!
 //! | module | what |
 //! |---|---|

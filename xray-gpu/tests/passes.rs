@@ -1,11 +1,18 @@
 //! What every convolution of every network asks of a device, from shapes alone: enough work groups, buffers within what
 //! every device allows, and as many multiplications as the networks have.
 
+#[path = "kernels/dense_passes.rs"]
+mod dense_passes;
+
+use dense_passes::{LayerShape, TransitionShape, without_pieces};
 use xray_gpu::{
-    ENOUGH_GROUPS, MapShape, Pass, forward_passes, input_gradient_passes, output_shape,
-    weight_gradient_passes,
+    Counts, ENOUGH_GROUPS, Linear, MAP_SUM_ROWS, MapShape, Pass, concatenated_statistics_pass,
+    forward_passes, global_average_gradient_pass, global_average_pass, input_gradient_passes, judge_passes,
+    loss_pass, map_sums_pass, normalise_backward_passes, normalise_pass, output_shape,
+    pending_gradients_passes, pool_gradient_pass, pool_pass, pooled_shape, settle_pass, statistics_pass,
+    sum_rows, update_pass, weight_gradient_passes,
 };
-use xray_kernels::ConvSpec;
+use xray_kernels::{Activation, ConvSpec, Nonlinearity, Pool, PoolKind};
 
 const IMAGES: usize = 64;
 
@@ -206,5 +213,71 @@ fn pieces_cost_less_than_they_spread() {
             }
         }
         assert!(moved < 2 * least, "{}: {moved} bytes instead of {least}", network.name);
+    }
+}
+
+/// Bytes of pieces of weight gradients that wait to be added up.
+const WAITING: usize = 64 << 20;
+
+/// Every launch of a training step of DenseNet-121 on gray images of 224 x 224.
+fn densenet_step(images: usize) -> Vec<Pass> {
+    let relu = Activation::of(Nonlinearity::Relu);
+    let stem = ConvSpec { in_channels: 1, out_channels: 64, kernel: 7, stride: 2, padding: 3 };
+    let image = MapShape { images, height: 224, width: 224, channels: 1 };
+    let pool = Pool { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
+    let convolved = output_shape(&stem, image);
+    let linear = Linear { channels: 1024, classes: 14 };
+    let mut map = pooled_shape(&pool, convolved);
+    let (mut forward, mut backward, mut weights) = (forward_passes(&stem, image), Vec::new(), Vec::new());
+    let rows = sum_rows(&stem, image);
+    forward.extend([statistics_pass(convolved, rows), normalise_pass(relu, convolved, false)]);
+    forward.extend([pool_pass(&pool, convolved), map_sums_pass(map)]);
+    // Put together in the order of the forward pass; a pass's place says nothing of its launches.
+    backward.push(pool_gradient_pass(&pool, convolved));
+    backward.extend(normalise_backward_passes(relu, convolved, false));
+    weights.push((stem, image));
+    let mut fresh = (64, MAP_SUM_ROWS);
+    for (number, layers) in [6, 12, 24, 16].into_iter().enumerate() {
+        // The gradient of what a block starts with is settled at the end, that of the last layer needs no settling.
+        backward.push(settle_pass(map));
+        for number in 1..=layers {
+            let layer = LayerShape { input: map, growth: 32 };
+            forward.extend(layer.forward_passes(fresh));
+            backward.extend(&layer.backward_passes()[usize::from(number == layers)..]);
+            weights.extend(layer.weight_gradients());
+            (map, fresh) = (map.with_channels(map.channels + 32), layer.fresh());
+        }
+        if number < 3 {
+            let transition = TransitionShape { input: map };
+            forward.extend(transition.forward_passes(fresh));
+            backward.extend(transition.backward_passes());
+            weights.push(transition.weight_gradient());
+            (map, fresh) = (transition.averaged().with_channels(map.channels / 2), transition.fresh());
+        }
+    }
+    forward.push(concatenated_statistics_pass(map.with_channels(fresh.0), map.channels - fresh.0, fresh.1));
+    forward.extend([normalise_pass(relu, map, false), global_average_pass(map), linear.forward_pass(images)]);
+    forward.push(loss_pass(images * linear.classes, linear.classes));
+    backward.extend(linear.backward_passes(images));
+    backward.push(global_average_gradient_pass(map));
+    backward.extend(normalise_backward_passes(relu, map, false));
+    weights.reverse();
+    backward.extend(pending_gradients_passes(WAITING, weights));
+    backward.extend(judge_passes(7_000_000));
+    backward.push(update_pass(7_000_000));
+    forward.extend(backward);
+    forward
+}
+
+/// A launch costs as much as the multiplications of a small layer.
+#[test]
+fn a_step_of_densenet_takes_fewer_than_a_thousand_launches() {
+    for (images, launches) in [(16, 885), (64, 829)] {
+        let passes = densenet_step(images);
+        assert!(passes.len() < 1000);
+        let mut counts = Counts::default();
+        passes.iter().for_each(|pass| counts += pass);
+        let merges = passes.len() - without_pieces(&passes);
+        assert_eq!(passes.len(), launches, "{images} images: {merges} merges, {counts:?}");
     }
 }

@@ -2,6 +2,9 @@
 
 mod batch_norm;
 mod convolution;
+mod dense;
+mod dense_block;
+mod dense_passes;
 mod depthwise;
 mod device;
 mod flat;
