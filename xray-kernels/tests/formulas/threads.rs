@@ -1,8 +1,7 @@
 //! The same bits on any number of threads.
 
-mod reference;
-
-use reference::{Random, single};
+use crate::reference;
+use crate::reference::{Random, single};
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock,
     GradientMap, Isa, MapShape, Nonlinearity, PlanarShape,

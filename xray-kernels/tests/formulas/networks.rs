@@ -1,12 +1,11 @@
 //! What residual, mobile and gated networks add to a block equals its formula in double precision, in every form and
 //! with the same bits on any number of threads.
 
-mod reference;
-
+use crate::reference;
+use crate::reference::norm::{Norm, moments, nonlinearities};
+use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use reference::norm::{Norm, moments, nonlinearities};
-use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, DepthwiseBlock,
     DepthwiseSpec, FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, gate, gate_backward,

@@ -1,9 +1,8 @@
 //! Nothing outside a buffer is read or written: slices lie at odd addresses between guard zones of NaN, which
 //! would spread into every result, and which must hold the same bits afterwards.
 
-mod reference;
-
-use reference::{Random, single};
+use crate::reference;
+use crate::reference::{Random, single};
 use xray_kernels::{
     Activation, AdamStep, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec,
     FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, PlanarShape,

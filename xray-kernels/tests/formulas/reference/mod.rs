@@ -1,5 +1,4 @@
 //! Convolutions as their formula says, in double precision, and conversions to and from the blocked layout.
-#![allow(dead_code, unused_imports, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 pub(crate) mod norm;
 

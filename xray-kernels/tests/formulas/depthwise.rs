@@ -1,9 +1,8 @@
 //! Depthwise convolutions equal their formula: a convolution of each channel by itself.
 
-mod reference;
-
+use crate::reference;
+use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, depthwise, depthwise_backward,
 };

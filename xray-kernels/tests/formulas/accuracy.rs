@@ -1,9 +1,8 @@
 //! How far Winograd's convolutions are from the truth on layers as networks have them, next to direct ones.
 #![expect(clippy::print_stderr, reason = "the errors are worth reading")]
 
-mod reference;
-
-use reference::{Images, Random, single};
+use crate::reference;
+use crate::reference::{Images, Random, single};
 use xray_kernels::{
     Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, TransposedWeights,
     convolve, convolve_backward,

@@ -1,11 +1,10 @@
 //! A whole block equals convolution, normalisation and activation one after the other, in double precision.
 
-mod reference;
-
+use crate::reference;
+use crate::reference::norm::{Norm, moments, nonlinearities};
+use crate::reference::{Images, Random, assert_close, single};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use reference::norm::{Norm, moments, nonlinearities};
-use reference::{Images, Random, assert_close, single};
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, FoldedBlock,
     GradientMap, Isa, MapShape, PlanarShape,

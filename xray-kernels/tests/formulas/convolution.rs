@@ -1,9 +1,8 @@
 //! Convolutions equal their formula: every kernel size, stride, padding and channel count, in each form.
 
-mod reference;
-
+use crate::reference;
+use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, PackedWeights, PlanarShape, Sums,
     TransposedWeights, convolve, convolve_backward,

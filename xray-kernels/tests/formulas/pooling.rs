@@ -1,9 +1,7 @@
 //! Pools equal their formulas, with ties.
 
-mod reference;
-
+use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
-use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{Context, GradientMap, Isa, MapShape, Pool, PoolKind};
 
 /// The output, and the gradient of the input.

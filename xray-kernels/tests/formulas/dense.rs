@@ -1,9 +1,8 @@
 //! A layer of a DenseNet: it reads the first blocks of a buffer and its features go behind them.
 
-mod reference;
-
-use reference::norm::{Norm, moments};
-use reference::{Images, Random, assert_close, single};
+use crate::reference;
+use crate::reference::norm::{Norm, moments};
+use crate::reference::{Images, Random, assert_close, single};
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvSpec, GradientMap, Isa, MapShape, Nonlinearity,
     PreActivation, Sums,

@@ -1,11 +1,9 @@
 //! Batch norm, ReLU and pooling equal their formulas, with ties and zeros where it matters.
 
-mod reference;
-
+use crate::reference::norm::{Norm, moments, nonlinearities};
+use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use reference::norm::{Norm, moments, nonlinearities};
-use reference::{Images, Random, assert_close, assert_outside, single};
 use xray_kernels::{
     Activation, Context, ConvInput, ConvOutput, ConvSpec, GradientMap, Isa, MapShape, NormGradient,
     Normalisation, PackedWeights, Sums, convolve, normalise, normalise_backward,

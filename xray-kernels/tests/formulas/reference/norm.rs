@@ -1,5 +1,4 @@
 //! Batch norm, ReLU and pooling as their formulas say, in double precision.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 use super::Images;
 use proptest::prelude::*;
