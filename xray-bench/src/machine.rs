@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
+use xray_display::counted;
 use xray_workspace::steps::{command, output};
 
 /// What a figure's reader must know.
@@ -42,7 +43,7 @@ impl Machine {
     /// `AMD EPYC 9B14, 2 cores, 23 GiB, Linux 6.1.0`
     pub(crate) fn sentence(&self) -> String {
         let memory = self.memory_gib.map_or(String::new(), |gib| format!(", {gib} GiB"));
-        let cores = if self.cores == 1 { "1 core".to_owned() } else { format!("{} cores", self.cores) };
+        let cores = counted(self.cores, "core");
         format!("{}, {cores}{memory}, {}", self.cpu, self.system)
     }
 }

@@ -6,6 +6,7 @@ use crate::sources::{ImageRow, read_text};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Split, SplitRule};
+use xray_display::counted;
 
 /// How images are given to splits.
 #[derive(Clone, Debug)]
@@ -143,7 +144,7 @@ impl SplitProblem {
 }
 
 fn and_more(more: u64) -> String {
-    if more == 0 { String::new() } else { format!(", nor are {more} others") }
+    if more == 0 { String::new() } else { format!(", nor are {more} more") }
 }
 
 /// Names of images, one per line, compared without folder and extension.
@@ -202,9 +203,9 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
     warnings.extend(moved(rows.iter().map(|row| row.split).zip(splits.iter().copied())));
     if anonymous > 0 {
         warnings.push(format!(
-            "{anonymous} of {} images name no patient: one patient may be on two sides of the split, and scores \
-             may flatter",
-            rows.len()
+            "{anonymous} of {} without a patient: one patient may be on two sides of the split, and scores may \
+             flatter",
+            counted(rows.len(), "image")
         ));
     }
     warnings.extend(empty_splits(&splits));
@@ -450,11 +451,7 @@ mod tests {
         let val = drawn[..600].iter().filter(|&&s| s == Split::Val).count();
         assert!((100..200).contains(&val), "{val}");
         check_refused(&rows, &plan(0..601, 601..900), "patient `200` is in ");
-        check_refused(
-            &rows,
-            &plan(0..600, 603..900),
-            "image `200_0.png` is in neither list, nor are 2 others",
-        );
+        check_refused(&rows, &plan(0..600, 603..900), "image `200_0.png` is in neither list, nor are 2 more");
         check_refused(&rows, &plan(0..600, 597..900), "image `199_0.png` is in both lists");
     }
 
@@ -527,7 +524,7 @@ mod tests {
         let assigned = assign(&rows.iter().collect::<Vec<_>>(), &USUAL, 0).expect("a good plan");
         assert_eq!(assigned.rule, SplitRule::Image);
         assert!(
-            assigned.warnings[0].starts_with("50 of 50 images name no patient"),
+            assigned.warnings[0].starts_with("50 of 50 images without a patient"),
             "{:?}",
             assigned.warnings
         );

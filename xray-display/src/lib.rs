@@ -18,5 +18,5 @@ pub mod chart;
 mod number;
 mod text_table;
 
-pub use number::{DASH, duration, number, percent, thousands, time_unit, with_interval};
+pub use number::{DASH, counted, duration, number, percent, thousands, time_unit, with_interval};
 pub use text_table::{Align, Column, TextTable};

@@ -38,6 +38,20 @@ pub fn thousands(count: impl Into<i128>) -> String {
     format!("{sign}{}", groups.join(","))
 }
 
+/// How many of a thing: `1 record`, `2,000 records`, `3 passes`.
+///
+/// # Panics
+/// If the number takes more than 127 bits.
+pub fn counted(number: impl TryInto<i128>, noun: &str) -> String {
+    let Ok(number) = number.try_into() else { panic!("a count of {noun} beyond all counts") };
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", thousands(number))
+}
+
 /// The unit of time that suits the longest of some, and its length in seconds.
 pub fn time_unit(longest: f64) -> (&'static str, f64) {
     match longest {
@@ -69,6 +83,15 @@ mod tests {
             ["0", "999", "1,000", "112,120", "1,234,567", "-4,000"]
         );
         assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn one_thing_is_singular() {
+        assert_eq!(
+            [counted(1_u64, "record"), counted(0_usize, "record"), counted(2_000_u64, "record")],
+            ["1 record", "0 records", "2,000 records"]
+        );
+        assert_eq!([counted(1_usize, "pass"), counted(3_usize, "pass")], ["1 pass", "3 passes"]);
     }
 
     #[test]

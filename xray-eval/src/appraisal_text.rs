@@ -7,7 +7,7 @@ use crate::subject::whose;
 use crate::{net_benefit, subgroups};
 use std::fmt::Write;
 use xray_artifacts::Split;
-use xray_display::TextTable;
+use xray_display::{TextTable, counted};
 use xray_metrics::units::Unit;
 use xray_metrics::{CalibrationError, Difference, NoInterval, OperatingPoint, Proportion};
 
@@ -21,7 +21,7 @@ impl Appraisal {
         }
         let whose = match self.test_patients {
             Some(1) => " of one patient".to_owned(),
-            Some(patients) => format!(" of {patients} patients"),
+            Some(patients) => format!(" of {}", counted(patients, "patient")),
             None => ", taken as independent because no patients are named".to_owned(),
         };
         let shown = self.test.labels.iter().any(|label| label.auc_interval.is_some());
@@ -30,7 +30,8 @@ impl Appraisal {
             true => format!(", 95 % intervals (Wilson's, of the effective number of {of})"),
             false => String::new(),
         };
-        let _ = writeln!(text, "\nDiscrimination on test{intervals}; {} records{whose}\n", self.test.records);
+        let records = counted(self.test.records, "record");
+        let _ = writeln!(text, "\nDiscrimination on test{intervals}; {records}{whose}\n");
         text += &self.discrimination();
         text += &self.fitted_text();
         if !self.subgroups.is_empty() {
@@ -180,9 +181,9 @@ impl Appraisal {
         let both = beside.labels.iter().filter(|label| label.difference.is_some()).count();
         let found = &beside.macro_auc;
         format!(
-            "sex, age and view alone, by logistic regressions fitted on {} validation records, get a macro-AUC of {} \
+            "sex, age and view alone, by logistic regressions fitted on {}, get a macro-AUC of {} \
              on the {both} of {} labels that both define; there the model gets {}: {}, p {}\n",
-            baseline.fitted_on,
+            counted(baseline.fitted_on, "validation record"),
             number(found.b),
             beside.labels.len(),
             number(found.a),

@@ -4,7 +4,7 @@ use crate::figures::number;
 use crate::subject::{Subject, failure, scores};
 use serde::Serialize;
 use xray_artifacts::{Exit, Failure};
-use xray_display::TextTable;
+use xray_display::{TextTable, counted};
 use xray_metrics::units::Unit;
 use xray_metrics::{Comparison, Difference, NoInterval, compare};
 
@@ -76,7 +76,7 @@ impl ComparedModels {
                 " of one patient, whose records tell nothing of other patients: no intervals, no p-values"
                     .to_owned()
             }
-            Unit::Patient => format!(" of {} patients", self.comparison.units),
+            Unit::Patient => format!(" of {}", counted(self.comparison.units, "patient")),
             Unit::Record => {
                 ", taken as independent because no patients are named: intervals are too narrow and p-values too \
                  small where patients recur"
@@ -84,8 +84,8 @@ impl ComparedModels {
             }
         };
         format!(
-            "{notes}{} test records{whose}\n\n{}intervals and p-values: {}\n{}",
-            self.records,
+            "{notes}{}{whose}\n\n{}intervals and p-values: {}\n{}",
+            counted(self.records, "test record"),
             table.text(),
             self.comparison.method,
             self.why_untested()

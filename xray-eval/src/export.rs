@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, checksum, write_bytes, write_json};
 use xray_bundle::{Card, WEIGHTS, read_weights};
-use xray_display::TextTable;
+use xray_display::{TextTable, counted};
 use xray_metrics::auc;
 use xray_model::{Backend, Onnx, Predictor, StoredDict, WeightType, onnx};
 
@@ -231,8 +231,9 @@ impl Exported {
                 table.row(vec![label.label.clone(), number(label.auc_before), number(label.auc_after), drop]);
             }
             text += &format!(
-                "{}on {records} validation records; no logit moves by more than {largest_logit_change:.2e}\n\n",
-                table.text()
+                "{}on {}; no logit moves by more than {largest_logit_change:.2e}\n\n",
+                table.text(),
+                counted(*records, "validation record")
             );
         }
         text += &format!("{}: {:.2} MB", self.model.display(), megabytes(self.bytes));

@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
 use xray_cli::say;
+use xray_display::counted;
 
 /// `plan.json`: what the cells were made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,7 +144,10 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     files::Files { dir, spec, data: &data, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
     notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
-        notes.push(format!("{replaced} cells of other code left the sweep; their folders stay in cells/"));
+        notes.push(format!(
+            "{} of other code left the sweep; what ran stays in cells/",
+            counted(replaced, "cell")
+        ));
     }
     if dir.dag_was_submitted() {
         notes
@@ -158,7 +162,8 @@ fn kept(dir: &SweepDir, before: Option<&Plan>, notes: &mut Vec<String>) -> Resul
     if is_there(&dir.cells())? {
         return read_cells(dir);
     }
-    let count = before.cells.as_ref().map_or(String::new(), |list| format!(" of {} cells", list.count));
+    let count =
+        before.cells.as_ref().map_or(String::new(), |list| format!(" of {}", counted(list.count, "cell")));
     notes.push(format!("the list{count} was gone: planned anew from what is asked for; folders stay"));
     Ok(Vec::new())
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use xray_display::counted;
 
 /// What the queue said.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +131,8 @@ impl Content {
             held == of_it().count() && max_idle.is_some_and(|max_idle| held as u64 >= max_idle.max(1));
         is_stuck.then(|| {
             format!(
-                "its turn does not come: {held} jobs of the cluster are held, as many as --max-idle lets wait"
+                "its turn does not come: {} of the cluster held, as many as --max-idle lets wait",
+                counted(held, "job")
             )
         })
     }

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 use xray_artifacts::{Environment, Failure, FileError, Status};
 use xray_cli::say;
+use xray_display::counted;
 
 /// Where a cell stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,7 +141,11 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     let is_here = |machine: &str| is_one_of(machine, here.get_or_insert_with(condor::schedds));
     let mut damaged = Vec::new();
     if log.damaged > 0 {
-        damaged.push(format!("{}: {} events are damaged and left out", dir.job_log().display(), log.damaged));
+        damaged.push(format!(
+            "{}: left out, as damaged: {}",
+            dir.job_log().display(),
+            counted(log.damaged, "event")
+        ));
     }
     let believed = believed(&cells, log, queue, &Submissions::read(dir)?, is_here);
     let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
@@ -212,7 +217,7 @@ fn surplus_clusters(cells: &[CellReport], jobs: &[Job], surplus: &[String]) -> V
 }
 
 fn notes(queue: &Queue, unasked: usize) -> Vec<String> {
-    let jobs = if unasked == 1 { "1 job is".to_owned() } else { format!("{unasked} jobs are") };
+    let jobs = format!("{} {}", counted(unasked, "job"), if unasked == 1 { "is" } else { "are" });
     match queue {
         _ if unasked == 0 => Vec::new(),
         Queue::Silent(why) => {
@@ -230,8 +235,9 @@ fn note_of_starts(cells: &[CellReport]) -> Option<String> {
     let count = cells.iter().filter(|report| report.has_unknown_start()).count();
     cells.iter().any(|report| report.lacks_starts).then(|| {
         format!(
-            "the event log has lost its beginning, or was deleted: it tells of no start of {count} cells that have run, and \
-             what it lacks is in no table"
+            "the event log has lost its beginning, or was deleted: it tells of no start of {} with a run, and what it \
+             lacks is in no table",
+            counted(count, "cell")
         )
     })
 }

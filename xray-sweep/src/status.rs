@@ -10,7 +10,7 @@ use memory::Memory;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use xray_display::TextTable;
+use xray_display::{TextTable, counted};
 
 /// Rows of a table of cells; all of them stand in the JSON.
 const ROWS: usize = 20;
@@ -130,7 +130,7 @@ fn counts(reports: &[CellReport]) -> BTreeMap<CellState, usize> {
 /// `30 cells: 12 done, 3 running, 15 queued; about 2h 30m left`
 fn summary(reports: &[CellReport]) -> String {
     let counts = counts(reports);
-    let counted: Vec<String> =
+    let states: Vec<String> =
         counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
     let goes_on = counts.keys().any(|state| matches!(state, CellState::Running | CellState::Queued));
     let left = match seconds_left(reports) {
@@ -138,8 +138,7 @@ fn summary(reports: &[CellReport]) -> String {
         Some(seconds) => format!("; about {} left", duration(seconds)),
         None => "; time left unknown".to_owned(),
     };
-    let cells = if reports.len() == 1 { "cell" } else { "cells" };
-    format!("{} {cells}: {}{left}\n", reports.len(), counted.join(", "))
+    format!("{}: {}{left}\n", counted(reports.len(), "cell"), states.join(", "))
 }
 
 /// In two units: `2h 30m`.

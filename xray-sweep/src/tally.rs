@@ -2,6 +2,7 @@
 
 use crate::state::CellState;
 use std::collections::BTreeMap;
+use xray_display::counted;
 
 /// Cells by state; states without any are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Tally {
             states if states.is_empty() => states,
             states => format!(" ({states})"),
         };
-        format!("{} of {} cells done{not_done}", self.done(), self.planned())
+        format!("{} of {} done{not_done}", self.done(), counted(self.planned(), "cell"))
     }
 
     /// `4 failed, 2 held, 1 lost`; empty where all are done.
@@ -64,7 +65,7 @@ mod tests {
             assert_eq!(Tally::of(states.iter().copied()).text(), expected);
         };
         check(&[], "0 of 0 cells done");
-        check(&[Done], "1 of 1 cells done");
+        check(&[Done], "1 of 1 cell done");
         check(&[Missing, Failed, Done, Held, Failed], "1 of 5 cells done (1 held, 2 failed, 1 missing)");
     }
 }

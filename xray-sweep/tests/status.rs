@@ -116,7 +116,7 @@ fn what_a_deleted_log_told_is_missing_and_said_to_be() {
     fs::write(dir.job_log(), ad).expect("a writable folder");
     let (cells, note) = lacking();
     assert_eq!(cells.len(), 8, "jobs that left the queue before cannot be told");
-    assert!(note.contains("it tells of no start of 2 cells that have run"), "{note}");
+    assert!(note.contains("it tells of no start of 2 cells with a run"), "{note}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::run::Outcome;
 use std::fmt::Write;
 use xray_artifacts::Split;
-use xray_display::{Align, Column, DASH, TextTable, number};
+use xray_display::{Align, Column, DASH, TextTable, counted, number};
 use xray_metrics::units::MIN_UNITS;
 use xray_metrics::{Evaluation, LabelEvaluation};
 
@@ -16,8 +16,11 @@ pub fn table(outcome: &Outcome) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{} images (fraction {}), {} steps, {:.2} epochs{kept}",
-        outcome.train_images, outcome.fraction, training.steps, training.epochs
+        "{} (fraction {}), {}, {:.2} epochs{kept}",
+        counted(outcome.train_images, "image"),
+        outcome.fraction,
+        counted(training.steps, "step"),
+        training.epochs
     );
     let _ = writeln!(text, "{}", cost(outcome));
     text
@@ -83,8 +86,7 @@ fn label_row(test: &LabelEvaluation, val: Option<&LabelEvaluation>) -> Vec<Strin
 fn macro_row(test: &Evaluation, val: Option<&Evaluation>) -> Vec<String> {
     let note = match test.undefined_labels {
         0 => "without looking: 0.500".to_owned(),
-        1 => "without looking: 0.500; 1 label undefined".to_owned(),
-        undefined => format!("without looking: 0.500; {undefined} labels undefined"),
+        undefined => format!("without looking: 0.500; {} undefined", counted(undefined, "label")),
     };
     vec![
         "macro-AUC".to_owned(),

@@ -8,6 +8,7 @@ use crate::sources::tfrecord::{Listed, strays};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Split, SplitSummary};
+use xray_display::counted;
 
 /// Of pictures that occur twice within a split, so many are named.
 const SHOWN: usize = 5;
@@ -72,7 +73,8 @@ fn duplicates(records: &[Placed<'_>], problems: &mut Vec<CheckProblem>, warnings
     }
     let more = alike.len().saturating_sub(SHOWN);
     warnings.extend(alike.into_iter().take(SHOWN));
-    warnings.extend((more > 0).then(|| format!("{more} more pictures occur twice within a split")));
+    warnings
+        .extend((more > 0).then(|| format!("the same within a split: {}", counted(more, "more picture"))));
 }
 
 fn overlaps(records: &[Placed<'_>], problems: &mut Vec<CheckProblem>) {

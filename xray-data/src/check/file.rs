@@ -9,6 +9,7 @@ use crate::schema::{FeatureNames, Label, Resolved, Sample};
 use crate::tfrecord::{Record, RecordFile, RecordIndex};
 use std::path::PathBuf;
 use xray_artifacts::{ShardEntry, Split, one_line};
+use xray_display::counted;
 use xray_image::{GrayImage, check_range, decode_gray};
 
 /// A file to check.
@@ -99,7 +100,7 @@ fn check_counts(file: &File, records: &RecordFile, found: u64) -> Vec<CheckProbl
     let place = file.path.display().to_string();
     let mut problems = Vec::new();
     if let Some(entry) = file.entry.as_ref().filter(|entry| entry.records != found) {
-        let problem = format!("has {found} records where dataset.json says {}", entry.records);
+        let problem = format!("has {} where dataset.json says {}", counted(found, "record"), entry.records);
         problems.push(CheckProblem { place: place.clone(), problem });
     }
     if let (Ok(scanned), Ok(loaded)) = (RecordIndex::scan(records), RecordIndex::load_or_scan(records))

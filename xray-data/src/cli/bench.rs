@@ -12,7 +12,7 @@ use std::time::Instant;
 use xray_artifacts::{Exit, Failure, Preprocessing, Split};
 use xray_data::sources::tfrecord::record_files;
 use xray_data::{Dataset, Draw, Error, Loader, LoaderConfig, RecordFile, RecordId};
-use xray_display::thousands;
+use xray_display::{counted, thousands};
 
 /// Measure how fast this machine reads records with their checksums, and makes batches for a network
 ///
@@ -199,10 +199,10 @@ impl fmt::Display for Measured {
         if let Some(read) = &self.read {
             writeln!(
                 f,
-                "read: {:.2} GB/s, {} records/s: {} records, {:.0} MB, checksums compared, 1 thread, {}",
+                "read: {:.2} GB/s, {} records/s: {}, {:.0} MB, checksums compared, 1 thread, {}",
                 read.gb_per_second,
                 thousands(read.records_per_second as u64),
-                thousands(read.records),
+                counted(read.records, "record"),
                 read.bytes as f64 / 1e6,
                 passes(&read.seconds),
             )?;
@@ -210,9 +210,9 @@ impl fmt::Display for Measured {
         if let Some(load) = &self.load {
             writeln!(
                 f,
-                "load: {} images/s: {} images to {} px in batches of {}, threads: {}, {}",
+                "load: {} images/s: {} to {} px in batches of {}, threads: {}, {}",
                 thousands(load.images_per_second as u64),
-                thousands(load.images),
+                counted(load.images, "image"),
                 load.size,
                 load.batch_size,
                 load.threads,
@@ -230,8 +230,7 @@ impl fmt::Display for Measured {
 fn passes(seconds: &[f64]) -> String {
     let lowest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = seconds.iter().copied().fold(0.0, f64::max);
-    let plural = if seconds.len() == 1 { "pass" } else { "passes" };
-    format!("{} {plural} of {:.3} s ({lowest:.3}-{highest:.3})", seconds.len(), median(seconds))
+    format!("{} of {:.3} s ({lowest:.3}-{highest:.3})", counted(seconds.len(), "pass"), median(seconds))
 }
 
 #[cfg(test)]

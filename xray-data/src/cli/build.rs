@@ -13,7 +13,7 @@ use xray_cli::say;
 use xray_data::build::{BuildConfig, Built, Encoding, build};
 use xray_data::sources::{Missing, SourceSet};
 use xray_data::split::SplitPlan;
-use xray_display::thousands;
+use xray_display::{counted, thousands};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -176,11 +176,11 @@ fn text(out: &Path, missing: u64, built: &Built) -> String {
     let DatasetManifest { image, splits, .. } = &built.manifest;
     let images: u64 = splits.values().map(|split| split.images).sum();
     let size = image.size.map_or("several sizes".to_owned(), |[width, height]| format!("{width}x{height}"));
-    let mut text = format!("{}: {} images as {}, {size}\n", out.display(), thousands(images), image.encoding);
+    let mut text = format!("{}: {} as {}, {size}\n", out.display(), counted(images, "image"), image.encoding);
     if let Some(level) = image.white_level {
         let found = match built.ranges.images() {
             0 => "as asked".to_owned(),
-            images => format!("found in {} images", thousands(images)),
+            images => format!("found in {}", counted(images, "image")),
         };
         let _ = writeln!(text, "  white in images of 16 bits: {level} ({found})");
     }
@@ -190,12 +190,12 @@ fn text(out: &Path, missing: u64, built: &Built) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {split:<5} {images:>9} images {patients:>9} patients {shards:>5} shards");
     }
-    let mut left_out = |count: u64, why: &str| {
+    let mut left_out = |count: u64, what: &str, why: &str| {
         if count > 0 {
-            let _ = writeln!(text, "  left out {} {why}", thousands(count));
+            let _ = writeln!(text, "  left out {} {why}", counted(count, what));
         }
     };
-    left_out(missing, "rows without an image file");
-    left_out(built.skipped.len() as u64, "images that cannot be used");
+    left_out(missing, "row", "without an image file");
+    left_out(built.skipped.len() as u64, "image", "that cannot be used");
     text
 }

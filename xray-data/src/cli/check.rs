@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_data::check::{CheckReport, check, expected_records};
-use xray_display::thousands;
+use xray_display::counted;
 
 /// Read every byte of a data set and decode every image: checksums, labels, duplicates, patients on two sides
 ///
@@ -41,12 +41,15 @@ fn text(report: &CheckReport) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}: {}", problem.place, problem.problem);
     }
-    let [records, patients, files] = [report.records, report.patients, report.files].map(thousands);
-    let read = format!("{records} records of {patients} patients in {files} files");
+    let read = format!(
+        "{} of {} in {}",
+        counted(report.records, "record"),
+        counted(report.patients, "patient"),
+        counted(report.files, "file")
+    );
     let _ = match report.problems.len() {
         0 => writeln!(text, "good: {read}"),
-        1 => writeln!(text, "bad: 1 problem in {read}"),
-        problems => writeln!(text, "bad: {} problems in {read}", thousands(problems as u64)),
+        problems => writeln!(text, "bad: {} in {read}", counted(problems, "problem")),
     };
     text
 }

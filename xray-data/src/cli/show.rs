@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Split, write_bytes};
 use xray_data::show::{SheetConfig, sheet};
-use xray_display::thousands;
+use xray_display::{counted, thousands};
 use xray_image::encode_png;
 
 /// Draw images side by side with their labels, as one PNG
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &ShowArguments, format: Format) -> Result<Exit, Fai
     let file = arguments.out.as_path();
     write_bytes(file, &encode_png(&sheet.image))?;
     let text =
-        format!("{}: {} of {} images", file.display(), thousands(sheet.shown), thousands(sheet.matching));
+        format!("{}: {} of {}", file.display(), thousands(sheet.shown), counted(sheet.matching, "image"));
     print(format, &ShowResult { file, shown: sheet.shown, matching: sheet.matching }, text)?;
     Ok(Exit::Ok)
 }

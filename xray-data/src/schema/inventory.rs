@@ -8,6 +8,7 @@ use crate::example::{Example, Feature, MAX_FEATURES};
 use crate::labels::{NO_FINDING, plain};
 use crate::tfrecord::RecordFile;
 use std::collections::{BTreeMap, BTreeSet};
+use xray_display::counted;
 
 /// Numbers of 0 or 1 that describe the picture, not the patient.
 const TECHNICAL: [&str; 9] =
@@ -137,10 +138,12 @@ impl Inventory {
         let kinds: Vec<_> = offered.kinds.iter().copied().collect();
         let kinds = kinds.join(" or ");
         match offered {
-            Offered { ones, filled, .. } if is_label => format!("{name} (1 in {ones} of {filled} records)"),
+            Offered { ones, filled, .. } if is_label => {
+                format!("{name} (1 in {ones} of {})", counted(*filled, "record"))
+            }
             Offered { several: 1.., .. } => format!("{name} (lists of {kinds})"),
             Offered { filled, .. } if *filled < self.records => {
-                format!("{name} ({kinds} in {filled} records)")
+                format!("{name} ({kinds} in {})", counted(*filled, "record"))
             }
             _ => format!("{name} ({kinds})"),
         }

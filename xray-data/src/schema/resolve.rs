@@ -267,7 +267,7 @@ mod tests {
         let taken = labels(&[record()], &["covid_19", "Mass"]);
         let expected = [("covid_19", "Covid 19"), ("Mass", "Mass")];
         assert_eq!(taken.names.labels, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-        assert_eq!(taken.notes, ["features that are not used: Lung Opacity (1 in 1 of 1 records)"]);
+        assert_eq!(taken.notes, ["features that are not used: Lung Opacity (1 in 1 of 1 record)"]);
     }
 
     #[test]

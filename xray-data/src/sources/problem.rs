@@ -5,6 +5,7 @@ use crate::labels::LabelNameProblem;
 use crate::sources::separator;
 use std::path::PathBuf;
 use xray_artifacts::Split;
+use xray_display::counted;
 
 /// What is wrong at one line of a source's table.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub enum SourceProblem {
     #[error("not UTF-8 text")]
     NotText,
     /// A row that the header line does not describe.
-    #[error("{found} field{} where the header line has {expected}", s(*found as u64))]
+    #[error("{} where the header line has {expected}", counted(*found, "field"))]
     Fields {
         /// In this row.
         found: usize,
@@ -347,9 +348,5 @@ fn did_you_mean(name: Option<&str>) -> String {
 }
 
 fn and_more(more: u64) -> String {
-    if more == 0 { String::new() } else { format!(", nor for {more} other row{}", s(more)) }
-}
-
-fn s(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
+    if more == 0 { String::new() } else { format!(", nor for {}", counted(more, "other row")) }
 }

@@ -2,7 +2,7 @@
 
 use super::{LabelStats, SplitStats, Stats};
 use std::fmt::Write;
-use xray_display::{Align, Column, TextTable, thousands};
+use xray_display::{Align, Column, TextTable, counted, thousands};
 
 pub(super) fn text(stats: &Stats) -> String {
     let mut text = splits(stats);
@@ -29,20 +29,20 @@ fn splits(stats: &Stats) -> String {
     for (place, label) in stats.labels.iter().enumerate() {
         row(label, &|split| label_cell(&split.labels[place]));
     }
-    row("No Finding", &|split| counted(split.no_finding, share(split.no_finding, split.images)));
+    row("No Finding", &|split| with_share(split.no_finding, share(split.no_finding, split.images)));
     table.text()
 }
 
 /// Positives, their share of the known, and the unknown where there are any.
 fn label_cell(label: &LabelStats) -> String {
-    let cell = counted(label.positives, label.prevalence);
+    let cell = with_share(label.positives, label.prevalence);
     match label.unknown {
         0 => cell,
         unknown => format!("{cell} {:>9}?", thousands(unknown)),
     }
 }
 
-fn counted(count: u64, share: Option<f64>) -> String {
+fn with_share(count: u64, share: Option<f64>) -> String {
     match share {
         Some(share) => format!("{:>8} {:>6.2}%", thousands(count), share * 100.0),
         None => format!("{:>8} {:>7}", thousands(count), "-"),
@@ -57,9 +57,9 @@ fn sizes(text: &mut String, stats: &Stats) -> std::fmt::Result {
     const LISTED: usize = 4;
     let listed = stats.sizes.iter().take(LISTED);
     let mut sizes: Vec<String> =
-        listed.map(|s| format!("{}x{} ({} images)", s.width, s.height, thousands(s.images))).collect();
+        listed.map(|s| format!("{}x{} ({})", s.width, s.height, counted(s.images, "image"))).collect();
     if stats.sizes.len() > LISTED {
-        sizes.push(format!("and {} other sizes", stats.sizes.len() - LISTED));
+        sizes.push(format!("and {}", counted(stats.sizes.len() - LISTED, "other size")));
     }
     writeln!(text, "\nimage sizes: {}", sizes.join(", "))
 }

@@ -25,6 +25,7 @@ use row::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split};
+use xray_display::counted;
 
 /// The rows of a score file, by split. Rows without a split are of the test split.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,8 +117,9 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
                 // Of other splits no interval is shown, and ranks are the test split's.
                 let notes = if *split == Split::Test { &mut notes } else { &mut kind_notes };
                 notes.push(format!(
-                    "{lacking} of {rows} {split} rows name no patient, so that no patient of this split counts: \
-                     records are taken as independent, and intervals are too narrow where patients recur"
+                    "{lacking} of {} without a patient, so that no patient of this split counts: \
+                     records are taken as independent, and intervals are too narrow where patients recur",
+                    counted(rows, &format!("{split} row"))
                 ));
             }
         }
@@ -270,7 +272,7 @@ mod tests {
         assert!(file.splits[&Split::Test].patients.is_empty());
         assert_eq!(file.splits[&Split::Val].patients, ["p2"]);
         let [note] = &file.notes[..] else { panic!("{:?}", file.notes) };
-        assert!(note.starts_with("1 of 2 test rows name no patient"), "{note}");
+        assert!(note.starts_with("1 of 2 test rows without a patient"), "{note}");
         assert_eq!(of("id,Mass,score_Mass\n1,1,0.5\n").expect("good").notes, [""; 0]);
         let [note] = &of("Mass,score_Mass\n1,0.5\n").expect("good").notes[..] else { panic!("one note") };
         assert!(note.contains("by their line"), "{note}");

@@ -102,7 +102,7 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     assert!(text.contains("60 records, taken as independent because no patients are named"), "{text}");
     write(&workplace, |at| if at == 70 { String::new() } else { own(at) }, |at| (half(at), mixed(at)));
     let (_, text) = appraised(&workplace, &FILE);
-    assert!(text.contains("note: 1 of 60 test rows name no patient"), "{text}");
+    assert!(text.contains("note: 1 of 60 test rows without a patient"), "{text}");
 }
 
 /// Scores with two digits, of which some are 0.00 and 1.00: no figure is ruined, and it says what they were taken for.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::print;
+use xray_display::counted;
 use xray_metrics::Rule;
 
 /// Write what every cell found, and what became of those that found nothing, to collected/*.parquet
@@ -50,7 +51,7 @@ fn text(collected: &Collected) -> String {
         text += &format!("  {}\n", file.display());
     }
     if collected.skipped_lines > 0 {
-        text += &format!("{} lines of metrics were cut off and left out\n", collected.skipped_lines);
+        text += &format!("left out, as cut off: {} of metrics\n", counted(collected.skipped_lines, "line"));
     }
     text
 }

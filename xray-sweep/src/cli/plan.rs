@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::{print, say};
+use xray_display::counted;
 
 /// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
 ///
@@ -212,10 +213,10 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
             .hint("the sweep is written; plan again with another --require"));
     };
     if count > 0 {
-        return Ok(Some(format!("{count} of the pool's {all} slots match")));
+        return Ok(Some(format!("{count} of the pool's {} match", counted(all, "slot"))));
     }
     let alone = |(what, clause): &(String, String)| {
-        format!("{what}: {} of {all} slots", count_slots(clause).unwrap_or(0))
+        format!("{what}: {} of {}", count_slots(clause).unwrap_or(0), counted(all, "slot"))
     };
     let counts = clauses.iter().map(alone).collect::<Vec<_>>().join("; ");
     Err(Failure::new(Exit::NothingMatches, format!("no slot of the pool can run these jobs: {counts}")).hint(
@@ -227,7 +228,8 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     let Planned { plan, cells, added, .. } = planned;
     let dir = arguments.sweep.dir.display();
     let word = shell::path(&arguments.sweep.dir);
-    let mut lines = vec![format!("{dir}: {} cells, {added} of them new; trainer {}", cells.len(), plan.code)];
+    let mut lines =
+        vec![format!("{dir}: {}, new: {added}; trainer {}", counted(cells.len(), "cell"), plan.code)];
     for binary in &plan.binaries {
         let mebibytes = binary.bytes as f64 / f64::from(1 << 20);
         let needs = match binary.level {

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure, Status, read_json};
 use xray_cli::{print, say};
+use xray_display::counted;
 
 /// Run the cells that have no result yet, here or on a pool
 ///
@@ -122,10 +123,10 @@ fn run_here(
     let mut options = LocalOptions::for_jobs(jobs);
     options.threads = arguments.threads.unwrap_or(options.threads);
     say(format_args!(
-        "{} of {} cells to run, {jobs} at a time, {} threads each",
+        "{} of {} to run, {jobs} at a time, {} each",
         cells.len(),
-        reports.len(),
-        options.threads
+        counted(reports.len(), "cell"),
+        counted(options.threads, "thread")
     ));
     let mut table = Table::new(dir, cells.len());
     let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
@@ -152,7 +153,7 @@ fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Fa
             return Ok(());
         }
         if !told {
-            say(format_args!("{count} runs of an earlier launcher are still at work; waiting for them"));
+            say(format_args!("waiting for {} of an earlier launcher", counted(count, "run")));
         }
         told = true;
         std::thread::sleep(Duration::from_millis(500));
@@ -174,7 +175,11 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     if !cells.is_empty() {
         prepare(dir, &chosen)?;
         if let Some(submission) = condor::submit(dir, &cells, false)? {
-            say(format_args!("submitted {} jobs as cluster {}", submission.jobs, submission.cluster));
+            say(format_args!(
+                "submitted {} as cluster {}",
+                counted(submission.jobs, "job"),
+                submission.cluster
+            ));
         }
         watch.forget();
     }
@@ -309,13 +314,13 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
         let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
         format!("  {} {}{reason}\n", report.state.name(), report.cell.name())
     };
-    format!("{} cells {what}\n", chosen.len()) + &chosen.iter().map(line).collect::<String>()
+    format!("{} {what}\n", counted(chosen.len(), "cell")) + &chosen.iter().map(line).collect::<String>()
 }
 
 fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
     let reports = look(dir, watch.queue())?.cells;
     let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
-    say(format_args!("{} of {} cells are done", reports.len() - open.len(), reports.len()));
+    say(format_args!("{} of {} done", reports.len() - open.len(), counted(reports.len(), "cell")));
     for report in open.iter().take(10) {
         let reason =
             report.reason.as_deref().map_or(String::new(), |reason| format!(": {}", clipped(reason)));

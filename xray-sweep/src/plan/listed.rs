@@ -14,6 +14,7 @@ use std::fs;
 use std::sync::Once;
 use xray_artifacts::{Exit, Failure, FileError, write_bytes, write_json};
 use xray_cli::say;
+use xray_display::counted;
 
 /// What a plan says of its list of cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,7 +88,9 @@ fn other_list(dir: &SweepDir, list: &CellList, text: &[u8]) -> Failure {
             let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             format!("the line of cell {first}{more} is gone or damaged")
         }
-        ([], count) if count > list.count => format!("it has {count} lines, {} were planned", list.count),
+        ([], count) if count > list.count => {
+            format!("it has {}, the plan {}", counted(count, "line"), list.count)
+        }
         ([], _) => "a line was edited".to_owned(),
     };
     let path = dir.cells();

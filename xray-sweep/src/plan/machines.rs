@@ -7,6 +7,7 @@ use crate::plan::quote::expression;
 use crate::signal::{HOLD_BY_POLICY, LEVELS, PER_LEVEL};
 use crate::spec::Condor;
 use xray_artifacts::Failure;
+use xray_display::counted;
 
 /// The clause about processors, for a program that needs `level`; none for the baseline.
 pub(crate) fn microarch_clause(level: Level, allow_unknown: bool, prefix: &str) -> Option<String> {
@@ -112,7 +113,7 @@ pub(super) fn executable(binaries: &[Binary]) -> String {
 pub(crate) fn slot_constraint(condor: &Condor, least: Level, request: &Request) -> Vec<(String, String)> {
     let mut clauses = vec![
         ("x86-64 Linux".to_owned(), "Arch == \"X86_64\" && OpSys == \"LINUX\"".to_owned()),
-        (format!("{} cores", request.cpus), format!("(TotalSlotCpus ?: Cpus) >= {}", request.cpus)),
+        (counted(request.cpus, "core"), format!("(TotalSlotCpus ?: Cpus) >= {}", request.cpus)),
         (
             format!("{} MiB of memory", request.memory_mib),
             format!("(TotalSlotMemory ?: Memory) >= {}", request.memory_mib),

@@ -4,6 +4,7 @@
 use super::document::{Block, Card, Document, Section, Table};
 use std::fmt::Write;
 use xray_display::chart::{Chart, NARROW, SMALL, STYLE, WIDE};
+use xray_display::counted;
 
 /// Longer tables are folded.
 const OPEN_ROWS: usize = 40;
@@ -96,7 +97,10 @@ fn table(table: &Table) -> String {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", sentence(note));
     }
     if table.rows.len() > OPEN_ROWS {
-        format!("<details><summary>{title} ({} rows)</summary>\n{text}</details>\n", table.rows.len())
+        format!(
+            "<details><summary>{title} ({})</summary>\n{text}</details>\n",
+            counted(table.rows.len(), "row")
+        )
     } else {
         format!("<h3>{title}</h3>\n{text}")
     }

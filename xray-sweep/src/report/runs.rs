@@ -5,6 +5,7 @@ use crate::tables::{Axes, RunRow};
 use crate::tally::Tally;
 use serde_json::Value;
 use xray_display::chart::Symbol;
+use xray_display::counted;
 
 /// A planned cell, what became of it, and the score that the report is about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,9 +64,8 @@ impl Run {
     /// What kind of machine it ran on.
     pub(super) fn machine(&self) -> String {
         let processor = self.row.cpu.as_deref().unwrap_or("processor unknown");
-        let threads = self.row.threads.map_or(String::new(), |threads| {
-            format!(", {threads} thread{}", if threads == 1 { "" } else { "s" })
-        });
+        let threads =
+            self.row.threads.map_or(String::new(), |threads| format!(", {}", counted(threads, "thread")));
         let microarch = self.row.microarch.as_deref().map_or(String::new(), |level| format!(" ({level})"));
         format!("{processor}{microarch}{threads}")
     }

@@ -17,6 +17,7 @@ use std::io;
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Failure, FileError, Split, one_line};
 use xray_cli::say;
+use xray_display::counted;
 use xray_metrics::{Comparison, Difference, MetadataBaseline};
 
 /// A sweep as its report sees it.
@@ -210,7 +211,8 @@ fn of_the_plan(runs: &[Run], cells: &[Cell], tables: &Collection) -> Result<(), 
     let since = planned.difference(&collected).count();
     if since > 0 {
         say(format_args!(
-            "warning: {since} cells were planned since the tables were collected; collect again"
+            "warning: {} planned since the tables were collected; collect again",
+            counted(since, "cell")
         ));
     }
     Ok(())

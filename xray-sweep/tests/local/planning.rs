@@ -222,7 +222,7 @@ fn an_edited_list_is_refused_and_what_is_gone_is_named() {
         (without, gone.as_str()),
         (whole.replace("\"trial\":1", "\"trial\":3"), "a line was edited"),
         (cut, "is gone or damaged"),
-        (format!("{whole}{}\n", whole.lines().next().expect("a line")), "it has 5 lines, 4 were planned"),
+        (format!("{whole}{}\n", whole.lines().next().expect("a line")), "it has 5 lines, the plan 4"),
         (String::new(), "and 3 more is gone or damaged"),
     ] {
         fs::write(&path, text).expect("writable");

@@ -6,6 +6,7 @@ use crate::events::{Event, Observer};
 use serde::Serialize;
 use xray_artifacts::{Failure, FileError};
 use xray_cli::say;
+use xray_display::counted;
 use xray_model::Learner;
 
 /// What a run costs.
@@ -45,13 +46,13 @@ impl Costs {
     /// As lines for a terminal.
     pub fn text(&self) -> String {
         format!(
-            "{} training images · {} parameters · {:.3} billion multiply-adds per image forward\n\
-             {} steps per epoch · {} steps in all · {:.0} MB of prepared training images",
-            self.train_images,
+            "{} · {} parameters · {:.3} billion multiply-adds per image forward\n\
+             {} per epoch · {} in all · {:.0} MB of prepared training images",
+            counted(self.train_images, "training image"),
             self.parameters,
             self.multiply_adds as f64 / 1e9,
-            self.steps_per_epoch,
-            self.total_steps,
+            counted(self.steps_per_epoch, "step"),
+            counted(self.total_steps, "step"),
             self.cache_bytes as f64 / 1e6,
         )
     }

@@ -10,6 +10,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, State};
 use xray_cli::{Build, print};
+use xray_display::counted;
 use xray_kernels::Isa;
 use xray_model::Backend;
 
@@ -58,8 +59,8 @@ fn result_text(outcome: &Outcome, dir: &Path, format: OutputFormat) -> Result<St
             format!("\n{}\nrun directory: {}\n", table(outcome), dir.display())
         }
         OutputFormat::Text => format!(
-            "stopped and saved after {} steps; the same command continues\nrun directory: {}\n",
-            outcome.training.steps,
+            "stopped and saved after {}; the same command continues\nrun directory: {}\n",
+            counted(outcome.training.steps, "step"),
             dir.display()
         ),
     })

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 use xray_artifacts::FileError;
+use xray_display::counted;
 
 /// Between plain lines.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -102,7 +103,9 @@ pub(super) fn sentence(event: &Event<'_>) -> Option<String> {
     match event {
         Event::Note(text) => Some((*text).to_owned()),
         Event::Warning(text) => Some(format!("warning: {text}")),
-        Event::Begin { step: 0, total_steps } => Some(format!("training for {total_steps} steps")),
+        Event::Begin { step: 0, total_steps } => {
+            Some(format!("training for {}", counted(*total_steps, "step")))
+        }
         Event::Begin { step, total_steps } => Some(format!("training from step {step} to {total_steps}")),
         Event::Evaluated { split, step, evaluation, is_best } => {
             let macro_auc = evaluation.macro_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.4}"));

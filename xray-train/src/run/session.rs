@@ -16,6 +16,7 @@ use std::time::Instant;
 use xray_artifacts::{Exit, Failure, Provenance, Seconds, Split, State, TrainingSummary, write_json};
 use xray_bundle::Card;
 use xray_data::{Loader, LoaderConfig};
+use xray_display::counted;
 use xray_model::{Learner, Predictor};
 
 /// Data, settings and learner of one run.
@@ -49,17 +50,18 @@ impl<'a> Session<'a> {
             observer.observe(&Event::Warning(warning))?;
         }
         observer.observe(&Event::Note(&format!(
-            "{} of {} parameters on {} ({}), {threads} threads",
+            "{} of {} parameters on {} ({}), {}",
             config.model.architecture.name(),
             learner.num_parameters(),
             info.name,
             info.backend.name(),
+            counted(threads, "thread"),
         )))?;
         observer.observe(&Event::Note(&format!(
-            "{} training images (fraction {}), {} labels, from {}",
-            data.records.len(),
+            "{} (fraction {}), {}, from {}",
+            counted(data.records.len(), "training image"),
             config.data.fraction,
-            data.dataset.labels().len(),
+            counted(data.dataset.labels().len(), "label"),
             data.dataset.path().display(),
         )))?;
         write_json(&dir.environment(), &environment(threads, info))?;

@@ -10,6 +10,7 @@ use crate::sources::label_columns::{LabelColumns, Places};
 use crate::sources::table::{Row, is_blank, patient_name};
 use crate::sources::{ImageRow, Listed, SourceProblem, parse_age, separator};
 use std::collections::{BTreeMap, HashSet};
+use xray_display::counted;
 
 /// Reads rows.
 pub(super) struct Reader<'a> {
@@ -180,7 +181,10 @@ impl Counts {
             notes.push(format!("rows with `No Finding` and a device, which is no finding: {}", self.devices));
         }
         if self.decimal_patients > 0 {
-            notes.push(format!("patients as `75.0` are taken for `75`: {} rows", self.decimal_patients));
+            notes.push(format!(
+                "patients as `75.0` are taken for `75`: {}",
+                counted(self.decimal_patients, "row")
+            ));
         }
         for (what, (rows, first)) in &self.unread {
             notes.push(format!("rows whose {what} cannot be read, as `{first}`, and is left out: {rows}"));

@@ -17,6 +17,7 @@ use columns::{Columns, described};
 use std::collections::HashSet;
 use std::path::Path;
 use xray_artifacts::Split;
+use xray_display::counted;
 
 pub(crate) const PATH: &[&str] =
     &["path", "image_path", "file", "filename", "file_name", "image", "image_id", "Image Index"];
@@ -90,7 +91,12 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
         let before = rows.len();
         rows = join::join(rows, rule, &truth.labels, &table)?;
         if rows.len() < before {
-            notes.push(format!("{before} rows of {} images are joined: {}", rows.len(), rule.describe()));
+            notes.push(format!(
+                "{} of {} are joined: {}",
+                counted(before, "row"),
+                counted(rows.len(), "image"),
+                rule.describe()
+            ));
         }
     }
     let LabelColumns { labels, chosen, .. } = truth;

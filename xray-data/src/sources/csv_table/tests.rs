@@ -316,7 +316,7 @@ fn lists_are_read_however_they_are_joined() {
 #[test]
 fn patients_of_one_number_are_one() {
     let listing =
-        check("path,patient_id,Mass\na,1.0,1\nb,1,0\nc,001,0\nd,nan,0\ne,1.50,0\n", |_| (), &["1 rows"])
+        check("path,patient_id,Mass\na,1.0,1\nb,1,0\nc,001,0\nd,nan,0\ne,1.50,0\n", |_| (), &["1 row"])
             .expect("good");
     let patients: Vec<_> = listing.rows.iter().map(|listed| listed.row.patient_id.as_deref()).collect();
     assert_eq!(patients, [Some("1"), Some("1"), Some("001"), None, Some("1.50")]);

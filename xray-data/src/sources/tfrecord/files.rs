@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{DatasetManifest, Split};
+use xray_display::counted;
 
 const EXTENSIONS: [&str; 3] = ["tfrec", "tfrecord", "tfrecords"];
 const PACKED: [&str; 4] = ["gz", "gzip", "zlib", "zz"];
@@ -108,7 +109,11 @@ fn refuse_ours(folder: &Path) -> Result<()> {
 fn unread(folder: &Path) -> Option<String> {
     let files = entries(folder).map_or(0, |(files, _)| files.len());
     (files > 0).then(|| {
-        format!("{files} files of records in {} are not read: it is not named for a split", folder.display())
+        format!(
+            "not read, as {} is not named for a split: {}",
+            folder.display(),
+            counted(files, "record file")
+        )
     })
 }
 
@@ -283,7 +288,10 @@ mod tests {
         let expected = [("a.tfrec", None), ("Valid/b.tfrecord", Some(Val)), ("test/a.tfrec", Some(Test))];
         assert_eq!(files.collect::<Vec<_>>(), expected.map(|(name, split)| (name.to_owned(), split)));
         let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
-        assert!(warning.starts_with("1 files of records in ") && warning.contains("/old are not read"));
+        assert!(
+            warning.starts_with("not read, as ") && warning.ends_with("split: 1 record file"),
+            "{warning}"
+        );
     }
 
     #[test]

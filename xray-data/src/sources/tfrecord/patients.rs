@@ -7,6 +7,7 @@ use crate::sources::{
 };
 use std::collections::HashMap;
 use std::path::Path;
+use xray_display::counted;
 
 /// Fills in whose images they are, and what else the table knows. `paths` are the images' names as the records
 /// have them: a row with the same path is meant, else the one row with the same file name.
@@ -41,7 +42,7 @@ pub(super) fn join(set: &mut SourceSet, paths: &[String], table: &Path) -> Resul
             Err(table.problem(1, SourceProblem::NoMatch { image_id }))
         }
         _ => {
-            let note = || format!("{unknown} images have no row in {}", table.path.display());
+            let note = || format!("no row in {} for {}", table.path.display(), counted(unknown, "image"));
             set.warnings.extend((unknown > 0).then(note));
             Ok(())
         }

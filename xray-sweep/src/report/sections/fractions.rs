@@ -8,7 +8,7 @@ use crate::report::runs::{Run, crosses};
 use crate::report::sweep::Sweep;
 use std::collections::BTreeMap;
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
-use xray_display::thousands;
+use xray_display::{counted, thousands};
 use xray_metrics::Bounds;
 
 /// What any ranking gets that looks at no image.
@@ -206,9 +206,9 @@ fn steps(sweep: &Sweep) -> Option<String> {
         return (!planned.is_empty()).then(|| planned.trim_end().to_owned());
     }
     Some(format!(
-        "{planned}The smallest took {} steps and the largest {}: the curve shows the effect of less data and of less \
+        "{planned}The smallest took {} and the largest {}: the curve shows the effect of less data and of less \
          training together. `xray-sweep plan --budget steps` gives every fraction as many steps as all the data take.",
-        thousands(first.round() as i64),
+        counted(first.round() as i64, "step"),
         thousands(last.round() as i64)
     ))
 }
@@ -223,9 +223,7 @@ fn collapsed(runs: &[Run]) -> Option<String> {
     }
     let named: Vec<_> = counts
         .iter()
-        .map(|(label, count)| {
-            format!("{} ({count} run{})", label.replace('_', " "), if *count == 1 { "" } else { "s" })
-        })
+        .map(|(label, count)| format!("{} ({})", label.replace('_', " "), counted(*count, "run")))
         .collect();
     (!named.is_empty())
         .then(|| format!("Some runs give a finding the same score whatever the image: {}.", named.join(", ")))

@@ -7,7 +7,7 @@ use crate::report::sweep::Sweep;
 use crate::state::CellState;
 use std::collections::BTreeMap;
 use xray_artifacts::{Exit, Split};
-use xray_display::{number, percent, thousands};
+use xray_display::{counted, number, percent, thousands};
 use xray_metrics::units::Unit;
 use xray_metrics::{auc_intervals, difference_interval};
 
@@ -43,10 +43,10 @@ fn best(sweep: &Sweep) -> Card {
         name,
         value: Value::estimate(run.score, run.score_interval, 3),
         detail: format!(
-            "of the run that validation chose ({} of the data, {} images, trial {}{combination}); {}.{}{} Without a look \
+            "of the run that validation chose ({} of the data, {}, trial {}{combination}); {}.{}{} Without a look \
              at the image: 0.5.",
             percent(run.row.fraction),
-            thousands(run.row.train_images),
+            counted(run.row.train_images, "image"),
             run.row.trial,
             interval_of(run),
             mean_of(sweep),
@@ -79,11 +79,11 @@ fn mean_of(sweep: &Sweep) -> String {
         .map(|label| label.replace('_', " "))
         .collect();
     match undefined.is_empty() {
-        true => format!(" Mean of {} findings.", labels.len()),
+        true => format!(" Mean of {}.", counted(labels.len(), "finding")),
         false => format!(
-            " Mean of {} of {} findings; no AUC for {}, of which the test records are all of one class.",
+            " Mean of {} of {}; no AUC for {}, of which the test records are all of one class.",
             labels.len() - undefined.len(),
-            labels.len(),
+            counted(labels.len(), "finding"),
             undefined.join(", ")
         ),
     }
