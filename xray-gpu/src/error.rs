@@ -6,6 +6,16 @@ pub enum Error {
     /// No adapter that wgpu can use.
     #[error("no GPU through wgpu: {0}")]
     NoDevice(String),
+    /// A form of shaders that was asked for and cannot be given.
+    #[error(
+        "XRAY_SHADER={asked}: {reason}\n  hint: without the variable, the driver is given a form that it takes"
+    )]
+    Shader {
+        /// The variable's value.
+        asked: String,
+        /// Why not.
+        reason: String,
+    },
     /// A buffer that the device does not make.
     #[error(
         "a buffer of {bytes} bytes, where the device allows {limit}\n  hint: use a smaller batch, or micro_batch"

@@ -1,9 +1,10 @@
 //! A device: where kernels are launched, what it allows, and what was launched.
 
+use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::pass::{Counts, Pass};
 use cubecl::prelude::*;
-use cubecl::wgpu::WgpuDeviceKind;
+use cubecl::wgpu::WgpuDevice;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -38,14 +39,18 @@ struct Trace {
 }
 
 impl Gpu {
-    /// The adapter that wgpu prefers, with WGSL: a renderer in software where there is no other.
+    /// The adapter that wgpu prefers, which is opened once a process: see [`Adapter::open`].
     ///
     /// # Errors
-    /// If wgpu finds none.
+    /// If there is none, or it does not take the form of shaders that was asked for.
     pub fn open() -> Result<Self, Error> {
-        let device = cubecl::Device::wgpu(WgpuDeviceKind::DefaultDevice)
-            .map_err(|error| Error::NoDevice(error.to_string()))?;
-        Ok(Self::new(device.client()))
+        static DEVICE: Mutex<Option<WgpuDevice>> = Mutex::new(None);
+        let mut opened = DEVICE.lock().expect("no panic while opening");
+        let device = match opened.clone() {
+            Some(device) => device,
+            None => opened.insert(Adapter::open()?.register()?).clone(),
+        };
+        Ok(Self::new(cubecl::Device::Wgpu(device).client()))
     }
 
     /// A device that is open already. Handles of its other users are good for kernels here, and launches run in the

@@ -17,6 +17,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `adapter`, `shader` | opening a device, and the form of shaders that its driver is given |
 //! | `gpu`, `buffer`, `map` | a device and its limits; floats on it, and parts of them; feature maps in a buffer |
 //! | `images` | bytes of the host as maps |
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
@@ -35,6 +36,7 @@
 //! | `reduce` | a sum over a group in a fixed order |
 #![cfg(feature = "wgpu")]
 
+mod adapter;
 mod batch_norm;
 mod buffer;
 mod channel_table;
@@ -54,9 +56,11 @@ mod optimizer;
 mod pass;
 mod pooling;
 mod reduce;
+mod shader;
 mod source;
 mod statistics;
 
+pub use adapter::Adapter;
 pub use batch_norm::{
     NormMaps, average_normalised, average_normalised_gradient, average_normalised_gradient_passes,
     average_normalised_pass, averaged_shape, normalise, normalise_backward, normalise_backward_passes,
@@ -92,6 +96,7 @@ pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
 };
+pub use shader::Shader;
 pub use source::{Normalised, Source};
 pub use statistics::{
     Affine, NormSums, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,
