@@ -78,8 +78,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (device, parameters) = (learner.device().name.clone(), learner.num_parameters());
     let images = images(arguments.batch, arguments.size);
     let mut milliseconds = match arguments.pass {
-        Pass::Train => train(&arguments, learner, &images),
-        Pass::Infer => infer(&arguments, &learner, &images),
+        Pass::Train => train(&arguments, learner, &images)?,
+        Pass::Infer => infer(&arguments, &learner, &images)?,
     };
     milliseconds.sort_by(f64::total_cmp);
     let median = milliseconds.get(milliseconds.len() / 2).copied().ok_or("nothing was measured")?;
@@ -106,31 +106,38 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Milliseconds of each step.
-fn train(arguments: &Arguments, mut learner: Learner, images: &[f32]) -> Vec<f64> {
+fn train(arguments: &Arguments, mut learner: Learner, images: &[f32]) -> Result<Vec<f64>, Box<dyn Error>> {
     let labels: Vec<f32> =
         (0..arguments.batch * CLASSES).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
     timed(arguments, || {
         let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
+        // A device that runs behind has taken the step when this returns.
+        learner.records()?;
+        Ok(())
     })
 }
 
 /// Milliseconds of each forward pass.
-fn infer(arguments: &Arguments, learner: &Learner, images: &[f32]) -> Vec<f64> {
+fn infer(arguments: &Arguments, learner: &Learner, images: &[f32]) -> Result<Vec<f64>, Box<dyn Error>> {
     let predictor = learner.predictor();
     timed(arguments, || {
         let logits = predictor.predict(images, arguments.size);
         assert!(logits.iter().all(|logit| logit.is_finite()), "logits of a fresh network are finite");
+        Ok(())
     })
 }
 
-fn timed(arguments: &Arguments, mut step: impl FnMut()) -> Vec<f64> {
-    (0..arguments.warmup).for_each(|_| step());
+fn timed(
+    arguments: &Arguments,
+    mut step: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<Vec<f64>, Box<dyn Error>> {
+    (0..arguments.warmup).try_for_each(|_| step())?;
     let mut one = |_| {
         let start = Instant::now();
-        step();
-        start.elapsed().as_secs_f64() * 1e3
+        step()?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
     };
     (0..arguments.repeats).map(&mut one).collect()
 }

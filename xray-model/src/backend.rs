@@ -64,6 +64,11 @@ impl Backend {
         }
     }
 
+    /// Whether its device computes after the call that asked for it has returned.
+    pub(crate) fn runs_behind(self) -> bool {
+        matches!(self, Backend::Wgpu | Backend::Cuda)
+    }
+
     pub(crate) fn open(self) -> Result<(Device, DeviceInfo)> {
         let absent = Error::BackendAbsent { name: self.name() };
         match self {

@@ -1,6 +1,7 @@
 //! What can go wrong with a model, a weights file or a device.
 
 use crate::Architecture;
+use burn::tensor::ExecutionError;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure, FileError, one_line};
 use xray_kernels::{ContextError, IsaError};
@@ -145,6 +146,12 @@ pub enum Error {
         /// The type found.
         dtype: String,
     },
+    /// A device that failed while it computed.
+    #[error("the device failed: {reason}")]
+    Device {
+        /// What its driver said.
+        reason: String,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -154,6 +161,11 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// A failure that a read from a device brought up.
+    pub(crate) fn of_device(error: &ExecutionError) -> Self {
+        Error::Device { reason: error.reason().to_owned() }
+    }
+
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -191,6 +203,7 @@ impl Error {
                 Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
+            Error::Device { .. } => Some("start the same command again: it continues from the last checkpoint".into()),
             Error::File(error) => error.hint().map(str::to_owned),
             Error::Kernels(_) => {
                 Some("leave the variable out: the best that this processor has is chosen".into())
@@ -205,7 +218,7 @@ impl Error {
             Error::Kernels(ContextError::Isa(IsaError::Missing { .. })) => Exit::CannotRunHere,
             Error::Config { .. } | Error::Kernels(_) => Exit::Usage,
             Error::File(FileError::Seal { .. }) => Exit::ModelMismatch,
-            Error::File(_) => Exit::Unexpected,
+            Error::Device { .. } | Error::File(_) => Exit::Unexpected,
             _ => Exit::ModelMismatch,
         }
     }

@@ -1,5 +1,5 @@
 //! A network with its loss, optimizer and device, behind slices: forward, backward, step, predict, and the
-//! state that a checkpoint needs.
+//! state that a checkpoint needs. Nothing that a step needs is read from the device, which may run behind.
 
 use crate::architectures::Network;
 use crate::average::Average;
@@ -9,6 +9,7 @@ use crate::initialise::initialise;
 use crate::layers::Maps;
 use crate::losses::Targets;
 use crate::optimizer::{Optimizer, Rates};
+use crate::records::{StepRecord, Unread, is_finite};
 use crate::weights::{check_fit, weights_of, with_weights};
 use crate::{Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
 use burn::module::{Module, ModuleVisitor, Param};
@@ -64,13 +65,13 @@ pub struct LabelledImages<'a> {
 pub struct Pass {
     logits: Tensor<2>,
     loss: Tensor<1>,
-    value: f32,
 }
 
 impl Pass {
-    /// The batch's mean loss.
+    /// The batch's mean loss times its weight. Waits for a device that runs behind: training reads
+    /// [`Learner::records`] instead.
     pub fn loss(&self) -> f32 {
-        self.value
+        self.loss.clone().into_scalar()
     }
 
     /// The same pass, whose loss counts so much.
@@ -78,17 +79,20 @@ impl Pass {
         if weight == 1.0 {
             return self;
         }
-        Pass { loss: self.loss.mul_scalar(weight), value: self.value * weight, ..self }
+        Pass { loss: self.loss.mul_scalar(weight), ..self }
     }
 
-    /// Logits `[n, classes]` in training mode.
+    /// Logits `[n, classes]` in training mode. Waits for a device that runs behind.
     pub fn logits(&self) -> Vec<f32> {
         self.logits.clone().into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
     }
 }
 
-/// What a backward pass found.
-pub struct Gradients(burn::tensor::Gradients);
+/// What a backward pass found, and the loss that it began with.
+pub struct Gradients {
+    of_parameters: burn::tensor::Gradients,
+    loss: Tensor<1>,
+}
 
 /// A network in training.
 pub struct Learner {
@@ -104,9 +108,13 @@ pub struct Learner {
     model: ModelConfig,
     steps: u64,
     backbone_rate: f64,
+    unread: Unread,
 }
 
 impl Learner {
+    /// Steps whose records a device keeps at most: [`Learner::records`] must be asked at least this often.
+    pub const MAX_UNREAD: usize = 64;
+
     /// A fresh network. The same seed gives the same weights on every device.
     pub fn new(config: &LearnerConfig, seed: u64) -> Result<Self> {
         let (device, info) = config.backend.open()?;
@@ -131,6 +139,7 @@ impl Learner {
             model: config.model.clone(),
             steps: 0,
             backbone_rate: 1.0,
+            unread: Unread::default(),
         })
     }
 
@@ -194,41 +203,57 @@ impl Learner {
         };
         let targets = Targets::new(batch.labels, &self.positive_weights, self.label_smoothing, &self.device);
         let loss = self.loss.mean(logits.clone(), &targets);
-        let value = loss.clone().into_scalar::<f32>();
-        Pass { logits: logits.inner(), loss, value }
+        Pass { logits: logits.inner(), loss }
     }
 
     /// Gradients of the loss by every parameter.
     pub fn backward(&self, pass: Pass) -> Gradients {
-        let gradients = pass.loss.backward();
-        // A device that runs behind catches up here, so that a caller's clock tells backward from step. A
-        // lost device shows at the next read, with its reason.
-        let _ = self.device.sync();
-        Gradients(gradients)
+        let loss = pass.loss.clone().inner();
+        Gradients { of_parameters: pass.loss.backward(), loss }
     }
 
-    /// The sum of two passes' gradients.
+    /// The sum of two passes' gradients, and of their losses.
     pub fn add(&self, sum: Gradients, more: Gradients) -> Gradients {
-        let mut adder = Adder { sum: sum.0, more: more.0 };
+        let mut adder = Adder { sum: sum.of_parameters, more: more.of_parameters };
         self.network().visit(&mut adder);
-        Gradients(adder.sum)
+        Gradients { of_parameters: adder.sum, loss: sum.loss + more.loss }
     }
 
-    /// One optimizer step; returns the gradients' global norm before clipping.
-    pub fn step(&mut self, gradients: Gradients, learning_rate: f64) -> f32 {
+    /// One optimizer step, of which [`Learner::records`] tells. Where the device does not run behind, a step whose loss
+    /// or gradients are not finite changes nothing.
+    pub fn step(&mut self, gradients: Gradients, learning_rate: f64) {
+        let Gradients { of_parameters, loss } = gradients;
+        let norm = self.optimizer.global_norm(self.network(), &of_parameters);
+        self.unread.push(loss.clone(), norm.clone());
+        if !self.runs_behind() && !(is_finite(loss) && is_finite(norm.clone())) {
+            return;
+        }
         let network = self.network.take().expect(NETWORK_IS_HERE);
         let rates = Rates {
             head: network.head(),
             head_rate: learning_rate,
             backbone_rate: learning_rate * self.backbone_rate,
         };
-        let (network, norm) = self.optimizer.step(network, gradients.0, &rates);
+        let network = self.optimizer.step(network, of_parameters, norm, &rates);
         self.steps += 1;
         if let Some(average) = &mut self.average {
             average.update(&weights_of(&network.valid()), self.steps);
         }
         self.network = Some(network);
-        norm
+    }
+
+    /// Loss and gradient norm of each step since the last call, oldest first. Waits for a device that runs behind.
+    ///
+    /// # Errors
+    /// What the device reports of anything since the last read.
+    pub fn records(&mut self) -> Result<Vec<StepRecord>> {
+        self.unread.read()
+    }
+
+    /// Whether steps return before the device has taken them, so that [`Learner::records`] waits for it: a GPU. The CPU
+    /// has taken a step when [`Learner::step`] returns.
+    pub fn runs_behind(&self) -> bool {
+        self.info.backend.runs_behind()
     }
 
     /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`, in inference mode, with the averaged

@@ -8,9 +8,9 @@
 //! let images = vec![0.0; 2 * 32 * 32];
 //! let labels = vec![0.0; 2 * 14];
 //! let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
-//! assert!(pass.loss().is_finite());
 //! let gradients = learner.backward(pass);
 //! learner.step(gradients, 1e-3);
+//! assert!(learner.records()?[0].loss.is_finite());
 //! let logits = learner.predict(&images, 32);
 //! assert_eq!(logits.len(), 2 * 14);
 //! # Ok(())
@@ -30,6 +30,7 @@ mod learner;
 mod losses;
 mod onnx;
 mod optimizer;
+mod records;
 mod state_dict;
 mod stored;
 mod weights;
@@ -42,5 +43,6 @@ pub use import::{Head, Import, ImportOptions, Note, read_weights};
 pub use learner::{ActivationMaps, Gradients, LabelledImages, Learner, LearnerConfig, Pass, Predictor};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};
+pub use records::StepRecord;
 pub use state_dict::{HostTensor, StateDict};
 pub use stored::{CHECKSUM, StoredDict, WeightType};

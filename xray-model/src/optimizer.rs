@@ -60,8 +60,7 @@ pub enum Algorithm {
 /// The rule and what it remembers of each parameter.
 pub(crate) struct Optimizer {
     config: OptimizerConfig,
-    /// Whether the kernels of this processor take the steps of Adam.
-    on_cpu: bool,
+    backend: Backend,
     /// Steps taken.
     steps: u64,
     /// Flattened, by parameter name.
@@ -93,33 +92,75 @@ impl Rates {
 /// How far a parameter goes.
 struct StepSize {
     learning_rate: f64,
-    /// The gradient is multiplied by this first.
-    scale: f32,
+    scale: Scale,
     /// Weight decay.
     decay: f64,
+}
+
+/// What the gradients are multiplied by before anything else.
+#[derive(Clone)]
+enum Scale {
+    Known(f32),
+    /// `[1]`, on a device that would have to be waited for.
+    OnDevice(Tensor<1>),
+}
+
+impl Scale {
+    fn apply(self, gradient: Tensor<1>) -> Tensor<1> {
+        match self {
+            Scale::Known(1.0) => gradient,
+            Scale::Known(scale) => gradient.mul_scalar(scale),
+            Scale::OnDevice(scale) => gradient * scale,
+        }
+    }
 }
 
 impl Optimizer {
     /// For parameters on the device that `backend` opened.
     pub(crate) fn new(config: OptimizerConfig, backend: Backend) -> Self {
-        Optimizer { config, on_cpu: backend == Backend::Cpu, steps: 0, moments: BTreeMap::new() }
+        Optimizer { config, backend, steps: 0, moments: BTreeMap::new() }
     }
 
-    /// One step; also the gradients' global norm before clipping.
+    /// Root of the sum of squares over all gradients, `[1]`.
+    pub(crate) fn global_norm(&self, network: &Network, gradients: &Gradients) -> Tensor<1> {
+        let mut squares = Squares { gradients, on_cpu: self.on_cpu(), sum: 0.0, on_device: None };
+        network.visit(&mut squares);
+        match squares.on_device {
+            Some(sum) => sum.sqrt(),
+            None => Tensor::from_floats([squares.sum.sqrt() as f32], &Device::flex()),
+        }
+    }
+
+    /// One step along gradients of that global norm.
     pub(crate) fn step(
         &mut self,
         network: Network,
         mut gradients: Gradients,
+        norm: Tensor<1>,
         rates: &Rates,
-    ) -> (Network, f32) {
-        let norm = global_norm(&network, &gradients, self.on_cpu);
-        let clip = self.config.clip_norm;
-        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+    ) -> Network {
+        let scale = self.scale(norm);
         self.steps += 1;
         let place = Place::in_network(&network);
-        let stepped =
-            network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale, place });
-        (stepped, norm)
+        network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale, place })
+    }
+
+    /// Scales a larger norm down to `clip_norm`.
+    fn scale(&self, norm: Tensor<1>) -> Scale {
+        let clip = self.config.clip_norm;
+        if clip <= 0.0 {
+            return Scale::Known(1.0);
+        }
+        if self.backend.runs_behind() {
+            return Scale::OnDevice(norm.full_like(clip) / norm.clamp_min(clip));
+        }
+        let norm = norm.into_scalar::<f32>();
+        Scale::Known(if norm > clip { clip / norm } else { 1.0 })
+    }
+
+    /// Whether the kernels of this processor take the steps of Adam.
+    fn on_cpu(&self) -> bool {
+        self.backend == Backend::Cpu
     }
 
     /// What a checkpoint keeps.
@@ -156,12 +197,16 @@ impl Optimizer {
     }
 
     /// The new value of one flattened parameter.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, step: &StepSize) -> Tensor<1> {
-        let &StepSize { learning_rate, scale, decay } = step;
-        if self.on_cpu && self.config.algorithm != Algorithm::Sgd {
-            return self.adam_on_cpu(name, value, gradient, step);
+    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, step: StepSize) -> Tensor<1> {
+        let StepSize { learning_rate, scale, decay } = step;
+        if let Scale::Known(gradient_scale) = scale
+            && self.on_cpu()
+            && self.config.algorithm != Algorithm::Sgd
+        {
+            let step = AdamStep { gradient_scale, ..self.adam_step(learning_rate, decay) };
+            return self.adam_on_cpu(name, value, gradient, &step);
         }
-        let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
+        let gradient = scale.apply(gradient);
         match self.config.algorithm {
             Algorithm::AdamW => {
                 let kept = value.mul_scalar(1.0 - learning_rate * decay);
@@ -177,31 +222,35 @@ impl Optimizer {
         }
     }
 
-    fn adam_on_cpu(
-        &mut self,
-        name: &str,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        &StepSize { learning_rate, scale, decay }: &StepSize,
-    ) -> Tensor<1> {
+    /// Adam's or AdamW's next step along gradients as they are.
+    fn adam_step(&self, learning_rate: f64, decay: f64) -> AdamStep {
         let OptimizerConfig { algorithm, momentum, beta2, epsilon, .. } = self.config;
         let (weight_decay, decoupled_decay) =
             if algorithm == Algorithm::AdamW { (0.0, decay) } else { (decay, 0.0) };
-        let rule = AdamStep {
+        AdamStep {
             learning_rate,
             beta1: f64::from(momentum),
             beta2: f64::from(beta2),
             epsilon: f64::from(epsilon),
             step: self.steps,
-            gradient_scale: scale,
+            gradient_scale: 1.0,
             weight_decay,
             decoupled_decay,
-        };
+        }
+    }
+
+    fn adam_on_cpu(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        step: &AdamStep,
+    ) -> Tensor<1> {
         let zeros = || Tensor::zeros(value.shape(), &value.device());
         let old = self.moments.remove(name);
         let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
         let moments = [mean.unwrap_or_else(zeros), mean_square.unwrap_or_else(zeros)];
-        let (value, [mean, mean_square]) = cpu::adam(&rule, value, gradient, moments);
+        let (value, [mean, mean_square]) = cpu::adam(step, value, gradient, moments);
         self.moments.insert(name.to_owned(), Moments { mean, mean_square: Some(mean_square) });
         value
     }
@@ -252,7 +301,7 @@ struct Step<'a> {
     optimizer: &'a mut Optimizer,
     gradients: &'a mut Gradients,
     rates: &'a Rates,
-    scale: f32,
+    scale: Scale,
     place: Place,
 }
 
@@ -272,26 +321,18 @@ impl ModuleMapper for Step<'_> {
             let (name, value) = (self.place.name(), old.inner().reshape([-1]));
             // Kernels and matrices decay; biases and batch norm do not.
             let decay = if D > 1 { f64::from(self.optimizer.config.weight_decay) } else { 0.0 };
-            let step = StepSize { learning_rate: self.rates.of(&name), scale: self.scale, decay };
-            let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), &step);
+            let step = StepSize { learning_rate: self.rates.of(&name), scale: self.scale.clone(), decay };
+            let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), step);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }
-}
-
-/// Root of the sum of squares over all gradients.
-fn global_norm(network: &Network, gradients: &Gradients, on_cpu: bool) -> f32 {
-    let mut squares = Squares { gradients, on_cpu, sum: 0.0, on_device: None };
-    network.visit(&mut squares);
-    let on_device = squares.on_device.map_or(0.0, |sum| sum.into_scalar::<f32>());
-    (squares.sum + f64::from(on_device)).sqrt() as f32
 }
 
 struct Squares<'a> {
     gradients: &'a Gradients,
     on_cpu: bool,
     sum: f64,
-    /// Read once: a GPU would be waited for at each parameter.
+    /// Not read: a GPU would be waited for.
     on_device: Option<Tensor<1>>,
 }
 

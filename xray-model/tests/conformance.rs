@@ -41,15 +41,12 @@ fn config(loss: &str, algorithm: Algorithm, backend: Backend) -> LearnerConfig {
 fn trace(config: &LearnerConfig) -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
     let mut learner = Learner::new(config, 11)?;
     let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
-    let losses = (0..6)
-        .map(|_| {
-            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
-            let loss = pass.loss();
-            let gradients = learner.backward(pass);
-            learner.step(gradients, 1e-2);
-            loss
-        })
-        .collect();
+    for _ in 0..6 {
+        let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+        let gradients = learner.backward(pass);
+        learner.step(gradients, 1e-2);
+    }
+    let losses = learner.records()?.iter().map(|record| record.loss).collect();
     Ok((losses, learner.predict(&images, SIZE)))
 }
 

@@ -26,6 +26,56 @@ fn learner(flip: bool) -> Learner {
     Learner::new(&LearnerConfig { model, optimizer, ..LearnerConfig::new(14) }, 2).expect("a CPU")
 }
 
+/// Takes a step; the loss that its forward pass told.
+fn step(learner: &mut Learner, images: &[f32], labels: &[f32], rate: f64) -> f32 {
+    let pass = learner.forward(&LabelledImages { images, labels, size: SIZE });
+    let loss = pass.loss();
+    let gradients = learner.backward(pass);
+    learner.step(gradients, rate);
+    loss
+}
+
+#[test]
+fn each_step_is_on_record_once_in_order() {
+    let (mut learner, images, labels) = (learner(false), images(4), labels(4));
+    assert_eq!(learner.records().expect("nothing to read"), []);
+    let mut expected = Vec::new();
+    for part in 1..=3 {
+        let before = learner.weights();
+        let (images, labels) = (&images[..part * PIXELS], &labels[..part * 14]);
+        let loss = step(&mut learner, images, labels, 1.0);
+        let after = learner.weights();
+        // Without momentum, at a learning rate of 1, a step is the gradient.
+        let trained = before.tensors.iter().filter(|(name, _)| !name.contains("running"));
+        let squares = trained.flat_map(|(name, before)| {
+            let pairs = before.values.iter().zip(&after.tensors[name].values);
+            pairs.map(|(before, after)| (f64::from(*before) - f64::from(*after)).powi(2)).collect::<Vec<_>>()
+        });
+        expected.push((loss, squares.sum::<f64>().sqrt()));
+    }
+    let found = learner.records().expect("a processor");
+    assert_eq!(found.len(), 3);
+    for (found, (loss, norm)) in found.iter().zip(expected) {
+        assert_eq!(found.loss, loss);
+        let off = (f64::from(found.gradient_norm) - norm).abs();
+        assert!(off < 1e-4 * norm, "{} and {norm}", found.gradient_norm);
+    }
+    assert_eq!(learner.records().expect("nothing to read"), []);
+}
+
+/// The last layer alone learns: the running statistics of batch norm see the images before there is a loss.
+#[test]
+fn a_step_that_is_not_finite_changes_nothing() {
+    let mut learner = learner(false);
+    learner.set_backbone_rate(0.0);
+    step(&mut learner, &images(4), &labels(4), 1e-2);
+    let before = learner.state();
+    step(&mut learner, &vec![f32::NAN; 4 * PIXELS], &labels(4), 1e-2);
+    assert!(learner.state() == before);
+    let records = learner.records().expect("a processor");
+    assert!(records[0].loss.is_finite() && records[1].loss.is_nan());
+}
+
 /// The last layer alone learns, for batch norm looks at the images of a part.
 #[test]
 fn gradients_of_parts_add_up_to_those_of_the_batch() {
@@ -35,12 +85,11 @@ fn gradients_of_parts_add_up_to_those_of_the_batch() {
     let trained = |part: usize| {
         let mut learner = learner(false);
         learner.set_backbone_rate(0.0);
-        let (mut loss, mut sum) = (0.0, None);
+        let mut sum = None;
         for (images, part_labels) in images.chunks(part * PIXELS).zip(labels.chunks(part * 14)) {
             let share = known(part_labels) / known(&labels);
             let pass = learner.forward(&LabelledImages { images, labels: part_labels, size: SIZE });
             let pass = pass.weighted(share);
-            loss += pass.loss();
             let found = learner.backward(pass);
             sum = Some(match sum {
                 Some(sum) => learner.add(sum, found),
@@ -48,6 +97,7 @@ fn gradients_of_parts_add_up_to_those_of_the_batch() {
             });
         }
         learner.step(sum.expect("at least one part"), 0.5);
+        let loss = learner.records().expect("a processor")[0].loss;
         (loss, learner.weights().tensors["classifier.weight"].values.clone())
     };
     let (loss, whole) = trained(IMAGES);

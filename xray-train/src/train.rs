@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::{Gradients, LabelledImages, Learner};
+use xray_model::{Gradients, LabelledImages, Learner, StepRecord};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -133,34 +133,34 @@ impl Trainer<'_> {
         }
         let learning_rate = self.learning_rate();
         self.learner.set_backbone_rate(self.backbone_rate());
-        let (loss, gradients) = self.gradients(batch)?;
+        let gradients = self.gradients(batch);
         let clock = Instant::now();
-        let gradient_norm = self.learner.step(gradients, learning_rate);
-        if !gradient_norm.is_finite() {
+        self.learner.step(gradients, learning_rate);
+        let record = self.learner.records()?.pop().expect("a step was taken since the last call");
+        if !record.loss.is_finite() {
+            return Err(self.diverged(&format!("the loss is {}", record.loss), batch));
+        }
+        if !record.gradient_norm.is_finite() {
             return Err(self.diverged("the gradients are not finite", batch));
         }
         self.progress.seconds.optimizer += clock.elapsed().as_secs_f64();
-        self.report(batch, loss, learning_rate, gradient_norm)
+        self.report(batch, record, learning_rate)
     }
 
-    /// The batch's loss and its gradients, part by part: each part counts by its share of the known labels, so that the
-    /// sum is that of the batch.
-    fn gradients(&mut self, batch: &Batch) -> Result<(f32, Gradients), Failure> {
+    /// The batch's gradients, part by part: each part counts by its share of the known labels, so that the sum is that
+    /// of the batch.
+    fn gradients(&mut self, batch: &Batch) -> Gradients {
         let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count().max(1) as f32;
         let all = known(&batch.labels);
         let images = if self.timetable.micro_batch == 0 { batch.len() } else { self.timetable.micro_batch };
         let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
         let parts = batch.images.chunks(images * pixels).zip(batch.labels.chunks(images * classes));
-        let (mut loss, mut sum) = (0.0, None);
+        let mut sum = None;
         for (images, labels) in parts {
             let clock = Instant::now();
             let pass = self.learner.forward(&LabelledImages { images, labels, size: batch.size });
             let share = known(labels) / all;
-            loss += pass.loss() * share;
             let forward = clock.elapsed();
-            if !loss.is_finite() {
-                return Err(self.diverged(&format!("the loss is {loss}"), batch));
-            }
             let found = self.learner.backward(pass.weighted(share));
             sum = Some(match sum {
                 Some(sum) => self.learner.add(sum, found),
@@ -169,7 +169,7 @@ impl Trainer<'_> {
             self.progress.seconds.forward += forward.as_secs_f64();
             self.progress.seconds.backward += (clock.elapsed() - forward).as_secs_f64();
         }
-        Ok((loss, sum.expect("a batch has a part")))
+        sum.expect("a batch has a part")
     }
 
     fn learning_rate(&self) -> f64 {
@@ -184,13 +184,8 @@ impl Trainer<'_> {
         if self.progress.step <= self.timetable.frozen_steps { 0.0 } else { self.timetable.backbone_rate }
     }
 
-    fn report(
-        &mut self,
-        batch: &Batch,
-        loss: f32,
-        learning_rate: f64,
-        gradient_norm: f32,
-    ) -> Result<(), Failure> {
+    fn report(&mut self, batch: &Batch, record: StepRecord, learning_rate: f64) -> Result<(), Failure> {
+        let StepRecord { loss, gradient_norm } = record;
         self.progress.examples += batch.len() as u64;
         self.progress.losses.0 += f64::from(loss);
         self.progress.losses.1 += 1;
