@@ -1,7 +1,6 @@
 //! What can go wrong with a model, a weights file or a device.
 
 use crate::Architecture;
-use burn::tensor::ExecutionError;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure, FileError, one_line};
 use xray_kernels::{ContextError, IsaError};
@@ -146,7 +145,13 @@ pub enum Error {
         /// The type found.
         dtype: String,
     },
-    /// A device that failed while it computed.
+    /// A device without the memory for what it was given.
+    #[error("the device has too little memory: {reason}")]
+    DeviceMemory {
+        /// What its driver said.
+        reason: String,
+    },
+    /// A device that was lost, or that cannot run a kernel.
     #[error("the device failed: {reason}")]
     Device {
         /// What its driver said.
@@ -161,11 +166,6 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A failure that a read from a device brought up.
-    pub(crate) fn of_device(error: &ExecutionError) -> Self {
-        Error::Device { reason: error.reason().to_owned() }
-    }
-
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -203,7 +203,10 @@ impl Error {
                 Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
-            Error::Device { .. } => Some("start the same command again: it continues from the last checkpoint".into()),
+            Error::DeviceMemory { .. } => Some("give it fewer images at once, or smaller ones".into()),
+            Error::Device { .. } => Some(
+                "the same command continues from the last checkpoint; where it fails again, use --backend cpu".into(),
+            ),
             Error::File(error) => error.hint().map(str::to_owned),
             Error::Kernels(_) => {
                 Some("leave the variable out: the best that this processor has is chosen".into())
@@ -214,11 +217,14 @@ impl Error {
 
     fn exit(&self) -> Exit {
         match self {
-            Error::BackendAbsent { .. } | Error::NoDevice { .. } => Exit::CannotRunHere,
+            Error::BackendAbsent { .. }
+            | Error::NoDevice { .. }
+            | Error::DeviceMemory { .. }
+            | Error::Device { .. } => Exit::CannotRunHere,
             Error::Kernels(ContextError::Isa(IsaError::Missing { .. })) => Exit::CannotRunHere,
             Error::Config { .. } | Error::Kernels(_) => Exit::Usage,
             Error::File(FileError::Seal { .. }) => Exit::ModelMismatch,
-            Error::Device { .. } | Error::File(_) => Exit::Unexpected,
+            Error::File(_) => Exit::Unexpected,
             _ => Exit::ModelMismatch,
         }
     }

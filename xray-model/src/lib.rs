@@ -21,6 +21,7 @@ mod architectures;
 mod average;
 mod backend;
 mod cpu;
+mod device_failure;
 mod error;
 mod export;
 mod import;
@@ -37,6 +38,7 @@ mod weights;
 
 pub use architectures::{Architecture, ModelConfig};
 pub use backend::{Backend, DeviceInfo, set_threads};
+pub use device_failure::catch_device_failure;
 pub use error::{Error, Result};
 pub use export::{OPSETS, Onnx, onnx};
 pub use import::{Head, Import, ImportOptions, Note, read_weights};

@@ -29,7 +29,7 @@ impl Unread {
             return Ok(Vec::new());
         }
         let reading = tensors.into_iter().flatten().fold(Transaction::default(), Transaction::register);
-        let values = reading.try_execute().map_err(|error| Error::of_device(&error))?;
+        let values = reading.try_execute().map_err(|error| Error::of_read(&error))?;
         let values: Vec<f32> = values.iter().flat_map(|data| data.iter::<f32>()).collect();
         let record = |pair: &[f32]| StepRecord { loss: pair[0], gradient_norm: pair[1] };
         Ok(values.chunks(2).map(record).collect())
