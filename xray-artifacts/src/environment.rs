@@ -26,8 +26,12 @@ pub struct Environment {
     pub threads: usize,
     /// `cpu`, `wgpu`, ...
     pub backend: String,
-    /// The device's name.
+    /// The device's name, and of a GPU its driver and the form of the kernels: `NVIDIA H200, NVIDIA 580.159.04, Vulkan,
+    /// WGSL`.
     pub device: String,
+    /// Why that device, where something was chosen: `using the CPU (auto: llvmpipe is a software renderer)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_choice: Option<String>,
     /// Start, RFC 3339.
     pub started: String,
 }

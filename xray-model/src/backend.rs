@@ -2,7 +2,12 @@
 
 use crate::{Error, Result};
 use burn::tensor::Device;
+#[cfg(feature = "wgpu")]
+use burn::tensor::wgpu::wgpu::{self, AdapterInfo};
 use serde::{Deserialize, Serialize};
+
+#[cfg(any(test, feature = "wgpu"))]
+mod adapters;
 
 /// Where tensors live and who computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +36,26 @@ pub struct DeviceInfo {
     pub backend: Backend,
     /// The part's name, where the driver tells one.
     pub name: String,
+    /// Of a GPU: its driver, and the form in which kernels reach it, as `NVIDIA 580.159.04, Vulkan, WGSL`.
+    pub driver: Option<String>,
+    /// What is used and why, where something was chosen: `using the CPU (auto: llvmpipe is a software renderer)`.
+    pub choice: Option<String>,
     /// What a user should know before trusting it.
     pub warning: Option<String>,
+}
+
+impl DeviceInfo {
+    fn new(backend: Backend, name: impl Into<String>) -> Self {
+        DeviceInfo { backend, name: name.into(), driver: None, choice: None, warning: None }
+    }
+
+    /// The name, and of a GPU the driver: what numbers and times depend on.
+    pub fn full_name(&self) -> String {
+        match &self.driver {
+            Some(driver) => format!("{}, {driver}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 impl Backend {
@@ -74,9 +97,12 @@ impl Backend {
         match self {
             Backend::Cpu => cpu(),
             Backend::Flex => Ok(flex()),
-            Backend::Wgpu => gpu(Adapters::Any).ok_or(absent)?,
-            Backend::Auto => match gpu(Adapters::Hardware) {
-                Some(Ok(found)) => Ok(found),
+            Backend::Wgpu => gpu().ok_or(absent)?.map(by_name),
+            Backend::Auto => match gpu() {
+                Some(Ok(gpu)) if gpu.is_software => {
+                    without_gpu(&format!("{} is a software renderer", gpu.name))
+                }
+                Some(Ok(gpu)) => Ok(of_itself(gpu)),
                 Some(Err(Error::NoDevice { reason, .. })) => without_gpu(&reason),
                 Some(Err(error)) => without_gpu(&error.to_string()),
                 None => without_gpu("this build has no GPU backend"),
@@ -94,61 +120,141 @@ pub fn set_threads(threads: usize) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-/// Which adapters a caller accepts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Adapters {
-    Any,
-    Hardware,
+/// A GPU that is open.
+#[derive(Clone)]
+struct Gpu {
+    device: Device,
+    name: String,
+    driver: String,
+    is_software: bool,
+    /// Why this one of several.
+    why: Option<String>,
+}
+
+/// A GPU that somebody asked for: also a renderer in software, which is told.
+fn by_name(gpu: Gpu) -> (Device, DeviceInfo) {
+    let name = &gpu.name;
+    let warning = gpu.is_software.then(|| format!("{name} is a software renderer: correct, but very slow"));
+    let choice = gpu.why.as_ref().map(|why| format!("using {name} through wgpu ({why})"));
+    (gpu.device.clone(), DeviceInfo { choice, warning, ..of_gpu(&gpu) })
+}
+
+/// A GPU that nobody asked for.
+fn of_itself(gpu: Gpu) -> (Device, DeviceInfo) {
+    let why = gpu.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    let choice = format!("using {} through wgpu (auto: a GPU is there{why})", gpu.name);
+    (gpu.device.clone(), DeviceInfo { choice: Some(choice), ..of_gpu(&gpu) })
+}
+
+fn of_gpu(gpu: &Gpu) -> DeviceInfo {
+    DeviceInfo { driver: Some(gpu.driver.clone()), ..DeviceInfo::new(Backend::Wgpu, &gpu.name) }
 }
 
 fn cpu() -> Result<(Device, DeviceInfo)> {
     let name = format!("CPU ({})", crate::cpu::prepare()?);
-    Ok((Device::flex(), DeviceInfo { backend: Backend::Cpu, name, warning: None }))
+    Ok((Device::flex(), DeviceInfo::new(Backend::Cpu, name)))
 }
 
 /// The processor in place of a GPU, and why.
 fn without_gpu(reason: &str) -> Result<(Device, DeviceInfo)> {
     let (device, info) = cpu()?;
-    Ok((device, DeviceInfo { warning: Some(format!("no GPU is used: {reason}")), ..info }))
+    Ok((device, DeviceInfo { choice: Some(format!("using the CPU (auto: {reason})")), ..info }))
 }
 
 fn flex() -> (Device, DeviceInfo) {
-    (Device::flex(), DeviceInfo { backend: Backend::Flex, name: "CPU".into(), warning: None })
+    (Device::flex(), DeviceInfo::new(Backend::Flex, "CPU"))
 }
 
+/// The GPU that is chosen, opened once a process; later callers share it. None in a build without a GPU backend.
 #[cfg(feature = "wgpu")]
-fn gpu(accepted: Adapters) -> Option<Result<(Device, DeviceInfo)>> {
+fn gpu() -> Option<Result<Gpu>> {
     use std::sync::OnceLock;
 
-    // wgpu is initialised once a process; later callers share the device.
-    static OPENED: OnceLock<std::result::Result<(Device, String, bool), String>> = OnceLock::new();
-    let opened = OPENED.get_or_init(|| {
-        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
-        let info = setup.adapter.get_info();
-        let software = info.device_type == burn::tensor::wgpu::wgpu::DeviceType::Cpu;
-        Ok((device, info.name, software))
-    });
-    Some(match opened {
-        Err(reason) => Err(Error::NoDevice { name: "wgpu", reason: reason.clone() }),
-        Ok((_, name, true)) if accepted == Adapters::Hardware => {
-            Err(Error::NoDevice { name: "wgpu", reason: format!("{name} is a software renderer") })
-        }
-        Ok((device, name, software)) => {
-            let warning = software.then(|| format!("{name} is a software renderer: correct, but very slow"));
-            Ok((device.clone(), DeviceInfo { backend: Backend::Wgpu, name: name.clone(), warning }))
-        }
-    })
+    static OPENED: OnceLock<std::result::Result<Gpu, String>> = OnceLock::new();
+    let opened = OPENED.get_or_init(open_gpu).clone();
+    Some(opened.map_err(|reason| Error::NoDevice { name: "wgpu", reason }))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn gpu(_: Adapters) -> Option<Result<(Device, DeviceInfo)>> {
+fn gpu() -> Option<Result<Gpu>> {
     None
+}
+
+#[cfg(feature = "wgpu")]
+fn open_gpu() -> std::result::Result<Gpu, String> {
+    use adapters::{Adapter, NVIDIAS_FOLDER, choose};
+    use burn::tensor::DeviceKind;
+    use burn::tensor::wgpu::wgpu::DeviceType;
+
+    const NVIDIA: u32 = 0x10de;
+    let infos = gpus_here();
+    let adapter = |info: &AdapterInfo| Adapter {
+        name: info.name.clone(),
+        pci: info.device_pci_bus_id.to_lowercase(),
+        is_nvidia: info.vendor == NVIDIA,
+        is_software: info.device_type == DeviceType::Cpu,
+    };
+    let adapters: Vec<Adapter> = infos.iter().map(adapter).collect();
+    let choice = choose(&adapters, |name| std::env::var(name).ok(), NVIDIAS_FOLDER.as_ref())?;
+    let info = &infos[choice.index];
+    // burn counts the GPUs of a kind, in the same order.
+    let number = infos[..choice.index].iter().filter(|other| other.device_type == info.device_type).count();
+    let kind = match info.device_type {
+        DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(number),
+        DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(number),
+        DeviceType::VirtualGpu => DeviceKind::VirtualGpu(number),
+        DeviceType::Cpu => DeviceKind::Cpu,
+        DeviceType::Other if choice.index == 0 => DeviceKind::DefaultDevice,
+        DeviceType::Other => {
+            return Err(format!("{} is of a kind that burn takes only as the first", info.name));
+        }
+    };
+    let options = Device::wgpu_options().device_kind(kind);
+    let (device, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
+    let info = setup.adapter.get_info();
+    let driver = [&info.driver, &info.driver_info].map(|part| part.trim()).join(" ");
+    Ok(Gpu {
+        device,
+        driver: format!("{}, {:?}, WGSL", driver.trim(), info.backend),
+        is_software: info.device_type == DeviceType::Cpu,
+        name: info.name,
+        why: choice.why,
+    })
+}
+
+/// Every GPU of this machine, in the order in which wgpu prefers them: discrete ones first, renderers in software last.
+#[cfg(feature = "wgpu")]
+fn gpus_here() -> Vec<AdapterInfo> {
+    use burn::tensor::wgpu::wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    let instance = Instance::new(InstanceDescriptor {
+        backends: Backends::PRIMARY,
+        ..InstanceDescriptor::new_without_display_handle()
+    });
+    let mut found = pin!(instance.enumerate_adapters(Backends::PRIMARY));
+    let Poll::Ready(found) = found.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        unreachable!("only browsers let one wait for their GPUs")
+    };
+    let mut infos: Vec<_> = found.iter().map(wgpu::Adapter::get_info).collect();
+    infos.sort_by_key(|info| match info.device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::Other => 2,
+        DeviceType::VirtualGpu => 3,
+        DeviceType::Cpu => 4,
+    });
+    // One API, as burn keeps to one: another may list the same GPUs again.
+    if let Some(api) = infos.first().map(|info| info.backend) {
+        infos.retain(|info| info.backend == api);
+    }
+    infos
 }
 
 #[cfg(feature = "cuda")]
 fn cuda() -> Option<(Device, DeviceInfo)> {
-    let info = DeviceInfo { backend: Backend::Cuda, name: "CUDA device 0".into(), warning: None };
-    Some((Device::cuda(0usize), info))
+    Some((Device::cuda(0usize), DeviceInfo::new(Backend::Cuda, "CUDA device 0")))
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -160,8 +266,8 @@ fn cuda() -> Option<(Device, DeviceInfo)> {
 fn ndarray() -> Option<(Device, DeviceInfo)> {
     let warning = "burn-ndarray is deprecated, some 40 times slower than `cpu`, and can silently reorder \
                    elements (burn issue 5552): use it as a reference only";
-    let info = DeviceInfo { backend: Backend::Ndarray, name: "CPU".into(), warning: Some(warning.into()) };
-    Some((Device::ndarray(), info))
+    let info = DeviceInfo::new(Backend::Ndarray, "CPU");
+    Some((Device::ndarray(), DeviceInfo { warning: Some(warning.into()), ..info }))
 }
 
 #[cfg(not(feature = "ndarray"))]

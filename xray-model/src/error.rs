@@ -175,7 +175,9 @@ impl Error {
             Error::BackendAbsent { name } => {
                 Some(format!("use --backend cpu, or build xray-train with the feature `{name}`"))
             }
-            Error::NoDevice { .. } => Some("use --backend cpu, or install the GPU's driver".into()),
+            Error::NoDevice { .. } => {
+                Some("use --backend cpu, install the GPU's Vulkan driver, or name another GPU: XRAY_GPU=0".into())
+            }
             Error::OtherNetwork { architecture, .. } => {
                 Some(format!("train that network: --model {}", architecture.name()))
             }

@@ -1,7 +1,8 @@
 //! What `env.json` says of this process and machine.
 
+use crate::events::{Event, Observer};
 use std::fs;
-use xray_artifacts::{Environment, time_of_day};
+use xray_artifacts::{Environment, FileError, time_of_day};
 use xray_model::DeviceInfo;
 
 /// Version and commit, for `--version`, the names of cells, results and bundles.
@@ -22,8 +23,23 @@ pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
         microarch: microarch().map(str::to_owned),
         threads,
         backend: device.backend.name().to_owned(),
-        device: device.name.clone(),
+        device: device.full_name(),
+        device_choice: device.choice.clone(),
         started: now(),
+    }
+}
+
+/// Says which device was chosen and what to know of it.
+///
+/// # Errors
+/// Those of the observer.
+pub fn announce(device: &DeviceInfo, observer: &mut dyn Observer) -> Result<(), FileError> {
+    if let Some(choice) = &device.choice {
+        observer.observe(&Event::Note(choice))?;
+    }
+    match &device.warning {
+        Some(warning) => observer.observe(&Event::Warning(warning)),
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
+use crate::environment::announce;
 use crate::events::{Event, Observer};
 use serde::Serialize;
 use xray_artifacts::{Failure, FileError};
@@ -30,6 +31,7 @@ pub struct Costs {
 pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
     let TrainingData { dataset, records, prevalence, .. } = data::open(config, &mut ToStderr)?;
     let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
+    announce(learner.device(), &mut ToStderr)?;
     let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
     let size = config.preprocessing.size;
     Ok(Costs {

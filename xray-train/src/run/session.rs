@@ -5,7 +5,7 @@ use super::{Outcome, RunOptions};
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
 use crate::data::TrainingData;
-use crate::environment::{VERSION, environment, now, peak_memory_bytes};
+use crate::environment::{VERSION, announce, environment, now, peak_memory_bytes};
 use crate::events::{Event, Observer};
 use crate::run_dir::RunDir;
 use crate::scoring::Evaluator;
@@ -46,9 +46,7 @@ impl<'a> Session<'a> {
         };
         let learner = Learner::new(&config.learner(&data.prevalence), config.seed)?;
         let info = learner.device();
-        if let Some(warning) = &info.warning {
-            observer.observe(&Event::Warning(warning))?;
-        }
+        announce(info, observer)?;
         observer.observe(&Event::Note(&format!(
             "{} of {} parameters on {} ({}), {}",
             config.model.architecture.name(),

@@ -67,25 +67,99 @@ fn without_that_program_a_gpu_is_an_error_and_auto_is_the_processor() {
     assert!(said.contains("backend `wgpu` is not part of this build") && said.contains("--gpu"), "{said}");
     let output = check(&workplace, false, "auto");
     assert_exit(&output, Exit::Ok);
-    assert!(
-        stderr(&output).contains("warning: no GPU is used: this build has no GPU backend"),
-        "{}",
-        stderr(&output)
+    let choice = "using the CPU (auto: this build has no GPU backend)";
+    assert!(stderr(&output).lines().any(|line| line == choice), "{}", stderr(&output));
+    let environment = workplace.json("run-auto-false/env.json");
+    assert_eq!((&environment["backend"], &environment["device_choice"]), (&"cpu".into(), &choice.into()));
+}
+
+/// The program with a GPU backend, where it was built, as `xray-train-gpu` in a folder of its own.
+fn real(workplace: &Workplace) -> Option<std::path::PathBuf> {
+    let gpu = std::env::var_os("XRAY_GPU_TRAINER");
+    if gpu.is_none() {
+        eprintln!("skipped: XRAY_GPU_TRAINER names no xray-train-gpu (cargo xtask test builds it)");
+    }
+    let program = workplace.path("xray-train-gpu");
+    std::os::unix::fs::symlink(gpu?, &program).expect("a link");
+    Some(program)
+}
+
+/// A GPU that is not there ends the run before it trains; the one that is there is named, and why it was taken.
+#[test]
+fn the_gpu_that_is_taken_is_named_and_one_that_is_missing_refused() {
+    let workplace = Workplace::new();
+    let Some(program) = real(&workplace) else { return };
+    let train = |run: &str, backend: &str, variable: (&str, &str)| {
+        let arguments = Workplace::arguments(run).into_iter();
+        let mut command = Command::new(&program);
+        command.args(arguments.map(|word| if word == "12" { "1" } else { word }));
+        command.args(["--backend", backend]).current_dir(workplace.path(""));
+        command.env_remove("CUDA_VISIBLE_DEVICES").env(variable.0, variable.1).output().expect("it starts")
+    };
+    let refused = |number: usize, variable: (&str, &str), reason: &str| {
+        let run = format!("refused-{number}");
+        let output = train(&run, "wgpu", variable);
+        assert_exit(&output, Exit::CannotRunHere);
+        let said = stderr(&output);
+        let line = said.lines().find(|line| line.contains("finds no device")).expect("one sentence");
+        assert!(line.starts_with("error: backend `wgpu`") && line.contains(reason), "{said}");
+        assert!(
+            said.contains("hint: use --backend cpu, install the GPU's Vulkan driver, or name another"),
+            "{said}"
+        );
+        let result = workplace.json(&format!("{run}/result.json"));
+        assert_eq!((&result["exit"], &result["training"]["steps"]), (&78.into(), &0.into()), "{result}");
+    };
+    // Vulkan's loader reads no other list of drivers then.
+    refused(1, ("VK_DRIVER_FILES", "/nowhere"), "finds no device: no driver offers one");
+    let without = train("without", "auto", ("VK_DRIVER_FILES", "/nowhere"));
+    assert_exit(&without, Exit::Ok);
+    let choice = "using the CPU (auto: no driver offers one)";
+    assert!(stderr(&without).lines().any(|line| line == choice), "{}", stderr(&without));
+
+    let named = train("named", "wgpu", ("XRAY_GPU", "0"));
+    if stderr(&named).contains("finds no device") {
+        eprintln!("skipped: no Vulkan driver (apt-get install mesa-vulkan-drivers)");
+        return;
+    }
+    assert_exit(&named, Exit::Ok);
+    let environment = workplace.json("named/env.json");
+    let device = environment["device"].as_str().expect("text").to_owned();
+    let choice = environment["device_choice"].as_str().expect("it was named").to_owned();
+    assert!(device.ends_with(", WGSL"), "{device}");
+    assert!(choice.ends_with(" through wgpu (XRAY_GPU=0)"), "{choice}");
+    let log = fs::read_to_string(workplace.path("named/train.log")).expect("written");
+    assert!(log.contains(&choice) && stderr(&named).lines().any(|line| line == choice), "{log}");
+    refused(2, ("XRAY_GPU", "99"), "XRAY_GPU is `99`, and there is only 0 ");
+
+    if !device.starts_with("llvmpipe") {
+        eprintln!("skipped: a real GPU is here, which `auto` takes");
+        return;
+    }
+    refused(
+        3,
+        ("CUDA_VISIBLE_DEVICES", "0"),
+        "CUDA_VISIBLE_DEVICES is `0`, but Vulkan shows no GPU of NVIDIA",
     );
-    assert_eq!(workplace.json("run-auto-false/env.json")["backend"], "cpu");
+    let auto = train("auto", "auto", ("XRAY_GPU", "0"));
+    assert_exit(&auto, Exit::Ok);
+    let environment = workplace.json("auto/env.json");
+    let choice = environment["device_choice"].as_str().expect("chosen").to_owned();
+    assert!(choice.starts_with("using the CPU (auto: llvmpipe"), "{choice}");
+    assert!(choice.ends_with(" is a software renderer)"), "{choice}");
+    assert!(stderr(&auto).lines().any(|line| line == choice), "{}", stderr(&auto));
+    assert_eq!(environment["backend"], "cpu");
 }
 
 /// The real program, handed over to, on a GPU or on a renderer that stands in for one.
 #[test]
 fn a_gpu_trains_to_the_losses_of_the_processor() {
-    let Some(gpu) = std::env::var_os("XRAY_GPU_TRAINER") else {
-        eprintln!("skipped: XRAY_GPU_TRAINER names no xray-train-gpu (cargo xtask test builds it)");
-        return;
-    };
     let workplace = Workplace::new();
+    if real(&workplace).is_none() {
+        return;
+    }
     let program = workplace.path("xray-train");
     fs::copy(env!("CARGO_BIN_EXE_xray-train"), &program).expect("the program can be copied");
-    std::os::unix::fs::symlink(gpu, workplace.path("xray-train-gpu")).expect("a link");
     let train = |run: &str, backend: &str| {
         let arguments = [&Workplace::arguments(run)[..], &["--backend", backend]].concat();
         Command::new(&program).args(arguments).current_dir(workplace.path("")).output().expect("it starts")
