@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 fn an_evicted_run_ends_as_if_nothing_had_happened() {
     let Some(workplace) = Workplace::new() else { return };
     let worker = workplace.worker("xray-train");
-    let slot = workplace.slots("Cpus > 0 && EmulatedCpu =?= undefined").pop().expect("a machine");
+    let slot = workplace
+        .slots("Cpus > 0 && EmulatedCpu =?= undefined && VulkanIsMissing =?= undefined")
+        .pop()
+        .expect("a machine");
     let only = format!("TARGET.Name == \"{slot}\"");
     let arguments = [
         "--fractions",

@@ -15,7 +15,7 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 chroot "$root" apt-get update -qq
-chroot "$root" apt-get install -y -qq --no-install-recommends minicondor qemu-user-static
+chroot "$root" apt-get install -y -qq --no-install-recommends minicondor qemu-user-static libvulkan1 mesa-vulkan-drivers
 chroot "$root" apt-get clean
 rm -rf "$root"/var/lib/apt/lists/*
 chroot "$root" useradd --create-home --uid "$uid" --shell /bin/bash "$user"

@@ -16,15 +16,16 @@ use xray_workspace::steps::{self, execute};
 
 /// A real HTCondor pool on this machine, for tests
 ///
-/// `up` installs HTCondor into a folder below target/ (once, two to three minutes, 0.8 GB) and starts it there in
+/// `up` installs HTCondor into a folder below target/ (once, three minutes, 1.2 GB) and starts it there in
 /// namespaces of its own: nothing on this machine changes, and `down` leaves nothing running. That needs root and
 /// debootstrap. Where HTCondor is already installed and answers, that pool is used and nothing is started. Where
 /// neither can be had, every command says why and exits 3.
 ///
-/// The pool has six machines: x86_64-v2, -v3, -v4 with a GPU that is not there, -v3, and two that emulate an Intel
-/// Nehalem, where a newer instruction is really illegal. The last of them says nothing of its level and has a small disk.
-/// Only jobs with `My.WantEmulated = true` are sent to the first of these two, and those with `My.WantUnknown = true` or
-/// `My.WantFullDisk = true` to the second.
+/// The pool has seven machines: x86_64-v2, -v3, -v4 with a GPU that is not there, for which Mesa's software renderer stands
+/// in, -v3, and two that emulate an Intel Nehalem, where a newer instruction is really illegal. The last of them says
+/// nothing of its level and has a small disk. The seventh says that it has a GPU and has no driver for Vulkan. Only jobs
+/// with `My.WantEmulated = true` are sent to the first of those two, those with `My.WantUnknown = true` or
+/// `My.WantFullDisk = true` to the second, and those with `My.WantMissingVulkan = true` to the seventh.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Condor {
     /// Install the pool where it is missing, start it and wait for its machines

@@ -1,4 +1,5 @@
-//! The root file system of the pool: a small Debian with HTCondor and qemu, built once and then only read.
+//! The root file system of the pool: a small Debian with HTCondor, qemu and a Vulkan driver in software, built once and
+//! then only read.
 
 use super::Unavailable;
 use anyhow::{Context, Result};
@@ -17,13 +18,16 @@ pub(super) const USER: &str = "xray";
 /// Nobody's number on this machine, as a rule: folders are given to it.
 pub(super) const UID: u32 = 50_000;
 
-/// The root file system below `folder`, built when it is missing.
+/// What builds it.
+const SCRIPT: &str = include_str!("build.sh");
+
+/// The root file system below `folder`, built when it is missing or another script built it.
 pub(super) fn built(folder: &Path) -> Result<PathBuf> {
     let root = folder.join("root");
     let finished = root.join(".built");
-    if !finished.exists() {
+    if fs::read_to_string(&finished).ok().is_none_or(|script| script != SCRIPT) {
         build(folder, &root)?;
-        File::create(&finished).with_context(|| format!("cannot write {}", finished.display()))?;
+        fs::write(&finished, SCRIPT).with_context(|| format!("cannot write {}", finished.display()))?;
     }
     Ok(root)
 }
@@ -39,7 +43,7 @@ fn build(folder: &Path, root: &Path) -> Result<()> {
     let began = Instant::now();
     let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "bash", "-c", include_str!("build.sh"), "build"])
+        .args(["--mount", "--propagation", "private", "bash", "-c", SCRIPT, "build"])
         .arg(root)
         .args([SUITE, &mirror, USER, &UID.to_string()])
         .stdin(std::process::Stdio::null())
