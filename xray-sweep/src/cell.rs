@@ -49,7 +49,7 @@ pub struct Request {
     pub memory_mib: u64,
     /// Disk in MiB.
     pub disk_mib: u64,
-    /// GPUs.
+    /// GPUs, 0 or 1: a cell with one is run by `xray-train-gpu`.
     pub gpus: u32,
 }
 

@@ -142,7 +142,7 @@ pub fn is_static(path: &Path) -> Result<bool, IsaError> {
     Ok(!segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, IsaError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, IsaError> {
     let data = std::fs::read(path).map_err(|source| IsaError::Read { path: path.to_owned(), source })?;
     if data.starts_with(&object::elf::ELFMAG) {
         Ok(data)

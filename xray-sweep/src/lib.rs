@@ -16,6 +16,8 @@ pub mod collect;
 pub mod data;
 mod ending;
 pub mod fractions;
+pub mod glibc;
+mod gpu;
 pub mod grid;
 pub mod isa;
 pub mod job_log;

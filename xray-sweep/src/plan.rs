@@ -21,6 +21,7 @@ pub use mend::mend;
 
 use crate::cell::{Cell, Request};
 use crate::data::Data;
+use crate::gpu;
 use crate::grid::{Point, points};
 use crate::isa::Level;
 use crate::present::{bytes, is_there};
@@ -56,6 +57,18 @@ pub struct Plan {
     pub spec: Option<String>,
 }
 
+impl Plan {
+    /// The level of x86-64 that every machine must have.
+    pub(crate) fn least_level(&self) -> Level {
+        let least = |gpu| {
+            let levels = self.binaries.iter().filter(move |binary| binary.gpu == gpu);
+            levels.map(|binary| binary.level).min()
+        };
+        // Rows of both kinds share a requirement: the stricter holds for all.
+        least(false).max(least(true)).expect("a plan has a program")
+    }
+}
+
 impl Versioned for Plan {
     const FORMAT: u32 = 2;
     const UNSEALED: Option<u32> = Some(1);
@@ -68,6 +81,8 @@ pub struct PlanOptions {
     /// Builds of the trainer: `PATH`, or `v3=PATH` to say or check what it needs. None: the sweep's own, or
     /// the packaged worker.
     pub binaries: Vec<(Option<Level>, PathBuf)>,
+    /// The build for cells that ask for a GPU. None: the sweep's own, or the one beside this program.
+    pub gpu_binary: Option<PathBuf>,
     /// A build that runs here and checks the configuration; by default the one that needs least.
     pub resolve_with: Option<PathBuf>,
     /// Cells that were planned with other code are planned anew.
@@ -102,8 +117,9 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     }
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
-    let mut notes = found.notes.clone();
+    let mut notes = Vec::new();
     let mut resolved = resolve(&found, spec, &points, options)?;
+    gpu::check_use(&spec.condor, &resolved.configs)?;
     notes.extend(file_settings::check(&mut resolved.configs)?);
     for config in &mut resolved.configs {
         spec.budget.apply(config, data.train_images());
@@ -112,7 +128,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let planned_with = kept.len();
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let replaced = planned_with - kept.len();
-    let cells = cells(spec, &data, &points, &resolved, found.largest())?;
+    let cells = cells(spec, &data, &points, &resolved, &found)?;
     // What a cell asks of a machine is no part of it, so it may change with every plan.
     let requests: BTreeMap<&str, Request> =
         cells.iter().map(|cell| (cell.id.as_str(), cell.request)).collect();
@@ -127,12 +143,14 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
     all.sort_by(Cell::order);
     one_run_a_place(dir, &all)?;
+    let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
+    let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
 
     let mut plan = Plan {
         data: data.dir.clone(),
         dataset: data.id.clone(),
         code: resolved.version.clone(),
-        binaries: found.install(dir)?,
+        binaries: needed.install(dir)?,
         cells: None,
         spec: Some(checksum(spec.text().as_bytes())),
     };
@@ -225,7 +243,10 @@ fn resolve(
     options: &PlanOptions,
 ) -> Result<Resolved, Failure> {
     // Absolute: a bare name would be looked for in PATH.
-    let program = options.resolve_with.as_deref().map_or_else(|| found.least().to_owned(), absolute);
+    let program = match &options.resolve_with {
+        Some(path) => absolute(path),
+        None => found.resolver(gpu::is_for_all(spec))?.to_owned(),
+    };
     let settings: Vec<_> = points.iter().map(|point| settings(spec, point)).collect();
     let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
     trainer::resolve(&program, spec.config.as_deref(), &settings, name)
@@ -236,7 +257,7 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     let shared = spec.settings().into_iter();
     let shared =
         shared.map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
-    shared.chain(point.settings()).collect()
+    gpu::setting(&spec.condor).into_iter().chain(shared).chain(point.settings()).collect()
 }
 
 fn cells(
@@ -244,7 +265,7 @@ fn cells(
     data: &Data,
     points: &[Point],
     resolved: &Resolved,
-    binary_bytes: u64,
+    found: &binaries::Found,
 ) -> Result<Vec<Cell>, Failure> {
     let train_images = data.train_images();
     let mut bytes = lists::Bytes::new(data, spec.condor.transfer_data);
@@ -261,6 +282,8 @@ fn cells(
         }
         let images = xray_artifacts::records_of_fraction(train_images, point.fraction);
         let shard_bytes = bytes.of(point.fraction, point.offset);
+        let gpus = gpu::of_cell(&spec.condor, config)?;
+        let binary_bytes = found.largest(gpus > 0);
         cells.push(Cell {
             format: Cell::FORMAT,
             id,
@@ -272,7 +295,7 @@ fn cells(
             train_images: images,
             dataset: data.id.clone(),
             code: resolved.version.clone(),
-            request: request(&spec.condor, config, images, shard_bytes, binary_bytes)?,
+            request: request(&spec.condor, config, gpus, images, shard_bytes, binary_bytes)?,
         });
     }
     Ok(cells)

@@ -30,10 +30,15 @@ const MARGIN: f64 = 1.25;
 /// Where nothing is said: enough for a small network to pay, few enough to be matched soon.
 const CPUS: u32 = 2;
 
-/// What one run of `config` asks for; `shard_bytes` of shards are sent along.
+/// What the driver of a GPU may take of the machine's memory. A guess: a software renderer was measured, which needs the
+/// step's memory and little more.
+const DRIVER_MIB: u64 = 1024;
+
+/// What one run of `config` asks for beside `gpus`; `shard_bytes` of shards are sent along.
 pub fn request(
     condor: &Condor,
     config: &Json,
+    gpus: u32,
     train_images: u64,
     shard_bytes: u64,
     binary_bytes: u64,
@@ -45,19 +50,16 @@ pub fn request(
     let on_disk = if text("/data/cache") == "disk" { cache } else { 0 };
     let memory_mib = match &condor.memory {
         Some(text) => mebibytes("memory", text)?,
-        None => (step_mib(config).ceil() as u64 + in_memory.div_ceil(MIB)).next_multiple_of(256),
+        None => {
+            let driver = u64::from(gpus) * DRIVER_MIB;
+            (step_mib(config).ceil() as u64 + in_memory.div_ceil(MIB) + driver).next_multiple_of(256)
+        }
     };
     let disk_mib = match &condor.disk {
         Some(text) => mebibytes("disk", text)?,
         None => (1024 + (shard_bytes + binary_bytes + on_disk).div_ceil(MIB) * 11 / 10).next_multiple_of(256),
     };
-    let on_gpu = matches!(text("/backend"), "wgpu" | "cuda" | "auto");
-    Ok(Request {
-        cpus: condor.cpus.unwrap_or(CPUS).max(1),
-        memory_mib,
-        disk_mib,
-        gpus: condor.gpus.unwrap_or(u32::from(on_gpu)),
-    })
+    Ok(Request { cpus: condor.cpus.unwrap_or(CPUS).max(1), memory_mib, disk_mib, gpus })
 }
 
 /// MiB of the program and a training step. A network that is not known here is taken for the largest.
@@ -121,13 +123,16 @@ mod tests {
                 "data": { "cache": "ram" }, "backend": "cpu",
             })
         };
-        let ask =
-            |condor: &Condor, size| request(condor, &config(size), 1000, 100 * MIB, 10 * MIB).expect("good");
-        let (small, large) = (ask(&Condor::default(), 64), ask(&Condor::default(), 224));
+        let ask = |condor: &Condor, size, gpus| {
+            request(condor, &config(size), gpus, 1000, 100 * MIB, 10 * MIB).expect("good")
+        };
+        let (small, large) = (ask(&Condor::default(), 64, 0), ask(&Condor::default(), 224, 0));
         assert!(small.memory_mib < large.memory_mib, "{small:?} {large:?}");
         assert_eq!((small.gpus, small.cpus, small.disk_mib), (0, 2, 1280));
-        let said = Condor { cpus: Some(4), memory: Some("3GB".into()), gpus: Some(1), ..Condor::default() };
-        let said = ask(&said, 64);
+        let driven = ask(&Condor::default(), 64, 1);
+        assert_eq!((driven.gpus, driven.memory_mib), (1, small.memory_mib + DRIVER_MIB));
+        let said = Condor { cpus: Some(4), memory: Some("3GB".into()), ..Condor::default() };
+        let said = ask(&said, 64, 1);
         assert_eq!((said.cpus, said.memory_mib, said.gpus), (4, 3072, 1));
     }
 

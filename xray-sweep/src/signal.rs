@@ -26,8 +26,15 @@ pub(crate) const PER_LEVEL: u32 = 1000;
 /// How many levels the digit tells apart.
 pub(crate) const LEVELS: u32 = 10;
 
-/// Above the level: how often the job was killed.
+/// Above the level: how often the job was killed, from 0 to 9.
 pub(crate) const PER_KILL: u32 = PER_LEVEL * LEVELS;
+
+/// How many kills the digit tells apart.
+pub(crate) const KILLS: u32 = 10;
+
+/// Above the kills: how often its machine had no GPU that it could use. That is no signal, so such a hold has the exit code
+/// in its place.
+pub(crate) const PER_MISSING_GPU: u32 = PER_KILL * KILLS;
 
 /// The signal in the sub-code of a hold by policy.
 pub(crate) fn of_hold(sub_code: u32) -> Option<u8> {

@@ -47,8 +47,11 @@ pub struct Condor {
     pub memory: Option<String>,
     /// Disk such as `10GB`; estimated if absent.
     pub disk: Option<String>,
-    /// GPUs; by the backend if absent.
+    /// GPUs: 1 runs every cell on one, by the backend `wgpu` unless `set` or an axis names another; by the backend if
+    /// absent.
     pub gpus: Option<u32>,
+    /// A requirement on that GPU, a ClassAd expression over its properties, such as `GlobalMemoryMb >= 8000`.
+    pub require_gpus: Option<String>,
     /// A further requirement, a ClassAd expression over the machine's attributes.
     pub require: Option<String>,
     /// Which of the matching machines are preferred, a ClassAd expression.
@@ -94,6 +97,7 @@ impl Default for Condor {
             memory: None,
             disk: None,
             gpus: None,
+            require_gpus: None,
             require: None,
             rank: None,
             max_idle: 1000,

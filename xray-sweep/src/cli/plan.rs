@@ -2,6 +2,7 @@
 
 use super::{OutputFormat, Sweep};
 use crate::budget::Budget;
+use crate::cell::Cell;
 use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
@@ -57,6 +58,9 @@ pub(super) struct PlanArguments {
     /// A build of the trainer to send with the jobs; v3=PATH and v4=PATH beside v1=PATH send each machine its own
     #[arg(long = "binary", value_name = "[LEVEL=]PATH", value_parser = parse_binary, help_heading = "Programs")]
     binaries: Vec<(Option<Level>, PathBuf)>,
+    /// The build of xray-train-gpu to send with the jobs that ask for a GPU [default: the one beside xray-sweep]
+    #[arg(long, value_name = "PATH", help_heading = "Programs")]
+    gpu_binary: Option<PathBuf>,
     /// A build that runs on this machine, to check the configuration where those that are sent do not
     #[arg(long, value_name = "PATH", help_heading = "Programs")]
     resolve_with: Option<PathBuf>,
@@ -82,9 +86,13 @@ struct PoolArguments {
     /// Disk of a job, such as 10GB; estimated by default
     #[arg(long, value_name = "SIZE")]
     disk: Option<String>,
-    /// GPUs of a job; by the backend by default
+    /// GPUs of a job, 0 or 1: with 1 cells run with backend=wgpu, unless --set or --axis says another, by xray-train-gpu;
+    /// by the backend by default
     #[arg(long, value_name = "N")]
     gpus: Option<u32>,
+    /// A requirement on that GPU, such as 'GlobalMemoryMb >= 8000'
+    #[arg(long, value_name = "EXPR")]
+    require_gpus: Option<String>,
     /// A further requirement on machines, such as 'TARGET.HasFastDisk'
     #[arg(long, value_name = "EXPR")]
     require: Option<String>,
@@ -142,6 +150,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let _lock = Lock::take(&dir, "plan")?;
     let options = PlanOptions {
         binaries: arguments.binaries.clone(),
+        gpu_binary: arguments.gpu_binary.clone(),
         resolve_with: arguments.resolve_with.clone(),
         replace: arguments.replace,
         asks_htcondor: !arguments.pool.no_pool,
@@ -181,6 +190,7 @@ impl PlanArguments {
         condor.memory = pool.memory.clone().or(condor.memory.take());
         condor.disk = pool.disk.clone().or(condor.disk.take());
         condor.gpus = pool.gpus.or(condor.gpus);
+        condor.require_gpus = pool.require_gpus.clone().or(condor.require_gpus.take());
         condor.require = pool.require.clone().or(condor.require.take());
         condor.rank = pool.rank.clone().or(condor.rank.take());
         replace(&mut condor.max_idle, pool.max_idle);
@@ -203,8 +213,10 @@ fn replace<T>(place: &mut T, value: Option<T>) {
 /// A sentence on the slots that match, where a pool answers; an error where none of them does.
 fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
     let Some(all) = count_slots("true") else { return Ok(None) };
-    let least = planned.plan.binaries.iter().map(|binary| binary.level).min().expect("at least one");
-    let largest = planned.cells.iter().max_by_key(|cell| cell.request.memory_mib).expect("at least one cell");
+    let least = planned.plan.least_level();
+    // Those with a GPU have the fewer machines.
+    let size = |cell: &&Cell| (cell.request.gpus, cell.request.memory_mib);
+    let largest = planned.cells.iter().max_by_key(size).expect("at least one cell");
     let clauses = slot_constraint(&spec.condor, least, &largest.request);
     let whole = clauses.iter().map(|(_, clause)| format!("({clause})")).collect::<Vec<_>>().join(" && ");
     let Some(count) = count_slots(&whole) else {
@@ -232,13 +244,9 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
         vec![format!("{dir}: {}, new: {added}; trainer {}", counted(cells.len(), "cell"), plan.code)];
     for binary in &plan.binaries {
         let mebibytes = binary.bytes as f64 / f64::from(1 << 20);
-        let needs = match binary.level {
-            Level::V1 => "runs on any x86-64 processor".to_owned(),
-            level => format!("needs {level}"),
-        };
-        lines.push(format!("  program   {}: {mebibytes:.1} MiB, {needs}", binary.file));
+        lines.push(format!("  program   {}: {mebibytes:.1} MiB, needs {}", binary.file, binary.needs()));
     }
-    let range = |values: &dyn Fn(&crate::cell::Cell) -> u64| {
+    let range = |values: &dyn Fn(&Cell) -> u64| {
         let low = cells.iter().map(values).min().unwrap_or_default();
         let high = cells.iter().map(values).max().unwrap_or_default();
         if low == high { low.to_string() } else { format!("{low} to {high}") }
@@ -246,7 +254,11 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     lines.push(format!("  training  {} images", range(&|cell| cell.train_images)));
     let cpus = range(&|cell| cell.request.cpus.into());
     let (memory, disk) = (range(&|cell| cell.request.memory_mib), range(&|cell| cell.request.disk_mib));
-    lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk"));
+    let gpus = match range(&|cell| cell.request.gpus.into()).as_str() {
+        "0" => String::new(),
+        gpus => format!(", {gpus} GPU"),
+    };
+    lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     lines.push(format!(
         "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  xray-sweep run {word} --launcher local"

@@ -36,7 +36,8 @@ pub(super) struct RunArguments {
     /// Where
     #[arg(long, value_enum, default_value = "local")]
     launcher: Launcher,
-    /// Runs at a time on this machine; its cores are divided among them [default: one per two cores]
+    /// Runs at a time on this machine; its cores are divided among them [default: one per two cores, one where a cell uses
+    /// a GPU]
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
     /// Threads of each run on this machine [default: cores divided by jobs]
@@ -119,7 +120,8 @@ fn run_here(
     prepare(dir, &chosen)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = arguments.jobs.unwrap_or(cores / 2).clamp(1, cells.len().max(1));
+    let at_a_time = if cells.iter().any(|cell| cell.request.gpus > 0) { 1 } else { cores / 2 };
+    let jobs = arguments.jobs.unwrap_or(at_a_time).clamp(1, cells.len().max(1));
     let mut options = LocalOptions::for_jobs(jobs);
     options.threads = arguments.threads.unwrap_or(options.threads);
     say(format_args!(

@@ -59,7 +59,7 @@ pub fn run(
     options: &LocalOptions,
     mut observe: impl FnMut(Event<'_>),
 ) -> Result<Option<Exit>, Failure> {
-    let program = runnable_here(dir, plan)?;
+    let programs = Programs::find(dir, plan, cells)?;
     let mut stop = Stop::install()?;
     let mut waiting: VecDeque<&Cell> = cells.iter().copied().collect();
     let mut running: Vec<Job<'_>> = Vec::new();
@@ -70,7 +70,7 @@ pub fn run(
             return Ok(stop.requested());
         }
         while let Some(cell) = waiting.front().filter(|cell| !stopping && fits(&running, cell, options)) {
-            running.push(start(dir, plan, &program, cell, options.threads)?);
+            running.push(start(dir, plan, programs.of(cell), cell, options.threads)?);
             observe(Event::Started(cell));
             waiting.pop_front();
         }
@@ -84,7 +84,8 @@ pub fn run(
         std::thread::sleep(PAUSE);
         let mut still = Vec::new();
         for mut job in running {
-            match job.child.try_wait().map_err(|error| failure(&program, "be waited for", error))? {
+            let waited = job.child.try_wait();
+            match waited.map_err(|error| failure(programs.of(job.cell), "be waited for", error))? {
                 None => still.push(job),
                 Some(status) => {
                     let cell = job.cell;
@@ -100,6 +101,27 @@ pub fn run(
         running = still;
         let cells: Vec<_> = running.iter().map(|job| job.cell).collect();
         observe(Event::Tick(&cells));
+    }
+}
+
+/// What runs cells here.
+struct Programs {
+    cpu: Option<PathBuf>,
+    gpu: Option<PathBuf>,
+}
+
+impl Programs {
+    fn find(dir: &SweepDir, plan: &Plan, cells: &[&Cell]) -> Result<Programs, Failure> {
+        let found = |gpu: bool| {
+            let is_needed = cells.iter().any(|cell| (cell.request.gpus > 0) == gpu);
+            is_needed.then(|| runnable_here(dir, plan, |binary| binary.gpu == gpu)).transpose()
+        };
+        Ok(Programs { cpu: found(false)?, gpu: found(true)? })
+    }
+
+    fn of(&self, cell: &Cell) -> &Path {
+        let program = if cell.request.gpus > 0 { &self.gpu } else { &self.cpu };
+        program.as_deref().expect("found for every cell that is run")
     }
 }
 

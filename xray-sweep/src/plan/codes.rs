@@ -1,7 +1,7 @@
 //! Exit codes and signals by name, for the policies of the submit file.
 
 use crate::ending::FOR_GOOD;
-use crate::signal::{self, PER_KILL, PER_LEVEL, behind_a_shell};
+use crate::signal::{self, KILLS, PER_KILL, PER_LEVEL, PER_MISSING_GPU, behind_a_shell};
 use serde::Serialize;
 use xray_artifacts::Exit;
 
@@ -32,11 +32,13 @@ pub(super) struct SignalCodes {
 pub(super) struct SubCode {
     level: u32,
     kill: u32,
+    kills: u32,
+    missing_gpu: u32,
 }
 
 impl SubCode {
     pub(super) fn new() -> SubCode {
-        SubCode { level: PER_LEVEL, kill: PER_KILL }
+        SubCode { level: PER_LEVEL, kill: PER_KILL, kills: KILLS, missing_gpu: PER_MISSING_GPU }
     }
 }
 

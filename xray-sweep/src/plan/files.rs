@@ -25,9 +25,10 @@ use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, to_json
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
 fn columns(cells: &[Cell]) -> Vec<&'static str> {
-    let gpus = cells.iter().any(|cell| cell.request.gpus > 0).then_some("gpus");
+    let uses = |gpu: bool| cells.iter().any(|cell| (cell.request.gpus > 0) == gpu);
     let mut columns = vec!["id", "fraction", "trial", "seed", "cpus", "memory", "disk"];
-    columns.extend(gpus);
+    columns.extend(uses(true).then_some("gpus"));
+    columns.extend((uses(true) && uses(false)).then_some("program"));
     columns.push("shards");
     columns
 }
@@ -156,6 +157,7 @@ fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> Result<BTreeMap<&'sta
         ("memory", request.memory_mib.to_string()),
         ("disk", request.disk_mib.to_string()),
         ("gpus", request.gpus.to_string()),
+        ("program", machines::program_name(request.gpus > 0).to_owned()),
         ("shards", lists.name(cell.fraction, cell.fraction_offset).to_owned()),
         ("done", if is_done(dir, cell)? { "DONE".to_owned() } else { String::new() }),
     ]))
@@ -179,6 +181,7 @@ struct Values<'a> {
     code: &'a str,
     binaries: Vec<BinaryValues<'a>>,
     executable: String,
+    programs: Vec<machines::Program>,
     arguments: String,
     transfer_data: bool,
     environment: String,
@@ -189,6 +192,7 @@ struct Values<'a> {
     machines_remembered: u32,
     attributes: Vec<AttributeValues<'a>>,
     gpus: bool,
+    require_gpus: Option<&'a str>,
     shard_lists: &'a [ShardList],
     condor: &'a Condor,
     exit: ExitCodes,
@@ -212,6 +216,7 @@ struct AttributeValues<'a> {
 struct BinaryValues<'a> {
     file: &'a str,
     level: Level,
+    gpu: bool,
     mebibytes: String,
     needs: String,
     blake3: &'a str,
@@ -229,8 +234,8 @@ impl<'a> Values<'a> {
         let path = absolute(dir.path());
         let name =
             path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
-        let least = plan.binaries.iter().map(|binary| binary.level).min().expect("at least one");
         let transfer_data = spec.condor.transfer_data;
+        let gpus = columns(cells).contains(&"gpus");
         Ok(Values {
             name,
             dag: false,
@@ -239,16 +244,18 @@ impl<'a> Values<'a> {
             code: &plan.code,
             binaries: plan.binaries.iter().map(BinaryValues::new).collect(),
             executable: machines::executable(&plan.binaries),
+            programs: machines::programs(&plan.binaries),
             arguments: arguments(spec, plan)?,
             transfer_data,
             environment: quote::environment(&spec.condor.environment)?,
-            requirements: machines::requirements(&spec.condor, least)?,
+            requirements: machines::requirements(&spec.condor, plan.least_level())?,
             requirements_note: machines::note(&plan.binaries),
-            rank: spec.condor.rank.as_deref().map(|rank| quote::expression("--rank", rank)).transpose()?,
+            rank: quoted("--rank", &spec.condor.rank)?,
             machine_rank: machines::rank_of("MachineAttrMicroarch0"),
             machines_remembered: machines::MACHINES_REMEMBERED,
             attributes: attributes(&spec.condor)?,
-            gpus: columns(cells).contains(&"gpus"),
+            gpus,
+            require_gpus: quoted("--require-gpus", &spec.condor.require_gpus)?,
             shard_lists,
             condor: &spec.condor,
             exit: ExitCodes::new(),
@@ -269,13 +276,15 @@ impl<'a> Values<'a> {
 
 impl<'a> BinaryValues<'a> {
     fn new(binary: &'a super::Binary) -> Self {
-        let needs = match binary.level {
-            Level::V1 => "any x86-64 processor".to_owned(),
-            level => format!("{level} or better"),
-        };
+        let super::Binary { file, level, gpu, blake3, .. } = binary;
         let mebibytes = format!("{:.1}", binary.bytes as f64 / f64::from(1 << 20));
-        BinaryValues { file: &binary.file, level: binary.level, mebibytes, needs, blake3: &binary.blake3 }
+        BinaryValues { file, level: *level, gpu: *gpu, mebibytes, needs: binary.needs(), blake3 }
     }
+}
+
+/// An expression of the sweep, where it has one.
+fn quoted<'a>(flag: &str, expression: &'a Option<String>) -> Result<Option<&'a str>, Failure> {
+    expression.as_deref().map(|expression| quote::expression(flag, expression)).transpose()
 }
 
 /// What every job's trainer is told. `$(id)` and `$(cpus)` are HTCondor's, of the row.

@@ -6,6 +6,7 @@ use crate::isa::Level;
 use crate::plan::quote::expression;
 use crate::signal::{HOLD_BY_POLICY, LEVELS, PER_LEVEL};
 use crate::spec::Condor;
+use serde::Serialize;
 use xray_artifacts::Failure;
 use xray_display::counted;
 
@@ -82,20 +83,62 @@ fn other_machine() -> String {
 
 /// A sentence on where the requirement comes from.
 pub(super) fn note(binaries: &[Binary]) -> String {
-    match binaries {
-        [one] if one.level == Level::V1 => {
-            "The program is built for any x86-64 processor and chooses its kernels when it runs.".to_owned()
-        }
-        [one] => format!("The program itself says that it needs {}.", one.level),
-        many => {
-            format!("Every machine gets the build that fits it; the least of them needs {}.", many[0].level)
-        }
+    let (gpu, cpu): (Vec<&Binary>, Vec<&Binary>) = binaries.iter().partition(|binary| binary.gpu);
+    let of_cpu = match cpu[..] {
+        [] => None,
+        [one] if one.level == Level::V1 => Some(
+            "The program is built for any x86-64 processor and chooses its kernels when it runs.".to_owned(),
+        ),
+        [one] => Some(format!("The program itself says that it needs {}.", one.level)),
+        [least, ..] => Some(format!(
+            "Every machine gets the build that fits it; the least of them needs {}.",
+            least.level
+        )),
+    };
+    let of_gpu = gpu.first().map(|binary| {
+        format!(
+            "{} needs {}. No machine advertises a Vulkan driver or its glibc: where one is missing the job goes elsewhere.",
+            binary.file,
+            binary.needs()
+        )
+    });
+    of_cpu.into_iter().chain(of_gpu).collect::<Vec<_>>().join(" ")
+}
+
+/// What jobs run where a sweep has cells for processors and cells for a GPU: a macro that each row names.
+#[derive(Serialize)]
+pub(super) struct Program {
+    name: &'static str,
+    executable: String,
+}
+
+/// The macro that names the program of a row.
+pub(super) fn program_name(gpu: bool) -> &'static str {
+    if gpu { "gpu_program" } else { "cpu_program" }
+}
+
+/// Both programs; none where all rows have the same.
+pub(super) fn programs(binaries: &[Binary]) -> Vec<Program> {
+    let kind = |gpu: bool| {
+        let builds: Vec<&Binary> = binaries.iter().filter(|binary| binary.gpu == gpu).collect();
+        (!builds.is_empty()).then(|| Program { name: program_name(gpu), executable: build(&builds) })
+    };
+    let both: Vec<Program> = [kind(false), kind(true)].into_iter().flatten().collect();
+    if both.len() == 2 { both } else { Vec::new() }
+}
+
+/// The program, or an expression that names it for a row, or for the machine that was matched.
+pub(super) fn executable(binaries: &[Binary]) -> String {
+    if programs(binaries).is_empty() {
+        build(&binaries.iter().collect::<Vec<_>>())
+    } else {
+        "$($(program))".to_owned()
     }
 }
 
-/// The program, or an expression that names the best build for the machine that was matched.
-pub(super) fn executable(binaries: &[Binary]) -> String {
-    let [first, rest @ ..] = binaries else { return "bin/xray-train".to_owned() };
+/// The only build, or an expression that names the best one for the machine that was matched.
+fn build(builds: &[&Binary]) -> String {
+    let [first, rest @ ..] = builds else { return "bin/xray-train".to_owned() };
     if rest.is_empty() {
         return first.file.clone();
     }

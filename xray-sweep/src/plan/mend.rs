@@ -28,7 +28,7 @@ pub fn mend<'a>(
     }
     let spec = Spec::read(&dir.spec())?;
     let data = Data::open(&plan.data)?;
-    let program = super::runnable_here(dir, plan).map_err(|failure| failure.message);
+    let program = super::runnable_here(dir, plan, |_| true).map_err(|failure| failure.message);
     let mut notes = Vec::new();
     for cell in cells {
         let config = program.as_ref().map_err(String::clone);

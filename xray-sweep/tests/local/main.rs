@@ -1,6 +1,7 @@
 //! Sweeps on this machine, with the real trainer.
 
 mod command_line;
+mod gpu;
 mod planning;
 mod running;
 mod workplace;

@@ -79,7 +79,7 @@ impl Drop for Workplace {
 }
 
 /// The path in an environment variable.
-fn path_in(variable: &str, otherwise: &str) -> Option<PathBuf> {
+pub(crate) fn path_in(variable: &str, otherwise: &str) -> Option<PathBuf> {
     let path = env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
         eprintln!("skipped: {variable} is not set: {otherwise}");

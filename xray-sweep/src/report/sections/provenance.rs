@@ -1,5 +1,6 @@
 //! Where the figures come from, and how to make them again.
 
+use crate::plan::Binary;
 use crate::report::document::{Block, Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
@@ -61,8 +62,9 @@ fn command(sweep: &Sweep) -> Option<String> {
     let plan = sweep.plan.as_ref()?;
     let name = shell::word(&sweep.name);
     let file = |name: &str| shell::word(&format!("{}/{name}", sweep.name));
+    let flag = |binary: &Binary| if binary.gpu { "--gpu-binary" } else { "--binary" };
     let programs: String =
-        plan.binaries.iter().map(|binary| format!(" --binary {}", file(&binary.file))).collect();
+        plan.binaries.iter().map(|binary| format!(" {} {}", flag(binary), file(&binary.file))).collect();
     Some(format!(
         "# in the folder that holds {name}; DATA is a folder with the data set above\n\
          xray-sweep plan again --from {spec} --data DATA{programs}\nxray-sweep run again --launcher local\n\

@@ -1,0 +1,127 @@
+//! Which cells run on a GPU.
+
+use crate::spec::{Condor, Spec};
+use serde_json::Value as Json;
+use xray_artifacts::{Exit, Failure};
+
+/// The configuration key that says which device a run computes on.
+const KEY: &str = "backend";
+
+/// What it is where a sweep asks for GPUs and says nothing of the key.
+const BACKEND: &str = "wgpu";
+
+/// The setting that asking for GPUs makes, below all that the sweep says itself.
+pub(crate) fn setting(condor: &Condor) -> Option<(String, Json)> {
+    condor.gpus.filter(|&gpus| gpus > 0).map(|_| (KEY.to_owned(), BACKEND.into()))
+}
+
+/// Whether the settings that all cells share put them on a GPU, so that its program is the one to ask what they come to.
+pub(crate) fn is_for_all(spec: &Spec) -> bool {
+    let of_all = spec.settings().into_iter().find(|(key, _)| key == KEY);
+    let asked = of_all.map(|(_, value)| value.as_str().is_some_and(|backend| takes_one(backend)));
+    !spec.axes.contains_key(KEY) && asked.unwrap_or_else(|| setting(&spec.condor).is_some())
+}
+
+/// How many GPUs a run of `config` asks for: one or none. `auto` on a machine without any is the processor, so it asks
+/// for one unless none is wanted.
+///
+/// # Errors
+/// When more are wanted than a run uses, or none where it needs one.
+pub(crate) fn of_cell(condor: &Condor, config: &Json) -> Result<u32, Failure> {
+    let backend = backend(config);
+    match condor.gpus {
+        Some(many @ 2..) => Err(Failure::new(Exit::Usage, format!("gpus is {many}, and a run uses one GPU"))
+            .hint("--gpus 1; several runs use several GPUs")),
+        Some(0) if needs_one(backend) => {
+            Err(Failure::new(Exit::Usage, format!("gpus is 0, and backend `{backend}` needs one"))
+                .hint("--gpus 1, or --set backend=cpu"))
+        }
+        Some(0) => Ok(0),
+        _ => Ok(u32::from(takes_one(backend))),
+    }
+}
+
+/// Refuses GPUs that no cell would use.
+pub(crate) fn check_use(condor: &Condor, configs: &[Json]) -> Result<(), Failure> {
+    let idle = configs.iter().map(backend).find(|_| configs.iter().all(|config| !takes_one(backend(config))));
+    match (setting(condor), idle) {
+        (Some(_), Some(backend)) => {
+            let message = format!("gpus is 1, and no cell uses one: they run with backend `{backend}`");
+            Err(Failure::new(Exit::Usage, message).hint("leave out --set backend, or --gpus"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn backend(config: &Json) -> &str {
+    config.get(KEY).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn needs_one(backend: &str) -> bool {
+    backend.starts_with(BACKEND) || backend == "cuda"
+}
+
+fn takes_one(backend: &str) -> bool {
+    needs_one(backend) || backend == "auto"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{parse_axis, parse_setting};
+    use serde_json::json;
+
+    fn asking(gpus: Option<u32>) -> Condor {
+        Condor { gpus, ..Condor::default() }
+    }
+
+    #[test]
+    fn a_cell_asks_for_the_gpu_that_it_uses() {
+        let check = |gpus, backend, expected: Result<u32, &str>| {
+            let found = of_cell(&asking(gpus), &json!({ "backend": backend }));
+            let found = found.map_err(|failure| failure.message);
+            assert_eq!(found, expected.map_err(str::to_owned), "{gpus:?} {backend}");
+        };
+        for (backend, gpus) in
+            [("cpu", 0), ("flex", 0), ("wgpu", 1), ("wgpu-burn", 1), ("cuda", 1), ("auto", 1)]
+        {
+            check(None, backend, Ok(gpus));
+            check(Some(1), backend, Ok(gpus));
+            check(Some(2), backend, Err("gpus is 2, and a run uses one GPU"));
+        }
+        for backend in ["cpu", "flex", "auto"] {
+            check(Some(0), backend, Ok(0));
+        }
+        check(Some(0), "wgpu", Err("gpus is 0, and backend `wgpu` needs one"));
+    }
+
+    #[test]
+    fn gpus_that_nothing_uses_are_refused() {
+        let check = |gpus, backends: &[&str], is_good: bool| {
+            let configs: Vec<Json> = backends.iter().map(|backend| json!({ "backend": backend })).collect();
+            assert_eq!(check_use(&asking(gpus), &configs).is_ok(), is_good, "{gpus:?} {backends:?}");
+        };
+        check(Some(1), &["cpu", "cpu"], false);
+        check(Some(1), &["cpu", "wgpu"], true);
+        check(Some(0), &["cpu"], true);
+        check(None, &["cpu"], true);
+        check(Some(1), &[], true);
+    }
+
+    #[test]
+    fn a_sweep_of_gpus_is_known_by_its_settings() {
+        let spec = |gpus, set: Option<&str>, axis: Option<&str>| Spec {
+            condor: asking(gpus),
+            set: set.map(|set| parse_setting(set).expect("good")).into_iter().collect(),
+            axes: axis.map(|axis| parse_axis(axis).expect("good")).into_iter().collect(),
+            ..Spec::default()
+        };
+        let check = |spec: Spec, expected| assert_eq!(is_for_all(&spec), expected, "{spec:?}");
+        check(spec(None, None, None), false);
+        check(spec(Some(0), None, None), false);
+        check(spec(Some(1), None, None), true);
+        check(spec(None, Some("backend=wgpu"), None), true);
+        check(spec(Some(1), Some("backend=cpu"), None), false);
+        check(spec(Some(1), None, Some("backend=cpu,wgpu")), false);
+    }
+}
