@@ -19,12 +19,8 @@ impl Buffer {
     /// # Errors
     /// If the device makes no buffer as long.
     pub fn empty(gpu: &Gpu, length: usize) -> Result<Self, Error> {
-        let bytes = 4 * length as u64;
-        let limit = gpu.limits().buffer;
-        if bytes > limit {
-            return Err(Error::TooLarge { bytes, limit });
-        }
-        Ok(Self { handle: gpu.client().empty(bytes.max(4) as usize), length })
+        let bytes = expect_room(gpu, length)?;
+        Ok(Self { handle: gpu.client().empty(gpu.memory(bytes)), length })
     }
 
     /// A copy of `values`.
@@ -32,25 +28,7 @@ impl Buffer {
     /// # Errors
     /// If the device makes no buffer as long.
     pub fn of(gpu: &Gpu, values: &[f32]) -> Result<Self, Error> {
-        let (bytes, limit) = (4 * values.len() as u64, gpu.limits().buffer);
-        if bytes > limit {
-            return Err(Error::TooLarge { bytes, limit });
-        }
-        Ok(Self { handle: gpu.client().create_from_slice(f32::as_bytes(values)), length: values.len() })
-    }
-
-    /// The memory of another user of the same device: `length` floats from the handle's start.
-    ///
-    /// # Panics
-    /// If the handle's memory is shorter.
-    pub fn shared(handle: Handle, length: usize) -> Self {
-        assert!(handle.size_in_used() >= 4 * length as u64, "a handle of fewer than {length} floats");
-        Self { handle, length }
-    }
-
-    /// The memory, for another user of the device.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
+        Ok(Self { handle: upload(gpu, f32::as_bytes(values))?, length: values.len() })
     }
 
     /// The values, once everything launched before has run.
@@ -96,6 +74,20 @@ impl Buffer {
         // SAFETY: the length is that of the memory.
         unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.length) }
     }
+}
+
+/// Memory with a copy of bytes, a whole number of words.
+pub(crate) fn upload(gpu: &Gpu, bytes: &[u8]) -> Result<Handle, Error> {
+    expect_room(gpu, bytes.len() / 4)?;
+    let sent = gpu.memory(bytes.len());
+    // Some memory also where there is nothing to send.
+    Ok(gpu.client().create_from_slice(if bytes.is_empty() { &[0; 4] } else { &bytes[..sent] }))
+}
+
+/// The bytes of so many floats, if the device makes a buffer of them.
+fn expect_room(gpu: &Gpu, length: usize) -> Result<usize, Error> {
+    let (bytes, limit) = (4 * length as u64, gpu.limits().buffer);
+    if bytes > limit { Err(Error::TooLarge { bytes, limit }) } else { Ok(bytes as usize) }
 }
 
 /// Neighbouring floats of a buffer: all parameters of a network lie in one, and a layer names its own.

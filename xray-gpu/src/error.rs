@@ -1,7 +1,7 @@
 //! What a device can refuse.
 
 /// An error of a device.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// No adapter that wgpu can use.
     #[error("no GPU through wgpu: {0}")]

@@ -64,7 +64,7 @@ pub fn fold(
     unsafe {
         fold_weights::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             weights.argument(),
             affine.gamma.argument(),

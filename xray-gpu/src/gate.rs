@@ -57,7 +57,7 @@ fn launch(
     unsafe {
         multiply::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             factors.argument(),

@@ -29,6 +29,8 @@ pub struct Gpu {
     limits: Limits,
     counts: Mutex<Counts>,
     trace: Mutex<Option<Trace>>,
+    /// Nothing is computed, and buffers hold nothing.
+    only_counts: bool,
 }
 
 /// Seconds of launches, in their order.
@@ -66,7 +68,13 @@ impl Gpu {
             buffer: properties.memory.max_page_size.min(u64::from(u32::MAX)),
             plane: [hardware.plane_size_min, hardware.plane_size_max],
         };
-        Self { client, limits, counts: Mutex::default(), trace: Mutex::default() }
+        Self { client, limits, counts: Mutex::default(), trace: Mutex::default(), only_counts: false }
+    }
+
+    /// The same device, counted apart, on which nothing is computed: launches are counted, and buffers have lengths that
+    /// the device would allow but no memory. What work comes to is found out so before it is done.
+    pub fn counting(&self) -> Self {
+        Self { only_counts: true, ..Self::new(self.client.clone()) }
     }
 
     /// What it allows.
@@ -129,6 +137,16 @@ impl Gpu {
             let _failed = self.finish();
             trace.ended.push((name, start.elapsed().as_secs_f64()));
         }
+    }
+
+    /// The groups of a launch.
+    pub(crate) fn grid(&self, pass: &Pass) -> CubeCount {
+        if self.only_counts { CubeCount::Static(0, 0, 0) } else { pass.grid() }
+    }
+
+    /// Bytes of memory for a buffer of that many.
+    pub(crate) fn memory(&self, bytes: usize) -> usize {
+        if self.only_counts { 4 } else { bytes.max(4) }
     }
 
     pub(crate) fn client(&self) -> &Client {

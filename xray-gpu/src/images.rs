@@ -1,6 +1,7 @@
 //! Images that the host sends as bytes, a quarter of what floats would be, and that become maps on the device.
 #![expect(unsafe_code, reason = "a launch without bounds checks; lengths are checked before")]
 
+use crate::buffer::upload;
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{Map, MapShape, Sizes};
@@ -46,21 +47,17 @@ pub fn images_from_bytes(
     let shape = output.shape();
     assert_eq!(pixels.len(), shape.pixels(), "bytes of the pixels of {shape:?}");
     let fours = pixels.len().div_ceil(4);
-    let (bytes, limit) = (4 * fours as u64, gpu.limits().buffer);
-    if bytes > limit {
-        return Err(Error::TooLarge { bytes, limit });
-    }
     let mut whole = Cow::from(pixels);
     if !pixels.len().is_multiple_of(4) {
         whole.to_mut().resize(4 * fours, 0);
     }
-    let handle = gpu.client().create_from_slice(&whole);
+    let handle = upload(gpu, &whole)?;
     let pass = images_from_bytes_pass(shape);
     // SAFETY: the handle holds `fours` words, a byte for each pixel of the map, which has its length.
     unsafe {
         unpack::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             BufferArg::from_raw_parts(handle, fours),
             output.argument(),

@@ -301,7 +301,7 @@ pub(crate) fn merge_sums(
     unsafe {
         merge_tiles::launch_unchecked(
             gpu.launch(pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             sums.buffer.argument(),
             affine.gamma.argument(),
@@ -360,7 +360,7 @@ pub fn running_statistics(
     unsafe {
         from_running::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             affine.gamma.argument(),
             running.mean.argument(),

@@ -69,7 +69,7 @@ pub fn normalise(
     unsafe {
         apply::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             skip.argument(),

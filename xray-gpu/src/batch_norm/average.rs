@@ -157,7 +157,7 @@ pub fn average_normalised(gpu: &Gpu, input: Normalised<'_>, output: Map<'_>) {
     unsafe {
         average::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.map.argument(),
             input.statistics.buffer().argument(),
@@ -215,7 +215,7 @@ pub fn average_normalised_gradient(
     unsafe {
         average_sums::launch_unchecked(
             gpu.launch(&first),
-            first.grid(),
+            gpu.grid(&first),
             first.dim(),
             input.map.argument(),
             input.statistics.buffer().argument(),
@@ -234,7 +234,7 @@ pub fn average_normalised_gradient(
     unsafe {
         average_backward::launch_unchecked(
             gpu.launch(&third),
-            third.grid(),
+            gpu.grid(&third),
             third.dim(),
             input.map.argument(),
             input.statistics.buffer().argument(),

@@ -241,7 +241,7 @@ pub(super) fn complete(
     unsafe {
         backward_statistics::launch_unchecked(
             gpu.launch(pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             partials.argument(),
             statistics.buffer().argument(),
@@ -311,7 +311,7 @@ pub fn normalise_backward(
     unsafe {
         backward_sums::launch_unchecked(
             gpu.launch(&first),
-            first.grid(),
+            gpu.grid(&first),
             first.dim(),
             input.argument(),
             skip.argument(),
@@ -333,7 +333,7 @@ pub fn normalise_backward(
     unsafe {
         backward_input::launch_unchecked(
             gpu.launch(&third),
-            third.grid(),
+            gpu.grid(&third),
             third.dim(),
             input.argument(),
             skip.argument(),

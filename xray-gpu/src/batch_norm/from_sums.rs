@@ -121,7 +121,7 @@ pub(crate) fn add_terms(
     unsafe {
         backward_terms::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             sums.buffer().argument(),
             statistics.buffer().argument(),
@@ -153,7 +153,7 @@ pub(crate) fn settle(gpu: &Gpu, terms: Terms<'_>, map: Map<'_>, grad: Map<'_>) {
     unsafe {
         subtract_terms::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             map.argument(),
             terms.buffer.argument(),

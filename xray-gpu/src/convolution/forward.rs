@@ -296,7 +296,7 @@ impl Product {
         unsafe {
             gather::launch_unchecked(
                 gpu.launch(pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 map.argument(),
                 map.argument(),

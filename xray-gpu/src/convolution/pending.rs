@@ -4,7 +4,7 @@
 
 use super::add_pieces::{ADD_LANES, SEGMENT, add_segments};
 use super::weight_gradient::WeightGradient;
-use crate::buffer::{Buffer, Part};
+use crate::buffer::{Buffer, Part, upload};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{Map, MapShape};
@@ -79,13 +79,13 @@ impl PendingGradients {
         else {
             return Ok(());
         };
-        let table = gpu.client().create_from_slice(u32::as_bytes(&self.waiting.table));
+        let table = upload(gpu, u32::as_bytes(&self.waiting.table))?;
         // SAFETY: pieces lie in the scratch buffer and gradients in the target, as was checked when they were pushed;
         // the table has five numbers a segment.
         unsafe {
             add_segments::launch_unchecked(
                 gpu.launch(&pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 scratch.argument(),
                 target.argument(),

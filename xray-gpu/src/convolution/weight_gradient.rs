@@ -156,7 +156,7 @@ impl WeightGradient {
         unsafe {
             add_pieces::launch_unchecked(
                 gpu.launch(&pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 scratch.argument(),
                 grad_weights.argument(),
@@ -186,7 +186,7 @@ impl WeightGradient {
                     let [down, across] = self.tiles(plan);
                     weight_tiles::launch_unchecked(
                         gpu.launch(&pass),
-                        pass.grid(),
+                        gpu.grid(&pass),
                         pass.dim(),
                         input.argument(),
                         input.argument(),
@@ -217,7 +217,7 @@ impl WeightGradient {
                     let across = self.to.channels.div_ceil(direct::CHANNELS);
                     tap_sums::launch_unchecked(
                         gpu.launch(&pass),
-                        pass.grid(),
+                        gpu.grid(&pass),
                         pass.dim(),
                         input.argument(),
                         grad_output.argument(),

@@ -60,7 +60,7 @@ pub fn activate(gpu: &Gpu, function: impl Into<Curve>, input: Part<'_>, output: 
     unsafe {
         values::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             output.argument(),
@@ -90,7 +90,7 @@ pub fn activate_gradient(
     unsafe {
         gradients::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             grad_output.argument(),

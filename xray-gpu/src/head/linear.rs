@@ -161,7 +161,7 @@ impl Linear {
         unsafe {
             linear_forward::launch_unchecked(
                 gpu.launch(&pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 features.argument(),
                 weight.argument(),
@@ -199,7 +199,7 @@ impl Linear {
         unsafe {
             linear_parameters::launch_unchecked(
                 gpu.launch(&first),
-                first.grid(),
+                gpu.grid(&first),
                 first.dim(),
                 features.argument(),
                 grad_logits.argument(),
@@ -214,7 +214,7 @@ impl Linear {
             );
             linear_features::launch_unchecked(
                 gpu.launch(&second),
-                second.grid(),
+                gpu.grid(&second),
                 second.dim(),
                 weight.argument(),
                 grad_logits.argument(),

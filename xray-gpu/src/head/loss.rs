@@ -246,7 +246,7 @@ pub fn loss(
     unsafe {
         losses::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             logits.argument(),
             labels.argument(),

@@ -28,6 +28,8 @@ pub struct Update {
     pub step: u64,
     /// Learning rates: of parameters without [`Mark::HEAD`], and of those with it.
     pub learning_rates: [f64; 2],
+    /// Whether parameters without [`Mark::HEAD`] stay as they are, and their moments too.
+    pub frozen: bool,
     /// Decay of the mean of the gradients, or SGD's momentum.
     pub momentum: f64,
     /// Decay of the mean of their squares.
@@ -92,15 +94,22 @@ fn update(
     control: &[f32],
     numbers: UpdateNumbers,
     #[comptime] sgd: bool,
+    #[comptime] frozen: bool,
 ) {
     let i = ABSOLUTE_POS;
-    if i < numbers.length && control[1] == 0.0f32 {
+    let mut moves = i < numbers.length && control[1] == 0.0f32;
+    if comptime!(frozen) {
+        if moves {
+            moves = is_head(marks[i]);
+        }
+    }
+    if moves {
         let mark = marks[i];
         let mut rate = numbers.rate;
         let mut kept = numbers.kept;
         // Marks are 0 to 3.
         let decays = mark >= 2.0f32;
-        if mark == 1.0f32 || mark == 3.0f32 {
+        if is_head(mark) {
             rate = numbers.head_rate;
             kept = numbers.head_kept;
         }
@@ -120,6 +129,11 @@ fn update(
             values[i] = value - rate * mean / (square.sqrt() * numbers.root_factor + numbers.epsilon);
         }
     }
+}
+
+#[cube]
+fn is_head(mark: f32) -> bool {
+    mark == 1.0f32 || mark == 3.0f32
 }
 
 /// The launch of [`Update::apply`].
@@ -144,7 +158,7 @@ impl Update {
         unsafe {
             update::launch_unchecked(
                 gpu.launch(&pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 values.argument(),
                 gradients.argument(),
@@ -154,6 +168,7 @@ impl Update {
                 watch.control().argument(),
                 self.numbers(length),
                 self.rule == Rule::Sgd,
+                self.frozen,
             );
         }
     }

@@ -152,7 +152,7 @@ impl Watch {
         unsafe {
             squares::launch_unchecked(
                 gpu.launch(&first),
-                first.grid(),
+                gpu.grid(&first),
                 first.dim(),
                 gradient.argument(),
                 partials.argument(),
@@ -161,7 +161,7 @@ impl Watch {
             );
             judge::launch_unchecked(
                 gpu.launch(&second),
-                second.grid(),
+                gpu.grid(&second),
                 second.dim(),
                 partials.argument(),
                 loss.argument(),

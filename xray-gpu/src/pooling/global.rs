@@ -103,7 +103,7 @@ pub(crate) fn launch_image_sums(
     unsafe {
         image_sums::launch_unchecked(
             gpu.launch(pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             other.argument(),
@@ -155,7 +155,7 @@ pub fn global_average_gradient(
     unsafe {
         spread::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             grad_output.argument(),
             grad_input.argument(),

@@ -176,7 +176,7 @@ pub fn pool(gpu: &Gpu, pool: &Pool, input: Map<'_>, output: Map<'_>) {
     unsafe {
         pool_forward::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             output.argument(),
@@ -209,7 +209,7 @@ pub fn pool_gradient(
     unsafe {
         pool_backward::launch_unchecked(
             gpu.launch(&pass),
-            pass.grid(),
+            gpu.grid(&pass),
             pass.dim(),
             input.argument(),
             grad_output.argument(),

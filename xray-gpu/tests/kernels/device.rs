@@ -40,7 +40,6 @@ fn a_wrong_length_is_a_panic_with_a_sentence() {
     check(|| _ = Map::new(&buffer(&[0.0; 5]), shape(1, 1, 1, 4)), "floats of MapShape");
     check(|| _ = Map::channels_of(&buffer(&[0.0; 6]), shape(1, 1, 1, 4), 3, 6), "from channel 3 on of 6");
     check(|| _ = buffer(&[0.0; 6]).part(4, 3), "3 floats from 4 on of a buffer of 6");
-    check(|| _ = Buffer::shared(buffer(&[0.0; 6]).handle().clone(), 1 << 20), "a handle of fewer than");
     check(
         || {
             let (input, output, weights) = (buffer(&[0.0; 16]), unwritten(32), buffer(&[0.0; 287]));

@@ -38,6 +38,7 @@ fn update(rule: Rule, step: u64) -> Update {
         rule,
         step,
         learning_rates: [0.01, 0.05],
+        frozen: false,
         momentum: 0.9,
         beta2: 0.999,
         epsilon: 1e-8,
@@ -98,6 +99,25 @@ fn every_rule_with_and_without_clipping() {
             let found = run();
             assert_close(&format!("{rule:?}, clip {clip}"), &found, &expected(rule, &gradients, clip), 2e-6);
             assert_same_bits("an update", &found, &run());
+        }
+    }
+}
+
+#[test]
+fn frozen_parameters_stay_and_so_do_their_moments() {
+    for rule in [Rule::Adam, Rule::AdamW, Rule::Sgd] {
+        let (state, watch) = (State::new(), Watch::new(gpu(), 2).expect("small"));
+        let gradient = random(LENGTH, 30);
+        state.step(&watch, &update(rule, 1), &gradient, 0.0, 0.0);
+        let kept = || [&state.values, &state.means, &state.squares].map(read);
+        let before = kept();
+        state.step(&watch, &Update { frozen: true, ..update(rule, 2) }, &gradient, 0.0, 0.0);
+        for (number, (before, after)) in before.iter().zip(kept()).enumerate() {
+            // SGD has no squares.
+            let changes = |i: usize| i % 2 == 1 && !(rule == Rule::Sgd && number == 2);
+            for (i, (before, after)) in before.iter().zip(&after).enumerate() {
+                assert_eq!(before != after, changes(i), "{rule:?}: buffer {number}, parameter {i}");
+            }
         }
     }
 }

@@ -236,6 +236,7 @@ pub(crate) fn adam(step: u64) -> Update {
         rule: Rule::Adam,
         step,
         learning_rates: [1e-3, 1e-3],
+        frozen: false,
         momentum: 0.9,
         beta2: 0.999,
         epsilon: 1e-8,
