@@ -74,6 +74,9 @@ pub fn read_weights(folder: &Path, card: &Card) -> Result<StateDict, Failure> {
     Ok(weights)
 }
 
+/// Why a bundle's predictions do not fail.
+const ON_THE_CPU: &str = "only a GPU can fail";
+
 fn of_file(path: &Path) -> impl Fn(Error) -> Failure {
     move |error| {
         let failure = Failure::from(error);
@@ -109,12 +112,14 @@ impl Bundle {
 
     /// Logits of an image, one per label.
     pub fn predict(&self, prepared: &PreparedImage) -> Vec<f32> {
-        self.predictor.predict(&prepared.pixels, self.card.preprocessing.size)
+        let logits = self.predictor.predict(&prepared.pixels, self.card.preprocessing.size);
+        logits.expect(ON_THE_CPU)
     }
 
     /// The same logits, and where in the image they come from.
     pub fn explain(&self, prepared: &PreparedImage) -> ExplainedLogits {
-        let (logits, maps) = self.predictor.predict_with_maps(&prepared.pixels, self.card.preprocessing.size);
+        let found = self.predictor.predict_with_maps(&prepared.pixels, self.card.preprocessing.size);
+        let (logits, maps) = found.expect(ON_THE_CPU);
         ExplainedLogits { logits, maps }
     }
 

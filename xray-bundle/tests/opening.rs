@@ -32,7 +32,7 @@ fn card_and_weights() -> (Card, StateDict) {
         weights: String::new(),
         scores: BTreeMap::new(),
     };
-    (card, Learner::new(&config, 1).expect("a CPU").weights())
+    (card, Learner::new(&config, 1).expect("a CPU").weights().expect("a CPU"))
 }
 
 /// Writes both, as training does.

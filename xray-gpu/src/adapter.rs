@@ -11,37 +11,65 @@ use std::pin::Pin;
 use wgpu::custom::{AdapterInterface, DispatchSurface, RequestDeviceFuture};
 use wgpu::{
     AdapterInfo, Backend, Device, DeviceDescriptor, DeviceType, DownlevelCapabilities, ExperimentalFeatures,
-    Features, Instance, InstanceDescriptor, Limits, MemoryHints, PowerPreference, PresentationTimestamp,
-    Queue, RequestAdapterOptions, TextureFormat, TextureFormatFeatures, Trace,
+    Features, Instance, InstanceDescriptor, Limits, MemoryHints, PresentationTimestamp, Queue, TextureFormat,
+    TextureFormatFeatures, Trace,
 };
 
-/// An adapter with an open device, for CubeCL and what is made of it.
-#[derive(Debug)]
-pub struct Adapter {
-    /// What CubeCL needs of wgpu. It is registered once, by [`Adapter::register`] or by burn.
-    pub setup: WgpuSetup,
-    /// The form of shaders that it is given.
-    pub shader: Shader,
+/// An adapter that can be opened.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    instance: Instance,
+    adapter: wgpu::Adapter,
 }
 
-impl Adapter {
-    /// Opens the adapter that wgpu prefers, a renderer in software where there is no other. `XRAY_SHADER` (wgsl, spirv
-    /// or msl) overrides the form of shaders that the driver is given.
+/// Every adapter of this machine's native interface, in the order in which they are preferred: discrete GPUs first,
+/// renderers in software last.
+pub fn candidates() -> Vec<Candidate> {
+    let backends = AutoGraphicsApi::backend().into();
+    let instance =
+        Instance::new(InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() });
+    let adapters = block_on(instance.enumerate_adapters(backends)).into_iter();
+    let mut all: Vec<_> = adapters.map(|adapter| Candidate { instance: instance.clone(), adapter }).collect();
+    all.sort_by_key(|candidate| match candidate.adapter.get_info().device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::Other => 2,
+        DeviceType::VirtualGpu => 3,
+        DeviceType::Cpu => 4,
+    });
+    all
+}
+
+/// NVIDIA's number among the makers of PCI devices.
+const NVIDIA: u32 = 0x10de;
+
+impl Candidate {
+    /// The part's name.
+    pub fn name(&self) -> String {
+        self.adapter.get_info().name
+    }
+
+    /// Its PCI address, such as `0000:3b:00.0`; empty where the driver does not tell.
+    pub fn pci(&self) -> String {
+        self.adapter.get_info().device_pci_bus_id.to_lowercase()
+    }
+
+    /// Whether NVIDIA made it.
+    pub fn is_nvidia(&self) -> bool {
+        self.adapter.get_info().vendor == NVIDIA
+    }
+
+    /// Whether it is a processor that plays a GPU.
+    pub fn is_software(&self) -> bool {
+        self.adapter.get_info().device_type == DeviceType::Cpu
+    }
+
+    /// Opens it. `XRAY_SHADER` (wgsl, spirv or msl) overrides the form of shaders that the driver is given.
     ///
     /// # Errors
-    /// If wgpu finds no adapter, the driver opens no device, or the form asked for is refused.
-    pub fn open() -> Result<Self, Error> {
-        let no_device = |error: &dyn ToString| Error::NoDevice(error.to_string());
-        let backend = AutoGraphicsApi::backend();
-        let instance = Instance::new(InstanceDescriptor {
-            backends: backend.into(),
-            ..InstanceDescriptor::new_without_display_handle()
-        });
-        let options = RequestAdapterOptions {
-            power_preference: PowerPreference::HighPerformance,
-            ..RequestAdapterOptions::default()
-        };
-        let adapter = block_on(instance.request_adapter(&options)).map_err(|error| no_device(&error))?;
+    /// If the driver opens no device, or the form asked for is refused.
+    pub fn open(self) -> Result<Adapter, Error> {
+        let Candidate { instance, adapter } = self;
         let asked = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
         let shader = Shader::choose(&adapter.get_info(), asked.as_deref())?;
         let native = if shader == Shader::Wgsl { None } else { native_device(&adapter)? };
@@ -53,40 +81,41 @@ impl Adapter {
                 return Err(Error::Shader { asked, reason });
             }
             (None, _) => {
-                let (device, queue) = translated_device(&adapter).map_err(|error| no_device(&error))?;
+                let opened = translated_device(&adapter);
+                let (device, queue) = opened.map_err(|error| Error::NoDevice(error.to_string()))?;
                 (wgpu::Adapter::from_custom(Translated(adapter)), device, queue, Shader::Wgsl)
             }
         };
-        Ok(Self { setup: WgpuSetup { instance, adapter, device, queue, backend }, shader })
+        let backend = AutoGraphicsApi::backend();
+        Ok(Adapter { setup: WgpuSetup { instance, adapter, device, queue, backend }, shader })
+    }
+}
+
+/// An adapter with an open device, for CubeCL and what is made of it.
+#[derive(Debug)]
+pub struct Adapter {
+    setup: WgpuSetup,
+    shader: Shader,
+}
+
+impl Adapter {
+    /// The driver and the form in which kernels reach it, such as `NVIDIA 580.159.04, Vulkan, SPIR-V`.
+    pub fn driver(&self) -> String {
+        driver(&self.setup.adapter.get_info(), self.shader)
     }
 
-    /// What the driver says of itself.
-    pub fn info(&self) -> AdapterInfo {
-        self.setup.adapter.get_info()
-    }
-
-    /// Whether it is a processor that plays a GPU.
-    pub fn is_software(&self) -> bool {
-        self.info().device_type == DeviceType::Cpu
-    }
-
-    /// The name for people, such as `NVIDIA H200 (Vulkan, SPIR-V)`.
-    pub fn description(&self) -> String {
-        describe(&self.info(), self.shader)
-    }
-
-    /// Hands it to CubeCL, whose device this is from then on.
+    /// Hands it to CubeCL, whose device this is from then on: once a process.
     ///
     /// # Errors
     /// If CubeCL does not take it.
-    pub fn register(self) -> Result<WgpuDevice, Error> {
+    pub(crate) fn register(self) -> Result<WgpuDevice, Error> {
         let options = RuntimeOptions::try_default();
         let device = options.and_then(|options| try_init_device(self.setup, options));
         device.map_err(|error| Error::NoDevice(error.to_string()))
     }
 }
 
-fn describe(info: &AdapterInfo, shader: Shader) -> String {
+fn driver(info: &AdapterInfo, shader: Shader) -> String {
     let interface = match info.backend {
         Backend::Vulkan => "Vulkan",
         Backend::Metal => "Metal",
@@ -95,7 +124,8 @@ fn describe(info: &AdapterInfo, shader: Shader) -> String {
         Backend::BrowserWebGpu => "WebGPU",
         Backend::Noop => "no driver",
     };
-    format!("{} ({interface}, {shader})", info.name)
+    let driver = [&info.driver, &info.driver_info].map(|part| part.trim()).join(" ");
+    format!("{}, {interface}, {shader}", driver.trim())
 }
 
 /// A device with the extensions of the native form; none where the driver lacks one that it needs.
@@ -174,11 +204,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_names_part_interface_and_form() {
+    fn a_driver_is_named_with_interface_and_form() {
         let info = AdapterInfo {
-            name: "NVIDIA H200".into(),
+            driver: "NVIDIA".into(),
+            driver_info: "580.159.04".into(),
             ..AdapterInfo::new(DeviceType::DiscreteGpu, Backend::Vulkan)
         };
-        assert_eq!(describe(&info, Shader::SpirV), "NVIDIA H200 (Vulkan, SPIR-V)");
+        assert_eq!(driver(&info, Shader::SpirV), "NVIDIA 580.159.04, Vulkan, SPIR-V");
     }
 }

@@ -17,9 +17,7 @@ pub enum Error {
         reason: String,
     },
     /// A buffer that the device does not make.
-    #[error(
-        "a buffer of {bytes} bytes, where the device allows {limit}\n  hint: use a smaller batch, or micro_batch"
-    )]
+    #[error("a buffer of {bytes} bytes, where the device allows {limit}")]
     TooLarge {
         /// What was asked for.
         bytes: u64,

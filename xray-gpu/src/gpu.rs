@@ -1,6 +1,6 @@
 //! A device: where kernels are launched, what it allows, and what was launched.
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, candidates};
 use crate::error::Error;
 use crate::pass::{Counts, Pass};
 use cubecl::prelude::*;
@@ -41,7 +41,7 @@ struct Trace {
 }
 
 impl Gpu {
-    /// The adapter that wgpu prefers, which is opened once a process: see [`Adapter::open`].
+    /// The adapter that is preferred, opened once a process: see [`candidates`].
     ///
     /// # Errors
     /// If there is none, or it does not take the form of shaders that was asked for.
@@ -50,14 +50,24 @@ impl Gpu {
         let mut opened = DEVICE.lock().expect("no panic while opening");
         let device = match opened.clone() {
             Some(device) => device,
-            None => opened.insert(Adapter::open()?.register()?).clone(),
+            None => {
+                let none = || Error::NoDevice("no driver offers one".to_owned());
+                let preferred = candidates().into_iter().next().ok_or_else(none)?;
+                opened.insert(preferred.open()?.register()?).clone()
+            }
         };
         Ok(Self::new(cubecl::Device::Wgpu(device).client()))
     }
 
-    /// A device that is open already. Handles of its other users are good for kernels here, and launches run in the
-    /// order of both.
-    pub fn new(client: Client) -> Self {
+    /// A device on an adapter of one's own choice, of which a process has only this one.
+    ///
+    /// # Errors
+    /// If CubeCL does not take it.
+    pub fn on(adapter: Adapter) -> Result<Self, Error> {
+        Ok(Self::new(cubecl::Device::Wgpu(adapter.register()?).client()))
+    }
+
+    fn new(client: Client) -> Self {
         let properties = client.properties();
         let hardware = &properties.hardware;
         let limits = Limits {

@@ -60,7 +60,7 @@ mod shader;
 mod source;
 mod statistics;
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, Candidate, candidates};
 pub use batch_norm::{
     NormMaps, average_normalised, average_normalised_gradient, average_normalised_gradient_passes,
     average_normalised_pass, averaged_shape, normalise, normalise_backward, normalise_backward_passes,
@@ -96,7 +96,6 @@ pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
 };
-pub use shader::Shader;
 pub use source::{Normalised, Source};
 pub use statistics::{
     Affine, NormSums, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,

@@ -12,7 +12,7 @@ pub(crate) const VARIABLE: &str = "XRAY_SHADER";
 
 /// A form of shaders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shader {
+pub(crate) enum Shader {
     /// Text that wgpu translates for the driver: every driver takes it. It has no matrix instructions.
     Wgsl,
     /// Vulkan's own.
@@ -70,7 +70,7 @@ impl Shader {
     ///
     /// # Errors
     /// If what is asked for is no form, or one that this build or the driver does not take.
-    pub fn choose(info: &AdapterInfo, asked: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn choose(info: &AdapterInfo, asked: Option<&str>) -> Result<Self, Error> {
         let native = native(info);
         let Some(asked) = asked else {
             return Ok(if let Native::Runs(shader) = native { shader } else { Self::Wgsl });

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { model, size, golden } = Arguments::parse();
     let config = ModelConfig::of(model);
     let learner = Learner::new(&LearnerConfig { model: config.clone(), ..LearnerConfig::new(CLASSES) }, 0)?;
-    let weights = learner.weights();
+    let weights = learner.weights().expect("a device that works");
     let bytes = |dtype: WeightType| {
         let how = Onnx { size, opset: 17, metadata: Vec::new() };
         onnx(&config, CLASSES, &weights.stored(dtype), &how).map(|file| file.len())
@@ -72,7 +72,7 @@ fn logits_error(golden: &Path, model: Architecture) -> Result<f32, Box<dyn Error
     let config = ModelConfig { channels, ..ModelConfig::of(model) };
     let (image, logits) = (&file.tensors["image"], &file.tensors["logits"].values);
     let size = u32::try_from(image.shape[2])?;
-    let found = Predictor::new(&config, CLASSES, &weights, Backend::Cpu)?.predict(&image.values, size);
+    let found = Predictor::new(&config, CLASSES, &weights, Backend::Cpu)?.predict(&image.values, size)?;
     let largest = logits.iter().fold(0.0f32, |most, logit| most.max(logit.abs()));
     Ok(found.iter().zip(logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest)
 }

@@ -2,15 +2,19 @@
 //! `cargo run --release -p xray-model --example steps -- --pass train --size 128 --batch 32 --threads 2`.
 //!
 //! Nothing is decoded, loaded or written. A step of training is forward, loss, backward and Adam; one of inference
-//! is forward with batch norm folded into the weights. Prints one JSON object.
-#![expect(clippy::print_stdout, reason = "a program that prints its figures")]
+//! is forward with batch norm folded into the weights. Prints one JSON object a line for each pass.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its figures")]
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use std::error::Error;
-use std::time::Instant;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use xray_artifacts::{Exit, Failure};
 use xray_kernels::{Isa, multiply_add_peak};
-use xray_model::{Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, set_threads};
+use xray_model::{
+    Architecture, Backend, Begun, LabelledImages, Learner, LearnerConfig, ModelConfig, set_threads,
+};
 use xray_random::Random;
 
 #[global_allocator]
@@ -22,9 +26,9 @@ const CLASSES: usize = 14;
 /// Measure steps on one batch in memory
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What a step is
-    #[arg(long, value_enum, default_value = "train")]
-    pass: Pass,
+    /// What a step is; several one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "train")]
+    pass: Vec<Pass>,
 
     /// The network
     #[arg(long, default_value = "small-cnn", value_parser = named::<Architecture>)]
@@ -33,6 +37,10 @@ struct Arguments {
     /// Where it runs
     #[arg(long, default_value = "cpu", value_parser = named::<Backend>)]
     backend: Backend,
+
+    /// What factors of products are rounded to, such as f32
+    #[arg(long, value_name = "NAME", default_value = FLOAT32)]
+    precision: String,
 
     /// Width and height of the images
     #[arg(long, default_value = "128")]
@@ -46,11 +54,15 @@ struct Arguments {
     #[arg(long, default_value = "2")]
     threads: usize,
 
-    /// Measured steps
+    /// What is measured so often: a step, or a block of them
     #[arg(long, default_value = "8")]
-    repeats: usize,
+    repeats: NonZero<usize>,
 
-    /// Steps before them
+    /// Steps in a block, at whose end the device is waited for
+    #[arg(long, default_value = "1")]
+    block: NonZero<usize>,
+
+    /// Steps before them, at least the first
     #[arg(long, default_value = "3")]
     warmup: usize,
 }
@@ -61,85 +73,162 @@ enum Pass {
     Infer,
 }
 
+impl Pass {
+    fn name(self) -> &'static str {
+        match self {
+            Pass::Train => "train",
+            Pass::Infer => "infer",
+        }
+    }
+}
+
+/// What every device multiplies in.
+const FLOAT32: &str = "f32";
+
 /// By the name that files and command lines use.
 fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(name.into())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let begun = Instant::now();
+    match run(&Arguments::parse(), begun) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
     set_threads(arguments.threads);
+    if arguments.precision != FLOAT32 {
+        let message = format!("there is no precision {}, only {FLOAT32}", arguments.precision);
+        return Err(Failure::new(Exit::CannotRunHere, message));
+    }
     let config = LearnerConfig {
         model: ModelConfig { architecture: arguments.model, ..ModelConfig::default() },
         backend: arguments.backend,
         ..LearnerConfig::new(CLASSES)
     };
-    let learner = Learner::new(&config, 0)?;
-    let (device, parameters) = (learner.device().name.clone(), learner.num_parameters());
+    let mut learner = Learner::new(&config, 0)?;
     let images = images(arguments.batch, arguments.size);
-    let mut milliseconds = match arguments.pass {
-        Pass::Train => train(&arguments, learner, &images)?,
-        Pass::Infer => infer(&arguments, &learner, &images)?,
-    };
-    milliseconds.sort_by(f64::total_cmp);
-    let median = milliseconds.get(milliseconds.len() / 2).copied().ok_or("nothing was measured")?;
-
-    // The gradients take two more passes of as many multiplications as forward.
-    let passes = if arguments.pass == Pass::Train { 3.0 } else { 1.0 };
-    let multiply_adds = config.model.multiply_adds(CLASSES, arguments.size) as f64 * arguments.batch as f64;
-    let on_cpu = arguments.backend == Backend::Cpu;
-    let peak = on_cpu.then(|| Isa::detected().map(multiply_add_peak)).transpose()?;
-    println!(
-        "{}",
-        json!({
-            "images_per_second": arguments.batch as f64 * 1e3 / median,
-            "ms": { "median": median, "lowest": milliseconds[0], "highest": milliseconds[milliseconds.len() - 1] },
-            "gigaflops": 2.0 * passes * multiply_adds / median / 1e6,
-            "peak_gigaflops": peak.map(|peak| peak * arguments.threads as f64),
-            "peak_memory_mib": peak_memory_mib(),
-            "parameters": parameters,
-            "device": device,
-            "versions": { "xray-model": env!("CARGO_PKG_VERSION") },
-        })
-    );
+    for &pass in &arguments.pass {
+        let began = unix_seconds();
+        let times = match pass {
+            Pass::Train => train(arguments, &mut learner, &images, begun)?,
+            Pass::Infer => infer(arguments, &learner, &images, begun)?,
+        };
+        println!("{}", figures(arguments, &config, &learner, pass, times, began));
+    }
     Ok(())
 }
 
-/// Milliseconds of each step.
-fn train(arguments: &Arguments, mut learner: Learner, images: &[f32]) -> Result<Vec<f64>, Box<dyn Error>> {
+/// What was measured of a pass that began at this time.
+fn figures(
+    arguments: &Arguments,
+    config: &LearnerConfig,
+    learner: &Learner,
+    pass: Pass,
+    times: Times,
+    began: f64,
+) -> serde_json::Value {
+    let Times { mut milliseconds, first_step_seconds } = times;
+    milliseconds.sort_by(f64::total_cmp);
+    let median = milliseconds[milliseconds.len() / 2];
+    // The gradients take two more passes of as many multiplications as forward.
+    let passes = if pass == Pass::Train { 3.0 } else { 1.0 };
+    let multiply_adds = config.model.multiply_adds(CLASSES, arguments.size) as f64 * arguments.batch as f64;
+    let peak =
+        if arguments.backend == Backend::Cpu { Isa::detected().ok().map(multiply_add_peak) } else { None };
+    json!({
+        "pass": pass.name(),
+        "images_per_second": arguments.batch as f64 * 1e3 / median,
+        "ms": { "median": median, "lowest": milliseconds[0], "highest": milliseconds[milliseconds.len() - 1] },
+        "first_step_seconds": first_step_seconds,
+        "gigaflops": 2.0 * passes * multiply_adds / median / 1e6,
+        "peak_gigaflops": peak.map(|peak| peak * arguments.threads as f64),
+        "peak_memory_mib": peak_memory_mib(),
+        "parameters": learner.num_parameters(),
+        "device": learner.device().name,
+        "began": began,
+        "ended": unix_seconds(),
+        "versions": { "xray-model": env!("CARGO_PKG_VERSION") },
+    })
+}
+
+/// Of steps.
+struct Times {
+    /// Of each block: the mean of its steps.
+    milliseconds: Vec<f64>,
+    /// From the program's start until the first step was done.
+    first_step_seconds: f64,
+}
+
+fn train(
+    arguments: &Arguments,
+    learner: &mut Learner,
+    images: &[f32],
+    begun: Instant,
+) -> Result<Times, Failure> {
     let labels: Vec<f32> =
         (0..arguments.batch * CLASSES).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
-    timed(arguments, || {
+    timed(arguments, begun, |is_last| {
         let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
-        // A device that runs behind has taken the step when this returns.
-        learner.records()?;
+        if is_last {
+            let finite = learner.records()?.iter().all(|record| record.loss.is_finite());
+            assert!(finite, "noise does not diverge in so few steps");
+        }
         Ok(())
     })
 }
 
-/// Milliseconds of each forward pass.
-fn infer(arguments: &Arguments, learner: &Learner, images: &[f32]) -> Result<Vec<f64>, Box<dyn Error>> {
-    let predictor = learner.predictor();
-    timed(arguments, || {
-        let logits = predictor.predict(images, arguments.size);
-        assert!(logits.iter().all(|logit| logit.is_finite()), "logits of a fresh network are finite");
+fn infer(arguments: &Arguments, learner: &Learner, images: &[f32], begun: Instant) -> Result<Times, Failure> {
+    let predictor = learner.predictor()?;
+    let check = |logits: Vec<f32>| {
+        assert!(logits.iter().all(|logit| logit.is_finite()), "logits of such a network are finite");
+    };
+    let mut before: Option<Begun> = None;
+    // As in evaluation, the next batch is sent before the logits of one are read.
+    timed(arguments, begun, |is_last| {
+        let next = predictor.begin(images, arguments.size)?;
+        if let Some(before) = before.replace(next) {
+            check(before.logits()?);
+        }
+        if let Some(last) = before.take_if(|_| is_last) {
+            check(last.logits()?);
+        }
         Ok(())
     })
 }
 
+/// `step` is told when it is a block's last, and waits for the device then.
 fn timed(
     arguments: &Arguments,
-    mut step: impl FnMut() -> Result<(), Box<dyn Error>>,
-) -> Result<Vec<f64>, Box<dyn Error>> {
-    (0..arguments.warmup).try_for_each(|_| step())?;
-    let mut one = |_| {
+    begun: Instant,
+    mut step: impl FnMut(bool) -> Result<(), Failure>,
+) -> Result<Times, Failure> {
+    step(true)?;
+    let first_step_seconds = begun.elapsed().as_secs_f64();
+    let mut block = |steps: usize| -> Result<f64, Failure> {
         let start = Instant::now();
-        step()?;
-        Ok(start.elapsed().as_secs_f64() * 1e3)
+        (1..=steps).try_for_each(|number| step(number == steps))?;
+        Ok(start.elapsed().as_secs_f64() * 1e3 / steps as f64)
     };
-    (0..arguments.repeats).map(&mut one).collect()
+    if arguments.warmup > 1 {
+        block(arguments.warmup - 1)?;
+    }
+    let steps = arguments.block.get();
+    let milliseconds: Result<_, _> = (0..arguments.repeats.get()).map(|_| block(steps)).collect();
+    Ok(Times { milliseconds: milliseconds?, first_step_seconds })
+}
+
+/// Since 1970.
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// Noise in −2..2.

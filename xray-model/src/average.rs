@@ -14,11 +14,9 @@ impl Average {
         Average { decay, weights }
     }
 
-    /// Takes in the weights after `steps` steps. Early on the average follows quickly: decay is at most
-    /// (1 + steps) / (10 + steps).
+    /// Takes in the weights after `steps` steps.
     pub(crate) fn update(&mut self, current: &StateDict, steps: u64) {
-        let warm = (1.0 + steps as f32) / (10.0 + steps as f32);
-        let kept = self.decay.min(warm);
+        let kept = kept(self.decay, steps);
         for (name, average) in &mut self.weights.tensors {
             let Some(now) = current.tensors.get(name) else { continue };
             for (average, now) in average.values.iter_mut().zip(&now.values) {
@@ -26,6 +24,11 @@ impl Average {
             }
         }
     }
+}
+
+/// What is kept of the average after `steps` steps. Early on it follows quickly: at most (1 + steps) / (10 + steps) is.
+pub(crate) fn kept(decay: f32, steps: u64) -> f32 {
+    decay.min((1.0 + steps as f32) / (10.0 + steps as f32))
 }
 
 #[cfg(test)]

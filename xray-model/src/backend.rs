@@ -1,9 +1,7 @@
 //! Which device a network runs on. The only file that asks which backends were compiled in.
 
-use crate::{Error, Result};
+use crate::{Error, Result, gpu};
 use burn::tensor::Device;
-#[cfg(feature = "wgpu")]
-use burn::tensor::wgpu::wgpu::{self, AdapterInfo};
 use serde::{Deserialize, Serialize};
 
 #[cfg(any(test, feature = "wgpu"))]
@@ -18,8 +16,11 @@ pub enum Backend {
     Cpu,
     /// This processor, by burn's own operations: some ten times slower, to compare with.
     Flex,
-    /// Any GPU through wgpu (feature `wgpu`).
+    /// Any GPU through wgpu, by the kernels of xray-gpu (feature `wgpu`).
     Wgpu,
+    /// The same by burn's own operations, many times slower, to compare with (feature `burn-wgpu`).
+    #[serde(rename = "wgpu-burn")]
+    WgpuBurn,
     /// An NVIDIA GPU through CUDA (feature `cuda`).
     Cuda,
     /// burn's older CPU backend (feature `ndarray`): a slow reference, deprecated upstream, with a known
@@ -65,6 +66,7 @@ impl Backend {
             Backend::Cpu => "cpu",
             Backend::Flex => "flex",
             Backend::Wgpu => "wgpu",
+            Backend::WgpuBurn => "wgpu-burn",
             Backend::Cuda => "cuda",
             Backend::Ndarray => "ndarray",
             Backend::Auto => "auto",
@@ -73,8 +75,11 @@ impl Backend {
 
     /// Every backend of this build that names a device, in the order `auto` is not one of.
     pub fn compiled() -> Vec<Backend> {
-        let all = [Backend::Cpu, Backend::Flex, Backend::Wgpu, Backend::Cuda, Backend::Ndarray];
-        all.into_iter().filter(|backend| backend.is_compiled()).collect()
+        use Backend::{Cpu, Cuda, Flex, Ndarray, Wgpu, WgpuBurn};
+        [Cpu, Flex, Wgpu, WgpuBurn, Cuda, Ndarray]
+            .into_iter()
+            .filter(|backend| backend.is_compiled())
+            .collect()
     }
 
     /// Whether this build can try it; [`Backend::Auto`] it always can.
@@ -82,6 +87,7 @@ impl Backend {
         match self {
             Backend::Cpu | Backend::Flex | Backend::Auto => true,
             Backend::Wgpu => cfg!(feature = "wgpu"),
+            Backend::WgpuBurn => cfg!(feature = "burn-wgpu"),
             Backend::Cuda => cfg!(feature = "cuda"),
             Backend::Ndarray => cfg!(feature = "ndarray"),
         }
@@ -89,15 +95,16 @@ impl Backend {
 
     /// Whether its device computes after the call that asked for it has returned.
     pub(crate) fn runs_behind(self) -> bool {
-        matches!(self, Backend::Wgpu | Backend::Cuda)
+        matches!(self, Backend::Wgpu | Backend::WgpuBurn | Backend::Cuda)
     }
 
-    pub(crate) fn open(self) -> Result<(Device, DeviceInfo)> {
+    pub(crate) fn open(self) -> Result<Opened> {
         let absent = Error::BackendAbsent { name: self.name() };
         match self {
             Backend::Cpu => cpu(),
             Backend::Flex => Ok(flex()),
             Backend::Wgpu => gpu().ok_or(absent)?.map(by_name),
+            Backend::WgpuBurn => burns_gpu().ok_or(absent)?,
             Backend::Auto => match gpu() {
                 Some(Ok(gpu)) if gpu.is_software => {
                     without_gpu(&format!("{} is a software renderer", gpu.name))
@@ -113,6 +120,26 @@ impl Backend {
     }
 }
 
+/// An open device.
+pub(crate) struct Opened {
+    /// Where burn has its tensors; beside a GPU of ours the processor, for names and shapes.
+    pub(crate) device: Device,
+    pub(crate) info: DeviceInfo,
+    /// A GPU that the kernels of xray-gpu run on.
+    pub(crate) gpu: Option<gpu::Device>,
+}
+
+impl Opened {
+    fn of_burn(device: Device, info: DeviceInfo) -> Self {
+        Opened { device, info, gpu: None }
+    }
+
+    fn of_gpu(gpu: Gpu, info: DeviceInfo) -> Self {
+        let info = DeviceInfo { driver: Some(gpu.driver), ..info };
+        Opened { device: Device::flex(), info, gpu: Some(gpu.device) }
+    }
+}
+
 /// Limits the CPU threads of this process. Only the first call of a process has an effect, so binaries call
 /// it once, before anything computes.
 pub fn set_threads(threads: usize) {
@@ -123,7 +150,7 @@ pub fn set_threads(threads: usize) {
 /// A GPU that is open.
 #[derive(Clone)]
 struct Gpu {
-    device: Device,
+    device: gpu::Device,
     name: String,
     driver: String,
     is_software: bool,
@@ -132,37 +159,36 @@ struct Gpu {
 }
 
 /// A GPU that somebody asked for: also a renderer in software, which is told.
-fn by_name(gpu: Gpu) -> (Device, DeviceInfo) {
+fn by_name(gpu: Gpu) -> Opened {
     let name = &gpu.name;
     let warning = gpu.is_software.then(|| format!("{name} is a software renderer: correct, but very slow"));
     let choice = gpu.why.as_ref().map(|why| format!("using {name} through wgpu ({why})"));
-    (gpu.device.clone(), DeviceInfo { choice, warning, ..of_gpu(&gpu) })
+    let info = DeviceInfo { choice, warning, ..DeviceInfo::new(Backend::Wgpu, name) };
+    Opened::of_gpu(gpu, info)
 }
 
 /// A GPU that nobody asked for.
-fn of_itself(gpu: Gpu) -> (Device, DeviceInfo) {
+fn of_itself(gpu: Gpu) -> Opened {
     let why = gpu.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
     let choice = format!("using {} through wgpu (auto: a GPU is there{why})", gpu.name);
-    (gpu.device.clone(), DeviceInfo { choice: Some(choice), ..of_gpu(&gpu) })
+    let info = DeviceInfo { choice: Some(choice), ..DeviceInfo::new(Backend::Wgpu, &gpu.name) };
+    Opened::of_gpu(gpu, info)
 }
 
-fn of_gpu(gpu: &Gpu) -> DeviceInfo {
-    DeviceInfo { driver: Some(gpu.driver.clone()), ..DeviceInfo::new(Backend::Wgpu, &gpu.name) }
-}
-
-fn cpu() -> Result<(Device, DeviceInfo)> {
+fn cpu() -> Result<Opened> {
     let name = format!("CPU ({})", crate::cpu::prepare()?);
-    Ok((Device::flex(), DeviceInfo::new(Backend::Cpu, name)))
+    Ok(Opened::of_burn(Device::flex(), DeviceInfo::new(Backend::Cpu, name)))
 }
 
 /// The processor in place of a GPU, and why.
-fn without_gpu(reason: &str) -> Result<(Device, DeviceInfo)> {
-    let (device, info) = cpu()?;
-    Ok((device, DeviceInfo { choice: Some(format!("using the CPU (auto: {reason})")), ..info }))
+fn without_gpu(reason: &str) -> Result<Opened> {
+    let opened = cpu()?;
+    let choice = Some(format!("using the CPU (auto: {reason})"));
+    Ok(Opened { info: DeviceInfo { choice, ..opened.info }, ..opened })
 }
 
-fn flex() -> (Device, DeviceInfo) {
-    (Device::flex(), DeviceInfo::new(Backend::Flex, "CPU"))
+fn flex() -> Opened {
+    Opened::of_burn(Device::flex(), DeviceInfo::new(Backend::Flex, "CPU"))
 }
 
 /// The GPU that is chosen, opened once a process; later callers share it. None in a build without a GPU backend.
@@ -183,94 +209,71 @@ fn gpu() -> Option<Result<Gpu>> {
 #[cfg(feature = "wgpu")]
 fn open_gpu() -> std::result::Result<Gpu, String> {
     use adapters::{Adapter, NVIDIAS_FOLDER, choose};
-    use burn::tensor::DeviceKind;
-    use burn::tensor::wgpu::wgpu::DeviceType;
+    use std::sync::Arc;
+    use xray_gpu::{Candidate, candidates};
 
-    const NVIDIA: u32 = 0x10de;
-    let infos = gpus_here();
-    let adapter = |info: &AdapterInfo| Adapter {
-        name: info.name.clone(),
-        pci: info.device_pci_bus_id.to_lowercase(),
-        is_nvidia: info.vendor == NVIDIA,
-        is_software: info.device_type == DeviceType::Cpu,
+    let candidates = candidates();
+    let adapter = |candidate: &Candidate| Adapter {
+        name: candidate.name(),
+        pci: candidate.pci(),
+        is_nvidia: candidate.is_nvidia(),
+        is_software: candidate.is_software(),
     };
-    let adapters: Vec<Adapter> = infos.iter().map(adapter).collect();
+    let adapters: Vec<Adapter> = candidates.iter().map(adapter).collect();
     let choice = choose(&adapters, |name| std::env::var(name).ok(), NVIDIAS_FOLDER.as_ref())?;
-    let info = &infos[choice.index];
-    // burn counts the GPUs of a kind, in the same order.
-    let number = infos[..choice.index].iter().filter(|other| other.device_type == info.device_type).count();
-    let kind = match info.device_type {
-        DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(number),
-        DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(number),
-        DeviceType::VirtualGpu => DeviceKind::VirtualGpu(number),
-        DeviceType::Cpu => DeviceKind::Cpu,
-        DeviceType::Other if choice.index == 0 => DeviceKind::DefaultDevice,
-        DeviceType::Other => {
-            return Err(format!("{} is of a kind that burn takes only as the first", info.name));
+    let Adapter { name, is_software, .. } = adapters[choice.index].clone();
+    let said = |error: gpu::Error| error.to_string();
+    let adapter = candidates[choice.index].clone().open().map_err(said)?;
+    let driver = adapter.driver();
+    let device = Arc::new(xray_gpu::Gpu::on(adapter).map_err(said)?);
+    Ok(Gpu { device, name, driver, is_software, why: choice.why })
+}
+
+/// The GPU that burn prefers. None in a build without its backend for GPUs.
+#[cfg(feature = "burn-wgpu")]
+fn burns_gpu() -> Option<Result<Opened>> {
+    use std::sync::OnceLock;
+
+    static OPENED: OnceLock<std::result::Result<(Device, String), String>> = OnceLock::new();
+    let opened = OPENED.get_or_init(|| {
+        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
+        Ok((device, setup.adapter.get_info().name))
+    });
+    Some(match opened.clone() {
+        Ok((device, name)) => {
+            let warning =
+                Some("burn's own operations: many times slower than `wgpu`, to compare with".to_owned());
+            let info = DeviceInfo { warning, ..DeviceInfo::new(Backend::WgpuBurn, name) };
+            Ok(Opened::of_burn(device, info))
         }
-    };
-    let options = Device::wgpu_options().device_kind(kind);
-    let (device, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
-    let info = setup.adapter.get_info();
-    let driver = [&info.driver, &info.driver_info].map(|part| part.trim()).join(" ");
-    Ok(Gpu {
-        device,
-        driver: format!("{}, {:?}, WGSL", driver.trim(), info.backend),
-        is_software: info.device_type == DeviceType::Cpu,
-        name: info.name,
-        why: choice.why,
+        Err(reason) => Err(Error::NoDevice { name: "wgpu-burn", reason }),
     })
 }
 
-/// Every GPU of this machine, in the order in which wgpu prefers them: discrete ones first, renderers in software last.
-#[cfg(feature = "wgpu")]
-fn gpus_here() -> Vec<AdapterInfo> {
-    use burn::tensor::wgpu::wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    let instance = Instance::new(InstanceDescriptor {
-        backends: Backends::PRIMARY,
-        ..InstanceDescriptor::new_without_display_handle()
-    });
-    let mut found = pin!(instance.enumerate_adapters(Backends::PRIMARY));
-    let Poll::Ready(found) = found.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        unreachable!("only browsers let one wait for their GPUs")
-    };
-    let mut infos: Vec<_> = found.iter().map(wgpu::Adapter::get_info).collect();
-    infos.sort_by_key(|info| match info.device_type {
-        DeviceType::DiscreteGpu => 0,
-        DeviceType::IntegratedGpu => 1,
-        DeviceType::Other => 2,
-        DeviceType::VirtualGpu => 3,
-        DeviceType::Cpu => 4,
-    });
-    // One API, as burn keeps to one: another may list the same GPUs again.
-    if let Some(api) = infos.first().map(|info| info.backend) {
-        infos.retain(|info| info.backend == api);
-    }
-    infos
+#[cfg(not(feature = "burn-wgpu"))]
+fn burns_gpu() -> Option<Result<Opened>> {
+    None
 }
 
 #[cfg(feature = "cuda")]
-fn cuda() -> Option<(Device, DeviceInfo)> {
-    Some((Device::cuda(0usize), DeviceInfo::new(Backend::Cuda, "CUDA device 0")))
+fn cuda() -> Option<Opened> {
+    Some(Opened::of_burn(Device::cuda(0usize), DeviceInfo::new(Backend::Cuda, "CUDA device 0")))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> Option<(Device, DeviceInfo)> {
+fn cuda() -> Option<Opened> {
     None
 }
 
 #[cfg(feature = "ndarray")]
-fn ndarray() -> Option<(Device, DeviceInfo)> {
+fn ndarray() -> Option<Opened> {
     let warning = "burn-ndarray is deprecated, some 40 times slower than `cpu`, and can silently reorder \
                    elements (burn issue 5552): use it as a reference only";
     let info = DeviceInfo::new(Backend::Ndarray, "CPU");
-    Some((Device::ndarray(), DeviceInfo { warning: Some(warning.into()), ..info }))
+    Some(Opened::of_burn(Device::ndarray(), DeviceInfo { warning: Some(warning.into()), ..info }))
 }
 
 #[cfg(not(feature = "ndarray"))]
-fn ndarray() -> Option<(Device, DeviceInfo)> {
+fn ndarray() -> Option<Opened> {
     None
 }

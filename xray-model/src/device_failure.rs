@@ -54,7 +54,7 @@ impl Error {
         Error::of_device(error.reason())
     }
 
-    fn of_device(words: &str) -> Self {
+    pub(crate) fn of_device(words: &str) -> Self {
         let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
         Error::said(first.as_deref().unwrap_or(words))
     }
@@ -65,7 +65,7 @@ impl Error {
         let marks =
             ["out of memory", "out of device memory", "out-of-memory", "not enough memory", "allocat"];
         let of_memory = marks.iter().any(|mark| lower.contains(mark));
-        if of_memory { Error::DeviceMemory { reason } } else { Error::Device { reason } }
+        if of_memory { Error::DeviceMemory { reason, fits: None } } else { Error::Device { reason } }
     }
 }
 

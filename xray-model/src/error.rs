@@ -148,8 +148,10 @@ pub enum Error {
     /// A device without the memory for what it was given.
     #[error("the device has too little memory: {reason}")]
     DeviceMemory {
-        /// What its driver said.
+        /// What its driver said, or what is too large for it.
         reason: String,
+        /// The most images at once that would do, where that is known.
+        fits: Option<usize>,
     },
     /// A device that was lost, or that cannot run a kernel.
     #[error("the device failed: {reason}")]
@@ -205,6 +207,9 @@ impl Error {
                 Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
+            Error::DeviceMemory { fits: Some(fits), .. } => {
+                Some(format!("a batch of {fits} would do, or training.micro_batch = {fits}"))
+            }
             Error::DeviceMemory { .. } => Some("give it fewer images at once, or smaller ones".into()),
             Error::Device { .. } => Some(
                 "the same command continues from the last checkpoint; where it fails again, use --backend cpu".into(),

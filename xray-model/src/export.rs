@@ -33,7 +33,7 @@ pub struct Onnx {
 /// If the operator set is none of [`OPSETS`].
 pub fn onnx(config: &ModelConfig, classes: usize, weights: &StoredDict, how: &Onnx) -> Result<Vec<u8>> {
     assert!(OPSETS.contains(&how.opset), "operator set {}", how.opset);
-    let (device, _) = Backend::Cpu.open()?;
+    let device = Backend::Cpu.open()?.device;
     let network = with_weights(Network::new(config, classes, &device)?, &weights.restored())?;
     let graph = Graph::new(names_of(&network), weights.clone());
     network.write_down(Maps::Graph(Graph::input(&graph, IMAGES)), LOGITS);

@@ -2,18 +2,17 @@
 //! state that a checkpoint needs. Nothing that a step needs is read from the device, which may run behind.
 
 use crate::architectures::Network;
-use crate::average::Average;
-use crate::backend::{Backend, DeviceInfo};
+use crate::backend::{Backend, DeviceInfo, Opened};
+use crate::gpu::{self, Backbone, Images};
+use crate::graph;
 use crate::import::{names_only, recognise};
 use crate::initialise::initialise;
-use crate::layers::Maps;
-use crate::losses::Targets;
-use crate::optimizer::{Optimizer, Rates};
-use crate::records::{StepRecord, Unread, is_finite};
+use crate::records::StepRecord;
 use crate::weights::{check_fit, weights_of, with_weights};
-use crate::{Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Result, StateDict};
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{
+    DeviceWork, Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Predictor, Result,
+    StateDict,
+};
 
 /// Everything that makes a learner besides its seed.
 #[derive(Clone, Debug)]
@@ -48,6 +47,11 @@ impl LearnerConfig {
             prevalence: vec![0.5; classes],
         }
     }
+
+    /// What a positive of each label weighs.
+    pub(crate) fn positive_weights(&self) -> Vec<f32> {
+        self.prevalence.iter().map(|&share| self.loss.positive_weight(share)).collect()
+    }
 }
 
 /// Images and labels of one step.
@@ -62,63 +66,77 @@ pub struct LabelledImages<'a> {
 }
 
 /// A forward pass that awaits its backward pass.
-pub struct Pass {
-    logits: Tensor<2>,
-    loss: Tensor<1>,
-}
+pub struct Pass(Engine<graph::Pass, gpu::Outcome<gpu::Pass>>);
 
 impl Pass {
     /// The batch's mean loss times its weight. Waits for a device that runs behind: training reads
     /// [`Learner::records`] instead.
-    pub fn loss(&self) -> f32 {
-        self.loss.clone().into_scalar()
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn loss(&self) -> Result<f32> {
+        match &self.0 {
+            Engine::Graph(pass) => Ok(pass.loss()),
+            Engine::Gpu(pass) => Ok(pass.as_ref().map_err(Clone::clone)?.loss()?),
+        }
     }
 
     /// The same pass, whose loss counts so much.
     pub fn weighted(self, weight: f32) -> Self {
-        if weight == 1.0 {
-            return self;
-        }
-        Pass { loss: self.loss.mul_scalar(weight), ..self }
+        Pass(match self.0 {
+            Engine::Graph(pass) => Engine::Graph(pass.weighted(weight)),
+            Engine::Gpu(pass) => Engine::Gpu(pass.map(|pass| pass.weighted(weight))),
+        })
     }
 
     /// Logits `[n, classes]` in training mode. Waits for a device that runs behind.
-    pub fn logits(&self) -> Vec<f32> {
-        self.logits.clone().into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn logits(&self) -> Result<Vec<f32>> {
+        match &self.0 {
+            Engine::Graph(pass) => Ok(pass.logits()),
+            Engine::Gpu(pass) => Ok(pass.as_ref().map_err(Clone::clone)?.logits()?),
+        }
     }
 }
 
 /// What a backward pass found, and the loss that it began with.
-pub struct Gradients {
-    of_parameters: burn::tensor::Gradients,
-    loss: Tensor<1>,
+pub struct Gradients(Engine<graph::Gradients, gpu::Outcome<gpu::Found>>);
+
+/// By whom something is computed: burn's graph, or the kernels of a GPU, where it may have failed.
+enum Engine<G, D> {
+    Graph(G),
+    Gpu(D),
 }
 
 /// A network in training.
 pub struct Learner {
-    /// The optimizer has it while it steps: what no one else holds is written in its place.
-    network: Option<Network>,
-    optimizer: Optimizer,
-    average: Option<Average>,
-    loss: Loss,
-    positive_weights: Vec<f32>,
-    label_smoothing: f32,
-    device: Device,
+    engine: Engine<graph::Trainer, OnGpu>,
     info: DeviceInfo,
     model: ModelConfig,
-    steps: u64,
     backbone_rate: f64,
-    unread: Unread,
+}
+
+/// A network whose weights lie on a GPU: its own are those that it began with.
+struct OnGpu {
+    network: Network,
+    trainer: gpu::Trainer,
+    /// The first failure of a step.
+    failed: Option<gpu::Error>,
 }
 
 impl Learner {
     /// Steps whose records a device keeps at most: [`Learner::records`] must be asked at least this often.
-    pub const MAX_UNREAD: usize = 64;
+    pub const MAX_UNREAD: usize = gpu::RING;
 
     /// A fresh network. The same seed gives the same weights on every device.
+    ///
+    /// # Errors
+    /// If there is no such device, no such network, or too little memory.
     pub fn new(config: &LearnerConfig, seed: u64) -> Result<Self> {
-        let (device, info) = config.backend.open()?;
-        let device = device.autodiff();
+        let Opened { device, info, gpu } = config.backend.open()?;
+        let device = if gpu.is_some() { device } else { device.autodiff() };
         let network = Network::new(&config.model, config.prevalence.len(), &device)?;
         let mut weights = weights_of(&network);
         initialise(&mut weights, &network.initialisation(), seed);
@@ -126,35 +144,28 @@ impl Learner {
             bias.values = config.prevalence.iter().map(|&share| log_odds(share)).collect();
         }
         let network = with_weights(network, &weights)?;
-        let average = (config.average_decay > 0.0).then(|| Average::new(config.average_decay, weights));
-        Ok(Learner {
-            network: Some(network),
-            optimizer: Optimizer::new(config.optimizer.clone(), info.backend),
-            average,
-            loss: config.loss.clone(),
-            positive_weights: config.prevalence.iter().map(|&p| config.loss.positive_weight(p)).collect(),
-            label_smoothing: config.label_smoothing,
-            device,
-            info,
-            model: config.model.clone(),
-            steps: 0,
-            backbone_rate: 1.0,
-            unread: Unread::default(),
-        })
+        let engine = match gpu {
+            None => Engine::Graph(graph::Trainer::new(network, config, device, info.backend)),
+            Some(gpu) => {
+                let trainer = gpu::Trainer::new(gpu, &network, &weights, config)?;
+                Engine::Gpu(OnGpu { network, trainer, failed: None })
+            }
+        };
+        Ok(Learner { engine, info, model: config.model.clone(), backbone_rate: 1.0 })
     }
 
     /// Takes up weights that others trained, such as [`read_weights`](crate::read_weights) found. The moving average
     /// begins with them.
+    ///
+    /// # Errors
+    /// If they do not fit, or the device failed.
     pub fn import(&mut self, found: StateDict, options: ImportOptions) -> Result<Import> {
-        let fresh = weights_of(&self.network().valid());
+        let fresh = self.current()?;
         let names = names_only(&found);
         let import = Import::new(&fresh, self.network().head(), found, &options)
             .map_err(|error| self.explained(error, &names))?;
         check_fit(self.network(), &import.weights)?;
-        self.write(&import.weights)?;
-        if let Some(average) = &mut self.average {
-            average.weights = import.weights.clone();
-        }
+        self.write(&import.weights, &import.weights)?;
         Ok(import)
     }
 
@@ -181,8 +192,45 @@ impl Learner {
         &self.info
     }
 
+    /// What the device was asked to do since the learner was made; `None` where nobody counts.
+    pub fn work(&self) -> Option<DeviceWork> {
+        match &self.engine {
+            Engine::Graph(_) => None,
+            Engine::Gpu(OnGpu { trainer, .. }) => Some(trainer.work()),
+        }
+    }
+
+    /// What a training step of so many images of `size` pixels asks of the device, which does not do it; `None` where
+    /// nobody counts.
+    ///
+    /// # Errors
+    /// If the device makes no buffer as long as is needed: says how many images would do.
+    pub fn count_step(&self, images: usize, size: u32) -> Result<Option<DeviceWork>> {
+        let Engine::Gpu(OnGpu { network, trainer, .. }) = &self.engine else { return Ok(None) };
+        let count = |images| trainer.count_step(network, images, size as usize);
+        match count(images) {
+            Ok(work) => Ok(Some(work)),
+            Err(error) => {
+                // The most that fit lie between.
+                let (mut fits, mut too_many) = (0, images);
+                while too_many - fits > 1 {
+                    let middle = fits.midpoint(too_many);
+                    if count(middle).is_ok() { fits = middle } else { too_many = middle }
+                }
+                Err(match error.into() {
+                    Error::DeviceMemory { reason, .. } => Error::DeviceMemory { reason, fits: Some(fits) },
+                    error => error,
+                })
+            }
+        }
+    }
+
+    /// The network, whose weights are those of now only where burn has them.
     fn network(&self) -> &Network {
-        self.network.as_ref().expect(NETWORK_IS_HERE)
+        match &self.engine {
+            Engine::Graph(trainer) => trainer.network(),
+            Engine::Gpu(OnGpu { network, .. }) => network,
+        }
     }
 
     /// How many weights training adjusts.
@@ -192,54 +240,63 @@ impl Learner {
         trained.map(|(_, tensor)| tensor.values.len()).sum()
     }
 
-    /// Logits and loss of a batch, in training mode.
+    fn is_frozen(&self) -> bool {
+        self.backbone_rate == 0.0
+    }
+
+    /// Logits and loss of a batch, in training mode. A failure of the device shows when [`Learner::records`] are read.
     pub fn forward(&self, batch: &LabelledImages<'_>) -> Pass {
-        let logits = if self.backbone_rate == 0.0 {
-            let inner = self.device.clone().inner();
-            let images = images(batch.images, batch.size, self.model.channels, &inner, self.info.backend);
-            self.network().classify(Tensor::from_inner(self.network().valid().features(images)))
-        } else {
-            self.network().forward(self.images(batch.images, batch.size))
-        };
-        let targets = Targets::new(batch.labels, &self.positive_weights, self.label_smoothing, &self.device);
-        let loss = self.loss.mean(logits.clone(), &targets);
-        Pass { logits: logits.inner(), loss }
+        Pass(match &self.engine {
+            Engine::Graph(trainer) => Engine::Graph(trainer.forward(batch, self.is_frozen())),
+            Engine::Gpu(OnGpu { network, trainer, .. }) => {
+                let (size, channels) = (batch.size as usize, self.model.channels);
+                let images = Images { pixels: batch.images, size, channels };
+                Engine::Gpu(trainer.forward(network, &images, batch.labels, self.is_frozen()))
+            }
+        })
     }
 
     /// Gradients of the loss by every parameter.
     pub fn backward(&self, pass: Pass) -> Gradients {
-        let loss = pass.loss.clone().inner();
-        Gradients { of_parameters: pass.loss.backward(), loss }
+        Gradients(match (&self.engine, pass.0) {
+            (Engine::Graph(trainer), Engine::Graph(pass)) => Engine::Graph(trainer.backward(pass)),
+            (Engine::Gpu(OnGpu { trainer, .. }), Engine::Gpu(pass)) => {
+                Engine::Gpu(pass.and_then(|pass| trainer.backward(pass)))
+            }
+            _ => unreachable!("{ANOTHER_DEVICE}"),
+        })
     }
 
     /// The sum of two passes' gradients, and of their losses.
     pub fn add(&self, sum: Gradients, more: Gradients) -> Gradients {
-        let mut adder = Adder { sum: sum.of_parameters, more: more.of_parameters };
-        self.network().visit(&mut adder);
-        Gradients { of_parameters: adder.sum, loss: sum.loss + more.loss }
+        Gradients(match (&self.engine, sum.0, more.0) {
+            (Engine::Graph(trainer), Engine::Graph(sum), Engine::Graph(more)) => {
+                Engine::Graph(trainer.add(sum, more))
+            }
+            (Engine::Gpu(OnGpu { trainer, .. }), Engine::Gpu(sum), Engine::Gpu(more)) => {
+                Engine::Gpu(sum.and_then(|sum| Ok(trainer.add(sum, more?))))
+            }
+            _ => unreachable!("{ANOTHER_DEVICE}"),
+        })
     }
 
-    /// One optimizer step, of which [`Learner::records`] tells. Where the device does not run behind, a step whose loss
-    /// or gradients are not finite changes nothing.
+    /// One optimizer step, of which [`Learner::records`] tells. A step whose loss or gradients are not finite changes
+    /// nothing, nor does any after it on a device that runs behind.
     pub fn step(&mut self, gradients: Gradients, learning_rate: f64) {
-        let Gradients { of_parameters, loss } = gradients;
-        let norm = self.optimizer.global_norm(self.network(), &of_parameters);
-        self.unread.push(loss.clone(), norm.clone());
-        if !self.runs_behind() && !(is_finite(loss) && is_finite(norm.clone())) {
-            return;
+        let backbone_rate = learning_rate * self.backbone_rate;
+        let backbone = if self.is_frozen() { Backbone::Frozen } else { Backbone::Rate(backbone_rate) };
+        match (&mut self.engine, gradients.0) {
+            (Engine::Graph(trainer), Engine::Graph(gradients)) => {
+                trainer.step(gradients, [backbone_rate, learning_rate]);
+            }
+            (Engine::Gpu(OnGpu { trainer, failed, .. }), Engine::Gpu(gradients)) => {
+                let stepped = gradients.and_then(|found| trainer.step(found, learning_rate, backbone));
+                if let Err(error) = stepped {
+                    failed.get_or_insert(error);
+                }
+            }
+            _ => unreachable!("{ANOTHER_DEVICE}"),
         }
-        let network = self.network.take().expect(NETWORK_IS_HERE);
-        let rates = Rates {
-            head: network.head(),
-            head_rate: learning_rate,
-            backbone_rate: learning_rate * self.backbone_rate,
-        };
-        let network = self.optimizer.step(network, of_parameters, norm, &rates);
-        self.steps += 1;
-        if let Some(average) = &mut self.average {
-            average.update(&weights_of(&network.valid()), self.steps);
-        }
-        self.network = Some(network);
     }
 
     /// Loss and gradient norm of each step since the last call, oldest first. Waits for a device that runs behind.
@@ -247,7 +304,13 @@ impl Learner {
     /// # Errors
     /// What the device reports of anything since the last read.
     pub fn records(&mut self) -> Result<Vec<StepRecord>> {
-        self.unread.read()
+        match &mut self.engine {
+            Engine::Graph(trainer) => trainer.records(),
+            Engine::Gpu(OnGpu { trainer, failed, .. }) => match failed.take() {
+                Some(error) => Err(error.into()),
+                None => Ok(trainer.records()?),
+            },
+        }
     }
 
     /// Whether steps return before the device has taken them, so that [`Learner::records`] waits for it: a GPU. The CPU
@@ -258,189 +321,110 @@ impl Learner {
 
     /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`, in inference mode, with the averaged
     /// weights where an average is kept.
-    pub fn predict(&self, images: &[f32], size: u32) -> Vec<f32> {
-        self.predictor().predict(images, size)
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn predict(&self, images: &[f32], size: u32) -> Result<Vec<f32>> {
+        self.predictor()?.predict(images, size)
     }
 
     /// A copy for evaluation, with the averaged weights where an average is kept.
-    pub fn predictor(&self) -> Predictor {
-        let network = self.network().valid();
-        let network = match &self.average {
-            Some(average) => {
-                with_weights(network, &average.weights).expect("the average holds this network's tensors")
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn predictor(&self) -> Result<Predictor> {
+        match &self.engine {
+            Engine::Graph(trainer) => {
+                let network = trainer.evaluated(trainer.average())?;
+                Ok(Predictor::on_graph(network, trainer.device().inner(), self.info.backend, &self.model))
             }
-            None => network,
-        };
-        Predictor::of(network, self.device.clone().inner(), self.info.backend, &self.model)
+            Engine::Gpu(OnGpu { network, trainer, .. }) => {
+                let network = with_weights(network.clone(), &self.weights()?)?;
+                trainer.predictor(network, &self.model)
+            }
+        }
     }
 
-    fn images(&self, pixels: &[f32], size: u32) -> Maps {
-        images(pixels, size, self.model.channels, &self.device, self.info.backend)
+    /// The weights as they are now, without any average.
+    fn current(&self) -> Result<StateDict> {
+        match &self.engine {
+            Engine::Graph(trainer) => Ok(trainer.weights()),
+            Engine::Gpu(OnGpu { trainer, .. }) => Ok(trainer.weights()?),
+        }
+    }
+
+    fn average(&self) -> Result<Option<StateDict>> {
+        match &self.engine {
+            Engine::Graph(trainer) => Ok(trainer.average().cloned()),
+            Engine::Gpu(OnGpu { trainer, .. }) => Ok(trainer.average()?),
+        }
     }
 
     /// The weights to keep: the averaged ones where an average is kept.
-    pub fn weights(&self) -> StateDict {
-        match &self.average {
-            Some(average) => average.weights.clone(),
-            None => weights_of(&self.network().valid()),
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn weights(&self) -> Result<StateDict> {
+        match self.average()? {
+            Some(average) => Ok(average),
+            None => self.current(),
         }
     }
 
     /// All that training needs to go on: weights, optimizer, average.
-    pub fn state(&self) -> StateDict {
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn state(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
-        state.extend_prefixed(NETWORK, weights_of(&self.network().valid()));
-        state.extend_prefixed(OPTIMIZER, self.optimizer.state());
-        if let Some(average) = &self.average {
-            state.extend_prefixed(AVERAGE, average.weights.clone());
+        state.extend_prefixed(NETWORK, self.current()?);
+        state.extend_prefixed(
+            OPTIMIZER,
+            match &self.engine {
+                Engine::Graph(trainer) => trainer.optimizer_state(),
+                Engine::Gpu(OnGpu { trainer, .. }) => trainer.optimizer_state()?,
+            },
+        );
+        if let Some(average) = self.average()? {
+            state.extend_prefixed(AVERAGE, average);
         }
-        state
+        Ok(state)
     }
 
     /// Takes up what [`Learner::state`] gave after `steps` steps.
+    ///
+    /// # Errors
+    /// If it does not fit, or the device failed.
     pub fn restore(&mut self, state: &StateDict, steps: u64) -> Result<()> {
         let weights = state.with_prefix(NETWORK);
         weights.check_finite()?;
         check_fit(self.network(), &weights)?;
         let average = state.with_prefix(AVERAGE);
-        if self.average.is_some() {
+        if self.average()?.is_some() {
             check_fit(self.network(), &average)?;
         }
-        self.optimizer.restore(&state.with_prefix(OPTIMIZER), &self.device.clone().inner())?;
-        self.steps = steps;
-        if let Some(kept) = &mut self.average {
-            kept.weights = average;
+        let optimizer = state.with_prefix(OPTIMIZER);
+        match &mut self.engine {
+            Engine::Graph(trainer) => trainer.restore_optimizer(&optimizer, steps)?,
+            Engine::Gpu(OnGpu { trainer, .. }) => trainer.restore_optimizer(&optimizer)?,
         }
-        self.write(&weights)
+        self.write(&weights, &average)
     }
 
-    /// Gives the network weights that were seen to fit.
-    fn write(&mut self, weights: &StateDict) -> Result<()> {
-        let network = self.network.take().expect(NETWORK_IS_HERE);
-        self.network = Some(with_weights(network, weights)?);
-        Ok(())
-    }
-}
-
-struct Adder {
-    sum: burn::tensor::Gradients,
-    more: burn::tensor::Gradients,
-}
-
-impl ModuleVisitor for Adder {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let weight = param.val();
-        let Some(more) = weight.grad_remove(&mut self.more) else { return };
-        let sum = match weight.grad_remove(&mut self.sum) {
-            Some(sum) => sum + more,
-            None => more,
-        };
-        weight.grad_replace(&mut self.sum, sum);
-    }
-}
-
-/// A network that only predicts.
-pub struct Predictor {
-    network: Network,
-    device: Device,
-    backend: Backend,
-    channels: usize,
-    flip: bool,
-}
-
-impl Predictor {
-    /// From the weights that [`Learner::weights`] gave.
-    pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
-        let (device, DeviceInfo { backend, .. }) = backend.open()?;
-        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        Ok(Predictor::of(network, device, backend, model))
-    }
-
-    fn of(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
-        let network = if backend == Backend::Cpu { network.folded() } else { network };
-        Predictor { network, device, backend, channels: model.channels, flip: model.flip }
-    }
-
-    fn images(&self, pixels: &[f32], size: u32) -> Maps {
-        images(pixels, size, self.channels, &self.device, self.backend)
-    }
-
-    /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
-    pub fn predict(&self, pixels: &[f32], size: u32) -> Vec<f32> {
-        let logits = self.logits(pixels, size);
-        if !self.flip {
-            return logits;
+    /// Gives the network weights that were seen to fit, and the moving average where one is kept.
+    fn write(&mut self, weights: &StateDict, average: &StateDict) -> Result<()> {
+        match &mut self.engine {
+            Engine::Graph(trainer) => trainer.write(weights, average),
+            Engine::Gpu(OnGpu { trainer, .. }) => Ok(trainer.write(weights, average)?),
         }
-        mean(logits, self.logits(&mirrored(pixels, size as usize), size))
-    }
-
-    fn logits(&self, pixels: &[f32], size: u32) -> Vec<f32> {
-        let logits = self.network.forward(self.images(pixels, size));
-        logits.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
-    }
-
-    /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
-    /// of the image adds to each logit. The mean of a map is the logit.
-    pub fn activation_maps(&self, pixels: &[f32], size: u32) -> ActivationMaps {
-        self.predict_with_maps(pixels, size).1
-    }
-
-    /// [`Predictor::predict`] and [`Predictor::activation_maps`] in one pass over the network.
-    pub fn predict_with_maps(&self, pixels: &[f32], size: u32) -> (Vec<f32>, ActivationMaps) {
-        let (logits, maps) = self.logits_and_maps(pixels, size);
-        if !self.flip {
-            return (logits, maps);
-        }
-        let (of_mirrored, mirrored_maps) = self.logits_and_maps(&mirrored(pixels, size as usize), size);
-        let values = mean(maps.values, mirrored(&mirrored_maps.values, maps.width));
-        (mean(logits, of_mirrored), ActivationMaps { values, ..maps })
-    }
-
-    fn logits_and_maps(&self, pixels: &[f32], size: u32) -> (Vec<f32>, ActivationMaps) {
-        let (logits, maps) = self.network.forward_with_maps(self.images(pixels, size));
-        let [_, classes, height, width] = maps.dims();
-        let values = |data: TensorData| data.try_to_vec().expect("read as float32 just now");
-        let maps = ActivationMaps { values: values(maps.into_data_as::<f32>()), classes, height, width };
-        (values(logits.into_data_as::<f32>()), maps)
     }
 }
-
-/// One coarse map per image and class.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActivationMaps {
-    /// Row-major `[n, classes, height, width]`.
-    pub values: Vec<f32>,
-    /// Maps per image.
-    pub classes: usize,
-    /// Rows of a map.
-    pub height: usize,
-    /// Columns of a map.
-    pub width: usize,
-}
-
-const NETWORK_IS_HERE: &str = "a step that took it has put it back";
 
 const NETWORK: &str = "network.";
 const OPTIMIZER: &str = "optimizer.";
 const AVERAGE: &str = "average.";
 
-/// Each row of `width` from its end.
-fn mirrored(pixels: &[f32], width: usize) -> Vec<f32> {
-    pixels.chunks(width).flat_map(|row| row.iter().rev()).copied().collect()
-}
-
-fn mean(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
-    a.into_iter().zip(b).map(|(a, b)| (a + b) / 2.0).collect()
-}
-
-/// `[n, channels, size, size]`: every channel holds the gray image.
-fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {
-    let size = size as usize;
-    let pixels = pixels.chunks(size * size).flat_map(|image| std::iter::repeat_n(image, channels)).flatten();
-    let pixels: Vec<_> = pixels.copied().collect();
-    let n = pixels.len() / (channels * size * size);
-    Maps::of_images(Tensor::from_data(TensorData::new(pixels, [n, channels, size, size]), device), backend)
-}
+const ANOTHER_DEVICE: &str = "what a learner made comes back to it";
 
 /// ln(p / (1 − p)), held within ±log-odds of 1 in 10,000 for labels that never or always occur.
 fn log_odds(prevalence: f64) -> f32 {

@@ -11,7 +11,7 @@
 //! let gradients = learner.backward(pass);
 //! learner.step(gradients, 1e-3);
 //! assert!(learner.records()?[0].loss.is_finite());
-//! let logits = learner.predict(&images, 32);
+//! let logits = learner.predict(&images, 32)?;
 //! assert_eq!(logits.len(), 2 * 14);
 //! # Ok(())
 //! # }
@@ -24,6 +24,12 @@ mod cpu;
 mod device_failure;
 mod error;
 mod export;
+#[cfg(feature = "wgpu")]
+mod gpu;
+#[cfg(not(feature = "wgpu"))]
+#[path = "gpu/absent.rs"]
+mod gpu;
+mod graph;
 mod import;
 mod initialise;
 mod layers;
@@ -31,10 +37,12 @@ mod learner;
 mod losses;
 mod onnx;
 mod optimizer;
+mod predictor;
 mod records;
 mod state_dict;
 mod stored;
 mod weights;
+mod work;
 
 pub use architectures::{Architecture, ModelConfig};
 pub use backend::{Backend, DeviceInfo, set_threads};
@@ -42,9 +50,11 @@ pub use device_failure::catch_device_failure;
 pub use error::{Error, Result};
 pub use export::{OPSETS, Onnx, onnx};
 pub use import::{Head, Import, ImportOptions, Note, read_weights};
-pub use learner::{ActivationMaps, Gradients, LabelledImages, Learner, LearnerConfig, Pass, Predictor};
+pub use learner::{Gradients, LabelledImages, Learner, LearnerConfig, Pass};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};
+pub use predictor::{ActivationMaps, Begun, Predictor};
 pub use records::StepRecord;
 pub use state_dict::{HostTensor, StateDict};
 pub use stored::{CHECKSUM, StoredDict, WeightType};
+pub use work::DeviceWork;

@@ -165,14 +165,11 @@ impl Optimizer {
 
     /// What a checkpoint keeps.
     pub(crate) fn state(&self) -> StateDict {
-        let mut dict = StateDict::default();
-        // Two halves that float32 holds exactly.
-        let steps = vec![(self.steps >> 20) as f32, (self.steps & 0xf_ffff) as f32];
-        dict.tensors.insert(STEPS.into(), HostTensor { shape: vec![2], values: steps });
+        let mut dict = steps_as_state(self.steps);
         for (name, moments) in &self.moments {
-            dict.tensors.insert(format!("mean.{name}"), to_host(moments.mean.clone()));
+            dict.tensors.insert(format!("{MEAN}{name}"), to_host(moments.mean.clone()));
             if let Some(mean_square) = &moments.mean_square {
-                dict.tensors.insert(format!("mean_square.{name}"), to_host(mean_square.clone()));
+                dict.tensors.insert(format!("{MEAN_SQUARE}{name}"), to_host(mean_square.clone()));
             }
         }
         dict
@@ -180,16 +177,14 @@ impl Optimizer {
 
     /// Takes up what [`Optimizer::state`] gave.
     pub(crate) fn restore(&mut self, dict: &StateDict, device: &Device) -> Result<()> {
-        let missing = |name: &str| Error::MissingTensor { name: name.to_owned() };
-        let steps = dict.tensors.get(STEPS).filter(|t| t.values.len() == 2).ok_or_else(|| missing(STEPS))?;
-        self.steps = ((steps.values[0] as u64) << 20) | steps.values[1] as u64;
+        self.steps = steps_of_state(dict)?;
         let tensor = |host: &HostTensor| Tensor::from_data(to_data(host), device);
         self.moments = dict
-            .with_prefix("mean.")
+            .with_prefix(MEAN)
             .tensors
             .iter()
             .map(|(name, mean)| {
-                let mean_square = dict.tensors.get(&format!("mean_square.{name}")).map(tensor);
+                let mean_square = dict.tensors.get(&format!("{MEAN_SQUARE}{name}")).map(tensor);
                 (name.clone(), Moments { mean: tensor(mean), mean_square })
             })
             .collect();
@@ -283,7 +278,24 @@ impl Optimizer {
     }
 }
 
+/// In a checkpoint: the number of steps, and what stands before the names of parameters.
 const STEPS: &str = "steps";
+pub(crate) const MEAN: &str = "mean.";
+pub(crate) const MEAN_SQUARE: &str = "mean_square.";
+
+/// The beginning of an optimizer's state: two halves that float32 holds exactly.
+pub(crate) fn steps_as_state(steps: u64) -> StateDict {
+    let halves = vec![(steps >> 20) as f32, (steps & 0xf_ffff) as f32];
+    let halves = HostTensor { shape: vec![2], values: halves };
+    StateDict { tensors: [(STEPS.to_owned(), halves)].into() }
+}
+
+/// The steps that a state tells of.
+pub(crate) fn steps_of_state(state: &StateDict) -> Result<u64> {
+    let halves = state.tensors.get(STEPS).filter(|halves| halves.values.len() == 2);
+    let halves = halves.ok_or_else(|| Error::MissingTensor { name: STEPS.to_owned() })?;
+    Ok(((halves.values[0] as u64) << 20) | halves.values[1] as u64)
+}
 
 fn decayed(gradient: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
     if decay == 0.0 { gradient } else { gradient + value.mul_scalar(decay) }

@@ -1,10 +1,15 @@
 //! Every device of this build computes what the CPU computes: the same logits, losses and weights after some
 //! steps, for each loss and optimizer. A backend without a device here says that it is skipped.
 
+mod devices;
+
+use devices::devices;
 use xray_model::{
     Algorithm, Architecture, Backend, LabelledImages, Learner, LearnerConfig, Loss, ModelConfig,
     OptimizerConfig,
 };
+
+const WORKS: &str = "a device that works";
 
 const SIZE: u32 = 34;
 const IMAGES: usize = 3;
@@ -47,7 +52,7 @@ fn trace(config: &LearnerConfig) -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
         learner.step(gradients, 1e-2);
     }
     let losses = learner.records()?.iter().map(|record| record.loss).collect();
-    Ok((losses, learner.predict(&images, SIZE)))
+    Ok((losses, learner.predict(&images, SIZE).expect(WORKS)))
 }
 
 fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
@@ -97,11 +102,11 @@ fn check_networks(backend: Backend) {
         let trace = |backend| -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
             let mut learner = Learner::new(&of(backend), 11)?;
             let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
-            let logits = learner.predict(&images, SIZE);
+            let logits = learner.predict(&images, SIZE).expect(WORKS);
             // Small steps: the statistics of three images magnify any rounding.
             let step = |_| {
                 let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
-                let loss = pass.loss();
+                let loss = pass.loss().expect(WORKS);
                 let gradients = learner.backward(pass);
                 learner.step(gradients, 1e-5);
                 loss
@@ -123,9 +128,47 @@ fn auto_never_takes_a_software_renderer() {
     assert!(!name.contains("llvmpipe") && !name.contains("swiftshader"), "{name}");
 }
 
-/// The kernels of this processor against burn's own operations, over a training run: rounding may differ, learning may not.
+/// Everything that a learner can be told beside loss and rule, all at once: first the last layer alone learns, then all do
+/// at two rates; labels are smoothed, weights averaged, three channels hold the gray image, and scores are of both sides.
 #[test]
-fn fifty_losses_are_those_of_burns_own_operations() {
+fn frozen_averaged_and_smoothed_on_every_device() {
+    let trace = |backend| {
+        let model = ModelConfig { width: 5, channels: 3, flip: true, ..ModelConfig::default() };
+        let config = LearnerConfig {
+            model,
+            average_decay: 0.5,
+            label_smoothing: 0.2,
+            ..config("weighted-bce", Algorithm::AdamW, backend)
+        };
+        let mut learner = Learner::new(&config, 11).expect(WORKS);
+        let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
+        for backbone_rate in [0.0, 0.0, 0.3, 0.3] {
+            learner.set_backbone_rate(backbone_rate);
+            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+            let gradients = learner.backward(pass);
+            learner.step(gradients, 1e-2);
+        }
+        let records = learner.records().expect(WORKS);
+        let norms: Vec<_> = records.iter().map(|record| record.gradient_norm).collect();
+        let losses: Vec<_> = records.iter().map(|record| record.loss).collect();
+        let averaged = learner.weights().expect(WORKS).tensors.into_values().flat_map(|tensor| tensor.values);
+        (losses, norms, averaged.collect::<Vec<_>>(), learner.predict(&images, SIZE).expect(WORKS))
+    };
+    let (losses, norms, weights, logits) = trace(Backend::Cpu);
+    for backend in devices().into_iter().filter(|backend| *backend != Backend::Cpu) {
+        let found = trace(backend);
+        let what = |part: &str| format!("{part} on {}", backend.name());
+        assert_close(&what("losses"), &found.0, &losses);
+        assert_close(&what("norms"), &found.1, &norms);
+        assert_close(&what("averaged weights"), &found.2, &weights);
+        assert_close(&what("logits"), &found.3, &logits);
+    }
+}
+
+/// The kernels of this processor and of a GPU against burn's own operations, or against each other, over a training run:
+/// rounding may differ, learning may not.
+#[test]
+fn fifty_losses_are_the_same_on_every_device() {
     // More images than elsewhere here: the statistics of a batch of three magnify any rounding.
     const BATCH: usize = 24;
     const PIXELS: usize = 32 * 32;
@@ -141,16 +184,18 @@ fn fifty_losses_are_those_of_burns_own_operations() {
                 labels.extend((0..14).map(|label| f32::from(u8::from((number + label) % 7 < 2))));
             }
             let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
-            let loss = pass.loss();
+            let loss = pass.loss().expect(WORKS);
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-3);
             loss
         };
         (0..50).map(step).collect::<Vec<f32>>()
     };
-    let (own, burns) = (losses(Backend::Cpu), losses(Backend::Flex));
+    let own = losses(Backend::Cpu);
     assert!(own[49] < 0.9 * own[0], "it learns: {own:?}");
-    for (step, (own, burns)) in own.iter().zip(&burns).enumerate() {
-        assert!((own / burns - 1.0).abs() < 1e-4, "step {step}: {own} and {burns}");
+    for backend in devices().into_iter().filter(|backend| *backend != Backend::Cpu) {
+        for (step, (own, found)) in own.iter().zip(losses(backend)).enumerate() {
+            assert!((own / found - 1.0).abs() < 1e-4, "step {step} on {}: {own} and {found}", backend.name());
+        }
     }
 }

@@ -34,7 +34,7 @@ fn trained(model: &ModelConfig) -> StateDict {
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
     }
-    learner.weights()
+    learner.weights().expect("a device that works")
 }
 
 /// The Python that XRAY_PYTHON names, if it has this package.
@@ -102,7 +102,7 @@ fn onnx_runtime_gives_the_same_logits() {
             let file = onnx(&model, CLASSES, &stored, &how).expect("its own weights");
             let own =
                 Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu).expect("the same weights");
-            let own = own.predict(&images, SIZE);
+            let own = own.predict(&images, SIZE).expect("a CPU");
             let theirs = runtime.logits(&file, &images, model.channels);
             let scale = own.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));
             let error = largest_difference(&own, &theirs) / scale;
@@ -141,7 +141,7 @@ fn int8_takes_a_quarter_of_the_bytes() {
     for architecture in Architecture::ALL {
         let model = ModelConfig::of(architecture);
         let config = LearnerConfig { model: model.clone(), ..LearnerConfig::new(CLASSES) };
-        let weights = Learner::new(&config, 0).expect("the CPU is always there").weights();
+        let weights = Learner::new(&config, 0).expect("the CPU is always there").weights().expect("a CPU");
         let length = |dtype| {
             let how = Onnx { size: 224, opset: 17, metadata: Vec::new() };
             onnx(&model, CLASSES, &weights.stored(dtype), &how).expect("its own weights").len() as f64

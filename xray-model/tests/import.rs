@@ -19,14 +19,14 @@ const REPLACED: ImportOptions = ImportOptions { head: Head::Replace, partial: fa
 #[test]
 fn a_checkpoint_of_a_training_loop_becomes_first_weights() {
     let mut learner = learner();
-    let fresh = learner.weights();
+    let fresh = learner.weights().expect("a device that works");
     let found = read_weights(&golden("checkpoint.pth")).expect("torch.save wrote it");
     let import = learner.import(found.clone(), REPLACED).expect("all but the head fits");
     // Three colours, two new tensors of the head.
     assert!(import.notes.contains(&Note::Summed { name: "features.0.conv.weight".into() }), "{import:?}");
     assert_eq!((import.notes.len(), import.taken), (3, fresh.tensors.len() - 2), "{:?}", import.notes);
 
-    let weights = learner.weights();
+    let weights = learner.weights().expect("a device that works");
     let colours = &found.tensors["state_dict.module.features.0.conv.weight"];
     let summed: f32 = (0..3).map(|colour| colours.values[colour * 9 + 4]).sum();
     assert_eq!(weights.tensors["features.0.conv.weight"].values[4], summed);
@@ -73,12 +73,12 @@ fn step(learner: &mut Learner, rate: f64) -> StateDict {
     let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
     let gradients = learner.backward(pass);
     learner.step(gradients, rate);
-    learner.weights()
+    learner.weights().expect("a device that works")
 }
 
 /// Names of tensors that a step changes.
 fn changed(learner: &mut Learner) -> Vec<String> {
-    let before = learner.weights();
+    let before = learner.weights().expect("a device that works");
     let after = step(learner, 1e-2);
     let moved = after.tensors.into_iter().filter(|(name, tensor)| before.tensors[name] != *tensor);
     moved.map(|(name, _)| name).collect()
@@ -91,7 +91,7 @@ fn a_frozen_backbone_stays_as_it_is_and_thaws() {
     assert_eq!(changed(&mut learner), ["classifier.bias", "classifier.weight"]);
     assert_eq!(changed(&mut learner), ["classifier.bias", "classifier.weight"]);
     learner.set_backbone_rate(1.0);
-    assert_eq!(changed(&mut learner).len(), learner.weights().tensors.len());
+    assert_eq!(changed(&mut learner).len(), learner.weights().expect("a device that works").tensors.len());
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_backbone_learns_at_its_part_of_the_rate() {
     let moved = |factor: f64, name: &str| {
         let mut learner = learner();
         learner.set_backbone_rate(factor);
-        let before = learner.weights();
+        let before = learner.weights().expect("a device that works");
         let after = step(&mut learner, 1e-2);
         f64::from(after.tensors[name].values[0] - before.tensors[name].values[0])
     };
@@ -112,7 +112,7 @@ fn the_backbone_learns_at_its_part_of_the_rate() {
 
 /// A file of this project's network as others keep it: named by `name`, with values from `value`.
 fn file(folder: &Path, name: impl Fn(&str) -> String, value: f32) -> StateDict {
-    let tensors = learner().weights().tensors.into_iter().map(|(ours, mut tensor)| {
+    let tensors = learner().weights().expect("a CPU").tensors.into_iter().map(|(ours, mut tensor)| {
         tensor.values[0] = value;
         (name(&ours), tensor)
     });
@@ -132,7 +132,10 @@ fn of_two_networks_in_a_file_one_is_taken_by_rule_or_by_name() {
         let mut learner = learner();
         let options = ImportOptions { part: part.to_owned(), ..ImportOptions::default() };
         let import = learner.import(found.clone(), options).expect("it fits");
-        (import.part, learner.weights().tensors["features.0.conv.weight"].values[0])
+        (
+            import.part,
+            learner.weights().expect("a device that works").tensors["features.0.conv.weight"].values[0],
+        )
     };
     assert_eq!(first(""), ("state_dict.module.encoder_q".to_owned(), 1.0));
     assert_eq!(first("encoder_k"), ("state_dict.module.encoder_k".to_owned(), 2.0));
@@ -155,7 +158,7 @@ fn a_head_in_a_sequence_is_kept_or_replaced() {
         let bias = |options| {
             let mut learner = learner();
             learner.import(named(head), options).unwrap_or_else(|error| panic!("{head}: {error}"));
-            learner.weights().tensors["classifier.bias"].values[0]
+            learner.weights().expect("a device that works").tensors["classifier.bias"].values[0]
         };
         assert_eq!(bias(ImportOptions::default()), 0.25);
         assert_ne!(bias(REPLACED), 0.25);

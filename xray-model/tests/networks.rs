@@ -1,8 +1,11 @@
-//! The networks that torchvision has give its numbers, under its names, by our kernels and by burn's own operations. The
+//! The networks that torchvision has give its numbers, under its names, by our kernels for processors and for GPUs,
+//! and by burn's own operations. The
 //! golden files are made by `tests/golden/make_networks.py`.
 
+mod devices;
 mod narrow;
 
+use devices::devices;
 use narrow::narrow;
 use std::path::Path;
 use std::process::Command;
@@ -63,11 +66,11 @@ fn learner(architecture: Architecture, backend: Backend, optimizer: OptimizerCon
     let config =
         LearnerConfig { model: narrow(architecture), optimizer, backend, ..LearnerConfig::new(CLASSES) };
     let mut learner = Learner::new(&config, 0).expect("the CPU is always there");
-    let mut weights = learner.weights();
+    let mut weights = learner.weights().expect("a device that works");
     for (name, tensor) in &mut weights.tensors {
         *tensor = value(name, &tensor.shape);
     }
-    let mut state = learner.state();
+    let mut state = learner.state().expect("a device that works");
     state.extend_prefixed("network.", weights);
     learner.restore(&state, 0).expect("the same names and shapes");
     learner
@@ -120,11 +123,14 @@ fn tolerance(architecture: Architecture) -> f32 {
 /// In DenseNet-121 a gradient comes or goes where a value within rounding of zero stands before a ReLU, of which there
 /// are millions. With direct convolutions and on burn's own operations none does on this data, and gradients agree to
 /// 4e-6. Winograd's round twice as far, and some do: others with each instruction set (AVX-512 4e-3, AVX2 2e-3, portable
-/// 1e-2, each in another tensor), while logits, loss, statistics and ten losses stay within 1e-4.
+/// 1e-2, each in another tensor), and with the sums of xray-gpu one does (1e-2 where it stands, 2e-4 in what lies before); logits, loss, statistics and ten losses stay within 1e-4.
 fn gradient_tolerance(architecture: Architecture, backend: Backend) -> f32 {
     let is_direct = std::env::var(CONVOLUTION).is_ok_and(|way| way == "direct");
-    let steps_over_zero = architecture == Architecture::DenseNet121 && backend == Backend::Cpu && !is_direct;
-    if steps_over_zero { 2e-2 } else { tolerance(architecture) }
+    match (architecture, backend) {
+        (Architecture::DenseNet121, Backend::Cpu) if !is_direct => 2e-2,
+        (Architecture::DenseNet121, Backend::Wgpu) => 2e-2,
+        _ => tolerance(architecture),
+    }
 }
 
 /// Everything of the first pass: names, logits, loss, gradients, running statistics.
@@ -133,18 +139,18 @@ fn check_first_pass(architecture: Architecture, backend: Backend) {
     let (golden, data) = (golden(architecture), Data::new(architecture));
     let plain = OptimizerConfig { algorithm: Algorithm::Sgd, momentum: 0.0, ..OptimizerConfig::default() };
     let mut learner = learner(architecture, backend, plain);
-    let before = learner.weights();
+    let before = learner.weights().expect("a device that works");
     let names = before.tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.shape));
     assert_eq!(names.collect::<Vec<_>>().join("\n"), golden.names);
 
     let what = |part: &str| format!("{} on {}: {part}", architecture.name(), backend.name());
-    let logits = learner.predict(&data.images, SIZE);
+    let logits = learner.predict(&data.images, SIZE).expect("a device that works");
     assert_close(&what("logits_eval"), &logits, golden.values("logits_eval"), 1e-4);
     let pass = learner.forward(&data.batch());
-    let logits = pass.logits();
+    let logits = pass.logits().expect("a device that works");
     assert_close(&what("logits_train"), &logits, golden.values("logits_train"), 1e-4);
-    assert_close(&what("loss"), &[pass.loss()], golden.values("loss"), 1e-5);
-    let tracked = learner.weights();
+    assert_close(&what("loss"), &[pass.loss().expect("a device that works")], golden.values("loss"), 1e-5);
+    let tracked = learner.weights().expect("a device that works");
     let running = tracked.tensors.iter().filter(|(name, _)| name.contains("running_"));
     let running: Vec<_> = running.flat_map(|(_, tensor)| sampled(&tensor.values)).collect();
     assert_close(&what("statistics"), &running, golden.values("statistics"), 1e-4);
@@ -153,7 +159,7 @@ fn check_first_pass(architecture: Architecture, backend: Backend) {
     // Plain descent at rate 1 moves each weight by its gradient.
     let gradients = learner.backward(pass);
     learner.step(gradients, 1.0);
-    let (after, mut at) = (learner.weights(), 0);
+    let (after, mut at) = (learner.weights().expect("a device that works"), 0);
     let learned = before.tensors.iter().filter(|(name, _)| !name.contains("running_"));
     let mut worst = (0.0, String::new());
     let all = golden.values("gradient_norms").iter().map(|norm| norm * norm).sum::<f32>().sqrt().max(1.0);
@@ -195,7 +201,7 @@ fn check_ten_losses(architecture: Architecture, backend: Backend) {
         learner(architecture, backend, OptimizerConfig { epsilon: 1e-2, ..OptimizerConfig::default() });
     let step = |_| {
         let pass = learner.forward(&data.batch());
-        let loss = pass.loss();
+        let loss = pass.loss().expect("a device that works");
         let gradients = learner.backward(pass);
         learner.step(gradients, rate);
         loss
@@ -209,10 +215,12 @@ fn check_ten_losses(architecture: Architecture, backend: Backend) {
 /// The mean of a class activation map is the logit.
 fn check_activation_maps(architecture: Architecture) {
     let data = Data::new(architecture);
-    for backend in [Backend::Cpu, Backend::Flex] {
-        let predictor = learner(architecture, backend, OptimizerConfig::default()).predictor();
-        let logits = predictor.predict(&data.images, SIZE);
-        let maps = predictor.activation_maps(&data.images, SIZE);
+    for backend in devices() {
+        let predictor = learner(architecture, backend, OptimizerConfig::default())
+            .predictor()
+            .expect("a device that works");
+        let logits = predictor.predict(&data.images, SIZE).expect("a device that works");
+        let maps = predictor.activation_maps(&data.images, SIZE).expect("a device that works");
         let places = maps.height * maps.width;
         assert!(places > 1 && maps.values.len() == logits.len() * places);
         let mean = |map: &[f32]| map.iter().sum::<f32>() / places as f32;
@@ -228,14 +236,12 @@ macro_rules! networks {
 
             #[test]
             fn the_first_pass_is_torchvisions() {
-                check_first_pass(Architecture::$architecture, Backend::Cpu);
-                check_first_pass(Architecture::$architecture, Backend::Flex);
+                devices().into_iter().for_each(|device| check_first_pass(Architecture::$architecture, device));
             }
 
             #[test]
             fn ten_losses_are_torchvisions() {
-                check_ten_losses(Architecture::$architecture, Backend::Cpu);
-                check_ten_losses(Architecture::$architecture, Backend::Flex);
+                devices().into_iter().for_each(|device| check_ten_losses(Architecture::$architecture, device));
             }
 
             #[test]
@@ -264,7 +270,12 @@ networks! {
 
 /// The way of convolving is chosen once a process, so the test of DenseNet-121 is run again in another.
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn gradients_by_direct_convolutions_are_torchvisions() {
+    if !devices().contains(&Backend::Cpu) {
+        eprintln!("skipped: a build for GPUs is tested on them");
+        return;
+    }
     let run = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "densenet_121::the_first_pass_is_torchvisions", "--nocapture"])
         .env(CONVOLUTION, "direct")
@@ -284,13 +295,13 @@ fn a_narrow_densenet_trains_as_by_burns_own_operations() {
         let mut learner = Learner::new(&config, 3).expect("the CPU is always there");
         let step = |_| {
             let pass = learner.forward(&data.batch());
-            let loss = pass.loss();
+            let loss = pass.loss().expect("a device that works");
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-4);
             loss
         };
         let losses: Vec<f32> = (0..4).map(step).collect();
-        (losses, learner.predict(&data.images, SIZE))
+        (losses, learner.predict(&data.images, SIZE).expect("a device that works"))
     };
     let ((own, own_logits), (burns, burns_logits)) = (trace(Backend::Cpu), trace(Backend::Flex));
     assert_close("losses", &own, &burns, 1e-4);
@@ -320,11 +331,12 @@ fn full_size_weights_of_torchvision_give_its_logits() {
         let path = dir.path().join(format!("{}.safetensors", architecture.name()));
         let file = StateDict::load(&path).expect("just written");
         let model = ModelConfig { width: 0, ..narrow(architecture) };
-        for backend in [Backend::Cpu, Backend::Flex] {
+        for backend in devices() {
             let predictor = Predictor::new(&model, CLASSES, &file.with_prefix("weights."), backend);
             let logits =
                 predictor.expect("torchvision's weights fit").predict(&file.tensors["image"].values, 224);
             let what = format!("{} on {}", architecture.name(), backend.name());
+            let logits = logits.expect("a device that works");
             eprintln!("{what}: {:e}", error(&logits, &file.tensors["logits"].values));
             assert_close(&what, &logits, &file.tensors["logits"].values, 1e-4);
         }

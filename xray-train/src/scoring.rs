@@ -6,7 +6,7 @@ use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
 use xray_data::{Dataset, Draw, Loader, LoaderConfig};
 use xray_metrics::{Evaluation, Scores, evaluate};
-use xray_model::Predictor;
+use xray_model::{Begun, Predictor};
 
 /// A split that can be scored again and again.
 pub struct Evaluator {
@@ -41,14 +41,16 @@ impl Evaluator {
         let batches = self.loader.batches_per_epoch() as u64;
         observer.observe(&Event::EvaluationBegins { split: self.split, batches })?;
         let mut predictions = Predictions::empty(self.split, self.dataset.labels().to_vec());
+        // While a device computes a batch, the next is prepared and sent.
+        let mut begun: Option<Begun> = None;
         for batch in self.loader.epoch(0, 0) {
             if stop.requested().is_some() {
                 return Ok(None);
             }
             let batch = batch?;
             if !batch.is_empty() {
-                let logits = model.predict(&batch.images, batch.size);
-                predictions.logits.extend(logits.into_iter().map(f64::from));
+                let next = model.begin(&batch.images, batch.size)?;
+                take(begun.replace(next), &mut predictions)?;
             }
             for about in batch.about {
                 predictions.patients.extend(about.patient_id);
@@ -60,6 +62,7 @@ impl Evaluator {
             predictions.truth.extend(batch.labels);
             observer.observe(&Event::EvaluationAdvances)?;
         }
+        take(begun, &mut predictions)?;
         // Patients of some records only are of no use to intervals by patient.
         if predictions.patients.len() != predictions.ids.len() {
             predictions.patients.clear();
@@ -83,4 +86,12 @@ impl Evaluator {
     pub fn bad_records(&self) -> impl Iterator<Item = String> + use<> {
         self.loader.bad().into_iter().map(|bad| bad.problem)
     }
+}
+
+/// Adds the logits of a batch.
+fn take(begun: Option<Begun>, predictions: &mut Predictions) -> Result<(), Failure> {
+    if let Some(begun) = begun {
+        predictions.logits.extend(begun.logits()?.into_iter().map(f64::from));
+    }
+    Ok(())
 }

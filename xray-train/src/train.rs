@@ -217,7 +217,7 @@ impl Trainer<'_> {
     /// False when someone asked to stop meanwhile: the evaluation then comes first when training goes on.
     fn evaluate(&mut self) -> Result<bool, Failure> {
         let clock = Instant::now();
-        let model = self.learner.predictor();
+        let model = self.learner.predictor()?;
         let Some(predictions) = self.validation.predict(&model, &self.stop, self.observer)? else {
             return Ok(false);
         };
@@ -248,7 +248,7 @@ impl Trainer<'_> {
         if is_best {
             progress.best = Some(Best { step: progress.step, score, macro_auc: evaluation.macro_auc });
             (progress.stale_evaluations, progress.stale_since_reduction) = (0, 0);
-            checkpoint::save_best(self.dir, &self.learner.weights(), progress.step)?;
+            checkpoint::save_best(self.dir, &self.learner.weights()?, progress.step)?;
         } else {
             progress.stale_evaluations += 1;
             progress.stale_since_reduction += 1;
@@ -317,7 +317,7 @@ impl Trainer<'_> {
         // Not in the order in which threads and starts came upon them.
         self.progress.bad_records.sort();
         self.tick();
-        checkpoint::save(self.dir, &self.learner.state(), &self.progress)?;
+        checkpoint::save(self.dir, &self.learner.state()?, &self.progress)?;
         // The checkpoint before this one speaks of the weights that were the best then.
         let best = self.progress.best.map(|best| best.step);
         let kept: Vec<u64> = best.into_iter().chain(self.saved_best).collect();

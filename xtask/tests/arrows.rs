@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-metrics", &["xray-random"]),
     ("xray-image", &["xray-random", "xray-artifacts"]),
     ("xray-data", &["xray-image", "xray-random", "xray-artifacts", "xray-display", "xray-cli"]),
-    ("xray-model", &["xray-kernels", "xray-random", "xray-artifacts"]),
+    ("xray-model", &["xray-kernels", "xray-gpu", "xray-random", "xray-artifacts"]),
     ("xray-bundle", &["xray-model", "xray-image", "xray-metrics", "xray-artifacts"]),
     (
         "xray-train",

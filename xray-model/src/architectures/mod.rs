@@ -232,7 +232,12 @@ impl Network {
     pub(crate) fn forward_with_maps(&self, images: Maps) -> (Tensor<2>, Tensor<4>) {
         let maps = self.maps(images);
         let logits = self.classify(maps.clone().global_average());
-        (logits, class_maps(self.classifier(), maps.into_nchw()))
+        (logits, self.class_maps(maps.into_nchw()))
+    }
+
+    /// What each place of the last maps adds to each logit.
+    pub(crate) fn class_maps(&self, maps_nchw: Tensor<4>) -> Tensor<4> {
+        class_maps(self.classifier(), maps_nchw)
     }
 
     /// Writes the network down as operations, of which the last gives `output`.
@@ -243,11 +248,13 @@ impl Network {
         maps.global_average().classified(self.classifier(), output);
     }
 
-    fn maps(&self, images: Maps) -> Maps {
+    /// The last maps.
+    pub(crate) fn maps(&self, images: Maps) -> Maps {
         of_each!(self, network => network.maps(images))
     }
 
-    fn classifier(&self) -> &Linear {
+    /// Makes logits of the means of the last maps.
+    pub(crate) fn classifier(&self) -> &Linear {
         of_each!(self, network => network.classifier())
     }
 

@@ -1,21 +1,22 @@
-//! A whole dense block as one operation of burn (Huang et al., 2017): the features of all layers lie in one buffer that
-//! each layer reads from the front, and what is kept for the backward pass is that buffer and the output of each 1×1
-//! convolution; what the convolutions read is computed again (Pleiss et al., 2017).
+//! A dense block (Huang et al., 2017) with an operation of burn for each layer: the features of all layers lie in one
+//! buffer that each layer reads from the front, and so do their gradients. What is kept for the backward pass is that
+//! buffer and the output of each 1×1 convolution; what the convolutions read is computed again (Pleiss et al., 2017).
 
 use super::concatenation::Concatenation;
 use super::context;
 use super::gradient::{GradientCell, HeldGradient, announce};
 use super::maps::{CpuMaps, Input, buffer, record, untracked};
 use super::parameters::{ConvParameters, OperandGradients, Operands, Statistics, running};
-use super::values::{plain, tensor, values};
+use super::values::{plain, small, tensor, values};
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use xray_kernels::{
     Activation, ArenaBuffer, BlockParameters, ConvBlock, ConvInput, ConvOutput, ConvSpec, FoldedBlock,
     GradientMap, MapShape, Nonlinearity, Normalisation, PackedWeights, PreActivation, Sums, convolve,
@@ -31,14 +32,12 @@ pub(crate) fn train_dense_block(
     layers: Vec<DenseParameters>,
     epsilon: f32,
 ) -> (CpuMaps, Vec<[Statistics; 2]>) {
-    let (input, input_node) = input.tracked();
-    let mut nodes = vec![input_node];
-    let mut taken = |parameters: ConvParameters| {
-        let (operands, of_parameters) = parameters.tracked();
-        nodes.extend(of_parameters);
-        operands
+    let (input, mut node) = input.tracked();
+    let taken = |parameters: DenseParameters| {
+        let [(first, first_nodes), (second, second_nodes)] = parameters.map(ConvParameters::tracked);
+        ([first, second], [first_nodes, second_nodes])
     };
-    let operands: Vec<_> = layers.into_iter().map(|parameters| parameters.map(&mut taken)).collect();
+    let (operands, nodes): (Vec<_>, Vec<_>) = layers.into_iter().map(taken).unzip();
     let place = Concatenation {
         input: input.map().1.with_halo(0),
         growth: operands[0][1].weight.shape()[0],
@@ -60,30 +59,42 @@ pub(crate) fn train_dense_block(
         let length = features.len();
         (copy, Some(tensor(features, [length])))
     };
-    let state = |output: &FlexTensor, gradient| {
-        let features = padded.unwrap_or_else(|| output.clone());
-        State { place, input, operands, epsilon, kept: Arc::new(kept), features, gradient }
-    };
-    let output = (output, place.output());
-    let maps = match nodes.len() {
-        37 => recorded::<37>(nodes, output, state),
-        73 => recorded::<73>(nodes, output, state),
-        97 => recorded::<97>(nodes, output, state),
-        145 => recorded::<145>(nodes, output, state),
-        parents => {
-            unreachable!("the blocks of DenseNet-121 have 6, 12, 16 or 24 layers, not {parents} parents")
+    let block = Arc::new(Block {
+        place,
+        epsilon,
+        features: padded.map(OnceLock::from).unwrap_or_default(),
+        input: input.gradient,
+        between: GradientCell::default(),
+    });
+    let mut layers = operands.into_iter().zip(kept).zip(nodes).enumerate().peekable();
+    loop {
+        let (number, ((operands, kept), [[w1, g1, b1], [w2, g2, b2]])) =
+            layers.next().expect("a dense block has layers");
+        let nodes = [node, w1, g1, b1, w2, g2, b2];
+        let block = block.clone();
+        if layers.peek().is_some() {
+            let gradient = block.between.clone();
+            node = linked(nodes, State { number, operands, kept: Arc::new(kept), block, gradient });
+            continue;
         }
-    };
-    (maps, statistics)
+        let maps = record(DenseLayerBackward, nodes, (output, place.output()), |output, gradient| {
+            block.features.get_or_init(|| output.clone());
+            State { number, operands, kept: Arc::new(kept), block, gradient }
+        });
+        return (maps, statistics);
+    }
 }
 
-fn recorded<const N: usize>(
-    nodes: Vec<NodeGuard>,
-    output: (ArenaBuffer, MapShape),
-    state: impl FnOnce(&FlexTensor, GradientCell) -> State,
-) -> CpuMaps {
-    let Ok(nodes) = <[NodeGuard; N]>::try_from(nodes) else { unreachable!("as many as were counted") };
-    record(DenseBlockBackward, nodes, output, state)
+/// A layer but the last as a step of burn's graph. Its features lie in the block's buffer, so that a single zero stands
+/// for them.
+fn linked(nodes: [NodeGuard; 7], state: State) -> NodeGuard {
+    let output = small(vec![0.0], [1]);
+    let prepared = DenseLayerBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
+    let linked = match prepared {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    linked.into_parts().1
 }
 
 /// Of a layer, for its backward pass.
@@ -168,49 +179,61 @@ fn gathered(place: &Concatenation, features: &[f32]) -> ArenaBuffer {
     copy
 }
 
+/// What the layers of a block share in their backward pass.
+#[derive(Debug)]
+struct Block {
+    place: Concatenation,
+    epsilon: f32,
+    features: OnceLock<FlexTensor>,
+    /// Where the gradient of what the block was given goes.
+    input: Option<GradientCell>,
+    /// The gradient of all features, from layer to layer.
+    between: GradientCell,
+}
+
+impl Block {
+    /// The gradient of all features, of which the last layer is given those that other layers see.
+    fn gradient(&self, HeldGradient { buffer, shape }: HeldGradient) -> ArenaBuffer {
+        if shape == self.place.whole() {
+            return buffer;
+        }
+        assert_eq!(shape, self.place.output(), "the gradient of a dense block");
+        let mut spread = context().arena.zeroed(self.place.whole().len());
+        self.place.for_each_value(|to, from| spread[to] = buffer[from]);
+        spread
+    }
+}
+
 #[derive(Clone, Debug)]
 struct State {
-    place: Concatenation,
-    input: Input,
-    operands: Vec<[Operands; 2]>,
-    epsilon: f32,
-    kept: Arc<Vec<Kept>>,
-    features: FlexTensor,
+    number: usize,
+    operands: [Operands; 2],
+    kept: Arc<Kept>,
+    block: Arc<Block>,
     gradient: GradientCell,
 }
 
 #[derive(Debug)]
-struct DenseBlockBackward;
+struct DenseLayerBackward;
 
-impl<const N: usize> Backward<Flex, N> for DenseBlockBackward {
+impl Backward<Flex, 7> for DenseLayerBackward {
     type State = State;
 
-    fn backward(self, ops: Ops<State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<State, 7>, gradients: &mut Gradients, _: &mut Checkpointer) {
         gradients.consume::<Flex>(&ops.node);
-        let State { place, input, operands, epsilon, kept, features, gradient } = ops.state;
-        let HeldGradient { buffer: given, shape } = gradient.take();
-        assert_eq!(shape, place.output(), "the gradient of a dense block");
-        // Each layer adds to the gradient of what it read.
-        let mut grad = if place.is_dense() {
-            given
-        } else {
-            let mut spread = context().arena.zeroed(place.whole().len());
-            place.for_each_value(|to, from| spread[to] = given[from]);
-            spread
-        };
-        let mut ids = ops.parents.into_iter().map(|node| node.map(|node| node.id));
-        let input_node = ids.next().flatten();
-        let ids: Vec<_> = ids.collect();
-        for layer in (0..operands.len()).rev() {
-            let features = values(&features);
-            let [first, second] =
-                backward(&place, layer, &operands[layer], epsilon, features, &kept[layer], &mut grad);
-            let ids = &ids[6 * layer..6 * (layer + 1)];
-            operands[layer][0].register(first, ids[..3].iter().copied(), gradients);
-            operands[layer][1].register(second, ids[3..].iter().copied(), gradients);
-        }
-        if let (Some(node), Some(cell)) = (input_node, input.gradient) {
-            cell.give(HeldGradient { buffer: grad, shape: place.given() });
+        let [before, nodes @ ..] = ops.parents.map(|node| node.map(|node| node.id));
+        let State { number, operands, kept, block, gradient } = ops.state;
+        let Block { place, epsilon, ref features, ref input, ref between } = *block;
+        // The layer adds to the gradient of what it read.
+        let mut grad = block.gradient(gradient.take());
+        let features = values(features.get().expect("set when the last layer was recorded"));
+        let [first, second] = backward(&place, number, &operands, epsilon, features, &kept, &mut grad);
+        operands[0].register(first, nodes[..3].iter().copied(), gradients);
+        operands[1].register(second, nodes[3..].iter().copied(), gradients);
+        let (cell, shape) =
+            if number == 0 { (input.as_ref(), place.given()) } else { (Some(between), place.whole()) };
+        if let (Some(node), Some(cell)) = (before, cell) {
+            cell.give(HeldGradient { buffer: grad, shape });
             announce(gradients, node);
         }
     }

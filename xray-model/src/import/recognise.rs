@@ -21,7 +21,7 @@ pub(crate) fn names_only(dict: &StateDict) -> StateDict {
 
 /// Names in both, as a part of the names in either (Jaccard 1912).
 fn similarity(found: &StateDict, architecture: Architecture) -> Result<f64> {
-    let (device, _) = Backend::Flex.open()?;
+    let device = Backend::Flex.open()?.device;
     // Names do not depend on the width.
     let narrow = ModelConfig { width: 8, ..ModelConfig::of(architecture) };
     let names = names_of(&Network::new(&narrow, 1, &device)?).into_values();
@@ -44,7 +44,7 @@ mod tests {
             let model = ModelConfig { width: 8, ..ModelConfig::of(architecture) };
             let learner = Learner::new(&LearnerConfig { model, ..LearnerConfig::new(3) }, 0).expect("a CPU");
             let mut wrapped = StateDict::default();
-            wrapped.extend_prefixed("module.", learner.weights());
+            wrapped.extend_prefixed("module.", learner.weights().expect("a CPU"));
             assert_eq!(recognise(&wrapped), Some(architecture));
             let half = wrapped.tensors.len() / 2;
             let cut = wrapped.tensors.into_iter().take(half).collect();

@@ -4,6 +4,7 @@
 
 use super::Maps;
 use crate::cpu::{self, ConvParameters, NormParameters, Statistics};
+use crate::gpu::ConvIds;
 use crate::onnx::GraphMaps;
 use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::Conv2d;
@@ -68,6 +69,7 @@ impl BatchNorm {
             Maps::Cpu(maps) => {
                 Maps::Cpu(cpu::infer_norm_relu(maps, parameters(), self.statistics(), epsilon))
             }
+            Maps::Gpu(maps) => maps.norm_relu(self.weight.id, epsilon),
             Maps::Graph(maps) => Maps::Graph(self.written_down(&maps).activated(Nonlinearity::Relu)),
         }
     }
@@ -80,6 +82,11 @@ impl BatchNorm {
     /// What this layer and a convolution next to it learn.
     pub(crate) fn with(&self, conv: &Conv2d) -> ConvParameters {
         ConvParameters { weight: conv.weight.val(), gamma: self.weight.val(), beta: self.bias.val() }
+    }
+
+    /// How a GPU knows both.
+    pub(crate) fn ids_with(&self, conv: &Conv2d) -> ConvIds {
+        ConvIds { kernel: conv.weight.id, gamma: self.weight.id }
     }
 
     pub(crate) fn channels(&self) -> usize {

@@ -3,6 +3,7 @@
 
 use super::{BatchNorm, Maps, activate};
 use crate::cpu::{self, ConvNormSpec, ConvParameters, CpuMaps, FoldedConv};
+use crate::gpu::ConvIds;
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -82,6 +83,7 @@ impl ConvNorm {
                 Maps::Nchw(if self.activation.pool { halved(activated) } else { activated })
             }
             Maps::Cpu(maps) => Maps::Cpu(self.on_cpu(maps, None)),
+            Maps::Gpu(maps) => maps.conv_norm(&self.spec().block, self.ids(), None),
             Maps::Graph(maps) => {
                 let normalised = self.norm.written_down(&maps.convolved(&self.conv));
                 let activated = normalised.activated(self.activation.function);
@@ -97,6 +99,7 @@ impl ConvNorm {
                 Maps::Nchw(activate(self.activation.function, self.composed(maps_nchw) + skip_nchw))
             }
             (Maps::Cpu(maps), Maps::Cpu(skip)) => Maps::Cpu(self.on_cpu(maps, Some(skip))),
+            (Maps::Gpu(maps), Maps::Gpu(skip)) => maps.conv_norm(&self.spec().block, self.ids(), Some(skip)),
             (Maps::Graph(maps), Maps::Graph(skip)) => {
                 let normalised = self.norm.written_down(&maps.convolved(&self.conv));
                 Maps::Graph(normalised.plus(&skip).activated(self.activation.function))
@@ -141,6 +144,10 @@ impl ConvNorm {
 
     fn parameters(&self) -> ConvParameters {
         self.norm.with(&self.conv)
+    }
+
+    fn ids(&self) -> ConvIds {
+        self.norm.ids_with(&self.conv)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::conv_norm::convolution;
 use super::{BatchNorm, Maps};
 use crate::cpu::{self, ConvParameters, CpuMaps, FoldedDenseLayer};
+use crate::gpu;
 use crate::onnx::GraphMaps;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -57,6 +58,10 @@ impl DenseBlock {
                 };
                 let layers: Vec<_> = self.layers.iter().enumerate().map(folded).collect();
                 Maps::Cpu(cpu::infer_dense_block(maps, &layers))
+            }
+            Maps::Gpu(maps) => {
+                let layers = self.layers.iter().map(DenseLayer::on_gpu).collect();
+                maps.dense_block(layers, EPSILON)
             }
             Maps::Graph(maps) => {
                 let grown = |features: GraphMaps, layer: &DenseLayer| {
@@ -119,6 +124,13 @@ impl DenseLayer {
         self.norm2.written_down(&inner).activated(relu).convolved(&self.conv2)
     }
 
+    fn on_gpu(&self) -> gpu::DenseLayer {
+        let [growth, width, ..] = self.conv2.weight.dims();
+        let [squeeze, grow] =
+            [(&self.norm1, &self.conv1), (&self.norm2, &self.conv2)].map(|(norm, conv)| norm.ids_with(conv));
+        gpu::DenseLayer { squeeze, grow, width, growth }
+    }
+
     fn parameters(&self) -> [ConvParameters; 2] {
         [self.norm1.with(&self.conv1), self.norm2.with(&self.conv2)]
     }
@@ -152,6 +164,10 @@ impl Transition {
             Maps::Cpu(maps) => {
                 let statistics = self.norm.statistics();
                 Maps::Cpu(cpu::infer_transition(maps, self.parameters(), statistics, EPSILON))
+            }
+            Maps::Gpu(maps) => {
+                let [channels, ..] = self.conv.weight.dims();
+                maps.transition(self.norm.ids_with(&self.conv), channels, EPSILON)
             }
             Maps::Graph(maps) => {
                 let activated = self.norm.written_down(&maps).activated(Nonlinearity::Relu);

@@ -44,6 +44,7 @@ impl DepthwiseNorm {
                 let (parameters, statistics) = (self.norm.with(&self.conv), self.norm.statistics());
                 Maps::Cpu(cpu::infer_depthwise(self.block(), maps, parameters, statistics))
             }
+            Maps::Gpu(maps) => maps.depthwise_norm(&self.block(), self.norm.ids_with(&self.conv)),
             Maps::Graph(maps) => {
                 Maps::Graph(self.norm.written_down(&maps.convolved(&self.conv)).activated(self.function))
             }

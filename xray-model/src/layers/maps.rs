@@ -2,12 +2,16 @@
 
 use crate::Backend;
 use crate::cpu::{self, CpuMaps};
+use crate::gpu::GpuMaps;
 use crate::onnx::GraphMaps;
 use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use xray_kernels::{Pool, PoolKind};
 
+const OVERLAPPING: Pool = Pool { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
+
+const CLASSIFIED_THERE: &str = "maps on a GPU are classified there";
 const NO_VALUES: &str = "maps that are written down have no values";
 
 /// Feature maps.
@@ -17,6 +21,12 @@ pub(crate) enum Maps {
     Nchw(Tensor<4>),
     /// The blocks of xray-kernels do.
     Cpu(CpuMaps),
+    /// The kernels of xray-gpu do.
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        expect(dead_code, reason = "of a device that this build does not have")
+    )]
+    Gpu(GpuMaps),
     /// They are written down as ONNX operations, and have no values.
     Graph(GraphMaps),
 }
@@ -35,6 +45,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2),
             Maps::Cpu(maps) => cpu::global_average(maps),
+            Maps::Gpu(_) => unreachable!("{CLASSIFIED_THERE}"),
             Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }
@@ -44,6 +55,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => Maps::Nchw(maps_nchw * factors_nc.unsqueeze_dims(&[2, 3])),
             Maps::Cpu(maps) => Maps::Cpu(cpu::gate(maps, factors_nc)),
+            Maps::Gpu(_) => unreachable!("a GPU has squeeze and excitation as one operation"),
             Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }
@@ -56,10 +68,8 @@ impl Maps {
                 let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]);
                 Maps::Nchw(max_pool2d(maps_nchw, options.with_padding([1, 1])))
             }
-            Maps::Cpu(maps) => {
-                let pool = Pool { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
-                Maps::Cpu(cpu::pool(pool, maps))
-            }
+            Maps::Cpu(maps) => Maps::Cpu(cpu::pool(OVERLAPPING, maps)),
+            Maps::Gpu(maps) => maps.pool(OVERLAPPING),
             Maps::Graph(maps) => Maps::Graph(maps.max_pooled(3, 1)),
         }
     }
@@ -69,6 +79,7 @@ impl Maps {
         match self {
             Maps::Nchw(maps_nchw) => maps_nchw,
             Maps::Cpu(maps) => maps.into_nchw(),
+            Maps::Gpu(_) => unreachable!("{CLASSIFIED_THERE}"),
             Maps::Graph(_) => unreachable!("{NO_VALUES}"),
         }
     }

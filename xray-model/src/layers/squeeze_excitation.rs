@@ -1,11 +1,14 @@
 //! A factor for each channel, learned from the means of all (Hu et al., 2018).
 
 use super::{Maps, activate};
+use crate::gpu::LinearIds;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use xray_kernels::Nonlinearity;
+
+const HAS_BIAS: &str = "made with a bias";
 
 /// `maps * sigmoid(fc2(silu(fc1(means of maps))))`. As in torchvision, the two layers are 1×1 convolutions of maps of one
 /// pixel.
@@ -28,6 +31,14 @@ impl SqueezeExcitation {
             let squeezed = maps.global_average().convolved(&self.fc1).activated(Nonlinearity::Silu);
             return Maps::Graph(maps.times(&squeezed.convolved(&self.fc2).sigmoid()));
         }
+        if let Maps::Gpu(maps) = maps {
+            let ids = [&self.fc1, &self.fc2].map(|layer| LinearIds {
+                weight: layer.weight.id,
+                bias: layer.bias.as_ref().expect(HAS_BIAS).id,
+            });
+            let [squeezed, ..] = self.fc1.weight.dims();
+            return maps.squeeze_excitation(ids, squeezed);
+        }
         let means_nc = maps.clone().global_average();
         let squeezed = activate(Nonlinearity::Silu, linear(&self.fc1, means_nc));
         maps.scaled(sigmoid(linear(&self.fc2, squeezed)))
@@ -37,6 +48,6 @@ impl SqueezeExcitation {
 /// A 1×1 convolution of maps of one pixel.
 fn linear(conv: &Conv2d, input_ni: Tensor<2>) -> Tensor<2> {
     let weight_io = conv.weight.val().flatten::<2>(1, 3).transpose();
-    let bias = conv.bias.as_ref().expect("made with a bias").val();
+    let bias = conv.bias.as_ref().expect(HAS_BIAS).val();
     input_ni.matmul(weight_io) + bias.unsqueeze()
 }

@@ -16,7 +16,7 @@ use xray_model::Backend;
 pub(super) fn hand_over(backend: Backend) -> Result<(), Failure> {
     let may_need_it = match backend {
         Backend::Auto => !Backend::Wgpu.is_compiled() && !Backend::Cuda.is_compiled(),
-        Backend::Wgpu | Backend::Cuda => !backend.is_compiled(),
+        Backend::Wgpu | Backend::WgpuBurn | Backend::Cuda => !backend.is_compiled(),
         Backend::Cpu | Backend::Flex | Backend::Ndarray => false,
     };
     match sibling().filter(|_| may_need_it) {

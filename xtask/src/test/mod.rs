@@ -121,7 +121,8 @@ const EVERYTHING: Selection =
     Selection { name: "the workspace", profile: "release", arguments: &["--lib", "--bins", "--tests"] };
 
 /// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one.
-/// Unoptimised, because the tensor engine is built for it once more.
+/// Unoptimised, because they wait
+/// for the device and not for the host, and much is built once more.
 const GPU: Selection = Selection {
     name: "the GPU backend",
     profile: "unoptimised",
@@ -130,6 +131,14 @@ const GPU: Selection = Selection {
         "xray-train/wgpu,xray-gpu/wgpu",
         "--test",
         "conformance",
+        "--test",
+        "gpu",
+        "--test",
+        "learner",
+        "--test",
+        "networks",
+        "--test",
+        "parity",
         "--test",
         "kernels",
         "--test",

@@ -1,0 +1,198 @@
+//! A network that only predicts: logits and class activation maps of images.
+
+use crate::architectures::Network;
+use crate::backend::{Backend, Opened};
+use crate::gpu;
+use crate::layers::Maps;
+use crate::weights::with_weights;
+use crate::{ModelConfig, Result, StateDict};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A network that only predicts.
+pub struct Predictor {
+    network: Network,
+    place: Place,
+    channels: usize,
+    flip: bool,
+}
+
+/// Where the network is computed.
+enum Place {
+    /// By burn's own operations, or those of `cpu/`.
+    Graph {
+        device: Device,
+        backend: Backend,
+    },
+    Gpu(gpu::Predictor),
+}
+
+impl Predictor {
+    /// From the weights that [`Learner::weights`](crate::Learner::weights) gave.
+    ///
+    /// # Errors
+    /// If there is no such device, or the weights do not fit.
+    pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
+        let Opened { device, info, gpu } = backend.open()?;
+        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
+        match gpu {
+            None => Ok(Predictor::on_graph(network, device, info.backend, model)),
+            Some(gpu) => Predictor::on_gpu(network, gpu, model),
+        }
+    }
+
+    pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
+        let network = if backend == Backend::Cpu { network.folded() } else { network };
+        let place = Place::Graph { device, backend };
+        Predictor { network, place, channels: model.channels, flip: model.flip }
+    }
+
+    /// Its weights go to the device as they are now.
+    pub(crate) fn on_gpu(network: Network, gpu: gpu::Device, model: &ModelConfig) -> Result<Self> {
+        let place = Place::Gpu(gpu::Predictor::new(gpu, &network)?);
+        Ok(Predictor { network, place, channels: model.channels, flip: model.flip })
+    }
+
+    /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn predict(&self, pixels: &[f32], size: u32) -> Result<Vec<f32>> {
+        self.begin(pixels, size)?.logits()
+    }
+
+    /// [`Predictor::predict`] without waiting for a device that runs behind: the next images can be prepared meanwhile.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn begin(&self, pixels: &[f32], size: u32) -> Result<Begun> {
+        let plain = self.one(pixels, size)?;
+        let flipped = self.flip.then(|| self.one(&mirrored(pixels, size as usize), size)).transpose()?;
+        Ok(Begun { plain, flipped })
+    }
+
+    fn one(&self, pixels: &[f32], size: u32) -> Result<One> {
+        match &self.place {
+            Place::Graph { device, backend } => {
+                let images = images(pixels, size, self.channels, device, *backend);
+                Ok(One::Done(host(self.network.forward(images))))
+            }
+            Place::Gpu(predictor) => {
+                Ok(One::Begun(Box::new(predictor.begin(&self.network, &self.images(pixels, size))?)))
+            }
+        }
+    }
+
+    fn images<'a>(&self, pixels: &'a [f32], size: u32) -> gpu::Images<'a> {
+        gpu::Images { pixels, size: size as usize, channels: self.channels }
+    }
+
+    /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
+    /// of the image adds to each logit. The mean of a map is the logit.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn activation_maps(&self, pixels: &[f32], size: u32) -> Result<ActivationMaps> {
+        Ok(self.predict_with_maps(pixels, size)?.1)
+    }
+
+    /// [`Predictor::predict`] and [`Predictor::activation_maps`] in one pass over the network.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn predict_with_maps(&self, pixels: &[f32], size: u32) -> Result<(Vec<f32>, ActivationMaps)> {
+        let (logits, maps) = self.logits_and_maps(pixels, size)?;
+        if !self.flip {
+            return Ok((logits, maps));
+        }
+        let (of_mirrored, mirrored_maps) = self.logits_and_maps(&mirrored(pixels, size as usize), size)?;
+        let values = mean(maps.values, mirrored(&mirrored_maps.values, maps.width));
+        Ok((mean(logits, of_mirrored), ActivationMaps { values, ..maps }))
+    }
+
+    fn logits_and_maps(&self, pixels: &[f32], size: u32) -> Result<(Vec<f32>, ActivationMaps)> {
+        let (logits, maps) = match &self.place {
+            Place::Graph { device, backend } => {
+                let images = images(pixels, size, self.channels, device, *backend);
+                let (logits, maps) = self.network.forward_with_maps(images);
+                (host(logits), maps)
+            }
+            Place::Gpu(predictor) => {
+                let (logits, maps) = predictor.logits_and_maps(&self.network, &self.images(pixels, size))?;
+                (logits, self.network.class_maps(maps))
+            }
+        };
+        let [_, classes, height, width] = maps.dims();
+        Ok((logits, ActivationMaps { values: host(maps), classes, height, width }))
+    }
+}
+
+/// Logits that a device may not have computed yet.
+pub struct Begun {
+    plain: One,
+    /// Of the mirror images, where their mean is asked for.
+    flipped: Option<One>,
+}
+
+/// Of one pass over the network.
+enum One {
+    Done(Vec<f32>),
+    Begun(Box<gpu::Logits>),
+}
+
+impl Begun {
+    /// `[n, classes]`; waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn logits(self) -> Result<Vec<f32>> {
+        let plain = self.plain.logits()?;
+        match self.flipped {
+            None => Ok(plain),
+            Some(flipped) => Ok(mean(plain, flipped.logits()?)),
+        }
+    }
+}
+
+impl One {
+    fn logits(self) -> Result<Vec<f32>> {
+        match self {
+            One::Done(logits) => Ok(logits),
+            One::Begun(logits) => Ok(logits.read()?),
+        }
+    }
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data_as::<f32>().try_to_vec().expect("read as float32 just now")
+}
+
+/// One coarse map per image and class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationMaps {
+    /// Row-major `[n, classes, height, width]`.
+    pub values: Vec<f32>,
+    /// Maps per image.
+    pub classes: usize,
+    /// Rows of a map.
+    pub height: usize,
+    /// Columns of a map.
+    pub width: usize,
+}
+
+/// Each row of `width` from its end.
+fn mirrored(pixels: &[f32], width: usize) -> Vec<f32> {
+    pixels.chunks(width).flat_map(|row| row.iter().rev()).copied().collect()
+}
+
+fn mean(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
+    a.into_iter().zip(b).map(|(a, b)| (a + b) / 2.0).collect()
+}
+
+/// `[n, channels, size, size]`: every channel holds the gray image.
+pub(crate) fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {
+    let size = size as usize;
+    let pixels = pixels.chunks(size * size).flat_map(|image| std::iter::repeat_n(image, channels)).flatten();
+    let pixels: Vec<_> = pixels.copied().collect();
+    let n = pixels.len() / (channels * size * size);
+    Maps::of_images(Tensor::from_data(TensorData::new(pixels, [n, channels, size, size]), device), backend)
+}
