@@ -143,18 +143,23 @@ fn native_device(adapter: &wgpu::Adapter) -> Result<Option<(Device, Queue)>, Err
         .map_err(|error| Error::NoDevice(error.to_string()))
 }
 
-/// A device with every feature of the adapter, as CubeCL asks for one that takes WGSL.
+/// A device with every feature of the adapter but wgpu's experimental ones, which no kernel of WGSL uses: as CubeCL asks
+/// for one otherwise.
 fn translated_device(adapter: &wgpu::Adapter) -> Result<(Device, Queue), wgpu::RequestDeviceError> {
-    block_on(adapter.request_device(&DeviceDescriptor {
-        label: None,
-        // Buffers that the host maps would all lie where the host reaches them.
-        required_features: adapter.features().difference(Features::MAPPABLE_PRIMARY_BUFFERS),
-        required_limits: adapter.limits(),
-        // CubeCL takes memory in large pages itself.
-        memory_hints: MemoryHints::MemoryUsage,
-        trace: Trace::Off,
-        experimental_features: ExperimentalFeatures::disabled(),
-    }))
+    block_on(
+        adapter.request_device(&DeviceDescriptor {
+            label: None,
+            // With the second, buffers that the host maps would all lie where the host reaches them.
+            required_features: adapter
+                .features()
+                .difference(Features::all_experimental_mask() | Features::MAPPABLE_PRIMARY_BUFFERS),
+            required_limits: adapter.limits(),
+            // CubeCL takes memory in large pages itself.
+            memory_hints: MemoryHints::MemoryUsage,
+            trace: Trace::Off,
+            experimental_features: ExperimentalFeatures::disabled(),
+        }),
+    )
 }
 
 /// An adapter that answers as the one in it, but does not tell its interface.
