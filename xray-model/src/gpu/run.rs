@@ -17,8 +17,8 @@ pub(super) struct Back<'a> {
     pending: RefCell<PendingGradients>,
 }
 
-/// Floats of pieces that wait at most: 64 MiB.
-const PENDING: usize = 16 << 20;
+/// Bytes of pieces that wait at most.
+const PENDING: usize = 64 << 20;
 
 impl Back<'_> {
     /// The gradient of a convolution's kernel, in its place when the way back has ended.
