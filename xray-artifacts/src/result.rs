@@ -90,7 +90,8 @@ pub struct TrainingSummary {
     pub last_loss: Option<f32>,
 }
 
-/// Wall-clock seconds by activity, over all restarts of the run.
+/// Wall-clock seconds by activity, over all restarts of the run. A GPU computes while the loop goes on: `forward` and
+/// `optimizer` are then what it took to tell it, and `backward` holds the wait for it as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
     /// Training waited for batches.

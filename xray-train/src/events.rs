@@ -18,7 +18,7 @@ pub enum Event<'a> {
         /// Steps planned.
         total_steps: u64,
     },
-    /// An optimizer step was taken.
+    /// An optimizer step was taken. From a device that runs behind several come at once, in order.
     Step(StepReport),
     /// Scoring a split starts; `batches` are to come.
     EvaluationBegins {
@@ -69,7 +69,7 @@ pub struct StepReport {
     pub gradient_norm: f32,
     /// Images in the batch.
     pub images: usize,
-    /// Time spent so far.
+    /// Time spent when the step was read.
     pub seconds: Seconds,
 }
 

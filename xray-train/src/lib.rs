@@ -18,6 +18,7 @@ pub mod environment;
 pub mod events;
 pub mod fine_tuning;
 pub mod observers;
+mod pending;
 pub mod rescoring;
 pub mod run;
 pub mod run_dir;

@@ -12,12 +12,13 @@ use crate::events::{Event, Observer, Observers};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
-use crate::train::Ending;
+use crate::train::{Ending, device_failure};
 use session::Session;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure, RunResult, State, cell_id, write_json};
 use xray_metrics::Evaluation;
+use xray_model::catch_device_failure;
 
 /// How a run is run; none of it changes its numbers.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +56,10 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
         return Ok(outcome);
     }
     record::begin(&dir, config, options)?;
-    let outcome = run_in(&dir, config, options);
+    // Errors of a device come back at once, most of the rest as panics of the tensor engine.
+    let outcome = catch_device_failure(|| run_in(&dir, config, options));
+    let outcome =
+        outcome.unwrap_or_else(|error| Err(device_failure(error, config.training.images_at_once())));
     // Where even this cannot be written, the failure itself is the more useful message.
     let recorded = match &outcome {
         Ok(outcome) => record::end_status(&dir, outcome.state),

@@ -101,6 +101,13 @@ pub struct TrainingConfig {
     pub bootstrap_resamples: u32,
 }
 
+impl TrainingConfig {
+    /// Images that go through the network at once.
+    pub fn images_at_once(&self) -> usize {
+        if self.micro_batch == 0 { self.batch_size } else { self.micro_batch.min(self.batch_size) }
+    }
+}
+
 impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {

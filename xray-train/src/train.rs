@@ -1,7 +1,11 @@
 //! The training loop: fetch, forward, backward, step, observe, and between steps evaluate, save, stop.
+//!
+//! A GPU runs behind: a step is observed when its loss and norm are read, at the latest before anything is scored, saved
+//! or ended. A run that diverges ends at the step that did, whatever was begun after it.
 
 use crate::checkpoint::{self, Best, Progress};
 use crate::events::{Event, Observer, StepReport};
+use crate::pending::{Given, Pending};
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
 use crate::scoring::Evaluator;
@@ -10,7 +14,7 @@ use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::{Gradients, LabelledImages, Learner, StepRecord};
+use xray_model::{Error, Gradients, LabelledImages, Learner, StepRecord};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -25,8 +29,10 @@ pub struct Timetable {
     pub total_steps: u64,
     /// Steps of one pass over the training records.
     pub steps_per_epoch: u64,
-    /// At most so many images at once; 0 for all of a batch.
-    pub micro_batch: usize,
+    /// At most so many images of a batch at once.
+    pub images_at_once: usize,
+    /// Steps between log lines. A device that runs behind is read at each of them, and not in between unless it is slow.
+    pub log_every: u64,
     /// Steps between evaluations.
     pub evaluate_every: u64,
     /// Steps between checkpoints.
@@ -60,8 +66,10 @@ pub struct Trainer<'a> {
     pub validation: Evaluator,
     /// When things happen.
     pub timetable: Timetable,
-    /// How far it is.
+    /// How far it is; `progress.step` counts the pending steps too, everything else only those that were read.
     pub progress: Progress,
+    /// Steps that were given to the device and not read yet.
+    pub(crate) pending: Pending,
     /// The step of the best weights that the last checkpoint speaks of.
     pub saved_best: Option<u64>,
     /// Where checkpoints go.
@@ -100,7 +108,10 @@ impl Trainer<'_> {
                 saved = Instant::now();
             }
             let batch = self.fetch(&mut batches)?;
-            self.step(&batch)?;
+            self.step(batch);
+            if self.is_reading_due() {
+                self.settle()?;
+            }
         };
         self.save()?;
         self.observer.observe(&Event::End { step: self.progress.step })?;
@@ -125,26 +136,20 @@ impl Trainer<'_> {
         Ok(batch)
     }
 
-    fn step(&mut self, batch: &Batch) -> Result<(), Failure> {
+    fn step(&mut self, batch: Batch) {
         self.progress.step += 1;
         // Only bad records, all left out: the step passes without an update, so that later batches stay put.
         if batch.is_empty() {
-            return Ok(());
+            return;
         }
+        let begun = Instant::now();
         let learning_rate = self.learning_rate();
         self.learner.set_backbone_rate(self.backbone_rate());
-        let gradients = self.gradients(batch);
+        let gradients = self.gradients(&batch);
         let clock = Instant::now();
         self.learner.step(gradients, learning_rate);
-        let record = self.learner.records()?.pop().expect("a step was taken since the last call");
-        if !record.loss.is_finite() {
-            return Err(self.diverged(&format!("the loss is {}", record.loss), batch));
-        }
-        if !record.gradient_norm.is_finite() {
-            return Err(self.diverged("the gradients are not finite", batch));
-        }
         self.progress.seconds.optimizer += clock.elapsed().as_secs_f64();
-        self.report(batch, record, learning_rate)
+        self.pending.push(Given { step: self.progress.step, learning_rate, ids: batch.ids }, begun);
     }
 
     /// The batch's gradients, part by part: each part counts by its share of the known labels, so that the sum is that
@@ -152,7 +157,7 @@ impl Trainer<'_> {
     fn gradients(&mut self, batch: &Batch) -> Gradients {
         let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count().max(1) as f32;
         let all = known(&batch.labels);
-        let images = if self.timetable.micro_batch == 0 { batch.len() } else { self.timetable.micro_batch };
+        let images = self.timetable.images_at_once;
         let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
         let parts = batch.images.chunks(images * pixels).zip(batch.labels.chunks(images * classes));
         let mut sum = None;
@@ -184,29 +189,45 @@ impl Trainer<'_> {
         if self.progress.step <= self.timetable.frozen_steps { 0.0 } else { self.timetable.backbone_rate }
     }
 
-    fn report(&mut self, batch: &Batch, record: StepRecord, learning_rate: f64) -> Result<(), Failure> {
+    fn is_reading_due(&self) -> bool {
+        let is_log_line = self.progress.step.is_multiple_of(self.timetable.log_every);
+        !self.learner.runs_behind() || is_log_line || self.pending.is_full()
+    }
+
+    /// Reads what the device found in the pending steps, and tells of them in order. The wait counts as backward, which
+    /// is most of what a device that runs behind does.
+    fn settle(&mut self) -> Result<(), Failure> {
+        let clock = Instant::now();
+        let records = self.learner.records();
+        let records = records.map_err(|error| device_failure(error, self.timetable.images_at_once))?;
+        self.progress.seconds.backward += clock.elapsed().as_secs_f64();
+        let steps = self.pending.take(Instant::now());
+        assert_eq!(records.len(), steps.len(), "every step is on record");
+        steps.iter().zip(records).try_for_each(|(given, record)| self.report(given, record))
+    }
+
+    fn report(&mut self, given: &Given, record: StepRecord) -> Result<(), Failure> {
         let StepRecord { loss, gradient_norm } = record;
-        self.progress.examples += batch.len() as u64;
+        if !loss.is_finite() {
+            return Err(diverged(given, &format!("the loss is {loss}")));
+        }
+        if !gradient_norm.is_finite() {
+            return Err(diverged(given, "the gradients are not finite"));
+        }
+        self.progress.examples += given.ids.len() as u64;
         self.progress.losses.0 += f64::from(loss);
         self.progress.losses.1 += 1;
         self.tick();
         let report = StepReport {
-            step: self.progress.step,
-            epoch: self.progress.step as f64 / self.timetable.steps_per_epoch as f64,
+            step: given.step,
+            epoch: given.step as f64 / self.timetable.steps_per_epoch as f64,
             loss,
-            learning_rate,
+            learning_rate: given.learning_rate,
             gradient_norm,
-            images: batch.len(),
+            images: given.ids.len(),
             seconds: self.progress.seconds,
         };
         Ok(self.observer.observe(&Event::Step(report))?)
-    }
-
-    fn diverged(&mut self, what: &str, batch: &Batch) -> Failure {
-        let step = self.progress.step;
-        let message = format!("diverged at step {step}: {what}; batch of {}", few(&batch.ids));
-        Failure::new(Exit::Diverged, message)
-            .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
     }
 
     fn is_evaluation_due(&self) -> bool {
@@ -216,6 +237,7 @@ impl Trainer<'_> {
 
     /// False when someone asked to stop meanwhile: the evaluation then comes first when training goes on.
     fn evaluate(&mut self) -> Result<bool, Failure> {
+        self.settle()?;
         let clock = Instant::now();
         let model = self.learner.predictor()?;
         let Some(predictions) = self.validation.predict(&model, &self.stop, self.observer)? else {
@@ -306,7 +328,8 @@ impl Trainer<'_> {
     }
 
     /// Writes the checkpoint that a later start continues from.
-    pub fn save(&mut self) -> Result<(), Failure> {
+    fn save(&mut self) -> Result<(), Failure> {
+        self.settle()?;
         let clock = Instant::now();
         let bad = self.loader.bad().into_iter().map(|bad| bad.problem).chain(self.validation.bad_records());
         for problem in bad {
@@ -332,6 +355,22 @@ impl Trainer<'_> {
         self.progress.seconds.total = self.seconds_before + self.started.elapsed().as_secs_f64();
     }
 }
+
+/// What a failed device said; where its memory is too small for so many images at once, with a number to try.
+pub(crate) fn device_failure(error: Error, images_at_once: usize) -> Failure {
+    match (&error, images_at_once / 2) {
+        (Error::DeviceMemory { .. }, half @ 1..) => Failure::from(error)
+            .hint(format!("start over with smaller parts of batches: --set training.micro_batch={half}")),
+        _ => error.into(),
+    }
+}
+
+fn diverged(given: &Given, what: &str) -> Failure {
+    let message = format!("diverged at step {}: {what}; batch of {}", given.step, few(&given.ids));
+    Failure::new(Exit::Diverged, message)
+        .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
+}
+
 /// The first names of a list, and how many more there are.
 fn few(ids: &[String]) -> String {
     let shown = ids[..ids.len().min(3)].join(", ");

@@ -7,6 +7,7 @@ use crate::config::RunConfig;
 use crate::data::TrainingData;
 use crate::environment::{VERSION, announce, environment, now, peak_memory_bytes};
 use crate::events::{Event, Observer};
+use crate::pending::Pending;
 use crate::run_dir::RunDir;
 use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
@@ -111,6 +112,7 @@ impl<'a> Session<'a> {
             first_step: progress.step,
             saved_best: progress.best.map(|best| best.step),
             progress,
+            pending: Pending::default(),
             dir: self.dir,
             stop,
             observer,
@@ -129,7 +131,8 @@ impl<'a> Session<'a> {
             backbone_rate: self.config.fine_tuning.backbone_rate,
             total_steps: steps(training.duration),
             steps_per_epoch,
-            micro_batch: training.micro_batch,
+            images_at_once: training.images_at_once(),
+            log_every: training.log_every,
             evaluate_every: steps(training.evaluate_every),
             checkpoint_every: steps(training.checkpoint_every),
             checkpoint_time: self.config.checkpoint_time()?,
