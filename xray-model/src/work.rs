@@ -1,9 +1,10 @@
 //! What a device was asked to do.
 
+use serde::Serialize;
 use std::fmt;
 
 /// Sums over launches. A device that runs behind may not have done it yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeviceWork {
     /// Kernels launched.
     pub launches: u64,

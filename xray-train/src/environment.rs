@@ -3,7 +3,7 @@
 use crate::events::{Event, Observer};
 use std::fs;
 use xray_artifacts::{Environment, FileError, time_of_day};
-use xray_model::DeviceInfo;
+use xray_model::{DeviceInfo, DeviceWork};
 
 /// Version and commit, for `--version`, the names of cells, results and bundles.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("XRAY_COMMIT"));
@@ -27,6 +27,11 @@ pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
         device_choice: device.choice.clone(),
         started: now(),
     }
+}
+
+/// What a step asks of a device, as people read it.
+pub(crate) fn work_of_step(work: DeviceWork) -> String {
+    format!("a step takes {work} moved at the least")
 }
 
 /// Says which device was chosen and what to know of it.

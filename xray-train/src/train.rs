@@ -358,11 +358,15 @@ impl Trainer<'_> {
 
 /// What a failed device said; where its memory is too small for so many images at once, with a number to try.
 pub(crate) fn device_failure(error: Error, images_at_once: usize) -> Failure {
-    match (&error, images_at_once / 2) {
-        (Error::DeviceMemory { .. }, half @ 1..) => Failure::from(error)
-            .hint(format!("start over with smaller parts of batches: --set training.micro_batch={half}")),
-        _ => error.into(),
+    let fewer = match error {
+        Error::DeviceMemory { fits, .. } => fits.unwrap_or(images_at_once / 2),
+        _ => 0,
+    };
+    let failure = Failure::from(error);
+    if fewer == 0 {
+        return failure;
     }
+    failure.hint(format!("start over with smaller parts of batches: --set training.micro_batch={fewer}"))
 }
 
 fn diverged(given: &Given, what: &str) -> Failure {

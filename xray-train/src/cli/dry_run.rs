@@ -2,13 +2,13 @@
 
 use crate::config::RunConfig;
 use crate::data::{self, TrainingData};
-use crate::environment::announce;
+use crate::environment::{announce, work_of_step};
 use crate::events::{Event, Observer};
 use serde::Serialize;
 use xray_artifacts::{Failure, FileError};
 use xray_cli::say;
 use xray_display::counted;
-use xray_model::Learner;
+use xray_model::{DeviceWork, Learner};
 
 /// What a run costs.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +25,8 @@ pub struct Costs {
     pub total_steps: u64,
     /// Bytes of prepared training images with `data.cache = "ram"`.
     pub cache_bytes: u64,
+    /// What a step asks of the device, for the images that it is given at once; none where nobody counts.
+    pub step: Option<DeviceWork>,
 }
 
 /// Opens the data, makes the network, and counts.
@@ -34,6 +36,7 @@ pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
     announce(learner.device(), &mut ToStderr)?;
     let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
     let size = config.preprocessing.size;
+    let images = config.training.images_at_once().min(records.len());
     Ok(Costs {
         train_images: records.len(),
         parameters: learner.num_parameters(),
@@ -41,13 +44,14 @@ pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
         steps_per_epoch,
         total_steps: config.training.duration.steps(steps_per_epoch, config.training.batch_size),
         cache_bytes: records.len() as u64 * u64::from(size).pow(2),
+        step: learner.count_step(images, size)?,
     })
 }
 
 impl Costs {
     /// As lines for a terminal.
     pub fn text(&self) -> String {
-        format!(
+        let text = format!(
             "{} · {} parameters · {:.3} billion multiply-adds per image forward\n\
              {} per epoch · {} in all · {:.0} MB of prepared training images",
             counted(self.train_images, "training image"),
@@ -56,7 +60,11 @@ impl Costs {
             counted(self.steps_per_epoch, "step"),
             counted(self.total_steps, "step"),
             self.cache_bytes as f64 / 1e6,
-        )
+        );
+        match self.step {
+            Some(work) => format!("{text}\n{}", work_of_step(work)),
+            None => text,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Outcome, RunOptions};
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
 use crate::data::TrainingData;
-use crate::environment::{VERSION, announce, environment, now, peak_memory_bytes};
+use crate::environment::{VERSION, announce, environment, now, peak_memory_bytes, work_of_step};
 use crate::events::{Event, Observer};
 use crate::pending::Pending;
 use crate::run_dir::RunDir;
@@ -63,6 +63,11 @@ impl<'a> Session<'a> {
             counted(data.dataset.labels().len(), "label"),
             data.dataset.path().display(),
         )))?;
+        // Found out before a step is taken: too little memory, too.
+        let images = config.training.images_at_once().min(data.records.len());
+        if let Some(work) = learner.count_step(images, data.preprocessing.size)? {
+            observer.observe(&Event::Note(&work_of_step(work)))?;
+        }
         write_json(&dir.environment(), &environment(threads, info))?;
         Ok(Session { dir, config, data, loading, learner: Some(learner) })
     }
