@@ -1,5 +1,7 @@
 //! What a device can refuse.
 
+use crate::precision::Precision;
+
 /// An error of a device.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +17,18 @@ pub enum Error {
         asked: String,
         /// Why not.
         reason: String,
+    },
+    /// A precision that the device does not offer.
+    #[error(
+        "{} is a precision that this GPU does not offer\n  hint: it offers {}",
+        asked.name(),
+        offered.iter().map(|precision| precision.name()).collect::<Vec<_>>().join(", ")
+    )]
+    Precision {
+        /// What was asked for.
+        asked: Precision,
+        /// What it offers, the most exact first.
+        offered: Vec<Precision>,
     },
     /// A buffer that the device does not make.
     #[error("a buffer of {bytes} bytes, where the device allows {limit}")]

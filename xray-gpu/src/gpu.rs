@@ -1,8 +1,10 @@
 //! A device: where kernels are launched, what it allows, and what was launched.
 
 use crate::adapter::{Adapter, candidates};
+use crate::convolution::{Block, Products, Tile};
 use crate::error::Error;
 use crate::pass::{Counts, Pass};
+use crate::precision::{Precision, instruction};
 use cubecl::prelude::*;
 use cubecl::wgpu::WgpuDevice;
 use std::sync::Mutex;
@@ -27,6 +29,7 @@ pub struct Limits {
 pub struct Gpu {
     client: Client,
     limits: Limits,
+    products: Products,
     counts: Mutex<Counts>,
     trace: Mutex<Option<Trace>>,
     /// Nothing is computed, and buffers hold nothing.
@@ -78,13 +81,81 @@ impl Gpu {
             buffer: properties.memory.max_page_size.min(u64::from(u32::MAX)),
             plane: [hardware.plane_size_min, hardware.plane_size_max],
         };
-        Self { client, limits, counts: Mutex::default(), trace: Mutex::default(), only_counts: false }
+        Self::of(client, limits, Products::default())
+    }
+
+    fn of(client: Client, limits: Limits, products: Products) -> Self {
+        Self {
+            client,
+            limits,
+            products,
+            counts: Mutex::default(),
+            trace: Mutex::default(),
+            only_counts: false,
+        }
     }
 
     /// The same device, counted apart, on which nothing is computed: launches are counted, and buffers have lengths that
     /// the device would allow but no memory. What work comes to is found out so before it is done.
     pub fn counting(&self) -> Self {
-        Self { only_counts: true, ..Self::new(self.client.clone()) }
+        Self { only_counts: true, ..self.with(self.products.clone()) }
+    }
+
+    /// The precisions that it offers, the most exact first. [`Precision::F32`] every device does; the others need
+    /// matrix instructions, which WGSL has not.
+    pub fn precisions(&self) -> Vec<Precision> {
+        let usable = |p: &Precision| *p == Precision::F32 || self.products_of(*p).is_some();
+        Precision::ALL.into_iter().filter(usable).collect()
+    }
+
+    /// The same device, counted apart, with convolutions whose factors are rounded to a precision.
+    ///
+    /// # Errors
+    /// If the device does not offer it.
+    pub fn with_precision(&self, asked: Precision) -> Result<Self, Error> {
+        let products = match asked {
+            Precision::F32 => Some(self.products.in_registers()),
+            _ => self.products_of(asked),
+        };
+        match products {
+            Some(products) => Ok(self.with(products)),
+            None => Err(Error::Precision { asked, offered: self.precisions() }),
+        }
+    }
+
+    /// The same device, counted apart, with another table of tiles for products in float32 and their speeds against
+    /// each other: see [`TILES`](crate::TILES).
+    ///
+    /// # Panics
+    /// If the table is empty, or a kernel could not load one of its tiles.
+    pub fn with_tiles(&self, tiles: &[(Tile, f64)]) -> Self {
+        self.with(self.products.clone().with_tiles(tiles))
+    }
+
+    /// The same device, counted apart, with another table of blocks for products by matrix instructions: see
+    /// [`BLOCKS`](crate::BLOCKS). Blocks that do not suit the device are left out; none where all are, or where
+    /// [`Gpu::precision`] needs no instructions.
+    pub fn with_blocks(&self, blocks: &[(Block, f64)]) -> Option<Self> {
+        Some(self.with(self.products.clone().with_blocks(blocks)?))
+    }
+
+    fn with(&self, products: Products) -> Self {
+        Self { only_counts: self.only_counts, ..Self::of(self.client.clone(), self.limits, products) }
+    }
+
+    /// How it makes products, which says what they launch.
+    pub fn products(&self) -> &Products {
+        &self.products
+    }
+
+    /// What the factors of convolutions are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.products.precision()
+    }
+
+    fn products_of(&self, precision: Precision) -> Option<Products> {
+        let instruction = instruction(self.client.properties(), precision)?;
+        self.products.clone().with_instruction(precision, instruction, self.limits)
     }
 
     /// What it allows.

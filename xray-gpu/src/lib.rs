@@ -3,7 +3,8 @@
 //!
 //! Maps are `[images][height][width][channels]` from the first layer to the last, and a `Map` may be some of the
 //! channels of a wider buffer, so that layers concatenate without copies. Weights are `[out][kernel][kernel][in]`, parts
-//! of one `Buffer` of all parameters. Everything is float32.
+//! of one `Buffer` of all parameters. All of it is float32. The factors of convolutions may be rounded as they are loaded,
+//! where a device has matrix instructions for a `Precision`; their sums are float32 too.
 //!
 //! A convolution is a tiled matrix product whose loads gather from the map. The `Tile` comes from a table by shape and
 //! is never tuned at run time; where it would leave multiprocessors idle, the contraction is cut into pieces that a
@@ -23,6 +24,7 @@
 //! | `pass` | a launch as a function of shapes, grids longer than an axis, and what launches add up to |
 //! | `source` | a map that is normalised where a product loads it, so that no normalised map is written |
 //! | `convolution` | the tiled products, forward and for both gradients; sums for batch norm where a map is written; weight gradients of many layers that one launch adds up |
+//! | `precision` | what factors of convolutions are rounded to, and what a device has instructions for |
 //! | `depthwise` | a kernel per channel |
 //! | `epilogue` | what becomes of a convolution's sum where it is written |
 //! | `fold` | batch norm as part of the weights before it, for inference |
@@ -55,6 +57,7 @@ mod map;
 mod optimizer;
 mod pass;
 mod pooling;
+mod precision;
 mod reduce;
 mod shader;
 mod source;
@@ -69,10 +72,10 @@ pub use batch_norm::{
 pub use buffer::{Buffer, Part};
 pub use channel_table::{ChannelTable, concatenated_statistics_pass, defer_pass};
 pub use convolution::{
-    MAP_SUM_ROWS, PendingGradients, Plan, TILES, Tile, convolve, convolve_folded, convolve_folded_passes,
-    convolve_with_sums, forward_passes, gradient_sum_tiles, input_gradient, input_gradient_passes,
-    input_gradient_with_sums, input_gradient_with_sums_passes, map_sums, map_sums_pass, output_shape,
-    pending_gradients_passes, sum_rows, weight_gradient, weight_gradient_passes,
+    BLOCKS, Block, MAP_SUM_ROWS, PendingGradients, Plan, Products, TILES, Tile, convolve, convolve_folded,
+    convolve_folded_passes, convolve_with_sums, forward_passes, gradient_sum_tiles, input_gradient,
+    input_gradient_passes, input_gradient_with_sums, input_gradient_with_sums_passes, map_sums,
+    map_sums_pass, output_shape, pending_gradients_passes, sum_rows, weight_gradient, weight_gradient_passes,
 };
 pub use curve::Curve;
 pub use depthwise::{
@@ -96,6 +99,7 @@ pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
 };
+pub use precision::Precision;
 pub use source::{Normalised, Source};
 pub use statistics::{
     Affine, NormSums, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,

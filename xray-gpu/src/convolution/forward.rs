@@ -1,7 +1,9 @@
 //! The forward pass, and the input gradient, which is the same product.
 
 use super::gather::{Form, GatherNumbersLaunch, gather};
+use super::matrix_gather::{self, gather_by_matrices};
 use super::merge::{MERGE, merge_pass, merge_pieces};
+use super::products::{Matrix, Products};
 use super::tile::Plan;
 use crate::buffer::{Buffer, Part};
 use crate::curve::Curve;
@@ -10,6 +12,7 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{GradientMap, Map, MapShape};
 use crate::pass::{Pass, bytes};
+use crate::precision::with_factor;
 use crate::source::{Normalised, Source};
 use crate::statistics::{NormSums, TileSums};
 use xray_kernels::ConvSpec;
@@ -40,7 +43,7 @@ pub fn convolve<'a>(
     output: Map<'_>,
 ) -> Result<(), Error> {
     let input = input.into();
-    let product = Product::forward(spec, input.map().shape());
+    let product = Product::forward(gpu.products(), spec, input.map().shape(), input.map().in_fours());
     product.launch(gpu, input, weights, output.into(), Epilogue::Plain)
 }
 
@@ -59,7 +62,7 @@ pub fn convolve_with_sums<'a>(
     output: Map<'_>,
 ) -> Result<TileSums, Error> {
     let input = input.into();
-    let product = Product::forward(spec, input.map().shape());
+    let product = Product::forward(gpu.products(), spec, input.map().shape(), input.map().in_fours());
     let sums = TileSums::empty(gpu, product.to, product.sum_rows())?;
     product.launch(gpu, input, weights, output.into(), Epilogue::Sums(&sums))?;
     Ok(sums)
@@ -85,7 +88,7 @@ pub fn convolve_folded<'a>(
 ) -> Result<(), Error> {
     let input = input.into();
     let epilogue = Epilogue::Folded { bias, skip, function: function.into() };
-    let product = Product::forward(spec, input.map().shape());
+    let product = Product::forward(gpu.products(), spec, input.map().shape(), input.map().in_fours());
     product.launch(gpu, input, weights, output.into(), epilogue)
 }
 
@@ -103,7 +106,8 @@ pub fn input_gradient(
     weights: Part<'_>,
     grad_input: GradientMap<'_>,
 ) -> Result<(), Error> {
-    let product = Product::backward(spec, grad_input.map.shape());
+    let (shape, fours) = (grad_input.map.shape(), grad_output.in_fours());
+    let product = Product::backward(gpu.products(), spec, shape, fours);
     product.launch(gpu, grad_output.into(), weights, grad_input, Epilogue::Plain)
 }
 
@@ -127,75 +131,83 @@ pub fn input_gradient_with_sums(
 ) -> Result<NormSums, Error> {
     input.expect_channels();
     input.map.expect(grad_input.map.shape(), "the map that was normalised");
-    let product = Product::backward(spec, grad_input.map.shape());
+    let (shape, fours) = (grad_input.map.shape(), grad_output.in_fours());
+    let product = Product::backward(gpu.products(), spec, shape, fours);
     let sums = NormSums::empty(gpu, product.to, product.sum_tiles())?;
     product.launch(gpu, grad_output.into(), weights, grad_input, Epilogue::NormSums(&sums, input))?;
     Ok(sums)
 }
 
-/// The launches of [`convolve`] and [`convolve_with_sums`].
+/// The launches of [`convolve`] and [`convolve_with_sums`] in float32; those of a device are its [`Products`]'.
 pub fn forward_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-    Product::forward(spec, input).passes(0)
+    Products::default().forward_passes(spec, input)
 }
 
-/// The launches of [`convolve_folded`], the last of which also reads the bias and the skip connection.
+/// The launches of [`convolve_folded`] in float32.
 pub fn convolve_folded_passes(spec: &ConvSpec, input: MapShape, skip: bool) -> Vec<Pass> {
-    let product = Product::forward(spec, input);
-    product.passes(folded_bytes(product.to, skip))
+    Products::default().convolve_folded_passes(spec, input, skip)
 }
 
-/// Pixels of a tile of which [`convolve_with_sums`] takes sums.
+/// Pixels of a tile of which [`convolve_with_sums`] takes sums, in float32.
 pub fn sum_rows(spec: &ConvSpec, input: MapShape) -> usize {
-    Product::forward(spec, input).sum_rows()
+    Products::default().sum_rows(spec, input)
 }
 
-/// The launches of [`input_gradient`].
+/// The launches of [`input_gradient`] in float32.
 pub fn input_gradient_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-    Product::backward(spec, input).passes(0)
+    Products::default().input_gradient_passes(spec, input)
 }
 
-/// The launches of [`input_gradient_with_sums`], the last of which also reads the normalised map, and what it adds to if
-/// it does.
+/// The launches of [`input_gradient_with_sums`] in float32, the last of which also reads the normalised map, and what it
+/// adds to if it does.
 pub fn input_gradient_with_sums_passes(spec: &ConvSpec, input: MapShape, accumulate: bool) -> Vec<Pass> {
-    let product = Product::backward(spec, input);
-    product.passes(norm_sum_bytes(product.to, product.sum_tiles(), accumulate))
+    Products::default().input_gradient_with_sums_passes(spec, input, accumulate)
 }
 
-/// Tiles of which [`input_gradient_with_sums`] takes sums.
+/// Tiles of which [`input_gradient_with_sums`] takes sums, in float32.
 pub fn gradient_sum_tiles(spec: &ConvSpec, input: MapShape) -> usize {
-    Product::backward(spec, input).sum_tiles()
+    Products::default().gradient_sum_tiles(spec, input)
 }
 
 /// Terms below which a contraction is not cut.
 const LEAST_TERMS: usize = 128;
 
 /// One of the two products, planned.
-struct Product {
+pub(super) struct Product {
     spec: ConvSpec,
     from: MapShape,
     to: MapShape,
     backward: bool,
     phases: usize,
     plan: Plan,
+    matrix: Option<Matrix>,
 }
 
 impl Product {
-    fn forward(spec: &ConvSpec, input: MapShape) -> Self {
-        Self::new(spec, input, output_shape(spec, input), false)
+    /// `fours`: whether the map that is read is read in fours.
+    pub(super) fn forward(products: &Products, spec: &ConvSpec, input: MapShape, fours: bool) -> Self {
+        Self::new(products, spec, [input, output_shape(spec, input)], false, fours)
     }
 
-    fn backward(spec: &ConvSpec, input: MapShape) -> Self {
-        Self::new(spec, output_shape(spec, input), input, true)
+    /// `input` is the map whose gradient is written.
+    pub(super) fn backward(products: &Products, spec: &ConvSpec, input: MapShape, fours: bool) -> Self {
+        Self::new(products, spec, [output_shape(spec, input), input], true, fours)
     }
 
-    fn new(spec: &ConvSpec, from: MapShape, to: MapShape, backward: bool) -> Self {
+    fn new(
+        products: &Products,
+        spec: &ConvSpec,
+        [from, to]: [MapShape; 2],
+        backward: bool,
+        fours: bool,
+    ) -> Self {
         let every = if backward { spec.stride } else { 1 };
         // The first phase has the most pixels. Its taps may be one fewer an axis than another's.
         let rows = to.images * to.height.div_ceil(every) * to.width.div_ceil(every);
         let depth = spec.kernel.div_ceil(every).pow(2) * from.channels;
         let phases = every * every;
-        let plan = Plan::choose(rows, to.channels, phases, depth, LEAST_TERMS);
-        Self { spec: *spec, from, to, backward, phases, plan }
+        let (plan, matrix) = products.plan(fours, [rows, to.channels], phases, depth, LEAST_TERMS);
+        Self { spec: *spec, from, to, backward, phases, plan, matrix }
     }
 
     fn tiles(&self) -> [usize; 2] {
@@ -205,12 +217,12 @@ impl Product {
     }
 
     /// Pixels of a tile of which sums are taken.
-    fn sum_rows(&self) -> usize {
+    pub(super) fn sum_rows(&self) -> usize {
         if self.plan.pieces == 1 { self.plan.tile.rows } else { MERGE.rows }
     }
 
     /// Those tiles, of all phases.
-    fn sum_tiles(&self) -> usize {
+    pub(super) fn sum_tiles(&self) -> usize {
         if self.plan.pieces == 1 {
             self.phases * self.tiles()[0]
         } else {
@@ -218,8 +230,18 @@ impl Product {
         }
     }
 
+    /// Launches, the last of which also reads a bias and a skip connection.
+    pub(super) fn folded_passes(&self, skip: bool) -> Vec<Pass> {
+        self.passes(folded_bytes(self.to, skip))
+    }
+
+    /// Launches, the last of which also takes the sums of batch norm's backward pass.
+    pub(super) fn passes_with_sums(&self, accumulate: bool) -> Vec<Pass> {
+        self.passes(norm_sum_bytes(self.to, self.sum_tiles(), accumulate))
+    }
+
     /// The last pass moves so many bytes `besides`, in its epilogue.
-    fn passes(&self, besides: u64) -> Vec<Pass> {
+    pub(super) fn passes(&self, besides: u64) -> Vec<Pass> {
         let [down, across] = self.tiles();
         let pieces = self.plan.pieces;
         let output = if self.backward { self.from } else { self.to };
@@ -282,15 +304,34 @@ impl Product {
             plan.terms,
         );
         let (map, norm) = (source.map(), source.curve());
-        let form = Form {
-            tile: plan.tile,
-            backward: self.backward,
-            fours: map.in_fours(),
-            norm,
-            ending: epilogue.ending(accumulate),
-        };
+        let ending = epilogue.ending(accumulate);
         // One norm at most: of what is read going forward, of what is written going back.
         let statistics = || if norm.is_some() { source.statistics() } else { epilogue.statistics(target) };
+        if let Some(Matrix { precision, fragments }) = self.matrix {
+            let form = matrix_gather::Form { fragments, backward: self.backward, norm, ending };
+            // SAFETY: as below; the map was planned to be read in fours.
+            with_factor!(precision, Factor => unsafe {
+                gather_by_matrices::launch_unchecked::<Factor>(
+                    gpu.launch(pass),
+                    gpu.grid(pass),
+                    pass.dim(),
+                    map.argument(),
+                    statistics(),
+                    statistics(),
+                    weights.argument(),
+                    epilogue.beside(target),
+                    target.argument(),
+                    epilogue.aside(target),
+                    map.sizes(),
+                    target.sizes(),
+                    numbers,
+                    epilogue.places(target),
+                    form,
+                );
+            });
+            return;
+        }
+        let form = Form { tile: plan.tile, backward: self.backward, fours: map.in_fours(), norm, ending };
         // SAFETY: maps, weights, bias and sums have the lengths of these shapes, and the kernel leaves out what lies
         // outside.
         unsafe {

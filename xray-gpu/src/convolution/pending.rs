@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "a launch without bounds checks; lengths are checked before")]
 
 use super::add_pieces::{ADD_LANES, SEGMENT, add_segments};
+use super::products::Products;
 use super::weight_gradient::WeightGradient;
 use crate::buffer::{Buffer, Part, upload};
 use crate::error::Error;
@@ -48,7 +49,8 @@ impl PendingGradients {
         grad_weights: Part<'_>,
     ) -> Result<(), Error> {
         let input = input.into();
-        let product = WeightGradient::new(spec, input.map().shape());
+        let fours = input.map().in_fours() && grad_output.in_fours();
+        let product = WeightGradient::new(gpu.products(), spec, input.map().shape(), fours);
         let (pieces, length) = (product.pieces(), product.length());
         if self.waiting.is_immediate(&product) {
             return product.launch(gpu, input, grad_output, grad_weights);
@@ -152,15 +154,17 @@ impl Waiting {
 }
 
 /// The launches of weight gradients that are pushed in this order to a [`PendingGradients`] of that limit, and of the
-/// flush at the end.
+/// flush at the end, in float32.
 pub fn pending_gradients_passes(
     limit: usize,
     layers: impl IntoIterator<Item = (ConvSpec, MapShape)>,
 ) -> Vec<Pass> {
+    let products = Products::default();
     let mut waiting = Waiting::new(limit);
     let mut all = Vec::new();
     for (spec, input) in layers {
-        let product = WeightGradient::new(&spec, input);
+        let fours = input.channels.is_multiple_of(4) && spec.out_channels.is_multiple_of(4);
+        let product = WeightGradient::new(&products, &spec, input, fours);
         if waiting.is_immediate(&product) {
             all.extend(product.passes());
             continue;

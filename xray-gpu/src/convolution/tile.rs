@@ -23,6 +23,26 @@ impl Tile {
         Self { rows, columns, register_rows, register_columns }
     }
 
+    /// # Panics
+    /// If the kernels that multiply in registers could not load it: four units take a row of terms, a group's units
+    /// whole rows or whole columns, and a unit holds fours.
+    pub(crate) fn check(self) {
+        let held = [self.register_rows, self.register_columns].iter().all(|n| *n > 0 && n.is_multiple_of(4));
+        let filled = held
+            && self.rows.is_multiple_of(self.register_rows)
+            && self.columns.is_multiple_of(self.register_columns);
+        assert!(filled, "{self:?}: units of fours do not fill it");
+        let units = self.units();
+        for side in [self.rows, self.columns] {
+            assert!((4 * side).is_multiple_of(units), "{self:?}: {units} units do not load its sides alike");
+            assert!(
+                units.is_multiple_of(side) || side.is_multiple_of(units),
+                "{self:?}: {units} units load no whole rows or columns"
+            );
+        }
+        assert!(units <= 256, "{self:?}: more units than every device has");
+    }
+
     /// Units of a group.
     pub const fn units(self) -> usize {
         self.down() * self.across()
@@ -44,7 +64,8 @@ impl Tile {
     }
 }
 
-/// The tiles there are, and how fast one multiplies where nothing is wasted, against the first.
+/// The tiles there are, and how fast one multiplies where nothing is wasted, against the first: as estimated for an
+/// H200. [`Gpu::with_tiles`](crate::Gpu::with_tiles) takes others.
 pub const TILES: [(Tile, f64); 7] = [
     (Tile::new(128, 128, 8, 8), 1.0),
     (Tile::new(128, 64, 8, 8), 0.95),
@@ -76,11 +97,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The best tile for an output of `rows` x `columns`, made `times` over, with `depth` terms each. A piece has at
+    /// The best of `tiles` for an output of `rows` x `columns`, made `times` over, with `depth` terms each. A piece has at
     /// least `least` terms: below, writing its sums costs more than it spreads.
-    pub fn choose(rows: usize, columns: usize, times: usize, depth: usize, least: usize) -> Self {
+    ///
+    /// # Panics
+    /// If there is no tile.
+    pub fn choose(
+        tiles: &[(Tile, f64)],
+        rows: usize,
+        columns: usize,
+        times: usize,
+        depth: usize,
+        least: usize,
+    ) -> Self {
         let most = (depth / least).max(1);
-        let rated = TILES.map(|(tile, speed)| {
+        let rated = tiles.iter().map(|&(tile, speed)| {
             let [down, across] = tile.cover(rows, columns);
             let groups = down * across * times;
             let terms = terms_of(depth, ENOUGH_GROUPS.div_ceil(groups).min(most));
@@ -95,7 +126,7 @@ impl Plan {
         let better = |best: (bool, f64, Self), next: (bool, f64, Self)| {
             if (next.0, next.1) > (best.0, best.1) { next } else { best }
         };
-        rated.into_iter().reduce(better).expect("the table is not empty").2
+        rated.reduce(better).expect("a table of tiles").2
     }
 }
 
@@ -111,20 +142,15 @@ mod tests {
     #[test]
     fn every_tile_can_be_loaded_by_its_units() {
         for (tile, _) in TILES {
-            let units = tile.units();
-            for side in [tile.rows, tile.columns] {
-                // Four units take a row of terms, and a group's units take whole rows or whole columns.
-                assert_eq!((4 * side) % units, 0, "{tile:?}");
-                assert!(units % side == 0 || side % units == 0, "{tile:?}");
-            }
-            assert!(units <= 256 && 16 * 4 * (tile.rows + tile.columns + 4) < 24 << 10, "{tile:?}");
+            tile.check();
+            assert!(16 * 4 * (tile.rows + tile.columns + 4) < 24 << 10, "{tile:?}");
         }
     }
 
     #[test]
     fn the_tile_follows_the_shape() {
         let check = |rows, columns, depth, tile: [usize; 2], pieces| {
-            let plan = Plan::choose(rows, columns, 1, depth, 128);
+            let plan = Plan::choose(&TILES, rows, columns, 1, depth, 128);
             assert_eq!(([plan.tile.rows, plan.tile.columns], plan.pieces), (tile, pieces), "{plan:?}");
             assert!(plan.terms * plan.pieces >= depth && plan.terms * (plan.pieces - 1) < depth);
         };
@@ -140,7 +166,7 @@ mod tests {
     fn pieces_hold_all_terms() {
         for depth in 1..3000 {
             for rows in [1, 100, 5000] {
-                let plan = Plan::choose(rows, 40, 1, depth, 128);
+                let plan = Plan::choose(&TILES, rows, 40, 1, depth, 128);
                 let Plan { pieces, terms, .. } = plan;
                 assert_eq!(terms % TERMS, 0);
                 assert!(pieces * terms >= depth && (pieces - 1) * terms < depth, "{plan:?} of {depth}");

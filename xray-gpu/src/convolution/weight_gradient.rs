@@ -4,6 +4,9 @@
 use super::add_pieces::{ADD_LANES, add_pieces};
 use super::direct::{self, tap_sums};
 use super::forward::output_shape;
+use super::gather::GatherNumbersLaunch;
+use super::matrix_weight::weights_by_matrices;
+use super::products::{Matrix, Products};
 use super::tile::{Plan, TERMS};
 use super::weight_tile::{Form, WeightNumbersLaunch, weight_tiles};
 use crate::buffer::{Buffer, Part};
@@ -11,6 +14,7 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{Map, MapShape};
 use crate::pass::{ELEMENT_UNITS, ENOUGH_GROUPS, Pass, bytes};
+use crate::precision::with_factor;
 use crate::source::Source;
 use xray_kernels::ConvSpec;
 
@@ -36,12 +40,14 @@ pub fn weight_gradient<'a>(
     grad_weights: Part<'_>,
 ) -> Result<(), Error> {
     let input = input.into();
-    WeightGradient::new(spec, input.map().shape()).launch(gpu, input, grad_output, grad_weights)
+    let fours = input.map().in_fours() && grad_output.in_fours();
+    let product = WeightGradient::new(gpu.products(), spec, input.map().shape(), fours);
+    product.launch(gpu, input, grad_output, grad_weights)
 }
 
-/// The launches of [`weight_gradient`].
+/// The launches of [`weight_gradient`] in float32; those of a device are its [`Products`]'.
 pub fn weight_gradient_passes(spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-    WeightGradient::new(spec, input).passes()
+    Products::default().weight_gradient_passes(spec, input)
 }
 
 /// A weight gradient, planned.
@@ -58,7 +64,7 @@ pub(crate) struct WeightGradient {
 }
 
 enum Way {
-    Tiles(Plan),
+    Tiles(Plan, Option<Matrix>),
     Direct { depthwise: bool, pieces: usize, terms: usize },
 }
 
@@ -74,13 +80,15 @@ impl Way {
 }
 
 impl WeightGradient {
-    pub(super) fn new(spec: &ConvSpec, input: MapShape) -> Self {
+    /// `fours`: whether both maps are read in fours.
+    pub(super) fn new(products: &Products, spec: &ConvSpec, input: MapShape, fours: bool) -> Self {
         let (to, taps) = (output_shape(spec, input), spec.kernel * spec.kernel);
         let way = if input.channels == 1 && taps <= MOST_DIRECT_TAPS {
             Way::direct(to, false)
         } else {
-            let columns = taps * input.channels;
-            Way::Tiles(Plan::choose(to.channels, columns, 1, to.pixels(), LEAST_PIXELS))
+            let sides = [to.channels, taps * input.channels];
+            let (plan, matrix) = products.plan(fours, sides, 1, to.pixels(), LEAST_PIXELS);
+            Way::Tiles(plan, matrix)
         };
         let length = spec.weight_len();
         let multiply_adds = (length * to.pixels()) as u64;
@@ -103,7 +111,7 @@ impl WeightGradient {
 
     pub(super) fn pieces(&self) -> usize {
         match self.way {
-            Way::Tiles(plan) => plan.pieces,
+            Way::Tiles(plan, _) => plan.pieces,
             Way::Direct { pieces, .. } => pieces,
         }
     }
@@ -116,7 +124,7 @@ impl WeightGradient {
     pub(crate) fn passes(&self) -> Vec<Pass> {
         let pieces = self.pieces();
         let (name, groups, units) = match self.way {
-            Way::Tiles(plan) => {
+            Way::Tiles(plan, _) => {
                 let [down, across] = self.tiles(plan);
                 ("weight gradient", [down * across, pieces], plan.tile.units())
             }
@@ -182,7 +190,34 @@ impl WeightGradient {
         // lies outside.
         unsafe {
             match self.way {
-                Way::Tiles(plan) => {
+                Way::Tiles(plan, Some(matrix)) => {
+                    let [down, across] = self.tiles(plan);
+                    let numbers = GatherNumbersLaunch::new(
+                        self.kernel,
+                        self.stride,
+                        self.padding,
+                        target.start(),
+                        down * across,
+                        across,
+                        plan.pieces,
+                        plan.terms,
+                    );
+                    with_factor!(matrix.precision, Factor => weights_by_matrices::launch_unchecked::<Factor>(
+                        gpu.launch(&pass),
+                        gpu.grid(&pass),
+                        pass.dim(),
+                        input.argument(),
+                        grad_output.argument(),
+                        source.statistics(),
+                        target.argument(),
+                        input.sizes(),
+                        grad_output.sizes(),
+                        numbers,
+                        matrix.fragments,
+                        norm,
+                    ));
+                }
+                Way::Tiles(plan, None) => {
                     let [down, across] = self.tiles(plan);
                     weight_tiles::launch_unchecked(
                         gpu.launch(&pass),

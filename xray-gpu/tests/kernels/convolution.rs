@@ -2,26 +2,39 @@
 
 use crate::reference::{
     Maps, assert_added, assert_close, assert_same_bits, buffer, convolved, gpu, random, read, shape,
-    unwritten, wide,
+    unwritten,
 };
-use xray_gpu::{GradientMap, convolve, convolve_with_sums, input_gradient, weight_gradient};
+use xray_gpu::{Gpu, GradientMap, convolve, convolve_with_sums, input_gradient, weight_gradient};
 use xray_kernels::ConvSpec;
 
 /// Float32 sums of up to a few thousand products.
 const TOLERANCE: f64 = 4e-6;
 
 /// `size`: images, height, width. `spare`: channels beside the maps.
-fn check([kernel, stride, padding]: [usize; 3], [from, to]: [usize; 2], size: [usize; 3], spare: [usize; 2]) {
+fn check(geometry: [usize; 3], channels: [usize; 2], size: [usize; 3], spare: [usize; 2]) {
+    check_on(gpu(), |value| value, geometry, channels, size, spare);
+}
+
+/// The same on a device whose factors are rounded: products of rounded factors are exact in float32, and their sums are
+/// as far from those in float64 as without rounding.
+pub(crate) fn check_on(
+    gpu: &Gpu,
+    rounded: fn(f32) -> f32,
+    [kernel, stride, padding]: [usize; 3],
+    [from, to]: [usize; 2],
+    size: [usize; 3],
+    spare: [usize; 2],
+) {
     let spec = ConvSpec { in_channels: from, out_channels: to, kernel, stride, padding };
-    let what = format!("{spec:?} on {size:?} beside {spare:?}");
+    let what = format!("{spec:?} in {} on {size:?} beside {spare:?}", gpu.precision());
     let from = shape(size[0], size[1], size[2], from);
     let (input, weights) = (random(from.len(), 1), random(spec.weight_len(), 2));
     let mut grad = Vec::new();
-    let expected = convolved(&spec, from, [&wide(&input), &wide(&weights)], |shape| {
+    let factors = |values: &[f32]| values.iter().map(|&v| f64::from(rounded(v))).collect::<Vec<_>>();
+    let expected = convolved(&spec, from, [&factors(&input), &factors(&weights)], |shape| {
         grad = random(shape.len(), 3);
-        wide(&grad)
+        factors(&grad)
     });
-    let gpu = gpu();
     let there = input.clone();
     let input = Maps::of(&input, from, spare);
     let grad = Maps::of(&grad, expected.shape, spare);

@@ -16,6 +16,7 @@ mod loss;
 mod optimizer;
 mod pending;
 mod pooling;
+mod precision;
 mod reference;
 mod small_cnn;
 mod source;
