@@ -93,7 +93,9 @@ pub use head::{
 };
 pub use images::{images_from_bytes, images_from_bytes_pass};
 pub use map::{GradientMap, Map, MapShape};
-pub use optimizer::{Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, update_pass};
+pub use optimizer::{
+    LossScale, Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, scale_pass, update_pass,
+};
 pub use pass::{Counts, ENOUGH_GROUPS, Pass};
 pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,

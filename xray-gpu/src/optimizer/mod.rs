@@ -4,4 +4,4 @@ mod update;
 mod watch;
 
 pub use update::{Mark, Parameters, Rule, Update, update_pass};
-pub use watch::{StepRecord, Watch, judge_passes};
+pub use watch::{LossScale, StepRecord, Watch, judge_passes, scale_pass};

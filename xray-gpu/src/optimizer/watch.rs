@@ -13,14 +13,44 @@ use cubecl::prelude::*;
 ///
 /// A step whose loss or gradient is not finite changes no parameter, nor does any after it, so the parameters stay
 /// those before it however late the host looks.
+///
+/// With a scaled loss ([`Watch::scaled`]) gradients arrive multiplied by a factor, which keeps the small ones within the
+/// range of 16 bits: [`Watch::judge`] divides it out of the norm and of what the optimizer sees. A gradient that is not
+/// finite is then a factor too large: that one step changes nothing, and the factor is halved. Only at a factor of 1
+/// does it end all steps, as a loss that is not finite always does.
 #[derive(Debug)]
 pub struct Watch {
-    /// `[rows][3]`: loss, norm, whether both were finite.
+    /// `[rows][3]`: loss, norm, and what became of the step.
     ring: Buffer,
     rows: usize,
-    /// What gradients are multiplied by, and whether steps have ended.
+    /// Six floats: see `judge`.
     control: Buffer,
+    scaled: bool,
 }
+
+/// What a loss is scaled by, and for how long: a checkpoint keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossScale {
+    /// The factor, a power of two from 1 to 2^24.
+    pub factor: f32,
+    /// Steps since it last changed; after [`LossScale::STEADY`] it is doubled.
+    pub steps: u32,
+}
+
+impl LossScale {
+    /// Steps with a finite gradient after which the factor is doubled, as PyTorch's `GradScaler` does.
+    pub const STEADY: u32 = 2000;
+}
+
+impl Default for LossScale {
+    /// 2^16, where PyTorch's `GradScaler` starts.
+    fn default() -> Self {
+        Self { factor: 65_536.0, steps: 0 }
+    }
+}
+
+/// The largest factor.
+const MOST_SCALE: f32 = 16_777_216.0;
 
 /// What a step left in the ring.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,9 +59,15 @@ pub struct StepRecord {
     pub loss: f32,
     /// The gradient's norm, before clipping.
     pub norm: f32,
-    /// Whether both were finite, and those of every step before.
+    /// Whether the parameters were changed: both were finite, and steps had not ended before.
     pub applied: bool,
+    /// Whether only this step changed nothing, because the scaled gradient was not finite; the next ones go on.
+    pub skipped: bool,
 }
+
+/// What became of a step, as the ring holds it.
+const APPLIED: f32 = 1.0;
+const SKIPPED: f32 = 2.0;
 
 const ROW: usize = 3;
 
@@ -63,7 +99,10 @@ fn finite(value: f32) -> bool {
     (u32::reinterpret(value) & 0x7f80_0000u32) != 0x7f80_0000u32
 }
 
-/// One group: the norm, the factor of clipping, and whether this step counts.
+/// One group: the norm, the factor of the gradient, and what becomes of the step.
+///
+/// `control`: the factor of the gradient, whether this step changes nothing, the loss's factor, steps since it changed,
+/// whether all steps have ended, and the most that the loss's factor grows to.
 #[cube(launch_unchecked)]
 fn judge(
     partials: &[f32],
@@ -85,21 +124,58 @@ fn judge(
     }
     let sum = group_sum(&mut place, sum);
     if unit == 0 {
-        let norm = sum.sqrt();
-        let mut scale = 1.0f32;
+        let scale = control[2];
+        let mut steps = control[3];
+        let mut ended = control[4];
+        // A power of two: nothing is rounded.
+        let inverse = 1.0f32 / scale;
+        let norm = sum.sqrt() * inverse;
+        let mut factor = inverse;
         if clip > 0.0f32 && norm > clip {
-            scale = clip / norm;
+            factor = clip / norm * inverse;
         }
-        let mut halted = control[1];
         let loss = loss[loss_at];
-        if !finite(sum) || !finite(loss) {
-            halted = 1.0f32;
+        let mut next = scale;
+        let mut skipped = 0.0f32;
+        if !finite(loss) || (!finite(sum) && scale <= 1.0f32) {
+            ended = 1.0f32;
+        } else if !finite(sum) {
+            skipped = 1.0f32;
+            next = scale * 0.5f32;
+            steps = 0.0f32;
+        } else {
+            steps += 1.0f32;
+            if steps >= comptime!(LossScale::STEADY as f32) {
+                steps = 0.0f32;
+                if scale < control[5] {
+                    next = scale * 2.0f32;
+                }
+            }
         }
-        control[0] = scale;
-        control[1] = halted;
+        let mut verdict = APPLIED.runtime();
+        if skipped > 0.0f32 {
+            verdict = SKIPPED.runtime();
+        }
+        if ended > 0.0f32 {
+            verdict = 0.0f32;
+        }
+        control[0] = factor;
+        control[1] = ended.max(skipped);
+        control[2] = next;
+        control[3] = steps;
+        control[4] = ended;
         ring[row] = loss;
         ring[row + 1] = norm;
-        ring[row + 2] = 1.0f32 - halted;
+        ring[row + 2] = verdict;
+    }
+}
+
+/// Multiplies by the loss's factor.
+#[cube(launch_unchecked)]
+fn scale(gradient: &mut [f32], control: &[f32], at: usize, length: usize) {
+    let i = ABSOLUTE_POS;
+    if i < length {
+        gradient[at + i] *= control[2];
     }
 }
 
@@ -112,12 +188,57 @@ impl Watch {
     /// # Panics
     /// If there is no row.
     pub fn new(gpu: &Gpu, rows: usize) -> Result<Self, Error> {
+        Self::with_control(gpu, rows, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    }
+
+    /// The same for gradients of a scaled loss.
+    ///
+    /// # Errors
+    /// If the device makes no buffer.
+    ///
+    /// # Panics
+    /// If there is no row, or the factor is no power of two from 1 to 2^24.
+    pub fn scaled(gpu: &Gpu, rows: usize, LossScale { factor, steps }: LossScale) -> Result<Self, Error> {
+        let whole = factor.to_bits() & 0x007f_ffff == 0;
+        assert!(whole && (1.0..=MOST_SCALE).contains(&factor), "a loss scaled by {factor}");
+        let control = [1.0, 0.0, factor, steps as f32, 0.0, MOST_SCALE];
+        Ok(Self { scaled: true, ..Self::with_control(gpu, rows, control)? })
+    }
+
+    fn with_control(gpu: &Gpu, rows: usize, control: [f32; 6]) -> Result<Self, Error> {
         assert!(rows > 0, "a ring of no rows");
-        Ok(Self {
-            ring: Buffer::of(gpu, &vec![0.0; rows * ROW])?,
-            rows,
-            control: Buffer::of(gpu, &[1.0, 0.0])?,
-        })
+        let ring = Buffer::of(gpu, &vec![0.0; rows * ROW])?;
+        Ok(Self { ring, rows, control: Buffer::of(gpu, &control)?, scaled: false })
+    }
+
+    /// Multiplies the loss's gradient, which is to be propagated, by the loss's factor: a launch where the loss is scaled,
+    /// nothing otherwise.
+    pub fn scale_gradient(&self, gpu: &Gpu, gradient: Part<'_>) {
+        if !self.scaled {
+            return;
+        }
+        let pass = scale_pass(gradient.len());
+        // SAFETY: the part has its length.
+        unsafe {
+            scale::launch_unchecked(
+                gpu.launch(&pass),
+                pass.grid(),
+                pass.dim(),
+                gradient.argument(),
+                self.control.argument(),
+                gradient.start(),
+                gradient.len(),
+            );
+        }
+    }
+
+    /// The loss's factor after everything launched before; waits for it.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn loss_scale(&self, gpu: &Gpu) -> Result<LossScale, Error> {
+        let control = self.control.read(gpu)?;
+        Ok(LossScale { factor: control[2], steps: control[3] as u32 })
     }
 
     fn row(&self, step: u64) -> usize {
@@ -129,7 +250,8 @@ impl Watch {
     }
 
     /// Of the gradient and the loss, one float, of a step: the norm, the factor that clips it to `clip` (0: never), and
-    /// whether both are finite. A norm above 1.8e19 counts as infinite, since its square is.
+    /// whether both are finite. A norm above 1.8e19 counts as infinite, since its square is. The loss is not scaled, and
+    /// the gradient's scale is no part of norm and clipping.
     ///
     /// # Errors
     /// If the device makes no buffer for the sums.
@@ -188,10 +310,15 @@ impl Watch {
         let ring = self.ring.read(gpu)?;
         let record = |step| {
             let row = &ring[self.row(step)..][..ROW];
-            StepRecord { loss: row[0], norm: row[1], applied: row[2] == 1.0 }
+            StepRecord { loss: row[0], norm: row[1], applied: row[2] == APPLIED, skipped: row[2] == SKIPPED }
         };
         Ok((end - count as u64..end).map(record).collect())
     }
+}
+
+/// The launch of [`Watch::scale_gradient`] of a scaled loss.
+pub fn scale_pass(length: usize) -> Pass {
+    Pass::elements("scale", length, 2)
 }
 
 /// The launches of [`Watch::judge`] over a gradient of `length` floats.

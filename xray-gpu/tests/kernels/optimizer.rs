@@ -1,7 +1,7 @@
 //! Update rules over some steps, clipping, and what happens when numbers are not finite.
 
 use crate::reference::{assert_close, assert_same_bits, buffer, gpu, random, read};
-use xray_gpu::{Buffer, Mark, Parameters, Rule, StepRecord, Update, Watch};
+use xray_gpu::{Buffer, LossScale, Mark, Parameters, Rule, StepRecord, Update, Watch};
 
 const LENGTH: usize = 9001;
 
@@ -153,4 +153,72 @@ fn a_step_that_is_not_finite_ends_all() {
             [true, false, false]
         );
     }
+}
+
+/// A scaled loss changes neither norm nor clipping nor parameters, since its factor is a power of two.
+#[test]
+fn a_scaled_loss_is_divided_out() {
+    let gradients: Vec<_> = (0..3).map(|seed| random(LENGTH, 30 + seed)).collect();
+    let run = |watch: &Watch, factor: f32, clip: f32| {
+        let state = State::new();
+        for (step, gradient) in (1..).zip(&gradients) {
+            let scaled: Vec<_> = gradient.iter().map(|g| g * factor).collect();
+            state.step(watch, &update(Rule::Sgd, step), &scaled, 0.5, clip);
+        }
+        (read(&state.values), watch.records(gpu(), 4, 3).expect("the device works"))
+    };
+    for clip in [0.0, 2.0] {
+        let scale = LossScale { factor: 1024.0, steps: 7 };
+        let watch = Watch::scaled(gpu(), 8, scale).expect("small");
+        let (found, records) = run(&watch, 1024.0, clip);
+        let (expected, plain) = run(&Watch::new(gpu(), 8).expect("small"), 1.0, clip);
+        assert_same_bits("parameters of a scaled loss", &found, &expected);
+        assert_eq!(records, plain);
+        let found = watch.loss_scale(gpu()).expect("the device works");
+        assert_eq!(found, LossScale { factor: 1024.0, steps: 10 });
+    }
+}
+
+/// Steps whose scaled gradient is not finite are skipped, each at half the factor, until the factor is 1.
+#[test]
+fn an_overflow_halves_the_scale_and_skips_a_step() {
+    let good = random(LENGTH, 40);
+    let mut bad = good.clone();
+    bad[5] = f32::INFINITY;
+    let (state, watch) = (State::new(), Watch::scaled(gpu(), 8, LossScale { factor: 4.0, steps: 1 }));
+    let watch = watch.expect("small");
+    let before = read(&state.values);
+    let scale = || watch.loss_scale(gpu()).expect("the device works");
+    let step = |step: u64, gradient: &[f32]| state.step(&watch, &update(Rule::Sgd, step), gradient, 0.0, 0.0);
+    step(1, &bad);
+    assert_eq!(scale(), LossScale { factor: 2.0, steps: 0 });
+    assert_same_bits("parameters after a skipped step", &before, &read(&state.values));
+    step(2, &good);
+    assert_eq!(scale(), LossScale { factor: 2.0, steps: 1 });
+    assert_ne!(before, read(&state.values));
+    step(3, &bad);
+    step(4, &bad); // at a factor of 1, which is too large for nothing
+    step(5, &good);
+    assert_eq!(scale().factor, 1.0);
+    let records = watch.records(gpu(), 6, 5).expect("the device works");
+    let found: Vec<_> = records.iter().map(|r| (r.applied, r.skipped)).collect();
+    assert_eq!(found, [(false, true), (true, false), (false, true), (false, false), (false, false)]);
+}
+
+/// After 2,000 steps the factor is doubled, up to the most; what is propagated is multiplied by it.
+#[test]
+fn a_steady_scale_is_doubled() {
+    for (factor, doubled) in [(8.0, 16.0), (16_777_216.0, 16_777_216.0)] {
+        let scale = LossScale { factor, steps: LossScale::STEADY - 1 };
+        let (state, watch) = (State::new(), Watch::scaled(gpu(), 2, scale).expect("small"));
+        state.step(&watch, &update(Rule::Sgd, 1), &random(LENGTH, 50), 0.0, 0.0);
+        let found = watch.loss_scale(gpu()).expect("the device works");
+        assert_eq!(found, LossScale { factor: doubled, steps: 0 });
+        let gradient = buffer(&[1.0, 2.0, 3.0]);
+        watch.scale_gradient(gpu(), gradient.part(1, 1));
+        assert_eq!(read(&gradient), [1.0, 2.0 * doubled, 3.0]);
+    }
+    let gradient = buffer(&[1.0, 2.0]);
+    Watch::new(gpu(), 2).expect("small").scale_gradient(gpu(), gradient.whole());
+    assert_eq!(read(&gradient), [1.0, 2.0]);
 }
