@@ -4,6 +4,7 @@ mod python;
 mod runner;
 mod skipped;
 mod system;
+mod vulkan;
 mod worker;
 
 use crate::ledger::Ledger;
@@ -13,6 +14,7 @@ use clap::Args;
 use runner::{Report, Runner, Selection};
 use std::path::PathBuf;
 use std::time::Instant;
+use vulkan::Driver;
 use xray_workspace::steps::{self, cargo, duration};
 
 /// Run every test, and list what was skipped and why
@@ -37,6 +39,11 @@ pub(crate) struct TestArguments {
     /// Skip the tests of the GPU backend, for which the tensor engine is built once more
     #[arg(long)]
     no_gpu: bool,
+
+    /// Run the tests of GPU kernels again on the Vulkan driver in this folder: Debian's libvulkan1, mesa-vulkan-drivers and
+    /// what they depend on, unpacked with dpkg -x. Mesa 24 and later take shaders as SPIR-V, and list matrix instructions
+    #[arg(long, value_name = "FOLDER")]
+    vulkan: Option<PathBuf>,
 
     /// Skip the tests on a real HTCondor pool; otherwise one is started where that is possible
     #[arg(long)]
@@ -112,6 +119,11 @@ fn test_all(
         })?;
         runner.give("XRAY_GPU_TRAINER", trainer);
         ledger.step("tests of the GPU backend", || runner.tests(&GPU, report))?;
+        if let Some(folder) = &arguments.vulkan {
+            let runner = runner.on(&Driver::unpacked_in(folder)?);
+            ledger
+                .step("tests of GPU kernels on the driver of --vulkan", || runner.tests(&KERNELS, report))?;
+        }
     }
     ledger.step("tests", || runner.tests(&EVERYTHING, report))
 }
@@ -144,6 +156,13 @@ const GPU: Selection = Selection {
         "--test",
         "passes",
     ],
+};
+
+/// Of these, what launches kernels. Its features are those of [`GPU`], so nothing is built for it.
+const KERNELS: Selection = Selection {
+    name: "GPU kernels on another driver",
+    profile: GPU.profile,
+    arguments: &["--features", "xray-train/wgpu,xray-gpu/wgpu", "--test", "kernels", "--test", "passes"],
 };
 
 /// `xray-train-gpu`, built like the tests of its backend.

@@ -1,7 +1,9 @@
 //! The test runner: cargo-nextest where it is installed, `cargo test` where there is only Rust.
 
 use super::skipped::{self, Filter, Skipped};
+use super::vulkan::Driver;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ pub(super) struct Runner {
     has_nextest: bool,
     /// What tests ask for by the name of a variable.
     given: Vec<(&'static str, PathBuf)>,
+    /// How cargo starts them, where not as any program.
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// What a test can be given: a Python, a folder of packaged workers, a trainer for GPUs, a program whose `condor run`
@@ -48,12 +52,17 @@ impl Runner {
         if !has_nextest {
             eprintln!("cargo-nextest is not installed: testing with cargo test, which is slower");
         }
-        Runner { has_nextest, given: Vec::new() }
+        Runner { has_nextest, given: Vec::new(), environment: Vec::new() }
     }
 
     /// Gives the tests what `variable`, one of [`VARIABLES`], stands for.
     pub(super) fn give(&mut self, variable: &'static str, path: PathBuf) {
         self.given.push((variable, path));
+    }
+
+    /// It, with a driver that is not installed.
+    pub(super) fn on(&self, driver: &Driver) -> Runner {
+        Runner { given: self.given.clone(), environment: driver.environment().into(), ..*self }
     }
 
     /// Builds tests without running them, so that building and running are told apart.
@@ -130,6 +139,7 @@ impl Runner {
             command.env_remove(variable);
         }
         command.envs(self.given.iter().map(|(name, path)| (name, path)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }
