@@ -18,7 +18,7 @@ pub(crate) fn setting(condor: &Condor) -> Option<(String, Json)> {
 /// Whether the settings that all cells share put them on a GPU, so that its program is the one to ask what they come to.
 pub(crate) fn is_for_all(spec: &Spec) -> bool {
     let of_all = spec.settings().into_iter().find(|(key, _)| key == KEY);
-    let asked = of_all.map(|(_, value)| value.as_str().is_some_and(|backend| takes_one(backend)));
+    let asked = of_all.map(|(_, value)| value.as_str().is_some_and(takes_one));
     !spec.axes.contains_key(KEY) && asked.unwrap_or_else(|| setting(&spec.condor).is_some())
 }
 

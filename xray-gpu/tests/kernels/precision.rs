@@ -2,12 +2,13 @@
 
 use crate::convolution::check_on;
 use crate::reference::{Maps, assert_close, buffer, gpu, random, read, shape, unwritten, wide};
+use crate::source;
 use half::{bf16, f16};
 use xray_gpu::{
     Affine, BLOCKS, Block, Error, Gpu, Precision, Running, TILES, Tile, convolve, convolve_with_sums,
     statistics,
 };
-use xray_kernels::ConvSpec;
+use xray_kernels::{ConvSpec, Nonlinearity};
 
 /// What a factor is rounded to, ties to even.
 fn rounding(precision: Precision) -> fn(f32) -> f32 {
@@ -79,6 +80,19 @@ fn odd_channels_are_multiplied_in_float32() {
     with_instructions(|gpu, _| {
         check_on(gpu, |value| value, [3, 1, 1], [3, 5], [2, 7, 10], [0, 0]);
         check_on(gpu, |value| value, [3, 1, 1], [8, 4], [2, 6, 5], [3, 2]);
+    });
+}
+
+/// What is normalised where it is loaded is rounded afterwards: within the rounding of factors the formula's. The sums of
+/// the way back are taken too.
+#[test]
+fn maps_are_normalised_where_they_are_loaded() {
+    with_instructions(|gpu, _| {
+        let tolerance = if gpu.precision() == Precision::Bf16 { 3e-2 } else { 4e-3 };
+        let relu = Nonlinearity::Relu;
+        source::check_on((gpu, tolerance), relu, [3, 1, 1], [8, 12], [2, 6, 5], [0, 0], false);
+        source::check_on((gpu, tolerance), relu, [3, 2, 1], [8, 8], [2, 7, 9], [0, 4], true);
+        source::check_on((gpu, tolerance), relu, [1, 1, 0], [288, 260], [1, 5, 6], [0, 8], true);
     });
 }
 

@@ -5,8 +5,8 @@ use crate::reference::{
     shape, unwritten, wide,
 };
 use xray_gpu::{
-    GradientMap, MapShape, Normalised, convolve, input_gradient_with_sums, map_sums, normalised_gradient,
-    statistics, weight_gradient,
+    Gpu, GradientMap, MapShape, Normalised, convolve, input_gradient_with_sums, map_sums,
+    normalised_gradient, statistics, weight_gradient,
 };
 use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 
@@ -15,6 +15,18 @@ const EPSILON: f32 = 1e-5;
 
 /// `accumulate`: a gradient of the map is there already.
 fn check(
+    function: Nonlinearity,
+    geometry: [usize; 3],
+    channels: [usize; 2],
+    size: [usize; 3],
+    spare: [usize; 2],
+    accumulate: bool,
+) {
+    check_on((gpu(), TOLERANCE), function, geometry, channels, size, spare, accumulate);
+}
+
+pub(crate) fn check_on(
+    (gpu, tolerance): (&Gpu, f64),
     function: Nonlinearity,
     [kernel, stride, padding]: [usize; 3],
     [from, to]: [usize; 2],
@@ -48,7 +60,6 @@ fn check(
     let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     let backward = norm(expected.grad_input.clone());
 
-    let gpu = gpu();
     let (input, grad) = (Maps::of(&map, from, spare), Maps::of(&grad, expected.shape, spare));
     let (weights, affine) = (buffer(&weights), Pair::halves(&affine));
     let running = Pair::halves(&vec![0.0; 2 * from.channels]);
@@ -71,11 +82,11 @@ fn check(
         [output.read(), read(&grad_weights), grad_affine.read(), grad_input.read()]
     };
     let found = run();
-    assert_close(&format!("{what}: output"), &found[0], &expected.output, TOLERANCE);
-    assert_close(&format!("{what}: gradient of the weights"), &found[1], &expected.grad_weights, TOLERANCE);
-    assert_close(&format!("{what}: gradients of gamma, beta"), &found[2], &backward.grad_affine, TOLERANCE);
+    assert_close(&format!("{what}: output"), &found[0], &expected.output, tolerance);
+    assert_close(&format!("{what}: gradient of the weights"), &found[1], &expected.grad_weights, tolerance);
+    assert_close(&format!("{what}: gradients of gamma, beta"), &found[2], &backward.grad_affine, tolerance);
     let grad_input = sum(&backward.grad_input, &wide(&there));
-    assert_close(&format!("{what}: gradient of the map"), &found[3], &grad_input, TOLERANCE);
+    assert_close(&format!("{what}: gradient of the map"), &found[3], &grad_input, tolerance);
     for (first, second) in found.iter().zip(run()) {
         assert_same_bits(&what, first, &second);
     }

@@ -10,9 +10,6 @@ const OURS: &str = "XRAY_GPU";
 /// obeys it by itself, Vulkan does not know it.
 const CUDAS: &str = "CUDA_VISIBLE_DEVICES";
 
-/// Where NVIDIA's driver has a folder for each GPU, named for its PCI address.
-pub(super) const NVIDIAS_FOLDER: &str = "/proc/driver/nvidia/gpus";
-
 /// What a driver says of a GPU.
 #[derive(Clone, Debug)]
 pub(super) struct Adapter {
@@ -36,7 +33,7 @@ pub(super) struct Choice {
 /// Chooses among `adapters`, the preferred first. `variable` reads the environment.
 ///
 /// A number in `CUDA_VISIBLE_DEVICES` counts NVIDIA's GPUs by PCI address, as HTCondor does; a UUID is looked up in
-/// `nvidias_folder`. Of several the first counts, because a run uses one GPU. Other makers' GPUs it does not speak of, but
+/// `nvidias_folder`, where NVIDIA's driver has a folder for each GPU that bears its PCI address. Of several the first counts, because a run uses one GPU. Other makers' GPUs it does not speak of, but
 /// no software renderer is taken for the GPU that it promises.
 ///
 /// # Errors

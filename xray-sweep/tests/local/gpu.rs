@@ -35,6 +35,9 @@ struct Expected<'a> {
     programs: &'a [&'a str],
 }
 
+/// One for each way in which the backend is said, or why the plan is refused.
+type Outcomes<'a> = [Result<&'a Expected<'a>, &'a str>; 5];
+
 const CPU: Expected<'_> = Expected { cells: &[(0, "cpu")], programs: &["bin/xray-train"] };
 const GPU: Expected<'_> = Expected { cells: &[(1, "wgpu")], programs: &["bin/xray-train-gpu"] };
 const AUTO: Expected<'_> = Expected { cells: &[(1, "auto")], programs: &["bin/xray-train-gpu"] };
@@ -99,7 +102,7 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
         &["--set", "backend=auto"],
         &["--axis", "backend=cpu,wgpu"],
     ];
-    let expected: [(&[&str], [Result<&Expected<'_>, &str>; 5]); 4] = [
+    let expected: [(&[&str], Outcomes<'_>); 4] = [
         (&[], [Ok(&CPU), Ok(&CPU), Ok(&GPU), Ok(&AUTO), Ok(&BOTH)]),
         (
             &["--gpus", "1"],
