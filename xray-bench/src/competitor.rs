@@ -1,7 +1,7 @@
 //! A program that does a task and says how fast it was: ours or another one.
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use xray_workspace::steps::{self, command};
@@ -37,8 +37,39 @@ pub(crate) struct Reading {
     pub(crate) peak_mib: Option<f64>,
     /// Arithmetic, and the most that this machine does of it, in GFLOP/s, where it is said.
     pub(crate) arithmetic: Option<(f64, f64)>,
+    /// What a step asks of a device, where it is said.
+    pub(crate) work: Option<Work>,
+    /// What it ran on, where it is said.
+    pub(crate) device: Option<String>,
     /// Versions of what it is made of.
     pub(crate) versions: BTreeMap<String, String>,
+}
+
+/// What a step asks of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) launches: u64,
+    pub(crate) work_groups: u64,
+    pub(crate) multiply_adds: u64,
+    /// That memory must at least move.
+    pub(crate) bytes: u64,
+}
+
+impl Work {
+    fn of(json: &Value) -> Option<Work> {
+        let number = |name: &str| json[name].as_u64();
+        Some(Work {
+            launches: number("launches")?,
+            work_groups: number("work_groups")?,
+            multiply_adds: number("multiply_adds")?,
+            bytes: number("bytes")?,
+        })
+    }
+
+    pub(crate) fn json(self) -> Value {
+        let Work { launches, work_groups, multiply_adds, bytes } = self;
+        json!({ "launches": launches, "work_groups": work_groups, "multiply_adds": multiply_adds, "bytes": bytes })
+    }
 }
 
 impl Competitor {
@@ -62,7 +93,8 @@ impl Competitor {
         let versions = json["versions"].as_object().into_iter().flatten();
         let versions =
             versions.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect();
-        Ok(Reading { rate, peak_mib, arithmetic, versions })
+        let (work, device) = (Work::of(&json["work"]), json["device"].as_str().map(str::to_owned));
+        Ok(Reading { rate, peak_mib, arithmetic, work, device, versions })
     }
 }
 
@@ -102,6 +134,18 @@ mod tests {
         let printed = "{\"img_per_s\": 1, \"gigaflops\": 200.5, \"peak_gigaflops\": 307}";
         let reading = competitor().read(printed).expect("figures");
         assert_eq!(reading.arithmetic, Some((200.5, 307.0)));
+    }
+
+    #[test]
+    fn what_a_step_asks_of_a_device_is_read_where_all_of_it_is_said() {
+        let work = |work: &str| {
+            let printed = format!("{{\"img_per_s\": 1, \"device\": \"a GPU\", \"work\": {work}}}");
+            competitor().read(&printed).expect("figures").work
+        };
+        let whole = r#"{"launches": 38, "work_groups": 9000, "multiply_adds": 7, "bytes": 8}"#;
+        assert_eq!(work(whole), Some(Work { launches: 38, work_groups: 9000, multiply_adds: 7, bytes: 8 }));
+        assert_eq!(work(r#"{"launches": 38}"#), None);
+        assert_eq!(work("null"), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    fn lines(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let head = [format!("| {} |", self.head.join(" | ")), format!("|{}", "---|".repeat(self.head.len()))];
         head.into_iter().chain(self.rows.iter().map(|(row, _)| format!("| {} |", row.join(" | "))))
     }
@@ -45,14 +45,7 @@ impl Table {
 impl Report {
     /// Writes `NAME.md` and `NAME.json` into a folder.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let json = format!("{:#}\n", self.json());
-        for (extension, text) in [("md", self.markdown()), ("json", json)] {
-            let path = folder.join(name).with_extension(extension);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            eprintln!("wrote {}", path.display());
-        }
-        Ok(())
+        write(folder, name, &self.markdown(), &self.json())
     }
 
     /// Tables, and how they came about.
@@ -98,6 +91,17 @@ impl Report {
         }
         json
     }
+}
+
+/// Writes `NAME.md` and `NAME.json` into a folder.
+pub(crate) fn write(folder: &Path, name: &str, markdown: &str, json: &Value) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (extension, text) in [("md", markdown), ("json", &format!("{json:#}\n"))] {
+        let path = folder.join(name).with_extension(extension);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
 }
 
 fn head(with_arithmetic: bool) -> [String; 2] {
@@ -160,7 +164,7 @@ mod tests {
 
     fn reading(rate: f64, peak_mib: Option<f64>, library: (&str, &str)) -> Reading {
         let versions = [(library.0.to_owned(), library.1.to_owned())].into();
-        Reading { rate, peak_mib, arithmetic: None, versions }
+        Reading { rate, peak_mib, arithmetic: None, work: None, device: None, versions }
     }
 
     fn outcome(theirs: Option<[f64; 3]>) -> Outcome {

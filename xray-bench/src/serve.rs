@@ -373,6 +373,8 @@ fn outcomes(rounds: &[Sides]) -> Vec<Outcome> {
             rate: side.loads[load].per_second,
             peak_mib: Some(side.peaks[load]),
             arithmetic: None,
+            work: None,
+            device: None,
             versions: side.versions.clone(),
         };
         let first = &rounds[0];

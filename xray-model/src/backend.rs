@@ -208,10 +208,11 @@ fn gpu() -> Option<Result<Gpu>> {
 
 #[cfg(feature = "wgpu")]
 fn open_gpu() -> std::result::Result<Gpu, String> {
-    use adapters::{Adapter, NVIDIAS_FOLDER, choose};
+    use adapters::{Adapter, choose};
     use std::sync::Arc;
     use xray_gpu::{Candidate, candidates};
 
+    const NVIDIAS_FOLDER: &str = "/proc/driver/nvidia/gpus";
     let candidates = candidates();
     let adapter = |candidate: &Candidate| Adapter {
         name: candidate.name(),

@@ -30,6 +30,12 @@ impl ProgramArguments {
         self.or_build(programs, &[])
     }
 
+    /// Builds examples with features of the workspace's crates unless a folder was named.
+    pub fn get_examples(&self, examples: &[&str], features: &str) -> Result<Programs> {
+        let named = examples.iter().flat_map(|example| ["--example", example]);
+        self.or_build(&[], &["--features", features].into_iter().chain(named).collect::<Vec<_>>())
+    }
+
     fn or_build(&self, programs: &[&str], more: &[&str]) -> Result<Programs> {
         match &self.binaries {
             Some(folder) => Ok(Programs(std::path::absolute(folder)?)),
