@@ -16,9 +16,9 @@ pack() {
     local folder=target/on-a-gpu
     rm -rf "$folder" && mkdir -p "$folder/examples"
     cargo build --release --package xray-bench
-    cargo build --release --workspace --features "$features" --example steps
+    cargo build --release --workspace --features "$features" --example steps --example tiles
     cp target/release/xray-bench "$folder/"
-    cp target/release/examples/steps "$folder/examples/"
+    cp target/release/examples/{steps,tiles} "$folder/examples/"
     # The tests that a GPU may answer otherwise than a renderer in software.
     cargo test --release --workspace --features "$features" --test kernels --test conformance --no-run \
         --message-format json | python3 -c '

@@ -101,8 +101,9 @@ impl GpuArguments {
 #[expect(clippy::print_stdout, reason = "the result")]
 pub(crate) fn run(arguments: &GpuArguments) -> Result<()> {
     let machine = Machine::here();
-    let programs =
-        arguments.programs.get_examples(&["steps"], "xray-train/wgpu,xray-model/burn-wgpu,xray-gpu/wgpu")?;
+    let programs = arguments
+        .programs
+        .get_examples(&["steps", "tiles"], "xray-train/wgpu,xray-model/burn-wgpu,xray-gpu/wgpu")?;
     if arguments.software {
         return software::run(arguments, &programs, machine);
     }
