@@ -104,6 +104,11 @@ impl Adapter {
         driver(&self.setup.adapter.get_info(), self.shader)
     }
 
+    /// What CubeCL is made of, for another of its users.
+    pub fn into_setup(self) -> WgpuSetup {
+        self.setup
+    }
+
     /// Hands it to CubeCL, whose device this is from then on: once a process.
     ///
     /// # Errors

@@ -237,8 +237,12 @@ fn burns_gpu() -> Option<Result<Opened>> {
 
     static OPENED: OnceLock<std::result::Result<(Device, String), String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
-        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
-        Ok((device, setup.adapter.get_info().name))
+        let preferred = xray_gpu::candidates().into_iter().next().ok_or("no driver offers one")?;
+        let name = preferred.name();
+        // burn by itself would give a driver a form of shaders that it may crash on.
+        let setup = preferred.open().map_err(|error| error.to_string())?.into_setup();
+        let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+        Ok((device, name))
     });
     Some(match opened.clone() {
         Ok((device, name)) => {
