@@ -215,17 +215,24 @@ pub(crate) fn gather(
                 let at = unit + part * units;
                 let column = at % comptime!(tile.columns);
                 let quad = at / comptime!(tile.columns);
+                // Of four channels in a row the first says the tap.
+                let each = comptime!(if form.fours { 4usize } else { 1usize });
                 #[unroll]
-                for q in 0..4usize {
-                    let k = k0 + quad * 4 + q;
+                for run in 0..comptime!(4 / each) {
+                    let first = comptime!(run * each);
+                    let k = k0 + quad * 4 + first;
                     if k < last && column0 + column < to.channels {
                         let tap = k / from.channels;
                         let tap_y = tap / taps_x * every + first_y;
                         let tap_x = tap % taps_x * every + first_x;
                         let out = k % from.channels;
-                        let weight =
-                            ((out * kernel + tap_y) * kernel + tap_x) * to.channels + column0 + column;
-                        value.insert(q, weights[numbers.weights_at + weight]);
+                        let weight = ((out * kernel + tap_y) * kernel + tap_x) * to.channels;
+                        let at = numbers.weights_at + weight + column0 + column;
+                        let next = kernel * kernel * to.channels;
+                        #[unroll]
+                        for q in 0..each {
+                            value.insert(first + q, weights[at + q * next]);
+                        }
                     }
                 }
                 b[quad * b_row + column] = value;

@@ -32,7 +32,11 @@ pub(crate) fn bundle() -> TempDir {
     let model = ModelConfig { width: 4, ..ModelConfig::default() }.resolved();
     let learner =
         Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(14) }, 1).expect("a CPU");
-    let weights = learner.weights().expect("a CPU").save(&folder.path().join("model.safetensors"), &[]).expect("writable");
+    let weights = learner
+        .weights()
+        .expect("a CPU")
+        .save(&folder.path().join("model.safetensors"), &[])
+        .expect("writable");
     let threshold = Threshold {
         logit: Some(0.02),
         probability: Some(0.55),
