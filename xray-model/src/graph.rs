@@ -96,7 +96,8 @@ impl Trainer {
         let Gradients { of_parameters, loss } = gradients;
         let norm = self.optimizer.global_norm(self.network(), &of_parameters);
         self.unread.push(loss.clone(), norm.clone());
-        if !self.backend.runs_behind() && !(is_finite(loss) && is_finite(norm.clone())) {
+        let is_taken = self.backend.runs_behind() || is_finite(loss) && is_finite(norm.clone());
+        if !is_taken {
             return;
         }
         let network = self.network.take().expect(NETWORK_IS_HERE);

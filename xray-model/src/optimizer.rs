@@ -102,7 +102,7 @@ struct StepSize {
 enum Scale {
     Known(f32),
     /// `[1]`, on a device that would have to be waited for.
-    OnDevice(Tensor<1>),
+    OnDevice(Box<Tensor<1>>),
 }
 
 impl Scale {
@@ -110,7 +110,7 @@ impl Scale {
         match self {
             Scale::Known(1.0) => gradient,
             Scale::Known(scale) => gradient.mul_scalar(scale),
-            Scale::OnDevice(scale) => gradient * scale,
+            Scale::OnDevice(scale) => gradient * *scale,
         }
     }
 }
@@ -152,7 +152,7 @@ impl Optimizer {
             return Scale::Known(1.0);
         }
         if self.backend.runs_behind() {
-            return Scale::OnDevice(norm.full_like(clip) / norm.clamp_min(clip));
+            return Scale::OnDevice(Box::new(norm.full_like(clip) / norm.clamp_min(clip)));
         }
         let norm = norm.into_scalar::<f32>();
         Scale::Known(if norm > clip { clip / norm } else { 1.0 })
