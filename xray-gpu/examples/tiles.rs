@@ -10,8 +10,11 @@ use xray_gpu::{
 use xray_kernels::ConvSpec;
 use xray_random::Random;
 
-/// Kernel, stride, channels, size of the input, images; the layers that most time goes to first.
-const LAYERS: [(&str, [usize; 2], [usize; 2], usize, usize); 14] = [
+/// Network; kernel and stride; channels in and out; size of the input; images.
+type Layer = (&'static str, [usize; 2], [usize; 2], usize, usize);
+
+/// The layers that most time goes to first.
+const LAYERS: [Layer; 14] = [
     ("small-cnn", [3, 1], [32, 64], 64, 64),
     ("small-cnn", [3, 1], [64, 128], 32, 64),
     ("small-cnn", [3, 1], [128, 256], 16, 64),

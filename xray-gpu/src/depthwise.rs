@@ -209,7 +209,7 @@ fn launch(
     unsafe {
         taps::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             source.argument(),
             weights.argument(),

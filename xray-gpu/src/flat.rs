@@ -84,7 +84,7 @@ fn launch(gpu: &Gpu, pass: &Pass, source: Part<'_>, target: Part<'_>, kept: f32,
     unsafe {
         combine::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             source.argument(),
             target.argument(),

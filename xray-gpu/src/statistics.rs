@@ -301,7 +301,7 @@ pub(crate) fn merge_sums(
     unsafe {
         merge_tiles::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             sums.buffer.argument(),
             affine.gamma.argument(),

@@ -241,7 +241,7 @@ pub(super) fn complete(
     unsafe {
         backward_statistics::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             partials.argument(),
             statistics.buffer().argument(),

@@ -337,7 +337,7 @@ impl Product {
         unsafe {
             gather::launch_unchecked(
                 gpu.launch(pass),
-                gpu.grid(&pass),
+                gpu.grid(pass),
                 pass.dim(),
                 map.argument(),
                 map.argument(),

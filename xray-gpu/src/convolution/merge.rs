@@ -162,7 +162,7 @@ fn launch(
     unsafe {
         merge::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             source.argument(),
             epilogue.statistics(target),

@@ -99,9 +99,11 @@ fn update(
     let i = ABSOLUTE_POS;
     let mut moves = i < numbers.length && control[1] == 0.0f32;
     if comptime!(frozen) {
+        let mut mark = 0.0f32;
         if moves {
-            moves = is_head(marks[i]);
+            mark = marks[i];
         }
+        moves = is_head(mark);
     }
     if moves {
         let mark = marks[i];

@@ -103,7 +103,7 @@ pub(crate) fn launch_image_sums(
     unsafe {
         image_sums::launch_unchecked(
             gpu.launch(pass),
-            gpu.grid(&pass),
+            gpu.grid(pass),
             pass.dim(),
             input.argument(),
             other.argument(),
