@@ -222,7 +222,7 @@ impl Watch {
         unsafe {
             scale::launch_unchecked(
                 gpu.launch(&pass),
-                pass.grid(),
+                gpu.grid(&pass),
                 pass.dim(),
                 gradient.argument(),
                 self.control.argument(),

@@ -218,7 +218,11 @@ fn a_steady_scale_is_doubled() {
         watch.scale_gradient(gpu(), gradient.part(1, 1));
         assert_eq!(read(&gradient), [1.0, 2.0 * doubled, 3.0]);
     }
-    let gradient = buffer(&[1.0, 2.0]);
+    // On a device that only counts, nothing is read or written.
+    let (counting, gradient) = (gpu().counting(), buffer(&[1.0, 2.0]));
+    let watch = Watch::scaled(&counting, 2, LossScale::default()).expect("small");
+    watch.scale_gradient(&counting, gradient.whole());
+    assert_eq!((read(&gradient), counting.counts().launches), (vec![1.0, 2.0], 1));
     Watch::new(gpu(), 2).expect("small").scale_gradient(gpu(), gradient.whole());
     assert_eq!(read(&gradient), [1.0, 2.0]);
 }
