@@ -76,11 +76,12 @@ impl Fragments {
         Tile { rows, columns, register_rows: rows / down, register_columns: columns / across }
     }
 
-    /// Bytes that a group shares: both tiles of factors, a strip of sums, and what channel sums take.
+    /// Bytes that a group shares: both tiles of factors, a strip of sums, and what channel sums take, of which those of
+    /// batch norm's backward pass take most: two a column of each line of units.
     pub(super) fn shared_memory(self, precision: Precision) -> usize {
         let Block { rows, columns, .. } = self.block;
         let factors = precision.bytes() * (rows + columns) * (STEP + PADDING);
-        factors + 4 * columns * (self.strip() + self.tile().down() + 1)
+        factors + 4 * columns * (self.strip() + 2 * self.tile().down())
     }
 
     /// Fragments of a plane along the rows.

@@ -154,17 +154,19 @@ impl Waiting {
 }
 
 /// The launches of weight gradients that are pushed in this order to a [`PendingGradients`] of that limit, and of the
-/// flush at the end, in float32.
+/// flush at the end, in float32; those of a device are its [`Products`]'.
 pub fn pending_gradients_passes(
     limit: usize,
     layers: impl IntoIterator<Item = (ConvSpec, MapShape)>,
 ) -> Vec<Pass> {
-    let products = Products::default();
+    Products::default().pending_gradients_passes(limit, layers)
+}
+
+/// The same of planned products.
+pub(super) fn pending_passes(limit: usize, products: impl Iterator<Item = WeightGradient>) -> Vec<Pass> {
     let mut waiting = Waiting::new(limit);
     let mut all = Vec::new();
-    for (spec, input) in layers {
-        let fours = input.channels.is_multiple_of(4) && spec.out_channels.is_multiple_of(4);
-        let product = WeightGradient::new(&products, &spec, input, fours);
+    for product in products {
         if waiting.is_immediate(&product) {
             all.extend(product.passes());
             continue;

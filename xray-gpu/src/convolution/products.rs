@@ -2,6 +2,7 @@
 
 use super::forward::Product;
 use super::fragments::{BLOCKS, Block, Fragments};
+use super::pending::pending_passes;
 use super::tile::{Plan, TILES, Tile};
 use super::weight_gradient::WeightGradient;
 use crate::gpu::Limits;
@@ -142,8 +143,22 @@ impl Products {
 
     /// The launches of [`weight_gradient`](crate::weight_gradient).
     pub fn weight_gradient_passes(&self, spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
+        self.weights(spec, input).passes()
+    }
+
+    /// The launches of weight gradients that are pushed in this order to a
+    /// [`PendingGradients`](crate::PendingGradients) of that limit, and of the flush at the end.
+    pub fn pending_gradients_passes(
+        &self,
+        limit: usize,
+        layers: impl IntoIterator<Item = (ConvSpec, MapShape)>,
+    ) -> Vec<Pass> {
+        pending_passes(limit, layers.into_iter().map(|(spec, input)| self.weights(&spec, input)))
+    }
+
+    fn weights(&self, spec: &ConvSpec, input: MapShape) -> WeightGradient {
         let fours = in_fours(input) && spec.out_channels.is_multiple_of(4);
-        WeightGradient::new(self, spec, input, fours).passes()
+        WeightGradient::new(self, spec, input, fours)
     }
 }
 
@@ -201,8 +216,9 @@ mod tests {
     fn blocks_follow_shape_and_memory() {
         let input = MapShape { images: 64, height: 56, width: 56, channels: 64 };
         assert_eq!(group(&products(Precision::F16, 48 << 10), input, &SPEC), (1568, 256));
-        // 128 x 128 shares 37 KiB.
-        assert_eq!(group(&products(Precision::F16, 32 << 10), input, &SPEC), (3136, 128));
+        // 128 x 128 shares 38 KiB: factors take 20, a strip of sums 16, and sums of two lines of 128 units 2.
+        assert_eq!(group(&products(Precision::F16, 38 << 10), input, &SPEC), (1568, 256));
+        assert_eq!(group(&products(Precision::F16, (38 << 10) - 1), input, &SPEC), (3136, 128));
     }
 
     #[test]
