@@ -1,14 +1,20 @@
 //! Convolutions by matrix instructions, in every precision that the device offers.
 
 use crate::convolution::check_on;
-use crate::reference::{Maps, assert_close, buffer, gpu, random, read, shape, unwritten, wide};
+use crate::reference::{
+    Maps, Norm, Pair, assert_close, assert_same_bits, buffer, gpu, normalised, random, read, shape,
+    unwritten, wide,
+};
 use crate::source;
 use half::{bf16, f16};
 use xray_gpu::{
-    Affine, BLOCKS, Block, Error, Gpu, Precision, Running, TILES, Tile, convolve, convolve_with_sums,
-    statistics,
+    Affine, BLOCKS, Block, Counts, Error, Gpu, GradientMap, Normalised, PendingGradients, Precision, Running,
+    Source, TILES, Tile, convolve, convolve_with_sums, input_gradient, input_gradient_with_sums, map_sums,
+    normalise, normalised_gradient, output_shape, statistics, weight_gradient,
 };
-use xray_kernels::{ConvSpec, Nonlinearity};
+use xray_kernels::{Activation, ConvSpec, Nonlinearity};
+
+const EPSILON: f32 = 1e-5;
 
 /// What a factor is rounded to, ties to even.
 fn rounding(precision: Precision) -> fn(f32) -> f32 {
@@ -165,4 +171,85 @@ fn tiles_of_another_table_multiply() {
         let gpu = gpu().with_tiles(&[tile]);
         check_on(&gpu, |value| value, [3, 2, 1], [20, 36], [2, 11, 9], [0, 0]);
     }
+}
+
+/// A map that is normalised where a product loads it gives the bits of one that is written, and batch norm's sums are of
+/// the gradient that the same instructions write; both are launched as [`Products`](xray_gpu::Products) says.
+fn check_norms(gpu: &Gpu, [kernel, stride]: [usize; 2], [from, to]: [usize; 2], size: [usize; 3]) {
+    let spec = ConvSpec { in_channels: from, out_channels: to, kernel, stride, padding: kernel / 2 };
+    let (from, spare) = (shape(size[0], size[1], size[2], from), [0, 4]);
+    let what = format!("{spec:?} in {} on {size:?}", gpu.precision());
+    let map: Vec<f32> = random(from.len(), 1).iter().map(|value| 2.0 * value + 5.0).collect();
+    let (affine, there) = (random(2 * from.channels, 3), random(from.len(), 4));
+    let (input, written) = (Maps::of(&map, from, spare), Maps::unwritten(from, spare));
+    let (parameters, running) = (Pair::halves(&affine), Pair::halves(&vec![0.0; 2 * from.channels]));
+    let sums = map_sums(gpu, input.map()).expect("small");
+    let found = statistics(gpu, &sums, parameters.affine(), running.running(0.1), EPSILON);
+    let statistics = found.expect("small");
+    let relu = Activation::of(Nonlinearity::Relu);
+    normalise(gpu, relu, &statistics, input.map(), None, written.map());
+    let normal = Normalised { map: input.map(), statistics: &statistics, function: Nonlinearity::Relu };
+    let weights = buffer(&random(spec.weight_len(), 2));
+    let to = output_shape(&spec, from);
+    let grad = Maps::of(&random(to.len(), 5), to, spare);
+
+    let forward = |source: Source<'_>| {
+        let (output, grad_weights) = (Maps::unwritten(to, spare), unwritten(spec.weight_len()));
+        convolve(gpu, &spec, source, weights.whole(), output.map()).expect("small");
+        weight_gradient(gpu, &spec, source, grad.map(), grad_weights.whole()).expect("small");
+        [output.read(), read(&grad_weights)]
+    };
+    for (found, expected) in forward(normal.into()).iter().zip(forward(written.map().into())) {
+        assert_same_bits(&what, found, &expected);
+    }
+
+    let plain = Maps::unwritten(from, spare);
+    input_gradient(gpu, &spec, grad.map(), weights.whole(), plain.map().into()).expect("small");
+    let expected = normalised(&Norm {
+        activation: relu,
+        from,
+        input: &wide(&map),
+        affine: &wide(&affine),
+        skip: None,
+        grad: &wide(&plain.read()),
+        epsilon: f64::from(EPSILON),
+    });
+    let grad_input = Maps::of(&there, from, spare);
+    let target = GradientMap { map: grad_input.map(), accumulate: true };
+    let backward = |gpu: &Gpu| {
+        input_gradient_with_sums(gpu, &spec, grad.map(), weights.whole(), normal, target).expect("small")
+    };
+    let sums = backward(gpu);
+    let grad_affine = Pair::halves(&vec![f32::NAN; 2 * from.channels]);
+    normalised_gradient(gpu, normal, &sums, grad_input.map(), grad_affine.affine());
+    let sum: Vec<_> = expected.grad_input.iter().zip(&there).map(|(a, b)| a + f64::from(*b)).collect();
+    assert_close(&format!("{what}: gradient of the map"), &grad_input.read(), &sum, 2e-5);
+    assert_close(&format!("{what}: gamma, beta"), &grad_affine.read(), &expected.grad_affine, 2e-5);
+
+    let counting = gpu.counting();
+    let (output, grad_weights) = (Maps::unwritten(to, spare), unwritten(spec.weight_len()));
+    convolve(&counting, &spec, normal, weights.whole(), output.map()).expect("small");
+    backward(&counting);
+    let mut pending = PendingGradients::new(8 << 20);
+    pending.weight_gradient(&counting, &spec, normal, grad.map(), grad_weights.whole()).expect("small");
+    pending.flush(&counting).expect("small");
+    let products = gpu.products();
+    let mut passes = products.forward_passes(&spec, from);
+    passes.extend(products.input_gradient_with_sums_passes(&spec, from, true));
+    passes.extend(products.pending_gradients_passes(8 << 20, [(spec, from)]));
+    let mut counts = Counts::default();
+    passes.iter().for_each(|pass| counts += pass);
+    assert_eq!(counting.counts(), counts, "{what}");
+}
+
+#[test]
+fn products_normalise_what_they_load_and_take_sums() {
+    with_instructions(|gpu, _| {
+        check_norms(gpu, [3, 1], [8, 12], [2, 6, 5]);
+        check_norms(gpu, [3, 2], [8, 8], [2, 7, 9]);
+        check_norms(gpu, [1, 1], [40, 136], [3, 9, 8]);
+        // Contractions in pieces, whose sums are taken where those are added up, and one that is not cut.
+        check_norms(gpu, [1, 1], [288, 260], [1, 5, 6]);
+        check_norms(gpu, [3, 1], [32, 32], [1, 48, 40]);
+    });
 }
