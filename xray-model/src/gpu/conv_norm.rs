@@ -9,7 +9,7 @@ use xray_gpu::{
     Error, GradientMap, Map, NormMaps, normalise, normalise_backward, normalised_shape, pool, pooled_shape,
     statistics,
 };
-use xray_kernels::{Activation, ConvBlock, DepthwiseBlock, Pool, PoolKind};
+use xray_kernels::{Activation, ConvBlock, DepthwiseBlock, Nonlinearity, Pool, PoolKind};
 
 const HALVING: Pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: 0 };
 
@@ -90,7 +90,8 @@ impl Block {
         let skip = skip.as_ref().map(|skip| skip.read.view.map());
         filter.infer(gpu, input.view.map().into(), &folded, activation.function, skip, convolved.map())?;
         let output = if activation.pool {
-            // After the function instead of before: the same where it never falls.
+            // After the function instead of before: the same where it never falls, as SiLU does.
+            assert!(activation.function != Nonlinearity::Silu, "a pool behind SiLU");
             let halved = View::empty(gpu, pooled_shape(&HALVING, convolved.shape()))?;
             pool(gpu, &HALVING, convolved.map(), halved.map());
             halved

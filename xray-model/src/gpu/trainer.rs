@@ -124,7 +124,9 @@ impl Trainer {
 
     /// Gradients of everything that is learned.
     pub(crate) fn backward(&self, pass: Pass) -> Result<Found, Error> {
-        let gradients = match self.spare().pop() {
+        // A frozen backbone leaves none: what an earlier step left there must not count.
+        let spare = if pass.logits.run.learns() { self.spare().pop() } else { None };
+        let gradients = match spare {
             Some(buffer) => buffer,
             None => Buffer::of(&self.gpu, &vec![0.0; self.store.layout.learned + 1])?,
         };
