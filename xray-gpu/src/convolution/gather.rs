@@ -143,25 +143,28 @@ pub(crate) fn gather(
     let mut right = Array::<Vector<f32, Const<4>>>::new(held_columns);
 
     let mut k0 = piece * numbers.terms;
+    // Channel and tap of the four terms that this unit loads. They are counted on from step to step: a division costs as
+    // much as a dozen products.
+    let start = k0 + lane * 4;
+    let mut channel = start % from.channels;
+    let mut own_y = start / from.channels / taps_x.max(1);
+    let mut own_x = start / from.channels % taps_x.max(1);
     while k0 < last {
         if comptime!(form.fours) {
             let k = k0 + lane * 4;
-            let tap = k / from.channels;
-            let tap_y = tap / taps_x;
-            let tap_x = tap % taps_x;
             let mut scale = Vector::<f32, Const<4>>::new(0.0f32);
             let mut shift = Vector::<f32, Const<4>>::new(0.0f32);
             if comptime!(form.norm.is_some()) {
-                scale = statistics_fours[(2 * from.channels + k % from.channels) / 4];
-                shift = statistics_fours[(3 * from.channels + k % from.channels) / 4];
+                scale = statistics_fours[(2 * from.channels + channel) / 4];
+                shift = statistics_fours[(3 * from.channels + channel) / 4];
             }
             #[unroll]
             for part in 0..a_parts {
                 let mut value = Vector::<f32, Const<4>>::new(0.0f32);
-                let pixel = source_pixel(window_y[part], window_x[part], tap_y, tap_x, &from, padding, form);
+                let pixel = source_pixel(window_y[part], window_x[part], own_y, own_x, &from, padding, form);
                 if k < last && pixel.inside {
                     let at = ((image_at[part] + pixel.y) * from.width + pixel.x) * from.stride;
-                    value = source_fours[(at + from.first + k % from.channels) / 4];
+                    value = source_fours[(at + from.first + channel) / 4];
                     if comptime!(form.norm.is_some()) {
                         value = normalise_four(value, scale, shift, function);
                     }
@@ -210,44 +213,41 @@ pub(crate) fn gather(
         #[unroll]
         for part in 0..b_parts {
             let mut value = Vector::<f32, Const<4>>::new(0.0f32);
-            if comptime!(form.backward) {
-                // Neighbouring units take neighbouring columns, which are neighbours in memory.
-                let at = unit + part * units;
-                let column = at % comptime!(tile.columns);
-                let quad = at / comptime!(tile.columns);
-                // Of four channels in a row the first says the tap.
-                let each = comptime!(if form.fours { 4usize } else { 1usize });
-                #[unroll]
-                for run in 0..comptime!(4 / each) {
-                    let first = comptime!(run * each);
-                    let k = k0 + quad * 4 + first;
-                    if k < last && column0 + column < to.channels {
-                        let tap = k / from.channels;
-                        let tap_y = tap / taps_x * every + first_y;
-                        let tap_x = tap % taps_x * every + first_x;
-                        let out = k % from.channels;
-                        let weight = ((out * kernel + tap_y) * kernel + tap_x) * to.channels;
-                        let at = numbers.weights_at + weight + column0 + column;
-                        let next = kernel * kernel * to.channels;
-                        #[unroll]
-                        for q in 0..each {
-                            value.insert(first + q, weights[at + q * next]);
-                        }
+            let column = unit / 4 + part * comptime!(units / 4);
+            let k = k0 + lane * 4;
+            let is_column = column0 + column < to.channels;
+            if comptime!(form.backward && form.fours) {
+                if k < last && is_column {
+                    let tap = (channel * kernel + own_y * every + first_y) * kernel + own_x * every + first_x;
+                    let at = numbers.weights_at + tap * to.channels + column0 + column;
+                    let next = kernel * kernel * to.channels;
+                    #[unroll]
+                    for q in 0..4usize {
+                        value.insert(q, weights[at + q * next]);
                     }
                 }
-                b[quad * b_row + column] = value;
+            } else if comptime!(form.backward) {
+                #[unroll]
+                for q in 0..4usize {
+                    if k + q < last && is_column {
+                        let out = (k + q) % from.channels;
+                        let tap = (k + q) / from.channels;
+                        let tap_y = tap / taps_x * every + first_y;
+                        let tap_x = tap % taps_x * every + first_x;
+                        let weight = ((out * kernel + tap_y) * kernel + tap_x) * to.channels;
+                        value.insert(q, weights[numbers.weights_at + weight + column0 + column]);
+                    }
+                }
             } else {
-                let column = unit / 4 + part * comptime!(units / 4);
-                let k = k0 + lane * 4;
                 let at = numbers.weights_at + (column0 + column) * depth + k;
                 #[unroll]
                 for q in 0..4usize {
-                    if k + q < last && column0 + column < to.channels {
+                    if k + q < last && is_column {
                         value.insert(q, weights[at + q]);
                     }
                 }
-                b[lane * b_row + column] = value;
             }
+            b[lane * b_row + column] = value;
         }
         sync_cube();
         // Not unrolled: the whole step takes drivers long to compile, and is no faster.
@@ -272,6 +272,17 @@ pub(crate) fn gather(
         }
         sync_cube();
         k0 += 16;
+        if comptime!(form.fours) {
+            channel += 16;
+            while channel >= from.channels {
+                channel -= from.channels;
+                own_x += 1;
+                if own_x >= taps_x {
+                    own_x = 0;
+                    own_y += 1;
+                }
+            }
+        }
     }
 
     let mut norms = Array::<Vector<f32, Const<4>>>::new(held_columns);

@@ -101,6 +101,18 @@ pub(super) fn weight_tiles(
     }
     let mut right = Array::<Vector<f32, Const<4>>>::new(held_columns);
 
+    // The pixels of the output that this unit loads the input for: counted on from step to step, not divided.
+    let loads = comptime!(16 * column_quads / units);
+    let mut pixel_x = Array::<usize>::new(loads);
+    let mut pixel_y = Array::<usize>::new(loads);
+    let mut image = Array::<usize>::new(loads);
+    #[unroll]
+    for part in 0..loads {
+        let pixel = first + unit / column_quads + part * comptime!(units / column_quads);
+        pixel_x[part] = pixel % to.width;
+        pixel_y[part] = pixel / to.width % to.height;
+        image[part] = pixel / (to.width * to.height);
+    }
     let mut k0 = first;
     while k0 < last {
         #[unroll]
@@ -126,12 +138,12 @@ pub(super) fn weight_tiles(
             a[k * row_quads + unit % row_quads] = value;
         }
         #[unroll]
-        for part in 0..comptime!(16 * column_quads / units) {
+        for part in 0..loads {
             let k = unit / column_quads + part * comptime!(units / column_quads);
             let pixel = k0 + k;
-            let x = pixel % to.width * numbers.stride;
-            let y = pixel / to.width % to.height * numbers.stride;
-            let image_at = pixel / (to.width * to.height) * from.height;
+            let x = pixel_x[part] * numbers.stride;
+            let y = pixel_y[part] * numbers.stride;
+            let image_at = image[part] * from.height;
             let mut value = Vector::<f32, Const<4>>::new(0.0f32);
             if comptime!(form.input_fours) {
                 if pixel < last
@@ -187,6 +199,19 @@ pub(super) fn weight_tiles(
         }
         sync_cube();
         k0 += 16;
+        #[unroll]
+        for part in 0..loads {
+            let mut x = pixel_x[part] + 16;
+            while x >= to.width {
+                x -= to.width;
+                pixel_y[part] += 1;
+                if pixel_y[part] >= to.height {
+                    pixel_y[part] = 0usize.runtime();
+                    image[part] += 1;
+                }
+            }
+            pixel_x[part] = x;
+        }
     }
     let base = numbers.target_at + CUBE_POS_Z as usize * to.channels * columns;
     #[unroll]
