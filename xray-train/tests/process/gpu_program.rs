@@ -183,3 +183,36 @@ fn a_gpu_trains_to_the_losses_of_the_processor() {
         assert!((a - b).abs() < 1e-3, "step {step}: {a} on the GPU, {b} on the processor");
     }
 }
+
+/// After each step, in mid-epoch too, with what an average and clipping keep from step to step.
+#[test]
+fn a_run_on_a_gpu_that_is_interrupted_ends_with_the_same_bits() {
+    let workplace = Workplace::new();
+    let Some(program) = real(&workplace) else { return };
+    let train = |run: &str, more: &[&str]| {
+        let settings = ["--backend", "wgpu", "--set", "training.average_decay=0.9"];
+        let arguments = [&Workplace::arguments(run)[..], &settings, more].concat();
+        let mut command = Command::new(&program);
+        command.args(arguments.into_iter().map(|word| if word == "12" { "6" } else { word }));
+        command.args(["--set", "optimizer.clip_norm=0.1"]).current_dir(workplace.path(""));
+        command.output().expect("it starts")
+    };
+    let whole = train("whole", &[]);
+    if stderr(&whole).contains("finds no device") {
+        eprintln!("skipped: no Vulkan driver (apt-get install mesa-vulkan-drivers)");
+        return;
+    }
+    assert_exit(&whole, Exit::Ok);
+    let mut starts = 0;
+    loop {
+        let output = train("parts", &["--checkpoint-exit-every", "1ms"]);
+        starts += 1;
+        if output.status.success() {
+            break;
+        }
+        assert_exit(&output, Exit::Checkpointed);
+        assert!(starts < 7, "six steps take at most six starts");
+    }
+    assert!(starts > 2, "{starts} starts");
+    workplace.fingerprint("parts").assert_equals(&workplace.fingerprint("whole"), "in parts");
+}
