@@ -6,13 +6,13 @@
 use crate::error::Error;
 use crate::shader::{Shader, VARIABLE};
 use cubecl::future::block_on;
-use cubecl::wgpu::{AutoGraphicsApi, GraphicsApi, RuntimeOptions, WgpuDevice, WgpuSetup, try_init_device};
+use cubecl::wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup, try_init_device};
 use std::pin::Pin;
 use wgpu::custom::{AdapterInterface, DispatchSurface, RequestDeviceFuture};
 use wgpu::{
-    AdapterInfo, Backend, Device, DeviceDescriptor, DeviceType, DownlevelCapabilities, ExperimentalFeatures,
-    Features, Instance, InstanceDescriptor, Limits, MemoryHints, PresentationTimestamp, Queue, TextureFormat,
-    TextureFormatFeatures, Trace,
+    AdapterInfo, Backend, Backends, Device, DeviceDescriptor, DeviceType, DownlevelCapabilities,
+    ExperimentalFeatures, Features, Instance, InstanceDescriptor, Limits, MemoryHints, PresentationTimestamp,
+    Queue, TextureFormat, TextureFormatFeatures, Trace,
 };
 
 /// An adapter that can be opened.
@@ -22,10 +22,10 @@ pub struct Candidate {
     adapter: wgpu::Adapter,
 }
 
-/// Every adapter of this machine's native interface, in the order in which they are preferred: discrete GPUs first,
-/// renderers in software last.
+/// Every adapter of this machine's own interface (Vulkan, Metal or Direct3D 12), in the order in which they are preferred:
+/// discrete GPUs first, renderers in software last.
 pub fn candidates() -> Vec<Candidate> {
-    let backends = AutoGraphicsApi::backend().into();
+    let backends = Backends::PRIMARY;
     let instance =
         Instance::new(InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() });
     let adapters = block_on(instance.enumerate_adapters(backends)).into_iter();
@@ -37,6 +37,10 @@ pub fn candidates() -> Vec<Candidate> {
         DeviceType::VirtualGpu => 3,
         DeviceType::Cpu => 4,
     });
+    // Another interface may list the same ones again.
+    if let Some(interface) = all.first().map(|first| first.adapter.get_info().backend) {
+        all.retain(|candidate| candidate.adapter.get_info().backend == interface);
+    }
     all
 }
 
@@ -70,6 +74,7 @@ impl Candidate {
     /// If the driver opens no device, or the form asked for is refused.
     pub fn open(self) -> Result<Adapter, Error> {
         let Candidate { instance, adapter } = self;
+        let backend = adapter.get_info().backend;
         let asked = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
         let shader = Shader::choose(&adapter.get_info(), asked.as_deref())?;
         let native = if shader == Shader::Wgsl { None } else { native_device(&adapter)? };
@@ -86,7 +91,6 @@ impl Candidate {
                 (wgpu::Adapter::from_custom(Translated(adapter)), device, queue, Shader::Wgsl)
             }
         };
-        let backend = AutoGraphicsApi::backend();
         Ok(Adapter { setup: WgpuSetup { instance, adapter, device, queue, backend }, shader })
     }
 }
