@@ -43,8 +43,8 @@ const TAKE_SPIRV: [(&str, Maker); 7] = [
     ("llvmpipe", Maker::Mesa),
 ];
 
-/// Mesa's release from which its drivers are given SPIR-V: 22.3.6 crashes on it, 26.2.6 runs it.
-const OLDEST_MESA: u32 = 24;
+/// Mesa's release from which its drivers are given SPIR-V: 22.3.6 and 25.0.7 crash on it, 26.2.6 runs it.
+const OLDEST_MESA: u32 = 26;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Maker {
@@ -148,10 +148,12 @@ mod tests {
         };
         check(["NVIDIA", "550.54.15"], Shader::SpirV);
         check(["llvmpipe", "Mesa 26.2.6-1 (LLVM 22.1.0)"], Shader::SpirV);
-        check(["llvmpipe", "Mesa 24.0.0-devel (git-0123)"], Shader::SpirV);
-        check(["radv", "Mesa 25.0.7-2"], Shader::SpirV);
+        check(["llvmpipe", "Mesa 26.0.0-devel (git-0123)"], Shader::SpirV);
+        check(["radv", "Mesa 26.1.0-1"], Shader::SpirV);
         check(["AMD proprietary driver", "24.10.1 (AMD proprietary shader compiler)"], Shader::SpirV);
         check(BOOKWORM, Shader::Wgsl);
+        check(["llvmpipe", "Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)"], Shader::Wgsl);
+        check(["radv", "Mesa 25.0.7-2"], Shader::Wgsl);
         check(["llvmpipe", "Mesa 23.3.6 (LLVM 17.0.6)"], Shader::Wgsl);
         check(["radv", "Mesa 22.3.6"], Shader::Wgsl);
         check(["llvmpipe", "Mesa"], Shader::Wgsl); // no release

@@ -41,7 +41,7 @@ pub(crate) struct TestArguments {
     no_gpu: bool,
 
     /// Run the tests of GPU kernels again on the Vulkan driver in this folder: Debian's libvulkan1, mesa-vulkan-drivers and
-    /// what they depend on, unpacked with dpkg -x. Mesa 24 and later take shaders as SPIR-V, and list matrix instructions
+    /// what they depend on, unpacked with dpkg -x. Mesa 26 and later take shaders as SPIR-V, and list matrix instructions
     #[arg(long, value_name = "FOLDER")]
     vulkan: Option<PathBuf>,
 
