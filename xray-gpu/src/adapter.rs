@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::shader::{Shader, VARIABLE};
+use crate::width::{self, Width};
 use cubecl::future::block_on;
 use cubecl::wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup, try_init_device};
 use std::pin::Pin;
@@ -68,13 +69,16 @@ impl Candidate {
         self.adapter.get_info().device_type == DeviceType::Cpu
     }
 
-    /// Opens it. `XRAY_SHADER` (wgsl, spirv or msl) overrides the form of shaders that the driver is given.
+    /// Opens it. `XRAY_SHADER` (wgsl, spirv or msl) overrides the form of shaders that the driver is given, and
+    /// `XRAY_GPU_WIDTH` (discrete, integrated or software) the kind of device that work is cut for.
     ///
     /// # Errors
-    /// If the driver opens no device, or the form asked for is refused.
+    /// If the driver opens no device, the form asked for is refused, or there is no such kind.
     pub fn open(self) -> Result<Adapter, Error> {
         let Candidate { instance, adapter } = self;
         let backend = adapter.get_info().backend;
+        let width =
+            Width::choose(adapter.get_info().device_type, std::env::var_os(width::VARIABLE).as_deref())?;
         let asked = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
         let shader = Shader::choose(&adapter.get_info(), asked.as_deref())?;
         let native = if shader == Shader::Wgsl { None } else { native_device(&adapter)? };
@@ -91,7 +95,7 @@ impl Candidate {
                 (wgpu::Adapter::from_custom(Translated(adapter)), device, queue, Shader::Wgsl)
             }
         };
-        Ok(Adapter { setup: WgpuSetup { instance, adapter, device, queue, backend }, shader })
+        Ok(Adapter { setup: WgpuSetup { instance, adapter, device, queue, backend }, shader, width })
     }
 }
 
@@ -100,6 +104,7 @@ impl Candidate {
 pub struct Adapter {
     setup: WgpuSetup,
     shader: Shader,
+    width: Width,
 }
 
 impl Adapter {
@@ -111,6 +116,10 @@ impl Adapter {
     /// What CubeCL is made of, for another of its users.
     pub fn into_setup(self) -> WgpuSetup {
         self.setup
+    }
+
+    pub(crate) fn width(&self) -> Width {
+        self.width
     }
 
     /// Hands it to CubeCL, whose device this is from then on: once a process.

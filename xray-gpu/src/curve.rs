@@ -79,3 +79,35 @@ pub(crate) fn carry(gradient: f32, x: f32, #[comptime] function: Curve) -> f32 {
     }
     value
 }
+
+/// The function's values of neighbouring channels.
+#[cube]
+pub(crate) fn curve_each<N: Size>(x: Vector<f32, N>, #[comptime] function: Curve) -> Vector<f32, N> {
+    let mut value = x;
+    if comptime!(function != Curve::Identity) {
+        #[unroll]
+        for q in 0..x.vector_size() {
+            let one = curve(x.extract(q), function);
+            value.insert(q, one);
+        }
+    }
+    value
+}
+
+/// The gradients of the arguments, given those of the values.
+#[cube]
+pub(crate) fn carry_each<N: Size>(
+    gradient: Vector<f32, N>,
+    x: Vector<f32, N>,
+    #[comptime] function: Curve,
+) -> Vector<f32, N> {
+    let mut value = gradient;
+    if comptime!(function != Curve::Identity) {
+        #[unroll]
+        for q in 0..x.vector_size() {
+            let one = carry(gradient.extract(q), x.extract(q), function);
+            value.insert(q, one);
+        }
+    }
+    value
+}

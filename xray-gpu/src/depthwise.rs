@@ -1,14 +1,13 @@
 //! Depthwise convolutions: a kernel for each channel. A unit makes one element; neighbours are neighbouring channels.
 #![expect(unsafe_code, reason = "a launch without bounds checks; shapes are checked before")]
 
-use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::convolution::WeightGradient;
 use crate::curve::Curve;
 use crate::epilogue::{Ending, Epilogue, EpiloguePlaces, finish, folded_bytes};
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, element};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 use xray_kernels::DepthwiseSpec;
@@ -49,7 +48,7 @@ fn taps(
 ) {
     let i = ABSOLUTE_POS;
     if i < numbers.length {
-        let own = element(i, &to);
+        let own = element::<Const<1>>(i, &to);
         let kernel = numbers.kernel;
         let padding = numbers.padding;
         let image_at = own.image * from.height;
@@ -128,11 +127,6 @@ pub fn depthwise_pass(spec: &DepthwiseSpec, input: MapShape) -> Pass {
 /// The launch of [`depthwise_input_gradient`].
 pub fn depthwise_input_gradient_pass(spec: &DepthwiseSpec, input: MapShape) -> Pass {
     pass("depthwise input gradient", spec, input, input)
-}
-
-/// The launches of [`depthwise_weight_gradient`].
-pub fn depthwise_weight_gradient_passes(spec: &DepthwiseSpec, input: MapShape) -> Vec<Pass> {
-    weight_gradient(spec, input).passes()
 }
 
 /// The launch of [`depthwise_folded`].
@@ -225,11 +219,6 @@ fn launch(
     }
 }
 
-fn weight_gradient(spec: &DepthwiseSpec, input: MapShape) -> WeightGradient {
-    let DepthwiseSpec { kernel, stride, padding, .. } = *spec;
-    WeightGradient::depthwise(input, depthwise_shape(spec, input), [kernel, stride, padding])
-}
-
 /// Writes the gradient of the weights, given the input and the output's gradient.
 ///
 /// # Errors
@@ -244,5 +233,8 @@ pub fn depthwise_weight_gradient(
     grad_output: Map<'_>,
     grad_weights: Part<'_>,
 ) -> Result<(), Error> {
-    weight_gradient(spec, input.shape()).launch(gpu, input.into(), grad_output, grad_weights)
+    let (shape, DepthwiseSpec { kernel, stride, padding, .. }) = (input.shape(), *spec);
+    let to = depthwise_shape(spec, shape);
+    let product = WeightGradient::depthwise(gpu.products(), shape, to, [kernel, stride, padding]);
+    product.launch(gpu, input.into(), grad_output, grad_weights)
 }

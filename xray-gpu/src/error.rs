@@ -18,6 +18,9 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A kind of device that there is not.
+    #[error("XRAY_GPU_WIDTH={0} is no kind of device: discrete, integrated or software")]
+    Width(String),
     /// A precision that the device does not offer.
     #[error(
         "{} is a precision that this GPU does not offer\n  hint: it offers {}",

@@ -1,10 +1,9 @@
 //! A factor for each image and channel, as squeeze-and-excitation has (Hu et al., 2018).
 #![expect(unsafe_code, reason = "a launch without bounds checks; shapes are checked before")]
 
-use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::map::{GradientMap, Map, MapShape, Sizes, element, put};
 use crate::pass::{Pass, bytes};
 use crate::pooling::{image_sums_pass, launch_image_sums};
 use cubecl::prelude::*;
@@ -22,7 +21,7 @@ fn multiply(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &to);
+        let own = element::<Const<1>>(i, &to);
         let factor = factors[factors_at + own.image * to.channels + own.channel];
         let value = input[own.pixel * from.stride + from.first + own.channel];
         put(output, own.pixel * to.stride + to.first + own.channel, value * factor, accumulate);

@@ -5,6 +5,7 @@ use crate::convolution::{Block, Products, Tile};
 use crate::error::Error;
 use crate::pass::{Counts, Pass};
 use crate::precision::{Precision, instruction};
+use crate::width::Width;
 use cubecl::prelude::*;
 use cubecl::wgpu::WgpuDevice;
 use std::sync::Mutex;
@@ -49,17 +50,19 @@ impl Gpu {
     /// # Errors
     /// If there is none, or it does not take the form of shaders that was asked for.
     pub fn open() -> Result<Self, Error> {
-        static DEVICE: Mutex<Option<WgpuDevice>> = Mutex::new(None);
+        static DEVICE: Mutex<Option<(WgpuDevice, Width)>> = Mutex::new(None);
         let mut opened = DEVICE.lock().expect("no panic while opening");
-        let device = match opened.clone() {
-            Some(device) => device,
+        let (device, width) = match opened.clone() {
+            Some(known) => known,
             None => {
                 let none = || Error::NoDevice("no driver offers one".to_owned());
                 let preferred = candidates().into_iter().next().ok_or_else(none)?;
-                opened.insert(preferred.open()?.register()?).clone()
+                let adapter = preferred.open()?;
+                let width = adapter.width();
+                opened.insert((adapter.register()?, width)).clone()
             }
         };
-        Ok(Self::new(cubecl::Device::Wgpu(device).client()))
+        Ok(Self::new(cubecl::Device::Wgpu(device).client(), width))
     }
 
     /// A device on an adapter of one's own choice, of which a process has only this one.
@@ -67,10 +70,11 @@ impl Gpu {
     /// # Errors
     /// If CubeCL does not take it.
     pub fn on(adapter: Adapter) -> Result<Self, Error> {
-        Ok(Self::new(cubecl::Device::Wgpu(adapter.register()?).client()))
+        let width = adapter.width();
+        Ok(Self::new(cubecl::Device::Wgpu(adapter.register()?).client(), width))
     }
 
-    fn new(client: Client) -> Self {
+    fn new(client: Client, width: Width) -> Self {
         let properties = client.properties();
         let hardware = &properties.hardware;
         let limits = Limits {
@@ -81,7 +85,7 @@ impl Gpu {
             buffer: properties.memory.max_page_size.min(u64::from(u32::MAX)),
             plane: [hardware.plane_size_min, hardware.plane_size_max],
         };
-        Self::of(client, limits, Products::default())
+        Self::of(client, limits, Products::of(width))
     }
 
     fn of(client: Client, limits: Limits, products: Products) -> Self {
@@ -137,6 +141,11 @@ impl Gpu {
     /// [`Gpu::precision`] needs no instructions.
     pub fn with_blocks(&self, blocks: &[(Block, f64)]) -> Option<Self> {
         Some(self.with(self.products.clone().with_blocks(blocks)?))
+    }
+
+    /// The same device, counted apart, with work cut for one of another kind.
+    pub fn with_width(&self, width: Width) -> Self {
+        self.with(self.products.clone().with_width(width))
     }
 
     fn with(&self, products: Products) -> Self {

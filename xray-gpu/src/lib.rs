@@ -62,6 +62,7 @@ mod reduce;
 mod shader;
 mod source;
 mod statistics;
+mod width;
 
 pub use adapter::{Adapter, Candidate, candidates};
 pub use batch_norm::{
@@ -81,7 +82,6 @@ pub use curve::Curve;
 pub use depthwise::{
     depthwise, depthwise_folded, depthwise_folded_pass, depthwise_input_gradient,
     depthwise_input_gradient_pass, depthwise_pass, depthwise_shape, depthwise_weight_gradient,
-    depthwise_weight_gradient_passes,
 };
 pub use error::Error;
 pub use flat::{add, add_pass, blend, blend_pass, copy, copy_pass};
@@ -96,7 +96,7 @@ pub use map::{GradientMap, Map, MapShape};
 pub use optimizer::{
     LossScale, Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, scale_pass, update_pass,
 };
-pub use pass::{Counts, ENOUGH_GROUPS, Pass};
+pub use pass::{Counts, Pass};
 pub use pooling::{
     global_average, global_average_gradient, global_average_gradient_pass, global_average_pass, pool,
     pool_gradient, pool_gradient_pass, pool_pass, pooled_shape,
@@ -106,3 +106,4 @@ pub use source::{Normalised, Source};
 pub use statistics::{
     Affine, NormSums, Running, Statistics, TileSums, running_statistics, statistics, statistics_pass,
 };
+pub use width::Width;

@@ -32,6 +32,11 @@ impl MapShape {
         self.len() == 0
     }
 
+    /// Whether four channels at a time can be loaded, in a buffer of its own.
+    pub(crate) fn in_fours(self) -> bool {
+        self.channels.is_multiple_of(4)
+    }
+
     /// As large, with other channels.
     pub fn with_channels(self, channels: usize) -> Self {
         Self { channels, ..self }
@@ -134,6 +139,66 @@ pub(crate) fn put(target: &mut [f32], at: usize, value: f32, #[comptime] accumul
         sum += target[at];
     }
     target[at] = sum;
+}
+
+/// Writes values of neighbouring channels, or adds them to what is there.
+#[cube]
+pub(crate) fn put_each<N: Size>(
+    target: &mut [Vector<f32, N>],
+    sizes: &Sizes,
+    pixel: usize,
+    channel: usize,
+    value: Vector<f32, N>,
+    #[comptime] accumulate: bool,
+) {
+    let at = place::<N>(sizes, pixel, channel);
+    let mut sum = value;
+    if comptime!(accumulate) {
+        sum += target[at];
+    }
+    target[at] = sum;
+}
+
+/// Values of neighbouring channels of a pixel.
+#[cube]
+pub(crate) fn load<N: Size>(
+    map: &[Vector<f32, N>],
+    sizes: &Sizes,
+    pixel: usize,
+    channel: usize,
+) -> Vector<f32, N> {
+    map[place::<N>(sizes, pixel, channel)]
+}
+
+#[cube]
+fn place<N: Size>(sizes: &Sizes, pixel: usize, channel: usize) -> usize {
+    (pixel * sizes.stride + sizes.first + channel) / N::value()
+}
+
+/// One or several neighbouring channels of a pixel.
+#[derive(CubeType, Clone, Copy)]
+pub(crate) struct Element {
+    /// Counted over all images.
+    pub(crate) pixel: usize,
+    pub(crate) image: usize,
+    pub(crate) y: usize,
+    pub(crate) x: usize,
+    /// The first one.
+    pub(crate) channel: usize,
+}
+
+/// The `i`-th element of so many channels, channels first.
+#[cube]
+pub(crate) fn element<N: Size>(i: usize, sizes: &Sizes) -> Element {
+    let across = sizes.channels / N::value();
+    let pixel = i / across;
+    element_of(pixel, i % across * N::value(), sizes)
+}
+
+#[cube]
+pub(crate) fn element_of(pixel: usize, channel: usize, sizes: &Sizes) -> Element {
+    let row = pixel / sizes.width;
+    Element { pixel, image: row / sizes.height, y: row % sizes.height, x: pixel % sizes.width, channel }
 }
 
 /// A [`Map`]'s numbers in a kernel.

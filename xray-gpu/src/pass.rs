@@ -3,9 +3,6 @@
 use cubecl::prelude::*;
 use std::ops::AddAssign;
 
-/// Work groups that keep every multiprocessor busy: two for each of the 132 of an H200.
-pub const ENOUGH_GROUPS: usize = 264;
-
 /// Groups along an axis that every device allows (WebGPU's minimum).
 const GROUPS_AN_AXIS: usize = 65_535;
 
@@ -29,6 +26,11 @@ impl Pass {
     pub(crate) fn elements(name: &'static str, length: usize, floats: usize) -> Self {
         let groups = [length.div_ceil(ELEMENT_UNITS), 1];
         Self { name, groups, units: ELEMENT_UNITS, multiply_adds: 0, bytes: bytes(length * floats) }
+    }
+
+    /// One unit for every four of `length` elements, or for each where they are not taken in fours.
+    pub(crate) fn in_lanes(name: &'static str, length: usize, fours: bool) -> Self {
+        Self::elements(name, if fours { length / 4 } else { length }, 0)
     }
 
     /// All groups.

@@ -1,7 +1,7 @@
 //! What a product reads: a map as it is, or what a batch norm and an activation make of it while it is loaded, so that
 //! the normalised map is neither written nor read.
 
-use crate::curve::{Curve, curve};
+use crate::curve::{Curve, curve, curve_each};
 use crate::map::Map;
 use crate::statistics::Statistics;
 use cubecl::prelude::*;
@@ -85,19 +85,13 @@ pub(crate) fn normalise_one(x: f32, scale: f32, shift: f32, #[comptime] function
     curve(fma(x, scale, shift), function)
 }
 
-/// Four neighbouring channels.
+/// Neighbouring channels.
 #[cube]
-pub(crate) fn normalise_four(
-    x: Vector<f32, Const<4>>,
-    scale: Vector<f32, Const<4>>,
-    shift: Vector<f32, Const<4>>,
+pub(crate) fn normalise<N: Size>(
+    x: Vector<f32, N>,
+    scale: Vector<f32, N>,
+    shift: Vector<f32, N>,
     #[comptime] function: Curve,
-) -> Vector<f32, Const<4>> {
-    let mut value = fma(x, scale, shift);
-    #[unroll]
-    for q in 0..4usize {
-        let one = curve(value.extract(q), function);
-        value.insert(q, one);
-    }
-    value
+) -> Vector<f32, N> {
+    curve_each(fma(x, scale, shift), function)
 }

@@ -157,6 +157,17 @@ impl Statistics {
     }
 }
 
+/// A row of [`Statistics`], of neighbouring channels.
+#[cube]
+pub(crate) fn row<N: Size>(
+    statistics: &[Vector<f32, N>],
+    row: usize,
+    channels: usize,
+    channel: usize,
+) -> Vector<f32, N> {
+    statistics[(row * channels + channel) / N::value()]
+}
+
 /// Numbers of [`merge_tiles()`].
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct MergeNumbers {

@@ -6,15 +6,17 @@ mod dense_passes;
 
 use dense_passes::{LayerShape, TransitionShape, without_pieces};
 use xray_gpu::{
-    Counts, ENOUGH_GROUPS, Linear, MAP_SUM_ROWS, MapShape, Pass, concatenated_statistics_pass,
-    forward_passes, global_average_gradient_pass, global_average_pass, input_gradient_passes, judge_passes,
-    loss_pass, map_sums_pass, normalise_backward_passes, normalise_pass, output_shape,
-    pending_gradients_passes, pool_gradient_pass, pool_pass, pooled_shape, settle_pass, statistics_pass,
-    sum_rows, update_pass, weight_gradient_passes,
+    Counts, Linear, MAP_SUM_ROWS, MapShape, Pass, Width, concatenated_statistics_pass, forward_passes,
+    global_average_gradient_pass, global_average_pass, input_gradient_passes, judge_passes, loss_pass,
+    map_sums_pass, normalise_backward_passes, normalise_pass, output_shape, pending_gradients_passes,
+    pool_gradient_pass, pool_pass, pooled_shape, settle_pass, statistics_pass, sum_rows, update_pass,
+    weight_gradient_passes,
 };
 use xray_kernels::{Activation, ConvSpec, Nonlinearity, Pool, PoolKind};
 
 const IMAGES: usize = 64;
+
+const ENOUGH_GROUPS: usize = Width::Discrete.groups();
 
 /// Convolutions, each with the rows and columns of its input.
 struct Network {
@@ -234,7 +236,7 @@ fn densenet_step(images: usize) -> Vec<Pass> {
     forward.extend([pool_pass(&pool, convolved), map_sums_pass(map)]);
     // Put together in the order of the forward pass; a pass's place says nothing of its launches.
     backward.push(pool_gradient_pass(&pool, convolved));
-    backward.extend(normalise_backward_passes(relu, convolved, false));
+    backward.extend(normalise_backward_passes(Width::Discrete, relu, convolved, false));
     weights.push((stem, image));
     let mut fresh = (64, MAP_SUM_ROWS);
     for (number, layers) in [6, 12, 24, 16].into_iter().enumerate() {
@@ -260,7 +262,7 @@ fn densenet_step(images: usize) -> Vec<Pass> {
     forward.push(loss_pass(images * linear.classes, linear.classes));
     backward.extend(linear.backward_passes(images));
     backward.push(global_average_gradient_pass(map));
-    backward.extend(normalise_backward_passes(relu, map, false));
+    backward.extend(normalise_backward_passes(Width::Discrete, relu, map, false));
     weights.reverse();
     backward.extend(pending_gradients_passes(WAITING, weights));
     backward.extend(judge_passes(7_000_000));

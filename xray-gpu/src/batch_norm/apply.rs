@@ -2,21 +2,22 @@
 //! skip connection, the activation.
 #![expect(unsafe_code, reason = "a launch without bounds checks; shapes are checked before")]
 
-use super::window::{Form, element, pre_activation};
-use crate::curve::curve;
+use super::window::{Form, pre_activation};
+use crate::curve::curve_each;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes};
+use crate::map::{Map, MapShape, Sizes, element, put_each};
 use crate::pass::{Pass, bytes};
-use crate::statistics::Statistics;
+use crate::statistics::{Statistics, row};
 use cubecl::prelude::*;
 use xray_kernels::Activation;
 
+/// A unit makes `N` neighbouring channels of a pixel.
 #[cube(launch_unchecked)]
-fn apply(
-    input: &[f32],
-    skip: &[f32],
-    statistics: &[f32],
-    output: &mut [f32],
+fn apply<N: Size>(
+    input: &[Vector<f32, N>],
+    skip: &[Vector<f32, N>],
+    statistics: &[Vector<f32, N>],
+    output: &mut [Vector<f32, N>],
     from: Sizes,
     skip_sizes: Sizes,
     to: Sizes,
@@ -25,12 +26,12 @@ fn apply(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let element = element(i, &to);
-        let scale = statistics[2 * to.channels + element.channel];
-        let shift = statistics[3 * to.channels + element.channel];
-        let found = pre_activation(input, skip, &from, &skip_sizes, &element, scale, shift, form);
-        output[element.pixel * to.stride + to.first + element.channel] =
-            curve(found.value, comptime!(form.function));
+        let own = element::<N>(i, &to);
+        let scale = row(statistics, 2usize, to.channels, own.channel);
+        let shift = row(statistics, 3usize, to.channels, own.channel);
+        let found = pre_activation(input, skip, &from, &skip_sizes, &own, scale, shift, form);
+        let value = curve_each(found.value, comptime!(form.function));
+        put_each(output, &to, own.pixel, own.channel, value, false);
     }
 }
 
@@ -41,9 +42,13 @@ pub fn normalised_shape(activation: Activation, input: MapShape) -> MapShape {
 
 /// The launch of [`normalise`].
 pub fn normalise_pass(activation: Activation, input: MapShape, skip: bool) -> Pass {
+    pass(activation, input, skip, input.in_fours())
+}
+
+fn pass(activation: Activation, input: MapShape, skip: bool, fours: bool) -> Pass {
     let output = normalised_shape(activation, input).len();
     let floats = input.len() + output + if skip { output } else { 0 };
-    Pass { bytes: bytes(floats), ..Pass::elements("normalise", output, 0) }
+    Pass { bytes: bytes(floats), ..Pass::in_lanes("normalise", output, fours) }
 }
 
 /// Writes `function(largest of 2 x 2 of (scale * input + shift) + skip)`; pooling and skip are optional.
@@ -62,15 +67,18 @@ pub fn normalise(
     output.expect(shape, "the normalised map");
     assert_eq!(statistics.channels(), shape.channels, "channels of the statistics");
     skip.iter().for_each(|skip| skip.expect(shape, "the skip connection"));
-    let pass = normalise_pass(activation, input.shape(), skip.is_some());
     let form = Form::new(activation, skip.is_some());
     let skip = skip.unwrap_or(output);
+    let fours = [input, skip, output].iter().all(Map::in_fours);
+    let pass = pass(activation, input.shape(), form.skip, fours);
+    let lanes = if fours { 4 } else { 1 };
     // SAFETY: shapes fit, and maps have their lengths.
     unsafe {
         apply::launch_unchecked(
             gpu.launch(&pass),
             gpu.grid(&pass),
             pass.dim(),
+            lanes,
             input.argument(),
             skip.argument(),
             statistics.buffer().argument(),
@@ -78,7 +86,7 @@ pub fn normalise(
             input.sizes(),
             skip.sizes(),
             output.sizes(),
-            shape.len(),
+            shape.len() / lanes,
             form,
         );
     }

@@ -3,23 +3,23 @@
 #![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
 
 use super::backward::{CHANNELS, Chunks, LINES, UNITS, chunk_sums, complete, statistics_pass};
-use super::window::{Element, element, element_of};
 use crate::buffer::Buffer;
-use crate::curve::{Curve, carry};
+use crate::curve::{Curve, carry_each};
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::map::{Element, GradientMap, Map, MapShape, Sizes, element, element_of, load, put_each};
 use crate::pass::{Pass, bytes};
-use crate::source::{Normalised, normalise_one};
-use crate::statistics::Affine;
+use crate::source::{Normalised, normalise};
+use crate::statistics::{Affine, row};
+use crate::width::Width;
 use cubecl::prelude::*;
 
-/// A unit an element of the output.
+/// A unit makes `N` neighbouring channels of a pixel of the output.
 #[cube(launch_unchecked)]
-fn average(
-    input: &[f32],
-    statistics: &[f32],
-    output: &mut [f32],
+fn average<N: Size>(
+    input: &[Vector<f32, N>],
+    statistics: &[Vector<f32, N>],
+    output: &mut [Vector<f32, N>],
     from: Sizes,
     to: Sizes,
     length: usize,
@@ -27,38 +27,38 @@ fn average(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &to);
-        let scale = statistics[2 * to.channels + own.channel];
-        let shift = statistics[3 * to.channels + own.channel];
+        let own = element::<N>(i, &to);
+        let scale = row(statistics, 2usize, to.channels, own.channel);
+        let shift = row(statistics, 3usize, to.channels, own.channel);
         let corner = (own.image * from.height + 2 * own.y) * from.width + 2 * own.x;
-        let mut sum = 0.0f32;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
         #[unroll]
         for q in 0..4usize {
             let pixel = corner + comptime!(q / 2) * from.width + comptime!(q % 2);
-            let x = input[pixel * from.stride + from.first + own.channel];
-            sum += normalise_one(x, scale, shift, function);
+            sum += normalise(load(input, &from, pixel, own.channel), scale, shift, function);
         }
-        output[own.pixel * to.stride + to.first + own.channel] = 0.25f32 * sum;
+        let value = sum * Vector::<f32, N>::new(0.25f32);
+        put_each(output, &to, own.pixel, own.channel, value, false);
     }
 }
 
-/// The gradient before the activation of an element of the input; the last odd row and column have none.
+/// The gradients before the activation of an element of the input; the last odd row and column have none.
 #[cube]
-fn averaged_gradient(
-    grad: &[f32],
+fn averaged_gradient<N: Size>(
+    grad: &[Vector<f32, N>],
     own: &Element,
-    x: f32,
-    statistics: &[f32],
+    x: Vector<f32, N>,
+    statistics: &[Vector<f32, N>],
     to: &Sizes,
     #[comptime] function: Curve,
-) -> f32 {
-    let mut d = 0.0f32;
+) -> Vector<f32, N> {
+    let mut d = Vector::<f32, N>::new(0.0f32);
     if own.y / 2 < to.height && own.x / 2 < to.width {
-        let scale = statistics[2 * to.channels + own.channel];
-        let shift = statistics[3 * to.channels + own.channel];
+        let scale = row(statistics, 2usize, to.channels, own.channel);
+        let shift = row(statistics, 3usize, to.channels, own.channel);
         let pixel = (own.image * to.height + own.y / 2) * to.width + own.x / 2;
-        let gradient = 0.25f32 * grad[pixel * to.stride + to.first + own.channel];
-        d = carry(gradient, fma(x, scale, shift), function);
+        let gradient = load(grad, to, pixel, own.channel) * Vector::<f32, N>::new(0.25f32);
+        d = carry_each(gradient, fma(x, scale, shift), function);
     }
     d
 }
@@ -66,9 +66,9 @@ fn averaged_gradient(
 /// Writes `partials[chunk][2][channels]`: of `chunk` pixels of the input, the sums of `d` and of `d n`.
 #[cube(launch_unchecked)]
 fn average_sums(
-    input: &[f32],
-    statistics: &[f32],
-    grad: &[f32],
+    input: &[Vector<f32, Const<1>>],
+    statistics: &[Vector<f32, Const<1>>],
+    grad: &[Vector<f32, Const<1>>],
     partials: &mut [f32],
     from: Sizes,
     to: Sizes,
@@ -94,23 +94,23 @@ fn average_sums(
         let mut pixel = part * chunk + unit / CHANNELS;
         while pixel < last {
             let own = element_of(pixel, c, &from);
-            let x = input[pixel * from.stride + from.first + c];
+            let x = load(input, &from, pixel, c);
             let d = averaged_gradient(grad, &own, x, statistics, &to, function);
-            sum += d;
-            product += d * (x - mean) * inverse;
+            sum += d.extract(0usize);
+            product += (d * (x - mean) * inverse).extract(0usize);
             pixel += LINES;
         }
     }
     chunk_sums(sum, product, partials, part, channel0, from.channels);
 }
 
-/// A unit an element of the input.
+/// A unit makes `N` neighbouring channels of a pixel of the input.
 #[cube(launch_unchecked)]
-fn average_backward(
-    input: &[f32],
-    statistics: &[f32],
-    grad: &[f32],
-    grad_input: &mut [f32],
+fn average_backward<N: Size>(
+    input: &[Vector<f32, N>],
+    statistics: &[Vector<f32, N>],
+    grad: &[Vector<f32, N>],
+    grad_input: &mut [Vector<f32, N>],
     from: Sizes,
     to: Sizes,
     grad_sizes: Sizes,
@@ -120,16 +120,17 @@ fn average_backward(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &from);
+        let own = element::<N>(i, &from);
         let c = own.channel;
-        let x = input[own.pixel * from.stride + from.first + c];
+        let x = load(input, &from, own.pixel, c);
         let d = averaged_gradient(grad, &own, x, statistics, &to, function);
-        let normalised = (x - statistics[c]) * statistics[from.channels + c];
-        let scale = statistics[2 * from.channels + c];
-        let mean_d = statistics[5 * from.channels + c];
-        let mean_product = statistics[6 * from.channels + c];
-        let at = own.pixel * grad_sizes.stride + grad_sizes.first + c;
-        put(grad_input, at, scale * (d - mean_d - normalised * mean_product), accumulate);
+        let mean = row(statistics, 0usize, from.channels, c);
+        let inverse = row(statistics, 1usize, from.channels, c);
+        let scale = row(statistics, 2usize, from.channels, c);
+        let mean_d = row(statistics, 5usize, from.channels, c);
+        let mean_product = row(statistics, 6usize, from.channels, c);
+        let value = scale * (d - mean_d - (x - mean) * inverse * mean_product);
+        put_each(grad_input, &grad_sizes, own.pixel, c, value, accumulate);
     }
 }
 
@@ -140,8 +141,12 @@ pub fn averaged_shape(input: MapShape) -> MapShape {
 
 /// The launch of [`average_normalised`].
 pub fn average_normalised_pass(input: MapShape) -> Pass {
+    pass(input, input.in_fours())
+}
+
+fn pass(input: MapShape, fours: bool) -> Pass {
     let output = averaged_shape(input).len();
-    Pass { bytes: bytes(input.len() + output), ..Pass::elements("average normalised", output, 0) }
+    Pass { bytes: bytes(input.len() + output), ..Pass::in_lanes("average normalised", output, fours) }
 }
 
 /// Writes the means of 2 x 2 pixels of the normalised map, `function(scale * x + shift)`.
@@ -152,27 +157,34 @@ pub fn average_normalised(gpu: &Gpu, input: Normalised<'_>, output: Map<'_>) {
     let shape = averaged_shape(input.map.shape());
     input.expect_channels();
     output.expect(shape, "the averaged map");
-    let pass = average_normalised_pass(input.map.shape());
+    let fours = input.map.in_fours() && output.in_fours();
+    let pass = pass(input.map.shape(), fours);
+    let lanes = if fours { 4 } else { 1 };
     // SAFETY: shapes fit, and maps have their lengths.
     unsafe {
         average::launch_unchecked(
             gpu.launch(&pass),
             gpu.grid(&pass),
             pass.dim(),
+            lanes,
             input.map.argument(),
             input.statistics.buffer().argument(),
             output.argument(),
             input.map.sizes(),
             output.sizes(),
-            shape.len(),
+            shape.len() / lanes,
             input.function.into(),
         );
     }
 }
 
-/// The launches of [`average_normalised_gradient`].
-pub fn average_normalised_gradient_passes(input: MapShape) -> [Pass; 3] {
-    let (chunks, output) = (Chunks::new(input), averaged_shape(input).len());
+/// The launches of [`average_normalised_gradient`] on a device so wide.
+pub fn average_normalised_gradient_passes(width: Width, input: MapShape) -> [Pass; 3] {
+    gradient_passes(width, input, input.in_fours())
+}
+
+fn gradient_passes(width: Width, input: MapShape, fours: bool) -> [Pass; 3] {
+    let (chunks, output) = (Chunks::new(width, input), averaged_shape(input).len());
     let partials = chunks.count * 2 * input.channels;
     [
         Pass {
@@ -183,7 +195,10 @@ pub fn average_normalised_gradient_passes(input: MapShape) -> [Pass; 3] {
             bytes: bytes(input.len() + output + partials),
         },
         statistics_pass(chunks.count, input.channels),
-        Pass { bytes: bytes(2 * input.len() + output), ..Pass::elements("average gradient", input.len(), 0) },
+        Pass {
+            bytes: bytes(2 * input.len() + output),
+            ..Pass::in_lanes("average gradient", input.len(), fours)
+        },
     ]
 }
 
@@ -208,9 +223,12 @@ pub fn average_normalised_gradient(
     grad_output.expect(averaged_shape(shape), "the output's gradient");
     grad_input.expect(shape, "the input's gradient");
     grad_affine.expect(shape.channels);
-    let chunks = Chunks::new(shape);
+    let width = gpu.products().width();
+    let chunks = Chunks::new(width, shape);
     let partials = Buffer::empty(gpu, chunks.count * 2 * shape.channels)?;
-    let [first, second, third] = average_normalised_gradient_passes(shape);
+    let fours = [input.map, grad_output, grad_input].iter().all(Map::in_fours);
+    let [first, second, third] = gradient_passes(width, shape, fours);
+    let lanes = if fours { 4 } else { 1 };
     // SAFETY: shapes fit, maps have their lengths, and partials hold every chunk.
     unsafe {
         average_sums::launch_unchecked(
@@ -236,6 +254,7 @@ pub fn average_normalised_gradient(
             gpu.launch(&third),
             gpu.grid(&third),
             third.dim(),
+            lanes,
             input.map.argument(),
             input.statistics.buffer().argument(),
             grad_output.argument(),
@@ -243,7 +262,7 @@ pub fn average_normalised_gradient(
             input.map.sizes(),
             grad_output.sizes(),
             grad_input.sizes(),
-            shape.len(),
+            shape.len() / lanes,
             input.function.into(),
             accumulate,
         );

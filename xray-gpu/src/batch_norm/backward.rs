@@ -5,15 +5,16 @@
 #![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
 
 use super::apply::normalised_shape;
-use super::window::{Form, element, element_of, pre_activation};
+use super::window::{Form, pre_activation};
 use crate::buffer::Buffer;
-use crate::curve::carry;
+use crate::curve::carry_each;
 use crate::error::Error;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
-use crate::pass::{ENOUGH_GROUPS, Pass, bytes};
+use crate::map::{GradientMap, Map, MapShape, Sizes, element, element_of, load, put_each};
+use crate::pass::{Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
-use crate::statistics::{Affine, Statistics};
+use crate::statistics::{Affine, Statistics, row};
+use crate::width::Width;
 use cubecl::prelude::*;
 use xray_kernels::Activation;
 
@@ -25,10 +26,10 @@ pub(super) const UNITS: usize = CHANNELS * LINES;
 /// Writes `partials[chunk][2][channels]`: of `chunk` pixels of the output, the sums of `d` and of `d n`.
 #[cube(launch_unchecked)]
 fn backward_sums(
-    input: &[f32],
-    skip: &[f32],
-    statistics: &[f32],
-    grad: &[f32],
+    input: &[Vector<f32, Const<1>>],
+    skip: &[Vector<f32, Const<1>>],
+    statistics: &[Vector<f32, Const<1>>],
+    grad: &[Vector<f32, Const<1>>],
     partials: &mut [f32],
     from: Sizes,
     skip_sizes: Sizes,
@@ -57,11 +58,11 @@ fn backward_sums(
         let shift = statistics[3 * to.channels + c];
         let mut pixel = part * chunk + unit / CHANNELS;
         while pixel < last {
-            let element = element_of(pixel, c, &to);
-            let found = pre_activation(input, skip, &from, &skip_sizes, &element, scale, shift, form);
-            let d = carry(grad[pixel * to.stride + to.first + c], found.value, comptime!(form.function));
-            sum += d;
-            product += d * (found.input - mean) * inverse;
+            let own = element_of(pixel, c, &to);
+            let found = pre_activation(input, skip, &from, &skip_sizes, &own, scale, shift, form);
+            let d = carry_each(load(grad, &to, pixel, c), found.value, comptime!(form.function));
+            sum += d.extract(0usize);
+            product += (d * (found.input - mean) * inverse).extract(0usize);
             pixel += LINES;
         }
     }
@@ -129,15 +130,15 @@ fn backward_statistics(
     }
 }
 
-/// A unit an element of the input.
+/// A unit makes `N` neighbouring channels of a pixel of the input.
 #[cube(launch_unchecked)]
-fn backward_input(
-    input: &[f32],
-    skip: &[f32],
-    statistics: &[f32],
-    grad: &[f32],
-    grad_input: &mut [f32],
-    grad_skip: &mut [f32],
+fn backward_input<N: Size>(
+    input: &[Vector<f32, N>],
+    skip: &[Vector<f32, N>],
+    statistics: &[Vector<f32, N>],
+    grad: &[Vector<f32, N>],
+    grad_input: &mut [Vector<f32, N>],
+    grad_skip: &mut [Vector<f32, N>],
     from: Sizes,
     skip_sizes: Sizes,
     to: Sizes,
@@ -150,13 +151,11 @@ fn backward_input(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &from);
+        let own = element::<N>(i, &from);
         let c = own.channel;
-        let mean = statistics[c];
-        let inverse = statistics[from.channels + c];
-        let scale = statistics[2 * from.channels + c];
-        let shift = statistics[3 * from.channels + c];
-        let mut d = 0.0f32;
+        let scale = row(statistics, 2usize, from.channels, c);
+        let shift = row(statistics, 3usize, from.channels, c);
+        let mut d = Vector::<f32, N>::new(0.0f32);
         let mut y = own.y;
         let mut x = own.x;
         if comptime!(form.pool) {
@@ -167,19 +166,28 @@ fn backward_input(
         if y < to.height && x < to.width {
             let out = element_of((own.image * to.height + y) * to.width + x, c, &to);
             let found = pre_activation(input, skip, &from, &skip_sizes, &out, scale, shift, form);
-            if found.pixel == own.pixel {
-                d = carry(grad[out.pixel * to.stride + to.first + c], found.value, comptime!(form.function));
+            let gradient = load(grad, &to, out.pixel, c);
+            d = carry_each(gradient, found.value, comptime!(form.function));
+            if comptime!(form.pool) {
+                let place = (2 * (own.y - 2 * y) + own.x - 2 * x) as u32;
+                #[unroll]
+                for lane in 0..d.vector_size() {
+                    if found.place.extract(lane) != place {
+                        d.insert(lane, 0.0f32);
+                    }
+                }
             }
         }
         if comptime!(form.skip) {
-            let at = own.pixel * grad_skip_sizes.stride + grad_skip_sizes.first + c;
-            put(grad_skip, at, d, accumulate_skip);
+            put_each(grad_skip, &grad_skip_sizes, own.pixel, c, d, accumulate_skip);
         }
-        let normalised = (input[own.pixel * from.stride + from.first + c] - mean) * inverse;
-        let mean_d = statistics[5 * from.channels + c];
-        let mean_product = statistics[6 * from.channels + c];
-        let at = own.pixel * grad_input_sizes.stride + grad_input_sizes.first + c;
-        put(grad_input, at, scale * (d - mean_d - normalised * mean_product), accumulate);
+        let mean = row(statistics, 0usize, from.channels, c);
+        let inverse = row(statistics, 1usize, from.channels, c);
+        let normalised = (load(input, &from, own.pixel, c) - mean) * inverse;
+        let mean_d = row(statistics, 5usize, from.channels, c);
+        let mean_product = row(statistics, 6usize, from.channels, c);
+        let value = scale * (d - mean_d - normalised * mean_product);
+        put_each(grad_input, &grad_input_sizes, own.pixel, c, value, accumulate);
     }
 }
 
@@ -206,11 +214,11 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    pub(super) fn new(output: MapShape) -> Self {
+    pub(super) fn new(width: Width, output: MapShape) -> Self {
         let across = output.channels.div_ceil(CHANNELS);
         let pixels = output.pixels();
         // Four times as many groups as are enough, of at least 64 pixels each.
-        let wanted = (4 * ENOUGH_GROUPS).div_ceil(across).min(pixels.div_ceil(64));
+        let wanted = (4 * width.groups()).div_ceil(across).min(pixels.div_ceil(64));
         let chunk = pixels.div_ceil(wanted);
         Self { pixels: chunk, count: pixels.div_ceil(chunk), across }
     }
@@ -255,10 +263,19 @@ pub(super) fn complete(
     }
 }
 
-/// The launches of [`normalise_backward`].
-pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: bool) -> [Pass; 3] {
+/// The launches of [`normalise_backward`] on a device so wide.
+pub fn normalise_backward_passes(
+    width: Width,
+    activation: Activation,
+    input: MapShape,
+    skip: bool,
+) -> [Pass; 3] {
+    passes(width, activation, input, skip, input.in_fours())
+}
+
+fn passes(width: Width, activation: Activation, input: MapShape, skip: bool, fours: bool) -> [Pass; 3] {
     let output = normalised_shape(activation, input);
-    let chunks = Chunks::new(output);
+    let chunks = Chunks::new(width, output);
     let skipped = if skip { output.len() } else { 0 };
     let partials = chunks.count * 2 * output.channels;
     [
@@ -272,7 +289,7 @@ pub fn normalise_backward_passes(activation: Activation, input: MapShape, skip: 
         statistics_pass(chunks.count, output.channels),
         Pass {
             bytes: bytes(2 * input.len() + output.len() + 2 * skipped),
-            ..Pass::elements("backward gradient", input.len(), 0)
+            ..Pass::in_lanes("backward gradient", input.len(), fours)
         },
     ]
 }
@@ -304,9 +321,12 @@ pub fn normalise_backward(
     if form.skip {
         [skip, grad_skip].iter().for_each(|map| map.expect(output, "the skip connection"));
     }
-    let chunks = Chunks::new(output);
+    let width = gpu.products().width();
+    let chunks = Chunks::new(width, output);
     let partials = Buffer::empty(gpu, chunks.count * 2 * output.channels)?;
-    let [first, second, third] = normalise_backward_passes(activation, shape, form.skip);
+    let fours = [input, grad_output, grad_input, skip, grad_skip].iter().all(Map::in_fours);
+    let [first, second, third] = passes(width, activation, shape, form.skip, fours);
+    let lanes = if fours { 4 } else { 1 };
     // SAFETY: shapes fit, maps and parts have their lengths, and partials hold every chunk.
     unsafe {
         backward_sums::launch_unchecked(
@@ -335,6 +355,7 @@ pub fn normalise_backward(
             gpu.launch(&third),
             gpu.grid(&third),
             third.dim(),
+            lanes,
             input.argument(),
             skip.argument(),
             statistics.buffer().argument(),
@@ -346,7 +367,7 @@ pub fn normalise_backward(
             grad_output.sizes(),
             grad_input.sizes(),
             grad_skip.sizes(),
-            shape.len(),
+            shape.len() / lanes,
             form,
             accumulate,
             accumulate_skip,

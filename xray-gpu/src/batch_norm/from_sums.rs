@@ -3,10 +3,9 @@
 //! that normalise a channel, so they are subtracted once.
 #![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
 
-use super::window::element;
 use crate::buffer::Buffer;
 use crate::gpu::Gpu;
-use crate::map::{Map, MapShape, Sizes, put};
+use crate::map::{Map, MapShape, Sizes, element, load, put, put_each};
 use crate::pass::{Pass, bytes};
 use crate::reduce::{REDUCE_UNITS, group_sum};
 use crate::source::Normalised;
@@ -70,12 +69,12 @@ fn backward_terms(
     }
 }
 
-/// A unit an element: what its channel's terms say is subtracted from the gradient.
+/// A unit takes `N` neighbouring channels of a pixel: what their terms say is subtracted from the gradient.
 #[cube(launch_unchecked)]
-fn subtract_terms(
-    input: &[f32],
-    terms: &[f32],
-    grad: &mut [f32],
+fn subtract_terms<N: Size>(
+    input: &[Vector<f32, N>],
+    terms: &[Vector<f32, N>],
+    grad: &mut [Vector<f32, N>],
     from: Sizes,
     grad_sizes: Sizes,
     mean_at: usize,
@@ -85,11 +84,12 @@ fn subtract_terms(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &from);
+        let lanes = N::value();
+        let own = element::<N>(i, &from);
         let c = own.channel;
-        let x = input[own.pixel * from.stride + from.first + c] - terms[mean_at + c];
-        let at = own.pixel * grad_sizes.stride + grad_sizes.first + c;
-        grad[at] -= fma(x, terms[slope_at + c], terms[constant_at + c]);
+        let x = load(input, &from, own.pixel, c) - terms[(mean_at + c) / lanes];
+        let value = -fma(x, terms[(slope_at + c) / lanes], terms[(constant_at + c) / lanes]);
+        put_each(grad, &grad_sizes, own.pixel, c, value, true);
     }
 }
 
@@ -141,20 +141,27 @@ pub(crate) fn add_terms(
 
 /// The launch of [`ChannelTable::settle`](crate::ChannelTable::settle) for channels of this shape.
 pub fn settle_pass(shape: MapShape) -> Pass {
-    Pass { bytes: bytes(3 * shape.len()), ..Pass::elements("settle", shape.len(), 0) }
+    pass(shape, shape.in_fours())
+}
+
+fn pass(shape: MapShape, fours: bool) -> Pass {
+    Pass { bytes: bytes(3 * shape.len()), ..Pass::in_lanes("settle", shape.len(), fours) }
 }
 
 /// Subtracts terms from the gradient of a map; those of its first channel are the ones that `terms` names.
 pub(crate) fn settle(gpu: &Gpu, terms: Terms<'_>, map: Map<'_>, grad: Map<'_>) {
     let shape = map.shape();
     grad.expect(shape, "the gradient of the map");
-    let pass = settle_pass(shape);
+    let fours = map.in_fours() && grad.in_fours();
+    let pass = pass(shape, fours);
+    let lanes = if fours { 4 } else { 1 };
     // SAFETY: shapes fit, maps have their lengths, and the terms have rows for the channels.
     unsafe {
         subtract_terms::launch_unchecked(
             gpu.launch(&pass),
             gpu.grid(&pass),
             pass.dim(),
+            lanes,
             map.argument(),
             terms.buffer.argument(),
             grad.argument(),
@@ -163,7 +170,7 @@ pub(crate) fn settle(gpu: &Gpu, terms: Terms<'_>, map: Map<'_>, grad: Map<'_>) {
             terms.mean,
             terms.constant,
             terms.slope,
-            shape.len(),
+            shape.len() / lanes,
         );
     }
 }

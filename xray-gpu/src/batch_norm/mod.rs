@@ -17,4 +17,3 @@ pub use average::{
 pub use backward::{NormMaps, normalise_backward, normalise_backward_passes};
 pub(crate) use from_sums::{Terms, add_terms, settle, terms_pass};
 pub use from_sums::{normalised_gradient, normalised_gradient_passes, settle_pass};
-pub(crate) use window::element;

@@ -2,7 +2,7 @@
 //! same instructions and so the same choice, instead of storing it.
 
 use crate::curve::Curve;
-use crate::map::Sizes;
+use crate::map::{Element, Sizes, load};
 use cubecl::prelude::*;
 use xray_kernels::Activation;
 
@@ -20,74 +20,54 @@ impl Form {
     }
 }
 
-/// An element of a map.
-#[derive(CubeType, Clone, Copy)]
-pub(crate) struct Element {
-    /// Counted over all images.
-    pub(crate) pixel: usize,
-    pub(crate) image: usize,
-    pub(crate) y: usize,
-    pub(crate) x: usize,
-    pub(crate) channel: usize,
-}
-
-/// The `i`-th element of a map, channels first.
-#[cube]
-pub(crate) fn element(i: usize, sizes: &Sizes) -> Element {
-    let pixel = i / sizes.channels;
-    element_of(pixel, i % sizes.channels, sizes)
-}
-
-#[cube]
-pub(crate) fn element_of(pixel: usize, channel: usize, sizes: &Sizes) -> Element {
-    let row = pixel / sizes.width;
-    Element { pixel, image: row / sizes.height, y: row % sizes.height, x: pixel % sizes.width, channel }
-}
-
 /// What the activation is given, and where in the input it came from.
 #[derive(CubeType, Clone, Copy)]
-pub(crate) struct PreActivation {
-    pub(crate) value: f32,
-    /// The input's value, before scale and shift.
-    pub(crate) input: f32,
-    /// The input's pixel.
-    pub(crate) pixel: usize,
+pub(crate) struct PreActivation<N: Size> {
+    pub(crate) value: Vector<f32, N>,
+    /// The input's values, before scale and shift.
+    pub(crate) input: Vector<f32, N>,
+    /// Which pixel of the window each is, row by row.
+    pub(crate) place: Vector<u32, N>,
 }
 
 /// For an element of the output. Of equal values in a window the first counts, row by row, and NaN before any.
 #[cube]
-pub(crate) fn pre_activation(
-    input: &[f32],
-    skip: &[f32],
+pub(crate) fn pre_activation<N: Size>(
+    input: &[Vector<f32, N>],
+    skip: &[Vector<f32, N>],
     from: &Sizes,
     skip_sizes: &Sizes,
     element: &Element,
-    scale: f32,
-    shift: f32,
+    scale: Vector<f32, N>,
+    shift: Vector<f32, N>,
     #[comptime] form: Form,
-) -> PreActivation {
-    let mut pixel = element.pixel;
+) -> PreActivation<N> {
+    let mut corner = element.pixel;
     if comptime!(form.pool) {
-        pixel = (element.image * from.height + 2 * element.y) * from.width + 2 * element.x;
+        corner = (element.image * from.height + 2 * element.y) * from.width + 2 * element.x;
     }
-    let corner = pixel;
-    let mut given = input[pixel * from.stride + from.first + element.channel];
+    let mut given = load(input, from, corner, element.channel);
     let mut value = given * scale + shift;
+    let mut place = Vector::<u32, N>::new(0u32);
     if comptime!(form.pool) {
         #[unroll]
         for q in 1..4usize {
-            let other = corner + comptime!(q / 2) * from.width + comptime!(q % 2);
-            let next = input[other * from.stride + from.first + element.channel];
+            let pixel = corner + comptime!(q / 2) * from.width + comptime!(q % 2);
+            let next = load(input, from, pixel, element.channel);
             let scaled = next * scale + shift;
-            if scaled > value || scaled.is_nan() && !value.is_nan() {
-                pixel = other;
-                given = next;
-                value = scaled;
+            #[unroll]
+            for lane in 0..scaled.vector_size() {
+                let (one, best) = (scaled.extract(lane), value.extract(lane));
+                if one > best || one.is_nan() && !best.is_nan() {
+                    given.insert(lane, next.extract(lane));
+                    value.insert(lane, one);
+                    place.insert(lane, comptime!(q as u32).runtime());
+                }
             }
         }
     }
     if comptime!(form.skip) {
-        value += skip[element.pixel * skip_sizes.stride + skip_sizes.first + element.channel];
+        value += load(skip, skip_sizes, element.pixel, element.channel);
     }
-    PreActivation { value, input: given, pixel }
+    PreActivation::<N> { value, input: given, place }
 }

@@ -11,7 +11,7 @@ use super::tile::Tile;
 use crate::curve::Curve;
 use crate::epilogue::{Ending, EpiloguePlaces, finish};
 use crate::map::Sizes;
-use crate::source::{normalise_four, normalise_one};
+use crate::source::{normalise, normalise_one};
 use cubecl::prelude::*;
 
 /// How a [`gather`] kernel is compiled.
@@ -166,7 +166,7 @@ pub(crate) fn gather(
                     let at = ((image_at[part] + pixel.y) * from.width + pixel.x) * from.stride;
                     value = source_fours[(at + from.first + channel) / 4];
                     if comptime!(form.norm.is_some()) {
-                        value = normalise_four(value, scale, shift, function);
+                        value = normalise(value, scale, shift, function);
                     }
                 }
                 a[lane * a_row + unit / 4 + part * comptime!(units / 4)] = value;

@@ -9,7 +9,7 @@ use super::window::{Window, phase, source, window, written};
 use crate::curve::Curve;
 use crate::epilogue::{Ending, EpiloguePlaces, finish};
 use crate::map::Sizes;
-use crate::source::normalise_four;
+use crate::source::normalise;
 use cubecl::prelude::*;
 
 /// How a [`gather_by_matrices`] kernel is compiled. The map that is read is read in fours.
@@ -96,7 +96,7 @@ pub(super) fn gather_by_matrices<E: Numeric>(
             if k < last && pixel.inside {
                 value = map[(pixel.pixel * from.stride + from.first + channel) / 4];
                 if comptime!(form.norm.is_some()) {
-                    value = normalise_four(value, scale, shift, function);
+                    value = normalise(value, scale, shift, function);
                 }
             }
             let row = unit / lanes + part * comptime!(units / lanes);

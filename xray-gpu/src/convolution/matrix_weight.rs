@@ -6,7 +6,7 @@ use super::gather::GatherNumbers;
 use super::weight_tile::inside;
 use crate::curve::Curve;
 use crate::map::Sizes;
-use crate::source::normalise_four;
+use crate::source::normalise;
 use cubecl::prelude::*;
 
 /// Both sides are read along channels, so a term's rows lie together.
@@ -91,7 +91,7 @@ pub(super) fn weights_by_matrices<E: Numeric>(
                 if comptime!(norm.is_some()) {
                     let scale = statistics[(2 * from.channels + channel[part]) / 4];
                     let shift = statistics[(3 * from.channels + channel[part]) / 4];
-                    value = normalise_four(value, scale, shift, function);
+                    value = normalise(value, scale, shift, function);
                 }
             }
             right[term * comptime!(Fragments::by_side(tile.columns) / 4) + quad] = Vector::cast_from(value);

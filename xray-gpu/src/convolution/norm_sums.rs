@@ -34,27 +34,32 @@ pub(super) fn pair_sums(
     let across = comptime!(tile.across());
     let width = comptime!(tile.columns);
     let held_columns = comptime!(tile.register_columns);
-    let mut lines = Shared::<[f32]>::new_slice(2 * down * width);
+    // One after the other: both at once would take more memory than a group has on many devices.
+    let mut lines = Shared::<[f32]>::new_slice(down * width);
     let unit = UNIT_POS as usize;
-    let ux = unit % across;
-    let uy = unit / across;
+    let place = unit / across * width + unit % across;
     #[unroll]
-    for j in 0..held_columns {
-        lines[uy * width + ux + j * across] = sums[j];
-        lines[(down + uy) * width + ux + j * across] = products[j];
-    }
-    sync_cube();
-    let mut at = unit;
-    while at < 2 * width {
-        let half = at / width;
-        let column = at % width;
-        if column0 + column < channels {
-            let mut sum = 0.0f32;
-            for line in 0..down {
-                sum += lines[(half * down + line) * width + column];
+    for half in 0..2usize {
+        #[unroll]
+        for j in 0..held_columns {
+            let mut own = sums[j];
+            if comptime!(half == 1) {
+                own = products[j];
             }
-            partials[(row_tile * 2 + half) * channels + column0 + column] = sum;
+            lines[place + j * across] = own;
         }
-        at += comptime!(tile.units());
+        sync_cube();
+        let mut column = unit;
+        while column < width {
+            if column0 + column < channels {
+                let mut sum = 0.0f32;
+                for line in 0..down {
+                    sum += lines[line * width + column];
+                }
+                partials[(row_tile * 2 + half) * channels + column0 + column] = sum;
+            }
+            column += comptime!(tile.units());
+        }
+        sync_cube();
     }
 }

@@ -9,6 +9,7 @@ use crate::gpu::Limits;
 use crate::map::MapShape;
 use crate::pass::Pass;
 use crate::precision::{Instruction, Precision};
+use crate::width::Width;
 use xray_kernels::ConvSpec;
 
 /// Tables of tiles, of which each product takes one by its shape, and the precision of its factors.
@@ -17,6 +18,7 @@ use xray_kernels::ConvSpec;
 #[derive(Clone, Debug)]
 pub struct Products {
     tiles: Vec<(Tile, f64)>,
+    width: Width,
     matrices: Option<Matrices>,
 }
 
@@ -41,11 +43,26 @@ pub(super) struct Matrix {
 
 impl Default for Products {
     fn default() -> Self {
-        Self { tiles: TILES.to_vec(), matrices: None }
+        Self::of(Width::default())
     }
 }
 
 impl Products {
+    /// In float32, on a device so wide.
+    pub(crate) fn of(width: Width) -> Self {
+        Self { tiles: TILES.to_vec(), width, matrices: None }
+    }
+
+    /// On a device so wide.
+    pub(crate) fn with_width(self, width: Width) -> Self {
+        Self { width, ..self }
+    }
+
+    /// How many groups keep the device busy.
+    pub fn width(&self) -> Width {
+        self.width
+    }
+
     /// With factors of another precision, where one of the blocks suits the instruction and the memory of a group.
     pub(crate) fn with_instruction(
         self,
@@ -59,7 +76,7 @@ impl Products {
 
     /// With factors of float32.
     pub(crate) fn in_registers(&self) -> Self {
-        Self { tiles: self.tiles.clone(), matrices: None }
+        Self { matrices: None, ..self.clone() }
     }
 
     /// With another table of tiles for float32.
@@ -94,10 +111,11 @@ impl Products {
         depth: usize,
         least: usize,
     ) -> (Plan, Option<Matrix>) {
+        let enough = self.width.groups();
         let Some(matrices) = self.matrices.as_ref().filter(|_| fours) else {
-            return (Plan::choose(&self.tiles, rows, columns, times, depth, least), None);
+            return (Plan::choose(&self.tiles, rows, columns, times, depth, least, enough), None);
         };
-        let plan = Plan::choose(&matrices.tiles, rows, columns, times, depth, least);
+        let plan = Plan::choose(&matrices.tiles, rows, columns, times, depth, least, enough);
         let place = matrices.tiles.iter().position(|(tile, _)| *tile == plan.tile);
         let fragments = matrices.fragments[place.expect("chosen from this table")];
         (plan, Some(Matrix { precision: matrices.precision, fragments }))
@@ -105,17 +123,17 @@ impl Products {
 
     /// The launches of [`convolve`](crate::convolve) and [`convolve_with_sums`](crate::convolve_with_sums).
     pub fn forward_passes(&self, spec: &ConvSpec, input: MapShape) -> Vec<Pass> {
-        Product::forward(self, spec, input, in_fours(input)).passes(0)
+        Product::forward(self, spec, input, input.in_fours()).passes(0)
     }
 
     /// The launches of [`convolve_folded`](crate::convolve_folded).
     pub fn convolve_folded_passes(&self, spec: &ConvSpec, input: MapShape, skip: bool) -> Vec<Pass> {
-        Product::forward(self, spec, input, in_fours(input)).folded_passes(skip)
+        Product::forward(self, spec, input, input.in_fours()).folded_passes(skip)
     }
 
     /// Pixels of a tile of which [`convolve_with_sums`](crate::convolve_with_sums) takes sums.
     pub fn sum_rows(&self, spec: &ConvSpec, input: MapShape) -> usize {
-        Product::forward(self, spec, input, in_fours(input)).sum_rows()
+        Product::forward(self, spec, input, input.in_fours()).sum_rows()
     }
 
     /// The launches of [`input_gradient`](crate::input_gradient).
@@ -157,14 +175,9 @@ impl Products {
     }
 
     fn weights(&self, spec: &ConvSpec, input: MapShape) -> WeightGradient {
-        let fours = in_fours(input) && spec.out_channels.is_multiple_of(4);
+        let fours = input.in_fours() && spec.out_channels.is_multiple_of(4);
         WeightGradient::new(self, spec, input, fours)
     }
-}
-
-/// Whether a map of its own is read in fours; one of some channels of a buffer may not be.
-fn in_fours(shape: MapShape) -> bool {
-    shape.channels.is_multiple_of(4)
 }
 
 impl Matrices {

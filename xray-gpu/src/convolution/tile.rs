@@ -3,8 +3,6 @@
 //! Larger tiles load less for each multiplication; smaller ones waste less at the edges and make more groups. Where
 //! even the best gives too few, the contraction is cut into pieces, whose sums a second pass adds up in their order.
 
-use crate::pass::ENOUGH_GROUPS;
-
 /// A tile of the output, and the part of it that one unit holds in registers.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub struct Tile {
@@ -97,8 +95,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The best of `tiles` for an output of `rows` x `columns`, made `times` over, with `depth` terms each. A piece has at
-    /// least `least` terms: below, writing its sums costs more than it spreads.
+    /// The best of `tiles` for an output of `rows` x `columns`, made `times` over, with `depth` terms each, on a device that
+    /// `enough` groups keep busy. A piece has at least `least` terms: below, writing its sums costs more than it spreads.
     ///
     /// # Panics
     /// If there is no tile.
@@ -109,18 +107,19 @@ impl Plan {
         times: usize,
         depth: usize,
         least: usize,
+        enough: usize,
     ) -> Self {
         let most = (depth / least).max(1);
         let rated = tiles.iter().map(|&(tile, speed)| {
             let [down, across] = tile.cover(rows, columns);
             let groups = down * across * times;
-            let terms = terms_of(depth, ENOUGH_GROUPS.div_ceil(groups).min(most));
+            let terms = terms_of(depth, enough.div_ceil(groups).min(most));
             let pieces = depth.div_ceil(terms);
             let used = (rows * columns * times) as f64 / (groups * tile.rows * tile.columns) as f64;
-            let filled = ((groups * pieces) as f64 / ENOUGH_GROUPS as f64).min(1.0);
+            let filled = ((groups * pieces) as f64 / enough as f64).min(1.0);
             let split = if pieces > 1 { SPLIT / (1.0 + TRAFFIC * pieces as f64 / depth as f64) } else { 1.0 };
             let plan = Self { tile, pieces, terms };
-            (groups * pieces >= ENOUGH_GROUPS, speed * used * filled * split, plan)
+            (groups * pieces >= enough, speed * used * filled * split, plan)
         });
         // Enough groups first, then speed.
         let better = |best: (bool, f64, Self), next: (bool, f64, Self)| {
@@ -143,14 +142,24 @@ mod tests {
     fn every_tile_can_be_loaded_by_its_units() {
         for (tile, _) in TILES {
             tile.check();
-            assert!(16 * 4 * (tile.rows + tile.columns + 4) < 24 << 10, "{tile:?}");
+        }
+    }
+
+    /// What a group shares: the loaded terms, and a line of sums for each row of units, and their means. Many devices,
+    /// Apple's among them, have 32 KiB.
+    #[test]
+    fn every_tile_fits_into_the_memory_of_a_group() {
+        for (tile, _) in TILES {
+            let loaded = TERMS * (tile.rows + tile.columns + 8);
+            let sums = (tile.down() + 1) * tile.columns;
+            assert!(4 * (loaded + sums) <= 32 << 10, "{tile:?}");
         }
     }
 
     #[test]
     fn the_tile_follows_the_shape() {
         let check = |rows, columns, depth, tile: [usize; 2], pieces| {
-            let plan = Plan::choose(&TILES, rows, columns, 1, depth, 128);
+            let plan = Plan::choose(&TILES, rows, columns, 1, depth, 128, 264);
             assert_eq!(([plan.tile.rows, plan.tile.columns], plan.pieces), (tile, pieces), "{plan:?}");
             assert!(plan.terms * plan.pieces >= depth && plan.terms * (plan.pieces - 1) < depth);
         };
@@ -166,7 +175,7 @@ mod tests {
     fn pieces_hold_all_terms() {
         for depth in 1..3000 {
             for rows in [1, 100, 5000] {
-                let plan = Plan::choose(&TILES, rows, 40, 1, depth, 128);
+                let plan = Plan::choose(&TILES, rows, 40, 1, depth, 128, 264);
                 let Plan { pieces, terms, .. } = plan;
                 assert_eq!(terms % TERMS, 0);
                 assert!(pieces * terms >= depth && (pieces - 1) * terms < depth, "{plan:?} of {depth}");

@@ -13,9 +13,10 @@ use crate::buffer::{Buffer, Part};
 use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::map::{Map, MapShape};
-use crate::pass::{ELEMENT_UNITS, ENOUGH_GROUPS, Pass, bytes};
+use crate::pass::{ELEMENT_UNITS, Pass, bytes};
 use crate::precision::with_factor;
 use crate::source::Source;
+use crate::width::Width;
 use xray_kernels::ConvSpec;
 
 /// Pixels below which a piece does not pay for its sums.
@@ -69,11 +70,11 @@ enum Way {
 }
 
 impl Way {
-    fn direct(to: MapShape, depthwise: bool) -> Self {
+    fn direct(to: MapShape, depthwise: bool, width: Width) -> Self {
         let across = to.channels.div_ceil(direct::CHANNELS);
         let pixels = to.pixels();
         // Four times as many groups as are enough: these read memory and wait for it.
-        let pieces = (4 * ENOUGH_GROUPS).div_ceil(across).min(pixels.div_ceil(LEAST_PIXELS));
+        let pieces = (4 * width.groups()).div_ceil(across).min(pixels.div_ceil(LEAST_PIXELS));
         let terms = pixels.div_ceil(pieces);
         Self::Direct { depthwise, pieces: pixels.div_ceil(terms), terms }
     }
@@ -84,7 +85,7 @@ impl WeightGradient {
     pub(super) fn new(products: &Products, spec: &ConvSpec, input: MapShape, fours: bool) -> Self {
         let (to, taps) = (output_shape(spec, input), spec.kernel * spec.kernel);
         let way = if input.channels == 1 && taps <= MOST_DIRECT_TAPS {
-            Way::direct(to, false)
+            Way::direct(to, false, products.width())
         } else {
             let sides = [to.channels, taps * input.channels];
             let (plan, matrix) = products.plan(fours, sides, 1, to.pixels(), LEAST_PIXELS);
@@ -97,11 +98,25 @@ impl WeightGradient {
     }
 
     /// Of a convolution with a kernel `[channels][kernel][kernel]`, one for each channel.
-    pub(crate) fn depthwise(from: MapShape, to: MapShape, [kernel, stride, padding]: [usize; 3]) -> Self {
+    pub(crate) fn depthwise(
+        products: &Products,
+        from: MapShape,
+        to: MapShape,
+        [kernel, stride, padding]: [usize; 3],
+    ) -> Self {
         assert!(kernel * kernel <= MOST_DIRECT_TAPS, "a depthwise kernel of {kernel} x {kernel}");
         let length = to.channels * kernel * kernel;
         let multiply_adds = (to.len() * kernel * kernel) as u64;
-        Self { from, to, kernel, stride, padding, way: Way::direct(to, true), length, multiply_adds }
+        Self {
+            from,
+            to,
+            kernel,
+            stride,
+            padding,
+            way: Way::direct(to, true, products.width()),
+            length,
+            multiply_adds,
+        }
     }
 
     /// Weights.

@@ -4,7 +4,7 @@
 use super::tile::Tile;
 use crate::curve::Curve;
 use crate::map::Sizes;
-use crate::source::{normalise_four, normalise_one};
+use crate::source::{normalise, normalise_one};
 use cubecl::prelude::*;
 
 /// How [`weight_tiles`] is compiled.
@@ -154,7 +154,7 @@ pub(super) fn weight_tiles(
                     let at = (row * from.width + x + tap_x[0] - numbers.padding) * from.stride;
                     value = input_fours[(at + from.first + channel[0]) / 4];
                     if comptime!(form.norm.is_some()) {
-                        value = normalise_four(value, scale, shift, function);
+                        value = normalise(value, scale, shift, function);
                     }
                 }
             } else {

@@ -1,10 +1,9 @@
 //! The mean of each channel over an image.
 #![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
 
-use crate::batch_norm::element;
 use crate::buffer::Part;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::map::{GradientMap, Map, MapShape, Sizes, element, put};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 
@@ -73,7 +72,7 @@ fn spread(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &to);
+        let own = element::<Const<1>>(i, &to);
         let feature = features[features_at + own.image * to.channels + own.channel];
         put(output, own.pixel * to.stride + to.first + own.channel, feature * factor, accumulate);
     }

@@ -1,9 +1,8 @@
 //! Max and average pools over square windows, forward and backward.
 #![expect(unsafe_code, reason = "launches without bounds checks; shapes are checked before")]
 
-use crate::batch_norm::element;
 use crate::gpu::Gpu;
-use crate::map::{GradientMap, Map, MapShape, Sizes, put};
+use crate::map::{GradientMap, Map, MapShape, Sizes, element, put};
 use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 use xray_kernels::{Pool, PoolKind};
@@ -69,7 +68,7 @@ fn pool_forward(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &to);
+        let own = element::<Const<1>>(i, &to);
         let rows = span(own.y, from.height, &pool);
         let columns = span(own.x, from.width, &pool);
         let mut value = 0.0f32;
@@ -105,7 +104,7 @@ fn pool_backward(
 ) {
     let i = ABSOLUTE_POS;
     if i < length {
-        let own = element(i, &from);
+        let own = element::<Const<1>>(i, &from);
         let windows_y = windows(own.y, to.height, &pool);
         let windows_x = windows(own.x, to.width, &pool);
         let mut sum = 0.0f32;

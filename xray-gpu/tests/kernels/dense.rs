@@ -293,7 +293,7 @@ fn check(from: MapShape, growth: usize, layers: usize, limit: usize) {
     let (values, input) = (network.start(), random(from.len(), 2));
     let grad = random(network.after().len(), 3);
     // Of its own, so that no other test's launches are counted.
-    let own = Gpu::open().expect("the device of the other tests");
+    let own = crate::reference::open();
     let found = run(&own, &network, &values, [&input, &grad], limit);
     let mut counts = Counts::default();
     network.passes(limit).iter().for_each(|pass| counts += pass);

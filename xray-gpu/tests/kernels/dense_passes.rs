@@ -1,7 +1,7 @@
 //! The launches of a dense layer and of a transition, from shapes alone, in the order that they run.
 
 use xray_gpu::{
-    MapShape, Pass, average_normalised_gradient_passes, average_normalised_pass, averaged_shape,
+    MapShape, Pass, Width, average_normalised_gradient_passes, average_normalised_pass, averaged_shape,
     concatenated_statistics_pass, defer_pass, forward_passes, gradient_sum_tiles, input_gradient_passes,
     input_gradient_with_sums_passes, normalised_gradient_passes, settle_pass, statistics_pass, sum_rows,
 };
@@ -99,7 +99,7 @@ impl TransitionShape {
     /// Without the weight gradient.
     pub(crate) fn backward_passes(&self) -> Vec<Pass> {
         let mut all = input_gradient_passes(&self.spec(), self.averaged());
-        all.extend(average_normalised_gradient_passes(self.input));
+        all.extend(average_normalised_gradient_passes(Width::Discrete, self.input));
         all
     }
 

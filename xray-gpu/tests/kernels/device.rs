@@ -2,7 +2,7 @@
 
 use crate::reference::{buffer, gpu, shape, unwritten};
 use std::panic::catch_unwind;
-use xray_gpu::{Buffer, Error, Gpu, Linear, Map, convolve, copy, weight_gradient};
+use xray_gpu::{Buffer, Error, Linear, Map, convolve, copy, weight_gradient};
 use xray_kernels::ConvSpec;
 
 #[test]
@@ -17,7 +17,7 @@ fn a_buffer_beyond_the_limit_is_an_error() {
 /// What waits for the device is counted, and launches are not.
 #[test]
 fn reads_are_counted() {
-    let own = Gpu::open().expect("the device of the other tests");
+    let own = crate::reference::open();
     let values = Buffer::of(&own, &[1.0, 2.0]).expect("small");
     copy(&own, values.part(0, 1), values.part(1, 1));
     assert_eq!((own.counts().launches, own.counts().reads), (1, 0));

@@ -11,7 +11,7 @@ use xray_kernels::{ConvSpec, DepthwiseSpec};
 
 fn check(what: &str, passes: &[Pass], work: impl FnOnce(&Gpu)) {
     // Of its own, so that no other test's launches are counted.
-    let own = Gpu::open().expect("the device of the other tests");
+    let own = crate::reference::open();
     let mut expected = Counts::default();
     passes.iter().for_each(|pass| expected += pass);
     work(&own);

@@ -2,8 +2,7 @@
 
 use crate::reference::{Maps, assert_same_bits, gpu, random, read, shape, unwritten};
 use xray_gpu::{
-    Counts, Gpu, PendingGradients, output_shape, pending_gradients_passes, weight_gradient,
-    weight_gradient_passes,
+    Counts, PendingGradients, output_shape, pending_gradients_passes, weight_gradient, weight_gradient_passes,
 };
 use xray_kernels::ConvSpec;
 
@@ -46,7 +45,7 @@ fn pieces_of_many_layers_are_added_up_together() {
     // Everything at once, two groups, and nothing that waits.
     for (limit, flushes) in [(8 << 20, 1), (28 << 10, 2), (4, 0)] {
         // Of its own, so that no other test's launches are counted.
-        let own = Gpu::open().expect("the device of the other tests");
+        let own = crate::reference::open();
         let mut pending = PendingGradients::new(limit);
         let found = unwritten(total);
         for _ in 0..2 {

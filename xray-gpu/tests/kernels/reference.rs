@@ -1,14 +1,20 @@
 //! Formulas in float64, as plain loops, and how results are compared.
 
 use std::sync::OnceLock;
-use xray_gpu::{Affine, Buffer, Curve, Gpu, Map, MapShape, Part, Running};
+use xray_gpu::{Affine, Buffer, Curve, Gpu, Map, MapShape, Part, Running, Width};
 use xray_kernels::{Activation, ConvSpec};
 use xray_random::Random;
 
 /// One device for all tests.
 pub(crate) fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| Gpu::open().expect("a device, or a renderer in software such as lavapipe"))
+    GPU.get_or_init(open)
+}
+
+/// The same device, counted apart. Work is cut as for a large GPU, whose passes the tests know.
+pub(crate) fn open() -> Gpu {
+    let gpu = Gpu::open().expect("a device, or a renderer in software such as lavapipe");
+    gpu.with_width(Width::Discrete)
 }
 
 /// Floats in -1..1 that float64 loops and kernels start from alike.

@@ -3,7 +3,7 @@
 
 use xray_gpu::{
     Affine, Buffer, Error, Gpu, Linear, LossKind, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass,
-    Rule, Running, Update, Watch, convolve_with_sums, forward_passes, global_average,
+    Rule, Running, Update, Watch, Width, convolve_with_sums, forward_passes, global_average,
     global_average_gradient, global_average_gradient_pass, global_average_pass, input_gradient,
     input_gradient_passes, judge_passes, loss, loss_pass, normalise, normalise_backward,
     normalise_backward_passes, normalise_pass, normalised_shape, statistics, statistics_pass, sum_rows,
@@ -121,7 +121,7 @@ pub(crate) fn passes(plan: &Plan) -> Vec<Pass> {
     all.extend(LINEAR.backward_passes(last.images));
     all.push(global_average_gradient_pass(last));
     for (i, layer) in plan.layers.iter().enumerate().rev() {
-        all.extend(normalise_backward_passes(ACTIVATION, layer.convolved(), false));
+        all.extend(normalise_backward_passes(Width::Discrete, ACTIVATION, layer.convolved(), false));
         all.extend(weight_gradient_passes(&layer.spec, layer.from));
         if i > 0 {
             all.extend(input_gradient_passes(&layer.spec, layer.from));

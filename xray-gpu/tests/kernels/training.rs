@@ -4,7 +4,7 @@ use crate::reference::{
     Norm, assert_close, assert_same_bits, buffer, convolved, gpu, normalised, random, read, wide,
 };
 use crate::small_cnn::{ACTIVATION, CLASSES, EPSILON, LINEAR, Plan, SmallCnn, WIDTHS, passes, plan};
-use xray_gpu::{Counts, Gpu, normalised_shape};
+use xray_gpu::{Counts, normalised_shape};
 
 const IMAGES: usize = 2;
 const SIZE: usize = 16;
@@ -92,7 +92,7 @@ fn a_step_of_small_cnn_is_its_formula() {
     let (values, images) = (start(&this), random(IMAGES * SIZE * SIZE, 2));
     let labels: Vec<f32> = (0..IMAGES * CLASSES).map(|i| f32::from(u8::from(i % 3 == 0))).collect();
     // Of its own, so that no other test's launches are counted.
-    let own = Gpu::open().expect("the device of the other tests");
+    let own = crate::reference::open();
     let run = || {
         let mut network = SmallCnn::new(&own, plan(IMAGES, SIZE), &values).expect("small");
         let (images, labels) = (buffer(&images), buffer(&labels));
