@@ -21,7 +21,7 @@ pub use dataset::{Dataset, Draw, LabelCounts, OpenOptions, RecordId, ShardProble
 pub use error::{Error, Place, Result};
 pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, FloatList, Int64List};
 pub use labels::{NIH_14, NO_FINDING, nih_14};
-pub use loader::{About, BadRecord, Batch, Cache, Epoch, Loader, LoaderConfig, LoaderProblem};
+pub use loader::{About, BadRecord, Batch, Cache, Epoch, Images, Loader, LoaderConfig, LoaderProblem};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, Uncertain, encode_sample};
 pub use tfrecord::{
     Compression, IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records,

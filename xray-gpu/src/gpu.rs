@@ -208,12 +208,17 @@ impl Gpu {
 
     /// The client to launch a pass on, which is counted.
     pub(crate) fn launch(&self, pass: &Pass) -> &Client {
-        *self.counts.lock().expect("no panic while counting") += pass;
+        self.count(pass);
         if let Some(trace) = self.trace.lock().expect("no panic while tracing").as_mut() {
             self.end(trace);
             trace.running = Some((pass.name, Instant::now()));
         }
         &self.client
+    }
+
+    /// Counts a launch that is not made.
+    pub fn count(&self, pass: &Pass) {
+        *self.counts.lock().expect("no panic while counting") += pass;
     }
 
     /// Counts a time that the host waits.

@@ -39,6 +39,6 @@ pub use dicom::{DicomPatient, DicomProblem, Tag as DicomTag, read_dicom_patient}
 pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use gray::GrayImage;
 pub use header::{ImageHeader, read_header};
-pub use preprocessing::{check_range, normalise, place_in_source, prepare};
+pub use preprocessing::{check_range, normalise, normalised_levels, place_in_source, prepare};
 pub use problem::{ImageProblem, MAX_SIDE};
 pub use synth::{SynthConfig, SynthImage, synthesise};

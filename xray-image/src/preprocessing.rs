@@ -147,8 +147,13 @@ fn pad(pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
     padded
 }
 
-/// Writes `(value / 255 - mean) / std` for each of `pixels` to `out`. Eight-bit input is the point: whole
-/// values cannot have been divided by 255 before.
+/// What each level of gray is when it is normalised: `(level / 255 - mean) / std`.
+pub fn normalised_levels(preprocessing: &Preprocessing) -> [f32; 256] {
+    std::array::from_fn(|level| (level as f32 / 255.0 - preprocessing.mean) / preprocessing.std)
+}
+
+/// Writes the normalised value of each of `pixels` to `out`: see [`normalised_levels`]. Eight-bit input is the point:
+/// whole values cannot have been divided by 255 before.
 ///
 /// # Panics
 /// When the lengths differ.
@@ -162,8 +167,7 @@ fn pad(pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
 /// ```
 pub fn normalise(pixels: &[u8], preprocessing: &Preprocessing, out: &mut [f32]) {
     assert_eq!(pixels.len(), out.len(), "one output per pixel");
-    let table: [f32; 256] =
-        std::array::from_fn(|value| (value as f32 / 255.0 - preprocessing.mean) / preprocessing.std);
+    let table = normalised_levels(preprocessing);
     for (out, &pixel) in out.iter_mut().zip(pixels) {
         *out = table[usize::from(pixel)];
     }

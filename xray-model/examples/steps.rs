@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use xray_artifacts::{Exit, Failure};
 use xray_kernels::{Isa, multiply_add_peak};
 use xray_model::{
-    Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig,
+    Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
     set_threads,
 };
 use xray_random::Random;
@@ -121,12 +121,17 @@ fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
         ..LearnerConfig::new(CLASSES)
     };
     let mut learner = Learner::new(&config, 0)?;
-    let images = images(arguments.batch, arguments.size);
+    // As in training: a GPU is sent levels of gray, and the CPU's loader has normalised them.
+    let (levels, values) = (levels(arguments.batch, arguments.size), values());
+    let levels = Pixels::Levels { levels: &levels, values: &values };
+    let floats = levels.normalised();
+    let images = if learner.runs_behind() { levels } else { Pixels::Floats(&floats) };
+
     for &pass in &arguments.pass {
         let began = unix_seconds();
         let times = match pass {
-            Pass::Train => train(arguments, &mut learner, &images, begun)?,
-            Pass::Infer => infer(arguments, &learner, &images, begun)?,
+            Pass::Train => train(arguments, &mut learner, images, begun)?,
+            Pass::Infer => infer(arguments, &learner, images, begun)?,
         };
         println!("{}", figures(arguments, &config, &learner, pass, times, began));
     }
@@ -182,7 +187,7 @@ struct Times {
 fn train(
     arguments: &Arguments,
     learner: &mut Learner,
-    images: &[f32],
+    images: Pixels<'_>,
     begun: Instant,
 ) -> Result<Times, Failure> {
     let labels: Vec<f32> =
@@ -202,7 +207,12 @@ fn train(
     Ok(Times { work, ..times })
 }
 
-fn infer(arguments: &Arguments, learner: &Learner, images: &[f32], begun: Instant) -> Result<Times, Failure> {
+fn infer(
+    arguments: &Arguments,
+    learner: &Learner,
+    images: Pixels<'_>,
+    begun: Instant,
+) -> Result<Times, Failure> {
     let predictor = learner.predictor()?;
     timed(arguments, begun, |_| {
         let logits = predictor.predict(images, arguments.size)?;
@@ -249,10 +259,15 @@ fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// Noise in −2..2.
-fn images(batch: usize, size: u32) -> Vec<f32> {
+/// Noise.
+fn levels(batch: usize, size: u32) -> Vec<u8> {
     let mut random = Random::keyed(&[]);
-    (0..batch * (size * size) as usize).map(|_| random.between(-2.0, 2.0) as f32).collect()
+    (0..batch * (size * size) as usize).map(|_| random.bits() as u8).collect()
+}
+
+/// Levels of gray from −2 to 2.
+fn values() -> [f32; 256] {
+    std::array::from_fn(|level| level as f32 / 63.75 - 2.0)
 }
 
 /// Highest resident memory of this process so far, where Linux tells it.

@@ -69,7 +69,8 @@ impl Trainer {
     }
 
     pub(crate) fn forward(&self, batch: &LabelledImages<'_>, is_frozen: bool) -> Pass {
-        let images = |device: &Device| images(batch.images, batch.size, self.channels, device, self.backend);
+        let pixels = batch.images.normalised();
+        let images = |device: &Device| images(&pixels, batch.size, self.channels, device, self.backend);
         let logits = if is_frozen {
             let features = self.network().valid().features(images(&self.device.clone().inner()));
             self.network().classify(Tensor::from_inner(features))

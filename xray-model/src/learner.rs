@@ -10,7 +10,7 @@ use crate::initialise::initialise;
 use crate::records::StepRecord;
 use crate::weights::{check_fit, weights_of, with_weights};
 use crate::{
-    DeviceWork, Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Predictor, Result,
+    DeviceWork, Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Pixels, Predictor, Result,
     StateDict,
 };
 
@@ -57,8 +57,8 @@ impl LearnerConfig {
 /// Images and labels of one step.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelledImages<'a> {
-    /// Normalised gray pixels, `[n, 1, size, size]`, whatever the network's channels.
-    pub images: &'a [f32],
+    /// Gray pixels, `[n, 1, size, size]`, whatever the network's channels.
+    pub images: Pixels<'a>,
     /// 0, 1 or NaN for unknown, `[n, classes]`.
     pub labels: &'a [f32],
     /// Width and height.

@@ -5,7 +5,7 @@ use crate::backend::{Backend, Opened};
 use crate::gpu;
 use crate::layers::Maps;
 use crate::weights::with_weights;
-use crate::{ModelConfig, Result, StateDict};
+use crate::{ModelConfig, Pixels, Result, StateDict};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A network that only predicts.
@@ -52,11 +52,11 @@ impl Predictor {
         Ok(Predictor { network, place, channels: model.channels, flip: model.flip })
     }
 
-    /// Logits `[n, classes]` of normalised images `[n, 1, size, size]`.
+    /// Logits `[n, classes]` of images `[n, 1, size, size]`.
     ///
     /// # Errors
     /// If the device failed, as a GPU may.
-    pub fn predict(&self, pixels: &[f32], size: u32) -> Result<Vec<f32>> {
+    pub fn predict<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> Result<Vec<f32>> {
         self.begin(pixels, size)?.logits()
     }
 
@@ -64,16 +64,23 @@ impl Predictor {
     ///
     /// # Errors
     /// If the device failed, as a GPU may.
-    pub fn begin(&self, pixels: &[f32], size: u32) -> Result<Begun> {
+    pub fn begin<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> Result<Begun> {
+        let (pixels, width) = (pixels.into(), size as usize);
         let plain = self.one(pixels, size)?;
-        let flipped = self.flip.then(|| self.one(&mirrored(pixels, size as usize), size)).transpose()?;
+        let of_mirrored = || match pixels {
+            Pixels::Floats(floats) => self.one(Pixels::Floats(&mirrored(floats, width)), size),
+            Pixels::Levels { levels, values } => {
+                self.one(Pixels::Levels { levels: &mirrored(levels, width), values }, size)
+            }
+        };
+        let flipped = self.flip.then(of_mirrored).transpose()?;
         Ok(Begun { plain, flipped })
     }
 
-    fn one(&self, pixels: &[f32], size: u32) -> Result<One> {
+    fn one(&self, pixels: Pixels<'_>, size: u32) -> Result<One> {
         match &self.place {
             Place::Graph { device, backend } => {
-                let images = images(pixels, size, self.channels, device, *backend);
+                let images = images(&pixels.normalised(), size, self.channels, device, *backend);
                 Ok(One::Done(host(self.network.forward(images))))
             }
             Place::Gpu(predictor) => {
@@ -82,8 +89,8 @@ impl Predictor {
         }
     }
 
-    fn images<'a>(&self, pixels: &'a [f32], size: u32) -> gpu::Images<'a> {
-        gpu::Images { pixels, size: size as usize, channels: self.channels }
+    fn images<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> gpu::Images<'a> {
+        gpu::Images { pixels: pixels.into(), size: size as usize, channels: self.channels }
     }
 
     /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place
@@ -180,7 +187,7 @@ pub struct ActivationMaps {
 }
 
 /// Each row of `width` from its end.
-fn mirrored(pixels: &[f32], width: usize) -> Vec<f32> {
+fn mirrored<T: Copy>(pixels: &[T], width: usize) -> Vec<T> {
     pixels.chunks(width).flat_map(|row| row.iter().rev()).copied().collect()
 }
 

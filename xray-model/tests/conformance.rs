@@ -47,7 +47,7 @@ fn trace(config: &LearnerConfig) -> xray_model::Result<(Vec<f32>, Vec<f32>)> {
     let mut learner = Learner::new(config, 11)?;
     let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
     for _ in 0..6 {
-        let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+        let pass = learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: SIZE });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-2);
     }
@@ -105,7 +105,11 @@ fn check_networks(backend: Backend) {
             let logits = learner.predict(&images, SIZE).expect(WORKS);
             // Small steps: the statistics of three images magnify any rounding.
             let step = |_| {
-                let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+                let pass = learner.forward(&LabelledImages {
+                    images: (&images).into(),
+                    labels: &labels,
+                    size: SIZE,
+                });
                 let loss = pass.loss().expect(WORKS);
                 let gradients = learner.backward(pass);
                 learner.step(gradients, 1e-5);
@@ -144,7 +148,8 @@ fn frozen_averaged_and_smoothed_on_every_device() {
         let (images, labels) = (wave(IMAGES * (SIZE * SIZE) as usize, 0.0), labels());
         for backbone_rate in [0.0, 0.0, 0.3, 0.3, 0.0] {
             learner.set_backbone_rate(backbone_rate);
-            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+            let pass =
+                learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: SIZE });
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-2);
         }
@@ -183,7 +188,8 @@ fn fifty_losses_are_the_same_on_every_device() {
                 images.extend(wave(PIXELS, number as f32).iter().map(|value| value + brighter));
                 labels.extend((0..14).map(|label| f32::from(u8::from((number + label) % 7 < 2))));
             }
-            let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
+            let pass =
+                learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: 32 });
             let loss = pass.loss().expect(WORKS);
             let gradients = learner.backward(pass);
             learner.step(gradients, 1e-3);

@@ -30,7 +30,7 @@ fn trained(model: &ModelConfig) -> StateDict {
     let (images, labels) =
         (images(8), (0..8 * CLASSES).map(|at| f32::from(u8::from(at % 3 == 0))).collect::<Vec<_>>());
     for _ in 0..4 {
-        let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+        let pass = learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: SIZE });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
     }

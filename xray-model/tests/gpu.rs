@@ -1,7 +1,7 @@
 //! What a GPU is asked for: how much a step launches, and when the host waits.
 
 use xray_model::{
-    Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig,
+    Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
 };
 
 const WORKS: &str = "a device that works";
@@ -24,11 +24,35 @@ fn small() -> ModelConfig {
 }
 
 fn step(learner: &mut Learner, images: usize, size: u32) {
-    let pixels = vec![0.5; images * (size * size) as usize];
+    let levels = levels(images, size);
     let labels: Vec<_> = (0..images * CLASSES).map(|i| f32::from(u8::from(i % 3 == 0))).collect();
-    let pass = learner.forward(&LabelledImages { images: &pixels, labels: &labels, size });
+    let images = Pixels::Levels { levels: &levels, values: &values() };
+    let pass = learner.forward(&LabelledImages { images, labels: &labels, size });
     let gradients = learner.backward(pass);
     learner.step(gradients, 1e-3);
+}
+
+fn levels(images: usize, size: u32) -> Vec<u8> {
+    (0..images * (size * size) as usize).map(|i| (i * i % 251) as u8).collect()
+}
+
+fn values() -> [f32; 256] {
+    std::array::from_fn(|level| (level as f32 / 255.0 - 0.49) / 0.23)
+}
+
+/// Mirror images and several channels too.
+#[test]
+fn levels_of_gray_give_the_bits_of_their_values() {
+    for channels in [1, 3] {
+        let Some(learner) = learner(ModelConfig { flip: true, channels, ..small() }) else { return };
+        let predictor = learner.predictor().expect(WORKS);
+        let (levels, values) = (levels(3, 34), values());
+        let pixels = Pixels::Levels { levels: &levels, values: &values };
+        let by_levels = predictor.predict(pixels, 34).expect(WORKS);
+        let by_floats = predictor.predict(&*pixels.normalised(), 34).expect(WORKS);
+        assert!(by_levels.iter().all(|logit| logit.is_finite()));
+        assert_eq!(by_levels, by_floats);
+    }
 }
 
 /// In the sizes of the papers, in batches that every device has the buffers for, with as many multiplications as the network has: each convolution is multiplied three

@@ -70,7 +70,7 @@ fn every_cut_of_a_checkpoint_is_an_error() {
 fn step(learner: &mut Learner, rate: f64) -> StateDict {
     let images: Vec<f32> = (0..4 * 32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
     let labels: Vec<f32> = (0..4 * 14).map(|i| (i % 3 == 0) as u8 as f32).collect();
-    let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: 32 });
+    let pass = learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: 32 });
     let gradients = learner.backward(pass);
     learner.step(gradients, rate);
     learner.weights().expect("a device that works")

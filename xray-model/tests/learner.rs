@@ -33,7 +33,7 @@ fn learner(flip: bool, backend: Backend) -> Learner {
 
 /// Takes a step; the loss that its forward pass told.
 fn step(learner: &mut Learner, images: &[f32], labels: &[f32], rate: f64) -> f32 {
-    let pass = learner.forward(&LabelledImages { images, labels, size: SIZE });
+    let pass = learner.forward(&LabelledImages { images: images.into(), labels, size: SIZE });
     let loss = pass.loss().expect(WORKS);
     let gradients = learner.backward(pass);
     learner.step(gradients, rate);
@@ -111,7 +111,8 @@ fn check_parts(backend: Backend) {
         let mut sum = None;
         for (images, part_labels) in images.chunks(part * PIXELS).zip(labels.chunks(part * 14)) {
             let share = known(part_labels) / known(&labels);
-            let pass = learner.forward(&LabelledImages { images, labels: part_labels, size: SIZE });
+            let pass =
+                learner.forward(&LabelledImages { images: images.into(), labels: part_labels, size: SIZE });
             let pass = pass.weighted(share);
             let found = learner.backward(pass);
             sum = Some(match sum {

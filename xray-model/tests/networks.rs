@@ -93,7 +93,7 @@ impl Data {
     }
 
     fn batch(&self) -> LabelledImages<'_> {
-        LabelledImages { images: &self.images, labels: &self.labels, size: SIZE }
+        LabelledImages { images: (&self.images).into(), labels: &self.labels, size: SIZE }
     }
 }
 

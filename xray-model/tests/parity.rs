@@ -45,7 +45,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
 
 fn batch(golden: &StateDict) -> LabelledImages<'_> {
     LabelledImages {
-        images: &golden.tensors["images"].values,
+        images: (&golden.tensors["images"].values).into(),
         labels: &golden.tensors["labels"].values,
         size: SIZE,
     }
@@ -128,7 +128,8 @@ fn the_mean_of_an_activation_map_is_the_logit() {
         batch(&golden),
         predictor.predict(batch(&golden).images, batch(&golden).size).expect("a device that works"),
     );
-    let maps = predictor.activation_maps(batch.images, batch.size).expect("a device that works");
+    let maps =
+        predictor.activation_maps(&batch.images.normalised(), batch.size).expect("a device that works");
     let places = maps.height * maps.width;
     assert!(places > 1 && maps.values.len() == logits.len() * places);
     let means: Vec<_> =

@@ -4,15 +4,25 @@ use crate::events::{Event, Observer};
 use crate::signals::StopFlag;
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
-use xray_data::{Dataset, Draw, Loader, LoaderConfig};
+use xray_data::{Dataset, Draw, Images, Loader, LoaderConfig};
+use xray_image::normalised_levels;
 use xray_metrics::{Evaluation, Scores, evaluate};
-use xray_model::{Begun, Predictor};
+use xray_model::{Begun, Pixels, Predictor};
+
+/// A batch's images as a network takes them, with what levels of gray are for it.
+pub(crate) fn pixels_of<'a>(images: &'a Images, values: &'a [f32; 256]) -> Pixels<'a> {
+    match images {
+        Images::Normalised(pixels) => Pixels::Floats(pixels),
+        Images::Levels(levels) => Pixels::Levels { levels, values },
+    }
+}
 
 /// A split that can be scored again and again.
 pub struct Evaluator {
     split: Split,
     dataset: Arc<Dataset>,
     loader: Loader,
+    values: [f32; 256],
     train_prevalence: Vec<f64>,
 }
 
@@ -28,7 +38,13 @@ impl Evaluator {
         let records = dataset.select(split, &Draw::default())?;
         let config = LoaderConfig { shuffle: false, drop_last: false, augmentation: None, ..loading };
         let loader = Loader::new(dataset.clone(), records, preprocessing.clone(), config)?;
-        Ok(Evaluator { split, dataset: dataset.clone(), loader, train_prevalence: train_prevalence.to_vec() })
+        Ok(Evaluator {
+            split,
+            dataset: dataset.clone(),
+            loader,
+            values: normalised_levels(preprocessing),
+            train_prevalence: train_prevalence.to_vec(),
+        })
     }
 
     /// The model's outputs; none when someone asked to stop meanwhile.
@@ -49,7 +65,7 @@ impl Evaluator {
             }
             let batch = batch?;
             if !batch.is_empty() {
-                let next = model.begin(&batch.images, batch.size)?;
+                let next = model.begin(pixels_of(&batch.images, &self.values), batch.size)?;
                 take(begun.replace(next), &mut predictions)?;
             }
             for about in batch.about {

@@ -9,6 +9,7 @@ use crate::pending::{Given, Pending};
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
 use crate::scoring::Evaluator;
+use crate::scoring::pixels_of;
 use crate::signals::StopFlag;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
@@ -62,6 +63,8 @@ pub struct Trainer<'a> {
     pub learner: Learner,
     /// The training records.
     pub loader: Loader,
+    /// What their levels of gray are for the network.
+    pub values: [f32; 256],
     /// The validation records.
     pub validation: Evaluator,
     /// When things happen.
@@ -159,7 +162,9 @@ impl Trainer<'_> {
         let all = known(&batch.labels);
         let images = self.timetable.images_at_once;
         let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
-        let parts = batch.images.chunks(images * pixels).zip(batch.labels.chunks(images * classes));
+        let values = self.values;
+        let parts = pixels_of(&batch.images, &values).chunks(images * pixels);
+        let parts = parts.zip(batch.labels.chunks(images * classes));
         let mut sum = None;
         for (images, labels) in parts {
             let clock = Instant::now();

@@ -16,8 +16,8 @@ use xray_image::{Augmentation, Budget, augment, decode_gray_within, normalise, p
 pub struct Batch {
     /// Its number in the epoch, from 0. Bad records make a batch smaller, even empty, and never move others.
     pub index: usize,
-    /// `[n, 1, size, size]`, normalised.
-    pub images: Vec<f32>,
+    /// `[n, 1, size, size]`.
+    pub images: Images,
     /// `[n, labels]`: 0, 1, or NaN where nobody said.
     pub labels: Vec<f32>,
     /// `[n]` names of the images.
@@ -28,6 +28,30 @@ pub struct Batch {
     pub records: Vec<RecordId>,
     /// Width and height of the images.
     pub size: u32,
+}
+
+/// Pixels of a batch, as [`LoaderConfig::as_levels`](super::LoaderConfig::as_levels) says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Images {
+    /// Normalised.
+    Normalised(Vec<f32>),
+    /// Levels of gray, whose values are [`xray_image::normalised_levels`].
+    Levels(Vec<u8>),
+}
+
+impl Images {
+    /// Pixels.
+    pub fn len(&self) -> usize {
+        match self {
+            Images::Normalised(pixels) => pixels.len(),
+            Images::Levels(pixels) => pixels.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What a record says of its patient and its view, as in [`Sample`].
@@ -65,6 +89,7 @@ pub(super) struct Assembler {
     pub(super) seed: u64,
     pub(super) uncertain: Uncertain,
     pub(super) cache: PreparedCache,
+    pub(super) as_levels: bool,
 }
 
 /// What a record gives beside its pixels.
@@ -95,18 +120,17 @@ impl Assembler {
         cancelled: &AtomicBool,
     ) -> Result<Option<(Batch, Vec<BadRecord>)>> {
         let size = self.preprocessing.size;
-        let pixels = size as usize * size as usize;
-        let mut images = vec![0.0; positions.len() * pixels];
-        let described: Vec<_> = images
-            .par_chunks_exact_mut(pixels)
-            .zip(positions)
-            .map_init(Scratch::default, |scratch, (out, &position)| {
-                if cancelled.load(Ordering::Relaxed) {
-                    return None;
-                }
-                Some(self.record(epoch, position as usize, scratch, out))
-            })
-            .collect();
+        let (described, images) = if self.as_levels {
+            let (described, levels) = self.records(epoch, positions, cancelled, |pixels, out: &mut [u8]| {
+                out.copy_from_slice(pixels);
+            });
+            (described, Images::Levels(levels))
+        } else {
+            let (described, normalised) = self.records(epoch, positions, cancelled, |pixels, out| {
+                normalise(pixels, &self.preprocessing, out);
+            });
+            (described, Images::Normalised(normalised))
+        };
         let mut batch = Batch {
             index,
             images,
@@ -128,17 +152,40 @@ impl Assembler {
                 Some(Err(error)) => return Err(error),
             }
         }
-        batch.images.truncate(batch.records.len() * pixels);
+        batch.end();
         Ok(Some((batch, bad)))
     }
 
-    fn record(
+    /// Each record, or nothing when `cancelled` was set, and what `write` makes of its pixels.
+    fn records<T: Clone + Default + Send>(
         &self,
         epoch: u64,
-        position: usize,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) -> Result<Described> {
+        positions: &[u32],
+        cancelled: &AtomicBool,
+        write: impl Fn(&[u8], &mut [T]) + Sync,
+    ) -> (Vec<Option<Result<Described>>>, Vec<T>) {
+        let pixels = self.preprocessing.size as usize * self.preprocessing.size as usize;
+        let mut images = vec![T::default(); positions.len() * pixels];
+        let described = images
+            .par_chunks_exact_mut(pixels)
+            .zip(positions)
+            .map_init(Scratch::default, |scratch, (out, &position)| {
+                if cancelled.load(Ordering::Relaxed) {
+                    return None;
+                }
+                let described = self.record(position as usize, scratch);
+                if described.is_ok() {
+                    let id = self.records[position as usize];
+                    write(self.augmented(epoch, id, scratch), out);
+                }
+                Some(described)
+            })
+            .collect();
+        (described, images)
+    }
+
+    /// Reads a record, and leaves its prepared image in `scratch`.
+    fn record(&self, position: usize, scratch: &mut Scratch) -> Result<Described> {
         let id = self.records[position];
         let ordinal = self.dataset.ordinal(id);
         // The checksum of a record was compared when its image was made, so its labels are peeked at later.
@@ -160,9 +207,7 @@ impl Assembler {
             },
         });
         self.dataset.release(id);
-        let described = described?;
-        normalise(self.augmented(epoch, id, scratch), &self.preprocessing, out);
-        Ok(described)
+        described
     }
 
     /// Reads a record, and its image as far as it does not change from epoch to epoch.
@@ -194,11 +239,24 @@ impl Batch {
         let pixels = self.size as usize * self.size as usize;
         let kept = self.records.len();
         if kept != place {
-            self.images.copy_within(place * pixels..(place + 1) * pixels, kept * pixels);
+            let from = place * pixels..(place + 1) * pixels;
+            match &mut self.images {
+                Images::Normalised(images) => images.copy_within(from, kept * pixels),
+                Images::Levels(images) => images.copy_within(from, kept * pixels),
+            }
         }
         self.labels.extend(described.labels);
         self.ids.push(described.image_id);
         self.about.push(described.about);
         self.records.push(record);
+    }
+
+    /// Cuts off what bad records left behind the others.
+    fn end(&mut self) {
+        let pixels = self.records.len() * self.size as usize * self.size as usize;
+        match &mut self.images {
+            Images::Normalised(images) => images.truncate(pixels),
+            Images::Levels(images) => images.truncate(pixels),
+        }
     }
 }

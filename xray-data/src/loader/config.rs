@@ -29,6 +29,8 @@ pub struct LoaderConfig {
     pub augmentation: Option<Augmentation>,
     /// What becomes of uncertain labels.
     pub uncertain: Uncertain,
+    /// Leave normalising to whoever takes the batches: images are levels of gray.
+    pub as_levels: bool,
 }
 
 impl Default for LoaderConfig {
@@ -45,6 +47,7 @@ impl Default for LoaderConfig {
             skip_bad: 0,
             augmentation: None,
             uncertain: Uncertain::Ignore,
+            as_levels: false,
         }
     }
 }

@@ -10,7 +10,7 @@ mod config;
 mod epoch;
 mod order;
 
-pub use batch::{About, Batch};
+pub use batch::{About, Batch, Images};
 pub use cache::Cache;
 pub use config::{LoaderConfig, LoaderProblem};
 pub use epoch::Epoch;
@@ -76,6 +76,7 @@ impl Loader {
             seed: config.seed,
             uncertain: config.uncertain,
             cache,
+            as_levels: config.as_levels,
         });
         let (waited_nanoseconds, bad) = Default::default();
         Ok(Loader { shared: Arc::new(Shared { assembler, config, pool, waited_nanoseconds, bad }) })

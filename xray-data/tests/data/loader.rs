@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xray_artifacts::{Crop, Exit, Preprocessing, ResizeFilter, Split};
 use xray_data::{
-    About, Batch, Cache, Dataset, Draw, Error, Label, Loader, LoaderConfig, LoaderProblem, OpenOptions,
-    RecordFile, RecordId, RecordIndex, Uncertain,
+    About, Batch, Cache, Dataset, Draw, Error, Images, Label, Loader, LoaderConfig, LoaderProblem,
+    OpenOptions, RecordFile, RecordId, RecordIndex, Uncertain,
 };
-use xray_image::{Augmentation, augment, normalise, prepare};
+use xray_image::{Augmentation, augment, normalise, normalised_levels, prepare};
 
 fn dataset() -> (TempDir, Arc<Dataset>) {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -56,10 +56,42 @@ fn check_equal(a: &[Batch], b: &[Batch]) {
         assert_eq!((a.index, a.size, &a.ids, &a.records), (b.index, b.size, &b.ids, &b.records));
         assert_eq!(a.about, b.about);
         assert!(
-            bits(&a.images) == bits(&b.images) && bits(&a.labels) == bits(&b.labels),
+            bits(&normalised(a)) == bits(&normalised(b)) && bits(&a.labels) == bits(&b.labels),
             "batch {}",
             a.index
         );
+    }
+}
+
+/// The pixels of a batch as floats, whichever they are.
+fn normalised(batch: &Batch) -> Vec<f32> {
+    match &batch.images {
+        Images::Normalised(images) => images.clone(),
+        Images::Levels(images) => {
+            let values = normalised_levels(&preprocessing());
+            images.iter().map(|&level| values[usize::from(level)]).collect()
+        }
+    }
+}
+
+/// With the bits that the loader's floats have, augmented or not, and without the damaged records.
+#[test]
+fn levels_are_what_floats_were_made_of() {
+    let (dir, _) = dataset();
+    for is_damaged in [false, true] {
+        if is_damaged {
+            damage(dir.path(), "train-00001-of-00003.tfrecord", 3);
+        }
+        let dataset = open(dir.path());
+        for augmentation in [None, Some(Augmentation::default())] {
+            let config = LoaderConfig { augmentation, skip_bad: 1, ..config() };
+            let floats = loader(&dataset, config.clone());
+            let levels = loader(&dataset, LoaderConfig { as_levels: true, ..config });
+            let batches = epoch(&levels, 1);
+            check_equal(&epoch(&floats, 1), &batches);
+            assert!(batches.iter().all(|batch| matches!(batch.images, Images::Levels(_))));
+            assert_eq!(levels.bad().len(), usize::from(is_damaged));
+        }
     }
 }
 
@@ -78,7 +110,7 @@ fn a_batch_is_what_its_records_hold() {
             augment(&prepared, 16, &Augmentation::default(), 5, 3, record.key(), &mut changed);
             let mut expected = vec![0.0; 256];
             normalise(&changed, &preprocessing(), &mut expected);
-            assert_eq!(batch.images[i * 256..][..256], expected);
+            assert_eq!(normalised(batch)[i * 256..][..256], expected);
             let labels: Vec<_> = sample_labels(number)
                 .into_iter()
                 .map(|label| label.as_f32(Uncertain::Ignore).to_bits())
@@ -360,7 +392,10 @@ fn epoch_without(loader: &Loader, number: u64) -> Vec<Batch> {
             batch.ids.remove(at);
             batch.about.remove(at);
             batch.records.remove(at);
-            batch.images.drain(at * 256..(at + 1) * 256);
+            match &mut batch.images {
+                Images::Normalised(images) => drop(images.drain(at * 256..(at + 1) * 256)),
+                Images::Levels(images) => drop(images.drain(at * 256..(at + 1) * 256)),
+            }
             batch.labels.drain(at * 3..(at + 1) * 3);
         }
     }

@@ -54,7 +54,7 @@ fn images_and_folded_convolutions() {
     let images = shape(2, 5, 7, 3);
     let output = of(images);
     check("images", &[images_from_bytes_pass(images)], |gpu| {
-        images_from_bytes(gpu, &[7; 70], 1.0, 0.0, Map::new(&output, images)).expect("small");
+        images_from_bytes(gpu, &[7; 70], &[1.0; 256], Map::new(&output, images)).expect("small");
     });
     // In one piece and in several.
     for (channels, skip) in [([8, 20], true), ([64, 32], true), ([64, 32], false)] {

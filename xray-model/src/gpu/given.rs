@@ -1,5 +1,6 @@
 //! What the rest of the crate tells a GPU: its images, its rates, and by the ids of parameters what layers learned.
 
+use crate::Pixels;
 use burn::module::ParamId;
 
 /// The kernel of a convolution, and the gamma that its batch norm is known by.
@@ -27,10 +28,10 @@ pub(crate) struct DenseLayer {
     pub(crate) growth: usize,
 }
 
-/// Normalised gray images `[n][size][size]`.
+/// Gray images `[n][size][size]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Images<'a> {
-    pub(crate) pixels: &'a [f32],
+    pub(crate) pixels: Pixels<'a>,
     pub(crate) size: usize,
     /// Each of so many channels holds the gray image.
     pub(crate) channels: usize,

@@ -6,10 +6,11 @@ use super::maps::GpuMaps;
 use super::run::Run;
 use super::store::Store;
 use super::view::View;
+use crate::Pixels;
 use crate::architectures::Network;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
-use xray_gpu::{Buffer, Error, Gpu, MapShape};
+use xray_gpu::{Buffer, Error, Gpu, MapShape, images_from_bytes};
 
 /// The weights of a network on a device; batch norm is folded into them when they are first used.
 pub(crate) struct Predictor(Arc<Run>);
@@ -42,12 +43,18 @@ impl Images<'_> {
         let &Images { pixels, size, channels } = self;
         let images = pixels.len() / (size * size);
         let shape = MapShape { images, height: size, width: size, channels };
-        let buffer = if channels == 1 {
-            Buffer::of(gpu, pixels)
-        } else {
-            let repeated: Vec<_> =
-                pixels.iter().flat_map(|&value| std::iter::repeat_n(value, channels)).collect();
-            Buffer::of(gpu, &repeated)
+        let buffer = match pixels {
+            Pixels::Levels { levels, values } => {
+                let view = View::empty(gpu, shape)?;
+                images_from_bytes(gpu, levels, values, view.map())?;
+                return Ok(view);
+            }
+            Pixels::Floats(floats) if channels == 1 => Buffer::of(gpu, floats),
+            Pixels::Floats(floats) => {
+                let repeated: Vec<_> =
+                    floats.iter().flat_map(|&value| std::iter::repeat_n(value, channels)).collect();
+                Buffer::of(gpu, &repeated)
+            }
         };
         Ok(View::new(buffer?, shape))
     }

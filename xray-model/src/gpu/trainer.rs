@@ -14,7 +14,10 @@ use crate::records::StepRecord;
 use crate::weights::weights_of;
 use crate::{Algorithm, DeviceWork, LearnerConfig, ModelConfig, OptimizerConfig, Predictor, StateDict};
 use std::sync::{Arc, Mutex, PoisonError};
-use xray_gpu::{Buffer, Counts, Error, Gpu, MapShape, Parameters, Part, Rule, Update, Watch, add, blend};
+use xray_gpu::{
+    Buffer, Counts, Error, Gpu, MapShape, Parameters, Part, Rule, Update, Watch, add, blend,
+    images_from_bytes_pass,
+};
 
 /// Everything of a network in training.
 pub(crate) struct Trainer {
@@ -98,6 +101,8 @@ impl Trainer {
         let before = counting.work();
         let shape = MapShape { images, height: size, width: size, channels: model.channels };
         let labels = Buffer::empty(&gpu, images * prevalence.len())?;
+        // Training sends bytes.
+        gpu.count(&images_from_bytes_pass(shape));
         let pass = counting.pass(network, View::empty(&gpu, shape)?, labels, false)?;
         let found = counting.backward(pass)?;
         counting.step(found, 0.0, Backbone::Rate(0.0))?;

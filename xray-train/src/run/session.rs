@@ -18,6 +18,7 @@ use xray_artifacts::{Exit, Failure, Provenance, Seconds, Split, State, TrainingS
 use xray_bundle::Card;
 use xray_data::{Loader, LoaderConfig};
 use xray_display::counted;
+use xray_image::normalised_levels;
 use xray_model::{Learner, Predictor};
 
 /// Data, settings and learner of one run.
@@ -46,6 +47,8 @@ impl<'a> Session<'a> {
             ..LoaderConfig::default()
         };
         let learner = Learner::new(&config.learner(&data.prevalence), config.seed)?;
+        // A GPU is sent a quarter of the bytes, and normalises them.
+        let loading = LoaderConfig { as_levels: learner.runs_behind(), ..loading };
         let info = learner.device();
         announce(info, observer)?;
         observer.observe(&Event::Note(&format!(
@@ -111,6 +114,7 @@ impl<'a> Session<'a> {
         let mut trainer = Trainer {
             learner,
             loader,
+            values: normalised_levels(&self.data.preprocessing),
             validation: self.evaluator(Split::Val)?,
             timetable,
             seconds_before: progress.seconds.total,
