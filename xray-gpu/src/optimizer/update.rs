@@ -24,7 +24,7 @@ pub enum Rule {
 pub struct Update {
     /// The rule.
     pub rule: Rule,
-    /// The number of this step, from 1.
+    /// The number of this step, from 1; those that a [`Watch`] skipped are counted.
     pub step: u64,
     /// Learning rates: of parameters without [`Mark::HEAD`], and of those with it.
     pub learning_rates: [f64; 2],
@@ -82,6 +82,19 @@ struct UpdateNumbers {
     new_square: f32,
     root_factor: f32,
     epsilon: f32,
+    /// This step's number, skipped ones counted.
+    step: f32,
+    mean_bias: Bias,
+    square_bias: Bias,
+}
+
+/// Of a mean that began with zeros.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Bias {
+    /// Natural logarithm of what a step leaves of it.
+    log_kept: f32,
+    /// Its correction after as many steps as are counted, which the other numbers include.
+    correction: f32,
 }
 
 #[cube(launch_unchecked)]
@@ -115,6 +128,14 @@ fn update(
             rate = numbers.head_rate;
             kept = numbers.head_kept;
         }
+        let mut root_factor = numbers.root_factor;
+        let skipped = control[6];
+        if comptime!(!sgd) && skipped > 0.0f32 {
+            let taken = numbers.step - skipped;
+            rate *= numbers.mean_bias.correction / correction(taken * numbers.mean_bias.log_kept);
+            root_factor *=
+                (numbers.square_bias.correction / correction(taken * numbers.square_bias.log_kept)).sqrt();
+        }
         let mut value = values[i];
         let mut gradient = gradients[i] * control[0];
         if decays {
@@ -128,9 +149,20 @@ fn update(
         } else {
             let square = squares[i] * numbers.kept_square + gradient * gradient * numbers.new_square;
             squares[i] = square;
-            values[i] = value - rate * mean / (square.sqrt() * numbers.root_factor + numbers.epsilon);
+            values[i] = value - rate * mean / (square.sqrt() * root_factor + numbers.epsilon);
         }
     }
+}
+
+/// 1 − eˣ of an x of at most 0, by its series where a difference would leave few digits.
+#[cube]
+fn correction(x: f32) -> f32 {
+    let mut correction = 1.0f32 - x.exp();
+    if x > -0.25f32 {
+        correction = -x
+            * (1.0f32 + x / 2.0f32 * (1.0f32 + x / 3.0f32 * (1.0f32 + x / 4.0f32 * (1.0f32 + x / 5.0f32))));
+    }
+    correction
 }
 
 #[cube]
@@ -179,6 +211,8 @@ impl Update {
         assert!(self.step > 0, "steps count from 1");
         let steps = i32::try_from(self.step).unwrap_or(i32::MAX);
         let correction = |beta: f64| 1.0 - beta.powi(steps);
+        // Of 0 none is kept after a step of e^-100 either, and no number is infinite.
+        let log_kept = |beta: f64| beta.ln().max(-100.0) as f32;
         let (decay, decoupled) = match self.rule {
             Rule::AdamW => (0.0, self.weight_decay),
             Rule::Adam | Rule::Sgd => (self.weight_decay, 0.0),
@@ -202,6 +236,9 @@ impl Update {
             (1.0 - self.beta2) as f32,
             (1.0 / correction(self.beta2).sqrt()) as f32,
             self.epsilon as f32,
+            self.step as f32,
+            BiasLaunch::new(log_kept(self.momentum), correction(self.momentum) as f32),
+            BiasLaunch::new(log_kept(self.beta2), correction(self.beta2) as f32),
         )
     }
 }

@@ -20,10 +20,10 @@ use cubecl::prelude::*;
 /// does it end all steps, as a loss that is not finite always does.
 #[derive(Debug)]
 pub struct Watch {
-    /// `[rows][3]`: loss, norm, and what became of the step.
+    /// `[rows][4]`: loss, norm, what became of the step, and the factor of its loss.
     ring: Buffer,
     rows: usize,
-    /// Six floats: see `judge`.
+    /// Seven floats: see `judge`.
     control: Buffer,
     scaled: bool,
 }
@@ -35,22 +35,41 @@ pub struct LossScale {
     pub factor: f32,
     /// Steps since it last changed; after [`LossScale::STEADY`] it is doubled.
     pub steps: u32,
+    /// Steps that were skipped so far: they count in no correction of a moment's bias.
+    pub skipped: u32,
 }
 
 impl LossScale {
     /// Steps with a finite gradient after which the factor is doubled, as PyTorch's `GradScaler` does.
     pub const STEADY: u32 = 2000;
+
+    /// Of numbers that a file held, in the order of the fields; none if no loss is scaled so.
+    pub fn new([factor, steps, skipped]: [f32; 3]) -> Option<Self> {
+        let is_power_of_two = factor.to_bits() & 0x007f_ffff == 0;
+        let is_factor = is_power_of_two && (1.0..=MOST_SCALE).contains(&factor);
+        let is_count = |count: f32, end: f32| count.fract() == 0.0 && (0.0..end).contains(&count);
+        let are_counts = is_count(steps, Self::STEADY as f32) && is_count(skipped, MOST_SKIPPED);
+        (is_factor && are_counts).then_some(Self { factor, steps: steps as u32, skipped: skipped as u32 })
+    }
+
+    /// What [`LossScale::new`] takes.
+    pub fn numbers(self) -> [f32; 3] {
+        [self.factor, self.steps as f32, self.skipped as f32]
+    }
 }
 
 impl Default for LossScale {
     /// 2^16, where PyTorch's `GradScaler` starts.
     fn default() -> Self {
-        Self { factor: 65_536.0, steps: 0 }
+        Self { factor: 65_536.0, steps: 0, skipped: 0 }
     }
 }
 
 /// The largest factor.
 const MOST_SCALE: f32 = 16_777_216.0;
+
+/// More steps than these are not counted one by one in float32.
+const MOST_SKIPPED: f32 = 16_777_216.0;
 
 /// What a step left in the ring.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,13 +82,15 @@ pub struct StepRecord {
     pub applied: bool,
     /// Whether only this step changed nothing, because the scaled gradient was not finite; the next ones go on.
     pub skipped: bool,
+    /// What the loss was multiplied by before it was propagated; 1 where it is not scaled.
+    pub scale: f32,
 }
 
 /// What became of a step, as the ring holds it.
 const APPLIED: f32 = 1.0;
 const SKIPPED: f32 = 2.0;
 
-const ROW: usize = 3;
+const ROW: usize = 4;
 
 /// Squares that a group adds up.
 const CHUNK: usize = 4096;
@@ -102,7 +123,7 @@ fn finite(value: f32) -> bool {
 /// One group: the norm, the factor of the gradient, and what becomes of the step.
 ///
 /// `control`: the factor of the gradient, whether this step changes nothing, the loss's factor, steps since it changed,
-/// whether all steps have ended, and the most that the loss's factor grows to.
+/// whether all steps have ended, the most that the loss's factor grows to, and how many steps were skipped.
 #[cube(launch_unchecked)]
 fn judge(
     partials: &[f32],
@@ -164,9 +185,13 @@ fn judge(
         control[2] = next;
         control[3] = steps;
         control[4] = ended;
+        if ended == 0.0f32 {
+            control[6] += skipped;
+        }
         ring[row] = loss;
         ring[row + 1] = norm;
         ring[row + 2] = verdict;
+        ring[row + 3] = scale;
     }
 }
 
@@ -188,7 +213,7 @@ impl Watch {
     /// # Panics
     /// If there is no row.
     pub fn new(gpu: &Gpu, rows: usize) -> Result<Self, Error> {
-        Self::with_control(gpu, rows, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+        Self::with_control(gpu, rows, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0])
     }
 
     /// The same for gradients of a scaled loss.
@@ -197,18 +222,23 @@ impl Watch {
     /// If the device makes no buffer.
     ///
     /// # Panics
-    /// If there is no row, or the factor is no power of two from 1 to 2^24.
-    pub fn scaled(gpu: &Gpu, rows: usize, LossScale { factor, steps }: LossScale) -> Result<Self, Error> {
-        let whole = factor.to_bits() & 0x007f_ffff == 0;
-        assert!(whole && (1.0..=MOST_SCALE).contains(&factor), "a loss scaled by {factor}");
-        let control = [1.0, 0.0, factor, steps as f32, 0.0, MOST_SCALE];
+    /// If there is no row, or [`LossScale::new`] does not make such a scale.
+    pub fn scaled(gpu: &Gpu, rows: usize, scale: LossScale) -> Result<Self, Error> {
+        let numbers @ [factor, steps, skipped] = scale.numbers();
+        assert_eq!(LossScale::new(numbers), Some(scale), "a scale of losses");
+        let control = [1.0, 0.0, factor, steps, 0.0, MOST_SCALE, skipped];
         Ok(Self { scaled: true, ..Self::with_control(gpu, rows, control)? })
     }
 
-    fn with_control(gpu: &Gpu, rows: usize, control: [f32; 6]) -> Result<Self, Error> {
+    fn with_control(gpu: &Gpu, rows: usize, control: [f32; 7]) -> Result<Self, Error> {
         assert!(rows > 0, "a ring of no rows");
         let ring = Buffer::of(gpu, &vec![0.0; rows * ROW])?;
         Ok(Self { ring, rows, control: Buffer::of(gpu, &control)?, scaled: false })
+    }
+
+    /// Whether the loss is scaled.
+    pub fn is_scaled(&self) -> bool {
+        self.scaled
     }
 
     /// Multiplies the loss's gradient, which is to be propagated, by the loss's factor: a launch where the loss is scaled,
@@ -238,7 +268,7 @@ impl Watch {
     /// If the device failed.
     pub fn loss_scale(&self, gpu: &Gpu) -> Result<LossScale, Error> {
         let control = self.control.read(gpu)?;
-        Ok(LossScale { factor: control[2], steps: control[3] as u32 })
+        Ok(LossScale { factor: control[2], steps: control[3] as u32, skipped: control[6] as u32 })
     }
 
     fn row(&self, step: u64) -> usize {
@@ -310,7 +340,13 @@ impl Watch {
         let ring = self.ring.read(gpu)?;
         let record = |step| {
             let row = &ring[self.row(step)..][..ROW];
-            StepRecord { loss: row[0], norm: row[1], applied: row[2] == APPLIED, skipped: row[2] == SKIPPED }
+            StepRecord {
+                loss: row[0],
+                norm: row[1],
+                applied: row[2] == APPLIED,
+                skipped: row[2] == SKIPPED,
+                scale: row[3],
+            }
         };
         Ok((end - count as u64..end).map(record).collect())
     }

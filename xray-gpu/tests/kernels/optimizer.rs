@@ -168,14 +168,16 @@ fn a_scaled_loss_is_divided_out() {
         (read(&state.values), watch.records(gpu(), 4, 3).expect("the device works"))
     };
     for clip in [0.0, 2.0] {
-        let scale = LossScale { factor: 1024.0, steps: 7 };
+        let scale = LossScale { factor: 1024.0, steps: 7, skipped: 0 };
         let watch = Watch::scaled(gpu(), 8, scale).expect("small");
         let (found, records) = run(&watch, 1024.0, clip);
         let (expected, plain) = run(&Watch::new(gpu(), 8).expect("small"), 1.0, clip);
         assert_same_bits("parameters of a scaled loss", &found, &expected);
-        assert_eq!(records, plain);
+        assert!(plain.iter().all(|record| record.scale == 1.0), "{plain:?}");
+        let unscaled = |record: &StepRecord| StepRecord { scale: record.scale / 1024.0, ..*record };
+        assert_eq!(records.iter().map(unscaled).collect::<Vec<_>>(), plain);
         let found = watch.loss_scale(gpu()).expect("the device works");
-        assert_eq!(found, LossScale { factor: 1024.0, steps: 10 });
+        assert_eq!(found, LossScale { factor: 1024.0, steps: 10, skipped: 0 });
     }
 }
 
@@ -185,35 +187,84 @@ fn an_overflow_halves_the_scale_and_skips_a_step() {
     let good = random(LENGTH, 40);
     let mut bad = good.clone();
     bad[5] = f32::INFINITY;
-    let (state, watch) = (State::new(), Watch::scaled(gpu(), 8, LossScale { factor: 4.0, steps: 1 }));
+    let (state, watch) =
+        (State::new(), Watch::scaled(gpu(), 8, LossScale { factor: 4.0, steps: 1, skipped: 5 }));
     let watch = watch.expect("small");
     let before = read(&state.values);
     let scale = || watch.loss_scale(gpu()).expect("the device works");
     let step = |step: u64, gradient: &[f32]| state.step(&watch, &update(Rule::Sgd, step), gradient, 0.0, 0.0);
     step(1, &bad);
-    assert_eq!(scale(), LossScale { factor: 2.0, steps: 0 });
+    assert_eq!(scale(), LossScale { factor: 2.0, steps: 0, skipped: 6 });
     assert_same_bits("parameters after a skipped step", &before, &read(&state.values));
     step(2, &good);
-    assert_eq!(scale(), LossScale { factor: 2.0, steps: 1 });
+    assert_eq!(scale(), LossScale { factor: 2.0, steps: 1, skipped: 6 });
     assert_ne!(before, read(&state.values));
     step(3, &bad);
     step(4, &bad); // at a factor of 1, which is too large for nothing
     step(5, &good);
-    assert_eq!(scale().factor, 1.0);
+    let LossScale { factor, skipped, .. } = scale();
+    assert_eq!((factor, skipped), (1.0, 7));
     let records = watch.records(gpu(), 6, 5).expect("the device works");
-    let found: Vec<_> = records.iter().map(|r| (r.applied, r.skipped)).collect();
-    assert_eq!(found, [(false, true), (true, false), (false, true), (false, false), (false, false)]);
+    let found: Vec<_> = records.iter().map(|r| (r.applied, r.skipped, r.scale)).collect();
+    let ended = (false, false, 1.0);
+    assert_eq!(found, [(false, true, 4.0), (true, false, 2.0), (false, true, 2.0), ended, ended]);
+}
+
+/// What a damaged file may hold is no scale, and so no panic.
+#[test]
+fn numbers_that_are_no_scale_are_told() {
+    let good = [[1.0, 0.0, 0.0], [16_777_216.0, 1999.0, 16_777_215.0], [65_536.0, 7.0, 1.0]];
+    for numbers in good {
+        assert_eq!(LossScale::new(numbers).expect("a scale").numbers(), numbers);
+    }
+    assert_eq!(LossScale::new(LossScale::default().numbers()), Some(LossScale::default()));
+    let counts = [-1.0, 0.5, 1e30, f32::INFINITY, f32::NAN];
+    let factors = [0.0, -2.0, 0.5, 3.0, 33_554_432.0, f32::INFINITY, f32::NAN];
+    let bad = factors.map(|factor| [factor, 0.0, 0.0]).into_iter();
+    let bad = bad.chain([[4.0, 2000.0, 0.0], [4.0, 0.0, 16_777_216.0]]);
+    let bad = bad.chain(counts.into_iter().flat_map(|count| [[4.0, count, 0.0], [4.0, 0.0, count]]));
+    bad.for_each(|numbers| assert_eq!(LossScale::new(numbers), None, "{numbers:?}"));
+}
+
+/// A step that is skipped leaves no trace in those after it: Adam corrects the bias of as many steps as were taken.
+#[test]
+fn a_skipped_step_is_not_counted() {
+    let gradients: Vec<_> = (0..60).map(|seed| random(LENGTH, 60 + seed)).collect();
+    let mut bad = gradients[0].clone();
+    bad[LENGTH / 2] = f32::NAN;
+    for rule in [Rule::Adam, Rule::AdamW, Rule::Sgd] {
+        for (taken, before) in [(1, &[0, 0, 0][..]), (4, &[0, 2, 2, 3]), (60, &[0, 1, 30])] {
+            let scale = LossScale { factor: 65_536.0, steps: 0, skipped: 0 };
+            let (state, watch) = (State::new(), Watch::scaled(gpu(), 80, scale).expect("small"));
+            let mut number = 0;
+            let mut step = |gradient: &[f32]| {
+                let LossScale { factor, .. } = watch.loss_scale(gpu()).expect("the device works");
+                let scaled: Vec<_> = gradient.iter().map(|g| g * factor).collect();
+                number += 1;
+                state.step(&watch, &update(rule, number), &scaled, 0.0, 2.0);
+            };
+            for (at, gradient) in gradients[..taken].iter().enumerate() {
+                before.iter().filter(|skip| **skip == at).for_each(|_| step(&bad));
+                step(gradient);
+            }
+            let expected = expected(rule, &gradients[..taken], 2.0);
+            let what = format!("{rule:?}, {taken} steps, others skipped before {before:?}");
+            assert_close(&what, &read(&state.values), &expected, 4e-6);
+            let skipped = watch.loss_scale(gpu()).expect("the device works").skipped;
+            assert_eq!(skipped as usize, before.len());
+        }
+    }
 }
 
 /// After 2,000 steps the factor is doubled, up to the most; what is propagated is multiplied by it.
 #[test]
 fn a_steady_scale_is_doubled() {
     for (factor, doubled) in [(8.0, 16.0), (16_777_216.0, 16_777_216.0)] {
-        let scale = LossScale { factor, steps: LossScale::STEADY - 1 };
+        let scale = LossScale { factor, steps: LossScale::STEADY - 1, skipped: 0 };
         let (state, watch) = (State::new(), Watch::scaled(gpu(), 2, scale).expect("small"));
         state.step(&watch, &update(Rule::Sgd, 1), &random(LENGTH, 50), 0.0, 0.0);
         let found = watch.loss_scale(gpu()).expect("the device works");
-        assert_eq!(found, LossScale { factor: doubled, steps: 0 });
+        assert_eq!(found, LossScale { factor: doubled, steps: 0, skipped: 0 });
         let gradient = buffer(&[1.0, 2.0, 3.0]);
         watch.scale_gradient(gpu(), gradient.part(1, 1));
         assert_eq!(read(&gradient), [1.0, 2.0 * doubled, 3.0]);
