@@ -29,6 +29,10 @@ pub struct Environment {
     /// The device's name, and of a GPU its driver and the form of the kernels: `NVIDIA H200, NVIDIA 580.159.04, Vulkan,
     /// WGSL`.
     pub device: String,
+    /// What the factors of convolutions were rounded to in training: `f32`, `tf32`, `bf16` or `f16`. Programs of before there was
+    /// a choice do not say it, and rounded nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// Why that device, where something was chosen: `using the CPU (auto: llvmpipe is a software renderer)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_choice: Option<String>,

@@ -10,11 +10,11 @@ use serde_json::json;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::Failure;
 use xray_kernels::{Isa, multiply_add_peak};
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
-    set_threads,
+    Precision, set_threads,
 };
 use xray_random::Random;
 
@@ -39,9 +39,9 @@ struct Arguments {
     #[arg(long, default_value = "cpu", value_parser = named::<Backend>)]
     backend: Backend,
 
-    /// What factors of products are rounded to, such as f32
-    #[arg(long, value_name = "NAME", default_value = FLOAT32)]
-    precision: String,
+    /// What factors of convolutions are rounded to: f32, tf32, bf16 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = named::<Precision>)]
+    precision: Precision,
 
     /// Width and height of the images
     #[arg(long, default_value = "128")]
@@ -90,9 +90,6 @@ impl Pass {
     }
 }
 
-/// What every device multiplies in.
-const FLOAT32: &str = "f32";
-
 /// By the name that files and command lines use.
 fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(name.into())
@@ -111,13 +108,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
     set_threads(arguments.threads);
-    if arguments.precision != FLOAT32 {
-        let message = format!("there is no precision {}, only {FLOAT32}", arguments.precision);
-        return Err(Failure::new(Exit::CannotRunHere, message));
-    }
     let config = LearnerConfig {
         model: ModelConfig { architecture: arguments.model, ..ModelConfig::default() },
         backend: arguments.backend,
+        precision: arguments.precision,
         ..LearnerConfig::new(CLASSES)
     };
     let mut learner = Learner::new(&config, 0)?;
@@ -213,7 +207,7 @@ fn infer(
     images: Pixels<'_>,
     begun: Instant,
 ) -> Result<Times, Failure> {
-    let predictor = learner.predictor()?;
+    let predictor = learner.predictor_as_trained()?;
     timed(arguments, begun, |_| {
         let logits = predictor.predict(images, arguments.size)?;
         assert!(logits.iter().all(|logit| logit.is_finite()), "logits of such a network are finite");

@@ -1,6 +1,6 @@
 //! Which device a network runs on. The only file that asks which backends were compiled in.
 
-use crate::{Error, Result, gpu};
+use crate::{Error, Precision, Result, gpu};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// Of a GPU: its driver, and the form in which kernels reach it, as `NVIDIA 580.159.04, Vulkan, WGSL`.
     pub driver: Option<String>,
+    /// What the factors of convolutions are rounded to in training.
+    pub precision: Precision,
     /// What is used and why, where something was chosen: `using the CPU (auto: llvmpipe is a software renderer)`.
     pub choice: Option<String>,
     /// What a user should know before trusting it.
@@ -47,7 +49,8 @@ pub struct DeviceInfo {
 
 impl DeviceInfo {
     fn new(backend: Backend, name: impl Into<String>) -> Self {
-        DeviceInfo { backend, name: name.into(), driver: None, choice: None, warning: None }
+        let (name, precision) = (name.into(), Precision::F32);
+        DeviceInfo { backend, name, driver: None, precision, choice: None, warning: None }
     }
 
     /// The name, and of a GPU the driver: what numbers and times depend on.

@@ -1,6 +1,6 @@
 //! What can go wrong with a model, a weights file or a device.
 
-use crate::Architecture;
+use crate::{Architecture, Precision};
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure, FileError, one_line};
 use xray_kernels::{ContextError, IsaError};
@@ -22,6 +22,22 @@ pub enum Error {
         name: &'static str,
         /// What the driver said.
         reason: String,
+    },
+    /// A device that does not multiply in the precision asked for.
+    #[error("{device} does not offer precision {asked}")]
+    Precision {
+        /// What was asked for.
+        asked: Precision,
+        /// The device's name.
+        device: String,
+        /// What it offers, the most exact first.
+        offered: Vec<Precision>,
+    },
+    /// A checkpoint whose loss is scaled by what no loss is scaled by.
+    #[error("no loss is scaled by {}, {} steps long, after {} skipped ones", numbers[0], numbers[1], numbers[2])]
+    LossScale {
+        /// The factor, the steps since it changed, and the steps that were skipped.
+        numbers: [f32; 3],
     },
     /// Instructions or convolutions that an environment variable names and that are not to be had.
     #[error(transparent)]
@@ -180,6 +196,11 @@ impl Error {
             Error::NoDevice { .. } => {
                 Some("use --backend cpu, install the GPU's Vulkan driver, or name another GPU: XRAY_GPU=0".into())
             }
+            Error::Precision { offered, .. } => {
+                let names: Vec<_> = offered.iter().map(|precision| precision.name()).collect();
+                Some(format!("it offers {}; name that by --precision, or take another device", names.join(", ")))
+            }
+            Error::LossScale { .. } => Some("the checkpoint is damaged: start over with --overwrite".into()),
             Error::OtherNetwork { architecture, .. } => {
                 Some(format!("train that network: --model {}", architecture.name()))
             }
@@ -226,6 +247,7 @@ impl Error {
         match self {
             Error::BackendAbsent { .. }
             | Error::NoDevice { .. }
+            | Error::Precision { .. }
             | Error::DeviceMemory { .. }
             | Error::Device { .. } => Exit::CannotRunHere,
             Error::Kernels(ContextError::Isa(IsaError::Missing { .. })) => Exit::CannotRunHere,

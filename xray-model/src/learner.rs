@@ -10,8 +10,8 @@ use crate::initialise::initialise;
 use crate::records::StepRecord;
 use crate::weights::{check_fit, weights_of, with_weights};
 use crate::{
-    DeviceWork, Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Pixels, Predictor, Result,
-    StateDict,
+    DeviceWork, Error, Import, ImportOptions, Loss, ModelConfig, OptimizerConfig, Pixels, Precision,
+    Predictor, Result, StateDict,
 };
 
 /// Everything that makes a learner besides its seed.
@@ -25,6 +25,11 @@ pub struct LearnerConfig {
     pub optimizer: OptimizerConfig,
     /// Where to run.
     pub backend: Backend,
+    /// What the factors of convolutions are rounded to in training; a CPU offers [`Precision::F32`] only.
+    pub precision: Precision,
+    /// Whether a GPU scales the loss, so that small gradients keep within a small range. [`Precision::F16`] needs it and
+    /// always does; in others it changes no bit, and a processor does not.
+    pub scale_loss: bool,
     /// Decay of the weights' moving average; 0 keeps none.
     pub average_decay: f32,
     /// How far training labels are pulled towards even odds, 0 to below 1; 0 leaves them.
@@ -42,6 +47,8 @@ impl LearnerConfig {
             loss: Loss::Bce,
             optimizer: OptimizerConfig::default(),
             backend: Backend::Cpu,
+            precision: Precision::F32,
+            scale_loss: false,
             average_decay: 0.0,
             label_smoothing: 0.0,
             prevalence: vec![0.5; classes],
@@ -133,9 +140,19 @@ impl Learner {
     /// A fresh network. The same seed gives the same weights on every device.
     ///
     /// # Errors
-    /// If there is no such device, no such network, or too little memory.
+    /// If there is no such device, it does not offer the precision, there is no such network, or too little memory.
     pub fn new(config: &LearnerConfig, seed: u64) -> Result<Self> {
         let Opened { device, info, gpu } = config.backend.open()?;
+        let asked = config.precision;
+        let gpu = match gpu {
+            Some(gpu) => Some(gpu::in_precision(gpu, asked, &info.name)?),
+            None if asked == Precision::F32 => None,
+            None => {
+                let offered = vec![Precision::F32];
+                return Err(Error::Precision { asked, device: info.name, offered });
+            }
+        };
+        let info = DeviceInfo { precision: asked, ..info };
         let device = if gpu.is_some() { device } else { device.autodiff() };
         let network = Network::new(&config.model, config.prevalence.len(), &device)?;
         let mut weights = weights_of(&network);
@@ -328,11 +345,27 @@ impl Learner {
         self.predictor()?.predict(images, size)
     }
 
-    /// A copy for evaluation, with the averaged weights where an average is kept.
+    /// A copy for evaluation, with the averaged weights where an average is kept. It computes in float32 whatever
+    /// training does, as those will that are given the weights.
     ///
     /// # Errors
     /// If the device failed.
     pub fn predictor(&self) -> Result<Predictor> {
+        self.predictor_by(gpu::Trainer::predictor)
+    }
+
+    /// The same in the precision of training.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn predictor_as_trained(&self) -> Result<Predictor> {
+        self.predictor_by(gpu::Trainer::predictor_as_trained)
+    }
+
+    fn predictor_by(
+        &self,
+        of_trainer: fn(&gpu::Trainer, Network, &ModelConfig) -> Result<Predictor>,
+    ) -> Result<Predictor> {
         match &self.engine {
             Engine::Graph(trainer) => {
                 let network = trainer.evaluated(trainer.average())?;
@@ -340,7 +373,7 @@ impl Learner {
             }
             Engine::Gpu(OnGpu { network, trainer, .. }) => {
                 let network = with_weights(network.clone(), &self.weights()?)?;
-                trainer.predictor(network, &self.model)
+                of_trainer(trainer, network, &self.model)
             }
         }
     }

@@ -11,6 +11,9 @@ pub struct StepRecord {
     pub loss: f32,
     /// Global norm of the gradients before clipping.
     pub gradient_norm: f32,
+    /// The factor of the scaled loss by which the gradients overflowed, if that is why this step, and no other, changed
+    /// nothing. The factor is half as large from then on.
+    pub skipped_at: Option<f32>,
 }
 
 /// Steps that nobody asked about yet, oldest first.
@@ -31,7 +34,7 @@ impl Unread {
         let reading = tensors.into_iter().flatten().fold(Transaction::default(), Transaction::register);
         let values = reading.try_execute().map_err(|error| Error::of_read(&error))?;
         let values: Vec<f32> = values.iter().flat_map(|data| data.iter::<f32>()).collect();
-        let record = |pair: &[f32]| StepRecord { loss: pair[0], gradient_norm: pair[1] };
+        let record = |pair: &[f32]| StepRecord { loss: pair[0], gradient_norm: pair[1], skipped_at: None };
         Ok(values.chunks(2).map(record).collect())
     }
 }

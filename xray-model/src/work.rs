@@ -19,6 +19,18 @@ pub struct DeviceWork {
 }
 
 impl DeviceWork {
+    /// This and more.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn and(self, more: Self) -> Self {
+        DeviceWork {
+            launches: self.launches + more.launches,
+            work_groups: self.work_groups + more.work_groups,
+            multiply_adds: self.multiply_adds + more.multiply_adds,
+            bytes: self.bytes + more.bytes,
+            reads: self.reads + more.reads,
+        }
+    }
+
     /// What was asked for since it was as `before`.
     pub fn since(self, before: Self) -> Self {
         DeviceWork {

@@ -29,6 +29,8 @@ const SETTINGS: &[(&str, Tried)] = {
         ("threads", Given),
         // Others need a GPU, or are no backend of this build.
         ("backend", NamesBut(&["cpu", "auto", "wgpu", "cuda", "ndarray"])),
+        // Others need a GPU, where runs are interrupted by the trainer's own tests.
+        ("precision", NamesBut(&["f32", "tf32", "bf16", "f16"])),
         ("data.dir", Given),
         ("data.fraction", Values(&["0.5"])),
         ("data.fraction_offset", Values(&["0.4"])),

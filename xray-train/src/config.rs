@@ -9,7 +9,7 @@ use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
 use xray_data::{Cache, Uncertain};
 use xray_image::Augmentation;
-use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig};
+use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig, Precision};
 
 /// Everything that decides a run's numbers, and how it computes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct RunConfig {
     pub threads: usize,
     /// Where tensors live.
     pub backend: Backend,
+    /// What a GPU rounds the factors of convolutions to in training.
+    pub precision: Precision,
     /// Which records.
     pub data: DataConfig,
     /// From pixels to inputs.
@@ -95,6 +97,7 @@ impl Default for RunConfig {
             seed: 0,
             threads: 0,
             backend: Backend::Cpu,
+            precision: Precision::F32,
             data: DataConfig {
                 dir: PathBuf::new(),
                 fraction: 1.0,
@@ -148,9 +151,22 @@ impl RunConfig {
         let rate = self.fine_tuning.backbone_rate;
         require(rate >= 0.0 && rate.is_finite(), "fine_tuning.backbone_rate", rate, "at least 0")?;
         self.fine_tuning.check()?;
+        self.check_precision()?;
         self.max_time()?;
         self.checkpoint_time()?;
         self.augmentation.validate().map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))
+    }
+
+    /// Refuses what no device of the backend computes in. Whether the one that is there does is seen when it is opened.
+    fn check_precision(&self) -> Result<(), Failure> {
+        let (precision, backend) = (self.precision, self.backend);
+        if precision == Precision::F32 || matches!(backend, Backend::Wgpu | Backend::Auto) {
+            return Ok(());
+        }
+        let message =
+            format!("precision is {precision}, and backend `{}` computes in f32 only", backend.name());
+        Err(Failure::new(Exit::Usage, message)
+            .hint("precisions below f32 need a GPU: --backend wgpu, or leave --precision out"))
     }
 
     /// `training.max_time`, if there is a limit.
@@ -171,6 +187,8 @@ impl RunConfig {
             loss: self.loss.clone(),
             optimizer: self.optimizer.clone(),
             backend: self.backend,
+            precision: self.precision,
+            scale_loss: false,
             average_decay: self.training.average_decay,
             label_smoothing: self.training.label_smoothing,
             prevalence: prevalence.iter().map(|p| if p.is_nan() { 0.5 } else { *p }).collect(),

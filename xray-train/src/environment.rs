@@ -24,6 +24,7 @@ pub fn environment(threads: usize, device: &DeviceInfo) -> Environment {
         threads,
         backend: device.backend.name().to_owned(),
         device: device.full_name(),
+        precision: Some(device.precision.name().to_owned()),
         device_choice: device.choice.clone(),
         started: now(),
     }

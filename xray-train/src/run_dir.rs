@@ -245,9 +245,15 @@ const FREE: [&str; 7] = [
     "training.checkpoint_every",
 ];
 
+/// Settings that runs of earlier versions do not name, and what those runs were.
+const ADDED: [(&str, &str); 1] = [("precision", "f32")];
+
 fn first_difference(before: &Table, now: &Table) -> Option<(String, String, String)> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     flatten(before, "", &mut a);
+    for (key, value) in ADDED.into_iter().filter(|(key, _)| !before.contains_key(*key)) {
+        a.push((key.to_owned(), Value::String(value.to_owned())));
+    }
     flatten(now, "", &mut b);
     let find =
         |list: &[(String, Value)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
@@ -289,6 +295,25 @@ mod tests {
         let failure = dir.claim(&RunConfig { seed: 1, ..config }, true).expect_err("another seed");
         assert!(failure.message.ends_with("holds another run: seed is 0 there, 1 here"), "{failure}");
         assert_eq!(failure.exit, Exit::ModelMismatch);
+    }
+
+    /// Runs of before there was a choice computed in float32.
+    #[test]
+    fn a_run_that_names_no_precision_goes_on_in_f32_only() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let dir = RunDir::open(&temporary.path().join("run")).expect("a writable folder");
+        let config = RunConfig::default();
+        let text = toml::to_string(&config).expect("plain values");
+        assert!(text.contains("precision = \"f32\"\n"), "{text}");
+        let before = || {
+            let text = text.replace("precision = \"f32\"\n", "");
+            write_sealed_text(&dir.config(), &format!("format = {FORMAT}\n{text}")).expect("writable");
+        };
+        before();
+        let other = RunConfig { precision: xray_model::Precision::F16, ..config.clone() };
+        let failure = dir.claim(&other, true).expect_err("another precision");
+        assert!(failure.message.ends_with("precision is \"f32\" there, \"f16\" here"), "{failure}");
+        dir.claim(&config, true).expect("the same run");
     }
 
     #[test]

@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn a_precision_is_one_that_some_device_of_the_backend_may_have() {
+        let hint = Some("precisions below f32 need a GPU: --backend wgpu, or leave --precision out");
+        for backend in ["cpu", "flex", "wgpu-burn", "cuda", "ndarray"] {
+            let text = format!("precision is bf16, and backend `{backend}` computes in f32 only");
+            check_refused(&["precision=bf16", &format!("backend={backend}")], &text, hint);
+            resolve(None, &overrides(&["precision=f32", &format!("backend={backend}")])).expect("f32");
+        }
+        for backend in ["wgpu", "auto"] {
+            for name in ["f32", "tf32", "bf16", "f16"] {
+                let settings = [format!("precision={name}"), format!("backend={backend}")];
+                let config = resolve(None, &overrides(&settings.each_ref().map(String::as_str)));
+                assert_eq!(config.expect("good settings").precision.name(), name);
+            }
+        }
+        let failure = resolve(None, &overrides(&["precision=fp16"])).expect_err("no such name");
+        assert!(failure.message.contains("expected one of `f32`, `tf32`, `bf16`, `f16`"), "{failure}");
+    }
+
+    #[test]
     fn a_broken_file_names_its_line() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join("recipe.toml");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::{Error, Gradients, LabelledImages, Learner, StepRecord};
+use xray_model::{Error, Gradients, LabelledImages, Learner, Precision, StepRecord};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -212,12 +212,18 @@ impl Trainer<'_> {
     }
 
     fn report(&mut self, given: &Given, record: StepRecord) -> Result<(), Failure> {
-        let StepRecord { loss, gradient_norm } = record;
-        if !loss.is_finite() {
-            return Err(diverged(given, &format!("the loss is {loss}")));
-        }
-        if !gradient_norm.is_finite() {
-            return Err(diverged(given, "the gradients are not finite"));
+        let StepRecord { loss, gradient_norm, .. } = record;
+        match Verdict::of(&record) {
+            Verdict::Taken => {}
+            Verdict::Skipped { scale } => {
+                let text = format!(
+                    "step {}: the gradients overflowed with the loss scaled by {scale}, so the step is skipped and the \
+                     scale halved",
+                    given.step
+                );
+                self.observer.observe(&Event::Note(&text))?;
+            }
+            Verdict::Diverged(what) => return Err(diverged(given, &what, self.learner.device().precision)),
         }
         self.progress.examples += given.ids.len() as u64;
         self.progress.losses.0 += f64::from(loss);
@@ -374,14 +380,72 @@ pub(crate) fn device_failure(error: Error, images_at_once: usize) -> Failure {
     failure.hint(format!("start over with smaller parts of batches: --set training.micro_batch={fewer}"))
 }
 
-fn diverged(given: &Given, what: &str) -> Failure {
+/// What became of a step.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Taken,
+    /// It changed nothing, because the loss was scaled by too much; the next is scaled by half of that.
+    Skipped {
+        scale: f32,
+    },
+    /// Neither it nor any after it changes anything.
+    Diverged(String),
+}
+
+impl Verdict {
+    fn of(record: &StepRecord) -> Verdict {
+        match *record {
+            StepRecord { loss, .. } if !loss.is_finite() => Verdict::Diverged(format!("the loss is {loss}")),
+            StepRecord { skipped_at: Some(scale), .. } => Verdict::Skipped { scale },
+            StepRecord { gradient_norm, .. } if !gradient_norm.is_finite() => {
+                Verdict::Diverged("the gradients are not finite".to_owned())
+            }
+            _ => Verdict::Taken,
+        }
+    }
+}
+
+fn diverged(given: &Given, what: &str, precision: Precision) -> Failure {
     let message = format!("diverged at step {}: {what}; batch of {}", given.step, few(&given.ids));
-    Failure::new(Exit::Diverged, message)
-        .hint("lower schedule.learning_rate, or set optimizer.clip_norm = 1; checkpoints are kept")
+    let range = match precision {
+        Precision::F16 => ", or train in another precision: f16 ends at 65,504",
+        _ => "",
+    };
+    Failure::new(Exit::Diverged, message).hint(format!(
+        "lower schedule.learning_rate, or set optimizer.clip_norm = 1{range}; checkpoints are kept"
+    ))
 }
 
 /// The first names of a list, and how many more there are.
 fn few(ids: &[String]) -> String {
     let shown = ids[..ids.len().min(3)].join(", ");
     if ids.len() > 3 { format!("{shown} and {} more", ids.len() - 3) } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(loss: f32, gradient_norm: f32, skipped_at: Option<f32>, expected: &Verdict) {
+        assert_eq!(Verdict::of(&StepRecord { loss, gradient_norm, skipped_at }), *expected);
+    }
+
+    #[test]
+    fn only_a_scale_that_can_still_fall_makes_an_overflow_harmless() {
+        let diverged = |what: &str| Verdict::Diverged(what.to_owned());
+        check(0.5, 1.0, None, &Verdict::Taken);
+        check(0.5, f32::INFINITY, Some(65_536.0), &Verdict::Skipped { scale: 65_536.0 });
+        check(0.5, f32::NAN, Some(2.0), &Verdict::Skipped { scale: 2.0 });
+        check(0.5, f32::INFINITY, None, &diverged("the gradients are not finite"));
+        check(f32::NAN, 1.0, None, &diverged("the loss is NaN"));
+        check(f32::INFINITY, f32::NAN, None, &diverged("the loss is inf"));
+    }
+
+    #[test]
+    fn a_small_range_is_named_where_it_may_be_the_cause() {
+        let given = Given { step: 7, learning_rate: 0.1, ids: vec!["a".into()] };
+        let hint = |precision| diverged(&given, "the loss is NaN", precision).hint.expect("one");
+        assert!(hint(Precision::F16).contains("another precision"), "{}", hint(Precision::F16));
+        assert!(!hint(Precision::F32).contains("precision"), "{}", hint(Precision::F32));
+    }
 }

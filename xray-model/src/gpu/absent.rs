@@ -8,7 +8,7 @@ pub(crate) use given::{Backbone, ConvIds, DenseLayer, Images, LinearIds, RING};
 use crate::architectures::Network;
 use crate::layers::Maps;
 use crate::records::StepRecord;
-use crate::{DeviceWork, LearnerConfig, ModelConfig, StateDict};
+use crate::{DeviceWork, LearnerConfig, ModelConfig, Precision, StateDict};
 use burn::module::ParamId;
 use burn::tensor::Tensor;
 use xray_kernels::{ConvBlock, DepthwiseBlock, Pool};
@@ -28,6 +28,10 @@ pub(crate) enum Logits {}
 pub(crate) struct Error(());
 
 pub(crate) type Outcome<T> = Result<T, Error>;
+
+pub(crate) fn in_precision(gpu: Device, _: Precision, _: &str) -> crate::Result<Device> {
+    match gpu {}
+}
 
 impl From<Error> for crate::Error {
     fn from(Error(()): Error) -> Self {
@@ -99,6 +103,14 @@ impl Trainer {
     }
 
     pub(crate) fn predictor(&self, _: Network, _: &ModelConfig) -> crate::Result<crate::Predictor> {
+        match *self {}
+    }
+
+    pub(crate) fn predictor_as_trained(
+        &self,
+        _: Network,
+        _: &ModelConfig,
+    ) -> crate::Result<crate::Predictor> {
         match *self {}
     }
 

@@ -12,16 +12,21 @@ use crate::architectures::Network;
 use crate::optimizer::{MEAN, MEAN_SQUARE, steps_as_state, steps_of_state};
 use crate::records::StepRecord;
 use crate::weights::weights_of;
-use crate::{Algorithm, DeviceWork, LearnerConfig, ModelConfig, OptimizerConfig, Predictor, StateDict};
+use crate::{
+    Algorithm, DeviceWork, HostTensor, LearnerConfig, ModelConfig, OptimizerConfig, Predictor, StateDict,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use xray_gpu::{
-    Buffer, Counts, Error, Gpu, MapShape, Parameters, Part, Rule, Update, Watch, add, blend,
-    images_from_bytes_pass,
+    Buffer, Counts, Error, Gpu, LossScale, MapShape, Parameters, Part, Precision, Rule, Update, Watch, add,
+    blend, images_from_bytes_pass,
 };
 
 /// Everything of a network in training.
 pub(crate) struct Trainer {
+    /// In the precision of training.
     gpu: Arc<Gpu>,
+    /// The same device in float32.
+    exact: Arc<Gpu>,
     store: Store,
     config: LearnerConfig,
     objective: Arc<Objective>,
@@ -63,6 +68,12 @@ impl Trainer {
         weights: &StateDict,
         config: &LearnerConfig,
     ) -> Result<Self, Error> {
+        let is_scaled = config.scale_loss || gpu.precision() == Precision::F16;
+        let scale = is_scaled.then(LossScale::default);
+        let exact = match gpu.precision() {
+            Precision::F32 => gpu.clone(),
+            _ => Arc::new(gpu.with_precision(Precision::F32)?),
+        };
         let layout = Arc::new(Layout::of(network));
         let store = Store::new(&gpu, layout.clone(), weights)?;
         let zeros = || Buffer::of(&gpu, &vec![0.0; layout.learned]);
@@ -75,12 +86,13 @@ impl Trainer {
             means: zeros()?,
             squares: zeros()?,
             average: average.map(|store| Average { decay, store }),
-            watch: Watch::new(&gpu, RING)?,
+            watch: watch(&gpu, scale)?,
             steps: 0,
             read: 0,
             kept: Vec::new(),
             spare: Mutex::default(),
             store,
+            exact,
             gpu,
         })
     }
@@ -137,6 +149,7 @@ impl Trainer {
         };
         let grad_logits = Buffer::empty(&self.gpu, pass.labels.len())?;
         pass.write_loss(gradients.part(self.store.layout.learned, 1), &grad_logits);
+        self.watch.scale_gradient(&self.gpu, grad_logits.whole());
         let logits = pass.logits;
         let run = logits.run.clone();
         let found = Gradients { layout: &self.store.layout, buffer: &gradients };
@@ -210,14 +223,27 @@ impl Trainer {
         Ok(std::mem::take(&mut self.kept))
     }
 
-    /// What the device was asked to do since it was opened, by whomever.
+    /// What the device was asked to do since it was given to this trainer.
     pub(crate) fn work(&self) -> DeviceWork {
-        let Counts { launches, work_groups, multiply_adds, bytes, reads } = self.gpu.counts();
-        DeviceWork { launches, work_groups, multiply_adds, bytes, reads }
+        let work = |gpu: &Gpu| {
+            let Counts { launches, work_groups, multiply_adds, bytes, reads } = gpu.counts();
+            DeviceWork { launches, work_groups, multiply_adds, bytes, reads }
+        };
+        let training = work(&self.gpu);
+        if Arc::ptr_eq(&self.gpu, &self.exact) { training } else { training.and(work(&self.exact)) }
     }
 
-    /// A network with the weights that it has now, on the same device.
+    /// A network with the weights that it has now, on the same device in float32.
     pub(crate) fn predictor(&self, network: Network, model: &ModelConfig) -> crate::Result<Predictor> {
+        Predictor::on_gpu(network, self.exact.clone(), model)
+    }
+
+    /// The same in the precision of training.
+    pub(crate) fn predictor_as_trained(
+        &self,
+        network: Network,
+        model: &ModelConfig,
+    ) -> crate::Result<Predictor> {
         Predictor::on_gpu(network, self.gpu.clone(), model)
     }
 
@@ -225,8 +251,11 @@ impl Trainer {
         let count = (self.steps - self.read) as usize;
         if count > 0 {
             let records = self.watch.records(&self.gpu, self.steps + 1, count)?.into_iter();
-            self.kept
-                .extend(records.map(|record| StepRecord { loss: record.loss, gradient_norm: record.norm }));
+            self.kept.extend(records.map(|record| StepRecord {
+                loss: record.loss,
+                gradient_norm: record.norm,
+                skipped_at: record.skipped.then_some(record.scale),
+            }));
             self.read = self.steps;
         }
         Ok(())
@@ -235,6 +264,23 @@ impl Trainer {
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Buffer>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn watch(gpu: &Gpu, scale: Option<LossScale>) -> Result<Watch, Error> {
+    match scale {
+        Some(scale) => Watch::scaled(gpu, RING, scale),
+        None => Watch::new(gpu, RING),
+    }
+}
+
+/// Among what the optimizer keeps: the factor of a scaled loss, the steps since it changed, and those that were skipped.
+const LOSS_SCALE: &str = "loss_scale";
+
+fn loss_scale(state: &StateDict) -> crate::Result<LossScale> {
+    let missing = || crate::Error::MissingTensor { name: LOSS_SCALE.to_owned() };
+    let tensor = state.tensors.get(LOSS_SCALE).ok_or_else(missing)?;
+    let numbers = <[f32; 3]>::try_from(tensor.values.as_slice()).map_err(|_| missing())?;
+    LossScale::new(numbers).ok_or(crate::Error::LossScale { numbers })
 }
 
 /// Everything that a checkpoint holds.
@@ -262,11 +308,19 @@ impl Trainer {
             let moments = self.store.layout.moments(&flat);
             state.tensors.extend(moments.map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
+        if self.watch.is_scaled() {
+            let numbers = self.watch.loss_scale(&self.gpu)?.numbers();
+            let scale = HostTensor { shape: vec![numbers.len()], values: numbers.to_vec() };
+            state.tensors.insert(LOSS_SCALE.to_owned(), scale);
+        }
         Ok(state)
     }
 
     /// Takes up what the optimizer kept. Zeros stand for what it did not keep.
     pub(crate) fn restore_optimizer(&mut self, state: &StateDict) -> crate::Result<()> {
+        if self.watch.is_scaled() {
+            self.watch = watch(&self.gpu, Some(loss_scale(state)?))?;
+        }
         self.steps = steps_of_state(state)?;
         self.read = self.steps;
         let moments = |prefix| self.store.layout.pack_moments(&state.with_prefix(prefix));

@@ -99,6 +99,11 @@ pub struct Arguments {
     /// Device: cpu, flex, wgpu, or auto for a real GPU where there is one; a GPU needs xray-train-gpu beside xray-train (backend)
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
+    /// What a GPU with matrix instructions rounds the factors of convolutions to in training: f32, not at all; tf32, 10 bits
+    /// of fraction; bf16, 7 bits; f16, 10 bits of fraction with a small range, so the loss is scaled and a step that overflows
+    /// is skipped. Weights, statistics and sums are float32 in all, and so is what is scored (precision)
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
     /// Threads that compute; 0 for one per processor (threads)
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -209,6 +214,7 @@ impl Arguments {
             ("training.max_time", text(&self.max_time)),
             ("seed", count(self.seed)),
             ("backend", text(&self.backend)),
+            ("precision", text(&self.precision)),
             ("threads", count(self.threads.map(|n| n as u64))),
         ];
         flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()

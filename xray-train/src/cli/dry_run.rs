@@ -19,6 +19,8 @@ pub struct Costs {
     pub parameters: usize,
     /// Multiply-adds of one forward pass of one image.
     pub multiply_adds: u64,
+    /// What computes, by which backend and in which precision: `NVIDIA H200 (wgpu, f16)`.
+    pub device: String,
     /// Steps of one epoch.
     pub steps_per_epoch: u64,
     /// Steps of the run.
@@ -34,12 +36,14 @@ pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
     let TrainingData { dataset, records, prevalence, .. } = data::open(config, &mut ToStderr)?;
     let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
     announce(learner.device(), &mut ToStderr)?;
+    let info = learner.device();
     let steps_per_epoch = records.len().div_ceil(config.training.batch_size) as u64;
     let size = config.preprocessing.size;
     let images = config.training.images_at_once().min(records.len());
     Ok(Costs {
         train_images: records.len(),
         parameters: learner.num_parameters(),
+        device: format!("{} ({}, {})", info.name, info.backend.name(), info.precision),
         multiply_adds: config.model.multiply_adds(dataset.labels().len(), size),
         steps_per_epoch,
         total_steps: config.training.duration.steps(steps_per_epoch, config.training.batch_size),
@@ -53,13 +57,15 @@ impl Costs {
     pub fn text(&self) -> String {
         let text = format!(
             "{} · {} parameters · {:.3} billion multiply-adds per image forward\n\
-             {} per epoch · {} in all · {:.0} MB of prepared training images",
+             {} per epoch · {} in all · {:.0} MB of prepared training images\n\
+             on {}",
             counted(self.train_images, "training image"),
             self.parameters,
             self.multiply_adds as f64 / 1e9,
             counted(self.steps_per_epoch, "step"),
             counted(self.total_steps, "step"),
             self.cache_bytes as f64 / 1e6,
+            self.device,
         );
         match self.step {
             Some(work) => format!("{text}\n{}", work_of_step(work)),

@@ -52,11 +52,12 @@ impl<'a> Session<'a> {
         let info = learner.device();
         announce(info, observer)?;
         observer.observe(&Event::Note(&format!(
-            "{} of {} parameters on {} ({}), {}",
+            "{} of {} parameters on {} ({}, {}), {}",
             config.model.architecture.name(),
             learner.num_parameters(),
             info.name,
             info.backend.name(),
+            info.precision,
             counted(threads, "thread"),
         )))?;
         observer.observe(&Event::Note(&format!(

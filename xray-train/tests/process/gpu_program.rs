@@ -74,7 +74,7 @@ fn without_that_program_a_gpu_is_an_error_and_auto_is_the_processor() {
 }
 
 /// The program with a GPU backend, where it was built, as `xray-train-gpu` in a folder of its own.
-fn real(workplace: &Workplace) -> Option<std::path::PathBuf> {
+pub(crate) fn real(workplace: &Workplace) -> Option<std::path::PathBuf> {
     let gpu = std::env::var_os("XRAY_GPU_TRAINER");
     if gpu.is_none() {
         eprintln!("skipped: XRAY_GPU_TRAINER names no xray-train-gpu (cargo xtask test builds it)");

@@ -62,8 +62,9 @@ const STATEFUL: [(&str, &[&str]); 14] = [
 ];
 
 /// Settings that keep none: they say what is computed, and nothing of it lasts beyond a step.
-const STATELESS: [&str; 18] = [
+const STATELESS: [&str; 19] = [
     "backend",
+    "precision", // f16 keeps a scale; gpu_program.rs interrupts it where a GPU offers it
     "data.dir",
     "data.features",
     "data.patients",

@@ -1,5 +1,8 @@
 //! What a GPU is asked for: how much a step launches, and when the host waits.
 
+mod precision;
+mod scaled_loss;
+
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
 };
@@ -9,14 +12,18 @@ const CLASSES: usize = 14;
 
 /// On a GPU; none where there is not even one in software.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn learner(model: ModelConfig) -> Option<Learner> {
-    match Learner::new(&LearnerConfig { model, backend: Backend::Wgpu, ..LearnerConfig::new(CLASSES) }, 5) {
+fn on_gpu(config: LearnerConfig) -> Option<Learner> {
+    match Learner::new(&LearnerConfig { backend: Backend::Wgpu, ..config }, 5) {
         Ok(learner) => Some(learner),
         Err(error) => {
             eprintln!("skipped: {error}");
             None
         }
     }
+}
+
+fn learner(model: ModelConfig) -> Option<Learner> {
+    on_gpu(LearnerConfig { model, ..LearnerConfig::new(CLASSES) })
 }
 
 fn small() -> ModelConfig {
