@@ -7,6 +7,10 @@ use xray_artifacts::{Exit, Failure};
 /// The configuration key that says which device a run computes on.
 const KEY: &str = "backend";
 
+/// The key that says what a GPU rounds factors to, and the value that every device has.
+const PRECISION: &str = "precision";
+const EXACT: &str = "f32";
+
 /// What it is where a sweep asks for GPUs and says nothing of the key.
 const BACKEND: &str = "wgpu";
 
@@ -20,6 +24,25 @@ pub(crate) fn is_for_all(spec: &Spec) -> bool {
     let of_all = spec.settings().into_iter().find(|(key, _)| key == KEY);
     let asked = of_all.map(|(_, value)| value.as_str().is_some_and(takes_one));
     !spec.axes.contains_key(KEY) && asked.unwrap_or_else(|| setting(&spec.condor).is_some())
+}
+
+/// Refuses settings of a cell, by key, that put a precision which only GPUs have on a processor. The trainer would refuse
+/// them too, and knows no `--gpus`.
+///
+/// # Errors
+/// If they do.
+pub(crate) fn check_precision(settings: &serde_json::Map<String, Json>) -> Result<(), Failure> {
+    let text = |key, default| settings.get(key).map_or(Some(default), Json::as_str);
+    // What is no text is no name: the trainer says which there are.
+    let (Some(precision), Some(backend)) = (text(PRECISION, EXACT), text(KEY, "cpu")) else { return Ok(()) };
+    if precision == EXACT || takes_one(backend) { Ok(()) } else { Err(no_precision(precision, backend)) }
+}
+
+fn no_precision(precision: &str, backend: &str) -> Failure {
+    let message = format!(
+        "{PRECISION} is {precision}, which only GPUs compute in, and cells run on a processor (backend `{backend}`)"
+    );
+    Failure::new(Exit::Usage, message).hint(format!("--gpus 1, or leave {PRECISION} out"))
 }
 
 /// How many GPUs a run of `config` asks for: one or none. `auto` on a machine without any is the processor, so it asks
@@ -36,7 +59,10 @@ pub(crate) fn of_cell(condor: &Condor, config: &Json) -> Result<u32, Failure> {
             Err(Failure::new(Exit::Usage, format!("gpus is 0, and backend `{backend}` needs one"))
                 .hint("--gpus 1, or --set backend=cpu"))
         }
-        Some(0) => Ok(0),
+        Some(0) => match config.get(PRECISION).and_then(Json::as_str) {
+            Some(precision) if precision != EXACT => Err(no_precision(precision, backend)),
+            _ => Ok(0),
+        },
         _ => Ok(u32::from(takes_one(backend))),
     }
 }
@@ -93,6 +119,27 @@ mod tests {
             check(Some(0), backend, Ok(0));
         }
         check(Some(0), "wgpu", Err("gpus is 0, and backend `wgpu` needs one"));
+    }
+
+    #[test]
+    fn a_precision_of_gpus_needs_one() {
+        let check = |settings: Json, is_good: bool| {
+            let settings = settings.as_object().expect("an object");
+            assert_eq!(check_precision(settings).is_ok(), is_good, "{settings:?}");
+        };
+        check(json!({}), true);
+        check(json!({ "precision": "f32" }), true);
+        check(json!({ "precision": "f16" }), false);
+        check(json!({ "precision": "bf16", "backend": "flex" }), false);
+        check(json!({ "precision": "f16", "backend": "wgpu" }), true);
+        check(json!({ "precision": "tf32", "backend": "auto" }), true);
+        check(json!({ "precision": 16 }), true);
+        let of_auto = |precision: &str, gpus| {
+            of_cell(&asking(gpus), &json!({ "backend": "auto", "precision": precision })).ok()
+        };
+        assert_eq!(of_auto("f16", None), Some(1));
+        assert_eq!(of_auto("f16", Some(0)), None);
+        assert_eq!(of_auto("f32", Some(0)), Some(0));
     }
 
     #[test]

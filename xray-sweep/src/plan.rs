@@ -248,6 +248,7 @@ fn resolve(
         None => found.resolver(gpu::is_for_all(spec))?.to_owned(),
     };
     let settings: Vec<_> = points.iter().map(|point| settings(spec, point)).collect();
+    settings.iter().try_for_each(gpu::check_precision)?;
     let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
     trainer::resolve(&program, spec.config.as_deref(), &settings, name)
 }

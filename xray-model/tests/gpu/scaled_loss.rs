@@ -26,7 +26,7 @@ fn step(learner: &mut Learner, number: u64, weight: f32) {
     let mut floats = |count| (0..count).map(|_| random.between(-2.0, 2.0) as f32).collect::<Vec<_>>();
     let (images, labels) = (floats(IMAGES * (SIZE * SIZE) as usize), floats(IMAGES * CLASSES));
     let labels: Vec<_> = labels.iter().map(|value| f32::from(u8::from(*value > 0.0))).collect();
-    let pass = learner.forward(&LabelledImages { images: &images, labels: &labels, size: SIZE });
+    let pass = learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: SIZE });
     let gradients = learner.backward(pass.weighted(weight));
     learner.step(gradients, 1e-2);
 }

@@ -35,7 +35,7 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         cpu: environment.map(|environment| environment.cpu.clone()),
         threads: environment.map(|environment| count(environment.threads)),
         backend: environment.map(|environment| environment.backend.clone()),
-        device: environment.map(|environment| environment.device.clone()),
+        device: environment.map(device),
         requested_cpus: cell.request.cpus.into(),
         requested_memory_mib: count(
             last.and_then(|attempt| attempt.requested_memory_mib).unwrap_or(cell.request.memory_mib),
@@ -58,6 +58,14 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         test: scores(report, Split::Test),
         seconds: outcome(report).map(|outcome| seconds(&outcome.seconds)).unwrap_or_default(),
         images_per_second: outcome(report).and_then(|outcome| outcome.images_per_second),
+    }
+}
+
+/// Its name, and what it rounded factors to if it did.
+fn device(environment: &Environment) -> String {
+    match environment.precision.as_deref() {
+        None | Some("f32") => environment.device.clone(),
+        Some(precision) => format!("{}, {precision}", environment.device),
     }
 }
 
@@ -154,4 +162,24 @@ fn host(report: &CellReport) -> Option<&str> {
 fn microarch(report: &CellReport) -> Option<&str> {
     let of_attempt = last(report).and_then(|attempt| attempt.microarch.as_deref());
     of_attempt.or_else(|| environment(report)?.microarch.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_with_a_precision_below_float32() {
+        let check = |precision: Option<&str>, expected| {
+            let text = serde_json::json!({
+                "version": "1", "git": null, "build": "b", "command": [], "host": "h", "system": "s", "cpu": "c",
+                "microarch": null, "threads": 1, "backend": "wgpu", "device": "H200, WGSL", "precision": precision,
+                "started": "2026-01-01T10:00:00Z",
+            });
+            assert_eq!(device(&serde_json::from_value(text).expect("an environment")), expected);
+        };
+        check(Some("f16"), "H200, WGSL, f16");
+        check(Some("f32"), "H200, WGSL");
+        check(None, "H200, WGSL");
+    }
 }

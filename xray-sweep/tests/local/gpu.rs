@@ -159,6 +159,31 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
     assert!(stderr(&refused).contains("has a ) too many"), "{}", stderr(&refused));
 }
 
+#[test]
+fn a_precision_that_only_gpus_have_is_refused_without_them_and_may_be_an_axis() {
+    let Some(workplace) = Workplace::new() else { return };
+    let refused = |number: usize, more: &[&str]| {
+        let output = plan(&workplace, &format!("refused{number}"), more);
+        assert_exit(&output, Exit::Usage);
+        let said = stderr(&output);
+        assert!(said.contains("precision is f16") && said.contains("hint: --gpus 1"), "{more:?}: {said}");
+    };
+    refused(1, &["--set", "precision=f16"]);
+    refused(2, &["--axis", "precision=f32,f16"]);
+    refused(3, &["--set", "precision=f16", "--set", "backend=auto", "--gpus", "0"]);
+    refused(4, &["--set", "precision=f16", "--axis", "backend=cpu,wgpu"]);
+    assert_exit(&plan(&workplace, "axis", &["--gpus", "1", "--axis", "precision=f32,f16"]), Exit::Ok);
+    let cells = workplace.cells("axis");
+    let values: Vec<_> = cells.iter().map(|cell| cell["axes"]["precision"].clone()).collect();
+    assert_eq!(values, ["f16", "f32"]);
+    assert_ne!(cells[0]["id"], cells[1]["id"]);
+    for cell in &cells {
+        let (id, value) = (cell["id"].as_str().expect("an id"), &cell["axes"]["precision"]);
+        let config = text(&workplace, &format!("axis/cells/{id}/config.toml"));
+        assert!(config.contains(&format!("precision = {value}\n")), "{config}");
+    }
+}
+
 /// One more program with the rules of the others.
 #[test]
 fn the_program_for_gpus_is_found_compared_and_checked() {
