@@ -37,7 +37,11 @@ const KIND: &str = "kills";
 
 /// Trials of these numbers, over all runs of the matrix in turn.
 pub(crate) fn torture(lab: &Lab, trainer: &Path, numbers: &[u64]) -> Result<Vec<Verdict>> {
-    let points = points(trainer, &lab.path().join("shards"), lab.seed)?;
+    let mut points = points(trainer, &lab.path().join("shards"), lab.seed)?;
+    if lab.gpu {
+        points.iter_mut().for_each(|point| point.retain(|(key, _)| key != "backend"));
+        points.retain(|point| !point.is_empty());
+    }
     // A short form spreads over the matrix.
     let mut needed: Vec<usize> =
         numbers.iter().map(|&number| place(lab.seed, number, points.len())).collect();
@@ -90,6 +94,9 @@ fn know(lab: &Lab, at: usize, point: &Point) -> Result<Known> {
 fn step(lab: &Lab, point: &Point, at: usize) -> Result<Step> {
     let value = |key: &str| point.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     let mut step = Step::new(TRAIN);
+    if lab.gpu {
+        step = step.and("--backend wgpu");
+    }
     if value("data.skip_bad").is_some() {
         step = step.and("--data LAB/damaged");
     }

@@ -31,10 +31,13 @@ pub(crate) struct Lab {
     codes: BTreeMap<&'static str, Vec<i32>>,
     /// Trials at a time.
     pub(crate) threads: usize,
+    /// Whether trainings are interrupted on a GPU.
+    pub(crate) gpu: bool,
 }
 
-/// How long any step may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// How long any step may take: a GPU may be one in software, which compiles its kernels first.
+const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE_ON_GPU: Duration = Duration::from_secs(900);
 
 /// More are not kept: they fill the disk.
 const MOST_KEPT: usize = 60;
@@ -65,10 +68,12 @@ impl Lab {
         folder: TempDir,
         seed: u64,
         kept: PathBuf,
+        gpu: bool,
     ) -> Result<Lab> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let keeping = AtomicUsize::new(0);
-        let mut lab = Lab { folder, programs, meddler, seed, kept, keeping, codes: BTreeMap::new(), threads };
+        let mut lab =
+            Lab { folder, programs, meddler, seed, kept, keeping, codes: BTreeMap::new(), threads, gpu };
         for program in PROGRAMS {
             lab.codes.insert(program, lab.documented(program)?);
         }
@@ -173,7 +178,7 @@ impl Lab {
             }
         };
         command.args(step.arguments(self.path(), folder));
-        self.watch(command, DEADLINE)
+        self.watch(command, self.deadline())
     }
 
     /// Takes a step for so long, then kills it.
@@ -188,7 +193,11 @@ impl Lab {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(self.programs.path(step.program())?);
         command.args(step.arguments(self.path(), folder));
-        self.watch(command, DEADLINE)
+        self.watch(command, self.deadline())
+    }
+
+    fn deadline(&self) -> Duration {
+        if self.gpu { DEADLINE_ON_GPU } else { DEADLINE }
     }
 
     fn watch(&self, mut command: Command, deadline: Duration) -> Result<Ending> {
@@ -203,7 +212,7 @@ impl Lab {
         if let Some(panic) = panic_in(&ended.stderr) {
             return Some(Fault::new(What::Panic, panic));
         }
-        if ended.time >= DEADLINE {
+        if ended.time >= self.deadline() {
             return Some(Fault::new(What::Hang, format!("{:.0} s; {last}", ended.time.as_secs_f64())));
         }
         if let Some(signal) = ended.status.signal() {

@@ -53,6 +53,10 @@ struct Arguments {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     work: Vec<String>,
 
+    /// Interrupt trainings on the GPU, by an `xray-train` that was built for one: --binaries names its folder
+    #[arg(long, requires = "binaries", conflicts_with_all = ["short", "work"])]
+    gpu: bool,
+
     /// Repeat these trials of one kind
     #[arg(long, value_name = "NUMBER", value_delimiter = ',', requires = "kind", conflicts_with = "short")]
     only: Vec<u64>,
@@ -115,11 +119,12 @@ fn run(arguments: &Arguments) -> Result<u8> {
         fs::remove_dir_all(&kept)?;
     }
     let trainer = programs.path("xray-train")?;
-    let lab = Lab::set_up(programs, meddler, folder, arguments.seed, kept)?;
+    let lab = Lab::set_up(programs, meddler, folder, arguments.seed, kept, arguments.gpu)?;
     eprintln!("set up in {}", steps::duration(begin.elapsed()));
     let mut well = true;
     for kind in Kind::ALL {
-        if arguments.kind.is_empty() || arguments.kind.contains(&kind) {
+        let wanted = if arguments.gpu { &[Kind::Kills][..] } else { &arguments.kind };
+        if wanted.is_empty() || wanted.contains(&kind) {
             let start = Instant::now();
             let named = torture(&lab, arguments, kind, &trainer)?;
             let tallies = tallies(kind, &named);
