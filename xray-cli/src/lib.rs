@@ -28,7 +28,9 @@ mod build;
 mod manual;
 mod output;
 mod program;
+mod progress;
 
 pub use build::Build;
 pub use output::{print, say};
 pub use program::main;
+pub use progress::Progress;

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xray-random", &[]),
     ("xray-artifacts", &[]),
     ("xray-display", &[]),
-    ("xray-cli", &["xray-artifacts"]),
+    ("xray-cli", &["xray-artifacts", "xray-display"]),
     ("xray-kernels", &["xray-random"]),
     ("xray-gpu", &["xray-kernels", "xray-random"]),
     ("xray-metrics", &["xray-random"]),

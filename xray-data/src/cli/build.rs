@@ -1,6 +1,5 @@
 //! `xray-data build`
 
-use super::progress::Progress;
 use super::source::{SourceArguments, SplitChoice, SplitOptions};
 use super::{Format, print, warn};
 use clap::{Args, ValueEnum};
@@ -9,7 +8,7 @@ use std::fmt::Write;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{DatasetManifest, Exit, Failure};
-use xray_cli::say;
+use xray_cli::{Progress, say};
 use xray_data::build::{BuildConfig, Built, Encoding, build};
 use xray_data::sources::{Missing, SourceSet};
 use xray_data::split::SplitPlan;

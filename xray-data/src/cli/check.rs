@@ -1,12 +1,12 @@
 //! `xray-data check`
 
-use super::progress::Progress;
 use super::source::FeaturePreset;
 use super::{Format, print, warn};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::Progress;
 use xray_data::check::{CheckReport, check, expected_records};
 use xray_display::counted;
 

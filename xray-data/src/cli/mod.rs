@@ -3,7 +3,6 @@
 mod bench;
 mod build;
 mod check;
-mod progress;
 mod show;
 mod source;
 mod split;

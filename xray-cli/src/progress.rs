@@ -1,17 +1,17 @@
 //! How far the work is: a bar on a terminal, one plain line every few seconds elsewhere.
 
+use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use xray_cli::say;
 use xray_display::thousands;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Counts finished items, from any thread.
-pub(super) struct Progress {
+pub struct Progress {
     what: &'static str,
     total: Option<u64>,
     done: AtomicU64,
@@ -26,8 +26,8 @@ enum Display {
 }
 
 impl Progress {
-    /// `what` are the items, such as `images`; `total` where it is known.
-    pub(super) fn new(what: &'static str, total: Option<u64>) -> Progress {
+    /// Begins. `what` are the items, such as `images`; `total` where it is known.
+    pub fn new(what: &'static str, total: Option<u64>) -> Progress {
         let start = Instant::now();
         let display = if io::stderr().is_terminal() {
             Display::Bar(bar(what, total))
@@ -38,10 +38,15 @@ impl Progress {
     }
 
     /// One more is done.
-    pub(super) fn advance(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+    pub fn advance(&self) {
+        self.advance_by(1);
+    }
+
+    /// So many more are done.
+    pub fn advance_by(&self, more: u64) {
+        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
         match &self.display {
-            Display::Bar(bar) => bar.inc(1),
+            Display::Bar(bar) => bar.inc(more),
             Display::Lines(last) => {
                 // Who does not get the lock has nothing to add: another thread is printing.
                 let Ok(mut last) = last.try_lock() else { return };
@@ -54,7 +59,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
         }
