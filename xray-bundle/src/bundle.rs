@@ -5,7 +5,7 @@ use std::path::Path;
 use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
-use xray_model::{ActivationMaps, Backend, CHECKSUM, Error, ModelConfig, Predictor, StateDict};
+use xray_model::{ActivationMaps, Backend, Begun, CHECKSUM, Error, ModelConfig, Predictor, StateDict};
 
 /// `model.json`.
 pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
@@ -26,6 +26,13 @@ pub struct PreparedImage {
     pub source: [u32; 2],
     /// Normalised.
     pixels: Vec<f32>,
+}
+
+impl PreparedImage {
+    /// What the network takes: `[1, size, size]`, normalised.
+    pub fn into_pixels(self) -> Vec<f32> {
+        self.pixels
+    }
 }
 
 /// The logits of an image, and where in it they come from.
@@ -53,6 +60,14 @@ impl ExplainedLogits {
 const CARD: &str = "model.json";
 /// The file of a bundle's weights.
 pub const WEIGHTS: &str = "model.safetensors";
+
+/// The card in a bundle's folder.
+///
+/// # Errors
+/// If the file is absent, damaged or of another version.
+pub fn read_card(folder: &Path) -> Result<Card, Failure> {
+    Ok(read_json(&folder.join(CARD))?)
+}
 
 /// The weights in a bundle's folder, which are those of its card and finite.
 ///
@@ -90,7 +105,7 @@ impl Bundle {
     /// # Errors
     /// If a file is absent, damaged or of another version, or the weights are not finite or not those of the card.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
-        let card: Card = read_json(&folder.join(CARD))?;
+        let card = read_card(folder)?;
         let weights = read_weights(folder, &card)?;
         let predictor = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)
             .map_err(of_file(&folder.join(WEIGHTS)))?;
@@ -108,6 +123,15 @@ impl Bundle {
         let mut pixels = vec![0.0; image.pixels.len()];
         normalise(&image.pixels, preprocessing, &mut pixels);
         Ok(PreparedImage { image, source: [decoded.width, decoded.height], pixels })
+    }
+
+    /// Begins with the logits `[n, labels]` of many images at once, whose [pixels](PreparedImage::into_pixels) stand one after the
+    /// other. They are those of [`Bundle::predict`] for each, to the bit.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn begin(&self, pixels: &[f32]) -> Result<Begun, Failure> {
+        Ok(self.predictor.begin(pixels, self.card.preprocessing.size)?)
     }
 
     /// Logits of an image, one per label.

@@ -2,9 +2,11 @@
 //! come from here, so that what is served is what was tested.
 
 mod bundle;
+mod doubts;
 mod finding;
 mod overlay;
 
-pub use bundle::{Bundle, Card, ExplainedLogits, PreparedImage, WEIGHTS, read_weights};
+pub use bundle::{Bundle, Card, ExplainedLogits, PreparedImage, WEIGHTS, read_card, read_weights};
+pub use doubts::doubts;
 pub use finding::{Calibrated, Finding, NonFinite, probability};
 pub use overlay::{glow, side_by_side};

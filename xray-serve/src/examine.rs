@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::memory::{Memory, Reserved};
 use crate::problem::Problem;
 use std::time::Instant;
-use xray_bundle::{Bundle, PreparedImage, glow};
+use xray_bundle::{Bundle, PreparedImage, doubts, glow};
 use xray_image::{Budget, ImageProblem, encode_png};
 
 /// What is wanted beside the findings.
@@ -32,7 +32,7 @@ pub fn examine(
     let clock = Instant::now();
     let header = inspect::admit(file, limits)?;
     let (prepared, budget, reserved) = prepare(bundle, limits, memory, file)?;
-    let warnings = inspect::warnings(file, &header, &prepared, &budget);
+    let warnings = doubts(file, &header, &prepared, &budget);
     drop(reserved);
     let decode = clock.elapsed().as_secs_f64() * 1e3;
     let clock = Instant::now();
