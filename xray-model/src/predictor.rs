@@ -5,7 +5,7 @@ use crate::backend::{Backend, Opened};
 use crate::gpu;
 use crate::layers::Maps;
 use crate::weights::with_weights;
-use crate::{ModelConfig, Pixels, Result, StateDict};
+use crate::{DeviceInfo, ModelConfig, Pixels, Result, StateDict};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A network that only predicts.
@@ -32,12 +32,26 @@ impl Predictor {
     /// # Errors
     /// If there is no such device, or the weights do not fit.
     pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, backend: Backend) -> Result<Self> {
+        Ok(Predictor::open(model, classes, weights, backend)?.0)
+    }
+
+    /// The same, with the device that was opened.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(
+        model: &ModelConfig,
+        classes: usize,
+        weights: &StateDict,
+        backend: Backend,
+    ) -> Result<(Self, DeviceInfo)> {
         let Opened { device, info, gpu } = backend.open()?;
         let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        match gpu {
-            None => Ok(Predictor::on_graph(network, device, info.backend, model)),
-            Some(gpu) => Predictor::on_gpu(network, gpu, model),
-        }
+        let predictor = match gpu {
+            None => Predictor::on_graph(network, device, info.backend, model),
+            Some(gpu) => Predictor::on_gpu(network, gpu, model)?,
+        };
+        Ok((predictor, info))
     }
 
     pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {

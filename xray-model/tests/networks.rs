@@ -342,3 +342,26 @@ fn full_size_weights_of_torchvision_give_its_logits() {
         }
     }
 }
+
+/// What is found of an image does not depend on the others of its batch, nor on how many they are. Networks of a paper's
+/// width are among them: sums over many features are cut where a product's shape says.
+#[test]
+fn an_image_has_the_same_logits_in_every_batch_on_the_cpu() {
+    let wide = ModelConfig { width: 0, ..narrow(Architecture::ResNet50) };
+    for model in Architecture::ALL.map(narrow).into_iter().chain([wide]) {
+        const IMAGES: usize = 70;
+        let config = LearnerConfig { model: model.clone(), ..LearnerConfig::new(CLASSES) };
+        let learner = Learner::new(&config, 0).expect("the CPU is always there");
+        let weights = learner.weights().expect("the CPU");
+        let predictor = Predictor::new(&model, CLASSES, &weights, Backend::Cpu).expect("its own weights");
+        let size = 32;
+        let pixels: Vec<f32> =
+            uniform("alike", IMAGES * size * size).into_iter().map(|value| value as f32).collect();
+        let predict = |images: &[f32]| predictor.predict(images, size as u32).expect("the CPU");
+        let together = predict(&pixels);
+        for batch in [1, 3, 17, 33] {
+            let apart: Vec<f32> = pixels.chunks(batch * size * size).flat_map(predict).collect();
+            assert_eq!(apart, together, "{} in batches of {batch}", model.architecture.name());
+        }
+    }
+}

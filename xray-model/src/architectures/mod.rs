@@ -8,7 +8,7 @@ mod resnet;
 mod small_cnn;
 
 use crate::initialise::Initialisation;
-use crate::layers::{Maps, class_maps};
+use crate::layers::{Maps, alike, class_maps};
 use crate::{Error, Result};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -225,7 +225,7 @@ impl Network {
 
     /// Features `[n, features]` to logits `[n, classes]`.
     pub(crate) fn classify(&self, features_nf: Tensor<2>) -> Tensor<2> {
-        self.classifier().forward(features_nf)
+        alike(features_nf, |features_nf| self.classifier().forward(features_nf))
     }
 
     /// Images `[n, channels, h, w]` to logits, and to what each place adds to each logit, `[n, classes, h', w']`.

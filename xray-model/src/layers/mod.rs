@@ -1,6 +1,7 @@
 //! The blocks that networks are made of.
 
 mod activation;
+mod alike;
 mod batch_norm;
 mod class_maps;
 mod conv_norm;
@@ -10,6 +11,7 @@ mod maps;
 mod squeeze_excitation;
 
 use activation::activate;
+pub(crate) use alike::alike;
 pub(crate) use batch_norm::BatchNorm;
 pub(crate) use class_maps::class_maps;
 pub(crate) use conv_norm::ConvNorm;

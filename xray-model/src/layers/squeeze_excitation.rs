@@ -1,6 +1,6 @@
 //! A factor for each channel, learned from the means of all (Hu et al., 2018).
 
-use super::{Maps, activate};
+use super::{Maps, activate, alike};
 use crate::gpu::LinearIds;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -49,5 +49,5 @@ impl SqueezeExcitation {
 fn linear(conv: &Conv2d, input_ni: Tensor<2>) -> Tensor<2> {
     let weight_io = conv.weight.val().flatten::<2>(1, 3).transpose();
     let bias = conv.bias.as_ref().expect(HAS_BIAS).val();
-    input_ni.matmul(weight_io) + bias.unsqueeze()
+    alike(input_ni, |input_ni| input_ni.matmul(weight_io.clone()) + bias.clone().unsqueeze())
 }
