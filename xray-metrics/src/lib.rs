@@ -42,6 +42,8 @@
 //! | [`mod@calibration_error`] | how far they are off, beside what chance makes of it |
 //! | [`mod@delong`] | standard errors of AUCs |
 //! | [`comparison`] | two models on the same records |
+//! | [`mod@unpaired`] | a figure on two sets of records, and how far it differs |
+//! | [`mod@drift`] | whether probabilities still hold in another place |
 //! | [`calibration`] | logits made into probabilities that hold |
 //! | [`mod@decision_curve`] | whether acting on them does more good than harm |
 //! | [`evaluation`] | all of it, as it stands in `result.json` |
@@ -61,6 +63,7 @@ pub mod confusion;
 pub mod curves;
 pub mod decision_curve;
 pub mod delong;
+pub mod drift;
 mod error;
 pub mod evaluation;
 mod fisher;
@@ -82,6 +85,7 @@ mod student;
 pub mod thin;
 pub mod threshold;
 pub mod units;
+pub mod unpaired;
 pub mod wilson;
 
 pub use auc::auc;
@@ -95,6 +99,7 @@ pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};
 pub use delong::{DeLong, delong};
+pub use drift::{Coefficient, Drift, drift};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
 pub use learning_curve::{
@@ -113,4 +118,5 @@ pub use scores::{Column, LabelCounts, Scores};
 pub use split::{TestScores, ValidationScores};
 pub use thin::thin;
 pub use threshold::{Fitted, Undefined};
+pub use unpaired::{Unpaired, unpaired};
 pub use wilson::{Proportion, wilson};

@@ -165,7 +165,7 @@ fn known(rows: impl Iterator<Item = (f64, Option<bool>)>) -> Column {
 }
 
 /// The known records of one label: a finite score and the truth of each.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Column {
     scores: Vec<f64>,
     positive: Vec<bool>,
