@@ -146,6 +146,12 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// Nothing that could be an image.
+    #[error("no image in {}", path.display())]
+    NoImages {
+        /// What was named.
+        path: PathBuf,
+    },
     /// Shards of this program, and nothing that says what they are.
     #[error("{} holds shards of `xray-data build` without their dataset.json", folder.display())]
     NoManifest {
@@ -260,6 +266,9 @@ impl Error {
             Error::NoRecords { .. } => {
                 "check the path; of the folders below it those named train, val or test are searched"
             }
+            Error::NoImages { .. } => {
+                "PNG, JPEG and DICOM files are images, at any depth of a folder; so are the records of a data set"
+            }
             Error::NoManifest { .. } => {
                 "copy dataset.json here too, or build the data set again; without the .idx files beside them the shards \
                  are read as TFRecords of others"
@@ -291,7 +300,7 @@ impl Error {
             Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
-            Error::EmptySplit { .. } | Error::NoRecords { .. } | Error::NothingToShow { .. } => {
+            Error::EmptySplit { .. } | Error::NoImages { .. } | Error::NoRecords { .. } | Error::NothingToShow { .. } => {
                 Exit::NothingMatches
             }
             Error::File(_)

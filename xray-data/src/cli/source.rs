@@ -315,6 +315,7 @@ impl SourceArguments {
                 JoinRule::All => Join::All,
             }),
             allow_empty: self.allow_empty_labels,
+            unlabelled: false,
         }
     }
 

@@ -4,12 +4,14 @@
 //! Every batch is a pure function of (data, settings, seed, epoch, number of the batch): the number of threads
 //! changes nothing, and an epoch can be entered at any batch without reading what comes before.
 
+mod ahead;
 mod batch;
 mod cache;
 mod config;
 mod epoch;
 mod order;
 
+pub use ahead::{Ahead, pool};
 pub use batch::{About, Batch, Images};
 pub use cache::Cache;
 pub use config::{LoaderConfig, LoaderProblem};
@@ -19,9 +21,8 @@ use crate::dataset::{Dataset, RecordId};
 use crate::error::{Error, Result};
 use batch::Assembler;
 use cache::PreparedCache;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub struct BadRecord {
 struct Shared {
     assembler: Arc<Assembler>,
     config: LoaderConfig,
-    pool: ThreadPool,
+    pool: Arc<ThreadPool>,
     waited_nanoseconds: AtomicU64,
     /// What was left out, each record once, in the order in which the consumer met them.
     bad: Mutex<BTreeMap<RecordId, String>>,
@@ -68,6 +69,7 @@ impl Loader {
         config.check(records.len(), &preprocessing)?;
         let cache = PreparedCache::open(&config.cache, &dataset, &preprocessing, records.len())?;
         let pool = pool(config.threads).map_err(Error::io(dataset.path(), "start threads to read"))?;
+        let pool = Arc::new(pool);
         let assembler = Arc::new(Assembler {
             dataset,
             records,
@@ -145,14 +147,4 @@ impl Shared {
         let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         bad.iter().map(|(&record, problem)| BadRecord { record, problem: problem.clone() }).collect()
     }
-}
-
-fn pool(threads: usize) -> std::io::Result<ThreadPool> {
-    let threads =
-        if threads == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { threads };
-    ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("loader-{i}"))
-        .build()
-        .map_err(std::io::Error::other)
 }

@@ -10,7 +10,7 @@ mod sample;
 pub(crate) use inventory::Inventory;
 pub use presets::Preset;
 pub use problem::FeatureProblem;
-pub(crate) use resolve::{Basis, Resolved, resolve};
+pub(crate) use resolve::{Basis, Resolved, resolve, unlabelled};
 pub use sample::{Label, Sample, Uncertain, encode_sample};
 
 use crate::example::{Example, Feature};

@@ -119,6 +119,20 @@ pub(crate) fn resolve(
     Ok(Resolved { names, twins, healthy, notes })
 }
 
+/// Finds the image and what else is known of it; labels are not wanted.
+///
+/// # Errors
+/// Records without an image.
+pub(crate) fn unlabelled(inventory: &Inventory) -> Result<FeatureNames, FeatureProblem> {
+    inventory.check()?;
+    let mut names = FeatureNames { labels: Vec::new(), ..recognise(inventory)? };
+    if let Some(name) = names.names().find(|name| !inventory.has(name)) {
+        return Err(missing(name, inventory));
+    }
+    add_usual(&mut names, inventory);
+    Ok(names)
+}
+
 /// Our own shards; those of a source without patients have no such feature.
 fn of_manifest(labels: Vec<String>, inventory: &Inventory) -> FeatureNames {
     let names = FeatureNames::xray(&labels);

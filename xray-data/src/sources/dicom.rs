@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use xray_image::read_dicom_patient;
+use xray_image::{DicomPatient, read_dicom_patient};
 
 /// Headers are shorter as a rule: of a file this much is read first.
 const BEGINNING: u64 = 1 << 18;
@@ -36,7 +36,7 @@ pub fn read(folder: &Path, table: &Path, columns: &CsvColumns, missing: Missing)
     let files = ImageFolder::scan(folder)?;
     let mut listing = csv_table::read(table, columns)?;
     if listing.rows.iter().any(|listed| files.find(&listed.file) == Found::Nothing) {
-        name_by_instance(&mut listing, &files)?;
+        name_by_instance(&mut listing, &files);
     }
     let mut set = listing.locate(&files, missing)?;
     set.kind = "dicom";
@@ -44,8 +44,16 @@ pub fn read(folder: &Path, table: &Path, columns: &CsvColumns, missing: Missing)
     Ok(set)
 }
 
+/// [`name_by_instance`] where a name that no file has looks like such an UID.
+pub(super) fn name_by_instance_if_needed(listing: &mut Listing, files: &ImageFolder) {
+    let is_uid = |name: &str| name.contains('.') && name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if listing.rows.iter().any(|listed| is_uid(&listed.file) && files.find(&listed.file) == Found::Nothing) {
+        name_by_instance(listing, files);
+    }
+}
+
 /// Replaces SOP Instance UIDs in the path column by the files that carry them.
-fn name_by_instance(listing: &mut Listing, files: &ImageFolder) -> Result<()> {
+fn name_by_instance(listing: &mut Listing, files: &ImageFolder) {
     let paths: Vec<PathBuf> = files.files().map(Path::to_owned).collect();
     let instances: HashMap<String, String> = paths
         .par_iter()
@@ -60,7 +68,6 @@ fn name_by_instance(listing: &mut Listing, files: &ImageFolder) -> Result<()> {
             listed.file.clone_from(path);
         }
     }
-    Ok(())
 }
 
 fn complete(image: &mut SourceImage) -> Result<()> {
@@ -85,11 +92,18 @@ pub fn read_header(path: &Path) -> Result<DicomHeader> {
         patient = read_dicom_patient(&bytes);
     }
     let patient = patient.map_err(|problem| Error::Image { place: path.display().to_string(), problem })?;
-    Ok(DicomHeader {
-        instance: patient.instance,
-        patient_id: patient.patient_id,
-        view: patient.view,
-        sex: patient.sex.and_then(|sex| findings::sex(&sex)),
-        age: patient.age.and_then(|age| parse_age(&age)),
-    })
+    Ok(DicomHeader::of(patient))
+}
+
+impl DicomHeader {
+    /// The elements of a header, sex and age as tables have them.
+    pub fn of(patient: DicomPatient) -> Self {
+        DicomHeader {
+            instance: patient.instance,
+            patient_id: patient.patient_id,
+            view: patient.view,
+            sex: patient.sex.and_then(|sex| findings::sex(&sex)),
+            age: patient.age.and_then(|age| parse_age(&age)),
+        }
+    }
 }

@@ -44,30 +44,7 @@ impl ImageFolder {
     pub fn scan(root: &Path) -> Result<ImageFolder> {
         let mut folder =
             ImageFolder { root: root.to_owned(), by_path: HashMap::new(), by_stem: HashMap::new() };
-        let mut listed = HashSet::new();
-        // Links wait until all that is no link is listed: a file's own folder names it.
-        let (mut pending, mut links) = (vec![root.to_owned()], Vec::new());
-        while let Some(dir) = pending.pop().or_else(|| links.pop()) {
-            if !fs::canonicalize(&dir).is_ok_and(|real| listed.insert(real)) && dir != root {
-                continue;
-            }
-            for (path, kind) in sorted_entries(&dir)? {
-                let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-                // A link to itself leads nowhere.
-                let target = if kind.is_symlink() {
-                    fs::metadata(&path).ok().map(|m| m.file_type())
-                } else {
-                    Some(kind)
-                };
-                match target {
-                    Some(target) if target.is_dir() && !hidden => {
-                        if kind.is_symlink() { &mut links } else { &mut pending }.push(path);
-                    }
-                    Some(target) if target.is_file() && !hidden && is_image(&path) => folder.add(path),
-                    _ => {}
-                }
-            }
-        }
+        walk(root, |path| if is_image(&path) { folder.add(path) }, Err)?;
         Ok(folder)
     }
 
@@ -124,6 +101,69 @@ impl ImageFolder {
     }
 }
 
+/// The pictures below a folder, and what of it is none.
+#[derive(Debug, Default)]
+pub(crate) struct Pictures {
+    /// By path. Those that no decoder here reads are among them.
+    pub(crate) files: Vec<PathBuf>,
+    /// How many files are no pictures by their names.
+    pub(crate) others: u64,
+    /// Folders that the system does not list.
+    pub(crate) unlisted: Vec<Error>,
+}
+
+/// Lists the pictures below `root` as [`ImageFolder::scan`] does, also those whose names say that they are of a format
+/// that is not read, and goes on after a folder that cannot be listed.
+pub(crate) fn pictures(root: &Path) -> Result<Pictures> {
+    let mut found = Pictures::default();
+    let Pictures { files, others, unlisted } = &mut found;
+    let add = |path: PathBuf| if is_image(&path) || is_other_picture(&path) { files.push(path) } else { *others += 1 };
+    walk(root, add, |error| {
+        unlisted.push(error);
+        Ok(())
+    })?;
+    found.files.sort_unstable();
+    Ok(found)
+}
+
+/// Shows every file below `root`, and every folder in it that cannot be listed.
+fn walk(
+    root: &Path,
+    mut file: impl FnMut(PathBuf),
+    mut unlisted: impl FnMut(Error) -> Result<()>,
+) -> Result<()> {
+    let mut listed = HashSet::new();
+    // Links wait until all that is no link is listed: a file's own folder names it.
+    let (mut pending, mut links) = (vec![root.to_owned()], Vec::new());
+    while let Some(dir) = pending.pop().or_else(|| links.pop()) {
+        if !fs::canonicalize(&dir).is_ok_and(|real| listed.insert(real)) && dir != root {
+            continue;
+        }
+        let entries = match sorted_entries(&dir) {
+            Ok(entries) => entries,
+            Err(error) if dir == root => return Err(error),
+            Err(error) => {
+                unlisted(error)?;
+                continue;
+            }
+        };
+        for (path, kind) in entries {
+            let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+            // A link to itself leads nowhere.
+            let target =
+                if kind.is_symlink() { fs::metadata(&path).ok().map(|m| m.file_type()) } else { Some(kind) };
+            match target {
+                Some(target) if target.is_dir() && !hidden => {
+                    if kind.is_symlink() { &mut links } else { &mut pending }.push(path);
+                }
+                Some(target) if target.is_file() && !hidden => file(path),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether two paths lead to one file.
 fn is_same(first: &Path, second: &Path) -> bool {
     fs::canonicalize(first).is_ok_and(|first| fs::canonicalize(second).is_ok_and(|second| first == second))
@@ -157,6 +197,13 @@ fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     // DICOM files often carry no extension at all, or a name of numbers and dots.
     extension.is_none_or(|e| EXTENSIONS.contains(&e.as_str()) || e.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Pictures of formats that are not read, which a person may take for read.
+fn is_other_picture(path: &Path) -> bool {
+    const OTHERS: [&str; 12] =
+        ["tif", "tiff", "gif", "bmp", "webp", "jp2", "j2k", "jfif", "heic", "heif", "avif", "pgm"];
+    path.extension().is_some_and(|e| OTHERS.contains(&&*e.to_string_lossy().to_ascii_lowercase()))
 }
 
 /// `images_001/00000001_000.png` without `.png`. Only known extensions count: a DICOM identifier is full of

@@ -39,6 +39,20 @@ pub(super) enum Places {
     Columns(Vec<usize>),
 }
 
+impl LabelColumns {
+    /// Of a table whose labels are not wanted.
+    pub(super) fn none() -> Self {
+        LabelColumns {
+            labels: Vec::new(),
+            places: Places::Columns(Vec::new()),
+            chosen: false,
+            no_finding: None,
+            others: Vec::new(),
+            twin: None,
+        }
+    }
+}
+
 /// Finds them. A column of lists that was named wins, then one column per label, then a column of lists with a
 /// usual name. `taken` are columns that mean something else.
 pub(super) fn find(table: &Table, columns: &CsvColumns, taken: &BTreeSet<usize>) -> Result<LabelColumns> {

@@ -43,6 +43,8 @@ pub enum Missing {
     Refuse,
     /// Leave them out and count them.
     Skip,
+    /// Keep them: whoever reads the image finds out. Unless no image at all is there.
+    Keep,
 }
 
 impl Listing {
@@ -94,6 +96,11 @@ impl Listing {
                     }
                     images.push(SourceImage { row: listed.row.clone(), origin: Origin::File(path) });
                 }
+                Lead::Nothing | Lead::NotAFile if missing == Missing::Keep => {
+                    let row = listed.row.clone();
+                    images.push(SourceImage { row, origin: Origin::File(folder.root().join(&listed.file)) });
+                    absent.push(listed);
+                }
                 Lead::Nothing => absent.push(listed),
                 Lead::NotAFile => {
                     return Err(self.problem(listed.line, SourceProblem::NotAFile { name: name() }));
@@ -105,7 +112,7 @@ impl Listing {
             }
         }
         match absent.first() {
-            Some(first) if missing == Missing::Refuse || images.is_empty() => {
+            Some(first) if missing == Missing::Refuse || absent.len() == self.rows.len() => {
                 let (name, folder) = (first.file.clone(), folder.root().to_owned());
                 let more = absent.len() as u64 - 1;
                 Err(self.problem(first.line, SourceProblem::MissingImage { name, folder, more }))

@@ -6,7 +6,8 @@
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
-//! * `dicom`: DICOM files with a table of labels.
+//! * `dicom`: DICOM files with a table of labels;
+//! * [`given`]: whatever a person names, without labels; [`labelled`]: a data set or a table over images, with them.
 
 mod age;
 pub mod boxes;
@@ -14,8 +15,10 @@ pub mod csv_table;
 pub mod dicom;
 mod findings;
 mod folder;
+pub mod given;
 mod join;
 mod label_columns;
+pub mod labelled;
 mod listing;
 pub mod nih;
 mod origin;
@@ -30,7 +33,9 @@ pub(crate) use age::parse_age;
 pub use boxes::FindingBox;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};
+pub use given::{Given, GivenImage, GivenOptions};
 pub use join::Join;
+pub use labelled::{Labelled, LabelledOptions};
 pub use listing::{Listed, Listing, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;

@@ -9,7 +9,7 @@ use crate::tfrecord::{IndexEntry, RecordFile};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use xray_image::{GrayImage, decode_gray, is_dicom};
+use xray_image::{GrayImage, decode_gray, encode_png, is_dicom};
 
 /// Where the pixels of one image are.
 #[derive(Clone, Debug)]
@@ -62,14 +62,23 @@ impl Origin {
     /// Reads the image; a DICOM file is decoded here, because its window belongs to the file.
     pub fn load(&self) -> Result<Loaded> {
         match self {
-            Origin::File(path) => {
-                let bytes = read_file(path)?;
+            Origin::File(_) => {
+                let bytes = self.bytes()?;
                 if is_dicom(&bytes) {
                     self.decode(&bytes).map(Loaded::Pixels)
                 } else {
                     Ok(Loaded::Encoded(bytes))
                 }
             }
+            Origin::Record { .. } => self.bytes().map(Loaded::Encoded),
+            Origin::Phantom(phantom) => Ok(Loaded::Pixels(phantom.draw())),
+        }
+    }
+
+    /// The bytes of the image file; of a phantom those of a PNG.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Origin::File(path) => read_file(path),
             Origin::Record { file, names, number, entry } => {
                 let payload = file.read(*number, *entry)?;
                 let place = || file.place(*number, entry.offset);
@@ -79,9 +88,9 @@ impl Origin {
                     names.read(&example).map_err(|problem| Error::Feature { place: place(), problem })?;
                 let image = sample.image.to_vec();
                 file.release(*entry);
-                Ok(Loaded::Encoded(image))
+                Ok(image)
             }
-            Origin::Phantom(phantom) => Ok(Loaded::Pixels(phantom.draw())),
+            Origin::Phantom(phantom) => Ok(encode_png(&phantom.draw())),
         }
     }
 

@@ -95,6 +95,7 @@ pub(super) fn described(table: &Table, columns: &Columns, truth: &LabelColumns) 
             used.insert(*column);
             uses.push(format!("findings {} ({})", quoted(&[*column]), separator::style(*separator)));
         }
+        Places::Columns(places) if places.is_empty() => {}
         Places::Columns(places) => {
             used.extend(places);
             uses.push(format!("labels {}", quoted(places)));

@@ -54,6 +54,8 @@ pub struct CsvColumns {
     pub join: Option<Join>,
     /// Keep labels that no image shows.
     pub allow_empty: bool,
+    /// Read no labels at all: whatever else a row holds is not looked at.
+    pub unlabelled: bool,
 }
 
 /// What a blank label cell says.
@@ -74,7 +76,10 @@ pub enum Blank {
 pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let mut table = Table::read_separated(table, columns.separator)?;
     let places = Columns::find(&table, columns)?;
-    let truth = label_columns::find(&table, columns, &places.taken())?;
+    let truth = match columns.unlabelled {
+        true => LabelColumns::none(),
+        false => label_columns::find(&table, columns, &places.taken())?,
+    };
     if let (Places::Lists { .. }, Some(Join::Majority | Join::All)) = (&truth.places, columns.join) {
         return Err(table.problem(1, SourceProblem::JoinLists));
     }

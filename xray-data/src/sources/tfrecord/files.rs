@@ -95,6 +95,16 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
     Ok(found)
 }
 
+/// A single file of records, if its name says that it is one.
+pub(crate) fn listed_file(path: &Path) -> Option<Listed> {
+    let name = name(path);
+    let split = match *splits_of(&name) {
+        [split] => Some(split),
+        _ => None,
+    };
+    is_record_file(&name).then(|| Listed { path: path.to_owned(), split })
+}
+
 /// Refuses the shards of a build without its `dataset.json`: it says which of them are a set, and whose labels they
 /// hold. They are known by the index that a build writes beside each.
 fn refuse_ours(folder: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ mod files;
 mod patients;
 
 pub use files::record_files;
-pub(crate) use files::{Listed, incomplete, list};
+pub(crate) use files::{Listed, incomplete, list, listed_file};
 
 use crate::build::{refuse_duplicates, refuse_unfinished};
 use crate::dataset::{ShardProblem, compare_content};
