@@ -131,6 +131,9 @@ pub struct Arguments {
     /// Read settings as JSON objects from stdin, one a line, and print the configuration that each resolves to
     #[arg(long, conflicts_with = "dry_run")]
     pub resolve: bool,
+    /// Compute logits for another program, over stdin and stdout, with the model of a bundle
+    #[arg(long, value_name = "DIR", hide = true, conflicts_with_all = ["resolve", "dry_run"])]
+    pub logits: Option<PathBuf>,
     /// Print the resolved configuration and what it costs, and do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -4,9 +4,10 @@ use super::gpu_program::hand_over;
 use super::{Arguments, OutputFormat, dry_run};
 use crate::config::RunConfig;
 use crate::environment::VERSION;
+use crate::logits;
 use crate::run::{Outcome, run};
 use crate::table::table;
-use std::io::BufWriter;
+use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, State};
 use xray_cli::{Build, print};
@@ -29,6 +30,12 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
     let config = arguments.resolve()?;
     hand_over(config.backend)?;
     xray_model::set_threads(config.resolved_threads());
+    if let Some(folder) = &arguments.logits {
+        let (input, output) =
+            (BufReader::new(std::io::stdin().lock()), BufWriter::new(std::io::stdout().lock()));
+        logits::answer(folder, config.backend, input, output)?;
+        return Ok(Exit::Ok);
+    }
     if arguments.dry_run {
         print(&dry_text(&config, arguments.format)?)?;
         return Ok(Exit::Ok);
