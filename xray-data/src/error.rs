@@ -300,9 +300,10 @@ impl Error {
             Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
-            Error::EmptySplit { .. } | Error::NoImages { .. } | Error::NoRecords { .. } | Error::NothingToShow { .. } => {
-                Exit::NothingMatches
-            }
+            Error::EmptySplit { .. }
+            | Error::NoImages { .. }
+            | Error::NoRecords { .. }
+            | Error::NothingToShow { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::NotAFile { .. }
             | Error::Compressed { .. }

@@ -47,7 +47,11 @@ const STEEPEST: f64 = 100.0;
 ///
 /// # Errors
 /// If there is not one truth, and one patient, per record.
-pub fn drift(probabilities: &[f64], truth: &[Option<bool>], patients: Option<&[u32]>) -> Result<Option<Drift>> {
+pub fn drift(
+    probabilities: &[f64],
+    truth: &[Option<bool>],
+    patients: Option<&[u32]>,
+) -> Result<Option<Drift>> {
     if probabilities.len() != truth.len() {
         return Err(Error::Lengths { scores: probabilities.len(), labels: truth.len() });
     }
@@ -140,7 +144,8 @@ fn information(rows: &[Row], a: f64, b: f64) -> [f64; 3] {
 /// None where all log-odds are equal, or the classes are told apart.
 fn inverse([aa, ab, bb]: [f64; 3]) -> Option<[f64; 3]> {
     let determinant = aa * bb - ab * ab;
-    (determinant > 1e-10 * (aa * bb).max(1e-10)).then(|| [bb / determinant, -ab / determinant, aa / determinant])
+    (determinant > 1e-10 * (aa * bb).max(1e-10))
+        .then(|| [bb / determinant, -ab / determinant, aa / determinant])
 }
 
 fn times([aa, ab, bb]: [f64; 3], [a, b]: [f64; 2]) -> [f64; 2] {
@@ -221,10 +226,15 @@ mod tests {
         let double = |values: &[f64]| values.iter().flat_map(|value| [*value; 2]).collect::<Vec<_>>();
         let truths: Vec<_> = truth.iter().flat_map(|truth| [*truth; 2]).collect();
         let patients: Vec<u32> = (0..160).map(|at| at / 2).collect();
-        let twice = drift(&double(&probabilities), &truths, Some(&patients)).expect("one each").expect("known");
+        let twice =
+            drift(&double(&probabilities), &truths, Some(&patients)).expect("one each").expect("known");
         for (once, twice) in [(once.intercept, twice.intercept), (once.slope, twice.slope)] {
-            let [once, twice] = [once, twice].map(|found| found.and_then(|found| found.interval).expect("enough"));
-            assert!((once[0] - twice[0]).abs() < 1e-9 && (once[1] - twice[1]).abs() < 1e-9, "{once:?} {twice:?}");
+            let [once, twice] =
+                [once, twice].map(|found| found.and_then(|found| found.interval).expect("enough"));
+            assert!(
+                (once[0] - twice[0]).abs() < 1e-9 && (once[1] - twice[1]).abs() < 1e-9,
+                "{once:?} {twice:?}"
+            );
         }
     }
 

@@ -44,7 +44,15 @@ impl ImageFolder {
     pub fn scan(root: &Path) -> Result<ImageFolder> {
         let mut folder =
             ImageFolder { root: root.to_owned(), by_path: HashMap::new(), by_stem: HashMap::new() };
-        walk(root, |path| if is_image(&path) { folder.add(path) }, Err)?;
+        walk(
+            root,
+            |path| {
+                if is_image(&path) {
+                    folder.add(path)
+                }
+            },
+            Err,
+        )?;
         Ok(folder)
     }
 
@@ -117,7 +125,9 @@ pub(crate) struct Pictures {
 pub(crate) fn pictures(root: &Path) -> Result<Pictures> {
     let mut found = Pictures::default();
     let Pictures { files, others, unlisted } = &mut found;
-    let add = |path: PathBuf| if is_image(&path) || is_other_picture(&path) { files.push(path) } else { *others += 1 };
+    let add = |path: PathBuf| {
+        if is_image(&path) || is_other_picture(&path) { files.push(path) } else { *others += 1 }
+    };
     walk(root, add, |error| {
         unlisted.push(error);
         Ok(())

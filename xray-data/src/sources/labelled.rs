@@ -70,7 +70,8 @@ pub fn read(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
 
 fn of_dataset(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
     let LabelledOptions { columns, features, .. } = options;
-    let open = OpenOptions { names: features.clone(), labels: columns.labels.clone(), ..OpenOptions::default() };
+    let open =
+        OpenOptions { names: features.clone(), labels: columns.labels.clone(), ..OpenOptions::default() };
     let dataset = Arc::new(Dataset::open(data, &open)?);
     let notes = dataset.warnings().to_vec();
     Ok(Labelled { labels: dataset.labels().to_vec(), images: records(&dataset)?, notes })

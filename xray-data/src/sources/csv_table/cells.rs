@@ -58,7 +58,8 @@ impl<'a> Reader<'a> {
         let image_id = file_name(&file).to_owned();
         let (labels, no_finding) = self.labels(row, &image_id)?;
         self.counts.rows += 1;
-        self.counts.all_unknown += u64::from(!labels.is_empty() && !labels.iter().any(|label| label.is_known()));
+        self.counts.all_unknown +=
+            u64::from(!labels.is_empty() && !labels.iter().any(|label| label.is_known()));
         let Columns { patient, split, view, lateral, sex, age, .. } = *self.columns;
         let is_lateral = row.optional(lateral).filter(|value| value.eq_ignore_ascii_case("lateral"));
         let listed = ImageRow {
