@@ -2,7 +2,7 @@
 //! it would have done.
 
 use crate::kinds::fits;
-use crate::lab::{Lab, PLAN, TRAIN};
+use crate::lab::{Lab, PLAN, PREDICT, TRAIN};
 use crate::outcome::{Outcome, files, outcome, printed};
 use crate::starve::cell;
 use crate::step::Step;
@@ -31,6 +31,7 @@ enum Reader {
     Calibrate,
     Export,
     Explain,
+    Predict,
     Serve,
     ServeExport,
     PlanMore,
@@ -63,6 +64,7 @@ impl Reader {
             Reader::Explain => {
                 "xray-eval explain FOLDER/run --test-records 1 --label Effusion --out FOLDER/new --format json".to_owned()
             }
+            Reader::Predict => PREDICT.to_owned(),
             Reader::Serve => format!("xray-serve check FOLDER/run/model {image}"),
             Reader::ServeExport => format!("xray-serve check FOLDER/run/export/safetensors-f16 {image}"),
             Reader::PlanMore => format!("{PLAN} --axis loss.name=bce,focal"),
@@ -116,8 +118,12 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("run", "run/checkpoints/*/*.safetensors", &[Train]),
         ("run", "run/config.toml", &[Train, Evaluate, Explain, Export]),
         ("run", "run/result.json", &[Train, Evaluate, Export]),
-        ("run", "run/model/model.json", &[TrainFromWeights, Evaluate, Calibrate, Export, Explain, Serve]),
-        ("run", "run/model/model.safetensors", &[TrainFromWeights, Export, Explain, Serve]),
+        (
+            "run",
+            "run/model/model.json",
+            &[TrainFromWeights, Evaluate, Calibrate, Export, Explain, Predict, Serve],
+        ),
+        ("run", "run/model/model.safetensors", &[TrainFromWeights, Export, Explain, Predict, Serve]),
         ("run", "run/predictions-val.safetensors", &[Evaluate, Calibrate, Export]),
         ("run", "run/predictions-test.safetensors", &[Evaluate, Explain]),
         ("calibrated", "run/model/model.json", &[Serve, Calibrate]),
@@ -126,6 +132,9 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("calibrated", "run/export/*/*", &[]),
         ("calibrated", "*", &[]),
         ("calibrated", "run/checkpoints/*/*", &[]),
+        ("predicting", "predictions.csv.part", &[Predict]),
+        ("predicting", "*", &[]),
+        ("predicting", "run/checkpoints/*/*", &[]),
         ("other", "*", &[]),
         ("other", "run/checkpoints/*/*", &[]),
         ("explained", "*", &[]),

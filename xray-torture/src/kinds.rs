@@ -67,6 +67,9 @@ const KINDS: &[FileKind] = {
         kind("*.tfrecord", Bytes),
         kind("*.tfrecord.idx", Bytes),
         kind("*.csv", Bytes),
+        // Predictions; what is found before the table is written lies beside it.
+        kind("predictions.parquet", Bytes),
+        kind("*.part", Litter),
         // A sweep.
         kind("sweep.toml", Toml),
         kind("plan.json", Json),

@@ -60,6 +60,10 @@ pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --
 pub(crate) const BUILD: &str =
     "xray-data build --csv LAB/images/labels.csv --labels Mass,Nodule --threads 1 --out FOLDER/shards";
 
+/// Rows of the images.
+pub(crate) const PREDICT: &str = "xray-eval predict FOLDER/run LAB/images --batch-size 8 --threads 1 \
+    --out FOLDER/predictions.csv";
+
 impl Lab {
     /// Draws images, trains, plans and runs a sweep.
     pub(crate) fn set_up(
@@ -85,8 +89,9 @@ impl Lab {
         lab.make("built", "", &[&format!("{BUILD} --encoding png --seed 3")])?;
         lab.make("run", "", &[TRAIN])?;
         lab.make("other", "", &[&format!("{TRAIN} --set seed=7 --set schedule.learning_rate=0.01")])?;
-        lab.interrupt("half", TRAIN)?;
-        lab.interrupt("cached", &format!("{TRAIN} --cache disk"))?;
+        lab.interrupt("half", "", TRAIN, "/checkpoints/")?;
+        lab.interrupt("cached", "", &format!("{TRAIN} --cache disk"), "/checkpoints/")?;
+        lab.interrupt("predicting", "run", PREDICT, ".csv.part")?;
         let [f16, int8] = [
             "xray-eval export FOLDER/run --to safetensors --dtype f16 --max-auc-drop 1",
             "xray-eval export FOLDER/run --to onnx --dtype int8 --max-auc-drop 1",
@@ -134,16 +139,16 @@ impl Lab {
         Ok(())
     }
 
-    /// A training that was killed after some of its checkpoints.
-    fn interrupt(&self, name: &str, line: &str) -> Result<()> {
+    /// Work that was killed after some of its progress, which is written to files whose paths hold `progress`.
+    fn interrupt(&self, name: &str, from: &str, line: &str, progress: &str) -> Result<()> {
         let (step, folder) = (Step::new(line), self.template(name));
-        fs::create_dir_all(&folder)?;
+        self.make(name, from, &[])?;
         let counted = self.count(&step, &folder, Meddling::NONE)?;
         fs::remove_dir_all(&folder)?;
-        fs::create_dir_all(&folder)?;
-        let is_checkpoint = |operation: &String| operation.contains("/checkpoints/");
-        let all: Vec<_> = (0..counted.len()).filter(|&at| is_checkpoint(&counted[at])).collect();
-        let at = all.get(all.len() * 3 / 5).context("a training writes checkpoints")? + 1;
+        self.make(name, from, &[])?;
+        let is_progress = |operation: &String| operation.contains(progress);
+        let all: Vec<_> = (0..counted.len()).filter(|&at| is_progress(&counted[at])).collect();
+        let at = all.get(all.len() * 3 / 5).context("it keeps its progress")? + 1;
         let kill = Meddling { at: at as u64, ..Meddling::NONE };
         let ended = self.run(&step, &folder, Some(kill))?;
         ensure!(ended.status.signal() == Some(9), "{name}: not killed: {}", ended.stderr);

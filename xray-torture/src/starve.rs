@@ -290,8 +290,9 @@ fn different(known: &Known, folder: &Path, ended: &Ending, told: bool) -> Result
     Ok((!differs.is_empty()).then(|| Fault::new(What::Different, differs.join("; "))))
 }
 
-/// The picture of a training's losses; and what `status` and `check` print, who name what they cannot read.
-const DISPENSABLE: [&str; 2] = ["run/curve.svg", PRINTED];
+/// The picture of a training's losses; what `status` and `check` print, who name what they cannot read; and a table of
+/// predictions, where an image that cannot be read is a row that says so.
+const DISPENSABLE: [&str; 3] = ["run/curve.svg", PRINTED, "predictions."];
 
 /// Whether it is part of the second copy of a cell's result. It is there for pools, where a second job may put less over
 /// the first copy; on this machine there is none, and nobody makes up for a copy that is not whole.
