@@ -121,6 +121,25 @@ impl Predictions {
         }
     }
 
+    /// Only the labels at `places`, in that order.
+    ///
+    /// # Panics
+    /// If a place is not that of a label.
+    #[must_use]
+    pub fn of_labels(&self, places: &[usize]) -> Predictions {
+        fn pick<T: Copy>(values: &[T], places: &[usize], width: usize) -> Vec<T> {
+            values.chunks_exact(width).flat_map(|row| places.iter().map(|&at| row[at])).collect()
+        }
+        let width = self.labels.len();
+        Predictions {
+            labels: places.iter().map(|&at| self.labels[at].clone()).collect(),
+            logits: pick(&self.logits, places, width),
+            probabilities: pick(&self.probabilities, places, width),
+            truth: pick(&self.truth, places, width),
+            ..self.clone()
+        }
+    }
+
     /// A number per record, equal for records of one patient; none where the source does not tell.
     pub fn patient_numbers(&self) -> Option<Vec<u32>> {
         let mut numbers = HashMap::new();

@@ -1,6 +1,7 @@
 //! All that can be said of one model: discrimination, operating points, calibration, subgroups, each beside what a
 //! predictor gets that looks at no image.
 
+use crate::carried::{Carried, CarriedLabel};
 use crate::net_benefit::{LabelNetBenefit, net_benefits};
 use crate::subgroups::{Subgroup, subgroups};
 use crate::subject::{Subject, failure, scores, test, validation};
@@ -8,12 +9,11 @@ use serde::Serialize;
 use std::collections::HashSet;
 use xray_artifacts::{Failure, Predictions, Split};
 use xray_metrics::probability::brier_of_probabilities;
-use xray_metrics::threshold::{Fitted, fit};
 use xray_metrics::units::Unit;
 use xray_metrics::{
-    Binning, CalibrationError, Calibrator, Column, Comparison, DeLong, Evaluation, FittedCalibrator,
-    Metadata, MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Support, auc_intervals, calibrate,
-    calibration_error, delong, evaluate, metadata_baseline, one_sided, operating_points,
+    Binning, CalibrationError, Calibrator, Column, Comparison, DeLong, Evaluation, Metadata,
+    MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Support, auc_intervals, calibration_error,
+    delong, evaluate, metadata_baseline, operating_points,
 };
 
 /// How a subject is appraised.
@@ -154,6 +154,12 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
     let patients = test.patient_numbers();
     let intervals = auc_intervals(scores(test)?, patients.as_deref());
     let intervals = intervals.map_err(|error| failure(test.split, &error))?;
+    let carried = match (&subject.carried, val) {
+        (Some(carried), _) => Some(carried.clone()),
+        (None, Some(val)) => Some(Carried::of_validation(val, options.rule, options.calibration)?),
+        (None, None) => None,
+    };
+    let carried = carried.as_ref();
     let whys: Vec<_> = intervals.labels.iter().map(|interval| interval.err()).collect();
     let metadata_baseline = val.map(|val| metadata_of(val, test)).transpose()?.flatten();
     Ok(Appraisal {
@@ -171,9 +177,9 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
             .transpose()?,
         metadata_baseline,
         prevalence_of: subject.prevalence_of,
-        operating_points: val.map(|val| points(val, test, options.rule)).transpose()?,
-        reliability: reliability_of(subject, options.calibration)?,
-        net_benefit: val.map(|val| net_benefits(val, test, options.rule, options.calibration)).transpose()?,
+        operating_points: carried.map(|carried| points(carried, test)).transpose()?,
+        reliability: reliability_of(subject, carried)?,
+        net_benefit: carried.map(|carried| net_benefits(carried, test)).transpose()?,
         subgroups: subgroups(test).map_err(|error| failure(test.split, &error))?,
     })
 }
@@ -220,55 +226,47 @@ fn metadata_of(val: &Predictions, of: &Predictions) -> Result<Option<MetadataBas
     Ok(metadata_baseline((validation(val)?, known(val)), (test(of)?, known(of))))
 }
 
-fn points(val: &Predictions, of: &Predictions, rule: Rule) -> Result<OperatingPoints, Failure> {
-    let fitted = fit(validation(val)?, rule);
+fn points(carried: &Carried, of: &Predictions) -> Result<OperatingPoints, Failure> {
     let patients = of.patient_numbers();
-    let found = operating_points(test(of)?, &fitted, patients.as_deref())
+    let found = operating_points(test(of)?, &carried.thresholds(), patients.as_deref())
         .map_err(|error| failure(of.split, &error))?;
-    let (of_test, chosen_on) = (scores(of)?, scores(val)?);
+    let of_test = scores(of)?;
     let counts = of_test.counts();
-    let label = |at: usize| LabelPoint {
+    let label = |(at, carried): (usize, &CarriedLabel)| LabelPoint {
         label: of.labels[at].clone(),
         positives: counts[at].positives,
         negatives: counts[at].negatives,
-        threshold: fitted[at].threshold().map(|score| of_test.as_probability(score)),
-        undefined: match &fitted[at] {
-            Fitted::Undefined(why) => Some(why.to_string()),
-            Fitted::Threshold(_) => None,
-        },
-        warning: one_sided::warning(fitted[at], &chosen_on.column(at), found[at].as_ref()),
+        threshold: carried.threshold.threshold().map(|score| of_test.as_probability(score)),
+        undefined: carried.undefined.clone(),
+        warning: carried.warning(found[at].as_ref()),
         accuracy: found[at].as_ref().and_then(|point| point.confusion.accuracy()),
         point: found[at].clone(),
         accuracy_always_no: counts[at].prevalence().map(|share| 1.0 - share),
     };
     let unit = if patients.is_some() { Unit::Patient } else { Unit::Record };
-    Ok(OperatingPoints { rule, unit, labels: (0..of.labels.len()).map(label).collect() })
+    let labels = carried.labels.iter().enumerate().map(label).collect();
+    Ok(OperatingPoints { rule: carried.rule, unit, labels })
 }
 
-fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliability>, Failure> {
+fn reliability_of(subject: &Subject, carried: Option<&Carried>) -> Result<Vec<LabelReliability>, Failure> {
     let test = scores(&subject.test)?;
-    let fitted: Vec<Result<FittedCalibrator, String>> = match &subject.val {
-        Some(val) => {
-            let patients = val.patient_numbers();
-            let fitted = calibrate(validation(val)?, patients.as_deref(), method)
-                .map_err(|error| failure(val.split, &error))?;
-            fitted.into_iter().map(|label| label.map_err(|why| why.to_string())).collect()
-        }
-        None => vec![Err(NO_VALIDATION.to_owned()); subject.test.labels.len()],
-    };
     let counts = test.counts();
-    let label = |(at, fitted): (usize, Result<FittedCalibrator, String>)| {
+    let label = |at: usize| {
+        let fitted = match carried {
+            Some(carried) => carried.labels[at].calibration.as_ref().map_err(String::as_str),
+            None => Err(NO_VALIDATION),
+        };
         let before = test.probabilities(at);
-        let after = fitted.as_ref().ok().and_then(|fitted| calibrated(&test.logits(at), &fitted.calibrator));
+        let after = fitted.ok().and_then(|fitted| calibrated(&test.logits(at), &fitted.calibrator));
         let error = error_of(&before);
         let error_calibrated = after.as_ref().and_then(error_of);
         LabelReliability {
             label: subject.test.labels[at].clone(),
             ece: error.as_ref().map(|error| error.ece),
             ece_calibrated: error_calibrated.as_ref().map(|error| error.ece),
-            support: fitted.as_ref().ok().map(|fitted| fitted.support),
-            calibration_note: fitted.as_ref().ok().and_then(FittedCalibrator::note),
-            uncalibrated: fitted.err(),
+            support: fitted.ok().and_then(|fitted| fitted.support),
+            calibration_note: fitted.ok().and_then(|fitted| fitted.note.clone()),
+            uncalibrated: fitted.err().map(str::to_owned),
             error,
             error_calibrated,
             brier: brier_of_probabilities(&before),
@@ -276,7 +274,7 @@ fn reliability_of(subject: &Subject, method: Method) -> Result<Vec<LabelReliabil
             constant: counts[at].prevalence().and_then(|here| constant(subject.train_prevalence[at], here)),
         }
     };
-    Ok(fitted.into_iter().enumerate().map(label).collect())
+    Ok((0..subject.test.labels.len()).map(label).collect())
 }
 
 /// Calibrated probabilities of these logits.

@@ -20,13 +20,16 @@
 mod appraisal;
 mod appraisal_text;
 mod calibrate;
+mod carried;
 pub mod cli;
 mod comparison;
 mod explanation;
 mod export;
+mod external;
 mod figures;
 mod net_benefit;
 mod pointing;
+mod predict;
 mod run_data;
 mod run_model;
 mod score_file;
@@ -39,11 +42,14 @@ pub use appraisal::{
     appraise,
 };
 pub use calibrate::{CalibratedBundle, calibrate_bundle};
+pub use carried::{Carried, CarriedCalibration, CarriedLabel};
 pub use comparison::{ComparedModels, compare_subjects};
 pub use explanation::{ExplainOptions, ExplainedImages, Explanation, explain};
 pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
+pub use external::{External, ExternalOptions, LabelBeside, LabelMap, MatchedLabel, MatchedLabels, external};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use pointing::{PointedFinding, Pointing, point};
+pub use predict::{Pace, PredictOptions, Predicted, predict};
 pub use score_file::{ScoreFile, ScoreKind};
 pub use subgroups::{Subgroup, subgroups};
 pub use subject::Subject;

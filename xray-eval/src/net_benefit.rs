@@ -1,15 +1,13 @@
 //! Whether acting on a model's probabilities does more good than harm, at the few threshold probabilities that a reader
 //! would ask for: the chosen operating point's, and multiples of how common the finding is.
 
+use crate::carried::{Carried, CarriedLabel};
 use crate::figures::number;
-use crate::subject::{failure, scores, validation};
+use crate::subject::{failure, scores};
 use serde::Serialize;
 use xray_artifacts::{Failure, Predictions};
 use xray_display::TextTable;
-use xray_metrics::{
-    Calibrator, Column, FittedCalibrator, Method, NetBenefit, Rule, Uncalibrated, calibrate, decision_curve,
-    threshold,
-};
+use xray_metrics::{Calibrator, Column, NetBenefit, decision_curve};
 
 /// Net benefits of one finding on the test records, of probabilities that were calibrated on validation. Raw ones
 /// would be compared with a threshold that they do not mean.
@@ -30,40 +28,31 @@ pub struct LabelNetBenefit {
 /// Whoever acts at half the prevalence fears a missed finding; at four times, a needless work-up.
 const TIMES_PREVALENCE: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 
-/// One per label: calibration, operating point and prevalence are of `val`, the benefit is of `test`.
+/// One per label: calibration, operating point and prevalence are carried over, the benefit is of `test`.
 ///
 /// # Errors
 /// If scores or labels are none.
-pub fn net_benefits(
-    val: &Predictions,
-    test: &Predictions,
-    rule: Rule,
-    method: Method,
-) -> Result<Vec<LabelNetBenefit>, Failure> {
-    let patients = val.patient_numbers();
-    let calibrators = calibrate(validation(val)?, patients.as_deref(), method)
-        .map_err(|error| failure(val.split, &error))?;
-    let thresholds = threshold::fit(validation(val)?.on_logits(), rule);
-    let (counts, test_scores) = (scores(val)?.counts(), scores(test)?);
-    let label = |(at, calibrator): (usize, Result<FittedCalibrator, Uncalibrated>)| {
+pub fn net_benefits(carried: &Carried, test: &Predictions) -> Result<Vec<LabelNetBenefit>, Failure> {
+    let test_scores = scores(test)?;
+    let label = |(at, carried): (usize, &CarriedLabel)| {
         let blank = LabelNetBenefit {
             label: test.labels[at].clone(),
             undefined: None,
-            val_prevalence: counts[at].prevalence(),
+            val_prevalence: carried.prevalence,
             at_prevalence: [None; 4],
             at_operating_point: None,
         };
         let known = test_scores.logits(at);
-        match calibrator {
-            Err(why) => Ok(LabelNetBenefit { undefined: Some(why.to_string()), ..blank }),
+        match &carried.calibration {
+            Err(why) => Ok(LabelNetBenefit { undefined: Some(why.clone()), ..blank }),
             Ok(_) if known.is_empty() => {
                 Ok(LabelNetBenefit { undefined: Some("no test record knows the label".to_owned()), ..blank })
             }
-            Ok(fitted) => filled(blank, &known, &fitted.calibrator, thresholds[at].threshold())
+            Ok(fitted) => filled(blank, &known, &fitted.calibrator, carried.logit.threshold())
                 .map_err(|error| failure(test.split, &error)),
         }
     };
-    calibrators.into_iter().enumerate().map(label).collect()
+    carried.labels.iter().enumerate().map(label).collect()
 }
 
 fn filled(
@@ -127,6 +116,15 @@ pub(crate) fn table(labels: &[LabelNetBenefit]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xray_metrics::{Method, Rule};
+
+    fn benefits(
+        val: &Predictions,
+        test: &Predictions,
+        method: Method,
+    ) -> Result<Vec<LabelNetBenefit>, Failure> {
+        net_benefits(&Carried::of_validation(val, Rule::Youden, method)?, test)
+    }
     use xray_artifacts::Split;
 
     fn predictions(split: Split, rows: &[(f64, f32)]) -> Predictions {
@@ -148,7 +146,7 @@ mod tests {
     fn probabilities_mean_what_validation_taught() {
         // Raw, the sigmoid of 3 is 0.95 and would act at every threshold below.
         let test = predictions(Split::Test, &[(3.0, 1.0), (3.0, 1.0), (3.0, 0.0), (-3.0, 0.0), (-3.0, 1.0)]);
-        let found = net_benefits(&val(), &test, Rule::Youden, Method::Isotonic).expect("good").remove(0);
+        let found = benefits(&val(), &test, Method::Isotonic).expect("good").remove(0);
         assert_eq!((found.val_prevalence, &found.undefined), (Some(0.125), &None));
         let [half, once, twice, four] = found.at_prevalence.map(|at| at.expect("below 1"));
         assert_eq!([half, once, twice, four].map(|at| at.threshold_probability), [0.0625, 0.125, 0.25, 0.5]);
@@ -170,11 +168,11 @@ mod tests {
     fn without_a_calibration_there_is_no_benefit_but_a_reason() {
         let flat = predictions(Split::Val, &[(1.0, 1.0), (1.0, 0.0), (1.0, 0.0)]);
         let test = predictions(Split::Test, &[(3.0, 1.0), (-3.0, 0.0)]);
-        let found = net_benefits(&flat, &test, Rule::Youden, Method::Platt).expect("good");
+        let found = benefits(&flat, &test, Method::Platt).expect("good");
         assert_eq!((found[0].at_prevalence, found[0].at_operating_point), ([None; 4], None));
         assert!(table(&found).contains("Mass: the same score whatever the image"), "{}", table(&found));
         let unknown = predictions(Split::Test, &[(3.0, f32::NAN)]);
-        let found = net_benefits(&val(), &unknown, Rule::Youden, Method::Platt).expect("good");
+        let found = benefits(&val(), &unknown, Method::Platt).expect("good");
         assert_eq!(found[0].undefined.as_deref(), Some("no test record knows the label"));
     }
 
@@ -182,6 +180,6 @@ mod tests {
     #[should_panic(expected = "fitted on validation records only")]
     fn test_records_teach_nothing() {
         let test = predictions(Split::Test, &[(3.0, 1.0), (-3.0, 0.0)]);
-        net_benefits(&test, &test, Rule::Youden, Method::Platt).expect("panics before");
+        benefits(&test, &test, Method::Platt).expect("panics before");
     }
 }

@@ -6,6 +6,11 @@ use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json};
 use xray_bundle::{Bundle, Card, PreparedImage};
 use xray_metrics::Evaluation;
 
+/// The folder of a bundle that is named itself, or by its run.
+pub(crate) fn bundle_folder(model: &Path) -> Result<PathBuf, Failure> {
+    if model.join("model.json").is_file() { Ok(model.to_owned()) } else { folder(model) }
+}
+
 /// The folder of a run's bundle.
 fn folder(run: &Path) -> Result<PathBuf, Failure> {
     let folder = run.join("model");

@@ -1,6 +1,7 @@
 //! What is evaluated: a model's scores on test records, and on validation records where there are any. They come
 //! from a run directory or from a score file.
 
+use crate::carried::Carried;
 use crate::score_file::{ScoreFile, ScoreKind};
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub struct Subject {
     pub test: Predictions,
     /// Those that choose thresholds and calibrations.
     pub val: Option<Predictions>,
+    /// Thresholds and calibrations that were chosen before; none where validation chooses them.
+    pub carried: Option<Carried>,
     /// Share of positives per label in the training records, or in the records that are nearest to them; NaN where
     /// nobody knows.
     pub train_prevalence: Vec<f64>,
@@ -61,6 +64,7 @@ impl Subject {
         Ok(Subject {
             test,
             val: Some(val),
+            carried: None,
             train_prevalence,
             prevalence_of: Split::Train,
             notes,
@@ -84,7 +88,7 @@ impl Subject {
         beyond_ranks.push(format!("the prevalence baseline comes from {what}"));
         beyond_ranks.extend(val.as_ref().and_then(|val| shared_patients(val, &test)));
         let train_prevalence = prevalence(nearest)?;
-        Ok(Subject { test, val, train_prevalence, prevalence_of, notes, beyond_ranks })
+        Ok(Subject { test, val, carried: None, train_prevalence, prevalence_of, notes, beyond_ranks })
     }
 }
 

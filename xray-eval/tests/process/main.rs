@@ -2,7 +2,9 @@
 
 mod command_line;
 mod comparison;
+mod elsewhere;
 mod evaluation;
 mod export;
+mod prediction;
 mod unscorable;
 mod workplace;

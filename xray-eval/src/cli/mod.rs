@@ -1,13 +1,19 @@
 //! The command line of `xray-eval`.
 
+mod elsewhere;
+mod prediction;
+
 use crate::{
     AppraiseOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat, ExportOptions, ScoreKind,
     Subject, appraise, calibrate_bundle, compare_subjects, explain, export, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use elsewhere::ElsewhereArguments;
+use prediction::PredictionArguments;
 use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::print;
 use xray_metrics::{Method, Rule};
 use xray_model::{OPSETS, WeightType};
 
@@ -15,7 +21,10 @@ const EXAMPLES: &str = "\
 Examples:
   xray-eval run runs/small-cnn-f1-s0-1a2b3c4d
   xray-eval run RUN --rule 'sensitivity>=0.9' --calibration isotonic
+  xray-eval run RUN --data hospital/images --truth hospital/findings.csv --map 'Effusion=Pleural Effusion'
   xray-eval score scores.csv
+  xray-eval predict RUN hospital/images --out predictions.csv
+  xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
   xray-eval compare RUN-A RUN-B
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
@@ -23,7 +32,8 @@ Examples:
   xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
   xray-eval export RUN --to onnx --dtype int8
 
-Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version";
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version ·
+130/143 stopped by a signal; `predict` goes on by the same command";
 
 /// Say what a chest X-ray classifier is worth, beside what a predictor gets that looks at no image.
 #[derive(Debug, Parser)]
@@ -36,9 +46,16 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Evaluate a finished run: discrimination, operating points, calibration, subgroups
+    ///
+    /// With --data, on another data set: thresholds and calibrations are carried over, from the model's card if it is
+    /// calibrated (`xray-eval calibrate`) and neither --rule nor --calibration is given, else from the run's own
+    /// validation records, and never fitted on the new records. The figures stand beside the model's own. A patient in
+    /// both sets is an error.
     Run {
-        /// The run directory
+        /// The run directory; with --data also the folder of a bundle
         run: PathBuf,
+        #[command(flatten)]
+        elsewhere: ElsewhereArguments,
         #[command(flatten)]
         appraisal: AppraisalArguments,
     },
@@ -131,6 +148,23 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
+    /// Predict any images: a row for each in a table, CSV or Parquet
+    ///
+    /// Images are files, folders searched at any depth, tables with a column of paths, TFRecords, and data sets of
+    /// `xray-data build`; PNG, JPEG and DICOM are read. They are prepared as in training. A row has what is known of the
+    /// image, warnings of what looks like no chest X-ray, and for each finding the logit, its probability, the
+    /// calibrated probability, and whether it reaches the threshold (both of `xray-eval calibrate`). What cannot be read
+    /// is a row that says why in the column `error`. An interrupted prediction goes on by the same command, to the same
+    /// bytes.
+    Predict {
+        /// The run directory, or the folder of a bundle
+        model: PathBuf,
+        /// Image files, folders, tables, TFRecords, data sets
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        #[command(flatten)]
+        prediction: PredictionArguments,
+    },
     /// Compare two models on the same test records
     Compare {
         /// A run directory or a CSV file
@@ -148,13 +182,14 @@ enum Command {
 #[derive(Debug, Args)]
 struct AppraisalArguments {
     /// How thresholds are chosen on validation: youden, max-f1, sensitivity>=S, specificity>=S, ppv>=P or
-    /// lowest-positive; one that calls nearly every image the same is warned of
-    #[arg(long, value_name = "RULE", default_value = "youden")]
-    rule: Rule,
+    /// lowest-positive; one that calls nearly every image the same is warned of [default: youden]
+    #[arg(long, value_name = "RULE")]
+    rule: Option<Rule>,
     /// How probabilities are calibrated on validation: temperature or platt, which take 20 patients with the finding
     /// and 20 without, or isotonic, which takes 50; with fewer a simpler one stands in, of 5 and more a shift alone
-    #[arg(long, value_name = "METHOD", default_value = "platt")]
-    calibration: Method,
+    /// [default: platt]
+    #[arg(long, value_name = "METHOD")]
+    calibration: Option<Method>,
     #[command(flatten)]
     draws: Draws,
     /// How the result is printed
@@ -192,10 +227,23 @@ enum OutputFormat {
 }
 
 impl Arguments {
-    /// What to print.
-    pub fn answer(&self) -> Result<String, Failure> {
+    /// Does what is asked and prints it.
+    pub fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
-            Some(Command::Run { run, appraisal }) => appraisal.at(&Subject::of_run(run)?),
+            Some(Command::Predict { model, inputs, prediction }) => return prediction.run(model, inputs),
+            Some(Command::Run { run, elsewhere, appraisal }) if elsewhere.data.is_some() => {
+                return elsewhere.run(run, appraisal);
+            }
+            _ => {}
+        }
+        print(&self.answer()?)?;
+        Ok(Exit::Ok)
+    }
+
+    /// What to print.
+    fn answer(&self) -> Result<String, Failure> {
+        match &self.command {
+            Some(Command::Run { run, appraisal, .. }) => appraisal.at(&Subject::of_run(run)?),
             Some(Command::Score { file, scores, appraisal }) => {
                 appraisal.at(&Subject::of_scores(file, *scores)?)
             }
@@ -236,7 +284,9 @@ impl Arguments {
                 let found = export(run, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            None => Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`")),
+            Some(Command::Predict { .. }) | None => {
+                Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`"))
+            }
         }
     }
 }
@@ -260,7 +310,10 @@ impl AppraisalArguments {
     }
 
     fn options(&self) -> AppraiseOptions {
-        AppraiseOptions { rule: self.rule, calibration: self.calibration }
+        AppraiseOptions {
+            rule: self.rule.unwrap_or(Rule::Youden),
+            calibration: self.calibration.unwrap_or(Method::Platt),
+        }
     }
 }
 

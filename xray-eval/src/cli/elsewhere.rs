@@ -1,0 +1,124 @@
+//! The command line of `xray-eval run --data`.
+
+use super::prediction::{PaceArguments, features, split};
+use super::{AppraisalArguments, printed};
+use crate::{ExternalOptions, LabelMap, external};
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+use xray_artifacts::{Exit, Failure, Split};
+use xray_cli::print;
+use xray_data::FeatureNames;
+use xray_data::labels::parse_labels;
+use xray_data::sources::csv_table::{Blank, CsvColumns};
+use xray_data::sources::{Join, LabelledOptions};
+
+/// Another data set.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Another data set")]
+pub(super) struct ElsewhereArguments {
+    /// Evaluate on other data: shards, TFRecords, a folder of ChestX-ray14, a table, or a folder of images with --truth
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// Table that says what is true of the images of --data, by their names
+    #[arg(long, value_name = "TABLE", requires = "data")]
+    truth: Option<PathBuf>,
+    /// Which label of the model is which of the data, where names differ: 'MODEL LABEL=DATA LABEL', or a CSV file with
+    /// the columns model and data
+    #[arg(long, value_name = "MAP", requires = "data")]
+    map: Vec<String>,
+    /// Only records of this split of --data: train, val or test
+    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
+    split: Option<Split>,
+    /// Calibrate again, on the records of this split of --data, and report on its others; the output says so
+    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
+    recalibrate_on: Option<Split>,
+    /// Equal patient identifiers are of different people: the two places number their patients each on its own
+    #[arg(long, requires = "data")]
+    other_patients: bool,
+    /// The labels that the table has, as one line of CSV [default: those of ChestX-ray14 among its columns]
+    #[arg(long, value_name = "A,B,...", requires = "data")]
+    labels: Option<String>,
+    /// Column of the table with the image's path or name
+    #[arg(long, value_name = "NAME", requires = "data")]
+    path_column: Option<String>,
+    /// Column of the table with the patient
+    #[arg(long, value_name = "NAME", requires = "data")]
+    patient_column: Option<String>,
+    /// Column of the table with lists of findings
+    #[arg(long, value_name = "NAME", requires = "data")]
+    findings_column: Option<String>,
+    /// What a blank label cell of the table says [default: unknown]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "data")]
+    blank: Option<BlankCells>,
+    /// How several rows of an image, one per reader or box, become one [default: they are refused]
+    #[arg(long, value_enum, value_name = "RULE", requires = "data")]
+    rows: Option<JoinRule>,
+    /// Names of the features in TFRecords: kaggle-nih, image-encoded, jpg-bytes or chexpert-lower
+    #[arg(long, value_name = "PRESET", value_parser = features, requires = "data")]
+    features: Option<FeatureNames>,
+    #[command(flatten)]
+    pace: PaceArguments,
+}
+
+/// What a blank label cell says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BlankCells {
+    /// Nothing: no figure counts it
+    Unknown,
+    /// The finding is absent, as it was not mentioned
+    Negative,
+}
+
+/// How several rows become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum JoinRule {
+    /// Positive where any row says so
+    Any,
+    /// What more rows say; uncertain where as many say the one as the other
+    Majority,
+    /// Positive where every row that says anything says so
+    All,
+}
+
+impl ElsewhereArguments {
+    pub(super) fn run(&self, model: &Path, appraisal: &AppraisalArguments) -> Result<Exit, Failure> {
+        let columns = CsvColumns {
+            path: self.path_column.clone(),
+            patient: self.patient_column.clone(),
+            findings: self.findings_column.clone(),
+            labels: self.labels.as_deref().map(parse_labels).unwrap_or_default(),
+            blank: match self.blank {
+                Some(BlankCells::Negative) => Blank::Negative,
+                Some(BlankCells::Unknown) | None => Blank::Unknown,
+            },
+            join: self.rows.map(|rule| match rule {
+                JoinRule::Any => Join::Any,
+                JoinRule::Majority => Join::Majority,
+                JoinRule::All => Join::All,
+            }),
+            // A finding that nobody has there is a result too.
+            allow_empty: true,
+            ..CsvColumns::default()
+        };
+        let options = ExternalOptions {
+            data: self.data.clone().unwrap_or_default(),
+            labelled: LabelledOptions { truth: self.truth.clone(), columns, features: self.features.clone() },
+            map: LabelMap::read(&self.map)?,
+            split: self.split,
+            recalibrate_on: self.recalibrate_on,
+            other_patients: self.other_patients,
+            rule: appraisal.rule,
+            calibration: appraisal.calibration,
+            backend: self.pace.backend,
+            pace: self.pace.pace(),
+        };
+        match external(model, &options)? {
+            Ok(mut found) => {
+                found.notes.extend(appraisal.draws.notes());
+                print(&printed(appraisal.format, &found, || found.text()))?;
+                Ok(Exit::Ok)
+            }
+            Err(stopped) => Ok(stopped),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! A model on another data set: does it do there what it does on its own? Thresholds and calibrations are carried over,
+//! never fitted again, unless a recalibration on a part of the other data is asked for, which is said.
+
+mod beside;
+mod labels;
+mod patients;
+mod text;
+
+pub use beside::LabelBeside;
+pub use labels::{LabelMap, MatchedLabel, MatchedLabels};
+
+use crate::appraisal::{Appraisal, AppraiseOptions, appraise};
+use crate::carried::Carried;
+use crate::predict::{Device, Pace, Row, each};
+use crate::run_model::bundle_folder;
+use crate::subject::Subject;
+use beside::{Own, beside};
+use patients::Known;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use xray_artifacts::{Exit, Failure, Predictions, Split};
+use xray_bundle::{Bundle, Card};
+use xray_cli::say;
+use xray_data::sources::{GivenImage, Labelled, LabelledOptions, labelled};
+use xray_data::{Label, Uncertain};
+use xray_display::counted;
+use xray_metrics::{Method, Rule, Unpaired};
+use xray_model::Backend;
+use xray_train::signals::StopFlag;
+
+/// What a model is tried on, and how.
+#[derive(Clone, Debug)]
+pub struct ExternalOptions {
+    /// The other data: shards, TFRecords, a folder of images, a table.
+    pub data: PathBuf,
+    /// How they are read, and the table that says what is true.
+    pub labelled: LabelledOptions,
+    /// Which label is which.
+    pub map: LabelMap,
+    /// Only records of this split.
+    pub split: Option<Split>,
+    /// Calibrate again on the records of this split of the other data, and report on the others.
+    pub recalibrate_on: Option<Split>,
+    /// Equal patient identifiers are of different people, because the two places number their patients each on its own.
+    pub other_patients: bool,
+    /// How thresholds are chosen on the run's own validation records; where none, those of its card are taken, if there are.
+    pub rule: Option<Rule>,
+    /// How probabilities are calibrated; where none, as for the rule.
+    pub calibration: Option<Method>,
+    /// What computes: this processor, or a GPU of `xray-train-gpu` beside this program.
+    pub backend: Backend,
+    /// How fast.
+    pub pace: Pace,
+}
+
+/// What a model is worth on another data set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct External {
+    /// The format of this object.
+    pub format: u32,
+    /// The other data.
+    pub data: PathBuf,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// Which label is which, and those without a counterpart.
+    pub labels: MatchedLabels,
+    /// Where thresholds and calibrations come from; null where there are none.
+    pub carried_from: Option<String>,
+    /// The split of the other data on which the calibrations were fitted again; null where they were carried over.
+    pub recalibrated_on: Option<Split>,
+    /// Records that cannot be read, and are left out.
+    pub unread: usize,
+    /// Of both sides, `a` being the model's own test records.
+    pub beside: Vec<LabelBeside>,
+    /// Mean AUC of the labels that both sides define.
+    pub macro_auc: Unpaired,
+    /// How many those are.
+    pub macro_labels: usize,
+    /// All that is found on the other data alone, with the baselines that ignore the image.
+    pub appraisal: Appraisal,
+}
+
+/// Tries the model of a run or of a bundle on other data. The exit code of the signal that arrived meanwhile, where one
+/// did.
+///
+/// # Errors
+/// Data that cannot be read; no label that matches; a patient in both sets; choices that need validation records which a
+/// bundle has not.
+pub fn external(model: &Path, options: &ExternalOptions) -> Result<Result<External, Exit>, Failure> {
+    xray_model::set_threads(options.pace.threads);
+    let folder = bundle_folder(model)?;
+    let bundle = Arc::new(Bundle::open(&folder)?);
+    let card = &bundle.card;
+    let own = if model.join("result.json").is_file() { Some(Subject::of_run(model)?) } else { None };
+    if let Some(own) = own.as_ref().filter(|own| own.test.labels != card.labels) {
+        let labels = own.test.labels.join(", ");
+        return Err(Failure::new(
+            Exit::ModelMismatch,
+            format!("the run's predictions are of other labels than its model: {labels}"),
+        )
+        .hint("the bundle and the predictions come from different runs; train again"));
+    }
+    let Labelled { labels: data_labels, images, mut notes } =
+        labelled::read(&options.data, &options.labelled)?;
+    let images = of_split(images, options)?;
+    let labels = options.map.matched(&card.labels, &data_labels)?;
+    let known = match &own {
+        Some(own) => Known::of_run(model, own, card),
+        None => Known::of_bundle(),
+    };
+    refuse_shared(&known, options, images.iter().filter_map(|(image, _)| image.about.patient_id.as_deref()))?;
+    notes.extend(known.notes.iter().cloned());
+    if options.other_patients {
+        notes.push("patients of the two sets are taken for different people, as asked".to_owned());
+    }
+    let carried = Chosen::of(own.as_ref(), card, options)?;
+
+    let (images, truths): (Vec<GivenImage>, Vec<Vec<Label>>) = images.into_iter().unzip();
+    let images = Arc::new(images);
+    let mut rows = Vec::with_capacity(images.len());
+    let mut keep = |found: Vec<Row>| {
+        rows.extend(found);
+        Ok(())
+    };
+    let mut device = Device::open(options.backend, &folder)?;
+    let stop = StopFlag::install()?;
+    if !each(&bundle, &mut device, &images, 0, options.pace, &stop, &mut keep)? {
+        return Ok(Err(stop.requested().unwrap_or(Exit::Interrupted)));
+    }
+    let found = Found { images: &images, truths: &truths, rows: &rows, labels: &labels };
+    let unread = found.unread()?;
+    refuse_shared(&known, options, rows.iter().filter_map(|row| row.patient.as_deref()))?;
+    let places: Vec<usize> = labels.matched.iter().map(|label| label.model_place).collect();
+    let (test, recalibrated) = carried.apply(&found, options, &places)?;
+    let own = own.as_ref().map(|own| restricted(own, &places, carried.before(&places)));
+    let appraise_options = AppraiseOptions {
+        rule: options.rule.unwrap_or(Rule::Youden),
+        calibration: options.calibration.unwrap_or(Method::Platt),
+    };
+    let subject = Subject {
+        test,
+        val: own.as_ref().and_then(|own| own.val.clone()),
+        carried: recalibrated,
+        train_prevalence: own
+            .as_ref()
+            .map_or_else(|| train_prevalence(card, &places), |own| own.train_prevalence.clone()),
+        prevalence_of: Split::Train,
+        notes: Vec::new(),
+        beyond_ranks: Vec::new(),
+    };
+    let appraisal = appraise(&subject, &appraise_options)?;
+    let own_appraisal = own.as_ref().map(|own| appraise(own, &appraise_options)).transpose()?;
+    let own_side = match (&own, &own_appraisal) {
+        (Some(own), Some(appraisal)) => {
+            Own::Scores { test: &own.test, appraisal, carried: own.carried.as_ref() }
+        }
+        _ => Own::Card(card),
+    };
+    let (beside, macro_auc, macro_labels) =
+        beside(&labels.matched, &own_side, &subject.test, &appraisal, subject.carried.as_ref())?;
+    Ok(Ok(External {
+        format: 1,
+        data: options.data.clone(),
+        notes,
+        labels,
+        carried_from: carried.from,
+        recalibrated_on: options.recalibrate_on,
+        unread,
+        beside,
+        macro_auc,
+        macro_labels,
+        appraisal,
+    }))
+}
+
+fn of_split(
+    mut images: Vec<(GivenImage, Vec<Label>)>,
+    options: &ExternalOptions,
+) -> Result<Vec<(GivenImage, Vec<Label>)>, Failure> {
+    let nothing = |split: Split| {
+        Failure::new(
+            Exit::NothingMatches,
+            format!("nothing in {} is of the {split} split", options.data.display()),
+        )
+        .hint("a data set of `xray-data build`, a column `split` or the names of TFRecords say which is")
+    };
+    if let Some(split) = options.split {
+        images.retain(|(image, _)| image.split == Some(split));
+        if images.is_empty() {
+            return Err(nothing(split));
+        }
+    }
+    match options.recalibrate_on {
+        Some(split) if images.iter().all(|(image, _)| image.split != Some(split)) => Err(nothing(split)),
+        Some(split) if images.iter().all(|(image, _)| image.split == Some(split)) => {
+            let message = format!(
+                "all of {} is of the {split} split: nothing is left to report on",
+                options.data.display()
+            );
+            Err(Failure::new(Exit::Usage, message).hint("recalibrate on a part of the data"))
+        }
+        _ => Ok(images),
+    }
+}
+
+fn refuse_shared<'a>(
+    known: &Known,
+    options: &ExternalOptions,
+    patients: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    if options.other_patients { Ok(()) } else { known.refuse(patients) }
+}
+
+/// Thresholds and calibrations that are carried over, and where they come from.
+struct Chosen {
+    carried: Option<Carried>,
+    from: Option<String>,
+}
+
+impl Chosen {
+    fn of(own: Option<&Subject>, card: &Card, options: &ExternalOptions) -> Result<Chosen, Failure> {
+        let asked =
+            options.rule.is_some() || options.calibration.is_some() && options.recalibrate_on.is_none();
+        let val = own.and_then(|own| own.val.as_ref());
+        if asked && val.is_none() {
+            let message = "a bundle has no validation records, on which --rule and --calibration choose";
+            return Err(Failure::new(Exit::Usage, message).hint(
+                "name the run directory, or leave them out: what the bundle's card says is carried over",
+            ));
+        }
+        if !asked && let Some(carried) = Carried::of_card(card)? {
+            return Ok(Chosen { carried: Some(carried), from: Some("the model's card".to_owned()) });
+        }
+        let Some(val) = val else { return Ok(Chosen { carried: None, from: None }) };
+        let rule = options.rule.unwrap_or(Rule::Youden);
+        let carried = Carried::of_validation(val, rule, options.calibration.unwrap_or(Method::Platt))?;
+        Ok(Chosen { carried: Some(carried), from: Some("the run's own validation records".to_owned()) })
+    }
+
+    /// Of the labels that match.
+    fn before(&self, places: &[usize]) -> Option<Carried> {
+        self.carried.as_ref().map(|carried| carried.of_labels(places))
+    }
+
+    /// The records to report on, and what is applied to them: calibrated again where that is asked for.
+    fn apply(
+        &self,
+        found: &Found<'_>,
+        options: &ExternalOptions,
+        places: &[usize],
+    ) -> Result<(Predictions, Option<Carried>), Failure> {
+        let before = self.before(places);
+        let Some(split) = options.recalibrate_on else {
+            return Ok((found.predictions(Split::Test, |_| true), before));
+        };
+        let of_split = |image: &GivenImage| image.split == Some(split);
+        let (on, test) = (
+            found.predictions(Split::Val, of_split),
+            found.predictions(Split::Test, |image| !of_split(image)),
+        );
+        if let Some(patient) = on.patients.iter().find(|patient| test.patients.contains(patient)) {
+            let message = format!("patient `{patient}` is in the {split} split and in another one");
+            return Err(Failure::new(Exit::BadData, message)
+                .hint("what is calibrated on a patient is not reported on: split the data by patient"));
+        }
+        let Some(before) = before else {
+            let message =
+                "the model has no thresholds to carry over, so there is nothing to recalibrate beside";
+            return Err(
+                Failure::new(Exit::Usage, message).hint("calibrate it first: `xray-eval calibrate RUN`")
+            );
+        };
+        let method = options.calibration.unwrap_or(Method::Platt);
+        Ok((test, Some(before.recalibrated(&on, method)?)))
+    }
+}
+
+/// What was found of each image, beside what is true of it.
+struct Found<'a> {
+    images: &'a [GivenImage],
+    truths: &'a [Vec<Label>],
+    rows: &'a [Row],
+    labels: &'a MatchedLabels,
+}
+
+/// At most so many are named one by one.
+const NAMED: usize = 10;
+
+impl Found<'_> {
+    /// Names the images that cannot be read, and counts them.
+    fn unread(&self) -> Result<usize, Failure> {
+        let unread: Vec<String> = (self.images.iter().zip(self.rows))
+            .filter_map(|(image, row)| Some(format!("{}: {}", image.place, row.error.as_ref()?)))
+            .collect();
+        for said in unread.iter().take(NAMED) {
+            say(format_args!("not read, left out: {said}"));
+        }
+        if unread.len() > NAMED {
+            say(format_args!("not read, left out: {} more", unread.len() - NAMED));
+        }
+        match unread.first() {
+            Some(first) if unread.len() == self.rows.len() => Err(Failure::new(
+                Exit::BadData,
+                format!("none of {} can be read: {first}", counted(unread.len(), "image")),
+            )),
+            _ => Ok(unread.len()),
+        }
+    }
+
+    /// Those of some images, as a split.
+    fn predictions(&self, split: Split, wanted: impl Fn(&GivenImage) -> bool) -> Predictions {
+        let matched = &self.labels.matched;
+        let mut found = Predictions::empty(split, matched.iter().map(|label| label.model.clone()).collect());
+        for ((image, truth), row) in self.images.iter().zip(self.truths).zip(self.rows) {
+            if row.error.is_some() || !wanted(image) {
+                continue;
+            }
+            found.ids.push(image.id.clone());
+            found.patients.extend(row.patient.clone());
+            found.views.push(row.view.clone().unwrap_or_default());
+            found.sexes.push(row.sex.clone().unwrap_or_default());
+            found.ages.push(row.age.map_or(f32::NAN, f32::from));
+            found.logits.extend(matched.iter().map(|label| row.logits[label.model_place]));
+            found.truth.extend(matched.iter().map(|label| truth[label.data_place].as_f32(Uncertain::Ignore)));
+        }
+        // Patients of some records only are of no use to intervals by patient.
+        if found.patients.len() != found.ids.len() {
+            found.patients.clear();
+        }
+        found
+    }
+}
+
+/// A run's own side, on some of its labels.
+fn restricted(own: &Subject, places: &[usize], carried: Option<Carried>) -> Subject {
+    Subject {
+        test: own.test.of_labels(places),
+        val: own.val.as_ref().map(|val| val.of_labels(places)),
+        carried,
+        train_prevalence: places.iter().map(|&at| own.train_prevalence[at]).collect(),
+        ..own.clone()
+    }
+}
+
+/// As a card knows it.
+fn train_prevalence(card: &Card, places: &[usize]) -> Vec<f64> {
+    let scored = card.scores.get(&Split::Test).or(card.scores.get(&Split::Val));
+    let of = |at: &usize| scored?.labels.get(*at)?.train_prevalence;
+    places.iter().map(|at| of(at).unwrap_or(f64::NAN)).collect()
+}
