@@ -59,7 +59,8 @@ pub fn answer(
         let mut bytes = vec![0; images * size * size * 4];
         input.read_exact(&mut bytes).map_err(cannot("read"))?;
         let pixels: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let next = if images > 0 { Some(predictor.begin(&pixels[..], card.preprocessing.size)?) } else { None };
+        let next =
+            if images > 0 { Some(predictor.begin(&pixels[..], card.preprocessing.size)?) } else { None };
         let before = std::mem::replace(&mut begun, next);
         if let Some(before) = before {
             let logits: Vec<u8> = before.logits()?.iter().flat_map(|logit| logit.to_le_bytes()).collect();

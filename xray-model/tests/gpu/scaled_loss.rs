@@ -1,9 +1,9 @@
 //! A scaled loss from step to step. Products of any precision may have one, so every device tests it: kernels and
 //! overflow are real, the overflow being that of float32, by a loss that counts 1e15 times.
 
-use crate::{CLASSES, WORKS, on_gpu, small};
+use crate::{CLASSES, WORKS, on_gpu, small, values};
 use xray_model::{
-    Error, HostTensor, LabelledImages, Learner, LearnerConfig, OptimizerConfig, StateDict, StepRecord,
+    Error, HostTensor, LabelledImages, Learner, LearnerConfig, OptimizerConfig, Pixels, StateDict, StepRecord,
 };
 use xray_random::Random;
 
@@ -23,10 +23,11 @@ fn learner(scale_loss: bool) -> Option<Learner> {
 /// A step on images of its own, whose loss counts so much.
 fn step(learner: &mut Learner, number: u64, weight: f32) {
     let mut random = Random::keyed(&[number]);
-    let mut floats = |count| (0..count).map(|_| random.between(-2.0, 2.0) as f32).collect::<Vec<_>>();
-    let (images, labels) = (floats(IMAGES * (SIZE * SIZE) as usize), floats(IMAGES * CLASSES));
-    let labels: Vec<_> = labels.iter().map(|value| f32::from(u8::from(*value > 0.0))).collect();
-    let pass = learner.forward(&LabelledImages { images: (&images).into(), labels: &labels, size: SIZE });
+    let mut bytes = |count| (0..count).map(|_| random.bits() as u8).collect::<Vec<_>>();
+    let (levels, labels) = (bytes(IMAGES * (SIZE * SIZE) as usize), bytes(IMAGES * CLASSES));
+    let labels: Vec<_> = labels.iter().map(|byte| f32::from(byte % 2)).collect();
+    let images = Pixels::Levels { levels: &levels, values: &values() };
+    let pass = learner.forward(&LabelledImages { images, labels: &labels, size: SIZE });
     let gradients = learner.backward(pass.weighted(weight));
     learner.step(gradients, 1e-2);
 }
