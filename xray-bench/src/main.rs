@@ -15,6 +15,7 @@ mod networks;
 mod peers;
 mod process;
 mod report;
+mod scaling;
 mod serve;
 mod server;
 mod shards;
@@ -57,6 +58,7 @@ enum Bench {
     ///
     /// As `train`.
     Networks(networks::NetworkArguments),
+    Scaling(scaling::ScalingArguments),
     Gpu(gpu::GpuArguments),
     Serve(serve::ServeArguments),
     Day(day::DayArguments),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Bench::Train(arguments) => network_steps::train(&arguments),
         Bench::Infer(arguments) => network_steps::infer(&arguments),
         Bench::Networks(arguments) => networks::run(&arguments),
+        Bench::Scaling(arguments) => scaling::run(&arguments),
         Bench::Gpu(arguments) => gpu::run(&arguments),
         Bench::Serve(arguments) => serve::run(&arguments),
         Bench::Day(arguments) => day::run(&arguments),

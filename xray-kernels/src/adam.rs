@@ -1,10 +1,11 @@
 //! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), as PyTorch computes them.
-#![expect(unsafe_code, reason = "vector instructions")]
+#![expect(unsafe_code, reason = "vector instructions; threads take disjoint chunks")]
 
 use crate::context::Context;
 use crate::isa::Form;
 use crate::lanes::{Kernel, LANES, Lanes};
-use rayon::prelude::*;
+use crate::shared::Shared;
+use crate::tasks::for_each_chunk;
 
 /// Floats that a thread takes at a time.
 const CHUNK: usize = 1 << 15;
@@ -64,13 +65,13 @@ impl AdamStep {
         let equal = gradient.len() == length && mean.len() == length && mean_square.len() == length;
         assert!(equal, "weights, gradients and moments of different lengths");
         let (factors, form) = (self.factors(), context.isa.form::<Adam>());
-        weights
-            .par_chunks_mut(CHUNK)
-            .zip(gradient.par_chunks(CHUNK))
-            .zip(mean.par_chunks_mut(CHUNK).zip(mean_square.par_chunks_mut(CHUNK)))
-            .for_each(|((weights, gradient), (mean, mean_square))| {
-                update(form, factors, weights, gradient, mean, mean_square);
-            });
+        let (mean, mean_square) = (Shared::new(mean), Shared::new(mean_square));
+        for_each_chunk("Adam", weights, CHUNK, |number, weights| {
+            let (start, length) = (number * CHUNK, weights.len());
+            // SAFETY: chunks do not meet, and each is one task's.
+            let [mean, mean_square] = [mean, mean_square].map(|all| unsafe { all.part(start, length) });
+            update(form, factors, weights, &gradient[start..start + length], mean, mean_square);
+        });
     }
 
     fn factors(&self) -> Factors {

@@ -72,7 +72,7 @@ pub fn gate(
 ) {
     shape.check(output, "the output");
     let output = Shared::new(output);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("halo of a gate", &shape, |image, block| {
         // SAFETY: the halo of a plane belongs to one call.
         unsafe { clear_halo(output, &shape, image, block..block + 1) };
     });
@@ -99,7 +99,7 @@ pub fn gate_backward(
     let given = (grad_output, shape);
     scale(context, given, factors, (Shared::new(buffer), grad_shape), accumulate);
     let (form, to) = (context.isa.form::<Products>(), Shared::new(grad_factors));
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("gate, factors backward", &shape, |image, block| {
         // A row in single precision, rows in double.
         let mut total = [0.0_f64; LANES];
         for y in 0..shape.height {
@@ -138,7 +138,7 @@ fn scale(
     assert_eq!(input_shape.size(), shape.size(), "the input and the output");
     assert_eq!(factors.len(), shape.images * shape.channels, "a factor for each channel");
     let form = context.isa.form::<Scale>();
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("gate", &shape, |image, block| {
         let mut lanes = [0.0; LANES];
         let of_image = &factors[image * shape.channels..(image + 1) * shape.channels];
         let of_block = &of_image[block * LANES..shape.channels.min((block + 1) * LANES)];

@@ -16,7 +16,7 @@ pub fn to_blocked((planar, planar_shape): (&[f32], PlanarShape), (map, shape): (
     shape.check(map, "the map");
     check_same(&planar_shape, &shape);
     let to = Shared::new(map);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("copy of a map", &shape, |image, block| {
         // SAFETY: each plane is written by one call.
         unsafe { clear_halo(to, &shape, image, block..block + 1) };
         let channels = shape.channels.min((block + 1) * LANES) - block * LANES;
@@ -45,7 +45,7 @@ pub fn copy_map((from, from_shape): (&[f32], MapShape), (to, shape): (&mut [f32]
     shape.check(to, "the copy");
     assert_eq!(from_shape.size(), shape.size(), "a map and its copy");
     let (to, length) = (Shared::new(to), shape.width * LANES);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("to a blocked map", &shape, |image, block| {
         // SAFETY: each plane is written by one call.
         unsafe { clear_halo(to, &shape, image, block..block + 1) };
         for y in 0..shape.height {
@@ -66,7 +66,7 @@ pub fn to_planar((map, shape): (&[f32], MapShape), (planar, planar_shape): (&mut
     shape.check(map, "the map");
     check_same(&planar_shape, &shape);
     let to = Shared::new(planar);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("to planar images", &shape, |image, block| {
         for y in 0..shape.height {
             let from = &map[shape.offset(image, block, y, 0)..][..shape.width * LANES];
             for channel in block * LANES..shape.channels.min((block + 1) * LANES) {

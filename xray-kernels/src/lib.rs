@@ -47,6 +47,7 @@
 //! | `shape`, `halo`, `planes`, `layout` | blocked maps, planar images, and the way between them |
 //! | `arena`, `context` | buffers that outlive a step; what every operation is given |
 //! | `tasks`, `shared` | how work is shared out among threads |
+//! | `recording` | the tasks of a step and how long each takes, for schedules of more threads than there are |
 //! | `convolution` | forward, weight gradient, input gradient, packing of weights; direct, or by Winograd's filtering |
 //! | `nonlinearity` | ReLU, ReLU6, SiLU |
 //! | `batch_norm` | normalisation with activation and 2 x 2 max pooling, forward and backward |
@@ -71,6 +72,7 @@ mod nonlinearity;
 mod peak;
 mod planes;
 mod pooling;
+mod recording;
 mod residual;
 mod shape;
 mod shared;
@@ -94,6 +96,7 @@ pub use nonlinearity::Nonlinearity;
 pub use peak::multiply_add_peak;
 pub use planes::ConvInput;
 pub use pooling::{Pool, PoolKind, global_average, global_average_backward};
+pub use recording::{RecordedPass, Recorder, Recording, TaskCosts};
 pub use residual::{add, normalise_add, relu_backward, relu_backward_in_place};
 pub use shape::{GradientMap, MapShape, PlanarShape};
 pub use squares::sum_of_squares;

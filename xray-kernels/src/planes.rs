@@ -4,7 +4,7 @@ use crate::arena::ArenaBuffer;
 use crate::context::Context;
 use crate::lanes::LANES;
 use crate::shape::{MapShape, PlanarShape};
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 
 /// The input of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +78,8 @@ impl<'a> Planes<'a> {
         let row = shape.width + 2 * padding;
         let plane = (shape.height + 2 * padding) * row;
         let mut buffer = context.arena.zeroed(shape.images * shape.channels * plane);
-        let pairs = buffer.par_chunks_mut(plane).zip(data.par_chunks(shape.height * shape.width));
-        pairs.for_each(|(to, from)| {
+        for_each_chunk("padding", &mut buffer, plane, |number, to| {
+            let from = &data[number * shape.height * shape.width..][..shape.height * shape.width];
             for (y, line) in from.chunks(shape.width).enumerate() {
                 let start = (y + padding) * row + padding;
                 to[start..start + shape.width].copy_from_slice(line);

@@ -108,7 +108,7 @@ pub fn normalise_add(
     let isa = context.isa;
     let form = if relu { isa.form::<NormaliseAdd<Relu>>() } else { isa.form::<NormaliseAdd<Identity>>() };
     let ([scale, shift], output) = (normalisation.lanes(), Shared::new(output));
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("batch norm and skip", &shape, |image, block| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe {
             clear_halo(output, &shape, image, block..block + 1);
@@ -139,7 +139,7 @@ pub fn relu_backward_in_place(
     shape.check(gradient, "the gradient");
     assert_eq!(output_shape.size(), shape.size(), "the output and the gradient");
     let (form, gradient) = (context.isa.form::<Gate>(), Shared::new(gradient));
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("ReLU, backward", &shape, |image, block| {
         for y in 0..shape.height {
             let place = gradient.at(shape.offset(image, block, y, 0));
             let first = output[output_shape.offset(image, block, y, 0)..].as_ptr();
@@ -191,7 +191,7 @@ fn by_rows(
     assert_eq!(first_shape.size(), shape.size(), "the first map and the output");
     assert_eq!(second_shape.size(), shape.size(), "the second map and the output");
     let output = Shared::new(output);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("sum of maps", &shape, |image, block| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe {
             clear_halo(output, &shape, image, block..block + 1);

@@ -3,7 +3,7 @@
 
 use crate::context::Context;
 use crate::lanes::{Kernel, LANES, Lanes};
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 
 /// Floats whose squares are added in single precision; their sums are added in double.
 const CHUNK: usize = 4096;
@@ -22,7 +22,10 @@ pub fn sum_of_squares(context: &Context, values: &[f32]) -> f64 {
         sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest
     };
     // Collected, so that the order of the sum is that of the chunks.
-    let sums: Vec<f64> = values.par_chunks(CHUNK).map(chunk).collect();
+    let mut sums = vec![0.0; values.len().div_ceil(CHUNK)];
+    for_each_chunk("squares of a gradient", &mut sums, 1, |number, sum| {
+        sum[0] = chunk(&values[number * CHUNK..values.len().min((number + 1) * CHUNK)]);
+    });
     sums.iter().sum()
 }
 

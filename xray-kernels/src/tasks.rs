@@ -1,11 +1,46 @@
-//! How work is shared out: by images, and where they are few, by columns (output blocks) and rows too.
+//! How work is shared out: the one place where tasks meet threads, and how maps are cut into tasks: by images, and
+//! where they are few, by columns (output blocks) and rows too.
+#![expect(unsafe_code, reason = "threads take disjoint chunks of one buffer")]
 
+use crate::lanes::LANES;
+use crate::recording;
 use crate::shape::MapShape;
+use crate::shared::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Floats of input that should stay in the cache of a core while weights pass by: 512 KiB.
 const CACHE: usize = 128 * 1024;
+
+/// Threads of the current pool, or those that a recording stands for.
+pub(crate) fn threads() -> usize {
+    recording::workers().map_or_else(rayon::current_num_threads, Into::into)
+}
+
+/// Calls with each number below `count`, on the threads of the pool, and waits for all. Name and floats are for
+/// recordings: what the pass does, and over how much.
+pub(crate) fn for_each(name: &'static str, floats: usize, count: usize, task: impl Fn(usize) + Sync) {
+    if recording::workers().is_some() {
+        return recording::record(name, floats, count, task);
+    }
+    (0..count).into_par_iter().for_each(&task);
+}
+
+/// Calls with each chunk of so many elements and its number, the last one perhaps shorter.
+pub(crate) fn for_each_chunk<T: Copy + Send>(
+    name: &'static str,
+    data: &mut [T],
+    length: usize,
+    task: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let (floats, count) = (data.len(), data.len().div_ceil(length));
+    let data = Shared::new(data);
+    for_each(name, floats, count, |number| {
+        let start = number * length;
+        // SAFETY: chunks do not meet, and each is one task's.
+        task(number, unsafe { data.part(start, length.min(floats - start)) });
+    });
+}
 
 /// A grid of images, columns and rows, cut into parts.
 ///
@@ -14,6 +49,7 @@ const CACHE: usize = 128 * 1024;
 pub(crate) struct Split {
     sizes: [usize; 3],
     steps: [usize; 3],
+    floats: usize,
 }
 
 /// One part.
@@ -27,24 +63,25 @@ impl Split {
     /// Cuts for the threads of the current pool. An image has `floats` of input and a column `weights`: whatever
     /// is larger stays in the cache while the other passes by.
     pub(crate) fn new(images: usize, floats: usize, weights: usize, columns: usize, rows: usize) -> Self {
-        let threads = rayon::current_num_threads();
+        let threads = threads();
         let sizes = [images, columns, rows];
         if threads == 1 || images >= 2 * threads {
             let most = images.div_ceil(2 * threads).min(images);
             let group = if weights > floats { most } else { (CACHE / floats.max(1)).clamp(1, most) };
-            return Self { sizes, steps: [group, columns, rows] };
+            return Self { sizes, steps: [group, columns, rows], floats: images * floats };
         }
         let wanted = 4 * threads;
         let column_parts = columns.min(wanted.div_ceil(images));
         // A band of fewer than four rows reads more halo than it is worth.
         let row_parts = wanted.div_ceil(images * column_parts).min(rows.div_ceil(4));
-        Self { sizes, steps: [1, columns.div_ceil(column_parts), rows.div_ceil(row_parts)] }
+        let steps = [1, columns.div_ceil(column_parts), rows.div_ceil(row_parts)];
+        Self { sizes, steps, floats: images * floats }
     }
 
     /// Calls for each part, on the threads of the pool.
-    pub(crate) fn for_each(&self, call: impl Fn(Part) + Sync) {
+    pub(crate) fn for_each(&self, name: &'static str, call: impl Fn(Part) + Sync) {
         let counts: [usize; 3] = std::array::from_fn(|axis| self.sizes[axis].div_ceil(self.steps[axis]));
-        (0..counts.iter().product::<usize>()).into_par_iter().for_each(|number| {
+        for_each(name, self.floats, counts.iter().product(), |number| {
             let axis = |axis: usize, index: usize| {
                 let start = index * self.steps[axis];
                 start..(start + self.steps[axis]).min(self.sizes[axis])
@@ -60,13 +97,22 @@ impl Split {
 }
 
 /// Calls with each image and block of a map, on the threads of the pool.
-pub(crate) fn for_each_plane(shape: &MapShape, call: impl Fn(usize, usize) + Sync) {
-    for_each_of(shape.images, shape.blocks(), call);
+pub(crate) fn for_each_plane(name: &'static str, shape: &MapShape, call: impl Fn(usize, usize) + Sync) {
+    for_each_of(name, shape, shape.blocks(), call);
 }
 
 /// Calls with each image and column, on the threads of the pool: whole images where there are enough.
-pub(crate) fn for_each_of(images: usize, columns: usize, call: impl Fn(usize, usize) + Sync) {
-    Split::new(images, CACHE, 0, columns, 1).for_each(|part| {
+pub(crate) fn for_each_of(
+    name: &'static str,
+    shape: &MapShape,
+    columns: usize,
+    call: impl Fn(usize, usize) + Sync,
+) {
+    let split = Split {
+        floats: shape.pixels() * shape.blocks() * LANES,
+        ..Split::new(shape.images, CACHE, 0, columns, 1)
+    };
+    split.for_each(name, |part| {
         for image in part.images {
             part.columns.clone().for_each(|column| call(image, column));
         }
@@ -82,7 +128,7 @@ mod tests {
     fn every_cell_belongs_to_one_part() {
         for (images, columns, rows) in [(1, 1, 1), (1, 5, 7), (3, 2, 9), (40, 3, 8)] {
             let seen = Mutex::new(vec![0; images * columns * rows]);
-            Split::new(images, 1000, 10, columns, rows).for_each(|part| {
+            Split::new(images, 1000, 10, columns, rows).for_each("test", |part| {
                 let mut seen = seen.lock().expect("no panic");
                 for image in part.images {
                     for column in part.columns.clone() {

@@ -3,15 +3,20 @@
 //!
 //! Nothing is decoded, loaded or written. A step of training is forward, loss, backward and Adam; one of inference
 //! is forward with batch norm folded into the weights. Prints one JSON object a line for each pass.
+//!
+//! With `--record FILE --threads 1` the tasks of each step are written to FILE, cut as for each number of `--workers`;
+//! `cargo xtask bench scaling` makes schedules of them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its figures")]
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
+use std::fs;
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use xray_artifacts::Failure;
-use xray_kernels::{Isa, multiply_add_peak};
+use xray_artifacts::{Exit, Failure};
+use xray_kernels::{Isa, Recorder, Recording, TaskCosts, multiply_add_peak};
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
     Precision, set_threads,
@@ -66,6 +71,18 @@ struct Arguments {
     /// Steps before them, at least the first
     #[arg(long, default_value = "3")]
     warmup: usize,
+
+    /// Write the tasks of the measured steps to this file, with one thread on the CPU
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// For how many threads tasks are cut when they are recorded
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
+    workers: Vec<NonZero<usize>>,
+
+    /// Measure what a pass and a task cost with these threads, and nothing else
+    #[arg(long)]
+    costs: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,6 +125,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
     set_threads(arguments.threads);
+    if arguments.costs {
+        let TaskCosts { pass_nanoseconds, task_nanoseconds } = TaskCosts::measure();
+        println!("{}", json!({ "pass_nanoseconds": pass_nanoseconds, "task_nanoseconds": task_nanoseconds }));
+        return Ok(());
+    }
     let config = LearnerConfig {
         model: ModelConfig { architecture: arguments.model, ..ModelConfig::default() },
         backend: arguments.backend,
@@ -120,7 +142,9 @@ fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
     let levels = Pixels::Levels { levels: &levels, values: &values };
     let floats = levels.normalised();
     let images = if learner.runs_behind() { levels } else { Pixels::Floats(&floats) };
-
+    if let Some(file) = &arguments.record {
+        return record(arguments, &mut learner, images, file);
+    }
     for &pass in &arguments.pass {
         let began = unix_seconds();
         let times = match pass {
@@ -130,6 +154,52 @@ fn run(arguments: &Arguments, begun: Instant) -> Result<(), Failure> {
         println!("{}", figures(arguments, &config, &learner, pass, times, began));
     }
     Ok(())
+}
+
+/// Writes the tasks of steps, cut for each number of workers.
+fn record(
+    arguments: &Arguments,
+    learner: &mut Learner,
+    images: Pixels<'_>,
+    file: &Path,
+) -> Result<(), Failure> {
+    if arguments.threads != 1 || arguments.backend != Backend::Cpu || arguments.pass != [Pass::Train] {
+        let message = "tasks are recorded of training on the CPU with --threads 1";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let labels = labels(arguments.batch);
+    let mut step = || {
+        let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
+        let gradients = learner.backward(pass);
+        learner.step(gradients, 1e-3);
+    };
+    let mut recordings = Vec::new();
+    for &workers in &arguments.workers {
+        let steps = 0..arguments.warmup + arguments.repeats.get();
+        let steps = steps.map(|_| {
+            let recorder = Recorder::start(workers);
+            step();
+            recorder.finish()
+        });
+        let steps: Vec<_> = steps.skip(arguments.warmup).map(steps_json).collect();
+        recordings.push(json!({ "workers": workers, "steps": steps }));
+    }
+    let written = fs::write(file, json!({ "recordings": recordings }).to_string());
+    written.map_err(|error| {
+        Failure::new(Exit::CannotRunHere, format!("cannot write {}: {error}", file.display()))
+    })
+}
+
+fn steps_json(Recording { passes, alone_nanoseconds }: Recording) -> serde_json::Value {
+    let passes = passes.into_iter().map(|pass| {
+        json!({
+            "name": pass.name,
+            "floats": pass.floats,
+            "alone_nanoseconds": pass.alone_nanoseconds,
+            "task_nanoseconds": pass.task_nanoseconds,
+        })
+    });
+    json!({ "passes": passes.collect::<Vec<_>>(), "alone_nanoseconds": alone_nanoseconds })
 }
 
 /// What was measured of a pass that began at this time.
@@ -184,8 +254,7 @@ fn train(
     images: Pixels<'_>,
     begun: Instant,
 ) -> Result<Times, Failure> {
-    let labels: Vec<f32> =
-        (0..arguments.batch * CLASSES).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
+    let labels = labels(arguments.batch);
     let before = learner.work().unwrap_or_default();
     let times = timed(arguments, begun, |is_last| {
         let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
@@ -251,6 +320,11 @@ fn timed(
 /// Since 1970.
 fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// One finding in four.
+fn labels(batch: usize) -> Vec<f32> {
+    (0..batch * CLASSES).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect()
 }
 
 /// Noise.

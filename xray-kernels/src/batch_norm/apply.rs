@@ -89,7 +89,7 @@ pub fn normalise(
     check_sizes(&shape, activation, &output_shape);
     let form = apply_form(context.isa, activation);
     let output = Shared::new(output);
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("batch norm", &shape, |image, block| {
         let rows = ApplyRows {
             input: input[shape.offset(image, block, 0, 0)..].as_ptr(),
             input_row: shape.row(),

@@ -49,7 +49,7 @@ pub fn normalise_backward(
     let backward = NormBackward::new(context.isa, &stored, normalisation, activation, output);
     let reduced = backward.reduce();
     let to = Shared::new(buffer);
-    for_each_of(shape.images, stored.tiles(), |image, tile| {
+    for_each_of("batch norm, backward", &shape, stored.tiles(), |image, tile| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe { backward.propagate(&reduced, [image, tile], (to, &shape, image), accumulate) };
     });
@@ -95,7 +95,7 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
         let shared = Shared::new(sums.start());
         let form = reduce_form(self.isa, self.activation);
         let step = if self.activation.pool { 2 } else { 1 };
-        for_each_of(shape.images, self.input.tiles(), |image, tile| {
+        for_each_of("batch norm, sums backward", &shape, self.input.tiles(), |image, tile| {
             self.input.visit(image, tile, |band| {
                 // SAFETY: each plane's sums are added by one call.
                 let total = unsafe { shared.part(Sums::offset(&shape, image, band.block), 2 * LANES) };

@@ -60,7 +60,7 @@ impl Sums {
         shape.check(input, "the input");
         let mut sums = Self::new(&shape);
         let values = Shared::new(&mut sums.values);
-        for_each_plane(&shape, |image, block| {
+        for_each_plane("sums of a map", &shape, |image, block| {
             // SAFETY: each plane's sums are added by one call.
             let total = unsafe { values.part(Self::offset(&shape, image, block), 2 * LANES) };
             for y in 0..shape.height {

@@ -10,7 +10,7 @@ use super::winograd::{self, MinimalWeightGradient, Source};
 use crate::context::Context;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::{GradientMap, MapShape};
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 use std::ops::Range;
 
 /// Floats of output gradient that should stay in the cache of a core: 512 KiB.
@@ -96,7 +96,7 @@ impl<G: MapGradient, W: WeightSums> Work<'_, G, W> {
     /// Threads take runs of images; each run has its own sum of weight gradients.
     fn by_images(&self, runs: usize) -> crate::arena::ArenaBuffer {
         let mut sums = self.context.arena.take(runs * self.weights.len());
-        sums.par_chunks_mut(self.weights.len()).enumerate().for_each(|(run, sum)| {
+        for_each_chunk("convolution, backward", &mut sums, self.weights.len(), |run, sum| {
             sum.fill(0.0);
             let images = run_range(self.images, runs, run);
             // All weights and their gradients pass by once per group: it should outweigh them.
@@ -119,7 +119,7 @@ impl<G: MapGradient, W: WeightSums> Work<'_, G, W> {
     fn by_weights(&self) -> crate::arena::ArenaBuffer {
         let image = self.gradient.image();
         let mut gradient = self.context.arena.take(self.images * image);
-        gradient.par_chunks_mut(image).enumerate().for_each(|(number, to)| {
+        for_each_chunk("gradient of a convolution's output", &mut gradient, image, |number, to| {
             self.write_gradients(number..number + 1, to);
         });
         let mut sum = self.context.arena.zeroed(self.weights.len());

@@ -106,7 +106,7 @@ impl<'a> Bands<'a> {
     pub(crate) fn sums(&self) -> Sums {
         let mut sums = Sums::new(&self.shape);
         let shared = Shared::new(sums.start());
-        for_each_of(self.shape.images, self.tiles(), |image, tile| {
+        for_each_of("sums of a first layer", &self.shape, self.tiles(), |image, tile| {
             let blocks = self.blocks(tile);
             let offset = Sums::offset(&self.shape, image, blocks.start);
             // SAFETY: the sums of an image's blocks are added by one call.
@@ -137,7 +137,7 @@ impl<'a> Bands<'a> {
         let split = Split::new(shape.images, self.planes.image, weights, self.tiles(), shape.height);
         let (buffer, form) = (Shared::new(buffer), apply_form(self.context.isa, activation));
         let step = if activation.pool { 2 } else { 1 };
-        split.for_each(|part| {
+        split.for_each("first layer", |part| {
             let mut scratch = self.scratch();
             for (tile, image) in
                 part.columns.flat_map(|tile| part.images.clone().map(move |image| (tile, image)))

@@ -159,7 +159,7 @@ impl Forward<'_> {
         let split = Split::new(shape.images, image, out_block * tile_blocks, tiles, rows);
         let buffer = Shared::new(buffer);
         let sums = sums.as_mut().map(|sums| Shared::new(sums.start()));
-        split.for_each(|part| {
+        split.for_each("convolution", |part| {
             let rows = if rows == 1 { 0..shape.height } else { part.rows.clone() };
             for tile in part.columns.clone() {
                 let first = tile * tile_blocks;

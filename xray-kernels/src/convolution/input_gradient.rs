@@ -108,7 +108,7 @@ impl<'a> DirectGradient<'a> {
     fn add_all(&self, images: usize, gradient: &[f32]) {
         let weights = self.weights.len() / self.tiles();
         let split = Split::new(images, self.gradient.image(), weights, self.tiles(), 1);
-        split.for_each(|part| self.part(part, 0, gradient));
+        split.for_each("input gradient", |part| self.part(part, 0, gradient));
     }
 
     fn tiles(&self) -> usize {

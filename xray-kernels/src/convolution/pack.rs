@@ -6,7 +6,7 @@ use super::winograd::PointWeights;
 use crate::arena::{Arena, ArenaBuffer};
 use crate::context::Context;
 use crate::lanes::LANES;
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 
 /// Weights for the forward pass: `[out block][in block][kernel y][kernel x][16 in][16 out]`, surplus ones zero.
 /// Those for a planar input are `[out block][in][kernel y][kernel x][16 out]`.
@@ -29,7 +29,7 @@ impl PackedWeights {
         let layout = WeightLayout::new(&spec, planar);
         let surplus = spec.out_channels % LANES + if planar { 0 } else { spec.in_channels % LANES };
         let mut data = buffer(arena, layout.len(), surplus);
-        data.par_chunks_mut(layout.out_block()).enumerate().for_each(|(block, to)| {
+        for_each_chunk("packing weights", &mut data, layout.out_block(), |block, to| {
             for in_block in 0..layout.in_blocks() {
                 for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
                     let scale = scale.map_or(1.0, |scale| scale[out]);
@@ -114,14 +114,14 @@ impl WeightLayout {
     pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
         const CHUNK: usize = 4096;
         let (sum, others) = parts.split_at_mut(self.len());
-        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(number, sum)| {
+        for_each_chunk("sum of weight gradients", sum, CHUNK, |number, sum| {
             for part in others.chunks_exact(self.len()) {
                 for (sum, value) in sum.iter_mut().zip(&part[number * CHUNK..]) {
                     *sum += value;
                 }
             }
         });
-        weights.par_chunks_mut(self.filter() * LANES).enumerate().for_each(|(block, to)| {
+        for_each_chunk("unpacking weights", weights, self.filter() * LANES, |block, to| {
             let from = &sum[block * self.out_block()..];
             for in_block in 0..self.in_blocks() {
                 for (lane, to) in to.chunks_mut(self.filter()).enumerate() {
@@ -160,7 +160,7 @@ impl TransposedWeights {
             if block == 0 {
                 continue;
             }
-            part.par_chunks_mut(out_blocks * block).enumerate().for_each(|(in_block, to)| {
+            for_each_chunk("packing weights", part, out_blocks * block, |in_block, to| {
                 for out in 0..spec.out_channels {
                     let start = out / LANES * block + out % LANES * LANES;
                     for (lane, channel) in (in_block * LANES..spec.in_channels).take(LANES).enumerate() {

@@ -8,7 +8,7 @@ use crate::isa::Isa;
 use crate::planes::Planes;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use rayon::prelude::*;
+use crate::tasks::for_each;
 use std::ops::Range;
 
 /// Adds products into a packed gradient.
@@ -74,7 +74,7 @@ impl WeightSums for WeightGradient<'_> {
 
     fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]) {
         let (shared, in_blocks) = (Shared::new(sums), self.planes.blocks);
-        (0..self.tiles() * in_blocks).into_par_iter().for_each(|number| {
+        for_each("weight gradient", self.layout.len(), self.tiles() * in_blocks, |number| {
             let place = [number / in_blocks, number % in_blocks];
             // SAFETY: each tile belongs to one task.
             unsafe { self.add_tile(0..images, gradient, place, shared) };

@@ -48,7 +48,7 @@ fn weight_gradient(
     let per_plane = taps.len() * LANES;
     let mut sums = vec![0.0_f64; shape.images * shape.blocks() * per_plane];
     let (shared, form) = (Shared::new(&mut sums), product_form(isa));
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("depthwise weight gradient", &shape, |image, block| {
         // SAFETY: each plane's sums are written by one call.
         let sums = unsafe { shared.part((image * shape.blocks() + block) * per_plane, per_plane) };
         for y in 0..grad_shape.height {
@@ -93,7 +93,7 @@ fn input_gradient(
     let block_weights = spec.kernel * spec.kernel * LANES;
     let passes = passes(spec, &plane, &shape);
     let (form, to) = (row_form(context.isa), Shared::new(buffer));
-    for_each_plane(&shape, |image, block| {
+    for_each_plane("depthwise input gradient", &shape, |image, block| {
         let mut padded = context.arena.zeroed(plane.len());
         for y in 0..plane.height {
             let from = grad_shape.offset(image, block, y, 0);

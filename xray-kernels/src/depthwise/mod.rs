@@ -96,7 +96,7 @@ pub fn depthwise(
     let taps = spec.weighted(forward_taps(&spec.single(), shape.halo, shape.row(), LANES));
     let block_weights = spec.kernel * spec.kernel * LANES;
     let (form, output) = (row_form(context.isa), Shared::new(output));
-    for_each_plane(&output_shape, |image, block| {
+    for_each_plane("depthwise convolution", &output_shape, |image, block| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe {
             clear_halo(output, &output_shape, image, block..block + 1);

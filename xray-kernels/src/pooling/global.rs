@@ -2,7 +2,7 @@
 
 use crate::lanes::LANES;
 use crate::shape::MapShape;
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 
 /// The mean of each channel's pixels: blocked maps to `[images][channels]`.
 ///
@@ -12,7 +12,7 @@ pub fn global_average((input, shape): (&[f32], MapShape), features: &mut [f32]) 
     shape.check(input, "the input");
     assert_eq!(features.len(), shape.images * shape.channels, "features of {shape:?}");
     let area = (shape.height * shape.width) as f64;
-    features.par_chunks_mut(shape.channels).enumerate().for_each(|(image, features)| {
+    for_each_chunk("global average", features, shape.channels, |image, features| {
         for (block, features) in features.chunks_mut(LANES).enumerate() {
             let mut total = [0.0_f64; LANES];
             for y in 0..shape.height {
@@ -45,8 +45,8 @@ pub fn global_average_backward(grad_features: &[f32], (grad_input, shape): (&mut
     let area = (shape.height * shape.width) as f32;
     let whole = shape.image();
     let first = shape.offset(0, 0, 0, 0);
-    let images = grad_input.par_chunks_mut(whole).zip(grad_features.par_chunks(shape.channels));
-    images.for_each(|(image, features)| {
+    for_each_chunk("global average, backward", grad_input, whole, |number, image| {
+        let features = &grad_features[number * shape.channels..][..shape.channels];
         for (block, features) in features.chunks(LANES).enumerate() {
             let mut lanes = [0.0; LANES];
             for (lane, feature) in lanes.iter_mut().zip(features) {

@@ -53,7 +53,7 @@ impl Pool {
         let (map, shape) = output;
         self.check(input, shape, map);
         let (output, form) = (Shared::new(map), self.form::<false>(context.isa));
-        for_each_plane(&shape, |image, block| {
+        for_each_plane("pool", &shape, |image, block| {
             // SAFETY: lengths were checked against shapes; each plane is written by one call.
             unsafe {
                 clear_halo(output, &shape, image, block..block + 1);
@@ -80,7 +80,7 @@ impl Pool {
         grad_input.check(input.1.size());
         let GradientMap { buffer, shape: grad_shape, accumulate } = grad_input;
         let (to, form) = (Shared::new(buffer), self.form::<true>(context.isa));
-        for_each_plane(&shape, |image, block| {
+        for_each_plane("pool, backward", &shape, |image, block| {
             // SAFETY: lengths were checked against shapes; each plane is written by one call.
             unsafe {
                 for y in 0..if accumulate { 0 } else { grad_shape.height } {

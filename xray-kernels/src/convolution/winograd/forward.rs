@@ -13,7 +13,7 @@ use crate::isa::Form;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use rayon::prelude::*;
+use crate::tasks;
 use std::ops::Range;
 use std::ptr;
 
@@ -37,6 +37,13 @@ pub(in super::super) struct Epilogue<'a> {
     pub(in super::super) halo: bool,
     /// Sums of each strip, `[images][strips][blocks][2][16]`.
     pub(in super::super) sums: Option<Shared<'a, f32>>,
+}
+
+impl Epilogue<'_> {
+    /// For recordings: only a forward pass writes the halo.
+    fn name(&self) -> &'static str {
+        if self.halo { "convolution" } else { "input gradient" }
+    }
 }
 
 /// A convolution over whole images.
@@ -83,13 +90,14 @@ impl<'a> MinimalConvolution<'a> {
     /// All images, on the threads of the pool.
     pub(in super::super) fn run_all(&self, source: Source, images: usize) {
         let (strips, columns) = (images * self.grid.strips, self.tiles_of_blocks());
-        let threads = rayon::current_num_threads();
+        let threads = tasks::threads();
         let wanted = if threads == 1 { 1 } else { 4 * threads };
         let group = self.group.min(strips.div_ceil(wanted).max(FEWEST.div_ceil(2 * self.grid.columns)));
         let groups = strips.div_ceil(group);
         // Each part of the output channels transforms the inputs again, so no more of them than it takes.
         let parts = wanted.div_ceil(2 * groups).min(columns);
-        (0..groups * parts).into_par_iter().for_each(|number| {
+        let floats = self.shape.pixels() * self.shape.blocks() * LANES;
+        tasks::for_each(self.epilogue.name(), floats, groups * parts, |number| {
             let (first, part) = (number / parts * group, number % parts);
             let columns = columns * part / parts..columns * (part + 1) / parts;
             self.part(source, first..(first + group).min(strips), columns, 0);

@@ -18,7 +18,7 @@ use crate::isa::Form;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use rayon::prelude::*;
+use crate::tasks::{for_each, for_each_chunk};
 use std::ops::Range;
 
 /// Floats of a part of a group's points that should stay in the second cache.
@@ -223,30 +223,23 @@ impl WeightSums for MinimalWeightGradient<'_> {
             let strips = start..(start + step).min(strips);
             let group = self.group(strips.len());
             let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
-            (0..strips.len() * blocks).into_par_iter().for_each_init(
-                || self.patch(),
-                |patch, place| {
-                    let (number, block) = (place / blocks, place % blocks);
-                    let (image, y) = ((start + number) / grid.strips, (start + number) % grid.strips);
-                    // SAFETY: each strip's points of a block are one task's.
-                    unsafe {
-                        if let Some(block) = block.checked_sub(self.in_blocks) {
-                            self.gradients(
-                                group,
-                                part,
-                                source,
-                                [image, y, number, block],
-                                to_gradients,
-                                patch,
-                            );
-                        } else {
-                            self.inputs(group, part, [image, y, number, block], to_inputs, patch);
-                        }
+            let count = strips.len() * blocks;
+            for_each("points of a weight gradient", most.input_len(), count, |place| {
+                let mut patch = self.patch();
+                let patch = &mut patch;
+                let (number, block) = (place / blocks, place % blocks);
+                let (image, y) = ((start + number) / grid.strips, (start + number) % grid.strips);
+                // SAFETY: each strip's points of a block are one task's.
+                unsafe {
+                    if let Some(block) = block.checked_sub(self.in_blocks) {
+                        self.gradients(group, part, source, [image, y, number, block], to_gradients, patch);
+                    } else {
+                        self.inputs(group, part, [image, y, number, block], to_inputs, patch);
                     }
-                },
-            );
+                }
+            });
             let points = [&*inputs, &*gradients];
-            (0..PART_POINTS * tiles).into_par_iter().for_each(|place| {
+            for_each("weight gradient", self.len(), PART_POINTS * tiles, |place| {
                 // SAFETY: each point's tile of the sums is one task's.
                 unsafe { self.products(group, points, [part, place / tiles, place % tiles], sums) };
             });
@@ -256,7 +249,7 @@ impl WeightSums for MinimalWeightGradient<'_> {
     fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]) {
         let mut packed = self.context.arena.take(self.layout.len());
         let in_lanes = self.in_blocks * LANES;
-        packed.par_chunks_mut(self.layout.out_block()).enumerate().for_each(|(block, to)| {
+        for_each_chunk("sum of weight gradients", &mut packed, self.layout.out_block(), |block, to| {
             for in_block in 0..self.in_blocks {
                 let sums = PointSums {
                     from: parts[(block * in_lanes + in_block * LANES) * LANES..].as_ptr(),

@@ -5,7 +5,7 @@ use super::{PATCH, POINTS, transform};
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
 use crate::lanes::{Kernel, LANES, Lanes};
-use rayon::prelude::*;
+use crate::tasks::for_each_chunk;
 use std::sync::OnceLock;
 
 /// Weights at their points `[block][point][in lanes][16]`, with a vector of nothing after each point; made when they
@@ -85,7 +85,8 @@ fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: b
     let point = point(in_blocks);
     let mut data = context.arena.take(packed.len() / direct * POINTS * point);
     let form = context.isa.form::<WeightTransform>();
-    data.par_chunks_mut(POINTS * point).zip(packed.par_chunks(direct)).for_each(|(to, from)| {
+    for_each_chunk("weights at their points", &mut data, POINTS * point, |block, to| {
+        let from = &packed[block * direct..][..direct];
         for in_block in 0..in_blocks {
             let taps = WeightTaps {
                 from: from[in_block * 9 * LANES * LANES..].as_ptr(),
