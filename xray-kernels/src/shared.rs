@@ -29,6 +29,12 @@ impl<'a, T> Shared<'a, T> {
         unsafe { self.pointer.add(offset) }
     }
 
+    /// From an element on.
+    pub(crate) fn from(self, offset: usize) -> Self {
+        let len = self.len - offset;
+        Self { pointer: self.at(offset), len, borrow: PhantomData }
+    }
+
     /// A part of the slice.
     ///
     /// # Safety

@@ -6,13 +6,13 @@ use super::gradient::{GradientRows, propagate_form, reduce_form};
 use super::input::{NormInput, Rows, Stored};
 use super::{Activation, Normalisation, Sums};
 use crate::context::Context;
-use crate::convolution::MapGradient;
-use crate::halo::clear_halo;
+use crate::convolution::{MapGradient, MapRows};
 use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::for_each_of;
+use std::ops::Range;
 use std::ptr;
 
 /// A normalisation's input, and the gradient of what was made of it.
@@ -51,7 +51,10 @@ pub fn normalise_backward(
     let to = Shared::new(buffer);
     for_each_of("batch norm, backward", &shape, stored.tiles(), |image, tile| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
-        unsafe { backward.propagate(&reduced, [image, tile], (to, &shape, image), accumulate) };
+        unsafe {
+            let place = MapRows { to, shape: &shape, image, first: shape.halo };
+            backward.propagate(&reduced, [image, tile], 0..shape.height, place, accumulate);
+        };
     });
     (reduced.grad_gamma, reduced.grad_beta)
 }
@@ -96,7 +99,7 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
         let form = reduce_form(self.isa, self.activation);
         let step = if self.activation.pool { 2 } else { 1 };
         for_each_of("batch norm, sums backward", &shape, self.input.tiles(), |image, tile| {
-            self.input.visit(image, tile, |band| {
+            self.input.visit(image, tile, 0..shape.height, |band| {
                 // SAFETY: each plane's sums are added by one call.
                 let total = unsafe { shared.part(Sums::offset(&shape, image, band.block), 2 * LANES) };
                 for row in (0..band.rows.len() / step).map(|row| row * step) {
@@ -156,7 +159,7 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
         Reduced { grad_gamma, grad_beta, factors }
     }
 
-    /// Writes or adds `dz` of a tile of blocks to an image of a map.
+    /// Writes or adds `dz` of some rows of a tile of blocks to rows of a map.
     ///
     /// # Safety
     /// The buffer has the shape's length, and nobody else uses these planes meanwhile.
@@ -164,14 +167,16 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
         &self,
         reduced: &Reduced,
         [image, tile]: [usize; 2],
-        (to, shape, to_image): (Shared<f32>, &MapShape, usize),
+        rows: Range<usize>,
+        place: MapRows,
         accumulate: bool,
     ) {
         let form = propagate_form(self.isa, self.activation);
-        self.input.visit(image, tile, |band| {
+        let start = rows.start;
+        self.input.visit(image, tile, rows, |band| {
             let rows = GradientRows {
-                output: to.at(shape.offset(to_image, band.block, band.rows.start, 0)),
-                output_row: shape.row(),
+                output: place.at(band.block, band.rows.start - start),
+                output_row: place.shape.row(),
                 factors: reduced.factors[band.block * 2 * LANES..].as_ptr(),
                 accumulate,
                 ..self.rows(image, &band, 0, band.rows.len())
@@ -189,14 +194,16 @@ pub(crate) struct Propagated<'a, I> {
 }
 
 impl<I: NormInput> MapGradient for Propagated<'_, I> {
-    fn write(&self, image: usize, shape: &MapShape, to: &mut [f32]) {
-        assert_eq!(to.len(), shape.len(), "an image of {shape:?}");
-        let to = Shared::new(to);
-        // SAFETY: the image is this call's alone and has the size of the normalised one.
-        unsafe { clear_halo(to, shape, 0, 0..shape.blocks()) };
-        for tile in 0..self.backward.input.tiles() {
-            // SAFETY: as above.
-            unsafe { self.backward.propagate(self.reduced, [image, tile], (to, shape, 0), false) };
-        }
+    fn tiles(&self) -> usize {
+        self.backward.input.tiles()
+    }
+
+    fn step(&self) -> usize {
+        if self.backward.activation.pool { 2 } else { 1 }
+    }
+
+    unsafe fn write(&self, [image, tile]: [usize; 2], rows: Range<usize>, place: MapRows) {
+        // SAFETY: the rows are the caller's.
+        unsafe { self.backward.propagate(self.reduced, [image, tile], rows, place, false) };
     }
 }

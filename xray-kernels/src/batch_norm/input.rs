@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Rows of a block.
 pub(crate) struct Rows<'a> {
     pub(crate) block: usize,
-    /// Where they lie in the plane. The first is even.
+    /// Where they lie in the plane.
     pub(crate) rows: Range<usize>,
     /// The pixels from the first row's first on.
     pub(crate) pixels: &'a [f32],
@@ -21,8 +21,9 @@ pub(crate) trait NormInput: Sync {
     fn shape(&self) -> MapShape;
     /// Groups of blocks that are visited together.
     fn tiles(&self) -> usize;
-    /// Calls with all rows of an image's tile, from top to bottom for each block.
-    fn visit(&self, image: usize, tile: usize, call: impl FnMut(Rows));
+    /// Calls with some rows of an image's tile, from top to bottom for each block. The first is even where a window of
+    /// pooling begins with it.
+    fn visit(&self, image: usize, tile: usize, rows: Range<usize>, call: impl FnMut(Rows));
 }
 
 /// A map in memory.
@@ -47,10 +48,10 @@ impl NormInput for Stored<'_> {
         self.shape.blocks()
     }
 
-    fn visit(&self, image: usize, block: usize, mut call: impl FnMut(Rows)) {
-        let start = self.shape.offset(image, block, 0, 0);
-        let end = self.shape.offset(image, block, self.shape.height - 1, self.shape.width - 1) + LANES;
+    fn visit(&self, image: usize, block: usize, rows: Range<usize>, mut call: impl FnMut(Rows)) {
+        let start = self.shape.offset(image, block, rows.start, 0);
+        let end = self.shape.offset(image, block, rows.end - 1, self.shape.width - 1) + LANES;
         let pixels = &self.data[start..end];
-        call(Rows { block, rows: 0..self.shape.height, pixels, row: self.shape.row() });
+        call(Rows { block, rows, pixels, row: self.shape.row() });
     }
 }

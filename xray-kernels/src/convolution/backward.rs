@@ -1,25 +1,57 @@
-//! Backward: weight gradient and input gradient of an image while the gradient of its output is in the cache.
+//! Backward: weight gradient and input gradient of a piece of an image while the gradient of its output is in the cache.
+#![expect(unsafe_code, reason = "threads write disjoint planes of one buffer")]
 
+use super::cut::{Cut, Piece};
 use super::input_gradient::InputGradient;
 use super::pack::{TransposedWeights, WeightLayout};
 use super::spec::ConvSpec;
-use super::taps::gradient_halo;
-use super::weight_gradient::{WeightGradient, run_range, runs_of_images};
+use super::taps::{gradient_halo, gradient_reach};
+use super::tile::limits;
+use super::weight_gradient::WeightGradient;
 use super::weight_pass::WeightPass;
 use super::winograd::{self, MinimalWeightGradient, Source};
+use crate::arena::ArenaBuffer;
 use crate::context::Context;
+use crate::halo::clear_around;
+use crate::lanes::LANES;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::{GradientMap, MapShape};
-use crate::tasks::for_each_chunk;
+use crate::shared::Shared;
+use crate::tasks::{for_each, threads};
 use std::ops::Range;
 
 /// Floats of output gradient that should stay in the cache of a core: 512 KiB.
 const CACHE: usize = 128 * 1024;
 
-/// Makes the gradient of a convolution's output, image by image.
+/// Makes the gradient of a convolution's output, some rows at a time.
 pub(crate) trait MapGradient: Sync {
-    /// Writes all of an image, zero halo included, in the given shape (of one image).
-    fn write(&self, image: usize, shape: &MapShape, to: &mut [f32]);
+    /// Groups of blocks that are written together.
+    fn tiles(&self) -> usize;
+    /// What the first row must be a multiple of.
+    fn step(&self) -> usize;
+    /// Writes rows of an image's tile of blocks.
+    ///
+    /// # Safety
+    /// The place has the blocks and room for the rows, and nobody else uses them meanwhile.
+    unsafe fn write(&self, tile: [usize; 2], rows: Range<usize>, place: MapRows);
+}
+
+/// Where rows go: to an image of a map.
+#[derive(Clone, Copy)]
+pub(crate) struct MapRows<'a> {
+    pub(crate) to: Shared<'a, f32>,
+    pub(crate) shape: &'a MapShape,
+    pub(crate) image: usize,
+    /// The row of the plane, counted from the top of its halo, that the first of them goes to.
+    pub(crate) first: usize,
+}
+
+impl MapRows<'_> {
+    /// The first pixel of a row of a block, counted from the first that is written.
+    pub(crate) fn at(&self, block: usize, row: usize) -> *mut f32 {
+        let row = (self.first + row) * self.shape.row() + self.shape.halo * LANES;
+        self.to.at(self.shape.corner(self.image, block) + row)
+    }
 }
 
 /// The backward pass of a convolution.
@@ -37,103 +69,206 @@ impl Backward<'_> {
         grad_weights: &mut [f32],
         target: Option<(&TransposedWeights, GradientMap)>,
     ) {
-        let spec = &self.spec;
+        let (context, spec) = (self.context, &self.spec);
         let [images, channels, height, width] = self.input.size();
         assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
         assert_eq!(grad_weights.len(), spec.weight_len(), "the weight gradient of {spec:?}");
-        let planes = Planes::new(self.context, self.input, spec.padding);
-        let [rows, columns] = [spec.output_size(height), spec.output_size(width)];
-        let gradient = MapShape::new(1, spec.out_channels, rows, columns, gradient_halo(spec, height, width));
+        let planes = Planes::new(context, self.input, spec.padding);
+        let size = [spec.output_size(height), spec.output_size(width)];
         let planar = matches!(self.input, ConvInput::Planar(..));
         let layout = WeightLayout::new(spec, planar);
+        let minimal = !planar && winograd::applies_to_weight_gradient(context, spec, size, images);
+        let sum = if minimal { winograd::sum_len(spec) } else { layout.len() };
+        let floats = images * size[0] * size[1] * spec.out_channels.next_multiple_of(LANES);
+        let cut = Cut::new(images, size, sum, floats);
+        let all = cut.unwrap_or(Cut::whole(images, size[0]));
+        // A piece has real rows around it, as many as its own lead to, and all that windows of pooling give together.
+        let halo = match &target {
+            None => 0,
+            Some(_) if !all.is_in_pieces() => gradient_halo(spec, height, width),
+            Some(_) => gradient_reach(spec, height, width).next_multiple_of(output.step()),
+        };
+        let gradient = MapShape::new(1, spec.out_channels, all.rows, size[1], halo);
         let input = target.map(|(transposed, map)| {
             map.check(self.input.size());
-            InputGradient::new(self.context, spec, gradient, transposed, map)
+            InputGradient::new(context, spec, gradient, size, transposed, map)
         });
-        let (context, input) = (self.context, input.as_ref());
-        if !planar && winograd::applies_to_weight_gradient(context, spec, [rows, columns], images) {
+        let input = input.as_ref();
+        let (rows, in_blocks) = (size[0], planes.blocks);
+        let mut packed = if minimal {
             let source = Source::of_planes(&planes, [height, width]);
-            let (padding, in_blocks) = (spec.padding, planes.blocks);
-            let weights = MinimalWeightGradient { context, source, padding, layout, in_blocks, gradient };
-            Work { context, images, output, gradient, weights: &weights, input }.run(grad_weights);
+            let padding = spec.padding;
+            let weights = MinimalWeightGradient {
+                context,
+                source,
+                padding,
+                layout,
+                in_blocks,
+                first_in_block: 0,
+                gradient,
+            };
+            Work { context, output, images, in_blocks, height: rows, gradient, weights: &weights, input }
+                .run(cut, all)
         } else {
             let pass = WeightPass::new(context.isa, spec, &planes, &gradient);
             let weights = WeightGradient { isa: context.isa, planes: &planes, pass, layout, gradient };
-            Work { context, images, output, gradient, weights: &weights, input }.run(grad_weights);
-        }
+            Work { context, output, images, in_blocks, height: rows, gradient, weights: &weights, input }
+                .run(cut, all)
+        };
+        layout.unpack_sum(&mut packed, grad_weights);
     }
 }
 
-/// How weight gradients are summed, in whatever order of weights suits.
+/// How weight gradients are summed.
 pub(super) trait WeightSums: Sync {
-    /// Floats of a sum.
+    /// Floats of a sum, which is packed.
     fn len(&self) -> usize;
-    /// Adds some images, whose output gradients begin at `gradient[0]`, image after image, on this thread.
-    fn add(&self, images: Range<usize>, gradient: &[f32], sums: &mut [f32]);
-    /// Adds all images on the threads of the pool, each weight's image after image.
-    fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]);
-    /// Adds up sums that lie one behind the other, in their order, and puts the gradients in PyTorch's.
-    fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]);
+    /// Floats of what a sum of some blocks of input channels grows in, where that is not its place.
+    fn growing(&self, in_blocks: usize) -> Option<usize>;
+    /// Zeroes the place of some blocks of input channels, where a sum grows there.
+    ///
+    /// # Safety
+    /// Nobody else uses these blocks of the sums meanwhile. So for all that follow.
+    unsafe fn start(&self, in_blocks: Range<usize>, packed: Shared<f32>);
+    /// Adds some pieces, whose output gradients begin at `gradient[0]`, one after the other, on this thread, to what
+    /// the blocks' sums grow in.
+    unsafe fn add(&self, pieces: &[Piece], gradient: &[f32], in_blocks: Range<usize>, sums: Shared<f32>);
+    /// Adds all of these pieces on the threads of the pool, each weight's piece after piece, to what all sums grow in.
+    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]);
+    /// Puts what has grown for some blocks of input channels into its place, for one block of output channels.
+    unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>);
 }
 
 struct Work<'a, G, W> {
     context: &'a Context,
-    images: usize,
     output: &'a G,
-    /// The shape of the output's gradient, for one image.
+    images: usize,
+    /// Blocks of input channels, or 1 where the input is planar.
+    in_blocks: usize,
+    /// Rows of an image of the output.
+    height: usize,
+    /// The shape of the output's gradient, for one piece.
     gradient: MapShape,
     weights: &'a W,
     input: Option<&'a InputGradient<'a>>,
 }
 
-impl<G: MapGradient, W: WeightSums> Work<'_, G, W> {
-    fn run(&self, grad_weights: &mut [f32]) {
-        let runs = runs_of_images(self.images, self.weights.len(), self.gradient.image());
-        let mut parts = if runs == 1 { self.by_weights() } else { self.by_images(runs) };
-        self.weights.finish(&mut parts, grad_weights);
+impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
+    /// Packed sums, one behind the other.
+    fn run(&self, cut: Option<Cut>, all: Cut) -> ArenaBuffer {
+        if cut.is_some() { self.by_runs(all) } else { self.by_weights(&all.all()) }
     }
 
-    /// Threads take runs of images; each run has its own sum of weight gradients.
-    fn by_images(&self, runs: usize) -> crate::arena::ArenaBuffer {
-        let mut sums = self.context.arena.take(runs * self.weights.len());
-        for_each_chunk("convolution, backward", &mut sums, self.weights.len(), |run, sum| {
-            sum.fill(0.0);
-            let images = run_range(self.images, runs, run);
-            // All weights and their gradients pass by once per group: it should outweigh them.
-            let floats = CACHE.max(self.weights.len());
-            let group = (floats / self.gradient.image()).clamp(1, images.len());
-            let mut gradient = self.context.arena.take(group * self.gradient.image());
-            for start in images.clone().step_by(group) {
-                let images = start..(start + group).min(images.end);
-                self.write_gradients(images.clone(), &mut gradient);
-                self.weights.add(images.clone(), &gradient, sum);
-                if let Some(input) = self.input {
-                    input.add(images, &gradient);
-                }
-            }
+    /// Threads take runs of pieces; each run has its own sum of weight gradients. Where there are more threads than
+    /// runs, each run is shared out by blocks of input channels, for each of which the output's gradient is made anew:
+    /// that changes no sum, so it may depend on the number of threads.
+    fn by_runs(&self, cut: Cut) -> ArenaBuffer {
+        let mut sums = self.context.arena.take(cut.runs * self.weights.len());
+        let tile = limits(self.context.isa).1;
+        let tiles = self.in_blocks.div_ceil(tile);
+        let parts = threads().div_ceil(cut.runs).min(tiles);
+        let floats = self.images * self.gradient.blocks() * self.height * self.gradient.width * LANES;
+        let shared = Shared::new(&mut sums);
+        for_each("convolution, backward", floats, cut.runs * parts, |number| {
+            let (run, part) = (number / parts, number % parts);
+            let tiles = tiles * part / parts..tiles * (part + 1) / parts;
+            let in_blocks = tiles.start * tile..(tiles.end * tile).min(self.in_blocks);
+            // SAFETY: each run's sums of some blocks are one task's.
+            unsafe { self.run_part(&cut.run(run), in_blocks, tiles, shared.from(run * self.weights.len())) };
         });
         sums
     }
 
-    /// The gradients of all images first; then threads take blocks of weights, each over all images in order.
-    fn by_weights(&self) -> crate::arena::ArenaBuffer {
-        let image = self.gradient.image();
-        let mut gradient = self.context.arena.take(self.images * image);
-        for_each_chunk("gradient of a convolution's output", &mut gradient, image, |number, to| {
-            self.write_gradients(number..number + 1, to);
-        });
-        let mut sum = self.context.arena.zeroed(self.weights.len());
-        self.weights.add_all(self.images, &gradient, &mut sum);
-        if let Some(input) = self.input {
-            input.add_all(self.images, &gradient);
+    /// Some blocks of input channels of a run.
+    ///
+    /// # Safety
+    /// Nobody else uses these blocks of the sums meanwhile.
+    unsafe fn run_part(
+        &self,
+        pieces: &[Piece],
+        in_blocks: Range<usize>,
+        tiles: Range<usize>,
+        sum: Shared<f32>,
+    ) {
+        let (weights, arena) = (self.weights, &self.context.arena);
+        let mut grown = weights.growing(in_blocks.len()).map(|len| arena.zeroed(len));
+        // SAFETY: the caller's blocks.
+        unsafe { weights.start(in_blocks.clone(), sum) };
+        let to = grown.as_deref_mut().map_or(sum, Shared::new);
+        // All weights and their gradients pass by once per group: it should outweigh them.
+        let floats = CACHE.max(weights.growing(in_blocks.len()).unwrap_or(weights.len()));
+        let group = (floats / self.gradient.image()).clamp(1, pieces.len());
+        let mut gradient = arena.take(group * self.gradient.image());
+        for pieces in pieces.chunks(group) {
+            let shared = Shared::new(&mut gradient);
+            for (number, piece) in pieces.iter().enumerate() {
+                for tile in 0..self.output.tiles() {
+                    // SAFETY: this task's alone.
+                    unsafe { self.write(piece, number, tile, shared) };
+                }
+            }
+            // SAFETY: the caller's blocks, or this task's alone.
+            unsafe { weights.add(pieces, &gradient, in_blocks.clone(), to) };
+            if let Some(input) = self.input {
+                input.add(pieces, &gradient, tiles.clone());
+            }
         }
-        sum
+        if let Some(grown) = &grown {
+            for block in 0..self.gradient.blocks() {
+                // SAFETY: the caller's blocks.
+                unsafe { weights.finish(block, in_blocks.clone(), grown, sum) };
+            }
+        }
     }
 
-    fn write_gradients(&self, images: Range<usize>, gradient: &mut [f32]) {
-        let shape = &self.gradient;
-        for (image, to) in images.zip(gradient.chunks_mut(shape.image())) {
-            self.output.write(image, shape, to);
+    /// The gradients of all images first; then threads take blocks of weights, each over all images in order.
+    fn by_weights(&self, images: &[Piece]) -> ArenaBuffer {
+        let mut gradient = self.context.arena.take(images.len() * self.gradient.image());
+        let (shared, tiles) = (Shared::new(&mut gradient), self.output.tiles());
+        let floats = images.len() * self.gradient.image();
+        for_each("gradient of a convolution's output", floats, images.len() * tiles, |number| {
+            // SAFETY: each tile of an image is one task's.
+            unsafe { self.write(&images[number / tiles], number / tiles, number % tiles, shared) };
+        });
+        let mut packed = self.context.arena.take(self.weights.len());
+        let to = Shared::new(&mut packed);
+        match self.weights.growing(self.in_blocks) {
+            None => {
+                // SAFETY: no task runs.
+                unsafe { self.weights.start(0..self.in_blocks, to) };
+                self.weights.add_all(images, &gradient, &mut packed);
+            }
+            Some(len) => {
+                let mut grown = self.context.arena.zeroed(len);
+                self.weights.add_all(images, &gradient, &mut grown);
+                for_each("weight gradient from points", len, self.gradient.blocks(), |block| {
+                    // SAFETY: each block is one task's.
+                    unsafe { self.weights.finish(block, 0..self.in_blocks, &grown, to) };
+                });
+            }
+        }
+        if let Some(input) = self.input {
+            input.add_all(images, &gradient);
+        }
+        packed
+    }
+
+    /// A tile of a piece, with the rows that lie around it in its image, and zeros beyond.
+    ///
+    /// # Safety
+    /// Nobody else uses these planes meanwhile.
+    unsafe fn write(&self, Piece { image, rows, .. }: &Piece, number: usize, tile: usize, to: Shared<f32>) {
+        let (shape, halo) = (&self.gradient, self.gradient.halo);
+        let within = rows.start.saturating_sub(halo)..(rows.end + halo).min(self.height);
+        let first = within.start + halo - rows.start;
+        let blocks = shape.blocks().div_ceil(self.output.tiles());
+        let blocks = tile * blocks..((tile + 1) * blocks).min(shape.blocks());
+        // SAFETY: the planes are the caller's.
+        unsafe {
+            for block in blocks {
+                clear_around(to, shape, [number, block], first..first + within.len());
+            }
+            self.output.write([*image, tile], within, MapRows { to, shape, image: number, first });
         }
     }
 }

@@ -84,6 +84,7 @@ impl<'a> Bands<'a> {
         );
         let target = Target {
             input: self.planes.image(image)[rows.start * self.pass.input_row..].as_ptr(),
+            input_first: 0,
             weights: self.weights.data[blocks.start * self.weight_block()..].as_ptr(),
             output: scratch.as_mut_ptr(),
             blocks: blocks.len(),
@@ -177,10 +178,10 @@ impl NormInput for Bands<'_> {
         self.shape.blocks().div_ceil(limits(self.context.isa).1)
     }
 
-    fn visit(&self, image: usize, tile: usize, mut call: impl FnMut(Rows)) {
+    fn visit(&self, image: usize, tile: usize, rows: Range<usize>, mut call: impl FnMut(Rows)) {
         let mut scratch = self.scratch();
         let row = self.shape.row();
-        for rows in self.bands(0..self.shape.height) {
+        for rows in self.bands(rows) {
             self.compute(image, tile, rows.clone(), &mut scratch, None);
             for (number, block) in self.blocks(tile).enumerate() {
                 let pixels = &scratch[number * self.rows * row..][..rows.len() * row];

@@ -173,6 +173,7 @@ impl Forward<'_> {
                         }
                         let target = Target {
                             input: self.planes.image(image).as_ptr(),
+                            input_first: 0,
                             weights: self.weights.data[first * out_block..].as_ptr(),
                             output: buffer.at(shape.corner(image, first)),
                             blocks,

@@ -1,12 +1,14 @@
 //! The backward pass of a convolution that stands alone.
+#![expect(unsafe_code, reason = "rows of a map that threads share")]
 
-use super::backward::{Backward, MapGradient};
+use super::backward::{Backward, MapGradient, MapRows};
 use super::pack::TransposedWeights;
 use super::spec::ConvSpec;
 use crate::context::Context;
 use crate::lanes::LANES;
 use crate::planes::ConvInput;
 use crate::shape::{GradientMap, MapShape};
+use std::ops::Range;
 
 /// The gradients of a convolution, given that of its output (of any halo, which is not read).
 ///
@@ -39,16 +41,20 @@ struct Given<'a> {
 }
 
 impl MapGradient for Given<'_> {
-    fn write(&self, image: usize, shape: &MapShape, to: &mut [f32]) {
-        if shape.halo > 0 {
-            to.fill(0.0);
-        }
-        for block in 0..shape.blocks() {
-            for y in 0..shape.height {
-                let (from, start) = (self.shape.offset(image, block, y, 0), shape.offset(0, block, y, 0));
-                let length = shape.width * LANES;
-                to[start..start + length].copy_from_slice(&self.data[from..from + length]);
-            }
+    fn tiles(&self) -> usize {
+        self.shape.blocks()
+    }
+
+    fn step(&self) -> usize {
+        1
+    }
+
+    unsafe fn write(&self, [image, block]: [usize; 2], rows: Range<usize>, place: MapRows) {
+        let length = self.shape.width * LANES;
+        for (number, y) in rows.enumerate() {
+            let from = &self.data[self.shape.offset(image, block, y, 0)..][..length];
+            // SAFETY: a row of the place, which is the caller's.
+            unsafe { from.as_ptr().copy_to_nonoverlapping(place.at(block, number), length) };
         }
     }
 }

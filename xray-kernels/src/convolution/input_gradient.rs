@@ -2,6 +2,7 @@
 //! parities.
 #![expect(unsafe_code, reason = "threads write disjoint images and blocks of one buffer")]
 
+use super::cut::Piece;
 use super::pack::{TransposedWeights, parity_places};
 use super::pass::{Pass, Target};
 use super::spec::ConvSpec;
@@ -13,7 +14,7 @@ use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
-use crate::tasks::{Part, Split};
+use crate::tasks::Split;
 use std::ops::Range;
 use std::ptr;
 
@@ -24,16 +25,18 @@ pub(super) enum InputGradient<'a> {
 }
 
 impl<'a> InputGradient<'a> {
-    /// For a map that has the input's size. `gradient` is the shape of the output's, as the caller holds it.
+    /// For a map that has the input's size, and an output of `size`. `gradient` is the shape of the output's, as the
+    /// caller holds it: of a piece.
     pub(super) fn new(
         context: &'a Context,
         spec: &ConvSpec,
         gradient: MapShape,
+        size: [usize; 2],
         weights: &'a TransposedWeights,
         map: GradientMap<'a>,
     ) -> Self {
         assert_eq!(weights.spec, *spec, "weights of another convolution");
-        if !winograd::applies(context, spec, [gradient.height, gradient.width]) {
+        if !winograd::applies(context, spec, size) {
             return Self::Direct(DirectGradient::new(context.isa, spec, gradient, weights, map));
         }
         let epilogue = Epilogue {
@@ -51,19 +54,21 @@ impl<'a> InputGradient<'a> {
         Self::Minimal(MinimalConvolution::new(context, padding, points, map, size, epilogue), gradient)
     }
 
-    /// Those of some images, whose output gradients begin at `gradient[0]`.
-    pub(super) fn add(&self, images: Range<usize>, gradient: &[f32]) {
+    /// Those of some pieces, whose output gradients begin at `gradient[0]`, for some tiles of blocks.
+    pub(super) fn add(&self, pieces: &[Piece], gradient: &[f32], tiles: Range<usize>) {
         match self {
-            Self::Direct(direct) => direct.add(images, gradient),
-            Self::Minimal(minimal, shape) => minimal.run_images(Source::of_map(gradient, shape), images),
+            Self::Direct(direct) => direct.part(tiles, pieces, 0, gradient),
+            Self::Minimal(minimal, shape) => {
+                minimal.run_pieces(Source::of_map(gradient, shape), pieces, tiles)
+            }
         }
     }
 
-    /// Those of all images, on the threads of the pool.
-    pub(super) fn add_all(&self, images: usize, gradient: &[f32]) {
+    /// Those of whole images, on the threads of the pool.
+    pub(super) fn add_all(&self, images: &[Piece], gradient: &[f32]) {
         match self {
             Self::Direct(direct) => direct.add_all(images, gradient),
-            Self::Minimal(minimal, shape) => minimal.run_all(Source::of_map(gradient, shape), images),
+            Self::Minimal(minimal, shape) => minimal.run_all(Source::of_map(gradient, shape), images.len()),
         }
     }
 }
@@ -100,35 +105,36 @@ impl<'a> DirectGradient<'a> {
         }
     }
 
-    fn add(&self, images: Range<usize>, gradient: &[f32]) {
-        let columns = 0..self.tiles();
-        self.part(Part { images: 0..images.len(), columns, rows: 0..1 }, images.start, gradient);
-    }
-
-    fn add_all(&self, images: usize, gradient: &[f32]) {
+    fn add_all(&self, images: &[Piece], gradient: &[f32]) {
         let weights = self.weights.len() / self.tiles();
-        let split = Split::new(images, self.gradient.image(), weights, self.tiles(), 1);
-        split.for_each("input gradient", |part| self.part(part, 0, gradient));
+        let split = Split::new(images.len(), self.gradient.image(), weights, self.tiles(), 1);
+        split.for_each("input gradient", |part| {
+            self.part(part.columns, &images[part.images.clone()], part.images.start, gradient);
+        });
     }
 
     fn tiles(&self) -> usize {
         self.shape.blocks().div_ceil(limits(self.isa).1)
     }
 
-    fn part(&self, part: Part, first_image: usize, gradient: &[f32]) {
+    /// The first piece's gradient is that of so many pieces behind the beginning.
+    fn part(&self, tiles: Range<usize>, pieces: &[Piece], first_number: usize, gradient: &[f32]) {
         let tile_blocks = limits(self.isa).1;
-        for tile in part.columns {
+        for tile in tiles {
             let first = tile * tile_blocks;
             let blocks = tile_blocks.min(self.shape.blocks() - first);
             for (pass, start) in &self.passes {
-                for image in part.images.clone() {
+                for (number, Piece { image, rows, is_last }) in pieces.iter().enumerate() {
+                    // Where a parity has other rows than the output, the last piece has what is left.
+                    let end = if *is_last { pass.height } else { rows.end.min(pass.height) };
                     let weights = &self.weights[start + first * pass.weight_block()..];
                     let target = Target {
-                        input: gradient[self.gradient.corner(image, 0)..].as_ptr(),
+                        input: gradient[self.gradient.corner(first_number + number, 0)..].as_ptr(),
+                        input_first: rows.start,
                         weights: weights.as_ptr(),
-                        output: self.buffer.at(self.shape.corner(first_image + image, first)),
+                        output: self.buffer.at(self.shape.corner(*image, first)),
                         blocks,
-                        rows: 0..pass.height,
+                        rows: rows.start.min(end)..end,
                         bias: ptr::null(),
                         relu: false,
                         accumulate: self.accumulate,

@@ -6,6 +6,7 @@
 
 mod backward;
 mod bands;
+mod cut;
 mod forward;
 mod gradient;
 mod input_gradient;
@@ -19,7 +20,7 @@ mod weight_pass;
 mod weight_tile;
 mod winograd;
 
-pub(crate) use backward::{Backward, MapGradient};
+pub(crate) use backward::{Backward, MapGradient, MapRows};
 pub(crate) use bands::Bands;
 pub(crate) use forward::convolve_pooled;
 pub use forward::{ConvOutput, convolve};

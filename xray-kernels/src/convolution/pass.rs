@@ -29,8 +29,10 @@ pub(super) struct Pass {
 
 /// One image and one or two blocks of output channels.
 pub(super) struct Target {
-    /// The corner of the image's first input plane.
+    /// The corner of the image's first input plane, or where it has rows only from some row of the output on, of those.
     pub(super) input: *const f32,
+    /// That row.
+    pub(super) input_first: usize,
     /// Weights of the first block.
     pub(super) weights: *const f32,
     /// The corner of the first block's plane.
@@ -118,7 +120,9 @@ impl Pass {
                 let second_bias =
                     if target.bias.is_null() { target.bias } else { target.bias.add(other * LANES) };
                 let run = TileRun {
-                    input: target.input.add(y * self.input_row + segment.first * self.input_step),
+                    input: target
+                        .input
+                        .add((y - target.input_first) * self.input_row + segment.first * self.input_step),
                     input_block: self.in_plane,
                     blocks: self.in_blocks,
                     input_step: self.input_step,

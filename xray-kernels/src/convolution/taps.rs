@@ -58,6 +58,15 @@ pub(crate) fn gradient_halo(spec: &ConvSpec, height: usize, width: usize) -> usi
     axis(height).max(axis(width)).max(0) as usize
 }
 
+/// Rows and columns of the output's gradient around its own that a part of the input's leads to, wherever it lies.
+pub(crate) fn gradient_reach(spec: &ConvSpec, height: usize, width: usize) -> usize {
+    let axis = |size: usize| {
+        let places = parities(spec, size).into_iter().flat_map(|parity| parity.places);
+        places.map(|(_, output)| output.unsigned_abs()).max().unwrap_or(0)
+    };
+    gradient_halo(spec, height, width).max(axis(height)).max(axis(width))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

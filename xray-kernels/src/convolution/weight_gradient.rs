@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "threads write disjoint blocks of one buffer")]
 
 use super::backward::WeightSums;
+use super::cut::Piece;
 use super::pack::WeightLayout;
 use super::weight_pass::{WeightPass, WeightTarget, tile_blocks};
 use crate::isa::Isa;
@@ -27,14 +28,14 @@ impl WeightGradient<'_> {
         self.gradient.blocks().div_ceil(tile_blocks(self.isa))
     }
 
-    /// Adds the products of some images, whose gradients begin at `gradient[0]`, for one tile of output blocks
-    /// and one block of input channels, image after image.
+    /// Adds the products of some pieces, whose gradients begin at `gradient[0]`, for one tile of output blocks
+    /// and one block of input channels, one after the other.
     ///
     /// # Safety
     /// Nobody else uses this tile of `weights`, which has the packed length, meanwhile.
     unsafe fn add_tile(
         &self,
-        images: Range<usize>,
+        pieces: &[Piece],
         gradient: &[f32],
         [tile, in_block]: [usize; 2],
         weights: Shared<f32>,
@@ -42,14 +43,16 @@ impl WeightGradient<'_> {
         let first = tile * tile_blocks(self.isa);
         let blocks = tile_blocks(self.isa).min(self.gradient.blocks() - first);
         let other = blocks - 1;
+        let first_input = in_block * self.planes.plane;
         let target = |block: usize| block * self.layout.out_block() + in_block * self.layout.in_block();
-        for (number, image) in images.enumerate() {
+        for (number, Piece { image, rows, .. }) in pieces.iter().enumerate() {
             let corner = |block: usize| gradient[self.gradient.corner(number, block)..].as_ptr();
             let run = WeightTarget {
-                input: self.planes.image(image)[in_block * self.planes.plane..].as_ptr(),
+                input: self.planes.image(*image)[first_input + rows.start * self.pass.input_row..].as_ptr(),
                 gradient: [corner(first), corner(first + other)],
                 output: [weights.at(target(first)), weights.at(target(first + other))],
                 blocks,
+                rows: rows.len(),
             };
             // SAFETY: the planes have the shapes that the pass was made for; the tile is the caller's.
             unsafe { self.pass.run(&run) };
@@ -62,55 +65,36 @@ impl WeightSums for WeightGradient<'_> {
         self.layout.len()
     }
 
-    fn add(&self, images: Range<usize>, gradient: &[f32], sums: &mut [f32]) {
-        let sums = Shared::new(sums);
+    fn growing(&self, _: usize) -> Option<usize> {
+        None
+    }
+
+    unsafe fn start(&self, in_blocks: Range<usize>, packed: Shared<f32>) {
+        let (first, length) =
+            (in_blocks.start * self.layout.in_block(), in_blocks.len() * self.layout.in_block());
+        for block in 0..self.gradient.blocks() {
+            // SAFETY: the caller's blocks.
+            unsafe { packed.part(block * self.layout.out_block() + first, length) }.fill(0.0);
+        }
+    }
+
+    unsafe fn add(&self, pieces: &[Piece], gradient: &[f32], in_blocks: Range<usize>, sums: Shared<f32>) {
         for tile in 0..self.tiles() {
-            for in_block in 0..self.planes.blocks {
-                // SAFETY: the sums are this call's.
-                unsafe { self.add_tile(images.clone(), gradient, [tile, in_block], sums) };
+            for in_block in in_blocks.clone() {
+                // SAFETY: the caller's blocks.
+                unsafe { self.add_tile(pieces, gradient, [tile, in_block], sums) };
             }
         }
     }
 
-    fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]) {
+    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]) {
         let (shared, in_blocks) = (Shared::new(sums), self.planes.blocks);
         for_each("weight gradient", self.layout.len(), self.tiles() * in_blocks, |number| {
             let place = [number / in_blocks, number % in_blocks];
             // SAFETY: each tile belongs to one task.
-            unsafe { self.add_tile(0..images, gradient, place, shared) };
+            unsafe { self.add_tile(pieces, gradient, place, shared) };
         });
     }
 
-    fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]) {
-        self.layout.unpack_sum(parts, grad_weights);
-    }
-}
-
-/// How the sum over images is cut: into this many runs of images, added up in their order afterwards. One run
-/// where the weights outweigh the gradients; then threads share out the weights instead.
-///
-/// A function of shapes, never of threads, so that the result has the same bits on any number of them.
-pub(super) fn runs_of_images(images: usize, weights: usize, gradient_image: usize) -> usize {
-    const MOST: usize = 8;
-    let runs = images.min(MOST);
-    if images < MOST / 2 || weights * runs > gradient_image * images { 1 } else { runs }
-}
-
-/// The images of a run.
-pub(super) fn run_range(images: usize, runs: usize, run: usize) -> Range<usize> {
-    images * run / runs..images * (run + 1) / runs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_cover_all_images_once() {
-        for images in 1..40 {
-            let runs = runs_of_images(images, 1, 1000);
-            let all: Vec<usize> = (0..runs).flat_map(|run| run_range(images, runs, run)).collect();
-            assert_eq!(all, (0..images).collect::<Vec<_>>());
-        }
-    }
+    unsafe fn finish(&self, _: usize, _: Range<usize>, _: &[f32], _: Shared<f32>) {}
 }

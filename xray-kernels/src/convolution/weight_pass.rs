@@ -27,10 +27,10 @@ struct Neighbours {
 pub(super) struct WeightPass {
     neighbours: Vec<Neighbours>,
     input_step: usize,
-    input_row: usize,
+    /// Floats between the inputs of two rows of the gradient.
+    pub(super) input_row: usize,
     gradient_first: usize,
     gradient_row: usize,
-    height: usize,
     width: usize,
 }
 
@@ -43,6 +43,8 @@ pub(super) struct WeightTarget {
     /// The packed gradient of each block of output channels for this block of input channels.
     pub(super) output: [*mut f32; 2],
     pub(super) blocks: usize,
+    /// Rows of the gradient.
+    pub(super) rows: usize,
 }
 
 impl WeightPass {
@@ -80,7 +82,6 @@ impl WeightPass {
             input_row: spec.stride * planes.row,
             gradient_first: gradient.offset(0, 0, 0, 0) - gradient.corner(0, 0),
             gradient_row: gradient.row(),
-            height: gradient.height,
             width: gradient.width,
         }
     }
@@ -94,9 +95,9 @@ impl WeightPass {
         let strips = self.width.div_ceil(PATCH + PATCH / 2);
         let columns = self.width.div_ceil(strips);
         let rows = (PATCH / columns).max(1);
-        for y in (0..self.height).step_by(rows) {
+        for y in (0..target.rows).step_by(rows) {
             for x in (0..self.width).step_by(columns) {
-                let patch = [y, x, rows.min(self.height - y), columns.min(self.width - x)];
+                let patch = [y, x, rows.min(target.rows - y), columns.min(self.width - x)];
                 // SAFETY: the patch lies in the planes.
                 unsafe { self.patch(target, patch) };
             }

@@ -13,7 +13,7 @@ use xray_kernels::{
 
 const EPSILON: f64 = 1e-3;
 
-/// Calls with every form on one thread, and asserts that two and four give the same bits.
+/// Calls with every form on one thread, and asserts that up to 64 give the same bits.
 fn in_every_form(run: impl Fn(&Context) -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f32>])) {
     for isa in Isa::available() {
         let on = |threads| {
@@ -22,7 +22,7 @@ fn in_every_form(run: impl Fn(&Context) -> Vec<Vec<f32>> + Sync, check: impl Fn(
         };
         let bits = |lists: &[Vec<f32>]| -> Vec<u32> { lists.iter().flatten().map(|v| v.to_bits()).collect() };
         let one = on(1);
-        for threads in [2, 4] {
+        for threads in [2, 4, 16, 64] {
             assert!(bits(&one) == bits(&on(threads)), "{isa}: other bits on {threads} threads");
         }
         check(isa, &one);

@@ -59,7 +59,7 @@ fn check(conv: [usize; 4], size: [usize; 3], planar: bool) {
     let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
     for isa in Isa::available() {
         let one = all_bits(isa, 1, conv, size, planar);
-        for threads in [2, 4] {
+        for threads in [2, 4, 16, 64] {
             assert!(one == all_bits(isa, threads, conv, size, planar), "{isa}, {threads} threads, {conv:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! Groups of tiles from planes to a map: a forward pass, or an input gradient.
 #![expect(unsafe_code, reason = "threads write disjoint strips and blocks of one buffer")]
 
+use super::super::cut::Piece;
 use super::super::tile::limits;
 use super::input::{InputStrip, InputTransform};
 use super::output::{OutputStrip, OutputTransform};
@@ -44,6 +45,15 @@ impl Epilogue<'_> {
     fn name(&self) -> &'static str {
         if self.halo { "convolution" } else { "input gradient" }
     }
+}
+
+/// A strip of tiles: where its patches begin in the source, and which of the map's it is.
+struct Strip {
+    /// Which of the source's images, and the row of it.
+    from: usize,
+    y: usize,
+    image: usize,
+    strip: usize,
 }
 
 /// A convolution over whole images.
@@ -100,16 +110,30 @@ impl<'a> MinimalConvolution<'a> {
         tasks::for_each(self.epilogue.name(), floats, groups * parts, |number| {
             let (first, part) = (number / parts * group, number % parts);
             let columns = columns * part / parts..columns * (part + 1) / parts;
-            self.part(source, first..(first + group).min(strips), columns, 0);
+            let strips = (first..(first + group).min(strips)).map(|number| {
+                let (image, strip) = (number / self.grid.strips, number % self.grid.strips);
+                Strip { from: image, y: strip * TILE, image, strip }
+            });
+            self.part(source, &strips.collect::<Vec<_>>(), columns);
         });
     }
 
-    /// Images whose planes begin at the source's first, on this thread.
-    pub(in super::super) fn run_images(&self, source: Source, images: Range<usize>) {
-        self.part(source, 0..images.len() * self.grid.strips, 0..self.tiles_of_blocks(), images.start);
+    /// Pieces whose rows begin at the first row of the source's planes, one for each, on this thread. An image's last
+    /// piece goes on to the end of the map.
+    pub(in super::super) fn run_pieces(&self, source: Source, pieces: &[Piece], columns: Range<usize>) {
+        let strips = pieces.iter().enumerate().flat_map(|(number, Piece { image, rows, is_last })| {
+            let end = if *is_last { self.grid.strips } else { rows.end / TILE };
+            (rows.start / TILE..end).map(move |strip| Strip {
+                from: number,
+                y: strip * TILE - rows.start,
+                image: *image,
+                strip,
+            })
+        });
+        self.part(source, &strips.collect::<Vec<_>>(), columns);
     }
 
-    fn part(&self, source: Source, strips: Range<usize>, columns: Range<usize>, first_image: usize) {
+    fn part(&self, source: Source, strips: &[Strip], columns: Range<usize>) {
         let most = limits(self.context.isa).1;
         let group = self.group.min(strips.len());
         let tiles = group * self.grid.columns;
@@ -119,31 +143,29 @@ impl<'a> MinimalConvolution<'a> {
         let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + patch);
         let (from, rest) = scratch.split_at_mut(inputs.len());
         let (to, patch) = rest.split_at_mut(outputs.len());
-        for start in strips.clone().step_by(group) {
-            let strips = start..(start + group).min(strips.end);
+        for strips in strips.chunks(group) {
             let tiles = strips.len() * self.grid.columns;
             let inputs = Points { tiles, ..inputs };
-            self.transform(source, strips.clone(), (from, inputs), patch);
+            self.transform(source, strips, (from, inputs), patch);
             for column in columns.clone() {
                 let first = column * most;
                 let blocks = most.min(self.shape.blocks() - first);
                 let outputs = Points { blocks, tiles, ..outputs };
                 self.products.run(first, (from, inputs), (to, outputs));
-                self.write(strips.clone(), first, (to, outputs), first_image);
+                self.write(strips, first, (to, outputs));
             }
         }
     }
 
     /// Inputs of some strips to their points.
-    fn transform(&self, source: Source, strips: Range<usize>, to: (&mut [f32], Points), patch: &mut [f32]) {
+    fn transform(&self, source: Source, strips: &[Strip], to: (&mut [f32], Points), patch: &mut [f32]) {
         let (to, points) = to;
         assert!(to.len() >= points.len(), "room for all points");
         let form = self.context.isa.form::<InputTransform<PATCH, 0>>();
         let size = [PATCH, self.grid.columns * TILE + 2];
         for block in 0..points.blocks {
-            for (number, strip) in strips.clone().enumerate() {
-                let (image, y) = (strip / self.grid.strips, strip % self.grid.strips * TILE);
-                let strip = source.strip([image, block], y, self.padding, size, patch);
+            for (number, strip) in strips.iter().enumerate() {
+                let strip = source.strip([strip.from, block], strip.y, self.padding, size, patch);
                 let strip = InputStrip {
                     from: strip.first,
                     row: strip.row,
@@ -159,13 +181,12 @@ impl<'a> MinimalConvolution<'a> {
     }
 
     /// Points of some blocks of the output to the map.
-    fn write(&self, strips: Range<usize>, first: usize, from: (&[f32], Points), first_image: usize) {
+    fn write(&self, strips: &[Strip], first: usize, from: (&[f32], Points)) {
         let (from, points) = from;
         assert!(from.len() >= points.len(), "all points are there");
         let Epilogue { bias, relu, pool, accumulate, halo, sums } = self.epilogue;
         let size = if pool { TILE / 2 } else { TILE };
-        for (number, strip) in strips.enumerate() {
-            let (image, strip) = (first_image + strip / self.grid.strips, strip % self.grid.strips);
+        for (number, &Strip { image, strip, .. }) in strips.iter().enumerate() {
             if halo && strip == 0 {
                 // SAFETY: the halo of an image's blocks belongs to whoever writes its first strip.
                 unsafe { clear_halo(self.map, &self.shape, image, first..first + points.blocks) };

@@ -37,12 +37,9 @@ impl<const ROWS: usize, const PART: usize> Kernel for GradientTransform<ROWS, PA
 
 /// The sums of a block of output channels with some input channels.
 pub(super) struct PointSums {
-    /// The first channel's first point (in the order of pairs of rows), the floats to the next point's, and those to the next part of the sum.
+    /// The first channel's first point (in the order of pairs of rows), and the floats to the next point's.
     pub(super) from: *const f32,
     pub(super) point: usize,
-    pub(super) part: usize,
-    /// Parts to be added up.
-    pub(super) parts: usize,
     pub(super) channels: usize,
     /// The first channel's first tap, and the floats to the next tap's.
     pub(super) to: *mut f32,
@@ -62,10 +59,7 @@ impl Kernel for WeightGradientTransform {
                 let from = sums.from.add(channel * LANES);
                 let mut points = [[L::zero(); PATCH]; PATCH];
                 for number in 0..POINTS {
-                    let mut sum = L::load(from.add(number * sums.point));
-                    for part in 1..sums.parts {
-                        sum = sum.add(L::load(from.add(number * sums.point + part * sums.part)));
-                    }
+                    let sum = L::load(from.add(number * sums.point));
                     points[number % PATCH][transform::PAIRS[number / PATCH]] = sum;
                 }
                 let mut columns = [[L::zero(); 3]; PATCH];

@@ -21,7 +21,7 @@ mod weights;
 pub(super) use forward::{Epilogue, MinimalConvolution};
 pub(super) use rule::{applies, applies_to_weight_gradient};
 pub(super) use source::Source;
-pub(super) use weight_gradient::MinimalWeightGradient;
+pub(super) use weight_gradient::{MinimalWeightGradient, sum_len};
 pub(super) use weights::PointWeights;
 
 /// Outputs of a tile, along an axis.

@@ -3,7 +3,9 @@
 #![expect(unsafe_code, reason = "threads write disjoint parts of one buffer")]
 
 use super::super::backward::WeightSums;
+use super::super::cut::Piece;
 use super::super::pack::WeightLayout;
+use super::super::spec::ConvSpec;
 use super::super::tile::limits;
 use super::super::weight_tile::{WeightRun, weight_form, weight_tile_limit};
 use super::gradient::{PointSums, WeightGradientTransform};
@@ -11,14 +13,14 @@ use super::input::InputStrip;
 use super::part::{Group, PART_POINTS, PARTS, gradient_form, input_form};
 use super::products::Points;
 use super::source::Source;
-use super::{Grid, PATCH, POINTS, TILE};
+use super::{PATCH, POINTS, TILE};
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
 use crate::isa::Form;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::{for_each, for_each_chunk};
+use crate::tasks::{for_each, threads};
 use std::ops::Range;
 
 /// Floats of a part of a group's points that should stay in the second cache.
@@ -27,43 +29,49 @@ const GROUP: usize = 96 * 1024;
 const SHARED_GROUP: usize = 1024 * 1024;
 
 /// Sums products of points.
+#[derive(Clone, Copy)]
 pub(in super::super) struct MinimalWeightGradient<'a> {
     pub(in super::super) context: &'a Context,
     pub(in super::super) source: Source<'a>,
     pub(in super::super) padding: usize,
     pub(in super::super) layout: WeightLayout,
+    /// Blocks of input channels, and which is the first.
     pub(in super::super) in_blocks: usize,
-    /// Of the output's gradient, as the caller holds it.
+    pub(in super::super) first_in_block: usize,
+    /// Of the output's gradient, as the caller holds it: of a piece.
     pub(in super::super) gradient: MapShape,
 }
 
 impl MinimalWeightGradient<'_> {
-    fn grid(&self) -> Grid {
-        Grid::new(self.gradient.height, self.gradient.width)
+    /// Tiles of a strip.
+    fn columns(&self) -> usize {
+        self.gradient.width.div_ceil(TILE)
     }
 
-    /// Floats of a point of the sums, `[block][in lanes][16]`.
+    /// Floats of a point of the sums.
     fn point(&self) -> usize {
-        (self.gradient.blocks() * self.in_blocks * LANES + 1) * LANES
+        point(self.in_blocks, self.gradient.blocks())
     }
 
     fn group(&self, strips: usize) -> Group {
-        let gradients = Points {
-            blocks: self.gradient.blocks(),
-            count: PART_POINTS,
-            tiles: strips * self.grid().columns,
-        };
+        let gradients =
+            Points { blocks: self.gradient.blocks(), count: PART_POINTS, tiles: strips * self.columns() };
         Group { in_lanes: self.in_blocks * LANES, gradients }
     }
 
     /// Strips of a group whose points take about so many floats.
     fn strips(&self, floats: usize) -> usize {
         let lanes = (self.in_blocks + self.gradient.blocks()) * LANES;
-        (floats / (PART_POINTS * lanes)).max(24).div_ceil(self.grid().columns)
+        (floats / (PART_POINTS * lanes)).max(24).div_ceil(self.columns())
+    }
+
+    /// For some of its blocks of input channels.
+    fn of(&self, in_blocks: Range<usize>) -> Self {
+        Self { in_blocks: in_blocks.len(), first_in_block: self.first_in_block + in_blocks.start, ..*self }
     }
 
     fn patch(&self) -> ArenaBuffer {
-        self.context.arena.take(PATCH * (self.grid().columns * TILE + 2) * LANES)
+        self.context.arena.take(PATCH * (self.columns() * TILE + 2) * LANES)
     }
 
     /// One block of a strip's inputs to their points.
@@ -74,13 +82,14 @@ impl MinimalWeightGradient<'_> {
         &self,
         group: Group,
         part: usize,
-        [image, y, number, block]: [usize; 4],
+        (strip, [number, block]): (&Strip, [usize; 2]),
         to: Shared<f32>,
         patch: &mut [f32],
     ) {
-        let columns = self.grid().columns;
+        let columns = self.columns();
         let size = [PATCH, columns * TILE + 2];
-        let strip = self.source.strip([image, block], y * TILE, self.padding, size, patch);
+        let strip =
+            self.source.strip([strip.image, self.first_in_block + block], strip.y, self.padding, size, patch);
         let strip = InputStrip {
             from: strip.first,
             row: strip.row,
@@ -102,12 +111,12 @@ impl MinimalWeightGradient<'_> {
         group: Group,
         part: usize,
         source: Source,
-        [image, y, number, block]: [usize; 4],
+        (strip, [number, block]): (&Strip, [usize; 2]),
         to: Shared<f32>,
         patch: &mut [f32],
     ) {
-        let columns = self.grid().columns;
-        let strip = source.strip([image, block], y * TILE, 0, [TILE, columns * TILE], patch);
+        let columns = self.columns();
+        let strip = source.strip([strip.piece, block], strip.row, 0, [TILE, columns * TILE], patch);
         let strip = InputStrip {
             from: strip.first,
             row: strip.row,
@@ -120,7 +129,7 @@ impl MinimalWeightGradient<'_> {
         unsafe { gradient_form(self.context.isa, part)(&strip) };
     }
 
-    /// Adds the products of a group at one point, for one tile of output blocks.
+    /// Adds the products of a group at one point, for one tile of output blocks and some pieces of the input lanes.
     ///
     /// # Safety
     /// Nobody else uses this part of the sums meanwhile.
@@ -129,6 +138,7 @@ impl MinimalWeightGradient<'_> {
         group: Group,
         [inputs, gradients]: [&[f32]; 2],
         [part, number, tile]: [usize; 3],
+        lanes: Range<usize>,
         sums: Shared<f32>,
     ) {
         let most = limits(self.context.isa).1;
@@ -138,8 +148,8 @@ impl MinimalWeightGradient<'_> {
         let gradient =
             |block| gradients[number * group.gradients.point() + group.gradients.offset(block, 0)..].as_ptr();
         let sum = |block: usize| (part * PART_POINTS + number) * self.point() + block * in_lanes * LANES;
-        let pieces = in_lanes.div_ceil(weight_tile_limit(self.context.isa));
-        for piece in 0..pieces {
+        let pieces = self.lane_pieces();
+        for piece in lanes {
             let [start, end] = [piece, piece + 1].map(|piece| in_lanes * piece / pieces);
             let run = WeightRun {
                 input: inputs[number * group.input_point() + start..].as_ptr(),
@@ -157,6 +167,11 @@ impl MinimalWeightGradient<'_> {
         }
     }
 
+    /// Pieces of the input lanes, each of which a register tile takes.
+    fn lane_pieces(&self) -> usize {
+        (self.in_blocks * LANES).div_ceil(weight_tile_limit(self.context.isa))
+    }
+
     fn output_tiles(&self) -> usize {
         self.gradient.blocks().div_ceil(limits(self.context.isa).1)
     }
@@ -164,35 +179,90 @@ impl MinimalWeightGradient<'_> {
 
 impl WeightSums for MinimalWeightGradient<'_> {
     fn len(&self) -> usize {
+        self.layout.len()
+    }
+
+    fn growing(&self, in_blocks: usize) -> Option<usize> {
+        Some(self.of(0..in_blocks).grown_len())
+    }
+
+    unsafe fn start(&self, _: Range<usize>, _: Shared<f32>) {}
+
+    unsafe fn add(&self, pieces: &[Piece], gradient: &[f32], in_blocks: Range<usize>, sums: Shared<f32>) {
+        // SAFETY: the caller's sums.
+        unsafe { self.of(in_blocks).add_here(pieces, gradient, sums) };
+    }
+
+    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]) {
+        assert_eq!(sums.len(), self.grown_len(), "the sums");
+        let strips = strips(pieces);
+        let step = self.strips(SHARED_GROUP).min(strips.len());
+        let most = self.group(step);
+        let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
+        let (inputs, gradients) = scratch.split_at_mut(most.input_len());
+        let source = Source::of_map(gradient, &self.gradient);
+        let sums = Shared::new(sums);
+        let (blocks, tiles) = (self.in_blocks + self.gradient.blocks(), self.output_tiles());
+        let pieces = self.lane_pieces();
+        let cuts = (2 * threads()).div_ceil(PART_POINTS * tiles).min(pieces);
+        for (strips, part) in strips.chunks(step).flat_map(|some| (0..PARTS).map(move |part| (some, part))) {
+            let group = self.group(strips.len());
+            let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
+            let floats = group.input_len() + group.gradients.len();
+            for_each("points of a weight gradient", floats, strips.len() * blocks, |place| {
+                let (number, block) = (place / blocks, place % blocks);
+                let (strip, mut patch) = (&strips[number], self.patch());
+                // SAFETY: each strip's points of a block are one task's.
+                unsafe {
+                    if let Some(block) = block.checked_sub(self.in_blocks) {
+                        let place = (strip, [number, block]);
+                        self.gradients(group, part, source, place, to_gradients, &mut patch);
+                    } else {
+                        self.inputs(group, part, (strip, [number, block]), to_inputs, &mut patch);
+                    }
+                }
+            });
+            let points = [&*inputs, &*gradients];
+            for_each("weight gradient", PART_POINTS * self.point(), PART_POINTS * tiles * cuts, |place| {
+                let (place, cut) = (place / cuts, place % cuts);
+                let lanes = pieces * cut / cuts..pieces * (cut + 1) / cuts;
+                // SAFETY: each point's tile of the sums, or some lanes of it, is one task's.
+                unsafe { self.products(group, points, [part, place / tiles, place % tiles], lanes, sums) };
+            });
+        }
+    }
+
+    unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>) {
+        // SAFETY: the caller's place.
+        unsafe { self.of(in_blocks).finish_here(block, grown, packed) };
+    }
+}
+
+impl MinimalWeightGradient<'_> {
+    fn grown_len(&self) -> usize {
         POINTS * self.point()
     }
 
-    fn add(&self, images: Range<usize>, gradient: &[f32], sums: &mut [f32]) {
-        assert_eq!(sums.len(), self.len(), "a part of the sums");
-        let grid = self.grid();
-        let strips = images.len() * grid.strips;
-        let step = self.strips(GROUP).min(strips);
+    /// # Safety
+    /// Nobody else uses the sums meanwhile.
+    unsafe fn add_here(&self, pieces: &[Piece], gradient: &[f32], sums: Shared<f32>) {
+        let strips = strips(pieces);
+        let step = self.strips(GROUP).min(strips.len());
         let most = self.group(step);
         let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
         let (inputs, gradients) = scratch.split_at_mut(most.input_len());
         let mut patch = self.patch();
         let source = Source::of_map(gradient, &self.gradient);
-        let sums = Shared::new(sums);
-        for (start, part) in
-            (0..strips).step_by(step).flat_map(|start| (0..PARTS).map(move |part| (start, part)))
-        {
-            let strips = start..(start + step).min(strips);
+        for (strips, part) in strips.chunks(step).flat_map(|some| (0..PARTS).map(move |part| (some, part))) {
             let group = self.group(strips.len());
             let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
-            for (number, strip) in strips.enumerate() {
-                let (image, y) = (strip / grid.strips, strip % grid.strips);
+            for (number, strip) in strips.iter().enumerate() {
                 for block in 0..self.in_blocks {
-                    let place = [images.start + image, y, number, block];
                     // SAFETY: this task's alone.
-                    unsafe { self.inputs(group, part, place, to_inputs, &mut patch) };
+                    unsafe { self.inputs(group, part, (strip, [number, block]), to_inputs, &mut patch) };
                 }
                 for block in 0..self.gradient.blocks() {
-                    let place = [image, y, number, block];
+                    let place = (strip, [number, block]);
                     // SAFETY: as above.
                     unsafe { self.gradients(group, part, source, place, to_gradients, &mut patch) };
                 }
@@ -200,70 +270,62 @@ impl WeightSums for MinimalWeightGradient<'_> {
             for number in 0..PART_POINTS {
                 for tile in 0..self.output_tiles() {
                     // SAFETY: as above.
-                    unsafe { self.products(group, [inputs, gradients], [part, number, tile], sums) };
+                    unsafe {
+                        let points = [&*inputs, &*gradients];
+                        self.products(group, points, [part, number, tile], 0..self.lane_pieces(), sums);
+                    };
                 }
             }
         }
     }
 
-    fn add_all(&self, images: usize, gradient: &[f32], sums: &mut [f32]) {
-        assert_eq!(sums.len(), self.len(), "the sums");
-        let grid = self.grid();
-        let strips = images * grid.strips;
-        let step = self.strips(SHARED_GROUP).min(strips);
-        let most = self.group(step);
-        let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
-        let (inputs, gradients) = scratch.split_at_mut(most.input_len());
-        let source = Source::of_map(gradient, &self.gradient);
-        let sums = Shared::new(sums);
-        let (blocks, tiles) = (self.in_blocks + self.gradient.blocks(), self.output_tiles());
-        for (start, part) in
-            (0..strips).step_by(step).flat_map(|start| (0..PARTS).map(move |part| (start, part)))
-        {
-            let strips = start..(start + step).min(strips);
-            let group = self.group(strips.len());
-            let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
-            let count = strips.len() * blocks;
-            for_each("points of a weight gradient", most.input_len(), count, |place| {
-                let mut patch = self.patch();
-                let patch = &mut patch;
-                let (number, block) = (place / blocks, place % blocks);
-                let (image, y) = ((start + number) / grid.strips, (start + number) % grid.strips);
-                // SAFETY: each strip's points of a block are one task's.
-                unsafe {
-                    if let Some(block) = block.checked_sub(self.in_blocks) {
-                        self.gradients(group, part, source, [image, y, number, block], to_gradients, patch);
-                    } else {
-                        self.inputs(group, part, [image, y, number, block], to_inputs, patch);
-                    }
-                }
-            });
-            let points = [&*inputs, &*gradients];
-            for_each("weight gradient", self.len(), PART_POINTS * tiles, |place| {
-                // SAFETY: each point's tile of the sums is one task's.
-                unsafe { self.products(group, points, [part, place / tiles, place % tiles], sums) };
-            });
-        }
-    }
-
-    fn finish(&self, parts: &mut [f32], grad_weights: &mut [f32]) {
-        let mut packed = self.context.arena.take(self.layout.len());
+    /// # Safety
+    /// Nobody else uses this block's place meanwhile.
+    unsafe fn finish_here(&self, block: usize, grown: &[f32], packed: Shared<f32>) {
+        assert_eq!(grown.len(), self.grown_len(), "the sums");
         let in_lanes = self.in_blocks * LANES;
-        for_each_chunk("sum of weight gradients", &mut packed, self.layout.out_block(), |block, to| {
-            for in_block in 0..self.in_blocks {
-                let sums = PointSums {
-                    from: parts[(block * in_lanes + in_block * LANES) * LANES..].as_ptr(),
-                    point: self.point(),
-                    part: self.len(),
-                    parts: parts.len() / self.len(),
-                    channels: LANES,
-                    to: to[in_block * self.layout.in_block()..].as_mut_ptr(),
-                    tap: LANES * LANES,
-                };
-                // SAFETY: parts and packed gradient have these lengths; the chunk is this task's.
-                unsafe { self.context.isa.form::<WeightGradientTransform>()(&sums) };
-            }
-        });
-        self.layout.unpack_sum(&mut packed, grad_weights);
+        for in_block in 0..self.in_blocks {
+            let place =
+                block * self.layout.out_block() + (self.first_in_block + in_block) * self.layout.in_block();
+            // SAFETY: the caller's place.
+            let to = unsafe { packed.part(place, self.layout.in_block()) };
+            let sums = PointSums {
+                from: grown[(block * in_lanes + in_block * LANES) * LANES..].as_ptr(),
+                point: self.point(),
+                channels: LANES,
+                to: to.as_mut_ptr(),
+                tap: LANES * LANES,
+            };
+            // SAFETY: sums and packed gradient have these lengths.
+            unsafe { self.context.isa.form::<WeightGradientTransform>()(&sums) };
+        }
     }
+}
+
+/// Floats of a sum at its points.
+pub(in super::super) fn sum_len(spec: &ConvSpec) -> usize {
+    POINTS * point(spec.in_channels.div_ceil(LANES), spec.out_channels.div_ceil(LANES))
+}
+
+/// Floats of one of them, `[block][in lanes][16]`.
+fn point(in_blocks: usize, blocks: usize) -> usize {
+    (blocks * in_blocks * LANES + 1) * LANES
+}
+
+/// A strip of tiles of a piece.
+struct Strip {
+    image: usize,
+    /// Its first row in the image.
+    y: usize,
+    /// Which piece, and its first row there.
+    piece: usize,
+    row: usize,
+}
+
+fn strips(pieces: &[Piece]) -> Vec<Strip> {
+    let of_piece = |(piece, &Piece { image, ref rows, .. }): (usize, &Piece)| {
+        let start = rows.start;
+        (0..rows.len()).step_by(TILE).map(move |row| Strip { image, y: start + row, piece, row })
+    };
+    pieces.iter().enumerate().flat_map(of_piece).collect()
 }
