@@ -77,8 +77,9 @@ impl<'a> Planes<'a> {
     fn padded(context: &Context, data: &[f32], shape: PlanarShape, padding: usize) -> Self {
         let row = shape.width + 2 * padding;
         let plane = (shape.height + 2 * padding) * row;
-        let mut buffer = context.arena.zeroed(shape.images * shape.channels * plane);
+        let mut buffer = context.arena.take(shape.images * shape.channels * plane);
         for_each_chunk("padding", &mut buffer, plane, |number, to| {
+            to.fill(0.0);
             let from = &data[number * shape.height * shape.width..][..shape.height * shape.width];
             for (y, line) in from.chunks(shape.width).enumerate() {
                 let start = (y + padding) * row + padding;

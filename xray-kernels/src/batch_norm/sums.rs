@@ -44,12 +44,14 @@ impl Sums {
 
     /// Both sums of each channel over all images, in their order.
     pub(crate) fn totals(&self) -> Vec<[f64; 2]> {
-        let blocks = self.channels.div_ceil(LANES);
-        let total = |channel: usize, which: usize| {
-            let start = channel / LANES * 2 * LANES + which * LANES + channel % LANES;
-            (0..self.images).map(|image| self.values[image * blocks * 2 * LANES + start]).sum()
-        };
-        (0..self.channels).map(|channel| [total(channel, 0), total(channel, 1)]).collect()
+        let image = self.channels.div_ceil(LANES) * 2 * LANES;
+        // Image after image over all channels: channel after channel would go through memory in strides.
+        let mut totals = vec![0.0; image];
+        for values in self.values.chunks_exact(image) {
+            totals.iter_mut().zip(values).for_each(|(total, value)| *total += value);
+        }
+        let of = |channel: usize| channel / LANES * 2 * LANES + channel % LANES;
+        (0..self.channels).map(|channel| [totals[of(channel)], totals[of(channel) + LANES]]).collect()
     }
 
     /// The sums of a map that no convolution has just written, such as what comes out of a pool.

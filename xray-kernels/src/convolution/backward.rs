@@ -17,11 +17,14 @@ use crate::lanes::LANES;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
-use crate::tasks::{for_each, threads};
+use crate::tasks::{for_each, for_each_chunk, threads};
 use std::ops::Range;
 
 /// Floats of output gradient that should stay in the cache of a core: 512 KiB.
 const CACHE: usize = 128 * 1024;
+
+/// Floats that a task zeroes.
+const ZEROS: usize = 16 * 1024;
 
 /// Makes the gradient of a convolution's output, some rows at a time.
 pub(crate) trait MapGradient: Sync {
@@ -133,7 +136,8 @@ pub(super) trait WeightSums: Sync {
     /// Adds some pieces, whose output gradients begin at `gradient[0]`, one after the other, on this thread, to what
     /// the blocks' sums grow in.
     unsafe fn add(&self, pieces: &[Piece], gradient: &[f32], in_blocks: Range<usize>, sums: Shared<f32>);
-    /// Adds all of these pieces on the threads of the pool, each weight's piece after piece, to what all sums grow in.
+    /// Adds all of these pieces on the threads of the pool, each weight's piece after piece, to what all sums grow in, or
+    /// where that is their place writes the sums.
     fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]);
     /// Puts what has grown for some blocks of input channels into its place, for one block of output channels.
     unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>);
@@ -234,12 +238,11 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
         let to = Shared::new(&mut packed);
         match self.weights.growing(self.in_blocks) {
             None => {
-                // SAFETY: no task runs.
-                unsafe { self.weights.start(0..self.in_blocks, to) };
                 self.weights.add_all(images, &gradient, &mut packed);
             }
             Some(len) => {
-                let mut grown = self.context.arena.zeroed(len);
+                let mut grown = self.context.arena.take(len);
+                for_each_chunk("zeros of a sum", &mut grown, ZEROS, |_, sums| sums.fill(0.0));
                 self.weights.add_all(images, &gradient, &mut grown);
                 for_each("weight gradient from points", len, self.gradient.blocks(), |block| {
                     // SAFETY: each block is one task's.

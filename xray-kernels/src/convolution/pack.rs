@@ -1,4 +1,5 @@
 //! Weights in the order in which the register tiles read them, made of PyTorch's `[out][in][kernel][kernel]`.
+#![expect(unsafe_code, reason = "threads write disjoint parts of one buffer")]
 
 use super::spec::ConvSpec;
 use super::taps::parities;
@@ -6,7 +7,8 @@ use super::winograd::PointWeights;
 use crate::arena::{Arena, ArenaBuffer};
 use crate::context::Context;
 use crate::lanes::LANES;
-use crate::tasks::for_each_chunk;
+use crate::shared::Shared;
+use crate::tasks::{for_each, for_each_chunk};
 
 /// Weights for the forward pass: `[out block][in block][kernel y][kernel x][16 in][16 out]`, surplus ones zero.
 /// Those for a planar input are `[out block][in][kernel y][kernel x][16 out]`.
@@ -28,14 +30,19 @@ impl PackedWeights {
         assert!(scale.is_none_or(|scale| scale.len() == spec.out_channels), "not a scale per output channel");
         let layout = WeightLayout::new(&spec, planar);
         let surplus = spec.out_channels % LANES + if planar { 0 } else { spec.in_channels % LANES };
-        let mut data = buffer(arena, layout.len(), surplus);
-        for_each_chunk("packing weights", &mut data, layout.out_block(), |block, to| {
-            for in_block in 0..layout.in_blocks() {
+        let mut data = arena.take(layout.len());
+        for_each_chunk("packing weights", &mut data, layout.in_block(), |number, to| {
+            let (block, in_block) = (number / layout.in_blocks(), number % layout.in_blocks());
+            if surplus > 0 {
+                to.fill(0.0);
+            }
+            {
                 for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
                     let scale = scale.map_or(1.0, |scale| scale[out]);
                     let from = &weights[out * layout.filter()..][..layout.filter()];
-                    layout
-                        .for_each(in_block, |source, target| to[target + out % LANES] = from[source] * scale);
+                    layout.for_each(in_block, |source, target| {
+                        to[target - in_block * layout.in_block() + out % LANES] = from[source] * scale;
+                    });
                 }
             }
         });
@@ -46,11 +53,6 @@ impl PackedWeights {
     pub(super) fn points(&self, context: &Context) -> &[f32] {
         self.points.of(context, &self.data, self.spec.in_channels.div_ceil(LANES), false)
     }
-}
-
-/// Zeros where there are surplus lanes; all others are written anyway.
-fn buffer(arena: &Arena, len: usize, surplus: usize) -> ArenaBuffer {
-    if surplus == 0 { arena.take(len) } else { arena.zeroed(len) }
 }
 
 /// Where the weights of one output channel lie.
@@ -82,6 +84,11 @@ impl WeightLayout {
         if self.planar { 1 } else { self.in_channels.div_ceil(LANES) }
     }
 
+    /// Input channels of a block of them.
+    fn in_channels(&self) -> usize {
+        if self.planar { self.in_channels } else { LANES }
+    }
+
     /// Floats per block of output channels.
     pub(super) fn out_block(&self) -> usize {
         self.in_block() * self.in_blocks()
@@ -96,7 +103,7 @@ impl WeightLayout {
     /// for all lanes of the vectors.
     #[inline]
     fn for_each(&self, in_block: usize, mut call: impl FnMut(usize, usize)) {
-        let channels = if self.planar { self.in_channels } else { LANES };
+        let channels = self.in_channels();
         let (first, start) = (in_block * channels, in_block * self.in_block());
         for channel in first..(first + channels).min(self.in_channels) {
             let (start, step) = if self.planar {
@@ -112,7 +119,7 @@ impl WeightLayout {
 
     /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's.
     pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
-        const CHUNK: usize = 4096;
+        const CHUNK: usize = 512;
         let (sum, others) = parts.split_at_mut(self.len());
         for_each_chunk("sum of weight gradients", sum, CHUNK, |number, sum| {
             for part in others.chunks_exact(self.len()) {
@@ -121,12 +128,17 @@ impl WeightLayout {
                 }
             }
         });
-        for_each_chunk("unpacking weights", weights, self.filter() * LANES, |block, to| {
+        let blocks = self.out_channels.div_ceil(LANES);
+        let (floats, to, channels) = (weights.len(), Shared::new(weights), self.in_channels());
+        for_each("unpacking weights", floats, blocks * self.in_blocks(), |number| {
+            let (block, in_block) = (number / self.in_blocks(), number % self.in_blocks());
             let from = &sum[block * self.out_block()..];
-            for in_block in 0..self.in_blocks() {
-                for (lane, to) in to.chunks_mut(self.filter()).enumerate() {
-                    self.for_each(in_block, |source, target| to[source] = from[target + lane]);
-                }
+            let first = in_block * channels * self.taps;
+            let length = (channels * self.taps).min(self.filter() - first);
+            for out in block * LANES..(block * LANES + LANES).min(self.out_channels) {
+                // SAFETY: each output channel's weights of a block of input channels are one task's.
+                let to = unsafe { to.part(out * self.filter() + first, length) };
+                self.for_each(in_block, |source, target| to[source - first] = from[target + out % LANES]);
             }
         });
     }
@@ -151,7 +163,7 @@ impl TransposedWeights {
         let taps = spec.kernel * spec.kernel;
         let (in_blocks, out_blocks) = (spec.in_channels.div_ceil(LANES), spec.out_channels.div_ceil(LANES));
         let surplus = spec.out_channels % LANES + spec.in_channels % LANES;
-        let mut data = buffer(arena, in_blocks * out_blocks * taps * LANES * LANES, surplus);
+        let mut data = arena.take(in_blocks * out_blocks * taps * LANES * LANES);
         let mut rest = &mut data[..];
         for places in parity_places(&spec) {
             let block = places.len() * LANES * LANES;
@@ -160,9 +172,13 @@ impl TransposedWeights {
             if block == 0 {
                 continue;
             }
-            for_each_chunk("packing weights", part, out_blocks * block, |in_block, to| {
-                for out in 0..spec.out_channels {
-                    let start = out / LANES * block + out % LANES * LANES;
+            for_each_chunk("packing weights", part, block, |number, to| {
+                let (in_block, out_block) = (number / out_blocks, number % out_blocks);
+                if surplus > 0 {
+                    to.fill(0.0);
+                }
+                for out in (out_block * LANES..spec.out_channels).take(LANES) {
+                    let start = out % LANES * LANES;
                     for (lane, channel) in (in_block * LANES..spec.in_channels).take(LANES).enumerate() {
                         let from = &weights[(out * spec.in_channels + channel) * taps..][..taps];
                         for (tap, &place) in places.iter().enumerate() {

@@ -28,6 +28,19 @@ impl WeightGradient<'_> {
         self.gradient.blocks().div_ceil(tile_blocks(self.isa))
     }
 
+    /// Zeroes a tile of output blocks and one block of input channels.
+    ///
+    /// # Safety
+    /// Nobody else uses this tile of `weights`, which has the packed length, meanwhile.
+    unsafe fn start_tile(&self, [tile, in_block]: [usize; 2], weights: Shared<f32>) {
+        let (layout, most) = (&self.layout, tile_blocks(self.isa));
+        for block in tile * most..((tile + 1) * most).min(self.gradient.blocks()) {
+            let place = block * layout.out_block() + in_block * layout.in_block();
+            // SAFETY: the caller's tile.
+            unsafe { weights.part(place, layout.in_block()) }.fill(0.0);
+        }
+    }
+
     /// Adds the products of some pieces, whose gradients begin at `gradient[0]`, for one tile of output blocks
     /// and one block of input channels, one after the other.
     ///
@@ -70,11 +83,11 @@ impl WeightSums for WeightGradient<'_> {
     }
 
     unsafe fn start(&self, in_blocks: Range<usize>, packed: Shared<f32>) {
-        let (first, length) =
-            (in_blocks.start * self.layout.in_block(), in_blocks.len() * self.layout.in_block());
-        for block in 0..self.gradient.blocks() {
-            // SAFETY: the caller's blocks.
-            unsafe { packed.part(block * self.layout.out_block() + first, length) }.fill(0.0);
+        for tile in 0..self.tiles() {
+            for in_block in in_blocks.clone() {
+                // SAFETY: the caller's blocks.
+                unsafe { self.start_tile([tile, in_block], packed) };
+            }
         }
     }
 
@@ -92,7 +105,10 @@ impl WeightSums for WeightGradient<'_> {
         for_each("weight gradient", self.layout.len(), self.tiles() * in_blocks, |number| {
             let place = [number / in_blocks, number % in_blocks];
             // SAFETY: each tile belongs to one task.
-            unsafe { self.add_tile(pieces, gradient, place, shared) };
+            unsafe {
+                self.start_tile(place, shared);
+                self.add_tile(pieces, gradient, place, shared);
+            };
         });
     }
 

@@ -9,7 +9,7 @@ use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
-use crate::tasks::for_each_plane;
+use crate::tasks::{for_each_chunk, for_each_plane};
 
 /// Writes the weight gradient, in the layout of the weights, and that of the input where it is wanted (its halo is
 /// not touched).
@@ -70,12 +70,22 @@ fn weight_gradient(
             }
         }
     });
-    for (index, weight) in grad_weights.iter_mut().enumerate() {
-        let (channel, tap) = (index / taps.len(), index % taps.len());
-        let place = channel / LANES * per_plane + tap * LANES + channel % LANES;
-        let images = 0..shape.images;
-        *weight = images.map(|image| sums[image * shape.blocks() * per_plane + place]).sum::<f64>() as f32;
-    }
+    for_each_chunk(
+        "sum of depthwise weight gradients",
+        grad_weights,
+        LANES * taps.len(),
+        |block, weights| {
+            let mut totals = vec![0.0; per_plane];
+            for image in 0..shape.images {
+                let of_image = &sums[(image * shape.blocks() + block) * per_plane..][..per_plane];
+                totals.iter_mut().zip(of_image).for_each(|(total, sum)| *total += sum);
+            }
+            for (index, weight) in weights.iter_mut().enumerate() {
+                let (lane, tap) = (index / taps.len(), index % taps.len());
+                *weight = totals[tap * LANES + lane] as f32;
+            }
+        },
+    );
 }
 
 /// A forward pass over the output's gradient for each pair of parities.

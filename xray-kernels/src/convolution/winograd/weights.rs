@@ -5,7 +5,8 @@ use super::{PATCH, POINTS, transform};
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
 use crate::lanes::{Kernel, LANES, Lanes};
-use crate::tasks::for_each_chunk;
+use crate::shared::Shared;
+use crate::tasks::for_each;
 use std::sync::OnceLock;
 
 /// Weights at their points `[block][point][in lanes][16]`, with a vector of nothing after each point; made when they
@@ -85,19 +86,18 @@ fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: b
     let point = point(in_blocks);
     let mut data = context.arena.take(packed.len() / direct * POINTS * point);
     let form = context.isa.form::<WeightTransform>();
-    for_each_chunk("weights at their points", &mut data, POINTS * point, |block, to| {
-        let from = &packed[block * direct..][..direct];
-        for in_block in 0..in_blocks {
-            let taps = WeightTaps {
-                from: from[in_block * 9 * LANES * LANES..].as_ptr(),
-                channels: LANES,
-                flipped,
-                to: to[in_block * LANES * LANES..].as_mut_ptr(),
-                point,
-            };
-            // SAFETY: both blocks have the lengths of the chunks.
-            unsafe { form(&taps) };
-        }
+    let (floats, to) = (data.len(), Shared::new(&mut data));
+    for_each("weights at their points", floats, packed.len() / (9 * LANES * LANES), |number| {
+        let (block, in_block) = (number / in_blocks, number % in_blocks);
+        let taps = WeightTaps {
+            from: packed[number * 9 * LANES * LANES..].as_ptr(),
+            channels: LANES,
+            flipped,
+            to: to.at(block * POINTS * point + in_block * LANES * LANES),
+            point,
+        };
+        // SAFETY: the weights have the length of their blocks, and each block's points are one task's.
+        unsafe { form(&taps) };
     });
     data
 }
