@@ -3,12 +3,19 @@
 //! A processor with few cores cannot show how a step runs on sixty-four, but it can say how long each task takes. While
 //! a [`Recorder`] lives, the passes of this process are cut for as many workers as it was told and run task by task on
 //! the thread that calls for them. `cargo xtask bench scaling` makes schedules of what was recorded.
+//!
+//! On Linux times are those of the processor, so that another program's turns do not count.
+#![expect(
+    unsafe_code,
+    reason = "the C library's clock of a thread's processor time, which std does not offer"
+)]
 
 use crate::tasks;
 use std::mem;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 /// For how many workers passes are cut, while they are recorded; 0 while nothing is.
@@ -40,12 +47,15 @@ pub struct Recording {
 
 struct Notes {
     passes: Vec<RecordedPass>,
-    last_end: Instant,
+    /// When the last pass ended, and by which thread's clock.
+    last_end: u64,
+    thread: ThreadId,
     /// Whether a pass is under way: one that begins inside of it is a part of a task.
     is_inside: bool,
 }
 
-/// Records from its start to its end. One at a time in a process, whose other threads compute nothing meanwhile.
+/// Records from its start to its end what the thread that started it calls for. One at a time in a process, whose other
+/// threads compute nothing meanwhile.
 #[derive(Debug)]
 pub struct Recorder(());
 
@@ -57,7 +67,12 @@ impl Recorder {
     pub fn start(workers: NonZero<usize>) -> Self {
         let mut notes = notes();
         assert!(notes.is_none(), "one recorder at a time");
-        *notes = Some(Notes { passes: Vec::new(), last_end: Instant::now(), is_inside: false });
+        *notes = Some(Notes {
+            passes: Vec::new(),
+            last_end: now(),
+            thread: thread::current().id(),
+            is_inside: false,
+        });
         WORKERS.store(workers.get(), Ordering::Relaxed);
         Self(())
     }
@@ -65,7 +80,7 @@ impl Recorder {
     /// What was recorded.
     pub fn finish(self) -> Recording {
         let Notes { passes, last_end, .. } = notes().take().expect("taken once, by the only recorder");
-        Recording { passes, alone_nanoseconds: nanoseconds(last_end, Instant::now()) }
+        Recording { passes, alone_nanoseconds: now().saturating_sub(last_end) }
     }
 }
 
@@ -95,14 +110,14 @@ impl TaskCosts {
             let mut times: Vec<u64> = (0..PASSES)
                 .map(|_| {
                     let begun = Instant::now();
-                    while nanoseconds(begun, Instant::now()) < 200_000 {
+                    while begun.elapsed().as_micros() < 200 {
                         std::hint::spin_loop();
                     }
                     let begun = Instant::now();
                     tasks::for_each("nothing", 0, count, |number| {
                         std::hint::black_box(number);
                     });
-                    nanoseconds(begun, Instant::now())
+                    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
                 })
                 .collect();
             times.sort_unstable();
@@ -122,32 +137,58 @@ pub(crate) fn workers() -> Option<NonZero<usize>> {
 
 /// Runs all tasks of a pass in their order and writes down how long each took.
 pub(crate) fn record(name: &'static str, floats: usize, count: usize, task: impl Fn(usize)) {
-    let begun = Instant::now();
+    let begun = now();
     let alone_nanoseconds = {
         let mut notes = notes();
-        let Some(notes) = notes.as_mut().filter(|notes| !notes.is_inside) else {
+        let here = thread::current().id();
+        let Some(notes) = notes.as_mut().filter(|notes| !notes.is_inside && notes.thread == here) else {
             drop(notes);
             return (0..count).for_each(task);
         };
         notes.is_inside = true;
-        nanoseconds(notes.last_end, begun)
+        begun.saturating_sub(notes.last_end)
     };
+    // What it takes to look at the clock is no part of a task.
+    let look = (0..8).map(|_| now()).scan(now(), |last, time| Some(time - mem::replace(last, time)));
+    let look = look.min().unwrap_or(0);
     let mut task_nanoseconds = Vec::with_capacity(count);
-    let mut start = Instant::now();
+    let mut start = now();
     for number in 0..count {
         task(number);
-        let end = Instant::now();
-        task_nanoseconds.push(nanoseconds(mem::replace(&mut start, end), end));
+        let end = now();
+        task_nanoseconds.push((end - mem::replace(&mut start, end)).saturating_sub(look).max(1));
     }
     if let Some(notes) = notes().as_mut() {
         notes.passes.push(RecordedPass { name, floats, alone_nanoseconds, task_nanoseconds });
         notes.is_inside = false;
-        notes.last_end = Instant::now();
+        notes.last_end = now();
     }
 }
 
-fn nanoseconds(start: Instant, end: Instant) -> u64 {
-    u64::try_from(end.duration_since(start).as_nanos()).unwrap_or(u64::MAX)
+/// Nanoseconds of processor time of this thread.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn now() -> u64 {
+    #[repr(C)]
+    struct Time {
+        seconds: i64,
+        nanoseconds: i64,
+    }
+    unsafe extern "C" {
+        fn clock_gettime(clock: i32, time: *mut Time) -> i32;
+    }
+    const THREAD_CPU_TIME: i32 = 3;
+    let mut time = Time { seconds: 0, nanoseconds: 0 };
+    // SAFETY: a `timespec` of 64-bit Linux, which the call fills.
+    let failed = unsafe { clock_gettime(THREAD_CPU_TIME, &raw mut time) };
+    assert_eq!(failed, 0, "Linux has a clock of each thread's processor time");
+    time.seconds as u64 * 1_000_000_000 + time.nanoseconds as u64
+}
+
+/// Nanoseconds since the first call.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+fn now() -> u64 {
+    static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 // A panic elsewhere leaves whole notes, so its poison means nothing.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 const METHOD: &str = "\
 A step is forward, binary cross-entropy, backward and Adam on one batch in memory. It is recorded on one thread, with
-every pass cut as for the workers of the column; each time is the shortest of the recorded steps. Then its passes are put
+every pass cut as for the workers of the column; times are those of the processor, and each is the shortest of the
+recorded steps. Then its passes are put
 one after the other, and the tasks of each go to the worker that is free first. What one thread does between two passes
 is done by one worker while the others wait. Efficiency is the speed-up divided by the workers; a worker is idle where it
 runs no task. Work that is cut finer may grow, so that efficiency and idle time do not always add up to 100 %.
