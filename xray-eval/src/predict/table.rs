@@ -96,7 +96,7 @@ fn cells(card: &Card, image: &GivenImage, row: &Row) -> Vec<Cell> {
 
 /// A table that is being written; nothing is there before it is finished.
 pub(super) enum Table<'a> {
-    Csv(&'a Card, CsvFile),
+    Csv(&'a Card, Box<CsvFile>),
     Parquet(&'a Card, Box<ParquetFile>),
 }
 
@@ -105,7 +105,7 @@ impl<'a> Table<'a> {
     pub(super) fn create(kind: Kind, out: &Path, card: &'a Card) -> Result<Self, Failure> {
         let columns = columns(card);
         Ok(match kind {
-            Kind::Csv => Table::Csv(card, CsvFile::create(out, &columns)?),
+            Kind::Csv => Table::Csv(card, Box::new(CsvFile::create(out, &columns)?)),
             Kind::Parquet => Table::Parquet(card, Box::new(ParquetFile::create(out, columns)?)),
         })
     }

@@ -162,7 +162,8 @@ fn labels_are_matched_by_name_and_map_and_the_others_are_listed() {
     let mut scores = "id,patient,Mass,score_Mass\n".to_owned();
     for row in rows {
         let number: usize = row[id].trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number");
-        scores += &format!("{},{},{},{}\n", &row[id], number / 2, u8::from(number % 4 == 0), &row[logit]);
+        scores +=
+            &format!("{},{},{},{}\n", &row[id], number / 2, u8::from(number.is_multiple_of(4)), &row[logit]);
     }
     fs::write(workplace.path("scores.csv"), scores).expect("writable");
     let scored = json(&workplace, &["score", "scores.csv", "--scores", "logits"]);
