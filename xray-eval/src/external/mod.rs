@@ -17,6 +17,7 @@ use crate::subject::Subject;
 use beside::{Own, beside};
 use patients::Known;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
@@ -259,7 +260,8 @@ impl Chosen {
             found.predictions(Split::Val, of_split),
             found.predictions(Split::Test, |image| !of_split(image)),
         );
-        if let Some(patient) = on.patients.iter().find(|patient| test.patients.contains(patient)) {
+        let reported: HashSet<&String> = test.patients.iter().collect();
+        if let Some(patient) = on.patients.iter().find(|patient| reported.contains(patient)) {
             let message = format!("patient `{patient}` is in the {split} split and in another one");
             return Err(Failure::new(Exit::BadData, message)
                 .hint("what is calibrated on a patient is not reported on: split the data by patient"));
