@@ -28,7 +28,7 @@ const SETTINGS: &[(&str, Tried)] = {
         // Drawn for each start: they change no number.
         ("threads", Given),
         // Others need a GPU, or are no backend of this build.
-        ("backend", NamesBut(&["cpu", "auto", "wgpu", "cuda", "ndarray"])),
+        ("backend", NamesBut(&["cpu", "auto", "wgpu", "wgpu-burn", "cuda", "ndarray"])),
         // Others need a GPU, where runs are interrupted by the trainer's own tests.
         ("precision", NamesBut(&["f32", "tf32", "bf16", "f16"])),
         ("data.dir", Given),
