@@ -94,7 +94,8 @@ pub use head::{
 pub use images::{images_from_bytes, images_from_bytes_pass};
 pub use map::{GradientMap, Map, MapShape};
 pub use optimizer::{
-    LossScale, Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, scale_pass, update_pass,
+    LossScale, MARKED, Mark, Parameters, Rule, StepRecord, Update, Watch, judge_passes, scale_pass,
+    update_pass,
 };
 pub use pass::{Counts, Pass};
 pub use pooling::{

@@ -3,11 +3,19 @@
 use crate::pass::ELEMENT_UNITS;
 use cubecl::prelude::*;
 
-/// Weights that a group adds up; eight units share the pieces of one.
-pub(super) const ADD_LANES: usize = 32;
+/// Weights that a group adds up where eight units share the pieces of one.
+const LANES: usize = 32;
+/// Units that share the pieces of a weight, where there are more pieces than that.
+const LINES: usize = ELEMENT_UNITS / LANES;
 /// Numbers of a gradient in the table of [`add_segments()`]: its first group, where its pieces start in `partials`, where
 /// the sum goes in `target`, weights, pieces.
 pub(super) const SEGMENT: usize = 5;
+
+/// Weights that a group adds up. Where there are no more pieces than [`LINES`], one unit adds up those of a weight, which
+/// is the same sum: eight units would take a piece each or none, and one of them add them up in their order.
+pub(super) fn add_lanes(pieces: usize) -> usize {
+    if pieces > LINES { LANES } else { ELEMENT_UNITS }
+}
 
 /// Of one gradient.
 #[cube(launch_unchecked)]
@@ -55,7 +63,8 @@ pub(super) fn add_segments(
     add_up(partials, target, group - first, length, pieces, partials_at, target_at);
 }
 
-/// Each unit adds every eighth piece, then the eight sums are added in their order.
+/// Each unit adds every eighth piece, then the eight sums are added in their order; or each adds all of a weight:
+/// [`add_lanes`].
 #[cube]
 fn add_up(
     partials: &[f32],
@@ -68,21 +77,26 @@ fn add_up(
 ) {
     let mut place = Shared::<[f32]>::new_slice(ELEMENT_UNITS);
     let unit = UNIT_POS as usize;
-    let at = group * ADD_LANES + unit % ADD_LANES;
+    let mut lanes = ELEMENT_UNITS.runtime();
+    if pieces > LINES {
+        lanes = LANES.runtime();
+    }
+    let lines = ELEMENT_UNITS / lanes;
+    let at = group * lanes + unit % lanes;
     let mut sum = 0.0f32;
     if at < length {
-        let mut piece = unit / ADD_LANES;
+        let mut piece = unit / lanes;
         while piece < pieces {
             sum += partials[partials_at + piece * length + at];
-            piece += comptime!(ELEMENT_UNITS / ADD_LANES);
+            piece += lines;
         }
     }
     place[unit] = sum;
     sync_cube();
-    if unit < ADD_LANES && at < length {
+    if unit < lanes && at < length {
         let mut total = 0.0f32;
-        for line in 0..comptime!(ELEMENT_UNITS / ADD_LANES) {
-            total += place[line * ADD_LANES + unit];
+        for line in 0..lines {
+            total += place[line * lanes + unit];
         }
         target[target_at + at] = total;
     }

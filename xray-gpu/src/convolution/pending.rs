@@ -2,7 +2,7 @@
 //! few additions.
 #![expect(unsafe_code, reason = "a launch without bounds checks; lengths are checked before")]
 
-use super::add_pieces::{ADD_LANES, SEGMENT, add_segments};
+use super::add_pieces::{SEGMENT, add_lanes, add_segments};
 use super::products::Products;
 use super::weight_gradient::WeightGradient;
 use crate::buffer::{Buffer, Part, upload};
@@ -134,7 +134,7 @@ impl Waiting {
         let number = |n: usize| u32::try_from(n).expect("a device's buffers are shorter");
         self.table.extend([self.groups, at, target_at, length, pieces].map(number));
         self.used += pieces * length;
-        self.groups += length.div_ceil(ADD_LANES);
+        self.groups += length.div_ceil(add_lanes(pieces));
         self.length += length;
         at
     }

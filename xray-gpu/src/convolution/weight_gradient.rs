@@ -1,7 +1,7 @@
 //! The weight gradient: which kernel, how many pieces, and their sum in a fixed order.
 #![expect(unsafe_code, reason = "launches without bounds checks; lengths are checked before")]
 
-use super::add_pieces::{ADD_LANES, add_pieces};
+use super::add_pieces::{add_lanes, add_pieces};
 use super::direct::{self, tap_sums};
 use super::forward::output_shape;
 use super::gather::GatherNumbersLaunch;
@@ -154,7 +154,7 @@ impl WeightGradient {
     }
 
     fn add_pass(&self) -> Pass {
-        let groups = [self.length.div_ceil(ADD_LANES), 1];
+        let groups = [self.length.div_ceil(add_lanes(self.pieces())), 1];
         let bytes = bytes((self.pieces() + 1) * self.length);
         Pass { name: "add pieces", groups, units: ELEMENT_UNITS, multiply_adds: 0, bytes }
     }

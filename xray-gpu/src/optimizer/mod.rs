@@ -3,5 +3,5 @@
 mod update;
 mod watch;
 
-pub use update::{Mark, Parameters, Rule, Update, update_pass};
+pub use update::{MARKED, Mark, Parameters, Rule, Update, update_pass};
 pub use watch::{LossScale, StepRecord, Watch, judge_passes, scale_pass};

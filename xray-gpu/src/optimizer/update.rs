@@ -5,7 +5,7 @@
 use super::watch::Watch;
 use crate::buffer::Buffer;
 use crate::gpu::Gpu;
-use crate::pass::Pass;
+use crate::pass::{Pass, bytes};
 use cubecl::prelude::*;
 
 /// The update rule.
@@ -40,8 +40,11 @@ pub struct Update {
     pub weight_decay: f64,
 }
 
-/// What distinguishes a parameter; a sum of these, as a float for each.
+/// What distinguishes a parameter; a sum of these, as a float.
 pub struct Mark;
+
+/// Floats that have one [`Mark`], of the first of which a parameter begins at a multiple.
+pub const MARKED: usize = 4;
 
 impl Mark {
     /// It has the second learning rate.
@@ -61,13 +64,14 @@ pub struct Parameters<'a> {
     pub means: &'a Buffer,
     /// Means of their squares; zeros before the first step. SGD does not touch them.
     pub squares: &'a Buffer,
-    /// [`Mark`]s.
+    /// A [`Mark`] for every [`MARKED`] of them.
     pub marks: &'a Buffer,
 }
 
 /// Numbers of an [`Update`].
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct UpdateNumbers {
+    /// Groups of four.
     length: usize,
     rate: f32,
     head_rate: f32,
@@ -97,12 +101,13 @@ struct Bias {
     correction: f32,
 }
 
+/// A unit updates four neighbours, which are of one parameter or padding behind it.
 #[cube(launch_unchecked)]
 fn update(
-    values: &mut [f32],
-    gradients: &[f32],
-    means: &mut [f32],
-    squares: &mut [f32],
+    values: &mut [Vector<f32, Const<4>>],
+    gradients: &[Vector<f32, Const<4>>],
+    means: &mut [Vector<f32, Const<4>>],
+    squares: &mut [Vector<f32, Const<4>>],
     marks: &[f32],
     control: &[f32],
     numbers: UpdateNumbers,
@@ -111,19 +116,16 @@ fn update(
 ) {
     let i = ABSOLUTE_POS;
     let mut moves = i < numbers.length && control[1] == 0.0f32;
+    let mut mark = 0.0f32;
+    if moves {
+        mark = marks[i];
+    }
     if comptime!(frozen) {
-        let mut mark = 0.0f32;
-        if moves {
-            mark = marks[i];
-        }
-        moves = is_head(mark);
+        moves = moves && is_head(mark);
     }
     if moves {
-        let mark = marks[i];
         let mut rate = numbers.rate;
         let mut kept = numbers.kept;
-        // Marks are 0 to 3.
-        let decays = mark >= 2.0f32;
         if is_head(mark) {
             rate = numbers.head_rate;
             kept = numbers.head_kept;
@@ -137,21 +139,29 @@ fn update(
                 (numbers.square_bias.correction / correction(taken * numbers.square_bias.log_kept)).sqrt();
         }
         let mut value = values[i];
-        let mut gradient = gradients[i] * control[0];
-        if decays {
-            gradient += numbers.decay * value;
-            value *= kept;
+        let mut gradient = gradients[i] * four(control[0]);
+        // Marks are 0 to 3.
+        if mark >= 2.0f32 {
+            gradient += four(numbers.decay) * value;
+            value *= four(kept);
         }
-        let mean = means[i] * numbers.kept_mean + gradient * numbers.new_mean;
+        let mean = means[i] * four(numbers.kept_mean) + gradient * four(numbers.new_mean);
         means[i] = mean;
         if comptime!(sgd) {
-            values[i] = value - rate * mean;
+            values[i] = value - four(rate) * mean;
         } else {
-            let square = squares[i] * numbers.kept_square + gradient * gradient * numbers.new_square;
+            let new = gradient * gradient * four(numbers.new_square);
+            let square = squares[i] * four(numbers.kept_square) + new;
             squares[i] = square;
-            values[i] = value - rate * mean / (square.sqrt() * root_factor + numbers.epsilon);
+            let root = square.sqrt() * four(root_factor) + four(numbers.epsilon);
+            values[i] = value - four(rate) * mean / root;
         }
     }
+}
+
+#[cube]
+fn four(value: f32) -> Vector<f32, Const<4>> {
+    Vector::new(value)
 }
 
 /// 1 − eˣ of an x of at most 0, by its series where a difference would leave few digits.
@@ -172,21 +182,24 @@ fn is_head(mark: f32) -> bool {
 
 /// The launch of [`Update::apply`].
 pub fn update_pass(length: usize) -> Pass {
-    Pass::elements("update", length, 8)
+    let floats = 7 * length + length / MARKED;
+    Pass { bytes: bytes(floats), ..Pass::in_lanes("update", length, true) }
 }
 
 impl Update {
     /// Updates values and moments in place, unless the watch has ended the steps; gradients are scaled as it says.
     ///
     /// # Panics
-    /// If the lengths differ, or the step is 0.
+    /// If the lengths differ, are no multiple of [`MARKED`], or the step is 0.
     pub fn apply(&self, gpu: &Gpu, parameters: Parameters<'_>, watch: &Watch) {
         let Parameters { values, gradients, means, squares, marks } = parameters;
         let length = values.len();
         assert!(gradients.len() >= length, "gradients of {length} parameters");
-        for (buffer, what) in [(means, "means"), (squares, "squares"), (marks, "marks")] {
+        assert!(length.is_multiple_of(MARKED), "{length} parameters are no multiple of {MARKED}");
+        for (buffer, what) in [(means, "means"), (squares, "squares")] {
             assert_eq!(buffer.len(), length, "{what} of {length} parameters");
         }
+        assert_eq!(marks.len(), length / MARKED, "marks of {length} parameters");
         let pass = update_pass(length);
         // SAFETY: lengths were checked.
         unsafe {
@@ -200,7 +213,7 @@ impl Update {
                 squares.argument(),
                 marks.argument(),
                 watch.control().argument(),
-                self.numbers(length),
+                self.numbers(length / MARKED),
                 self.rule == Rule::Sgd,
                 self.frozen,
             );

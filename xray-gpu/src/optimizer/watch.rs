@@ -95,18 +95,25 @@ const ROW: usize = 4;
 /// Squares that a group adds up.
 const CHUNK: usize = 4096;
 
+/// The start and the length are in `N` floats.
 #[cube(launch_unchecked)]
-fn squares(gradient: &[f32], partials: &mut [f32], at: usize, length: usize) {
+fn squares<N: Size>(gradient: &[Vector<f32, N>], partials: &mut [f32], at: usize, length: usize) {
     let mut place = Shared::<[f32]>::new_slice(REDUCE_UNITS);
     let group = CUBE_POS_X as usize;
     let unit = UNIT_POS as usize;
-    let last = ((group + 1) * CHUNK).min(length);
-    let mut sum = 0.0f32;
-    let mut i = group * CHUNK + unit;
+    let chunk = CHUNK / N::value();
+    let last = ((group + 1) * chunk).min(length);
+    let mut sums = Vector::<f32, N>::new(0.0f32);
+    let mut i = group * chunk + unit;
     while i < last {
         let value = gradient[at + i];
-        sum += value * value;
+        sums += value * value;
         i += REDUCE_UNITS;
+    }
+    let mut sum = 0.0f32;
+    #[unroll]
+    for lane in 0..N::value() {
+        sum += sums.extract(lane);
     }
     let sum = group_sum(&mut place, sum);
     if unit == 0 {
@@ -300,16 +307,19 @@ impl Watch {
         let [first, second] = judge_passes(gradient.len());
         let groups = first.groups[0];
         let partials = Buffer::empty(gpu, groups)?;
+        let fours = [gradient.start(), gradient.len()].iter().all(|floats| floats.is_multiple_of(4));
+        let lanes = if fours { 4 } else { 1 };
         // SAFETY: the parts have their lengths, and a group writes one partial sum.
         unsafe {
             squares::launch_unchecked(
                 gpu.launch(&first),
                 gpu.grid(&first),
                 first.dim(),
+                lanes,
                 gradient.argument(),
                 partials.argument(),
-                gradient.start(),
-                gradient.len(),
+                gradient.start() / lanes,
+                gradient.len() / lanes,
             );
             judge::launch_unchecked(
                 gpu.launch(&second),

@@ -2,8 +2,8 @@
 //! a global average, the last layer, binary cross-entropy and Adam.
 
 use xray_gpu::{
-    Affine, Buffer, Error, Gpu, Linear, LossKind, Map, MapShape, Mark, NormMaps, Parameters, Part, Pass,
-    Rule, Running, Update, Watch, Width, convolve_with_sums, forward_passes, global_average,
+    Affine, Buffer, Error, Gpu, Linear, LossKind, MARKED, Map, MapShape, Mark, NormMaps, Parameters, Part,
+    Pass, Rule, Running, Update, Watch, Width, convolve_with_sums, forward_passes, global_average,
     global_average_gradient, global_average_gradient_pass, global_average_pass, input_gradient,
     input_gradient_passes, judge_passes, loss, loss_pass, normalise, normalise_backward,
     normalise_backward_passes, normalise_pass, normalised_shape, statistics, statistics_pass, sum_rows,
@@ -47,7 +47,7 @@ pub(crate) fn plan(images: usize, size: usize) -> Plan {
         layer
     });
     let layers = layers.collect();
-    Plan { layers, linear_at: at, parameters: at + LINEAR.parameters(), running }
+    Plan { layers, linear_at: at, parameters: (at + LINEAR.parameters()).next_multiple_of(MARKED), running }
 }
 
 impl Plan {
@@ -136,12 +136,15 @@ impl SmallCnn {
     pub(crate) fn new(gpu: &Gpu, plan: Plan, values: &[f32]) -> Result<Self, Error> {
         assert_eq!(values.len(), plan.parameters);
         let zeros = vec![0.0; plan.parameters];
+        // Every gradient is written, except of what fills up the last group of marked parameters.
+        let mut gradients = vec![f32::NAN; plan.parameters + 1];
+        gradients[plan.linear_at + LINEAR.parameters()..plan.parameters].fill(0.0);
         Ok(Self {
             values: Buffer::of(gpu, values)?,
-            gradients: Buffer::of(gpu, &vec![f32::NAN; plan.parameters + 1])?,
+            gradients: Buffer::of(gpu, &gradients)?,
             means: Buffer::of(gpu, &zeros)?,
             squares: Buffer::of(gpu, &zeros)?,
-            marks: Buffer::of(gpu, &vec![Mark::DECAY; plan.parameters])?,
+            marks: Buffer::of(gpu, &vec![Mark::DECAY; plan.parameters / MARKED])?,
             running: Buffer::of(gpu, &vec![0.0; plan.running])?,
             positive_weights: Buffer::of(gpu, &[1.0; CLASSES])?,
             watch: Watch::new(gpu, 64)?,

@@ -6,7 +6,7 @@ use crate::weights::{names_of, weights_of};
 use crate::{HostTensor, StateDict};
 use burn::module::ParamId;
 use std::collections::{BTreeMap, HashMap};
-use xray_gpu::Mark;
+use xray_gpu::{MARKED, Mark};
 
 /// Floats that a tensor's start is a multiple of: 256 bytes, which every device can bind.
 const ALIGNMENT: usize = 64;
@@ -122,15 +122,15 @@ impl Layout {
         flat
     }
 
-    /// A [`Mark`] for each learned float.
+    /// A [`Mark`] for every [`MARKED`] learned floats.
     pub(super) fn marks(&self) -> Vec<f32> {
-        let mut marks = vec![0.0; self.learned];
+        let mut marks = vec![0.0; self.learned / MARKED];
         for (name, entry) in self.entries.iter().filter(|(_, entry)| !entry.is_running) {
             let in_head = name.strip_prefix(self.head).is_some_and(|rest| rest.starts_with('.'));
             let mark = if in_head { Mark::HEAD } else { 0.0 };
             // Kernels and matrices decay; biases and batch norm do not.
             let mark = mark + if entry.shape.len() > 1 { Mark::DECAY } else { 0.0 };
-            marks[entry.span.start..][..entry.span.length].fill(mark);
+            marks[entry.span.start / MARKED..][..entry.span.length.div_ceil(MARKED)].fill(mark);
         }
         marks
     }
@@ -221,7 +221,10 @@ mod tests {
         let marks = layout.marks();
         let check = |name: &str, mark: f32| {
             let Span { start, length } = layout.entries[name].span;
-            assert!(marks[start..][..length].iter().all(|found| *found == mark), "{name}");
+            assert!(
+                marks[start / MARKED..][..length.div_ceil(MARKED)].iter().all(|found| *found == mark),
+                "{name}"
+            );
         };
         check("classifier.1.weight", Mark::HEAD + Mark::DECAY);
         check("classifier.1.bias", Mark::HEAD);
