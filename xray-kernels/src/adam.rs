@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::isa::Form;
 use crate::lanes::{Kernel, LANES, Lanes};
 use crate::shared::Shared;
-use crate::tasks::for_each_chunk;
+use crate::tasks::for_each;
 
 /// Floats that a thread takes at a time.
 const CHUNK: usize = 1 << 15;
@@ -46,6 +46,50 @@ impl Default for AdamStep {
     }
 }
 
+/// A list of weights, and what its step needs.
+#[derive(Debug)]
+pub struct AdamWeights<'a> {
+    /// How far these go.
+    pub step: AdamStep,
+    /// Updated.
+    pub weights: &'a mut [f32],
+    /// Of the weights.
+    pub gradient: &'a [f32],
+    /// Of the gradients; updated.
+    pub mean: &'a mut [f32],
+    /// Of the gradients; updated.
+    pub mean_square: &'a mut [f32],
+}
+
+/// [`AdamStep::apply`] to all lists in one pass, so that many short ones keep many threads busy.
+///
+/// # Panics
+/// As [`AdamStep::apply`].
+pub fn adam(context: &Context, lists: Vec<AdamWeights>) {
+    let form = context.isa.form::<Adam>();
+    let mut chunks = Vec::new();
+    let mut floats = 0;
+    let shared = lists.into_iter().map(|AdamWeights { step, weights, gradient, mean, mean_square }| {
+        let length = weights.len();
+        let equal = gradient.len() == length && mean.len() == length && mean_square.len() == length;
+        assert!(equal, "weights, gradients and moments of different lengths");
+        (step.factors(), gradient, [weights, mean, mean_square].map(Shared::new))
+    });
+    let shared: Vec<_> = shared.collect();
+    for (list, (_, gradient, _)) in shared.iter().enumerate() {
+        floats += gradient.len();
+        chunks.extend((0..gradient.len()).step_by(CHUNK).map(|start| (list, start)));
+    }
+    for_each("Adam", floats, chunks.len(), |number| {
+        let (list, start) = chunks[number];
+        let (factors, gradient, updated) = &shared[list];
+        let gradient = &gradient[start..(start + CHUNK).min(gradient.len())];
+        // SAFETY: chunks do not meet, and each is one task's.
+        let [weights, mean, square] = updated.map(|all| unsafe { all.part(start, gradient.len()) });
+        update(form, *factors, weights, gradient, mean, square);
+    });
+}
+
 impl AdamStep {
     /// Updates weights, mean and mean square in place, in one pass:
     /// `mean = beta1 mean + (1 - beta1) g`, `square = beta2 square + (1 - beta2) g^2`,
@@ -61,17 +105,7 @@ impl AdamStep {
         mean: &mut [f32],
         mean_square: &mut [f32],
     ) {
-        let length = weights.len();
-        let equal = gradient.len() == length && mean.len() == length && mean_square.len() == length;
-        assert!(equal, "weights, gradients and moments of different lengths");
-        let (factors, form) = (self.factors(), context.isa.form::<Adam>());
-        let (mean, mean_square) = (Shared::new(mean), Shared::new(mean_square));
-        for_each_chunk("Adam", weights, CHUNK, |number, weights| {
-            let (start, length) = (number * CHUNK, weights.len());
-            // SAFETY: chunks do not meet, and each is one task's.
-            let [mean, mean_square] = [mean, mean_square].map(|all| unsafe { all.part(start, length) });
-            update(form, factors, weights, &gradient[start..start + length], mean, mean_square);
-        });
+        adam(context, vec![AdamWeights { step: *self, weights, gradient, mean, mean_square }]);
     }
 
     fn factors(&self) -> Factors {
@@ -236,6 +270,40 @@ mod tests {
                 for (found, wanted) in found.iter().zip(state) {
                     assert!((found - wanted).abs() < 1e-5, "{isa}: {found} instead of {wanted} at {index}");
                 }
+            }
+        }
+    }
+
+    /// The same bits as list by list, whatever lies before a list and however many threads there are.
+    #[test]
+    fn lists_in_one_pass_are_stepped_as_each_alone() {
+        let value = |index: usize, salt: usize| ((index * 37 + salt * 11) % 101) as f32 / 50.0 - 1.0;
+        let lengths = [3, CHUNK + 17, 0, 64, 2 * CHUNK];
+        let lists =
+            lengths.map(|length| [0, 1, 2, 3].map(|salt| (0..length).map(|i| value(i, salt)).collect()));
+        let rule = |list: usize| AdamStep {
+            learning_rate: 0.01 * (list + 1) as f64,
+            weight_decay: 0.1 * list as f64,
+            ..AdamStep::default()
+        };
+        for isa in Isa::available() {
+            let context = Context::watched(isa);
+            let mut alone: [[Vec<f32>; 4]; 5] = lists.clone();
+            for (number, [weights, gradient, mean, square]) in alone.iter_mut().enumerate() {
+                square.iter_mut().for_each(|square| *square = square.abs());
+                rule(number).apply(&context, weights, gradient, mean, square);
+            }
+            for threads in [1, 3] {
+                let mut together: [[Vec<f32>; 4]; 5] = lists.clone();
+                let parts =
+                    together.iter_mut().enumerate().map(|(number, [weights, gradient, mean, square])| {
+                        square.iter_mut().for_each(|square| *square = square.abs());
+                        AdamWeights { step: rule(number), weights, gradient, mean, mean_square: square }
+                    });
+                let parts: Vec<_> = parts.collect();
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+                pool.install(|| adam(&context, parts));
+                assert!(together == alone, "{isa}, {threads} threads");
             }
         }
     }

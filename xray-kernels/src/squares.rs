@@ -7,9 +7,11 @@ use crate::tasks::for_each_chunk;
 
 /// Floats whose squares are added in single precision; their sums are added in double.
 const CHUNK: usize = 4096;
+/// Chunks of a task: many parameters are short.
+const CHUNKS: usize = 8;
 
-/// The sum of the squares of all values; the same bits on any number of threads.
-pub fn sum_of_squares(context: &Context, values: &[f32]) -> f64 {
+/// The sum of the squares of all values of all lists, list after list; the same bits on any number of threads.
+pub fn sum_of_squares(context: &Context, lists: &[&[f32]]) -> f64 {
     let form = context.isa.form::<Squares>();
     let chunk = |values: &[f32]| {
         let (whole, rest) = values.split_at(values.len() / LANES * LANES);
@@ -22,11 +24,16 @@ pub fn sum_of_squares(context: &Context, values: &[f32]) -> f64 {
         sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest
     };
     // Collected, so that the order of the sum is that of the chunks.
-    let mut sums = vec![0.0; values.len().div_ceil(CHUNK)];
-    for_each_chunk("squares of a gradient", &mut sums, 1, |number, sum| {
-        sum[0] = chunk(&values[number * CHUNK..values.len().min((number + 1) * CHUNK)]);
+    let chunks: Vec<_> = lists.iter().flat_map(|values| values.chunks(CHUNK)).collect();
+    let mut sums = vec![0.0; chunks.len()];
+    for_each_chunk("squares of a gradient", &mut sums, CHUNKS, |number, sums| {
+        for (sum, values) in sums.iter_mut().zip(&chunks[number * CHUNKS..]) {
+            *sum = chunk(values);
+        }
     });
-    sums.iter().sum()
+    let mut sums = sums.into_iter();
+    let of_list = |values: &&[f32]| sums.by_ref().take(values.len().div_ceil(CHUNK)).sum::<f64>();
+    lists.iter().map(of_list).sum()
 }
 
 struct Run {
@@ -61,14 +68,15 @@ mod tests {
 
     #[test]
     fn the_sum_is_that_of_doubles_in_every_form_and_on_any_threads() {
-        for length in [0, 1, 15, 16, 100, CHUNK, 3 * CHUNK + 37] {
+        for length in [0, 1, 15, 16, 100, CHUNK, (CHUNKS + 3) * CHUNK + 37] {
             let values: Vec<f32> = (0..length).map(|i| (i as f32 * 0.7).sin() * 3.0).collect();
             let expected: f64 = values.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
             for isa in Isa::available() {
                 let context = Context::watched(isa);
                 let on = |threads| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-                    pool.install(|| sum_of_squares(&context, &values))
+                    let lists = [&values[..length / 3], &[], &values[length / 3..]];
+                    pool.install(|| sum_of_squares(&context, &lists))
                 };
                 let found = on(1);
                 assert!((found - expected).abs() <= 1e-6 * expected, "{isa}, {length}: {found} {expected}");

@@ -123,12 +123,16 @@ impl Optimizer {
 
     /// Root of the sum of squares over all gradients, `[1]`.
     pub(crate) fn global_norm(&self, network: &Network, gradients: &Gradients) -> Tensor<1> {
-        let mut squares = Squares { gradients, on_cpu: self.on_cpu(), sum: 0.0, on_device: None };
-        network.visit(&mut squares);
-        match squares.on_device {
-            Some(sum) => sum.sqrt(),
-            None => Tensor::from_floats([squares.sum.sqrt() as f32], &Device::flex()),
+        let mut found = Found { gradients, of_parameters: Vec::new() };
+        network.visit(&mut found);
+        if self.on_cpu() {
+            let sum = cpu::squares(found.of_parameters);
+            return Tensor::from_floats([sum.sqrt() as f32], &Device::flex());
         }
+        // Not read: a GPU would be waited for.
+        let squares = found.of_parameters.into_iter().map(|gradient| (gradient.clone() * gradient).sum());
+        let sum = squares.reduce(|sum, squares| sum + squares);
+        sum.map_or_else(|| Tensor::from_floats([0.0], &Device::flex()), Tensor::sqrt)
     }
 
     /// One step along gradients of that global norm.
@@ -141,7 +145,20 @@ impl Optimizer {
     ) -> Network {
         let scale = self.scale(norm);
         self.steps += 1;
-        let place = Place::in_network(&network);
+        let place = || Place::in_network(&network);
+        if let Scale::Known(scale) = scale
+            && self.on_cpu()
+            && self.config.algorithm != Algorithm::Sgd
+        {
+            let (mut take, mut put) = (
+                Take { gradients: &mut gradients, place: place(), taken: Vec::new() },
+                Put { place: place(), values: BTreeMap::new() },
+            );
+            let network = network.map(&mut take);
+            put.values = self.adam_on_cpu(take.taken, rates, scale);
+            return network.map(&mut put);
+        }
+        let place = place();
         network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale, place })
     }
 
@@ -194,13 +211,6 @@ impl Optimizer {
     /// The new value of one flattened parameter.
     fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, step: StepSize) -> Tensor<1> {
         let StepSize { learning_rate, scale, decay } = step;
-        if let Scale::Known(gradient_scale) = scale
-            && self.on_cpu()
-            && self.config.algorithm != Algorithm::Sgd
-        {
-            let step = AdamStep { gradient_scale, ..self.adam_step(learning_rate, decay) };
-            return self.adam_on_cpu(name, value, gradient, &step);
-        }
         let gradient = scale.apply(gradient);
         match self.config.algorithm {
             Algorithm::AdamW => {
@@ -234,20 +244,30 @@ impl Optimizer {
         }
     }
 
-    fn adam_on_cpu(
-        &mut self,
-        name: &str,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        step: &AdamStep,
-    ) -> Tensor<1> {
-        let zeros = || Tensor::zeros(value.shape(), &value.device());
-        let old = self.moments.remove(name);
-        let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
-        let moments = [mean.unwrap_or_else(zeros), mean_square.unwrap_or_else(zeros)];
-        let (value, [mean, mean_square]) = cpu::adam(step, value, gradient, moments);
-        self.moments.insert(name.to_owned(), Moments { mean, mean_square: Some(mean_square) });
-        value
+    /// The new values of parameters, by their names.
+    fn adam_on_cpu(&mut self, taken: Vec<Taken>, rates: &Rates, scale: f32) -> BTreeMap<String, Tensor<1>> {
+        let (mut names, mut parameters) = (Vec::new(), Vec::new());
+        for Taken { name, decays, value, gradient } in taken {
+            let step = self.adam_step(rates.of(&name), self.decay(decays));
+            let zeros = || Tensor::zeros(value.shape(), &value.device());
+            let old = self.moments.remove(&name);
+            let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
+            let moments = [mean.unwrap_or_else(zeros), mean_square.unwrap_or_else(zeros)];
+            let step = AdamStep { gradient_scale: scale, ..step };
+            parameters.push(cpu::AdamTensors { step, weights: value, gradient, moments });
+            names.push(name);
+        }
+        let updated = names.into_iter().zip(cpu::adam(parameters));
+        let updated = updated.map(|(name, (value, [mean, mean_square]))| {
+            self.moments.insert(name.clone(), Moments { mean, mean_square: Some(mean_square) });
+            (name, value)
+        });
+        updated.collect()
+    }
+
+    /// Kernels and matrices decay; biases and batch norm do not.
+    fn decay(&self, decays: bool) -> f64 {
+        if decays { f64::from(self.config.weight_decay) } else { 0.0 }
     }
 
     fn adam(&mut self, name: &str, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
@@ -331,8 +351,7 @@ impl ModuleMapper for Step<'_> {
         param.map(|old| {
             let shape = old.dims();
             let (name, value) = (self.place.name(), old.inner().reshape([-1]));
-            // Kernels and matrices decay; biases and batch norm do not.
-            let decay = if D > 1 { f64::from(self.optimizer.config.weight_decay) } else { 0.0 };
+            let decay = self.optimizer.decay(D > 1);
             let step = StepSize { learning_rate: self.rates.of(&name), scale: self.scale.clone(), decay };
             let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), step);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
@@ -340,22 +359,73 @@ impl ModuleMapper for Step<'_> {
     }
 }
 
-struct Squares<'a> {
-    gradients: &'a Gradients,
-    on_cpu: bool,
-    sum: f64,
-    /// Not read: a GPU would be waited for.
-    on_device: Option<Tensor<1>>,
+/// A parameter taken out of its network, flattened.
+struct Taken {
+    name: String,
+    decays: bool,
+    value: Tensor<1>,
+    gradient: Tensor<1>,
 }
 
-impl ModuleVisitor for Squares<'_> {
+/// Takes the parameters that have gradients out of a network, so that nobody else holds them and they are updated where
+/// they lie. Their shapes stay.
+struct Take<'a> {
+    gradients: &'a mut Gradients,
+    place: Place,
+    taken: Vec<Taken>,
+}
+
+impl ModuleMapper for Take<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
+        param.map(|old| {
+            // One value in the shape of many.
+            let stand_in = Tensor::<D>::zeros([1; D], &old.device()).expand(old.dims());
+            let (value, gradient) = (old.inner().reshape([-1]), gradient.reshape([-1]));
+            self.taken.push(Taken { name: self.place.name(), decays: D > 1, value, gradient });
+            stand_in
+        })
+    }
+}
+
+/// Puts parameters back.
+struct Put {
+    place: Place,
+    values: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleMapper for Put {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(value) = self.values.remove(&self.place.name()) else { return param };
+        param.map(|old| Tensor::from_inner(value.reshape(old.dims())).require_grad())
+    }
+}
+
+/// Collects gradients, flattened.
+struct Found<'a> {
+    gradients: &'a Gradients,
+    of_parameters: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Found<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = param.val().grad(self.gradients) else { return };
-        if self.on_cpu {
-            self.sum += cpu::squares(gradient);
-        } else {
-            let squares = (gradient.clone() * gradient).sum();
-            self.on_device = Some(self.on_device.take().map_or(squares.clone(), |sum| sum + squares));
-        }
+        let gradient = param.val().grad(self.gradients);
+        self.of_parameters.extend(gradient.map(|gradient| gradient.reshape([-1])));
     }
 }

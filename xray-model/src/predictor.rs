@@ -212,8 +212,10 @@ fn mean(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
 /// `[n, channels, size, size]`: every channel holds the gray image.
 pub(crate) fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {
     let size = size as usize;
-    let pixels = pixels.chunks(size * size).flat_map(|image| std::iter::repeat_n(image, channels)).flatten();
-    let pixels: Vec<_> = pixels.copied().collect();
-    let n = pixels.len() / (channels * size * size);
-    Maps::of_images(Tensor::from_data(TensorData::new(pixels, [n, channels, size, size]), device), backend)
+    let n = pixels.len() / (size * size);
+    let mut repeated = Vec::with_capacity(channels * pixels.len());
+    for image in pixels.chunks_exact(size * size) {
+        (0..channels).for_each(|_| repeated.extend_from_slice(image));
+    }
+    Maps::of_images(Tensor::from_data(TensorData::new(repeated, [n, channels, size, size]), device), backend)
 }

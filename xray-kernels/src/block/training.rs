@@ -32,8 +32,8 @@ pub struct SavedBlock {
 /// Where gradients go; those of what a block learns in the layouts of [`BlockParameters`].
 #[derive(Debug)]
 pub struct BlockGradients<'a> {
-    /// Overwritten.
-    pub weights: &'a mut [f32],
+    /// Replaced, whatever its length.
+    pub weights: &'a mut Vec<f32>,
     /// Overwritten.
     pub gamma: &'a mut [f32],
     /// Overwritten.

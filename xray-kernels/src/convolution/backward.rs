@@ -65,17 +65,17 @@ pub(crate) struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    /// Writes the weight gradient in PyTorch's layout, and the input gradient where it is wanted.
+    /// Writes the weight gradient in PyTorch's layout, in place of what the list held, and the input gradient where it is
+    /// wanted.
     pub(crate) fn run(
         &self,
         output: &impl MapGradient,
-        grad_weights: &mut [f32],
+        grad_weights: &mut Vec<f32>,
         target: Option<(&TransposedWeights, GradientMap)>,
     ) {
         let (context, spec) = (self.context, &self.spec);
         let [images, channels, height, width] = self.input.size();
         assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
-        assert_eq!(grad_weights.len(), spec.weight_len(), "the weight gradient of {spec:?}");
         let planes = Planes::new(context, self.input, spec.padding);
         let size = [spec.output_size(height), spec.output_size(width)];
         let planar = matches!(self.input, ConvInput::Planar(..));

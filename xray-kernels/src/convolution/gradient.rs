@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// The gradients of a convolution, given that of its output (of any halo, which is not read).
 ///
-/// `grad_weights` is overwritten, in PyTorch's layout; the input gradient is written where it is wanted.
+/// `grad_weights` becomes the weights' gradient in PyTorch's layout, whatever it held; the input gradient is written where it is wanted.
 ///
 /// # Panics
 /// If a shape does not fit the convolution, or a buffer its shape.
@@ -21,7 +21,7 @@ pub fn convolve_backward(
     spec: ConvSpec,
     input: ConvInput,
     (grad_output, shape): (&[f32], MapShape),
-    grad_weights: &mut [f32],
+    grad_weights: &mut Vec<f32>,
     grad_input: Option<(&TransposedWeights, GradientMap)>,
 ) {
     let [images, _, height, width] = input.size();

@@ -117,8 +117,9 @@ impl WeightLayout {
         }
     }
 
-    /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's.
-    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
+    /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's, which
+    /// replaces what the list held.
+    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut Vec<f32>) {
         const CHUNK: usize = 512;
         let (sum, others) = parts.split_at_mut(self.len());
         for_each_chunk("sum of weight gradients", sum, CHUNK, |number, sum| {
@@ -129,7 +130,11 @@ impl WeightLayout {
             }
         });
         let blocks = self.out_channels.div_ceil(LANES);
-        let (floats, to, channels) = (weights.len(), Shared::new(weights), self.in_channels());
+        let (floats, channels) = (self.out_channels * self.filter(), self.in_channels());
+        // No zeros first, which one thread would write.
+        weights.clear();
+        weights.reserve_exact(floats);
+        let to = Shared::new(&mut weights.spare_capacity_mut()[..floats]);
         for_each("unpacking weights", floats, blocks * self.in_blocks(), |number| {
             let (block, in_block) = (number / self.in_blocks(), number % self.in_blocks());
             let from = &sum[block * self.out_block()..];
@@ -138,9 +143,13 @@ impl WeightLayout {
             for out in block * LANES..(block * LANES + LANES).min(self.out_channels) {
                 // SAFETY: each output channel's weights of a block of input channels are one task's.
                 let to = unsafe { to.part(out * self.filter() + first, length) };
-                self.for_each(in_block, |source, target| to[source - first] = from[target + out % LANES]);
+                self.for_each(in_block, |source, target| {
+                    to[source - first].write(from[target + out % LANES]);
+                });
             }
         });
+        // SAFETY: the tasks wrote every channel's weights of every block.
+        unsafe { weights.set_len(floats) };
     }
 }
 

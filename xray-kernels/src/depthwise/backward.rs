@@ -22,13 +22,13 @@ pub fn depthwise_backward(
     input: (&[f32], MapShape),
     weights: &[f32],
     (grad_output, grad_shape): (&[f32], MapShape),
-    grad_weights: &mut [f32],
+    grad_weights: &mut Vec<f32>,
     grad_input: Option<GradientMap>,
 ) {
     input.1.check(input.0, "the input");
     grad_shape.check(grad_output, "the output gradient");
     spec.check(&input.1, &grad_shape);
-    assert_eq!(grad_weights.len(), spec.weight_len(), "the weight gradient of {spec:?}");
+    grad_weights.resize(spec.weight_len(), 0.0);
     weight_gradient(context.isa, spec, input, (grad_output, grad_shape), grad_weights);
     if let Some(map) = grad_input {
         map.check(input.1.size());
@@ -46,11 +46,14 @@ fn weight_gradient(
 ) {
     let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
     let per_plane = taps.len() * LANES;
-    let mut sums = vec![0.0_f64; shape.images * shape.blocks() * per_plane];
-    let (shared, form) = (Shared::new(&mut sums), product_form(isa));
+    // No zeros first, which one thread would write.
+    let count = shape.images * shape.blocks() * per_plane;
+    let mut sums = Vec::<f64>::with_capacity(count);
+    let (shared, form) = (Shared::new(&mut sums.spare_capacity_mut()[..count]), product_form(isa));
     for_each_plane("depthwise weight gradient", &shape, |image, block| {
         // SAFETY: each plane's sums are written by one call.
         let sums = unsafe { shared.part((image * shape.blocks() + block) * per_plane, per_plane) };
+        sums.iter_mut().for_each(|sum| _ = sum.write(0.0));
         for y in 0..grad_shape.height {
             let row = shape.corner(image, block) + y * spec.stride * shape.row();
             for (tap, sums) in taps.iter().zip(sums.chunks_exact_mut(LANES)) {
@@ -65,11 +68,14 @@ fn weight_gradient(
                 // SAFETY: lengths were checked against shapes.
                 unsafe { form(&products) };
                 for (total, sum) in sums.iter_mut().zip(sum) {
-                    *total += f64::from(sum);
+                    // SAFETY: zeroed above.
+                    *unsafe { total.assume_init_mut() } += f64::from(sum);
                 }
             }
         }
     });
+    // SAFETY: the pass went over every plane of every image.
+    unsafe { sums.set_len(count) };
     for_each_chunk(
         "sum of depthwise weight gradients",
         grad_weights,

@@ -77,17 +77,20 @@ fn block_stays_inside(
     );
     let grad_output = Guarded::new(&gradient.blocked(&out_shape, 0.0));
     let channels = conv.out_channels;
-    let mut grads = [unwritten(conv.weight_len()), unwritten(channels), unwritten(channels)];
-    let [grad_weights, grad_gamma, grad_beta] = &mut grads;
+    let mut grad_weights = Vec::new();
+    let mut grads = [unwritten(channels), unwritten(channels)];
+    let [grad_gamma, grad_beta] = &mut grads;
     let in_shape = shape.with_halo(0);
     let mut grad_input = unwritten(in_shape.len());
     let gradients = BlockGradients {
-        weights: grad_weights.get_mut(),
+        weights: &mut grad_weights,
         gamma: grad_gamma.get_mut(),
         beta: grad_beta.get_mut(),
         input: (!planar).then_some(GradientMap::new(grad_input.get_mut(), in_shape)),
     };
     block.backward(&context, input, parameters, &saved, (grad_output.get(), out_shape), gradients);
+    assert_eq!(grad_weights.len(), conv.weight_len(), "{what}");
+    assert!(grad_weights.iter().all(|value| value.is_finite()), "{what}");
     grads.iter().for_each(|gradient| _ = gradient.check(&what));
     if !planar {
         grad_input.check(&what);

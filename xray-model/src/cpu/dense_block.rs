@@ -262,7 +262,7 @@ fn backward(
     );
     let weights = place.spread(layer, first.block().weights);
     let mut first_found = OperandGradients {
-        weights: vec![0.0; weights.len()],
+        weights: Vec::new(),
         gamma: vec![0.0; reads.channels],
         beta: vec![0.0; reads.channels],
     };

@@ -16,7 +16,7 @@ mod pool;
 mod transition;
 mod values;
 
-pub(crate) use adam::{adam, squares};
+pub(crate) use adam::{AdamTensors, adam, squares};
 pub(crate) use conv_norm::{ConvNormSpec, FoldedConv, fold, infer, train};
 pub(crate) use dense_block::{FoldedDenseLayer, fold_dense_layer, infer_dense_block, train_dense_block};
 pub(crate) use depthwise::{infer_depthwise, train_depthwise};

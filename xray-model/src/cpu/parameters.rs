@@ -71,10 +71,10 @@ impl Operands {
         BlockParameters { weights, gamma, beta }
     }
 
-    /// Zeros in the operands' lengths.
+    /// Where the gradients will be; those of weights have no length yet.
     pub(super) fn gradients(&self) -> OperandGradients {
         let zeros = |of| vec![0.0; values(of).len()];
-        OperandGradients { weights: zeros(&self.weight), gamma: zeros(&self.gamma), beta: zeros(&self.beta) }
+        OperandGradients { weights: Vec::new(), gamma: zeros(&self.gamma), beta: zeros(&self.beta) }
     }
 
     /// Hands the gradients to burn; nodes of weight, gamma and beta.
