@@ -214,6 +214,7 @@ pub fn build(
         source: Source {
             kind: set.kind.to_owned(),
             labels_blake3: labels_hash(&set.labels, rows.iter().copied()),
+            notes: set.notes.clone(),
         },
     };
     folder.finish(&manifest)?;

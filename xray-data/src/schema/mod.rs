@@ -8,6 +8,7 @@ mod resolve;
 mod sample;
 
 pub(crate) use inventory::Inventory;
+pub(crate) use presets::CHEXPERT;
 pub use presets::Preset;
 pub use problem::FeatureProblem;
 pub(crate) use resolve::{Basis, Resolved, resolve, unlabelled};

@@ -23,7 +23,7 @@ pub enum Preset {
 }
 
 /// CheXpert's findings, without `No Finding` (Irvin et al. 2019, arXiv 1901.07031).
-const CHEXPERT: [&str; 13] = [
+pub(crate) const CHEXPERT: [&str; 13] = [
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
     "Lung Opacity",

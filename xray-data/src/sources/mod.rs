@@ -2,7 +2,7 @@
 //! where its bytes are. Nothing is decoded here.
 //!
 //! * [`boxes`]: where radiologists saw findings in ChestX-ray14;
-//! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table;
+//! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table; [`released`]: this and others as they are downloaded;
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
@@ -24,10 +24,13 @@ pub mod nih;
 mod origin;
 mod paths;
 mod problem;
+pub mod released;
 mod separator;
 pub mod synthetic;
 mod table;
+mod tails;
 pub mod tfrecord;
+mod view;
 
 pub(crate) use age::parse_age;
 pub use boxes::FindingBox;
@@ -36,12 +39,15 @@ pub use folder::{Found, ImageFolder};
 pub use given::{Given, GivenImage, GivenOptions};
 pub use join::Join;
 pub use labelled::{Labelled, LabelledOptions};
-pub use listing::{Listed, Listing, Missing};
+pub use listing::{Listed, Listing, Lookup, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;
+pub use released::{LabelSet, Release, ReleaseOptions};
 pub use synthetic::Phantom;
 pub(crate) use table::{Table, read_text};
+pub use view::ViewFilter;
 
+use crate::error::Result;
 use crate::schema::Label;
 use xray_artifacts::{ImageFormat, Split};
 
@@ -79,7 +85,7 @@ pub struct SourceImage {
 /// A whole source, ready to be split and built.
 #[derive(Clone, Debug)]
 pub struct SourceSet {
-    /// `nih`, `csv`, `tfrecord`, `dicom` or `synthetic`, as the manifest records it.
+    /// `csv`, `tfrecord`, `dicom`, `synthetic` or the name of a published data set, as the manifest records it.
     pub kind: &'static str,
     /// The findings, in the order of every row's labels.
     pub labels: Vec<String>,
@@ -87,10 +93,24 @@ pub struct SourceSet {
     pub images: Vec<SourceImage>,
     /// Rows that were left out because their image file is missing.
     pub missing: u64,
+    /// How the source was read, for the manifest: columns, labels, rules.
+    pub notes: Vec<String>,
     /// What a person should know before trusting the set.
     pub warnings: Vec<String>,
     /// What an earlier build did to the images, where the source is one.
     pub built: Option<ImageFormat>,
+}
+
+impl SourceSet {
+    /// Keeps images that are said to be of this view, and notes how many others there were.
+    ///
+    /// # Errors
+    /// [`NoView`](crate::Error::NoView) where nothing is left.
+    pub fn keep_view(&mut self, view: ViewFilter) -> Result<()> {
+        let said = view.keep(&mut self.images, false, |image| image.row.view.as_deref())?;
+        self.notes.extend(said);
+        Ok(())
+    }
 }
 
 /// Hash over rows, independent of their order: tells whether two builds saw the same labels and patients.

@@ -85,7 +85,7 @@ pub(crate) fn write_dataset(folder: &Path) {
         ]),
         split_rule: SplitRule::Patient,
         seed: 0,
-        source: Source { kind: "synthetic".into(), labels_blake3: String::new() },
+        source: Source { kind: "synthetic".into(), labels_blake3: String::new(), notes: Vec::new() },
     };
     write_json(&folder.join(DatasetManifest::FILE_NAME), &manifest).expect("a writable folder");
 }

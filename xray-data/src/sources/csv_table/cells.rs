@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
             age: row.optional(age).and_then(|text| self.read_or_count("age", text, parse_age)),
             image_id,
         };
-        Ok(Listed { row: listed, file, line: row.line })
+        Ok(Listed { row: listed, file, table: 0, line: row.line })
     }
 
     fn patient(&mut self, cell: &str) -> String {
