@@ -283,6 +283,7 @@ fn record(set: &SourceSet, index: usize, stored: &Stored) -> Vec<u8> {
         sex: row.sex.clone(),
         age: row.age,
         split: None,
+        source: row.source.clone(),
     };
     encode_sample(&sample, &set.labels)
 }

@@ -1,14 +1,14 @@
 //! Options of the commands that read a source of images and labels.
 
-use super::kind::SourceKind;
+use super::kind::{Part, SourceKind};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
-use xray_data::labels::{nih_14, parse_labels};
+use xray_data::labels::{check_names, nih_14, parse_labels};
 use xray_data::sources::{
     ImageFolder, ImageRow, Join, LabelSet, Listing, Missing, Release, ReleaseOptions, SourceSet, ViewFilter,
-    csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
+    combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
 use xray_data::{FeatureNames, Preset, split_file};
@@ -38,9 +38,9 @@ pub(super) struct SourceArguments {
     allow_empty_labels: bool,
 
     /// Whose labels a published data set gets; which stands for which is printed and kept in dataset.json
-    /// [default: own]
+    /// [default: own; nih where several sources become one set]
     #[arg(long, value_enum, value_name = "SET", help_heading = "Source",
-          conflicts_with_all = ["csv", "tfrecord", "dicom"])]
+          conflicts_with_all = ["csv", "dicom"])]
     label_set: Option<LabelSet>,
 
     /// Keep images of this view only, as the source says it
@@ -208,10 +208,10 @@ impl SplitOptions {
 impl SourceArguments {
     /// The whole source, every image looked up. Says how it was read.
     pub(super) fn read(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
-        let mut set = match (self.listing(split)?, &self.kind) {
-            (Some((listing, folder)), _) => listing.locate(&ImageFolder::scan(&folder)?, missing)?,
-            (None, SourceKind { tfrecord: Some(folder), .. }) => self.read_records(folder)?,
-            (None, kind) => self.read_other(kind, split, missing)?,
+        let parts = self.kind.parts()?;
+        let mut set = match parts.is_empty() {
+            true => self.read_one(split, missing)?,
+            false => self.read_parts(parts, split, missing)?,
         };
         if let Some(view) = self.view {
             set.keep_view(view)?;
@@ -227,7 +227,8 @@ impl SourceArguments {
     /// What the source says of each image, and what a person should know; tables are read without their images, unless
     /// these have to tell the view.
     pub(super) fn rows(&self, split: &SplitOptions) -> Result<(Vec<ImageRow>, Vec<String>), Failure> {
-        if let Some((listing, _)) = self.listing(split)?
+        if self.kind.parts()?.is_empty()
+            && let Some((listing, _)) = self.listing(split)?
             && (self.view.is_none() || !listing.lookup.headers)
         {
             let Listing { mut rows, mut notes, warnings, .. } = listing;
@@ -241,6 +242,66 @@ impl SourceArguments {
         }
         let set = self.read(split, Missing::Skip)?;
         Ok((set.images.into_iter().map(|image| image.row).collect(), set.warnings))
+    }
+
+    fn read_one(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
+        match (self.listing(split)?, self.kind.tfrecord.first()) {
+            (Some((listing, folder)), _) => Ok(listing.locate(&ImageFolder::scan(&folder)?, missing)?),
+            (None, Some(folder)) => self.read_records(folder, self.labels()),
+            (None, None) => self.read_other(&self.kind, split, missing),
+        }
+    }
+
+    /// Several sources as one set.
+    fn read_parts(
+        &self,
+        parts: Vec<(String, Part<'_>)>,
+        split: &SplitOptions,
+        missing: Missing,
+    ) -> Result<SourceSet, Failure> {
+        let given = [
+            ("images", self.images.is_some()),
+            ("labels-csv", self.labels_csv.is_some()),
+            ("features", self.features.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::new(Exit::Usage, format!("--{option} does not say of which source it is"))
+                .hint(
+                    "build that source by itself, then name its folder with --tfrecord beside the others",
+                ));
+        }
+        let published: Vec<Release> = self.kind.named().into_iter().map(|(release, _)| release).collect();
+        let idle =
+            self.table_options().into_iter().find(|option| !published.iter().any(|r| takes(*r, option)));
+        if let Some(option) = idle {
+            return Err(Failure::new(Exit::Usage, format!("--{option} acts on none of these sources"))
+                .hint("the tables of published data sets are known"));
+        }
+        let mut sets = Vec::with_capacity(parts.len());
+        for (name, part) in parts {
+            let mut set = match part {
+                Part::Records(folder) => self.read_records(folder, Vec::new())?,
+                Part::Published(release, folder) => {
+                    let set = self.label_set.unwrap_or(LabelSet::Nih);
+                    let mut listing = release.read(folder, &self.release_options(set, Vec::new(), split))?;
+                    if let Some(view) = self.view {
+                        listing.keep_view(view)?;
+                    }
+                    listing.locate(&ImageFolder::scan(folder)?, missing)?
+                }
+            };
+            if let Some(view) = self.view {
+                set.keep_view(view)?;
+            }
+            sets.push((name, set));
+        }
+        let mut all = combine(sets);
+        let labels = self.labels();
+        check_names(&labels).map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))?;
+        if !labels.is_empty() {
+            all.select(&labels, self.allow_empty_labels)?;
+        }
+        Ok(all)
     }
 
     /// For sources that are tables beside a folder of images: the tables, and the folder. Images that are known not to
@@ -284,38 +345,41 @@ impl SourceArguments {
         folder: &Path,
         split: &SplitOptions,
     ) -> Result<(Listing, PathBuf), Failure> {
-        let takes = |option: &str| match option {
-            "blank" => matches!(release, Release::Chexpert | Release::Mimic),
-            "rows" => release == Release::Vindr,
-            _ => false,
-        };
-        let not_taken = self.table_options().into_iter().find(|option| !takes(option));
+        let not_taken = self.table_options().into_iter().find(|option| !takes(release, option));
         let not_taken = not_taken.or(self.labels_csv.as_ref().map(|_| "labels-csv"));
         if let Some(option) = not_taken.or(split.split_column.as_ref().map(|_| "split-column")) {
             let why = format!("--{option} does not act on --{}", release.name());
             return Err(Failure::new(Exit::Usage, why)
                 .hint("its tables are known; one of another layout is read with --csv FILE --images DIR"));
         }
-        let options = ReleaseOptions {
-            label_set: self.label_set.unwrap_or_default(),
-            labels: self.labels(),
-            allow_empty: self.allow_empty_labels,
-            blank: self.blank.unwrap_or_default(),
-            join: self.rows,
-            other_splits: split.gives_splits(),
-        };
+        let options = self.release_options(self.label_set.unwrap_or_default(), self.labels(), split);
         let listing = release.read(folder, &options)?;
         Ok((listing, self.images.clone().unwrap_or_else(|| folder.to_owned())))
     }
 
-    fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {
-        if let Some(option) = self.table_option() {
+    fn release_options(
+        &self,
+        label_set: LabelSet,
+        labels: Vec<String>,
+        split: &SplitOptions,
+    ) -> ReleaseOptions {
+        ReleaseOptions {
+            label_set,
+            labels,
+            allow_empty: self.allow_empty_labels,
+            blank: self.blank.unwrap_or_default(),
+            join: self.rows,
+            other_splits: split.gives_splits(),
+        }
+    }
+
+    fn read_records(&self, folder: &Path, labels: Vec<String>) -> Result<SourceSet, Failure> {
+        if let Some(option) = self.table_option().filter(|_| self.kind.named().is_empty()) {
             return Err(Failure::new(Exit::Usage, format!("--{option} is for tables of labels"))
                 .hint("in TFRecords features have names: --labels says which to keep"));
         }
         let names = self.features.map(FeaturePreset::names);
-        let (labels, patients, allow_empty) =
-            (self.labels(), self.labels_csv.clone(), self.allow_empty_labels);
+        let (patients, allow_empty) = (self.labels_csv.clone(), self.allow_empty_labels);
         Ok(tfrecord::read(folder, &RecordOptions { names, labels, allow_empty, patients })?)
     }
 
@@ -364,6 +428,15 @@ impl SourceArguments {
             ("rows", self.rows.is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
+    }
+}
+
+/// Whether an option for tables acts on a published data set.
+fn takes(release: Release, option: &str) -> bool {
+    match option {
+        "blank" => matches!(release, Release::Chexpert | Release::Mimic),
+        "rows" => release == Release::Vindr,
+        _ => false,
     }
 }
 

@@ -57,6 +57,7 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
             age: row.optional(age).and_then(parse_age),
+            source: None,
             image_id: image_id.clone(),
         };
         Ok(Listed { row: listed, file: image_id, table: 0, line: row.line })

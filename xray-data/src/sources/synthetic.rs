@@ -55,6 +55,7 @@ fn image(config: &Arc<SynthConfig>, case: Case) -> SourceImage {
         view: Some(case.view().to_owned()),
         sex: Some(case.sex().to_owned()),
         age: Some(case.age),
+        source: None,
     };
     SourceImage { row, origin: Origin::Phantom(Phantom { config: config.clone(), case }) }
 }

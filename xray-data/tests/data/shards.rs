@@ -47,6 +47,7 @@ pub(crate) fn record(number: usize, image: &[u8]) -> Vec<u8> {
         sex: None,
         age: Some(50),
         split: None,
+        source: None,
     };
     encode_sample(&sample, &labels())
 }

@@ -371,3 +371,127 @@ fn readers_of_vindr_are_counted_by_majority_or_as_asked() {
     let message = bench.refused(3, "build --vindr vindr --view lateral --out no");
     assert!(message.contains("no image is lateral: 16 `PA`"), "{message}");
 }
+
+/// Twenty images of ten patients, of ChestX-ray14: every second has an effusion, every fifth a mass.
+fn small_nih(bench: &Workbench) {
+    let mut table =
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,\
+                     OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]\n"
+            .to_owned();
+    for number in 0..20u32 {
+        let findings = match (number % 2, number % 5) {
+            (0, 0) => "Effusion|Mass",
+            (0, _) => "Effusion",
+            (_, 0) => "Mass",
+            _ => "No Finding",
+        };
+        let image = format!("{number:08}_000.png");
+        bench.write(&format!("nih/images/{image}"), png_of_bits(&picture(32, number + 50), 8));
+        table += &format!("{image},{findings},0,{},58,M,PA,2500,2048,0.168,0.168\n", number / 2);
+    }
+    bench.write("nih/Data_Entry_2017.csv", table);
+}
+
+/// Ten patients of CheXpert with one image each, two of them in valid.csv; every third has an effusion.
+fn small_chexpert(bench: &Workbench) {
+    for (table, patients) in [("train", 0..8u32), ("valid", 8..10)] {
+        let mut text = format!("Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,{}\n", OBSERVATIONS.join(","));
+        for patient in patients {
+            let place = format!("{table}/patient{patient:05}/study1/view1_frontal.jpg");
+            bench.write(&format!("chexpert/{place}"), jpeg(patient));
+            let cell = |name: &&str| match *name {
+                "Pleural Effusion" => ["1.0", "0.0", "-1.0"][patient as usize % 3],
+                "Edema" => "0.0",
+                _ => "",
+            };
+            let cells: Vec<&str> = OBSERVATIONS.iter().map(cell).collect();
+            text += &format!("CheXpert-v1.0/{place},Female,61,Frontal,AP,,{}\n", cells.join(","));
+        }
+        bench.write(&format!("chexpert/{table}.csv"), text);
+    }
+}
+
+#[test]
+fn several_sources_become_one_set() {
+    let bench = Workbench::new();
+    small_nih(&bench);
+    small_chexpert(&bench);
+    let built = bench.run("build --nih nih --chexpert chexpert --out shards");
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(
+        built.stderr.contains("chexpert: the source says who is in which split: kept"),
+        "{}",
+        built.stderr
+    );
+    bench.good("check shards");
+    let stats = bench.json("stats shards");
+    assert_eq!((total(&stats, "images"), total(&stats, "patients")), (30, 20), "patient 1 is two people");
+    let found = counts(&stats);
+    assert_eq!(found.len(), 14);
+    assert_eq!(found["Effusion"], (10 + 4, 3), "three of CheXpert are uncertain");
+    assert_eq!(found["Mass"], (4, 10), "CheXpert does not tell masses");
+    assert_eq!(found["Cardiomegaly"], (0, 10), "blank in CheXpert");
+    let sources = stats["sources"].as_array().expect("a list");
+    let place = |label: &str| {
+        stats["labels"].as_array().expect("a list").iter().position(|l| l == label).expect("a label")
+    };
+    let of = |source: usize, what: &str, label: &str| {
+        sources[source][what][place(label)].as_u64().expect("a count")
+    };
+    assert_eq!([&sources[0]["source"], &sources[1]["source"]], ["chexpert", "nih"]);
+    assert_eq!((of(0, "positives", "Effusion"), of(0, "known", "Effusion")), (4, 7));
+    assert_eq!((of(1, "positives", "Effusion"), of(1, "known", "Effusion")), (10, 20));
+    assert_eq!((of(0, "known", "Mass"), of(1, "positives", "Mass")), (0, 4));
+    let text = bench.good("stats shards");
+    assert!(text.contains("positives by source"), "{text}");
+    let (kind, notes) = source(&bench, "shards");
+    assert_eq!(kind, "several");
+    assert!(notes.contains("chexpert: label `Effusion` is `Pleural Effusion`"), "{notes}");
+    assert!(
+        notes.contains("chexpert: labels that it does not have and that are unknown: `Infiltration`"),
+        "{notes}"
+    );
+
+    let dataset = Dataset::open(&bench.path("shards"), &OpenOptions::default()).expect("just built");
+    let val = dataset.select(Split::Val, &Draw::default()).expect("some are in val");
+    let names: Vec<String> = val.iter().map(|&id| dataset.sample(id).expect("just built").image_id).collect();
+    assert!(names.contains(&"chexpert:patient00008_study1_view1_frontal.jpg".to_owned()), "{names:?}");
+    for id in val {
+        let sample = dataset.sample(id).expect("just built");
+        let (of, patient) = (sample.source.expect("said"), sample.patient_id.expect("said"));
+        assert!(patient.starts_with(&format!("{of}:")), "{patient} of {of}");
+    }
+
+    // A set that was built is a source too, and keeps its names when it is of several.
+    bench.good("build --chexpert chexpert --label-set nih --out built/hospital");
+    bench.good("build --tfrecord shards --tfrecord built/hospital --labels Effusion,Edema --allow-empty-labels --out again");
+    let stats = bench.json("stats again");
+    let names: Vec<&str> = stats["sources"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|s| s["source"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names, ["chexpert", "hospital", "nih"]);
+    assert_eq!(counts(&stats).keys().collect::<Vec<_>>(), ["Edema", "Effusion"]);
+    assert_eq!(counts(&stats)["Effusion"], (10 + 4 + 4, 6));
+
+    let lists = |range: std::ops::Range<u32>| range.map(|n| format!("{n:08}_000.png\n")).collect::<String>();
+    bench.write("train.txt", lists(0..14));
+    bench.write("test.txt", lists(14..20));
+    let split = bench.json(
+        "split --nih nih --chexpert chexpert --train-list train.txt --test-list test.txt --val 0 --out split.csv",
+    );
+    assert_eq!(split["splits"][2]["images"], 6, "NIH's lists say nothing of CheXpert");
+
+    for (arguments, part) in [
+        ("--nih nih --csv x.csv", "--csv cannot be read together with another source"),
+        ("--nih nih --chexpert chexpert --rows any", "--rows acts on none of these sources"),
+        ("--nih nih --chexpert chexpert --images x", "--images does not say of which source it is"),
+        ("--tfrecord shards --tfrecord ./shards", "two sources are named `shards`"),
+        ("--nih nih --chexpert chexpert --labels Efusion", "no label `Efusion`; nearest is `Effusion`"),
+    ] {
+        let message = bench.refused(2, &format!("build {arguments} --out no"));
+        assert!(message.contains(part), "{message}");
+    }
+}

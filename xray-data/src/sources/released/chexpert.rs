@@ -155,6 +155,7 @@ impl Columns {
             split: Some(split),
             sex: sex.flatten(),
             age: age.flatten(),
+            source: None,
             image_id,
         };
         Ok(Listed { row: listed, file, table, line: row.line })

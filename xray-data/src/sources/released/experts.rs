@@ -147,6 +147,7 @@ impl Columns {
             view: row.optional(self.view).map(str::to_owned),
             sex: row.optional(self.sex).and_then(findings::sex),
             age: row.optional(self.age).and_then(parse_age),
+            source: None,
             image_id: image_id.clone(),
         };
         Ok(Listed { row: listed, file: image_id, table, line: row.line })

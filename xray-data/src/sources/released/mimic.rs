@@ -169,6 +169,7 @@ fn rows(studies: &HashMap<String, Study>, splits: Option<&Splits>, draft: &mut D
             view: row.optional(Some(view)).map(str::to_owned),
             sex: None,
             age: None,
+            source: None,
         };
         let folder = subject.get(..2).unwrap_or(subject);
         let file = format!("files/p{folder}/p{subject}/s{study}/{image}.jpg");

@@ -19,9 +19,9 @@ pub use labels::{Equivalent, LabelSet};
 pub(super) use tables::{Known, table_in};
 
 use super::csv_table::Blank;
-use super::{Join, Listed, Listing, Lookup, nih};
+use super::{Join, Listed, Listing, Lookup, nih, select_labels};
 use crate::error::{Error, Result};
-use crate::labels::{NIH_14, nearest, nih_14, position};
+use crate::labels::{NIH_14, nih_14};
 use std::path::{Path, PathBuf};
 
 /// A published data set.
@@ -205,24 +205,8 @@ fn select(draft: &mut Draft, names: &[String]) -> Result<()> {
         line: 1,
         problem: Box::new(problem.into()),
     })?;
-    let places = names.iter().map(|name| {
-        position(&draft.labels, name).ok_or_else(|| Error::NoLabel {
-            label: name.clone(),
-            nearest: nearest(name, draft.labels.iter().map(String::as_str)).map(str::to_owned),
-            labels: draft.labels.clone(),
-        })
-    });
-    let places = places.collect::<Result<Vec<_>>>()?;
-    let left_out = draft.labels.iter().enumerate().filter(|(place, _)| !places.contains(place));
-    let left_out: Vec<&str> = left_out.map(|(_, label)| label.as_str()).collect();
-    if !left_out.is_empty() {
-        let left_out = super::csv_table::quoted_few(left_out.into_iter());
-        draft.notes.push(format!("labels that were not asked for and are left out: {left_out}"));
-    }
-    for listed in &mut draft.rows {
-        listed.row.labels = places.iter().map(|&place| listed.row.labels[place]).collect();
-    }
-    draft.labels = places.into_iter().map(|place| draft.labels[place].clone()).collect();
+    let Draft { labels, rows, notes, .. } = draft;
+    notes.extend(select_labels(labels, rows.iter_mut().map(|listed| &mut listed.row.labels), names)?);
     Ok(())
 }
 

@@ -205,6 +205,7 @@ impl Columns {
             split: None,
             view: row.optional(Some(self.projection)).map(str::to_owned),
             sex: sex.flatten(),
+            source: None,
             age,
             image_id,
         };

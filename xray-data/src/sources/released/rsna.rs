@@ -132,6 +132,7 @@ fn listed(row: Row<'_>, image: &str, label: Label, class: Option<&str>) -> Resul
         view: None,
         sex: None,
         age: None,
+        source: None,
     };
     Ok(Listed { row: listed, file: image.to_owned(), table: 0, line: row.line })
 }

@@ -70,6 +70,7 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
                     view: None,
                     sex: None,
                     age: None,
+                    source: None,
                 };
                 rows.push(Listed { row: listed, file: image.to_owned(), table: 0, line: row.line });
             }

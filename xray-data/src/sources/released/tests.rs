@@ -1,6 +1,7 @@
 //! Tables as they are downloaded, and as they come when something is wrong with them.
 
 use super::*;
+use crate::labels::position;
 use crate::schema::Label::{self, Negative as N, Positive as P, Uncertain as U, Unknown as X};
 use std::fs;
 use xray_artifacts::{Exit, Split, one_line};

@@ -216,6 +216,7 @@ impl Place {
             view: Some("PA".to_owned()),
             sex: None,
             age: None,
+            source: None,
         };
         Listed { row, file: image.to_owned(), table: self.table, line }
     }

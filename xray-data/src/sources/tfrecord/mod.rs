@@ -268,6 +268,7 @@ fn row_of(
         view: sample.view,
         sex: sample.sex,
         age: sample.age,
+        source: sample.source,
     })
 }
 
