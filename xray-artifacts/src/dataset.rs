@@ -167,10 +167,14 @@ pub enum SplitRule {
 /// Where a data set came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// `nih`, `csv`, `tfrecord`, `dicom` or `synthetic`.
+    /// `csv`, `tfrecord`, `dicom`, `synthetic`, or a published data set such as `nih` or `chexpert`.
     pub kind: String,
     /// Hash over the source's label rows, in hexadecimal; tells whether two builds saw the same labels.
     pub labels_blake3: String,
+    /// How its tables were read, in sentences: columns that are used and that are not and why, which names became which
+    /// label and on whose word, what was left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 #[cfg(test)]
@@ -189,7 +193,7 @@ mod tests {
             splits: BTreeMap::from([(Split::Train, train)]),
             split_rule: SplitRule::Patient,
             seed: 0,
-            source: Source { kind: "csv".into(), labels_blake3: String::new() },
+            source: Source { kind: "csv".into(), labels_blake3: String::new(), notes: Vec::new() },
         }
     }
 

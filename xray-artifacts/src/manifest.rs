@@ -212,7 +212,7 @@ mod tests {
             ]),
             split_rule: SplitRule::Patient,
             seed: 0,
-            source: Source { kind: "csv".into(), labels_blake3: String::new() },
+            source: Source { kind: "csv".into(), labels_blake3: String::new(), notes: Vec::new() },
         }
     }
 

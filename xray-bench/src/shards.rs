@@ -183,7 +183,7 @@ mod tests {
             splits: [(Split::Val, val)].into(),
             split_rule: SplitRule::Patient,
             seed: 0,
-            source: Source { kind: "csv".into(), labels_blake3: String::new() },
+            source: Source { kind: "csv".into(), labels_blake3: String::new(), notes: Vec::new() },
         };
         link(&files, None, &to, 3).expect("linked");
         link(&files, Some(&manifest), &to, 2).expect("linked again, the old links gone");

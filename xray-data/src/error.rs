@@ -60,7 +60,7 @@ pub enum Error {
         /// What it is.
         kind: &'static str,
     },
-    /// A compressed file of records that ends early or holds something else.
+    /// A compressed file that ends early or holds something else.
     #[error("{} is {compression}-compressed and does not inflate", path.display())]
     Compressed {
         /// The file.
@@ -135,10 +135,22 @@ pub enum Error {
         problem: Box<SourceProblem>,
     },
     /// A folder without the table that says what its images show.
-    #[error("no Data_Entry*.csv in {}", folder.display())]
+    #[error("no {table} in {}", folder.display())]
     NoTable {
         /// The folder.
         folder: PathBuf,
+        /// The table's usual name.
+        table: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// No image of the views that are wanted.
+    #[error("no image is {view}: {listed}")]
+    NoView {
+        /// The views.
+        view: String,
+        /// How many there are of others.
+        listed: String,
     },
     /// A folder without records.
     #[error("no record in a *.tfrec or *.tfrecord file in {}", folder.display())]
@@ -262,7 +274,8 @@ impl Error {
             Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
             Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
-            Error::NoTable { .. } => "name the table with --labels-csv FILE",
+            Error::NoTable { hint, .. } => *hint,
+            Error::NoView { .. } => "ask for another --view; sources that say no view cannot be chosen from",
             Error::NoRecords { .. } => {
                 "check the path; of the folders below it those named train, val or test are searched"
             }
@@ -303,6 +316,7 @@ impl Error {
             Error::EmptySplit { .. }
             | Error::NoImages { .. }
             | Error::NoRecords { .. }
+            | Error::NoView { .. }
             | Error::NothingToShow { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::NotAFile { .. }

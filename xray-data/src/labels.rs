@@ -30,8 +30,8 @@ pub const NO_FINDING: &str = "No Finding";
 pub const MAX_LABELS: usize = 1000;
 
 /// Names of the other features of a record: a label of that name would take its place.
-const RESERVED: [&str; 6] =
-    ["image", "image_id", "patient_id", "patient_sex", "patient_age", "view_position"];
+const RESERVED: [&str; 7] =
+    ["image", "image_id", "patient_id", "patient_sex", "patient_age", "view_position", "source"];
 
 /// Why names cannot be the labels of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,5 +6,11 @@ use xray_artifacts::Exit;
 use xray_cli::build;
 
 fn main() -> Exit {
-    xray_cli::main(build!().with("sources", "nih, csv, tfrecord, dicom"), cli::run)
+    xray_cli::main(
+        build!().with(
+            "sources",
+            "nih, chexpert, mimic, padchest, vindr, rsna, siim, nih-experts, csv, tfrecord, dicom",
+        ),
+        cli::run,
+    )
 }

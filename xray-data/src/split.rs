@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::sources::{ImageRow, read_text};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Split, SplitRule};
 use xray_display::counted;
@@ -181,21 +181,19 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
     let mut warnings = Vec::new();
     let (splits, rule) = match plan {
         SplitPlan::Patients { val, test } => (draw(rows, *val, *test, seed)?, by_patient),
-        SplitPlan::Carried { val, test } if rows.iter().all(|row| row.split.is_none()) => {
-            (draw(rows, *val, *test, seed)?, by_patient)
-        }
-        SplitPlan::Carried { val, test } => {
-            let (splits, drawn) = carried(rows, *val, *test, seed)?;
-            warnings.push(kept(&splits, drawn, anonymous == 0));
-            let rule = match drawn {
-                Drawn::Nothing => SplitRule::Column,
-                Drawn::Val => SplitRule::Official,
-                Drawn::Test | Drawn::Both => by_patient,
-            };
-            (splits, rule)
-        }
+        SplitPlan::Carried { val, test } => of_each_source(rows, &mut warnings, |rows, warnings| {
+            kept_or_drawn(rows, *val, *test, seed, warnings)
+        })?,
         SplitPlan::Official { train_val, test, val } => {
-            (official(rows, train_val, test, *val, seed)?, SplitRule::Official)
+            of_each_source(rows, &mut warnings, |rows, warnings| {
+                let listed =
+                    |row: &&ImageRow| train_val.contains(own_name(row)) || test.contains(own_name(row));
+                // The lists of one data set say nothing of another.
+                match rows.iter().any(|row| row.source.is_some()) && !rows.iter().any(listed) {
+                    true => kept_or_drawn(rows, *val, 0.0, seed, warnings),
+                    false => Ok((official(rows, train_val, test, *val, seed)?, SplitRule::Official)),
+                }
+            })?
         }
         SplitPlan::Column => (column(rows)?, SplitRule::Column),
     };
@@ -210,6 +208,63 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
     }
     warnings.extend(empty_splits(&splits));
     Ok(Assigned { splits, rule, warnings })
+}
+
+/// Splits each of several sources by what it says, whatever the others say.
+fn of_each_source(
+    rows: &[&ImageRow],
+    warnings: &mut Vec<String>,
+    split: impl Fn(&[&ImageRow], &mut Vec<String>) -> Result<(Vec<Split>, SplitRule)>,
+) -> Result<(Vec<Split>, SplitRule)> {
+    let mut sources: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+    for (place, row) in rows.iter().enumerate() {
+        sources.entry(row.source.as_deref()).or_default().push(place);
+    }
+    let (mut splits, mut rules) = (vec![Split::Train; rows.len()], Vec::new());
+    for (source, places) in sources {
+        let of_source: Vec<&ImageRow> = places.iter().map(|&place| rows[place]).collect();
+        let mut said = Vec::new();
+        let (given, rule) = split(&of_source, &mut said)?;
+        places.iter().zip(given).for_each(|(&place, split)| splits[place] = split);
+        rules.push(rule);
+        warnings.extend(said.into_iter().map(|text| match source {
+            Some(source) => format!("{source}: {text}"),
+            None => text,
+        }));
+    }
+    // What may leak, or was drawn, is said of the whole.
+    let first = [SplitRule::Image, SplitRule::Patient, SplitRule::Official, SplitRule::Column];
+    let rule = first.into_iter().find(|rule| rules.contains(rule)).unwrap_or(SplitRule::Patient);
+    Ok((splits, rule))
+}
+
+/// [`SplitPlan::Carried`] of one source.
+fn kept_or_drawn(
+    rows: &[&ImageRow],
+    val: f64,
+    test: f64,
+    seed: u64,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Split>, SplitRule)> {
+    let has_patients = rows.iter().all(|row| row.patient_id.is_some());
+    let by_patient = if has_patients { SplitRule::Patient } else { SplitRule::Image };
+    if rows.iter().all(|row| row.split.is_none()) {
+        return Ok((draw(rows, val, test, seed)?, by_patient));
+    }
+    let (splits, drawn) = carried(rows, val, test, seed)?;
+    warnings.push(kept(&splits, drawn, has_patients));
+    let rule = match drawn {
+        Drawn::Nothing => SplitRule::Column,
+        Drawn::Val => SplitRule::Official,
+        Drawn::Test | Drawn::Both => by_patient,
+    };
+    Ok((splits, rule))
+}
+
+/// The image's name in its own source.
+fn own_name(row: &ImageRow) -> &str {
+    let source = row.source.as_deref().unwrap_or_default();
+    row.image_id.strip_prefix(source).and_then(|rest| rest.strip_prefix(':')).unwrap_or(&row.image_id)
 }
 
 fn draw(rows: &[&ImageRow], val: f64, test: f64, seed: u64) -> Result<Vec<Split>> {
@@ -232,15 +287,15 @@ fn official(
     check_fractions(val, 0.0)?;
     refuse(
         rows,
-        |row| !train_val.contains(&row.image_id) && !test.contains(&row.image_id),
+        |row| !train_val.contains(own_name(row)) && !test.contains(own_name(row)),
         |image_id, more| SplitProblem::Unlisted { image_id, more },
     )?;
     refuse(
         rows,
-        |row| train_val.contains(&row.image_id) && test.contains(&row.image_id),
+        |row| train_val.contains(own_name(row)) && test.contains(own_name(row)),
         |image_id, _| SplitProblem::TwiceListed { image_id },
     )?;
-    Ok(split_each(rows, |row| match test.contains(&row.image_id) {
+    Ok(split_each(rows, |row| match test.contains(own_name(row)) {
         true => Split::Test,
         false if uniform(seed, "split", person(row)) < val => Split::Val,
         false => Split::Train,
@@ -394,6 +449,7 @@ mod tests {
             view: None,
             sex: None,
             age: None,
+            source: None,
         }
     }
 

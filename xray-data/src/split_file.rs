@@ -79,6 +79,7 @@ mod tests {
             view: None,
             sex: None,
             age: None,
+            source: None,
         };
         let mut rows = vec![row("a,1.png", "1"), row("b.png", "1"), row("c.png", "2")];
         let splits = [Split::Train, Split::Train, Split::Test];

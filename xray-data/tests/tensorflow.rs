@@ -171,6 +171,7 @@ fn tensorflow_reads_our_shards() {
         sex: Some("F".to_owned()),
         age: Some(61),
         split: None,
+        source: None,
     };
     let samples = [sample(0), sample(1), sample(2)];
     let mut writer = RecordWriter::create(&path).expect("a writable folder");

@@ -239,7 +239,7 @@ mod tests {
             splits: BTreeMap::from([(Split::Train, train)]),
             split_rule: SplitRule::Patient,
             seed,
-            source: Source { kind: "csv".into(), labels_blake3: String::new() },
+            source: Source { kind: "csv".into(), labels_blake3: String::new(), notes: Vec::new() },
         }
     }
 

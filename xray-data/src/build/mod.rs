@@ -214,6 +214,7 @@ pub fn build(
         source: Source {
             kind: set.kind.to_owned(),
             labels_blake3: labels_hash(&set.labels, rows.iter().copied()),
+            notes: set.notes.clone(),
         },
     };
     folder.finish(&manifest)?;
@@ -282,6 +283,7 @@ fn record(set: &SourceSet, index: usize, stored: &Stored) -> Vec<u8> {
         sex: row.sex.clone(),
         age: row.age,
         split: None,
+        source: row.source.clone(),
     };
     encode_sample(&sample, &set.labels)
 }

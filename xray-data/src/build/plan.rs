@@ -66,6 +66,7 @@ mod tests {
             view: None,
             sex: None,
             age: None,
+            source: None,
         };
         images.map(row).collect()
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod kind;
 mod show;
 mod source;
 mod split;

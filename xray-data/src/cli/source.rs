@@ -1,13 +1,14 @@
 //! Options of the commands that read a source of images and labels.
 
+use super::kind::{Part, SourceKind};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
-use xray_data::labels::{nih_14, parse_labels};
+use xray_data::labels::{check_names, nih_14, parse_labels};
 use xray_data::sources::{
-    ImageFolder, ImageRow, Join, Listing, Missing, SourceSet, csv_table, csv_table::Blank,
-    csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
+    ImageFolder, ImageRow, Join, LabelSet, Listing, Missing, Release, ReleaseOptions, SourceSet, ViewFilter,
+    combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
 use xray_data::{FeatureNames, Preset, split_file};
@@ -23,8 +24,8 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     labels_csv: Option<PathBuf>,
 
-    /// Folder of images that the paths of --csv start from [default: the table's folder]
-    #[arg(long, value_name = "DIR", help_heading = "Source", requires = "csv")]
+    /// Folder of images, where they are not beside the tables: for --csv the folder that its paths start from
+    #[arg(long, value_name = "DIR", help_heading = "Source", conflicts_with_all = ["tfrecord", "dicom"])]
     images: Option<PathBuf>,
 
     /// The labels to keep, in this order; one line of CSV, so that quotes go around a name with a comma [default: the
@@ -35,6 +36,16 @@ pub(super) struct SourceArguments {
     /// Keep labels that no image shows
     #[arg(long, help_heading = "Source")]
     allow_empty_labels: bool,
+
+    /// Whose labels a published data set gets; which stands for which is printed and kept in dataset.json
+    /// [default: own; nih where several sources become one set]
+    #[arg(long, value_enum, value_name = "SET", help_heading = "Source",
+          conflicts_with_all = ["csv", "dicom"])]
+    label_set: Option<LabelSet>,
+
+    /// Keep images of this view only, as the source says it
+    #[arg(long, value_enum, value_name = "VIEW", help_heading = "Source")]
+    view: Option<ViewFilter>,
 
     /// Column with the image's path
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
@@ -55,36 +66,15 @@ pub(super) struct SourceArguments {
 
     /// What a blank label cell says [default: unknown]
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Columns of a table")]
-    blank: Option<BlankCells>,
+    blank: Option<Blank>,
 
-    /// How several rows of an image, one per reader or box, become one [default: they are refused]
+    /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority]
     #[arg(long, value_enum, value_name = "RULE", help_heading = "Columns of a table")]
-    rows: Option<JoinRule>,
+    rows: Option<Join>,
 
     /// Names of the features in TFRecords [default: they are recognised]
     #[arg(long, value_enum, value_name = "PRESET", help_heading = "Source", requires = "tfrecord")]
     features: Option<FeaturePreset>,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct SourceKind {
-    /// Folder of ChestX-ray14: Data_Entry_2017*.csv and the images in any folders below
-    #[arg(long, value_name = "DIR", help_heading = "Source")]
-    nih: Option<PathBuf>,
-
-    /// Any table with a path, a patient and labels in each row
-    #[arg(long, value_name = "FILE", help_heading = "Source")]
-    csv: Option<PathBuf>,
-
-    /// Folder of TFRecords (*.tfrec, *.tfrecord, also packed or NAME-00000-of-00002; folders train, val and
-    /// test in it), or a data set to build anew. Splits that its files carry are kept
-    #[arg(long, value_name = "DIR", help_heading = "Source")]
-    tfrecord: Option<PathBuf>,
-
-    /// Folder of DICOM files; --labels-csv names them by file or SOP Instance UID
-    #[arg(long, value_name = "DIR", help_heading = "Source", requires = "labels_csv")]
-    dicom: Option<PathBuf>,
 }
 
 /// The names in one `--labels`.
@@ -105,24 +95,6 @@ fn separator(text: &str) -> Result<char, String> {
         (_, Some(one), None) if one.is_ascii() && one != '"' && (!one.is_control() || one == '\t') => Ok(one),
         _ => Err("not one ASCII character, nor `tab`".to_owned()),
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum BlankCells {
-    /// Nothing: no loss is computed and no score counts it
-    Unknown,
-    /// The finding is absent, as it was not mentioned
-    Negative,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum JoinRule {
-    /// Positive where any row says so
-    Any,
-    /// What more rows say; uncertain where as many say the one as the other
-    Majority,
-    /// Positive where every row that says anything says so
-    All,
 }
 
 /// Presets of feature names.
@@ -220,6 +192,11 @@ impl SplitOptions {
         Ok(assigned)
     }
 
+    /// Whether the splits of the source are not wanted.
+    fn gives_splits(&self) -> bool {
+        self.redraw_splits || self.test_list.is_some() || self.split_file.is_some()
+    }
+
     fn apply_file<'a>(&self, rows: impl Iterator<Item = &'a mut ImageRow>) -> Result<Vec<String>, Failure> {
         match &self.split_file {
             Some(file) => Ok(split_file::apply(file, rows)?),
@@ -229,60 +206,180 @@ impl SplitOptions {
 }
 
 impl SourceArguments {
-    /// The whole source, every image looked up.
+    /// The whole source, every image looked up. Says how it was read.
     pub(super) fn read(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
-        let mut set = match (self.listing(split)?, &self.kind) {
-            (Some((listing, folder)), _) => listing.locate(&ImageFolder::scan(&folder)?, missing)?,
-            (None, SourceKind { tfrecord: Some(folder), .. }) => self.read_records(folder)?,
-            (None, kind) => self.read_other(kind, split, missing)?,
+        let parts = self.kind.parts()?;
+        let mut set = match parts.is_empty() {
+            true => self.read_one(split, missing)?,
+            false => self.read_parts(parts, split, missing)?,
         };
+        if let Some(view) = self.view {
+            set.keep_view(view)?;
+        }
+        for note in &set.notes {
+            say(format_args!("note: {note}"));
+        }
         let moved = split.apply_file(set.images.iter_mut().map(|image| &mut image.row))?;
         set.warnings.extend(moved);
         Ok(set)
     }
 
-    /// What the source says of each image, and what a person should know; tables are read without their images.
+    /// What the source says of each image, and what a person should know; tables are read without their images, unless
+    /// these have to tell the view.
     pub(super) fn rows(&self, split: &SplitOptions) -> Result<(Vec<ImageRow>, Vec<String>), Failure> {
-        if let Some((Listing { rows, warnings, .. }, _)) = self.listing(split)? {
+        if self.kind.parts()?.is_empty()
+            && let Some((listing, _)) = self.listing(split)?
+            && (self.view.is_none() || !listing.lookup.headers)
+        {
+            let Listing { mut rows, mut notes, warnings, .. } = listing;
+            if let Some(view) = self.view {
+                notes.extend(view.keep_rows(&mut rows)?);
+            }
+            for note in notes {
+                say(format_args!("note: {note}"));
+            }
             return Ok((rows.into_iter().map(|listed| listed.row).collect(), warnings));
         }
         let set = self.read(split, Missing::Skip)?;
         Ok((set.images.into_iter().map(|image| image.row).collect(), set.warnings))
     }
 
-    /// For sources that are a table beside a folder of images: the table, and the folder.
-    fn listing(&self, split: &SplitOptions) -> Result<Option<(Listing, PathBuf)>, Failure> {
-        if let Some(folder) = &self.kind.nih {
-            if self.table_option().is_some() || split.split_column.is_some() {
-                return Err(Failure::new(Exit::Usage, "the columns of a Data_Entry table are known")
-                    .hint("read a table of another layout with --csv FILE --images DIR"));
-            }
-            let table = self.labels_csv.clone().map_or_else(|| nih::find_table(folder), Ok)?;
-            let labels = self.labels();
-            let chosen = !labels.is_empty();
-            let listing = nih::read(&table, &if chosen { labels } else { nih_14() })?;
-            let listing =
-                if chosen && !self.allow_empty_labels { listing.refuse_empty_labels()? } else { listing };
-            return Ok(Some((listing, folder.clone())));
+    fn read_one(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
+        match (self.listing(split)?, self.kind.tfrecord.first()) {
+            (Some((listing, folder)), _) => Ok(listing.locate(&ImageFolder::scan(&folder)?, missing)?),
+            (None, Some(folder)) => self.read_records(folder, self.labels()),
+            (None, None) => self.read_other(&self.kind, split, missing),
         }
-        let Some(table) = &self.kind.csv else { return Ok(None) };
-        let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let images = self.images.clone().unwrap_or_else(|| beside.to_owned());
-        let listing = csv_table::read(table, &self.columns(split))?;
-        if let Some(note) = &listing.note {
-            say(format_args!("note: {note}"));
-        }
-        Ok(Some((listing, images)))
     }
 
-    fn read_records(&self, folder: &Path) -> Result<SourceSet, Failure> {
-        if let Some(option) = self.table_option() {
+    /// Several sources as one set.
+    fn read_parts(
+        &self,
+        parts: Vec<(String, Part<'_>)>,
+        split: &SplitOptions,
+        missing: Missing,
+    ) -> Result<SourceSet, Failure> {
+        let given = [
+            ("images", self.images.is_some()),
+            ("labels-csv", self.labels_csv.is_some()),
+            ("features", self.features.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::new(Exit::Usage, format!("--{option} does not say of which source it is"))
+                .hint(
+                    "build that source by itself, then name its folder with --tfrecord beside the others",
+                ));
+        }
+        let published: Vec<Release> = self.kind.named().into_iter().map(|(release, _)| release).collect();
+        let idle =
+            self.table_options().into_iter().find(|option| !published.iter().any(|r| takes(*r, option)));
+        if let Some(option) = idle {
+            return Err(Failure::new(Exit::Usage, format!("--{option} acts on none of these sources"))
+                .hint("the tables of published data sets are known"));
+        }
+        let mut sets = Vec::with_capacity(parts.len());
+        for (name, part) in parts {
+            let mut set = match part {
+                Part::Records(folder) => self.read_records(folder, Vec::new())?,
+                Part::Published(release, folder) => {
+                    let set = self.label_set.unwrap_or(LabelSet::Nih);
+                    let mut listing = release.read(folder, &self.release_options(set, Vec::new(), split))?;
+                    if let Some(view) = self.view {
+                        listing.keep_view(view)?;
+                    }
+                    listing.locate(&ImageFolder::scan(folder)?, missing)?
+                }
+            };
+            if let Some(view) = self.view {
+                set.keep_view(view)?;
+            }
+            sets.push((name, set));
+        }
+        let mut all = combine(sets);
+        let labels = self.labels();
+        check_names(&labels).map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))?;
+        if !labels.is_empty() {
+            all.select(&labels, self.allow_empty_labels)?;
+        }
+        Ok(all)
+    }
+
+    /// For sources that are tables beside a folder of images: the tables, and the folder. Images that are known not to
+    /// be of the wanted view are left out, so that nobody misses their files.
+    fn listing(&self, split: &SplitOptions) -> Result<Option<(Listing, PathBuf)>, Failure> {
+        let found = match (&self.kind.nih, self.kind.named().first()) {
+            (Some(folder), _) => Some(self.read_nih(folder, split)?),
+            (None, Some((release, folder))) => Some(self.read_release(*release, folder, split)?),
+            (None, None) => self.kind.csv.as_ref().map(|table| self.read_table(table, split)).transpose()?,
+        };
+        let Some((mut listing, folder)) = found else { return Ok(None) };
+        if let Some(view) = self.view {
+            listing.keep_view(view)?;
+        }
+        Ok(Some((listing, folder)))
+    }
+
+    fn read_table(&self, table: &Path, split: &SplitOptions) -> Result<(Listing, PathBuf), Failure> {
+        let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let images = self.images.clone().unwrap_or_else(|| beside.to_owned());
+        Ok((csv_table::read(table, &self.columns(split))?, images))
+    }
+
+    fn read_nih(&self, folder: &Path, split: &SplitOptions) -> Result<(Listing, PathBuf), Failure> {
+        if self.table_option().is_some() || split.split_column.is_some() {
+            return Err(Failure::new(Exit::Usage, "the columns of a Data_Entry table are known")
+                .hint("read a table of another layout with --csv FILE --images DIR"));
+        }
+        let table = self.labels_csv.clone().map_or_else(|| nih::find_table(folder), Ok)?;
+        let labels = self.labels();
+        let chosen = !labels.is_empty();
+        let listing = nih::read(&table, &if chosen { labels } else { nih_14() })?;
+        let listing =
+            if chosen && !self.allow_empty_labels { listing.refuse_empty_labels()? } else { listing };
+        Ok((listing, self.images.clone().unwrap_or_else(|| folder.to_owned())))
+    }
+
+    fn read_release(
+        &self,
+        release: Release,
+        folder: &Path,
+        split: &SplitOptions,
+    ) -> Result<(Listing, PathBuf), Failure> {
+        let not_taken = self.table_options().into_iter().find(|option| !takes(release, option));
+        let not_taken = not_taken.or(self.labels_csv.as_ref().map(|_| "labels-csv"));
+        if let Some(option) = not_taken.or(split.split_column.as_ref().map(|_| "split-column")) {
+            let why = format!("--{option} does not act on --{}", release.name());
+            return Err(Failure::new(Exit::Usage, why)
+                .hint("its tables are known; one of another layout is read with --csv FILE --images DIR"));
+        }
+        let options = self.release_options(self.label_set.unwrap_or_default(), self.labels(), split);
+        let listing = release.read(folder, &options)?;
+        Ok((listing, self.images.clone().unwrap_or_else(|| folder.to_owned())))
+    }
+
+    fn release_options(
+        &self,
+        label_set: LabelSet,
+        labels: Vec<String>,
+        split: &SplitOptions,
+    ) -> ReleaseOptions {
+        ReleaseOptions {
+            label_set,
+            labels,
+            allow_empty: self.allow_empty_labels,
+            blank: self.blank.unwrap_or_default(),
+            join: self.rows,
+            other_splits: split.gives_splits(),
+        }
+    }
+
+    fn read_records(&self, folder: &Path, labels: Vec<String>) -> Result<SourceSet, Failure> {
+        if let Some(option) = self.table_option().filter(|_| self.kind.named().is_empty()) {
             return Err(Failure::new(Exit::Usage, format!("--{option} is for tables of labels"))
                 .hint("in TFRecords features have names: --labels says which to keep"));
         }
         let names = self.features.map(FeaturePreset::names);
-        let (labels, patients, allow_empty) =
-            (self.labels(), self.labels_csv.clone(), self.allow_empty_labels);
+        let (patients, allow_empty) = (self.labels_csv.clone(), self.allow_empty_labels);
         Ok(tfrecord::read(folder, &RecordOptions { names, labels, allow_empty, patients })?)
     }
 
@@ -301,19 +398,12 @@ impl SourceArguments {
             path: self.path_column.clone(),
             patient: self.patient_column.clone(),
             split: split.split_column.clone(),
-            other_splits: split.redraw_splits || split.test_list.is_some() || split.split_file.is_some(),
+            other_splits: split.gives_splits(),
             findings: self.findings_column.clone(),
             labels: self.labels(),
             separator: self.separator,
-            blank: match self.blank {
-                Some(BlankCells::Negative) => Blank::Negative,
-                Some(BlankCells::Unknown) | None => Blank::Unknown,
-            },
-            join: self.rows.map(|rule| match rule {
-                JoinRule::Any => Join::Any,
-                JoinRule::Majority => Join::Majority,
-                JoinRule::All => Join::All,
-            }),
+            blank: self.blank.unwrap_or_default(),
+            join: self.rows,
             allow_empty: self.allow_empty_labels,
             unlabelled: false,
         }
@@ -325,6 +415,10 @@ impl SourceArguments {
 
     /// An option that only means something for a table of any layout.
     fn table_option(&self) -> Option<&'static str> {
+        self.table_options().first().copied()
+    }
+
+    fn table_options(&self) -> Vec<&'static str> {
         let given = [
             ("path-column", self.path_column.is_some()),
             ("patient-column", self.patient_column.is_some()),
@@ -333,10 +427,20 @@ impl SourceArguments {
             ("blank", self.blank.is_some()),
             ("rows", self.rows.is_some()),
         ];
-        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+        given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
+    }
+}
+
+/// Whether an option for tables acts on a published data set.
+fn takes(release: Release, option: &str) -> bool {
+    match option {
+        "blank" => matches!(release, Release::Chexpert | Release::Mimic),
+        "rows" => release == Release::Vindr,
+        _ => false,
     }
 }
 
 fn no_source() -> Failure {
-    Failure::new(Exit::Usage, "no source was given").hint("name one with --nih, --csv or --tfrecord")
+    Failure::new(Exit::Usage, "no source was given")
+        .hint("name a published data set, such as --nih DIR, or --csv FILE, --tfrecord DIR or --dicom DIR")
 }

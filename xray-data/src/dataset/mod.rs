@@ -223,8 +223,8 @@ impl Dataset {
 
 /// A table beside foreign records knows more than the records.
 fn joined<'a>(sample: Sample<'a>, row: &ImageRow) -> Sample<'a> {
-    let ImageRow { image_id, patient_id, view, sex, age, split, labels, no_finding } = row.clone();
-    Sample { image_id, patient_id, view, sex, age, split, labels, no_finding, ..sample }
+    let ImageRow { image_id, patient_id, view, sex, age, split, labels, no_finding, source } = row.clone();
+    Sample { image_id, patient_id, view, sex, age, split, labels, no_finding, source, ..sample }
 }
 
 fn count(counts: &mut [LabelCounts], labels: &[Label]) {

@@ -8,6 +8,7 @@ mod resolve;
 mod sample;
 
 pub(crate) use inventory::Inventory;
+pub(crate) use presets::CHEXPERT;
 pub use presets::Preset;
 pub use problem::FeatureProblem;
 pub(crate) use resolve::{Basis, Resolved, resolve, unlabelled};
@@ -38,6 +39,9 @@ pub struct FeatureNames {
     pub age: Option<String>,
     /// Bytes: `train`, `val` or `test`.
     pub split: Option<String>,
+    /// Bytes: which of several sources of the data set it is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Label and the feature that holds its value, in the order of a model's outputs.
     pub labels: Vec<(String, String)>,
     /// Which value means what.
@@ -104,6 +108,7 @@ impl FeatureNames {
             sex: text(&self.sex, example)?,
             age: text(&self.age, example)?.and_then(|age| parse_age(&age)),
             split: self.split(example)?,
+            source: text(&self.source, example)?,
         })
     }
 

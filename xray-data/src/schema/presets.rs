@@ -23,7 +23,7 @@ pub enum Preset {
 }
 
 /// CheXpert's findings, without `No Finding` (Irvin et al. 2019, arXiv 1901.07031).
-const CHEXPERT: [&str; 13] = [
+pub(crate) const CHEXPERT: [&str; 13] = [
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
     "Lung Opacity",
@@ -98,6 +98,7 @@ impl FeatureNames {
             view: name("view_position"),
             sex: name("patient_sex"),
             age: name("patient_age"),
+            source: name("source"),
             labels: labels.iter().map(|label| (label.clone(), label.clone())).collect(),
             ..names::<0>("image", "image_id", [])
         }
@@ -113,6 +114,7 @@ fn names<const N: usize>(image: &str, image_id: &str, labels: [(&str, String); N
         sex: None,
         age: None,
         split: None,
+        source: None,
         labels: labels.into_iter().map(|(label, feature)| (label.to_owned(), feature)).collect(),
         codes: LabelCodes::default(),
     }

@@ -158,7 +158,7 @@ fn recognise(inventory: &Inventory) -> Result<FeatureNames, FeatureProblem> {
 
 impl FeatureNames {
     fn without_optional(self) -> Self {
-        FeatureNames { patient_id: None, view: None, sex: None, age: None, split: None, ..self }
+        FeatureNames { patient_id: None, view: None, sex: None, age: None, split: None, source: None, ..self }
     }
 }
 
@@ -167,12 +167,13 @@ fn add_usual(names: &mut FeatureNames, inventory: &Inventory) {
     let labels: BTreeSet<String> = names.labels.iter().map(|(_, feature)| feature.clone()).collect();
     let text = |name: &&str| inventory.is_bytes(name) && !labels.contains(*name);
     let any = |name: &&str| !labels.contains(*name);
-    let FeatureNames { patient_id, view, sex, age, split, .. } = names;
+    let FeatureNames { patient_id, view, sex, age, split, source, .. } = names;
     *patient_id = patient_id.take().or_else(|| usual(PATIENT, inventory, any));
     *view = view.take().filter(|name| inventory.has(name)).or_else(|| usual(VIEW, inventory, text));
     *sex = sex.take().filter(|name| inventory.has(name)).or_else(|| usual(SEX, inventory, text));
     *age = age.take().filter(|name| inventory.has(name)).or_else(|| usual(AGE, inventory, any));
     *split = split.take().or_else(|| usual(SPLIT, inventory, text));
+    *source = source.take().filter(|name| inventory.has(name));
 }
 
 /// The feature with the first of these names, apart from case, punctuation and a path in front.
@@ -219,8 +220,8 @@ fn used<'a>(
     twins: &'a [(usize, String)],
     healthy: Option<&'a String>,
 ) -> BTreeSet<&'a str> {
-    let FeatureNames { image, image_id, patient_id, view, sex, age, split, labels, .. } = names;
-    let optional = [image_id, patient_id, view, sex, age, split].into_iter().flatten();
+    let FeatureNames { image, image_id, patient_id, view, sex, age, split, source, labels, .. } = names;
+    let optional = [image_id, patient_id, view, sex, age, split, source].into_iter().flatten();
     let labels = labels.iter().map(|(_, feature)| feature).chain(twins.iter().map(|(_, twin)| twin));
     std::iter::once(image).chain(optional).chain(labels).chain(healthy).map(String::as_str).collect()
 }

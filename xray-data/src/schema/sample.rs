@@ -26,6 +26,8 @@ pub struct Sample<'a> {
     pub age: Option<u16>,
     /// Where the source wants it.
     pub split: Option<Split>,
+    /// Which of several sources it is from.
+    pub source: Option<String>,
 }
 
 /// Whether an image shows a finding.
@@ -92,8 +94,12 @@ pub fn encode_sample(sample: &Sample<'_>, names: &[String]) -> Vec<u8> {
         let said = sample.no_finding.or(own).unwrap_or_else(|| no_finding(&sample.labels));
         example = example.int64(NO_FINDING, said.as_i64());
     }
-    let texts =
-        [("patient_id", &sample.patient_id), ("patient_sex", &sample.sex), ("view_position", &sample.view)];
+    let texts = [
+        ("patient_id", &sample.patient_id),
+        ("patient_sex", &sample.sex),
+        ("view_position", &sample.view),
+        ("source", &sample.source),
+    ];
     for (name, text) in texts {
         if let Some(text) = text {
             example = example.bytes(name, text.as_bytes());

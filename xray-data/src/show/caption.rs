@@ -75,6 +75,7 @@ mod tests {
             sex: Some("F".into()),
             age: Some(60),
             split: None,
+            source: None,
         }
     }
 

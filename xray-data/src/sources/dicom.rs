@@ -70,6 +70,19 @@ fn name_by_instance(listing: &mut Listing, files: &ImageFolder) {
     }
 }
 
+/// What headers tell of view, sex and age where the tables do not. For data sets whose headers name no patients, or
+/// each image for one. A header that cannot be read is left to whoever decodes the image.
+pub(super) fn complete_without_patients(images: &mut [SourceImage]) {
+    images.par_iter_mut().for_each(|image| {
+        let Origin::File(path) = &image.origin else { return };
+        let Ok(header) = read_header(path) else { return };
+        let ImageRow { view, sex, age, .. } = &mut image.row;
+        *view = view.take().or(header.view);
+        *sex = sex.take().or(header.sex);
+        *age = age.or(header.age);
+    });
+}
+
 fn complete(image: &mut SourceImage) -> Result<()> {
     let Origin::File(path) = &image.origin else { return Ok(()) };
     let header = read_header(path)?;

@@ -110,8 +110,8 @@ pub(crate) fn cell(row: Row<'_>, column: usize) -> Result<Label> {
     })
 }
 
-/// What a label cell says: numbers equal to 1, 0 or -1 (uncertain, as in CheXpert), yes and no in several words, and
-/// a blank, which says nothing. Of anything else, none.
+/// What a label cell says: numbers equal to 1, 0 or -1 (uncertain, as in CheXpert), yes and no in several words, a hedge
+/// (as Google's readers had it), and a blank, which says nothing. Of anything else, none.
 pub(crate) fn value(text: &str) -> Option<Label> {
     if is_blank(text) {
         return Some(Label::Unknown);
@@ -119,6 +119,7 @@ pub(crate) fn value(text: &str) -> Option<Label> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "y" | "positive" => return Some(Label::Positive),
         "0" | "false" | "no" | "n" | "negative" => return Some(Label::Negative),
+        "uncertain" | "hedge" => return Some(Label::Uncertain),
         _ => {}
     }
     // Numbers only: `inf` is one to the parser. In tables separated by `;` decimals have commas.
@@ -155,7 +156,7 @@ mod tests {
         };
         check(&["1", "1.0", "1.000000", "+1", "1e0", "1,0", "True", "YES", "y", "positive"], Some(Positive));
         check(&["0", "0.0", "-0.0", "0.000000", "0,0", "false", "No", "N", "Negative"], Some(Negative));
-        check(&["-1", "-1.0", "-1.000000"], Some(Uncertain));
+        check(&["-1", "-1.0", "-1.000000", "HEDGE", "uncertain"], Some(Uncertain));
         check(&["", "NaN", "nan", "NA", "N/A", "None", "null", "<NA>"], Some(Unknown));
         check(&["2", "0.7", "-2", "1.0.0", "inf", "yes!", "1 0", "0x1", "-", ".", "ja", "\u{661}"], None);
     }

@@ -339,7 +339,7 @@ fn of_table(table: &Path, options: &GivenOptions, given: &mut Given) -> Result<(
     let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = ImageFolder::scan(options.images.as_deref().unwrap_or(beside))?;
     dicom::name_by_instance_if_needed(&mut listing, &folder);
-    given.notes.extend(listing.note.take());
+    given.notes.append(&mut listing.notes);
     let set = listing.locate(&folder, Missing::Keep)?;
     given.notes.extend(set.warnings);
     given.images.extend(set.images.into_iter().map(GivenImage::of_row));

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// How the labels of several rows become one. Only rows that say 0 or 1 vote; where none does, a finding is
-/// uncertain if any row is, else unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// uncertain if any row is, else unknown. Command lines name it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Join {
-    /// Positive where any row says so.
+    /// Positive where any row says so
     Any,
-    /// What more rows say; uncertain where as many say the one as the other.
+    /// What more rows say; uncertain where as many say the one as the other
     Majority,
-    /// Positive where every row that says anything says so.
+    /// Positive where every row that says anything says so
     All,
 }
 

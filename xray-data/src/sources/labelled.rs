@@ -5,8 +5,8 @@ use super::folder::pictures;
 use super::given::{self, records};
 use super::tfrecord::list;
 use super::{
-    GivenImage, GivenOptions, ImageFolder, Listing, Missing, SourceProblem, SourceSet, csv_table, dicom, nih,
-    without_extension,
+    GivenImage, GivenOptions, ImageFolder, LabelSet, Listing, Missing, Release, ReleaseOptions,
+    SourceProblem, SourceSet, ViewFilter, csv_table, dicom, nih, without_extension,
 };
 use crate::dataset::{Dataset, OpenOptions};
 use crate::error::{Error, Result};
@@ -28,6 +28,10 @@ pub struct LabelledOptions {
     pub columns: CsvColumns,
     /// What the features of TFRecords are called; by default they are recognised.
     pub features: Option<FeatureNames>,
+    /// Whose labels a published data set gets.
+    pub label_set: LabelSet,
+    /// Only images that are said to be of this view.
+    pub view: Option<ViewFilter>,
 }
 
 /// Images and what is true of them.
@@ -41,23 +45,35 @@ pub struct Labelled {
     pub notes: Vec<String>,
 }
 
-/// Reads a data set of ours, a folder of TFRecords, a folder with NIH's table, a table, or a folder of images with a
-/// table of truths. Nothing is decoded.
+/// Reads a data set of ours, a folder of TFRecords, a published data set as it was downloaded, a table, or a folder of
+/// images with a table of truths. Nothing is decoded.
 ///
 /// # Errors
 /// What is not there or says nothing of labels; a table that cannot be read or contradicts the records; images of which
-/// none is in the table.
+/// none is in the table, or of the view that is wanted.
 pub fn read(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
+    let mut labelled = read_all(data, options)?;
+    if let Some(view) = options.view {
+        let said = view.keep(&mut labelled.images, false, |(image, _)| image.about.view.as_deref())?;
+        labelled.notes.extend(said);
+    }
+    Ok(labelled)
+}
+
+fn read_all(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
     let is_ours = data.join(DatasetManifest::FILE_NAME).exists();
     let is_folder = data.is_dir();
     let has_records = is_ours || is_folder && !matches!(list(data), Err(Error::NoRecords { .. }));
     match &options.truth {
         None if has_records => of_dataset(data, options),
-        None if is_folder => {
-            let labels = &options.columns.labels;
-            let labels = if labels.is_empty() { nih_14() } else { labels.clone() };
-            in_folder(nih::read(&nih::find_table(data)?, &labels)?, data)
-        }
+        None if is_folder => match Release::recognise(data) {
+            Some(release) if release != Release::Nih => of_release(release, data, options),
+            _ => {
+                let labels = &options.columns.labels;
+                let labels = if labels.is_empty() { nih_14() } else { labels.clone() };
+                in_folder(nih::read(&nih::find_table(data)?, &labels)?, data)
+            }
+        },
         None => {
             let beside = data.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = ImageFolder::scan(beside.unwrap_or(Path::new(".")))?;
@@ -66,6 +82,23 @@ pub fn read(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
         Some(truth) if has_records || !is_folder => joined(data, truth, options),
         Some(truth) => in_folder_by(truth, data, options),
     }
+}
+
+fn of_release(release: Release, data: &Path, options: &LabelledOptions) -> Result<Labelled> {
+    let LabelledOptions { columns, label_set, .. } = options;
+    let read = ReleaseOptions {
+        label_set: *label_set,
+        labels: columns.labels.clone(),
+        allow_empty: columns.allow_empty,
+        blank: columns.blank,
+        join: columns.join,
+        other_splits: false,
+    };
+    let mut listing = release.read(data, &read)?;
+    if let Some(view) = options.view {
+        listing.keep_view(view)?;
+    }
+    in_folder(listing, data)
 }
 
 fn of_dataset(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
@@ -80,7 +113,8 @@ fn of_dataset(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
 fn listing(table: &Path, options: &LabelledOptions, folder: &ImageFolder) -> Result<Listing> {
     let mut listing = csv_table::read(table, &options.columns)?;
     dicom::name_by_instance_if_needed(&mut listing, folder);
-    listing.warnings.extend(listing.note.take());
+    let notes = std::mem::take(&mut listing.notes);
+    listing.warnings.extend(notes);
     Ok(listing)
 }
 
@@ -92,7 +126,8 @@ fn in_folder_by(truth: &Path, folder: &Path, options: &LabelledOptions) -> Resul
 
 fn in_folder(listing: Listing, folder: &Path) -> Result<Labelled> {
     let all = pictures(folder)?.files.len() as u64;
-    let set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip)?;
+    let mut set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip)?;
+    set.warnings.append(&mut set.notes);
     let (missing, untold) = (set.missing, all.saturating_sub(set.images.len() as u64));
     let mut labelled = of_set(set)?;
     let mut note = |count: u64, what: &str, without: &str| {
@@ -149,7 +184,7 @@ fn joined(data: &Path, truth: &Path, options: &LabelledOptions) -> Result<Labell
         return Err(Error::Source { path: truth.to_owned(), line: 1, problem: problem.into() });
     }
     let mut notes = [given.notes, std::mem::take(&mut listing.warnings)].concat();
-    notes.extend(listing.note.take());
+    notes.extend(listing.notes);
     if untold > 0 {
         notes.push(format!("{} without a row in the table, left out", counted(untold, "image")));
     }

@@ -4,25 +4,40 @@ use crate::error::{Error, Result};
 use crate::schema::Label;
 use crate::sources::folder::without_extension;
 use crate::sources::paths::{Lead, Paths};
-use crate::sources::{ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet};
+use crate::sources::tails::Tails;
+use crate::sources::{
+    ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet, ViewFilter, dicom,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What a table says of the images, without the images.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// The table.
-    pub table: PathBuf,
+    /// The tables, as rows number them.
+    pub tables: Vec<PathBuf>,
     /// The source, as in [`SourceSet::kind`].
     pub kind: &'static str,
     /// The findings, in the order of every row's labels.
     pub labels: Vec<String>,
     /// In the order of the table.
     pub rows: Vec<Listed>,
-    /// How the table was read: which columns are used, and which are not.
-    pub note: Option<String>,
+    /// Where the image files are looked for.
+    pub lookup: Lookup,
+    /// How the tables were read: which columns are used, and which are not.
+    pub notes: Vec<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
+}
+
+/// How the image file of a row is found below the folder of images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// By so many last parts of its path, which name one image of the data set wherever its folders were moved; by the
+    /// whole path where none.
+    pub tail: Option<usize>,
+    /// Whether DICOM headers may tell view, sex and age.
+    pub headers: bool,
 }
 
 /// One row.
@@ -32,6 +47,8 @@ pub struct Listed {
     pub row: ImageRow,
     /// The image file as the table names it.
     pub file: String,
+    /// The number of its table in the listing.
+    pub table: usize,
     /// Where the row stands, from 1.
     pub line: u64,
 }
@@ -47,16 +64,38 @@ pub enum Missing {
     Keep,
 }
 
+enum Finder<'a> {
+    Paths(Paths<'a>),
+    Tails(Tails<'a>),
+}
+
+impl Finder<'_> {
+    fn lead(&self, name: &str) -> Lead {
+        match self {
+            Finder::Paths(paths) => paths.lead(name),
+            Finder::Tails(tails) => tails.lead(name),
+        }
+    }
+}
+
 impl Listing {
+    /// Leaves out what is known not to be of this view, and notes it.
+    ///
+    /// # Errors
+    /// [`NoView`](Error::NoView) where nothing is left.
+    pub fn keep_view(&mut self, view: ViewFilter) -> Result<()> {
+        let said = view.keep(&mut self.rows, true, |listed| listed.row.view.as_deref())?;
+        self.notes.extend(said);
+        Ok(())
+    }
+
     /// Refuses a second row for one image, also where only the extension differs.
     pub(crate) fn unique(self) -> Result<Listing> {
         let mut lines = HashMap::with_capacity(self.rows.len());
         for listed in &self.rows {
             let id = &listed.row.image_id;
             if let Some(first) = lines.insert(without_extension(id), listed.line) {
-                return Err(
-                    self.problem(listed.line, SourceProblem::Duplicate { image_id: id.clone(), first })
-                );
+                return Err(self.problem(listed, SourceProblem::Duplicate { image_id: id.clone(), first }));
             }
         }
         Ok(self)
@@ -72,27 +111,37 @@ impl Listing {
         let empty = (0..self.labels.len()).filter(is_empty).map(|place| self.labels[place].clone());
         match empty.collect::<Vec<_>>() {
             labels if labels.is_empty() => Ok(self),
-            labels => Err(self.problem(1, SourceProblem::EmptyLabels { labels })),
+            labels => {
+                let problem = SourceProblem::EmptyLabels { labels };
+                let path = self.tables.into_iter().next().unwrap_or_default();
+                Err(Error::Source { path, line: 1, problem: problem.into() })
+            }
         }
     }
 
     /// Looks the image files up. A name that fits two files is an error, as is a file that two rows name; a name that
     /// fits none is handled as `missing` says.
     pub fn locate(mut self, folder: &ImageFolder, missing: Missing) -> Result<SourceSet> {
-        let beside = self.table.parent().unwrap_or(Path::new("")).to_owned();
+        let beside = self.tables.first().and_then(|table| table.parent()).unwrap_or(Path::new("")).to_owned();
         let names: Vec<&str> = self.rows.iter().map(|listed| listed.file.as_str()).collect();
-        let (paths, note) = Paths::new(folder, &beside, &names);
-        self.warnings.extend(note);
+        let finder = match self.lookup.tail {
+            Some(parts) => Finder::Tails(Tails::of(folder, parts)),
+            None => {
+                let (paths, note) = Paths::new(folder, &beside, &names);
+                self.warnings.extend(note);
+                Finder::Paths(paths)
+            }
+        };
         let mut images = Vec::with_capacity(self.rows.len());
         let mut absent = Vec::new();
         let mut lines = HashMap::with_capacity(self.rows.len());
         for listed in &self.rows {
             let name = || listed.file.clone();
-            match paths.lead(&listed.file) {
+            match finder.lead(&listed.file) {
                 Lead::File(path) => {
                     if let Some(first) = lines.insert(path.clone(), listed.line) {
                         let what = SourceProblem::OneFile { name: name(), path, first };
-                        return Err(self.problem(listed.line, what));
+                        return Err(self.problem(listed, what));
                     }
                     images.push(SourceImage { row: listed.row.clone(), origin: Origin::File(path) });
                 }
@@ -103,11 +152,11 @@ impl Listing {
                 }
                 Lead::Nothing => absent.push(listed),
                 Lead::NotAFile => {
-                    return Err(self.problem(listed.line, SourceProblem::NotAFile { name: name() }));
+                    return Err(self.problem(listed, SourceProblem::NotAFile { name: name() }));
                 }
                 Lead::Several(first, second) => {
                     let what = SourceProblem::AmbiguousImage { name: name(), first, second };
-                    return Err(self.problem(listed.line, what));
+                    return Err(self.problem(listed, what));
                 }
             }
         }
@@ -115,17 +164,21 @@ impl Listing {
             Some(first) if missing == Missing::Refuse || absent.len() == self.rows.len() => {
                 let (name, folder) = (first.file.clone(), folder.root().to_owned());
                 let more = absent.len() as u64 - 1;
-                Err(self.problem(first.line, SourceProblem::MissingImage { name, folder, more }))
+                Err(self.problem(first, SourceProblem::MissingImage { name, folder, more }))
             }
             _ => {
                 let missing = absent.len() as u64;
-                let Listing { kind, labels, warnings, .. } = self;
-                Ok(SourceSet { kind, labels, images, missing, warnings, built: None })
+                let Listing { kind, labels, notes, warnings, lookup, .. } = self;
+                if lookup.headers {
+                    dicom::complete_without_patients(&mut images);
+                }
+                Ok(SourceSet { kind, labels, images, missing, notes, warnings, built: None })
             }
         }
     }
 
-    fn problem(&self, line: u64, problem: SourceProblem) -> Error {
-        Error::Source { path: self.table.clone(), line, problem: problem.into() }
+    fn problem(&self, at: &Listed, problem: SourceProblem) -> Error {
+        let path = self.tables.get(at.table).cloned().unwrap_or_default();
+        Error::Source { path, line: at.line, problem: problem.into() }
     }
 }

@@ -2,15 +2,17 @@
 //! where its bytes are. Nothing is decoded here.
 //!
 //! * [`boxes`]: where radiologists saw findings in ChestX-ray14;
-//! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table;
+//! * [`nih`]: a folder of ChestX-ray14 with its `Data_Entry` table; [`released`]: this and others as they are downloaded;
 //! * [`csv`](csv_table): any table with a path, a patient and labels, over image files of any kind read here;
 //! * [`tfrecord`]: TFRecords that someone else wrote;
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
 //! * `dicom`: DICOM files with a table of labels;
+//! * [`combine`]: several of these as one;
 //! * [`given`]: whatever a person names, without labels; [`labelled`]: a data set or a table over images, with them.
 
 mod age;
 pub mod boxes;
+mod combined;
 pub mod csv_table;
 pub mod dicom;
 mod findings;
@@ -24,24 +26,32 @@ pub mod nih;
 mod origin;
 mod paths;
 mod problem;
+pub mod released;
 mod separator;
 pub mod synthetic;
 mod table;
+mod tails;
 pub mod tfrecord;
+mod view;
 
 pub(crate) use age::parse_age;
 pub use boxes::FindingBox;
+pub use combined::combine;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};
 pub use given::{Given, GivenImage, GivenOptions};
 pub use join::Join;
 pub use labelled::{Labelled, LabelledOptions};
-pub use listing::{Listed, Listing, Missing};
+pub use listing::{Listed, Listing, Lookup, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;
+pub use released::{LabelSet, Release, ReleaseOptions};
 pub use synthetic::Phantom;
 pub(crate) use table::{Table, read_text};
+pub use view::ViewFilter;
 
+use crate::error::{Error, Result};
+use crate::labels::{nearest, position};
 use crate::schema::Label;
 use xray_artifacts::{ImageFormat, Split};
 
@@ -65,6 +75,8 @@ pub struct ImageRow {
     pub sex: Option<String>,
     /// In years.
     pub age: Option<u16>,
+    /// Which of several sources it is from.
+    pub source: Option<String>,
 }
 
 /// One image of a source.
@@ -79,7 +91,7 @@ pub struct SourceImage {
 /// A whole source, ready to be split and built.
 #[derive(Clone, Debug)]
 pub struct SourceSet {
-    /// `nih`, `csv`, `tfrecord`, `dicom` or `synthetic`, as the manifest records it.
+    /// `csv`, `tfrecord`, `dicom`, `synthetic` or the name of a published data set, as the manifest records it.
     pub kind: &'static str,
     /// The findings, in the order of every row's labels.
     pub labels: Vec<String>,
@@ -87,10 +99,67 @@ pub struct SourceSet {
     pub images: Vec<SourceImage>,
     /// Rows that were left out because their image file is missing.
     pub missing: u64,
+    /// How the source was read, for the manifest: columns, labels, rules.
+    pub notes: Vec<String>,
     /// What a person should know before trusting the set.
     pub warnings: Vec<String>,
     /// What an earlier build did to the images, where the source is one.
     pub built: Option<ImageFormat>,
+}
+
+impl SourceSet {
+    /// Keeps these labels, in this order.
+    ///
+    /// # Errors
+    /// A label that the set does not have, or, unless `allow_empty`, that no image shows.
+    pub fn select(&mut self, names: &[String], allow_empty: bool) -> Result<()> {
+        let rows = self.images.iter_mut().map(|image| &mut image.row.labels);
+        self.notes.extend(select_labels(&mut self.labels, rows, names)?);
+        let shows = |place: usize| self.images.iter().any(|image| image.row.labels[place] == Label::Positive);
+        let empty =
+            (0..self.labels.len()).filter(|place| !shows(*place)).map(|place| self.labels[place].clone());
+        match empty.collect::<Vec<_>>() {
+            labels if labels.is_empty() || allow_empty => Ok(()),
+            labels => Err(Error::NoPositive { folder: "the sources".into(), labels }),
+        }
+    }
+
+    /// Keeps images that are said to be of this view, and notes how many others there were.
+    ///
+    /// # Errors
+    /// [`NoView`](crate::Error::NoView) where nothing is left.
+    pub fn keep_view(&mut self, view: ViewFilter) -> Result<()> {
+        let said = view.keep(&mut self.images, false, |image| image.row.view.as_deref())?;
+        self.notes.extend(said);
+        Ok(())
+    }
+}
+
+/// Keeps these labels of every row, in this order. Returns which were left out, in a sentence.
+fn select_labels<'a>(
+    labels: &mut Vec<String>,
+    rows: impl Iterator<Item = &'a mut Vec<Label>>,
+    names: &[String],
+) -> Result<Option<String>> {
+    let places = names.iter().map(|name| {
+        position(labels, name).ok_or_else(|| Error::NoLabel {
+            label: name.clone(),
+            nearest: nearest(name, labels.iter().map(String::as_str)).map(str::to_owned),
+            labels: labels.clone(),
+        })
+    });
+    let places = places.collect::<Result<Vec<_>>>()?;
+    let left_out = labels.iter().enumerate().filter(|(place, _)| !places.contains(place));
+    let left_out: Vec<&str> = left_out.map(|(_, label)| label.as_str()).collect();
+    let said = (!left_out.is_empty()).then(|| {
+        let names = csv_table::quoted_few(left_out.into_iter());
+        format!("labels that were not asked for and are left out: {names}")
+    });
+    for row in rows {
+        *row = places.iter().map(|&place| row[place]).collect();
+    }
+    *labels = places.into_iter().map(|place| labels[place].clone()).collect();
+    Ok(said)
 }
 
 /// Hash over rows, independent of their order: tells whether two builds saw the same labels and patients.
@@ -130,6 +199,7 @@ mod tests {
             view: None,
             sex: None,
             age: None,
+            source: None,
         }
     }
 

@@ -6,8 +6,9 @@
 use crate::error::{Error, Result};
 use crate::labels::check_names;
 use crate::sources::findings::{self, Lists};
+use crate::sources::released::Known;
 use crate::sources::table::patient_name;
-use crate::sources::{ImageRow, Listed, Listing, SourceProblem, Table, parse_age};
+use crate::sources::{ImageRow, Listed, Listing, Lookup, SourceProblem, parse_age};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,16 +19,31 @@ const PATIENT: &[&str] = &["Patient ID"];
 const AGE: &[&str] = &["Patient Age"];
 const SEX: &[&str] = &["Patient Gender", "Patient Sex"];
 const VIEW: &[&str] = &["View Position"];
+/// Two names that a comma splits, and the same of copies that quote them.
+const SIZES: [&str; 6] = [
+    "OriginalImage[Width",
+    "Height]",
+    "OriginalImagePixelSpacing[x",
+    "y]",
+    "OriginalImage[Width,Height]",
+    "OriginalImagePixelSpacing[x,y]",
+];
+const TITLE: &str = "ChestX-ray14";
 
 /// Reads a `Data_Entry` table. Two of its nine column names hold an unquoted comma, so that the header line
 /// spans eleven fields, as every row does; columns are found by name. The first release gives ages as `058Y`
 /// and has a few that are impossible, which are left out.
 pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
-    let table = Table::read(table)?;
-    check_names(labels).map_err(|problem| table.problem(1, SourceProblem::from(problem)))?;
-    let (image, findings, patient) =
-        (table.require(IMAGE)?, table.require(FINDINGS)?, table.require(PATIENT)?);
-    let (age, sex, view) = (table.column(AGE), table.column(SEX), table.column(VIEW));
+    let mut known = Known::read(table, TITLE)?;
+    check_names(labels).map_err(|problem| known.table.problem(1, SourceProblem::from(problem)))?;
+    let image = known.need(IMAGE, "path")?;
+    let patient = known.need(PATIENT, "patient")?;
+    let findings = known.need(FINDINGS, "findings joined by `|`,")?;
+    let (age, sex, view) = (known.may(AGE, "age")?, known.may(SEX, "sex")?, known.may(VIEW, "view")?);
+    known.pass_over("nothing here needs it", &["Follow-up #"]);
+    known.pass_over("the image tells its size", &SIZES);
+    let described = known.described()?;
+    let table = known.table;
     let lists = Lists::new(findings, '|', labels);
     let rows = table.rows().map(|row| {
         let image_id = row.filled(image)?.to_owned();
@@ -41,17 +57,19 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
             view: row.optional(view).map(str::to_owned),
             sex: row.optional(sex).and_then(findings::sex),
             age: row.optional(age).and_then(parse_age),
+            source: None,
             image_id: image_id.clone(),
         };
-        Ok(Listed { row: listed, file: image_id, line: row.line })
+        Ok(Listed { row: listed, file: image_id, table: 0, line: row.line })
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     Listing {
         rows,
-        table: table.path,
+        tables: vec![table.path],
         kind: "nih",
         labels: labels.to_vec(),
-        note: None,
+        lookup: Lookup::default(),
+        notes: vec![described],
         warnings: table.notes,
     }
     .unique()
@@ -63,7 +81,11 @@ pub fn find_table(folder: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).map_err(io)?;
     let names = entries.map(|e| e.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>().map_err(io)?;
     let table = names.into_iter().filter(|name| is_table(&name.to_string_lossy())).max();
-    table.map(|name| folder.join(name)).ok_or_else(|| Error::NoTable { folder: folder.to_owned() })
+    table.map(|name| folder.join(name)).ok_or_else(|| Error::NoTable {
+        folder: folder.to_owned(),
+        table: "Data_Entry*.csv",
+        hint: "name the table with --labels-csv FILE",
+    })
 }
 
 fn is_table(name: &str) -> bool {

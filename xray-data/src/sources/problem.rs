@@ -66,6 +66,80 @@ pub enum SourceProblem {
         /// The other.
         second: String,
     },
+    /// A table of a published data set that lacks a column.
+    #[error("no column `{wanted}`, which the tables of {release} have{}", did_you_mean(nearest.as_deref()))]
+    ReleaseColumn {
+        /// The data set.
+        release: &'static str,
+        /// The column.
+        wanted: String,
+        /// The column that was perhaps meant.
+        nearest: Option<String>,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// Columns that a published data set does not have.
+    #[error("columns that {release} does not have: {}", few(columns))]
+    UnknownColumns {
+        /// The data set.
+        release: &'static str,
+        /// These columns.
+        columns: Vec<String>,
+    },
+    /// Two tables of one data set that hold different labels.
+    #[error("its labels are not those of the other table of {release}")]
+    OtherLabels {
+        /// The data set.
+        release: &'static str,
+    },
+    /// A patient or study whose number was written as something else.
+    #[error("`{}` in column `{}` is not digits only", short(value), short(column))]
+    PatientNumber {
+        /// The column.
+        column: String,
+        /// As the cell says.
+        value: String,
+    },
+    /// A path that does not tell the patient.
+    #[error("`{}` is no path of {release}, which ends as {wanted}", short(path))]
+    ImagePath {
+        /// As the cell says.
+        path: String,
+        /// The data set.
+        release: &'static str,
+        /// What its paths look like.
+        wanted: &'static str,
+    },
+    /// A reader who read an image twice.
+    #[error(
+        "image `{}`: reader `{}` reads it a second time, first on line {first}",
+        short(image_id),
+        short(reader)
+    )]
+    ReaderTwice {
+        /// The image.
+        image_id: String,
+        /// The reader.
+        reader: String,
+        /// Line of the first reading.
+        first: u64,
+    },
+    /// An image that another table of the data set does not list.
+    #[error("image `{}` is not in {table}", short(image_id))]
+    NoRowIn {
+        /// The image.
+        image_id: String,
+        /// The other table.
+        table: &'static str,
+    },
+    /// What is no mask.
+    #[error("`{}` in column `{}` is no mask", short(value), short(column))]
+    Mask {
+        /// The column.
+        column: String,
+        /// As the cell says.
+        value: String,
+    },
     /// Columns that look like labels, are none of the fourteen, and nobody named.
     #[error("no --labels, and columns that look like labels beside those of ChestX-ray14: {}", few(own))]
     OwnLabels {
@@ -262,6 +336,28 @@ impl SourceProblem {
                     few(columns)
                 )
             }
+            SourceProblem::ReleaseColumn { columns, .. } => format!(
+                "the columns are {}: the table is of another release, or was edited; --csv FILE --images DIR reads tables \
+                 of any layout",
+                few(columns)
+            ),
+            SourceProblem::UnknownColumns { .. } => {
+                "remove them, or read the table as one of any layout, with --csv FILE --images DIR".into()
+            }
+            SourceProblem::OtherLabels { .. } => "put the tables of four and of all findings into folders of their own".into(),
+            SourceProblem::PatientNumber { .. } => {
+                "a program that takes it for a number may lose digits, so that two patients become one: take the table as \
+                 it was downloaded, or keep the column as text"
+                    .into()
+            }
+            SourceProblem::ImagePath { .. } => {
+                "patient and study are taken from the path; --csv FILE --patient-column NAME reads tables of any layout".into()
+            }
+            SourceProblem::ReaderTwice { .. } => "remove one of the rows".into(),
+            SourceProblem::NoRowIn { .. } => {
+                "the tables are of different releases, or one was cut: take them from one download".into()
+            }
+            SourceProblem::Mask { .. } => "a mask is pairs of start and length, or -1 where there is none".into(),
             SourceProblem::TwoColumns { .. } => "remove or rename one of the columns".into(),
             SourceProblem::PatientColumns { .. } => "say which it is with --patient-column".into(),
             SourceProblem::OwnLabels { offer, without_positive, .. } => {

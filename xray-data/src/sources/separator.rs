@@ -7,7 +7,7 @@ const COLUMNS: [char; 3] = [',', ';', '\t'];
 const FINDINGS: [char; 3] = ['|', ';', ','];
 
 /// Stands for lists in brackets, which are read whatever the separator.
-const PYTHON: char = '[';
+pub(super) const PYTHON: char = '[';
 
 /// What Excel writes above the header line: `sep=;`. Returns the separator, the text below, and the lines above it.
 pub(super) fn said(text: &str) -> (Option<char>, &str, u64) {

@@ -33,7 +33,15 @@ impl fmt::Display for Phantom {
 pub fn read(config: &SynthConfig) -> SourceSet {
     let shared = Arc::new(config.clone());
     let images = cases(config).map(|case| image(&shared, case)).collect();
-    SourceSet { kind: "synthetic", labels: nih_14(), images, missing: 0, warnings: Vec::new(), built: None }
+    SourceSet {
+        kind: "synthetic",
+        labels: nih_14(),
+        images,
+        missing: 0,
+        notes: Vec::new(),
+        warnings: Vec::new(),
+        built: None,
+    }
 }
 
 fn image(config: &Arc<SynthConfig>, case: Case) -> SourceImage {
@@ -47,6 +55,7 @@ fn image(config: &Arc<SynthConfig>, case: Case) -> SourceImage {
         view: Some(case.view().to_owned()),
         sex: Some(case.sex().to_owned()),
         age: Some(case.age),
+        source: None,
     };
     SourceImage { row, origin: Origin::Phantom(Phantom { config: config.clone(), case }) }
 }

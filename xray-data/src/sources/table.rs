@@ -4,11 +4,12 @@
 use crate::error::{Error, Result};
 use crate::labels::{nearest, plain};
 use crate::sources::{SourceProblem, separator};
+use crate::tfrecord::Compression;
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{decode_text, read_bounded};
 
@@ -260,10 +261,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
     let mut file = BufReader::new(File::open(path).map_err(io)?);
     // Not opened twice: it may be a pipe.
     let bytes = match file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]) {
-        true => read_bounded(MultiGzDecoder::new(file), LARGEST),
-        false => read_bounded(file, LARGEST),
-    };
-    let bytes = bytes.map_err(io)?;
+        true => read_bounded(MultiGzDecoder::new(file), LARGEST).map_err(|source| match source.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+                Error::Compressed { path: path.to_owned(), compression: Compression::Gzip, source }
+            }
+            _ => Error::Io { path: path.to_owned(), action: "read", source },
+        }),
+        false => read_bounded(file, LARGEST).map_err(io),
+    }?;
     decode_text(bytes).map_err(|at| problem(path, at.line, SourceProblem::NotText))
 }
 
@@ -361,9 +366,20 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_table_is_unpacked() {
+    fn a_packed_table_is_unpacked_and_one_cut_off_is_refused() {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        std::io::Write::write_all(&mut packed, b"a\n1\n").expect("memory");
-        assert_eq!(table(&packed.finish().expect("memory")).expect("a good table").rows().count(), 1);
+        let text: String = (0..2000).map(|row| format!("{row},{}\n", row * row)).collect();
+        std::io::Write::write_all(&mut packed, format!("a,b\n{text}").as_bytes()).expect("memory");
+        let packed = packed.finish().expect("memory");
+        assert_eq!(table(&packed).expect("a good table").rows().count(), 2000);
+        for length in [3, 10, 12, packed.len() / 2, packed.len() - 9, packed.len() - 1] {
+            let error = table(&packed[..length]).err().expect("cut off");
+            assert!(one_line(&error).contains("does not inflate"), "{length}: {error}");
+            assert_eq!(error.exit(), xray_artifacts::Exit::BadData);
+        }
+        let mut damaged = packed.clone();
+        let middle = packed.len() / 2;
+        damaged[middle..middle + 20].fill(0x55);
+        assert_eq!(table(&damaged).err().expect("damaged").exit(), xray_artifacts::Exit::BadData);
     }
 }

@@ -21,6 +21,9 @@ pub struct Stats {
     pub splits: Vec<SplitStats>,
     /// Width and height of the stored images and how many have it, the most frequent first.
     pub sizes: Vec<SizeCount>,
+    /// Where the data set is of several sources: what of it is from which, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceStats>,
     /// `together[a][b]`: images that show both `a` and `b`; the diagonal counts each finding.
     pub together: Vec<Vec<u64>>,
     /// What a person should know before trusting the set.
@@ -53,6 +56,19 @@ pub struct LabelStats {
     pub unknown: u64,
     /// Positives among the known; none where none is known.
     pub prevalence: Option<f64>,
+}
+
+/// Counts over the images of one source, whatever their split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceStats {
+    /// Its name.
+    pub source: String,
+    /// Its images.
+    pub images: u64,
+    /// Those that show a finding, per label.
+    pub positives: Vec<u64>,
+    /// Those of which it is known, per label.
+    pub known: Vec<u64>,
 }
 
 /// How many images have one size.
@@ -90,6 +106,7 @@ impl Stats {
             labels: labels.to_vec(),
             splits,
             sizes: whole.sizes(),
+            sources: whole.sources(),
             together: whole.together,
             warnings,
         })
@@ -112,6 +129,8 @@ struct Tally {
     unknown: Vec<u64>,
     together: Vec<Vec<u64>>,
     sizes: BTreeMap<(u32, u32), u64>,
+    /// Images, positives and known of each source that is named.
+    sources: BTreeMap<String, (u64, Vec<u64>, Vec<u64>)>,
 }
 
 fn tally(dataset: &Dataset, records: &[RecordId]) -> Result<Tally> {
@@ -133,6 +152,7 @@ impl Tally {
             unknown: vec![0; labels],
             together: vec![vec![0; labels]; labels],
             sizes: BTreeMap::new(),
+            sources: BTreeMap::new(),
         }
     }
 
@@ -153,6 +173,9 @@ impl Tally {
             _ => self.patients = None,
         }
         self.add_labels(&sample.labels, sample.no_finding);
+        if let Some(source) = sample.source {
+            self.add_source(source, &sample.labels);
+        }
         dataset.release(id);
         Ok(())
     }
@@ -169,6 +192,26 @@ impl Tally {
         }
     }
 
+    fn add_source(&mut self, source: String, labels: &[Label]) {
+        let none = || (0, vec![0; labels.len()], vec![0; labels.len()]);
+        let (images, positives, known) = self.sources.entry(source).or_insert_with(none);
+        *images += 1;
+        for (place, label) in labels.iter().enumerate() {
+            positives[place] += u64::from(*label == Label::Positive);
+            known[place] += u64::from(label.is_known());
+        }
+    }
+
+    fn sources(&self) -> Vec<SourceStats> {
+        let counts = self.sources.iter().map(|(source, (images, positives, known))| SourceStats {
+            source: source.clone(),
+            images: *images,
+            positives: positives.clone(),
+            known: known.clone(),
+        });
+        counts.collect()
+    }
+
     fn plus(mut self, other: Tally) -> Tally {
         self.images += other.images;
         self.no_finding += other.no_finding;
@@ -179,6 +222,14 @@ impl Tally {
         self.unknown.iter_mut().zip(&other.unknown).for_each(|(mine, count)| *mine += count);
         for (row, others) in self.together.iter_mut().zip(&other.together) {
             row.iter_mut().zip(others).for_each(|(mine, count)| *mine += count);
+        }
+        let add = |mine: &mut Vec<u64>, more: Vec<u64>| mine.iter_mut().zip(more).for_each(|(m, n)| *m += n);
+        for (source, (images, positives, known)) in other.sources {
+            let none = || (0, vec![0; positives.len()], vec![0; known.len()]);
+            let mine = self.sources.entry(source).or_insert_with(none);
+            mine.0 += images;
+            add(&mut mine.1, positives);
+            add(&mut mine.2, known);
         }
         for (size, count) in other.sizes {
             *self.sizes.entry(size).or_default() += count;

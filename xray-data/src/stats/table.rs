@@ -1,12 +1,13 @@
 //! Statistics as aligned text.
 
-use super::{LabelStats, SplitStats, Stats};
+use super::{LabelStats, SourceStats, SplitStats, Stats};
 use std::fmt::Write;
 use xray_display::{Align, Column, TextTable, counted, thousands};
 
 pub(super) fn text(stats: &Stats) -> String {
     let mut text = splits(stats);
     // Writing to a string cannot fail.
+    let _ = sources(&mut text, stats);
     let _ = sizes(&mut text, stats);
     let _ = together(&mut text, stats);
     text
@@ -51,6 +52,29 @@ fn with_share(count: u64, share: Option<f64>) -> String {
 
 fn share(count: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| count as f64 / total as f64)
+}
+
+/// Which source each label's positives come from; a dash where it does not know the label.
+fn sources(text: &mut String, stats: &Stats) -> std::fmt::Result {
+    if stats.sources.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\npositives by source")?;
+    let column = |source: &SourceStats| Column::new(&source.source, Align::Right).at_least(8);
+    let names = Column::new("", Align::Left);
+    let mut table = TextTable::of(std::iter::once(names).chain(stats.sources.iter().map(column)));
+    let mut row = |name: &str, cell: &dyn Fn(&SourceStats) -> String| {
+        table.row(std::iter::once(name.to_owned()).chain(stats.sources.iter().map(cell)).collect());
+    };
+    row("images", &|source| thousands(source.images));
+    for (place, label) in stats.labels.iter().enumerate() {
+        row(label, &|source| match source.known[place] {
+            0 => "-".to_owned(),
+            _ => thousands(source.positives[place]),
+        });
+    }
+    text.push_str(&table.text());
+    Ok(())
 }
 
 fn sizes(text: &mut String, stats: &Stats) -> std::fmt::Result {
@@ -119,6 +143,7 @@ mod tests {
                 ),
             ],
             sizes: vec![SizeCount { width: 64, height: 48, images: 1209 }],
+            sources: Vec::new(),
             together: vec![vec![12, 3], vec![3, 1000]],
             warnings: Vec::new(),
         };

@@ -47,6 +47,7 @@ pub(crate) fn record(number: usize, image: &[u8]) -> Vec<u8> {
         sex: None,
         age: Some(50),
         split: None,
+        source: None,
     };
     encode_sample(&sample, &labels())
 }
@@ -85,7 +86,7 @@ pub(crate) fn write_dataset(folder: &Path) {
         ]),
         split_rule: SplitRule::Patient,
         seed: 0,
-        source: Source { kind: "synthetic".into(), labels_blake3: String::new() },
+        source: Source { kind: "synthetic".into(), labels_blake3: String::new(), notes: Vec::new() },
     };
     write_json(&folder.join(DatasetManifest::FILE_NAME), &manifest).expect("a writable folder");
 }

@@ -7,7 +7,7 @@ use xray_data::{Dataset, Draw, OpenOptions};
 use xray_image::{GrayImage, decode_gray, encode_jpeg};
 
 /// A bright blob on a gradient, its place depending on `number`: no two are alike.
-fn picture(side: u32, number: u32) -> GrayImage {
+pub(crate) fn picture(side: u32, number: u32) -> GrayImage {
     let centre = (side / 4 + number * 13 % (side / 2)) as f32;
     let pixel = |i: u32| {
         let (x, y) = ((i % side) as f32, (i / side) as f32);
@@ -89,7 +89,7 @@ fn pictures_of_every_depth_colour_and_size_come_out_alike() {
 }
 
 /// The same picture as detector data of fewer bits in 16.
-fn png_of_bits(image: &GrayImage, bits: u32) -> Vec<u8> {
+pub(crate) fn png_of_bits(image: &GrayImage, bits: u32) -> Vec<u8> {
     let white = (1_u32 << bits) - 1;
     let wide = |&pixel: &u8| ((u32::from(pixel) * white / 255) as u16).to_be_bytes();
     let data: Vec<u8> = image.pixels.iter().flat_map(wide).collect();
@@ -400,7 +400,7 @@ fn command_lines_that_cannot_be_run_are_refused() {
         let message = bench.refused(2, arguments);
         assert!(message.contains(expected), "{message}");
     };
-    check("build --out shards", "--nih <DIR>|--csv <FILE>");
+    check("build --out shards", "--nih <DIR>|--chexpert <DIR>|");
     check(&format!("{SMALL} --val 0.5 --test 0.5 --out shards"), "leave no room for train");
     check(&format!("{SMALL} --size 4 --out shards"), "4 pixels");
     check(&format!("{SMALL} --test-list a --out shards"), "--train-list");

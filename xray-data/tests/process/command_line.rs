@@ -12,7 +12,10 @@ fn the_version_says_what_was_built() {
     let lines: Vec<&str> = long.lines().collect();
     assert!(lines[0].starts_with(concat!("xray-data ", env!("CARGO_PKG_VERSION"))), "{long}");
     assert!(lines[1].starts_with("built for ") && lines[1].ends_with(", dynamic"), "{long}");
-    assert_eq!(lines[2], "sources: nih, csv, tfrecord, dicom");
+    assert_eq!(
+        lines[2],
+        "sources: nih, chexpert, mimic, padchest, vindr, rsna, siim, nih-experts, csv, tfrecord, dicom"
+    );
     assert_eq!(bench.good("-V"), format!("{}\n", lines[0]));
 }
 

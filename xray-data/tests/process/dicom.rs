@@ -66,6 +66,26 @@ fn row(photometric: &str, bits: u16, signed: bool, values: &[i32], more: &[Vec<u
     file(UNCOMPRESSED, &elements)
 }
 
+/// A square image of 12 bits with what headers tell of the patient.
+pub(crate) fn xray(side: u16, pixels: &[u8], sex: &str, age: &str) -> Vec<u8> {
+    let wide: Vec<u8> = pixels.iter().flat_map(|&pixel| (u16::from(pixel) * 16).to_le_bytes()).collect();
+    let elements = [
+        element(0x10, 0x20, "LO", b"anonymous"),
+        element(0x10, 0x40, "CS", sex.as_bytes()),
+        element(0x10, 0x1010, "AS", age.as_bytes()),
+        short(0x28, 2, 1),
+        element(0x28, 4, "CS", b"MONOCHROME2"),
+        short(0x28, 0x10, side),
+        short(0x28, 0x11, side),
+        short(0x28, 0x100, 16),
+        short(0x28, 0x101, 12),
+        short(0x28, 0x102, 11),
+        short(0x28, 0x103, 0),
+        element(0x7FE0, 0x10, "OW", &wide),
+    ];
+    file(UNCOMPRESSED, &elements)
+}
+
 fn decimal(number: u16, value: &str) -> Vec<u8> {
     element(0x28, number, "DS", value.as_bytes())
 }

@@ -6,6 +6,7 @@ mod command_line;
 mod dicom;
 mod nih;
 mod records;
+mod released;
 mod round_trip;
 mod tables;
 mod workbench;

@@ -3,20 +3,21 @@
 use super::prediction::{PaceArguments, features, split};
 use super::{AppraisalArguments, printed};
 use crate::{ExternalOptions, LabelMap, external};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Split};
 use xray_cli::print;
 use xray_data::FeatureNames;
 use xray_data::labels::parse_labels;
 use xray_data::sources::csv_table::{Blank, CsvColumns};
-use xray_data::sources::{Join, LabelledOptions};
+use xray_data::sources::{Join, LabelSet, LabelledOptions, ViewFilter};
 
 /// Another data set.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Another data set")]
 pub(super) struct ElsewhereArguments {
-    /// Evaluate on other data: shards, TFRecords, a folder of ChestX-ray14, a table, or a folder of images with --truth
+    /// Evaluate on other data: shards, TFRecords, a published data set as downloaded (ChestX-ray14, CheXpert,
+    /// MIMIC-CXR-JPG, PadChest, VinDr-CXR and others), a table, or a folder of images with --truth
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// Table that says what is true of the images of --data, by their names
@@ -49,35 +50,21 @@ pub(super) struct ElsewhereArguments {
     findings_column: Option<String>,
     /// What a blank label cell of the table says [default: unknown]
     #[arg(long, value_enum, value_name = "WHAT", requires = "data")]
-    blank: Option<BlankCells>,
-    /// How several rows of an image, one per reader or box, become one [default: they are refused]
+    blank: Option<Blank>,
+    /// How several rows of an image, one per reader or box, become one [default: they are refused; of VinDr-CXR a majority]
     #[arg(long, value_enum, value_name = "RULE", requires = "data")]
-    rows: Option<JoinRule>,
+    rows: Option<Join>,
+    /// Whose labels a published data set gets [default: own]
+    #[arg(long, value_enum, value_name = "SET", requires = "data")]
+    label_set: Option<LabelSet>,
+    /// Only images of this view, as the data say it
+    #[arg(long, value_enum, value_name = "VIEW", requires = "data")]
+    view: Option<ViewFilter>,
     /// Names of the features in TFRecords: kaggle-nih, image-encoded, jpg-bytes or chexpert-lower
     #[arg(long, value_name = "PRESET", value_parser = features, requires = "data")]
     features: Option<FeatureNames>,
     #[command(flatten)]
     pace: PaceArguments,
-}
-
-/// What a blank label cell says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum BlankCells {
-    /// Nothing: no figure counts it
-    Unknown,
-    /// The finding is absent, as it was not mentioned
-    Negative,
-}
-
-/// How several rows become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum JoinRule {
-    /// Positive where any row says so
-    Any,
-    /// What more rows say; uncertain where as many say the one as the other
-    Majority,
-    /// Positive where every row that says anything says so
-    All,
 }
 
 impl ElsewhereArguments {
@@ -87,22 +74,21 @@ impl ElsewhereArguments {
             patient: self.patient_column.clone(),
             findings: self.findings_column.clone(),
             labels: self.labels.as_deref().map(parse_labels).unwrap_or_default(),
-            blank: match self.blank {
-                Some(BlankCells::Negative) => Blank::Negative,
-                Some(BlankCells::Unknown) | None => Blank::Unknown,
-            },
-            join: self.rows.map(|rule| match rule {
-                JoinRule::Any => Join::Any,
-                JoinRule::Majority => Join::Majority,
-                JoinRule::All => Join::All,
-            }),
+            blank: self.blank.unwrap_or_default(),
+            join: self.rows,
             // A finding that nobody has there is a result too.
             allow_empty: true,
             ..CsvColumns::default()
         };
         let options = ExternalOptions {
             data: self.data.clone().unwrap_or_default(),
-            labelled: LabelledOptions { truth: self.truth.clone(), columns, features: self.features.clone() },
+            labelled: LabelledOptions {
+                truth: self.truth.clone(),
+                columns,
+                features: self.features.clone(),
+                label_set: self.label_set.unwrap_or_default(),
+                view: self.view,
+            },
             map: LabelMap::read(&self.map)?,
             split: self.split,
             recalibrate_on: self.recalibrate_on,

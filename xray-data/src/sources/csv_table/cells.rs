@@ -70,9 +70,10 @@ impl<'a> Reader<'a> {
             view: row.optional(view).map(str::to_owned).or_else(|| is_lateral.map(|_| "LATERAL".to_owned())),
             sex: row.optional(sex).and_then(|text| self.read_or_count("sex", text, findings::sex)),
             age: row.optional(age).and_then(|text| self.read_or_count("age", text, parse_age)),
+            source: None,
             image_id,
         };
-        Ok(Listed { row: listed, file, line: row.line })
+        Ok(Listed { row: listed, file, table: 0, line: row.line })
     }
 
     fn patient(&mut self, cell: &str) -> String {

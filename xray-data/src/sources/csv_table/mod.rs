@@ -11,7 +11,7 @@ use crate::labels::plain;
 use crate::sources::join::{self, Join};
 use crate::sources::label_columns::{self, LabelColumns, Places};
 use crate::sources::table::Row;
-use crate::sources::{Listed, Listing, SourceProblem, Table};
+use crate::sources::{Listed, Listing, Lookup, SourceProblem, Table};
 use cells::{Counts, Reader};
 use columns::{Columns, described};
 use std::collections::HashSet;
@@ -58,13 +58,13 @@ pub struct CsvColumns {
     pub unlabelled: bool,
 }
 
-/// What a blank label cell says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a blank label cell says. Command lines name it so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Blank {
-    /// Nothing: no loss is computed and no score counts it.
+    /// Nothing: no loss is computed and no score counts it
     #[default]
     Unknown,
-    /// That the finding is absent, as papers on CheXpert take it: it was not mentioned.
+    /// The finding is absent, as papers on CheXpert take it: it was not mentioned
     Negative,
 }
 
@@ -87,7 +87,7 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let mut reader = Reader::new(&places, &truth, columns.blank, &mut counts);
     let rows = table.rows().map(|row| reader.read(row)).collect::<Result<Vec<_>>>()?;
     let mut notes = std::mem::take(&mut table.notes);
-    let note = Some(described(&table, &places, &truth));
+    let described = described(&table, &places, &truth);
     let mut rows = rows;
     notes.extend(patients_by_path(&mut rows));
     name_by_path_if_needed(&mut rows);
@@ -105,7 +105,16 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
         }
     }
     let LabelColumns { labels, chosen, .. } = truth;
-    let listing = Listing { rows, table: table.path, kind: "csv", labels, note, warnings: notes }.unique()?;
+    let listing = Listing {
+        rows,
+        tables: vec![table.path],
+        kind: "csv",
+        labels,
+        lookup: Lookup::default(),
+        notes: vec![described],
+        warnings: notes,
+    }
+    .unique()?;
     if chosen && !columns.allow_empty { listing.refuse_empty_labels() } else { Ok(listing) }
 }
 
@@ -156,11 +165,11 @@ fn split_cell(row: Row<'_>, column: usize) -> Result<Split> {
     })
 }
 
-/// `train`, `val` (also `valid`, `validation`, `dev`) or `test`, in any case.
+/// `train`, `val` (also `valid`, `validate`, `validation`, `dev`) or `test`, in any case.
 pub(crate) fn split_name(value: &str) -> Option<Split> {
     match plain(value).as_str() {
         "train" | "training" => Some(Split::Train),
-        "val" | "valid" | "validation" | "dev" => Some(Split::Val),
+        "val" | "valid" | "validate" | "validation" | "dev" => Some(Split::Val),
         "test" | "testing" => Some(Split::Test),
         _ => None,
     }

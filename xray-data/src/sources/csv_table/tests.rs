@@ -79,7 +79,7 @@ fn a_bad_cell_or_column_is_named() {
 
 fn text_of(result: &Result<Listing>) -> String {
     match result {
-        Ok(Listing { note, warnings, .. }) => [note.as_slice(), warnings].concat().join("\n"),
+        Ok(Listing { notes, warnings, .. }) => [notes.as_slice(), warnings].concat().join("\n"),
         Err(error) => format!("{}\n{}", one_line(error), error.hint().unwrap_or_default()),
     }
 }

@@ -70,8 +70,15 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
     if images.is_empty() {
         return Err(Error::NoRecords { folder: folder.to_owned() });
     }
-    let mut set =
-        SourceSet { kind: "tfrecord", labels: names.label_names(), images, missing: 0, warnings, built };
+    let mut set = SourceSet {
+        kind: "tfrecord",
+        labels: names.label_names(),
+        images,
+        missing: 0,
+        notes: Vec::new(),
+        warnings,
+        built,
+    };
     if !options.labels.is_empty() && !options.allow_empty {
         refuse_empty_labels(&set, folder)?;
     }
@@ -261,6 +268,7 @@ fn row_of(
         view: sample.view,
         sex: sample.sex,
         age: sample.age,
+        source: sample.source,
     })
 }
 
