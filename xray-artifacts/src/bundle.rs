@@ -74,8 +74,9 @@ pub struct Threshold {
     pub undefined: Option<String>,
     /// How it was chosen.
     pub rule: String,
-    /// On which records: never those it is reported on.
-    pub fitted_on: Split,
+    /// On which records: never those it is reported on. Null where it was published with the model: on records of its
+    /// authors.
+    pub fitted_on: Option<Split>,
     /// Share of the positive test records that it calls positive; null where there is none or nobody measured.
     #[serde(default)]
     pub test_sensitivity: Option<f64>,
@@ -105,4 +106,24 @@ pub struct Provenance {
     /// The file that training began with, and which network of it; none for weights that were drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_weights: Option<String>,
+    /// Where a model comes from that was not trained here: what stands above of data, seed and steps is then empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// A published model's file, and what was made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The file's name.
+    pub file: String,
+    /// BLAKE3 of its bytes.
+    pub checksum: String,
+    /// Which network of the file; empty for the only one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
+    /// Whose preprocessing the card has, such as `torchxrayvision`.
+    pub preprocessing: String,
+    /// What was not simply taken over: layers of other names, outputs that were left out, how the preprocessing differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }

@@ -34,7 +34,7 @@ mod status;
 mod tensor_file;
 mod text;
 
-pub use bundle::{Calibration, ModelCard, Provenance, Support, Threshold};
+pub use bundle::{Calibration, Imported, ModelCard, Provenance, Support, Threshold};
 pub use cell_id::cell_id;
 pub use clock::time_of_day;
 pub use dataset::{
@@ -49,7 +49,7 @@ pub use manifest::ManifestProblem;
 pub use nearest::{likeness, nearest};
 pub use new_file::{NewFile, sync_folder, write_bytes};
 pub use predictions::Predictions;
-pub use preprocessing::{Crop, Preprocessing, ResizeFilter};
+pub use preprocessing::{ChannelRange, Crop, Preprocessing, PreprocessingProblem, ResizeFilter};
 pub use result::{RunResult, Seconds, TrainingSummary};
 pub use seal::{checksum, read_sealed_text, sealed_text, warn_unsealed, write_sealed_text};
 pub use sealed_line::{SealedLine, line_seal, sealed_line};

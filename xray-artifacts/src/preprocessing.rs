@@ -3,6 +3,7 @@
 
 use crate::Versioned;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::num::NonZeroU16;
 
 /// From a decoded gray image of any size, 0 to 255, to `size` × `size` floats.
@@ -27,6 +28,84 @@ pub struct Preprocessing {
     /// first brought to it, so that a model sees of an original what it saw of the stored image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_size: Option<u32>,
+    /// Pixels to which the shorter side is scaled before the centred square of `size` is cut out of it, as torchvision does
+    /// for ImageNet (256 before 224). Only with [`Crop::Center`], which otherwise cuts first and scales then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shorter_side: Option<u32>,
+    /// Of a network of colour images, which is given the gray image three times: what each channel does with the values that
+    /// `mean` and `std` gave. Published models only; what is trained here has one mean and one deviation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<[ChannelRange; 3]>,
+}
+
+/// How one channel is normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRange {
+    /// Is subtracted.
+    pub mean: f32,
+    /// Divides the difference.
+    pub std: f32,
+}
+
+impl ChannelRange {
+    /// `(value - mean) / std`.
+    pub fn of(self, value: f32) -> f32 {
+        (value - self.mean) / self.std
+    }
+}
+
+/// Settings that prepare no image, by their key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreprocessingProblem {
+    /// The key below `preprocessing`.
+    pub key: &'static str,
+    /// What it is.
+    pub value: String,
+    /// What it must be.
+    pub expected: String,
+}
+
+impl fmt::Display for PreprocessingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PreprocessingProblem { key, value, expected } = self;
+        write!(f, "preprocessing.{key} is {value}, it must be {expected}")
+    }
+}
+
+impl std::error::Error for PreprocessingProblem {}
+
+impl Preprocessing {
+    /// That ranges are finite and that what is set acts.
+    ///
+    /// # Errors
+    /// Names the first key that does not.
+    pub fn check(&self) -> Result<(), PreprocessingProblem> {
+        let refuse = |key, value: String, expected: &str| {
+            Err(PreprocessingProblem { key, value, expected: expected.to_owned() })
+        };
+        let divides = |std: f32| std > 0.0 && std.is_finite();
+        if !divides(self.std) {
+            return refuse("std", self.std.to_string(), "above 0");
+        }
+        if !self.mean.is_finite() {
+            return refuse("mean", self.mean.to_string(), "a finite number");
+        }
+        let is_range = |range: &ChannelRange| range.mean.is_finite() && divides(range.std);
+        if let Some(range) = self.channels.iter().flatten().find(|range| !is_range(range)) {
+            let ChannelRange { mean, std } = range;
+            return refuse("channels", format!("mean {mean}, std {std}"), "finite, with a std above 0");
+        }
+        match self.shorter_side {
+            Some(side) if self.crop != Crop::Center => {
+                refuse("shorter_side", side.to_string(), "left out, unless `crop` is `center`")
+            }
+            Some(side) if side < self.size => {
+                refuse("shorter_side", side.to_string(), &format!("at least the size, {}", self.size))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Preprocessing {
@@ -41,6 +120,8 @@ impl Default for Preprocessing {
             std: 0.226,
             white_level: None,
             stored_size: None,
+            shorter_side: None,
+            channels: None,
         }
     }
 }
@@ -74,4 +155,45 @@ pub enum ResizeFilter {
     Bilinear,
     /// Lanczos with three lobes.
     Lanczos3,
+    /// A Gaussian whose deviation is half of what the scale exceeds 1 by, then linear interpolation: what scikit-image calls
+    /// `resize`, and torchxrayvision's `XRayResizer`. Beyond the border lies mid-gray, which is 0 there, and a centred square
+    /// is cut out where `XRayCenterCrop` does, a pixel further where the rest is odd and its side too.
+    Gaussian,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_prepares_no_image_is_refused_by_its_key() {
+        let plain = Preprocessing::default();
+        plain.check().expect("the default");
+        let refused = |of: Preprocessing| of.check().expect_err("refused").to_string();
+        let ranges = |mean, std| Some([ChannelRange { mean, std }; 3]);
+        let center = Preprocessing { crop: Crop::Center, ..plain.clone() };
+        assert_eq!(
+            refused(Preprocessing { std: 0.0, ..plain.clone() }),
+            "preprocessing.std is 0, it must be above 0"
+        );
+        assert!(refused(Preprocessing { std: f32::INFINITY, ..plain.clone() }).contains(".std is inf"));
+        assert!(refused(Preprocessing { mean: f32::NAN, ..plain.clone() }).contains(".mean is NaN"));
+        assert!(
+            refused(Preprocessing { channels: ranges(0.5, 0.0), ..plain.clone() })
+                .contains(".channels is mean 0.5, std 0")
+        );
+        assert!(
+            refused(Preprocessing { channels: ranges(f32::NAN, 1.0), ..plain.clone() }).contains(".channels")
+        );
+        assert!(
+            refused(Preprocessing { shorter_side: Some(256), ..plain }).contains("unless `crop` is `center`")
+        );
+        assert!(
+            refused(Preprocessing { shorter_side: Some(223), ..center.clone() })
+                .contains("at least the size, 224")
+        );
+        Preprocessing { shorter_side: Some(224), channels: ranges(0.4, 0.2), ..center }
+            .check()
+            .expect("ImageNet's");
+    }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
-use xray_model::{ActivationMaps, Backend, Begun, CHECKSUM, Error, ModelConfig, Predictor, StateDict};
+use xray_model::{
+    ActivationMaps, Backend, Begun, CHECKSUM, DeviceInfo, Error, ModelConfig, Predictor, StateDict,
+};
 
 /// `model.json`.
 pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
@@ -57,16 +59,35 @@ impl ExplainedLogits {
 }
 
 /// The file of a bundle's card.
-const CARD: &str = "model.json";
+pub const CARD: &str = "model.json";
 /// The file of a bundle's weights.
 pub const WEIGHTS: &str = "model.safetensors";
 
 /// The card in a bundle's folder.
 ///
 /// # Errors
-/// If the file is absent, damaged or of another version.
+/// If the file is absent, damaged or of another version, or its preprocessing prepares no image.
 pub fn read_card(folder: &Path) -> Result<Card, Failure> {
-    Ok(read_json(&folder.join(CARD))?)
+    let path = folder.join(CARD);
+    let card: Card = read_json(&path)?;
+    card.preprocessing.check().map_err(|problem| {
+        Failure::new(Exit::ModelMismatch, format!("{}: {problem}", path.display()))
+            .hint("train or import the model again")
+    })?;
+    Ok(card)
+}
+
+/// A bundle's network on a device, as its card describes it.
+///
+/// # Errors
+/// If the weights do not fit the card, or there is no such device.
+pub fn predictor(
+    card: &Card,
+    weights: &StateDict,
+    backend: Backend,
+) -> xray_model::Result<(Predictor, DeviceInfo)> {
+    let (predictor, info) = Predictor::open(&card.model, card.labels.len(), weights, backend)?;
+    Ok((predictor.with_ranges(card.preprocessing.channels)?, info))
 }
 
 /// The weights in a bundle's folder, which are those of its card and finite.
@@ -107,8 +128,15 @@ impl Bundle {
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
         let card = read_card(folder)?;
         let weights = read_weights(folder, &card)?;
-        let predictor = Predictor::new(&card.model, card.labels.len(), &weights, Backend::Cpu)
-            .map_err(of_file(&folder.join(WEIGHTS)))?;
+        Self::of(card, &weights).map_err(of_file(&folder.join(WEIGHTS)))
+    }
+
+    /// Of weights that lie elsewhere.
+    ///
+    /// # Errors
+    /// If they do not fit the card.
+    pub fn of(card: Card, weights: &StateDict) -> xray_model::Result<Bundle> {
+        let (predictor, _) = predictor(&card, weights, Backend::Cpu)?;
         Ok(Bundle { card, predictor })
     }
 

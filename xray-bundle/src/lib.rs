@@ -6,7 +6,9 @@ mod doubts;
 mod finding;
 mod overlay;
 
-pub use bundle::{Bundle, Card, ExplainedLogits, PreparedImage, WEIGHTS, read_card, read_weights};
+pub use bundle::{
+    Bundle, CARD, Card, ExplainedLogits, PreparedImage, WEIGHTS, predictor, read_card, read_weights,
+};
 pub use doubts::doubts;
 pub use finding::{Calibrated, Finding, NonFinite, probability};
 pub use overlay::{glow, side_by_side};

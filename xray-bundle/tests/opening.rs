@@ -28,6 +28,7 @@ fn card_and_weights() -> (Card, StateDict) {
             seed: 1,
             steps: 0,
             first_weights: None,
+            imported: None,
         },
         weights: String::new(),
         scores: BTreeMap::new(),

@@ -71,18 +71,7 @@ impl ComparedModels {
         }
         table.row(row("macro", &self.comparison.macro_auc));
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
-        let whose = match self.comparison.unit {
-            Unit::Patient if self.comparison.units == 1 => {
-                " of one patient, whose records tell nothing of other patients: no intervals, no p-values"
-                    .to_owned()
-            }
-            Unit::Patient => format!(" of {}", counted(self.comparison.units, "patient")),
-            Unit::Record => {
-                ", taken as independent because no patients are named: intervals are too narrow and p-values too \
-                 small where patients recur"
-                    .to_owned()
-            }
-        };
+        let whose = whose_records(&self.comparison);
         format!(
             "{notes}{}{whose}\n\n{}intervals and p-values: {}\n{}",
             counted(self.records, "test record"),
@@ -106,6 +95,21 @@ impl ComparedModels {
         let line =
             |(why, names): (NoInterval, Vec<&str>)| format!("no test of {}: {why}\n", names.join(", "));
         reasons.into_iter().map(line).collect()
+    }
+}
+
+/// Of whom the records are that were compared, as a sentence goes on.
+pub(crate) fn whose_records(of: &Comparison) -> String {
+    match of.unit {
+        Unit::Patient if of.units == 1 => {
+            " of one patient, whose records tell nothing of other patients: no intervals, no p-values".to_owned()
+        }
+        Unit::Patient => format!(" of {}", counted(of.units, "patient")),
+        Unit::Record => {
+            ", taken as independent because no patients are named: intervals are too narrow and p-values too small where \
+             patients recur"
+                .to_owned()
+        }
     }
 }
 

@@ -1,6 +1,9 @@
-//! A finished run's model in a file for other programs, in fewer bytes where wanted, and what those bytes cost.
+//! A model in a file for other programs, in fewer bytes where wanted, and what those bytes cost.
 
+use crate::external::LabelMap;
 use crate::figures::number;
+use crate::labelled::{LabelledImages, nothing_of};
+use crate::predict::{Device, Pace};
 use crate::run_data;
 use crate::run_model::card;
 use crate::subject::scores;
@@ -8,8 +11,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, checksum, write_bytes, write_json};
-use xray_bundle::{Card, WEIGHTS, read_weights};
+use xray_bundle::{Bundle, Card, WEIGHTS, read_weights};
+use xray_data::sources::LabelledOptions;
 use xray_display::{TextTable, counted};
 use xray_metrics::auc;
 use xray_model::{Backend, Onnx, Predictor, StoredDict, WeightType, onnx};
@@ -37,7 +42,8 @@ pub struct ExportOptions {
     pub opset: u32,
     /// How far a finding's AUC on validation may fall by another dtype.
     pub max_auc_drop: f64,
-    /// Where the data lie now, if elsewhere than in training.
+    /// Where the data lie now, if elsewhere than in training; of a bundle without a run, labelled data with validation
+    /// records.
     pub data: Option<PathBuf>,
 }
 
@@ -89,8 +95,8 @@ impl LabelChange {
     }
 }
 
-/// Writes the model of `run`, its card and `export.json` into a folder. Weights of another dtype than trained are scored
-/// on validation first, in the float32 arithmetic that they are used with.
+/// Writes the model of a run or of a bundle, its card and `export.json` into a folder. Weights of another dtype than trained
+/// are scored on validation first, in the float32 arithmetic that they are used with.
 ///
 /// # Errors
 /// If there is no bundle, the validation records cannot be scored, some label's AUC falls by more than allowed, or a
@@ -103,7 +109,10 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
     let stored = trained.stored(options.dtype);
     let change = match options.dtype {
         WeightType::F32 => None,
-        _ => Some(Change::measure(run, &card, &stored, options.data.as_deref())?),
+        _ if run.join("result.json").is_file() => {
+            Some(Change::measure(run, &card, &stored, options.data.as_deref())?)
+        }
+        _ => Some(Change::on_other_data(folder, &card, &stored, options.data.as_deref())?),
     };
     if let Some(change) = &change {
         change.check(options)?;
@@ -182,6 +191,41 @@ impl Change {
         let after = rescoring.predict(Split::Val, &card.preprocessing, &model)?;
         let after = after.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;
         Change::between(&before, &after.in_order_of(&before)?)
+    }
+
+    /// Of a bundle that has no data of its own.
+    fn on_other_data(
+        folder: &Path,
+        card: &Card,
+        stored: &StoredDict,
+        data: Option<&Path>,
+    ) -> Result<Change, Failure> {
+        let Some(data) = data else {
+            let message =
+                "weights of fewer digits are scored on validation first, and a bundle has no data of its own";
+            return Err(Failure::new(Exit::Usage, message).hint(
+                "name labelled data with a validation split: --data DATA; or keep all digits: --dtype f32",
+            ));
+        };
+        let images =
+            LabelledImages::read(data, &LabelledOptions::default(), &LabelMap::default(), &card.labels)?
+                .only(|image| image.split == Some(Split::Val));
+        if images.images().is_empty() {
+            return Err(nothing_of(Split::Val, data));
+        }
+        let pace = Pace { batch_size: 32, threads: 0 };
+        let said = |bundle: Bundle| {
+            let mut device = Device::open(Backend::Cpu, folder)?;
+            let found = images.scored(&Arc::new(bundle), &mut device, pace)?;
+            let found = found.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;
+            Ok::<_, Failure>(found.predictions(Split::Val, |_| true))
+        };
+        let before = said(Bundle::open(folder)?)?;
+        if before.ids.is_empty() {
+            let message = format!("no validation record of {} can be read", data.display());
+            return Err(Failure::new(Exit::BadData, message));
+        }
+        Change::between(&before, &said(Bundle::of(card.clone(), &stored.restored())?)?)
     }
 
     fn between(before: &Predictions, after: &Predictions) -> Result<Change, Failure> {

@@ -23,10 +23,13 @@ mod calibrate;
 mod carried;
 pub mod cli;
 mod comparison;
+mod ensemble;
 mod explanation;
 mod export;
 mod external;
 mod figures;
+mod importing;
+mod labelled;
 mod net_benefit;
 mod pointing;
 mod predict;
@@ -41,12 +44,14 @@ pub use appraisal::{
     Appraisal, AppraiseOptions, Constant, LabelPoint, LabelReliability, MissingInterval, OperatingPoints,
     appraise,
 };
-pub use calibrate::{CalibratedBundle, calibrate_bundle};
+pub use calibrate::{CalibratedBundle, CalibrationData, calibrate_bundle, calibrate_bundle_on};
 pub use carried::{Carried, CarriedCalibration, CarriedLabel};
 pub use comparison::{ComparedModels, compare_subjects};
+pub use ensemble::{Ensemble, EnsembleMember, EnsembleOptions, ensemble};
 pub use explanation::{ExplainOptions, ExplainedImages, Explanation, explain};
 pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
 pub use external::{External, ExternalOptions, LabelBeside, LabelMap, MatchedLabel, MatchedLabels, external};
+pub use importing::{ImportModelOptions, ImportedModel, Pipeline, import_model};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use pointing::{PointedFinding, Pointing, point};
 pub use predict::{Pace, PredictOptions, Predicted, predict};

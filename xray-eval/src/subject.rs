@@ -102,7 +102,7 @@ pub(crate) fn whose(split: Split) -> &'static str {
 }
 
 /// A sentence, if thresholds would be chosen on patients that they are reported on.
-fn shared_patients(val: &Predictions, test: &Predictions) -> Option<String> {
+pub(crate) fn shared_patients(val: &Predictions, test: &Predictions) -> Option<String> {
     let chosen_on: HashSet<&String> = val.patients.iter().collect();
     let shared = test.patients.iter().collect::<HashSet<_>>().intersection(&chosen_on).count();
     (shared > 0).then(|| {

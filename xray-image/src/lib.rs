@@ -20,6 +20,7 @@ mod decode;
 mod dicom;
 mod encode;
 mod failure;
+mod gaussian;
 mod gray;
 mod header;
 mod jpeg;

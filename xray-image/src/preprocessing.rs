@@ -1,6 +1,6 @@
 //! From a decoded image to the network's input: crop, antialiased resize, range check, normalisation.
 
-use crate::{GrayImage, ImageProblem, MAX_SIDE};
+use crate::{GrayImage, ImageProblem, MAX_SIDE, gaussian};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
@@ -16,8 +16,9 @@ thread_local! {
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// Squashes `image` to the size in which its data set was stored, if it was, crops or pads it as `preprocessing` says and resizes it to `size` x `size`, antialiased: the filter
-/// widens when it shrinks, as in Pillow.
+/// Squashes `image` to the size in which its data set was stored, if it was, crops or pads it as `preprocessing` says and
+/// resizes it to `size` x `size`, antialiased: the filter widens when it shrinks, as in Pillow. With a `shorter_side`, it is
+/// scaled first and cropped then.
 ///
 /// # Errors
 /// [`ImageProblem`] when the values cannot be an X-ray's (one value everywhere, or so dark that they were
@@ -28,21 +29,44 @@ pub fn prepare(image: &GrayImage, preprocessing: &Preprocessing) -> Result<GrayI
     if size == 0 || size > MAX_SIDE {
         return Err(ImageProblem::TargetSize { size });
     }
-    let filter = filter_of(preprocessing.filter);
+    let filter = preprocessing.filter;
     let stored = squash(image, preprocessing.stored_size)?;
     let image = stored.as_ref().unwrap_or(image);
     let (width, height) = (image.width, image.height);
-    let pixels = match preprocessing.crop {
-        Crop::Squash => resize(image, [0, 0, width, height], filter, size, size),
-        Crop::Center => resize(image, centred_square(width, height), filter, size, size),
-        Crop::Pad => {
+    let whole = [0, 0, width, height];
+    let pixels = match (preprocessing.crop, preprocessing.shorter_side) {
+        (Crop::Squash, _) => resize(image, whole, filter, [size; 2]),
+        (Crop::Center, Some(side)) => scaled_and_cut(image, filter, side, size)?,
+        (Crop::Center, None) => resize(image, centred_square(width, height, filter), filter, [size; 2]),
+        (Crop::Pad, _) => {
             let side = width.max(height);
-            let inner = |length: u32| scaled(length, size, side);
-            let resized = resize(image, [0, 0, width, height], filter, inner(width), inner(height));
-            pad(&resized, inner(width), inner(height), size)
+            let inner = [width, height].map(|length| scaled(length, size, side));
+            pad(&resize(image, whole, filter, inner), inner[0], inner[1], size)
         }
     };
     Ok(GrayImage { width: size, height: size, pixels })
+}
+
+/// The centred `size` x `size` pixels of the image whose shorter side has `side`, as torchvision rounds: the longer side
+/// down, a border of half pixels to the even one.
+fn scaled_and_cut(
+    image: &GrayImage,
+    filter: ResizeFilter,
+    side: u32,
+    size: u32,
+) -> Result<Vec<u8>, ImageProblem> {
+    let (width, height) = (image.width, image.height);
+    let shorter = u64::from(width.min(height));
+    let scaled = [width, height].map(|length| u64::from(side) * u64::from(length) / shorter);
+    let longest = scaled[0].max(scaled[1]);
+    if side < size || longest > u64::from(MAX_SIDE) {
+        return Err(ImageProblem::TargetSize { size: u32::try_from(longest).unwrap_or(u32::MAX).max(side) });
+    }
+    let scaled = scaled.map(|length| length as u32);
+    let pixels = resize(image, [0, 0, width, height], filter, scaled);
+    let [left, top] = scaled.map(|length| (f64::from(length - size) / 2.0).round_ties_even() as usize);
+    let row = |y: usize| &pixels[(top + y) * scaled[0] as usize + left..][..size as usize];
+    Ok((0..size as usize).flat_map(row).copied().collect())
 }
 
 /// What a build that squashes images to `size` stores of one, before it is encoded; nothing where it stores all as they are,
@@ -53,7 +77,7 @@ fn squash(image: &GrayImage, size: Option<u32>) -> Result<Option<GrayImage>, Ima
         Some(size) if size > MAX_SIDE => Err(ImageProblem::TargetSize { size }),
         Some(size) if [image.width, image.height] != [size; 2] => {
             let whole = [0, 0, image.width, image.height];
-            let pixels = resize(image, whole, filter_of(STORED_FILTER), size, size);
+            let pixels = resize(image, whole, STORED_FILTER, [size; 2]);
             Ok(Some(GrayImage { width: size, height: size, pixels }))
         }
         _ => Ok(None),
@@ -69,13 +93,14 @@ pub fn place_in_source(preprocessing: &Preprocessing, width: u32, height: u32, p
     let side = match preprocessing.crop {
         Crop::Squash => return place,
         // What was squashed is square.
-        _ if preprocessing.stored_size.is_some() => return place,
+        _ if preprocessing.stored_size.is_some() && preprocessing.shorter_side.is_none() => return place,
         Crop::Center => width.min(height),
         Crop::Pad => width.max(height),
     };
-    let [x, y] = place;
-    let of = |part: f64, length: u32| 0.5 + (part - 0.5) * f64::from(side) / f64::from(length);
-    [of(x, width), of(y, height)]
+    // What of that side is seen.
+    let seen = preprocessing.shorter_side.map_or(1.0, |side| f64::from(preprocessing.size) / f64::from(side));
+    let lengths = if preprocessing.stored_size.is_some() { [side; 2] } else { [width, height] };
+    std::array::from_fn(|axis| 0.5 + (place[axis] - 0.5) * seen * f64::from(side) / f64::from(lengths[axis]))
 }
 
 /// Fails when no X-ray can look like this, as [`prepare`] does. Kept on whole images: cheap beside the decoding.
@@ -98,18 +123,14 @@ pub fn check_range(image: &GrayImage) -> Result<(), ImageProblem> {
     Ok(())
 }
 
-fn filter_of(filter: ResizeFilter) -> FilterType {
-    match filter {
-        ResizeFilter::Box => FilterType::Box,
-        ResizeFilter::Bilinear => FilterType::Bilinear,
-        ResizeFilter::Lanczos3 => FilterType::Lanczos3,
-    }
-}
-
 /// Left, top, width and height of the largest centred square.
-fn centred_square(width: u32, height: u32) -> [u32; 4] {
+fn centred_square(width: u32, height: u32, filter: ResizeFilter) -> [u32; 4] {
     let side = width.min(height);
-    [(width - side) / 2, (height - side) / 2, side, side]
+    let before = |length: u32| match filter {
+        ResizeFilter::Gaussian => length / 2 - side / 2,
+        _ => (length - side) / 2,
+    };
+    [before(width), before(height), side, side]
 }
 
 /// `length * size / side` rounded, at least one pixel.
@@ -118,7 +139,13 @@ fn scaled(length: u32, size: u32, side: u32) -> u32 {
     (((length * size + side / 2) / side) as u32).max(1)
 }
 
-fn resize(image: &GrayImage, area: [u32; 4], filter: FilterType, width: u32, height: u32) -> Vec<u8> {
+fn resize(image: &GrayImage, area: [u32; 4], filter: ResizeFilter, [width, height]: [u32; 2]) -> Vec<u8> {
+    let filter = match filter {
+        ResizeFilter::Box => FilterType::Box,
+        ResizeFilter::Bilinear => FilterType::Bilinear,
+        ResizeFilter::Lanczos3 => FilterType::Lanczos3,
+        ResizeFilter::Gaussian => return gaussian::resize(image, area, [width, height]),
+    };
     let whole = "the pixels were counted and the area lies inside";
     // U8 is the resizer's own one-byte pixel; the views below reinterpret the same bytes.
     let source = TypedImageRef::<U8>::from_buffer(image.width, image.height, &image.pixels).expect(whole);
@@ -197,6 +224,7 @@ mod tests {
             ResizeFilter::Box => (f64::from(x > -0.5 && x <= 0.5), 0.5),
             ResizeFilter::Bilinear => ((1.0 - x.abs()).max(0.0), 1.0),
             ResizeFilter::Lanczos3 => (if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }, 3.0),
+            ResizeFilter::Gaussian => unreachable!("tested in its own file"),
         }
     }
 
@@ -282,6 +310,40 @@ mod tests {
     }
 
     #[test]
+    fn the_shorter_side_is_scaled_and_the_middle_cut_out() {
+        // A square of one gray in the middle half of each side: of 64 pixels scaled to 32, 16 are seen.
+        let pixel =
+            |at: u32| if (16..48).contains(&(at % 64)) && (16..48).contains(&(at / 64)) { 200 } else { 10 };
+        let image = GrayImage { width: 64, height: 64, pixels: (0..64 * 64).map(pixel).collect() };
+        let settings = |size, side| Preprocessing {
+            shorter_side: Some(side),
+            ..settings(size, Crop::Center, ResizeFilter::Box)
+        };
+        let seen = prepare(&image, &settings(16, 32)).expect("a good image");
+        assert!(seen.pixels.iter().all(|&pixel| pixel == 200), "{:?}", seen.pixels);
+        // 33 x 50 becomes 16 x 24; of 24 rows, 5 are left above 15, and of a border of 1 pixel none.
+        let rows = (0..33 * 50).map(|at| (at / 33) as u8 * 5).collect();
+        let tall = GrayImage { width: 33, height: 50, pixels: rows };
+        let (seen, all) =
+            (prepare(&tall, &settings(15, 16)), resize(&tall, [0, 0, 33, 50], ResizeFilter::Box, [16, 24]));
+        let seen = seen.expect("a good image");
+        for y in 0..15 {
+            assert_eq!(seen.row(y), &all[(y as usize + 4) * 16..][..15], "row {y}");
+        }
+        assert_eq!(prepare(&image, &settings(32, 16)), Err(ImageProblem::TargetSize { size: 16 }));
+        let strip =
+            GrayImage { width: 2, height: 4000, pixels: (0..8000).map(|at| (at % 256) as u8).collect() };
+        assert_eq!(prepare(&strip, &settings(16, 32)), Err(ImageProblem::TargetSize { size: 64_000 }));
+    }
+
+    #[test]
+    fn a_gaussian_cuts_its_square_where_torchxrayvision_does() {
+        assert_eq!(centred_square(6, 3, ResizeFilter::Gaussian), [2, 0, 3, 3]);
+        assert_eq!(centred_square(6, 3, ResizeFilter::Bilinear), [1, 0, 3, 3]);
+        assert_eq!(centred_square(3, 5, ResizeFilter::Gaussian), [0, 1, 3, 3]);
+    }
+
+    #[test]
     fn places_are_found_again() {
         let place = |crop, at| place_in_source(&settings(16, crop, ResizeFilter::Bilinear), 48, 16, at);
         assert_eq!(place(Crop::Squash, [0.25, 0.75]), [0.25, 0.75]);
@@ -292,6 +354,14 @@ mod tests {
         let [x, y] = place(Crop::Pad, [0.25, 0.5]);
         assert_eq!((x, y), (0.25, 0.5));
         assert!(place(Crop::Pad, [0.25, 0.1])[1] < 0.0 && place(Crop::Pad, [0.25, 0.9])[1] > 1.0);
+        // Half of the shorter side, an eighth of the longer.
+        let inner =
+            Preprocessing { shorter_side: Some(32), ..settings(16, Crop::Center, ResizeFilter::Bilinear) };
+        assert_eq!(place_in_source(&inner, 64, 16, [0.0, 1.0]), [0.4375, 0.75]);
+        assert_eq!(
+            place_in_source(&Preprocessing { stored_size: Some(64), ..inner }, 64, 16, [0.0, 1.0]),
+            [0.25, 0.75]
+        );
     }
 
     #[test]

@@ -79,12 +79,31 @@ const ROUNDING: f64 = 1e-12;
 /// # Errors
 /// If the two are not of the same records, or there is not one patient per record.
 pub fn compare(a: Scores<'_>, b: Scores<'_>, patients: Option<&[u32]>) -> Result<Comparison> {
-    check_same_truth(a, b)?;
+    compare_with_mean(a, &[b], patients)
+}
+
+/// Compares a model with others taken together: `b` is the mean of their AUCs, and the test is the same, because a mean of
+/// AUCs is a sum over the same placements.
+///
+/// # Errors
+/// As [`compare`] for each of them.
+///
+/// # Panics
+/// If there are no others.
+pub fn compare_with_mean(
+    a: Scores<'_>,
+    others: &[Scores<'_>],
+    patients: Option<&[u32]>,
+) -> Result<Comparison> {
+    assert!(!others.is_empty(), "a mean is of one or more");
+    others.iter().try_for_each(|&b| check_same_truth(a, b))?;
     let units = Units::new(a.num_records(), patients)?;
     let mut labels = Vec::with_capacity(a.num_labels());
     let mut defined = Vec::new();
     for label in 0..a.num_labels() {
-        let (a_auc, b_auc) = (auc(&a.column(label)), auc(&b.column(label)));
+        let of_others: Option<Vec<f64>> = others.iter().map(|b| auc(&b.column(label))).collect();
+        let b_auc = of_others.map(|aucs| aucs.iter().sum::<f64>() / aucs.len() as f64);
+        let a_auc = auc(&a.column(label));
         let figures = Difference {
             a: a_auc,
             b: b_auc,
@@ -92,7 +111,9 @@ pub fn compare(a: Scores<'_>, b: Scores<'_>, patients: Option<&[u32]>) -> Result
             ..Difference::default()
         };
         let of = |scores| Placements::of(scores, label, &units);
-        let Some((of_a, of_b)) = of(a).zip(of(b)) else {
+        let of_others: Option<Vec<Placements>> = others.iter().map(|&b| of(b)).collect();
+        let of_others = of_others.and_then(|of_others| Placements::mean(&of_others));
+        let Some((of_a, of_b)) = of(a).zip(of_others) else {
             labels.push(Difference { missing: Some(NoInterval::NoAuc), ..figures });
             continue;
         };
@@ -260,6 +281,30 @@ mod tests {
         let [low, high] = found.macro_auc.interval.expect("seen above");
         let [other_low, other_high] = of(&blunt, &sharp).macro_auc.interval.expect("as many records");
         assert!((low + other_high).abs() < 1e-12 && (high + other_low).abs() < 1e-12);
+    }
+
+    /// What a model is better by than the mean of itself and another is half of what it is better by than the other.
+    #[test]
+    fn the_mean_of_models_is_between_them() {
+        let (sharp, blunt, truth, patients) = example();
+        let scores = |values| Scores::new(values, &truth, 1).expect("valid");
+        let (a, b) = (scores(&sharp), scores(&blunt));
+        let of = |others: &[Scores<'_>]| {
+            compare_with_mean(a, others, Some(&patients)).expect("same records").labels[0]
+        };
+        let (whole, half) = (of(&[b]), of(&[b, a]));
+        assert_eq!(whole, compare(a, b, Some(&patients)).expect("same records").labels[0]);
+        let halves = |whole: Option<f64>, half: Option<f64>| {
+            let (whole, half) = (whole.expect("defined"), half.expect("defined"));
+            assert!((whole / 2.0 - half).abs() < 1e-12, "{half} is not half of {whole}");
+        };
+        halves(whole.difference, half.difference);
+        halves(whole.standard_error, half.standard_error);
+        assert_eq!(of(&[b, b]).interval.map(|_| ()), whole.interval.map(|_| ()));
+        halves(Some(2.0 * whole.standard_error.expect("defined")), of(&[b, b]).standard_error);
+        let other_truth = vec![1.0; truth.len()];
+        let other = Scores::new(&blunt, &other_truth, 1).expect("valid");
+        assert!(compare_with_mean(a, &[b, other], None).is_err(), "other records");
     }
 
     /// Every record twice, by the same patient, is no new evidence; as records it would look like some.

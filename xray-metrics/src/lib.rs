@@ -94,7 +94,7 @@ pub use average_precision::average_precision;
 pub use brier_decomposition::{BrierDecomposition, brier_decomposition};
 pub use calibration::{Calibrator, FittedCalibrator, Method, Support, Uncalibrated, calibrate};
 pub use calibration_error::{CalibrationError, calibration_error};
-pub use comparison::{Comparison, ComparisonMethod, Difference, compare};
+pub use comparison::{Comparison, ComparisonMethod, Difference, compare, compare_with_mean};
 pub use confusion::Confusion;
 pub use curves::{PrPoint, RocPoint, precision_recall_curve, roc_curve};
 pub use decision_curve::{NetBenefit, decision_curve};

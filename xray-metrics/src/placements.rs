@@ -118,6 +118,26 @@ impl Placements {
         }
     }
 
+    /// The placements of a mean of AUCs are the means of the placements. None of no model.
+    pub(crate) fn mean(models: &[Placements]) -> Option<Placements> {
+        let (first, others) = models.split_first()?;
+        let mean = |class: fn(&Placements) -> &[Placement]| {
+            let sum =
+                |at: usize| others.iter().fold(class(first)[at].value, |sum, of| sum + class(of)[at].value);
+            let of = |(at, placement): (usize, &Placement)| Placement {
+                unit: placement.unit,
+                value: sum(at) / models.len() as f64,
+            };
+            class(first).iter().enumerate().map(of).collect()
+        };
+        Some(Placements {
+            positives: mean(|of| &of.positives),
+            negatives: mean(|of| &of.negatives),
+            units: first.units,
+            one_score: models.iter().all(|of| of.one_score),
+        })
+    }
+
     fn auc(&self) -> f64 {
         self.positives.iter().map(|placement| placement.value).sum::<f64>() / self.positives.len() as f64
     }

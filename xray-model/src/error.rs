@@ -84,6 +84,20 @@ pub enum Error {
         /// In the network.
         expected: Vec<usize>,
     },
+    /// A first layer for other images.
+    #[error("the weights take images of {found} channel{}, and images of {expected} are asked for", if *found == 1 { "" } else { "s" })]
+    Channels {
+        /// In the file.
+        found: usize,
+        /// What was asked for.
+        expected: usize,
+    },
+    /// An operating point where "positive" cannot begin.
+    #[error("op_threshs holds {value}, which is no probability between 0 and 1")]
+    OperatingPoint {
+        /// What stands there.
+        value: f32,
+    },
     /// Weights without a last layer.
     #[error("the weights have no last layer, `{name}`")]
     NoHead {
@@ -211,6 +225,8 @@ impl Error {
                 let first = parts.first().map_or("NAME", String::as_str);
                 Some(format!("say which one is meant, such as --init-part {first}"))
             }
+            Error::Channels { found, .. } => Some(format!("say that they do: --channels {found}")),
+            Error::OperatingPoint { .. } => Some("leave `op_threshs` out of the file, or mend it".into()),
             Error::Twice { .. } => Some("leave one of the two names out of the file".into()),
             Error::Weights { .. } => {
                 Some("safetensors files and files that `torch.save` wrote are read".into())

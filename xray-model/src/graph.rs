@@ -3,6 +3,7 @@
 use crate::architectures::Network;
 use crate::average::Average;
 use crate::backend::Backend;
+use crate::channels::Channels;
 use crate::losses::Targets;
 use crate::optimizer::{Optimizer, Rates};
 use crate::predictor::images;
@@ -22,7 +23,7 @@ pub(crate) struct Trainer {
     positive_weights: Vec<f32>,
     label_smoothing: f32,
     /// Of the images' copies of the gray value.
-    channels: usize,
+    channels: Channels,
     device: Device,
     backend: Backend,
     steps: u64,
@@ -51,7 +52,7 @@ impl Trainer {
             loss: config.loss.clone(),
             positive_weights: config.positive_weights(),
             label_smoothing: config.label_smoothing,
-            channels: config.model.channels,
+            channels: Channels::of(&config.model),
             network: Some(network),
             device,
             backend,
@@ -70,7 +71,7 @@ impl Trainer {
 
     pub(crate) fn forward(&self, batch: &LabelledImages<'_>, is_frozen: bool) -> Pass {
         let pixels = batch.images.normalised();
-        let images = |device: &Device| images(&pixels, batch.size, self.channels, device, self.backend);
+        let images = |device: &Device| images(&pixels, batch.size, &self.channels, device, self.backend);
         let logits = if is_frozen {
             let features = self.network().valid().features(images(&self.device.clone().inner()));
             self.network().classify(Tensor::from_inner(features))

@@ -3,9 +3,10 @@
 
 use crate::architectures::Network;
 use crate::backend::{Backend, DeviceInfo, Opened};
+use crate::channels::Channels;
 use crate::gpu::{self, Backbone, Images};
 use crate::graph;
-use crate::import::{names_only, recognise};
+use crate::import::{explained, names_only};
 use crate::initialise::initialise;
 use crate::records::StepRecord;
 use crate::weights::{check_fit, weights_of, with_weights};
@@ -180,22 +181,10 @@ impl Learner {
         let fresh = self.current()?;
         let names = names_only(&found);
         let import = Import::new(&fresh, self.network().head(), found, &options)
-            .map_err(|error| self.explained(error, &names))?;
+            .map_err(|error| explained(error, &names, self.model.architecture))?;
         check_fit(self.network(), &import.weights)?;
         self.write(&import.weights, &import.weights)?;
         Ok(import)
-    }
-
-    /// An error of weights, with whose they are if they are another network's.
-    fn explained(&self, error: Error, names: &StateDict) -> Error {
-        let other = || recognise(names).filter(|architecture| *architecture != self.model.architecture);
-        match error {
-            Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::NothingFits => match other() {
-                Some(architecture) => Error::OtherNetwork { architecture, problem: Box::new(error) },
-                None => error,
-            },
-            error => error,
-        }
     }
 
     /// The learning rate of all layers but the last, as a part of the last one's, from the next step on. At 0 they are
@@ -266,7 +255,7 @@ impl Learner {
         Pass(match &self.engine {
             Engine::Graph(trainer) => Engine::Graph(trainer.forward(batch, self.is_frozen())),
             Engine::Gpu(OnGpu { network, trainer, .. }) => {
-                let (size, channels) = (batch.size as usize, self.model.channels);
+                let (size, channels) = (batch.size as usize, Channels::of(&self.model));
                 let images = Images { pixels: batch.images, size, channels };
                 Engine::Gpu(trainer.forward(network, &images, batch.labels, self.is_frozen()))
             }

@@ -20,6 +20,7 @@
 mod architectures;
 mod average;
 mod backend;
+mod channels;
 mod cpu;
 mod device_failure;
 mod error;
@@ -51,7 +52,7 @@ pub use backend::{Backend, DeviceInfo, set_threads};
 pub use device_failure::catch_device_failure;
 pub use error::{Error, Result};
 pub use export::{OPSETS, Onnx, onnx};
-pub use import::{Head, Import, ImportOptions, Note, read_weights};
+pub use import::{Head, Import, ImportOptions, Note, Published, published, read_weights};
 pub use learner::{Gradients, LabelledImages, Learner, LearnerConfig, Pass};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};

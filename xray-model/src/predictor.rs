@@ -2,17 +2,19 @@
 
 use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
+use crate::channels::Channels;
 use crate::gpu;
 use crate::layers::Maps;
 use crate::weights::with_weights;
-use crate::{DeviceInfo, ModelConfig, Pixels, Result, StateDict};
+use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
 use burn::tensor::{Device, Tensor, TensorData};
+use xray_artifacts::ChannelRange;
 
 /// A network that only predicts.
 pub struct Predictor {
     network: Network,
     place: Place,
-    channels: usize,
+    channels: Channels,
     flip: bool,
 }
 
@@ -57,13 +59,30 @@ impl Predictor {
     pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
         let network = if backend == Backend::Cpu { network.folded() } else { network };
         let place = Place::Graph { device, backend };
-        Predictor { network, place, channels: model.channels, flip: model.flip }
+        Predictor { network, place, channels: Channels::of(model), flip: model.flip }
     }
 
     /// Its weights go to the device as they are now.
     pub(crate) fn on_gpu(network: Network, gpu: gpu::Device, model: &ModelConfig) -> Result<Self> {
         let place = Place::Gpu(gpu::Predictor::new(gpu, &network)?);
-        Ok(Predictor { network, place, channels: model.channels, flip: model.flip })
+        Ok(Predictor { network, place, channels: Channels::of(model), flip: model.flip })
+    }
+
+    /// The same with channels that each normalise the gray image in a way of their own.
+    ///
+    /// # Errors
+    /// If the network has not three channels.
+    pub fn with_ranges(mut self, ranges: Option<[ChannelRange; 3]>) -> Result<Self> {
+        if ranges.is_some() && self.channels.count != 3 {
+            let value = self.channels.count.to_string();
+            return Err(Error::Config {
+                key: "channels",
+                value,
+                expected: "3 where each has a range of its own",
+            });
+        }
+        self.channels.ranges = ranges;
+        Ok(self)
     }
 
     /// Logits `[n, classes]` of images `[n, 1, size, size]`.
@@ -94,7 +113,7 @@ impl Predictor {
     fn one(&self, pixels: Pixels<'_>, size: u32) -> Result<One> {
         match &self.place {
             Place::Graph { device, backend } => {
-                let images = images(&pixels.normalised(), size, self.channels, device, *backend);
+                let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
                 Ok(One::Done(host(self.network.forward(images))))
             }
             Place::Gpu(predictor) => {
@@ -133,7 +152,7 @@ impl Predictor {
     fn logits_and_maps(&self, pixels: &[f32], size: u32) -> Result<(Vec<f32>, ActivationMaps)> {
         let (logits, maps) = match &self.place {
             Place::Graph { device, backend } => {
-                let images = images(pixels, size, self.channels, device, *backend);
+                let images = images(pixels, size, &self.channels, device, *backend);
                 let (logits, maps) = self.network.forward_with_maps(images);
                 (host(logits), maps)
             }
@@ -209,13 +228,21 @@ fn mean(a: Vec<f32>, b: Vec<f32>) -> Vec<f32> {
     a.into_iter().zip(b).map(|(a, b)| (a + b) / 2.0).collect()
 }
 
-/// `[n, channels, size, size]`: every channel holds the gray image.
-pub(crate) fn images(pixels: &[f32], size: u32, channels: usize, device: &Device, backend: Backend) -> Maps {
-    let size = size as usize;
+/// `[n, channels, size, size]`: every channel holds the gray image, in its own range.
+pub(crate) fn images(
+    pixels: &[f32],
+    size: u32,
+    channels: &Channels,
+    device: &Device,
+    backend: Backend,
+) -> Maps {
+    let (size, count) = (size as usize, channels.count);
     let n = pixels.len() / (size * size);
-    let mut repeated = Vec::with_capacity(channels * pixels.len());
+    let mut repeated = Vec::with_capacity(count * pixels.len());
     for image in pixels.chunks_exact(size * size) {
-        (0..channels).for_each(|_| repeated.extend_from_slice(image));
+        for channel in 0..count {
+            repeated.extend(image.iter().map(|&value| channels.value(channel, value)));
+        }
     }
-    Maps::of_images(Tensor::from_data(TensorData::new(repeated, [n, channels, size, size]), device), backend)
+    Maps::of_images(Tensor::from_data(TensorData::new(repeated, [n, count, size, size]), device), backend)
 }

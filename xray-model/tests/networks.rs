@@ -9,6 +9,7 @@ use devices::devices;
 use narrow::narrow;
 use std::path::Path;
 use std::process::Command;
+use xray_artifacts::ChannelRange;
 use xray_model::{
     Algorithm, Architecture, Backend, HostTensor, LabelledImages, Learner, LearnerConfig, ModelConfig,
     OptimizerConfig, Predictor, StateDict,
@@ -365,4 +366,30 @@ fn an_image_has_the_same_logits_in_every_batch_on_the_cpu() {
             assert_eq!(apart, together, "{} in batches of {batch}", model.architecture.name());
         }
     }
+}
+
+/// A channel that normalises values is one that is given them normalised.
+#[test]
+fn channels_of_one_range_are_images_of_that_range() {
+    let model = ModelConfig { channels: 3, ..narrow(Architecture::ResNet50) };
+    let learner = Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(CLASSES) }, 0);
+    let weights = learner.and_then(|learner| learner.weights()).expect("the CPU is always there");
+    let predictor = || Predictor::new(&model, CLASSES, &weights, Backend::Cpu).expect("its own weights");
+    let range = ChannelRange { mean: 0.25, std: 0.5 };
+    let pixels: Vec<f32> = uniform("ranges", 2 * 40 * 40).into_iter().map(|value| value as f32).collect();
+    let normalised: Vec<f32> = pixels.iter().map(|&value| range.of(value)).collect();
+    let with = |ranges| predictor().with_ranges(ranges).expect("three channels");
+    let plain = with(None).predict(&normalised, 40).expect("the CPU");
+    let ranged = with(Some([range; 3]));
+    assert_eq!(ranged.predict(&pixels, 40).expect("the CPU"), plain);
+    assert_eq!(ranged.predict_with_maps(&pixels, 40).expect("the CPU").0, plain);
+    // Each channel has its own.
+    let green = ChannelRange { mean: 0.3, ..range };
+    assert_ne!(with(Some([range, green, range])).predict(&pixels, 40).expect("the CPU"), plain);
+    let gray = ModelConfig { channels: 1, ..model };
+    let learner = Learner::new(&LearnerConfig { model: gray.clone(), ..LearnerConfig::new(CLASSES) }, 0);
+    let weights = learner.and_then(|learner| learner.weights()).expect("the CPU is always there");
+    let predictor = Predictor::new(&gray, CLASSES, &weights, Backend::Cpu).expect("its own weights");
+    let message = predictor.with_ranges(Some([range; 3])).err().expect("one channel").to_string();
+    assert_eq!(message, "model.channels is 1, it must be 3 where each has a range of its own");
 }

@@ -112,6 +112,7 @@ fn row(card: &Card, finding: &Finding) -> Value {
         mark => finding.threshold.map(|threshold| format!("{:.1}", 100.0 * threshold)),
         positive => finding.positive,
         rule => threshold.map(|threshold| threshold.rule.clone()),
+        published => threshold.is_some_and(|threshold| threshold.fitted_on.is_none()),
         sensitivity => threshold.and_then(|threshold| threshold.test_sensitivity).map(percent),
         specificity => threshold.and_then(|threshold| threshold.test_specificity).map(percent),
         why_none => threshold.and_then(|threshold| threshold.undefined.clone()),
@@ -173,6 +174,10 @@ fn model(card: &Card) -> Value {
         fraction => card.provenance.fraction,
         trainer => card.provenance.trainer.clone(),
         dataset => card.provenance.dataset.clone(),
+        imported => card.provenance.imported.as_ref().map(|imported| context! {
+            file => imported.file.clone(),
+            preprocessing => imported.preprocessing.clone(),
+        }),
         macro_auc => number(test.and_then(|scores| scores.macro_auc)),
         test_images => test.map(|scores| scores.records),
         labels => labels.collect::<Vec<_>>(),

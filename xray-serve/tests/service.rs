@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
-use xray_artifacts::{read_json, write_json};
+use xray_artifacts::{Imported, read_json, write_json};
 use xray_bundle::{Bundle, Card};
 use xray_image::{Budget, GrayImage, encode_jpeg, encode_png};
 use xray_metrics::Calibrator;
@@ -440,6 +440,35 @@ async fn which_probabilities_are_calibrated_is_said() {
         page.contains("All probabilities are calibrated on validation images.") && !page.contains("<small>")
     );
     assert!(!page.contains("Calls that say little"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_says_of_a_published_model_what_is_known() {
+    let folder = bundle();
+    let path = folder.path().join("model.json");
+    let mut card: Card = read_json(&path).expect("written");
+    card.provenance.imported = Some(Imported {
+        file: "<nih>.pt".into(),
+        checksum: "00".into(),
+        part: String::new(),
+        preprocessing: "torchxrayvision".into(),
+        notes: Vec::new(),
+    });
+    for threshold in &mut card.thresholds {
+        threshold.fitted_on = None;
+    }
+    write_json(&path, &card).expect("writable");
+    let server = Server::of_bundle(Settings::default(), folder);
+    let page = server.ask(post("/", BOUNDARY, form(&[("a.jpg", &jpeg(1))]))).await.text;
+    for part in [
+        "<dt>Published model</dt><dd>&lt;nih&gt;.pt, images prepared as for torchxrayvision",
+        "that its authors published with the model (rule “youden”)",
+    ] {
+        assert!(page.contains(part), "no {part} in {page}");
+    }
+    assert!(!page.contains("Trained on") && !page.contains("chosen on validation images"), "{page}");
+    let answer = server.predict("image/jpeg", jpeg(1)).await.json();
+    assert_eq!(answer["model"]["imported"]["file"], "<nih>.pt");
 }
 
 #[tokio::test]

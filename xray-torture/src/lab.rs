@@ -64,6 +64,10 @@ pub(crate) const BUILD: &str =
 pub(crate) const PREDICT: &str = "xray-eval predict FOLDER/run LAB/images --batch-size 8 --threads 1 \
     --out FOLDER/predictions.csv";
 
+/// A bundle of a run's weights, as if they were somebody else's.
+pub(crate) const IMPORT: &str = "xray-eval import FOLDER/run/model/model.safetensors --architecture small-cnn --width 8 \
+    --labels a,b,c,d,e,f,g,h,i,j,k,l,m,n --preprocessing zero-to-one --size 32 --out FOLDER/bundle";
+
 impl Lab {
     /// Draws images, trains, plans and runs a sweep.
     pub(crate) fn set_up(

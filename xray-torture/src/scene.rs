@@ -1,6 +1,6 @@
 //! Work that is disturbed: what the programs do to folders.
 
-use crate::lab::{BUILD, Lab, PLAN, PREDICT, TRAIN};
+use crate::lab::{BUILD, IMPORT, Lab, PLAN, PREDICT, TRAIN};
 use crate::outcome::{Outcome, outcome, printed};
 use crate::step::Step;
 use anyhow::Result;
@@ -109,6 +109,13 @@ pub(crate) fn scenes() -> Vec<Scene> {
             Keeps::Each,
         ),
         reading("evaluate", "run", "xray-eval run FOLDER/run --format json"),
+        scene("import", "run", IMPORT, Keeps::Each),
+        scene(
+            "ensemble",
+            "run",
+            "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv",
+            Keeps::Each,
+        ),
         scene("predict", "run", PREDICT, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),
         scene("predict parquet", "run", &PREDICT.replace(".csv", ".parquet"), Keeps::Each),

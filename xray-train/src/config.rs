@@ -146,8 +146,13 @@ impl RunConfig {
             size,
             &format!("{smallest} to 4096"),
         )?;
-        let std = self.preprocessing.std;
-        require(std > 0.0 && std.is_finite(), "preprocessing.std", std, "above 0")?;
+        self.preprocessing.check().map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))?;
+        if self.preprocessing.channels.is_some() {
+            let message =
+                "preprocessing.channels is for published models; training has one range for all channels";
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("set preprocessing.mean and preprocessing.std, and leave preprocessing.channels out"));
+        }
         let rate = self.fine_tuning.backbone_rate;
         require(rate >= 0.0 && rate.is_finite(), "fine_tuning.backbone_rate", rate, "at least 0")?;
         self.fine_tuning.check()?;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::{Card, read_card, read_weights};
-use xray_model::{Backend, Begun, Predictor};
+use xray_bundle::{Card, predictor, read_card, read_weights};
+use xray_model::{Backend, Begun};
 
 /// What is said first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub fn answer(
 ) -> Result<(), Failure> {
     let card: Card = read_card(folder)?;
     let weights = read_weights(folder, &card)?;
-    let (predictor, info) = Predictor::open(&card.model, card.labels.len(), &weights, backend)?;
+    let (predictor, info) = predictor(&card, &weights, backend)?;
     let greeting = Greeting {
         logits_format: FORMAT,
         backend: info.backend,

@@ -1,8 +1,8 @@
-//! The command line of `xray-eval run --data`.
+//! The command line of other data: `xray-eval run --data`, `calibrate --data`.
 
 use super::prediction::{PaceArguments, features, split};
 use super::{AppraisalArguments, printed};
-use crate::{ExternalOptions, LabelMap, external};
+use crate::{CalibrationData, ExternalOptions, LabelMap, calibrate_bundle_on, external};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Split};
@@ -15,7 +15,7 @@ use xray_data::sources::{Join, LabelSet, LabelledOptions, ViewFilter};
 /// Another data set.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Another data set")]
-pub(super) struct ElsewhereArguments {
+pub(super) struct DataArguments {
     /// Evaluate on other data: shards, TFRecords, a published data set as downloaded (ChestX-ray14, CheXpert,
     /// MIMIC-CXR-JPG, PadChest, VinDr-CXR and others), a table, or a folder of images with --truth
     #[arg(long, value_name = "PATH")]
@@ -27,15 +27,6 @@ pub(super) struct ElsewhereArguments {
     /// the columns model and data
     #[arg(long, value_name = "MAP", requires = "data")]
     map: Vec<String>,
-    /// Only records of this split of --data: train, val or test
-    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
-    split: Option<Split>,
-    /// Calibrate again, on the records of this split of --data, and report on its others; the output says so
-    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
-    recalibrate_on: Option<Split>,
-    /// Equal patient identifiers are of different people: the two places number their patients each on its own
-    #[arg(long, requires = "data")]
-    other_patients: bool,
     /// The labels that the table has, as one line of CSV [default: those of ChestX-ray14 among its columns]
     #[arg(long, value_name = "A,B,...", requires = "data")]
     labels: Option<String>,
@@ -64,11 +55,29 @@ pub(super) struct ElsewhereArguments {
     #[arg(long, value_name = "PRESET", value_parser = features, requires = "data")]
     features: Option<FeatureNames>,
     #[command(flatten)]
-    pace: PaceArguments,
+    pub(super) pace: PaceArguments,
 }
 
-impl ElsewhereArguments {
-    pub(super) fn run(&self, model: &Path, appraisal: &AppraisalArguments) -> Result<Exit, Failure> {
+/// What is done with it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Another data set")]
+pub(super) struct ElsewhereArguments {
+    #[command(flatten)]
+    pub(super) of: DataArguments,
+    /// Only records of this split of --data: train, val or test
+    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
+    split: Option<Split>,
+    /// Calibrate again, on the records of this split of --data, and report on its others; the output says so
+    #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
+    recalibrate_on: Option<Split>,
+    /// Equal patient identifiers are of different people: the two places number their patients each on its own
+    #[arg(long, requires = "data")]
+    other_patients: bool,
+}
+
+impl DataArguments {
+    /// How the data are read.
+    fn labelled(&self) -> LabelledOptions {
         let columns = CsvColumns {
             path: self.path_column.clone(),
             patient: self.patient_column.clone(),
@@ -80,23 +89,48 @@ impl ElsewhereArguments {
             allow_empty: true,
             ..CsvColumns::default()
         };
-        let options = ExternalOptions {
+        LabelledOptions {
+            truth: self.truth.clone(),
+            columns,
+            features: self.features.clone(),
+            label_set: self.label_set.unwrap_or_default(),
+            view: self.view,
+        }
+    }
+
+    /// Calibrates a bundle on it.
+    pub(super) fn calibrate(&self, bundle: &Path, appraisal: &AppraisalArguments) -> Result<Exit, Failure> {
+        let of = CalibrationData {
             data: self.data.clone().unwrap_or_default(),
-            labelled: LabelledOptions {
-                truth: self.truth.clone(),
-                columns,
-                features: self.features.clone(),
-                label_set: self.label_set.unwrap_or_default(),
-                view: self.view,
-            },
+            labelled: self.labelled(),
             map: LabelMap::read(&self.map)?,
+            backend: self.pace.backend,
+            pace: self.pace.pace(),
+        };
+        match calibrate_bundle_on(bundle, &of, &appraisal.options())? {
+            Ok(mut found) => {
+                found.appraisal.notes.extend(appraisal.draws.notes());
+                print(&printed(appraisal.format, &found, || found.text()))?;
+                Ok(Exit::Ok)
+            }
+            Err(stopped) => Ok(stopped),
+        }
+    }
+}
+
+impl ElsewhereArguments {
+    pub(super) fn run(&self, model: &Path, appraisal: &AppraisalArguments) -> Result<Exit, Failure> {
+        let options = ExternalOptions {
+            data: self.of.data.clone().unwrap_or_default(),
+            labelled: self.of.labelled(),
+            map: LabelMap::read(&self.of.map)?,
             split: self.split,
             recalibrate_on: self.recalibrate_on,
             other_patients: self.other_patients,
             rule: appraisal.rule,
             calibration: appraisal.calibration,
-            backend: self.pace.backend,
-            pace: self.pace.pace(),
+            backend: self.of.pace.backend,
+            pace: self.of.pace.pace(),
         };
         match external(model, &options)? {
             Ok(mut found) => {

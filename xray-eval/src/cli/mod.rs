@@ -1,14 +1,17 @@
 //! The command line of `xray-eval`.
 
 mod elsewhere;
+mod importing;
 mod prediction;
 
 use crate::{
-    AppraiseOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat, ExportOptions, ScoreKind,
-    Subject, appraise, calibrate_bundle, compare_subjects, explain, export, point,
+    AppraiseOptions, EnsembleOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat,
+    ExportOptions, ScoreKind, Subject, appraise, calibrate_bundle, compare_subjects, ensemble, explain,
+    export, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use elsewhere::ElsewhereArguments;
+use elsewhere::{DataArguments, ElsewhereArguments};
+use importing::ImportArguments;
 use prediction::PredictionArguments;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -25,7 +28,9 @@ Examples:
   xray-eval score scores.csv
   xray-eval predict RUN hospital/images --out predictions.csv
   xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
+  xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
+  xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
   xray-eval explain RUN --test-records 6 --label Mass --out maps
@@ -76,15 +81,20 @@ enum Command {
         appraisal: AppraisalArguments,
     },
     /// Fit calibrations and thresholds on a run's validation records, and write them into its bundle
+    ///
+    /// Of a bundle without a run, such as a published model's, on the validation records of --data, and what they do is said
+    /// of its test records.
     Calibrate {
-        /// The run directory
+        /// The run directory; with --data the folder of a bundle
         run: PathBuf,
+        #[command(flatten)]
+        elsewhere: DataArguments,
         #[command(flatten)]
         appraisal: AppraisalArguments,
     },
     /// Draw where in an image a finding's score comes from: a class activation map over the image, as PNG
     Explain {
-        /// The run directory
+        /// The run directory, or the folder of a bundle
         run: PathBuf,
         /// JPEG, PNG or DICOM files
         #[arg(required_unless_present = "test_records", conflicts_with = "test_records")]
@@ -107,7 +117,7 @@ enum Command {
     },
     /// Score a run's maps by the pointing game: does the strongest place lie in a box that a radiologist drew?
     Point {
-        /// The run directory
+        /// The run directory, or the folder of a bundle
         run: PathBuf,
         /// Boxes as NIH hands them out: BBox_List_2017.csv, also .gz
         #[arg(long, value_name = "CSV")]
@@ -119,12 +129,13 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
-    /// Write a run's model for other programs: safetensors for PyTorch and serving, or ONNX
+    /// Write a model for other programs: safetensors for PyTorch and serving, or ONNX
     ///
-    /// Weights of fewer digits than trained are scored on the run's validation records first, and refused where a
-    /// finding's AUC falls too far. The folder gets the model, its card model.json, and export.json with these figures.
+    /// Weights of fewer digits than trained are scored on the run's validation records first, or on those of --data, and
+    /// refused where a finding's AUC falls too far. The folder gets the model, its card model.json, and export.json with
+    /// these figures.
     Export {
-        /// The run directory
+        /// The run directory, or the folder of a bundle
         run: PathBuf,
         /// What kind of file
         #[arg(long, value_enum, default_value = "safetensors")]
@@ -132,7 +143,7 @@ enum Command {
         /// What kernels and matrices are kept in: f32, f16 or int8 with a scale for each output channel
         #[arg(long, value_parser = dtype, default_value = "f32")]
         dtype: WeightType,
-        /// Folder for the files [default: export/ in the run directory]
+        /// Folder for the files [default: export/ in the folder that is named]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// ONNX's operator set, 13 to 21: newer runtimes read older ones
@@ -141,12 +152,24 @@ enum Command {
         /// How far a finding's validation AUC may fall by --dtype
         #[arg(long, value_name = "AUC", default_value = "0.005")]
         max_auc_drop: f64,
-        /// Where the run's data lie now, if elsewhere than in training
+        /// Where the run's data lie now, if elsewhere than in training; of a bundle, labelled data with a validation split
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
+    },
+    /// Make a bundle of a published model, without training: torchxrayvision's, torchvision's, reproductions of CheXNet
+    ///
+    /// The file is a safetensors file or what `torch.save` wrote; pickles are parsed, never executed. Tensors find their
+    /// places by name, all of the network must be there, and each output gets a finding. An output without a name, or that
+    /// torchxrayvision's `op_threshs` calls untrained, is left out. The bundle is used as a trained one: predict, run --data,
+    /// calibrate --data, explain, export, xray-serve.
+    Import {
+        /// The file of weights
+        file: PathBuf,
+        #[command(flatten)]
+        import: ImportArguments,
     },
     /// Predict any images: a row for each in a table, CSV or Parquet
     ///
@@ -164,6 +187,28 @@ enum Command {
         inputs: Vec<PathBuf>,
         #[command(flatten)]
         prediction: PredictionArguments,
+    },
+    /// Take several models as one: the mean of their calibrated probabilities, from what they said of the same records
+    ///
+    /// Each member is calibrated on its own validation records. The means on validation and test are written as a table that
+    /// `score` and `compare` read. Said are the gain over the mean member and over the member that is best on validation,
+    /// with intervals by patient.
+    Ensemble {
+        /// Two or more run directories, or CSV files with rows of the validation split
+        #[arg(required = true)]
+        members: Vec<PathBuf>,
+        /// The table to write: NAME.csv
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace a table that is there
+        #[arg(long)]
+        overwrite: bool,
+        /// How members are calibrated on validation: temperature, platt or isotonic, as for `run`
+        #[arg(long, value_name = "METHOD", default_value = "platt")]
+        calibration: Method,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
     },
     /// Compare two models on the same test records
     Compare {
@@ -231,8 +276,12 @@ impl Arguments {
     pub fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
             Some(Command::Predict { model, inputs, prediction }) => return prediction.run(model, inputs),
-            Some(Command::Run { run, elsewhere, appraisal }) if elsewhere.data.is_some() => {
+            Some(Command::Import { file, import }) => return import.run(file),
+            Some(Command::Run { run, elsewhere, appraisal }) if elsewhere.of.data.is_some() => {
                 return elsewhere.run(run, appraisal);
+            }
+            Some(Command::Calibrate { run, elsewhere, appraisal }) if elsewhere.data.is_some() => {
+                return elsewhere.calibrate(run, appraisal);
             }
             _ => {}
         }
@@ -253,7 +302,7 @@ impl Arguments {
                 found.notes.extend(draws.notes());
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Calibrate { run, appraisal }) => {
+            Some(Command::Calibrate { run, appraisal, .. }) => {
                 let mut found = calibrate_bundle(run, &appraisal.options())?;
                 found.appraisal.notes.extend(appraisal.draws.notes());
                 Ok(printed(appraisal.format, &found, || found.text()))
@@ -284,7 +333,13 @@ impl Arguments {
                 let found = export(run, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Predict { .. }) | None => {
+            Some(Command::Ensemble { members, out, overwrite, calibration, format }) => {
+                let (out, overwrite) = (out.clone(), *overwrite);
+                let found =
+                    ensemble(members, &EnsembleOptions { calibration: *calibration, out, overwrite })?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::Predict { .. } | Command::Import { .. }) | None => {
                 Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`"))
             }
         }

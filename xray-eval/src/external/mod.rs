@@ -11,7 +11,8 @@ pub use labels::{LabelMap, MatchedLabel, MatchedLabels};
 
 use crate::appraisal::{Appraisal, AppraiseOptions, appraise};
 use crate::carried::Carried;
-use crate::predict::{Device, Pace, Row, each};
+use crate::labelled::{LabelledImages, Scored, nothing_of};
+use crate::predict::{Device, Pace};
 use crate::run_model::bundle_folder;
 use crate::subject::Subject;
 use beside::{Own, beside};
@@ -22,13 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_bundle::{Bundle, Card};
-use xray_cli::say;
-use xray_data::sources::{GivenImage, Labelled, LabelledOptions, labelled};
-use xray_data::{Label, Uncertain};
-use xray_display::counted;
+use xray_data::sources::{GivenImage, LabelledOptions};
 use xray_metrics::{Method, Rule, Unpaired};
 use xray_model::Backend;
-use xray_train::signals::StopFlag;
 
 /// What a model is tried on, and how.
 #[derive(Clone, Debug)]
@@ -102,37 +99,29 @@ pub fn external(model: &Path, options: &ExternalOptions) -> Result<Result<Extern
         )
         .hint("the bundle and the predictions come from different runs; train again"));
     }
-    let Labelled { labels: data_labels, images, mut notes } =
-        labelled::read(&options.data, &options.labelled)?;
-    let images = of_split(images, options)?;
-    let labels = options.map.matched(&card.labels, &data_labels)?;
+    let others = LabelledImages::read(&options.data, &options.labelled, &options.map, &card.labels)?;
+    let others = of_split(others, options)?;
+    let mut notes = others.notes.clone();
     let known = match &own {
         Some(own) => Known::of_run(model, own, card),
         None => Known::of_bundle(),
     };
-    refuse_shared(&known, options, images.iter().filter_map(|(image, _)| image.about.patient_id.as_deref()))?;
+    let named = others.images().iter().filter_map(|image| image.about.patient_id.as_deref());
+    refuse_shared(&known, options, named)?;
     notes.extend(known.notes.iter().cloned());
     if options.other_patients {
         notes.push("patients of the two sets are taken for different people, as asked".to_owned());
     }
     let carried = Chosen::of(own.as_ref(), card, options)?;
 
-    let (images, truths): (Vec<GivenImage>, Vec<Vec<Label>>) = images.into_iter().unzip();
-    let images = Arc::new(images);
-    let mut rows = Vec::with_capacity(images.len());
-    let mut keep = |found: Vec<Row>| {
-        rows.extend(found);
-        Ok(())
-    };
     let mut device = Device::open(options.backend, &folder)?;
-    let stop = StopFlag::install()?;
-    if !each(&bundle, &mut device, &images, 0, options.pace, &stop, &mut keep)? {
-        return Ok(Err(stop.requested().unwrap_or(Exit::Interrupted)));
-    }
-    let found = Found { images: &images, truths: &truths, rows: &rows, labels: &labels };
+    let found = match others.scored(&bundle, &mut device, options.pace)? {
+        Ok(found) => found,
+        Err(stopped) => return Ok(Err(stopped)),
+    };
     let unread = found.unread()?;
-    refuse_shared(&known, options, rows.iter().filter_map(|row| row.patient.as_deref()))?;
-    let places: Vec<usize> = labels.matched.iter().map(|label| label.model_place).collect();
+    refuse_shared(&known, options, found.patients())?;
+    let places = others.places();
     let (test, recalibrated) = carried.apply(&found, options, &places)?;
     let own = own.as_ref().map(|own| restricted(own, &places, carried.before(&places)));
     let appraise_options = AppraiseOptions {
@@ -159,12 +148,12 @@ pub fn external(model: &Path, options: &ExternalOptions) -> Result<Result<Extern
         _ => Own::Card(card),
     };
     let (beside, macro_auc, macro_labels) =
-        beside(&labels.matched, &own_side, &subject.test, &appraisal, subject.carried.as_ref())?;
+        beside(&others.labels.matched, &own_side, &subject.test, &appraisal, subject.carried.as_ref())?;
     Ok(Ok(External {
         format: 1,
         data: options.data.clone(),
         notes,
-        labels,
+        labels: others.labels.clone(),
         carried_from: carried.from,
         recalibrated_on: options.recalibrate_on,
         unread,
@@ -175,26 +164,18 @@ pub fn external(model: &Path, options: &ExternalOptions) -> Result<Result<Extern
     }))
 }
 
-fn of_split(
-    mut images: Vec<(GivenImage, Vec<Label>)>,
-    options: &ExternalOptions,
-) -> Result<Vec<(GivenImage, Vec<Label>)>, Failure> {
-    let nothing = |split: Split| {
-        Failure::new(
-            Exit::NothingMatches,
-            format!("nothing in {} is of the {split} split", options.data.display()),
-        )
-        .hint("a data set of `xray-data build`, a column `split` or the names of TFRecords say which is")
+fn of_split(images: LabelledImages, options: &ExternalOptions) -> Result<LabelledImages, Failure> {
+    let images = match options.split {
+        Some(split) => images.only(|image| image.split == Some(split)),
+        None => images,
     };
-    if let Some(split) = options.split {
-        images.retain(|(image, _)| image.split == Some(split));
-        if images.is_empty() {
-            return Err(nothing(split));
-        }
+    if let Some(split) = options.split.filter(|_| images.images().is_empty()) {
+        return Err(nothing_of(split, &options.data));
     }
+    let mut splits = images.images().iter().map(|image| image.split);
     match options.recalibrate_on {
-        Some(split) if images.iter().all(|(image, _)| image.split != Some(split)) => Err(nothing(split)),
-        Some(split) if images.iter().all(|(image, _)| image.split == Some(split)) => {
+        Some(split) if splits.clone().all(|of| of != Some(split)) => Err(nothing_of(split, &options.data)),
+        Some(split) if splits.all(|of| of == Some(split)) => {
             let message = format!(
                 "all of {} is of the {split} split: nothing is left to report on",
                 options.data.display()
@@ -247,7 +228,7 @@ impl Chosen {
     /// The records to report on, and what is applied to them: calibrated again where that is asked for.
     fn apply(
         &self,
-        found: &Found<'_>,
+        found: &Scored<'_>,
         options: &ExternalOptions,
         places: &[usize],
     ) -> Result<(Predictions, Option<Carried>), Failure> {
@@ -269,68 +250,11 @@ impl Chosen {
         let Some(before) = before else {
             let message =
                 "the model has no thresholds to carry over, so there is nothing to recalibrate beside";
-            return Err(
-                Failure::new(Exit::Usage, message).hint("calibrate it first: `xray-eval calibrate RUN`")
-            );
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("calibrate it first: `xray-eval calibrate RUN`, or `calibrate BUNDLE --data DATA`"));
         };
         let method = options.calibration.unwrap_or(Method::Platt);
         Ok((test, Some(before.recalibrated(&on, method)?)))
-    }
-}
-
-/// What was found of each image, beside what is true of it.
-struct Found<'a> {
-    images: &'a [GivenImage],
-    truths: &'a [Vec<Label>],
-    rows: &'a [Row],
-    labels: &'a MatchedLabels,
-}
-
-/// At most so many are named one by one.
-const NAMED: usize = 10;
-
-impl Found<'_> {
-    /// Names the images that cannot be read, and counts them.
-    fn unread(&self) -> Result<usize, Failure> {
-        let unread: Vec<String> = (self.images.iter().zip(self.rows))
-            .filter_map(|(image, row)| Some(format!("{}: {}", image.place, row.error.as_ref()?)))
-            .collect();
-        for said in unread.iter().take(NAMED) {
-            say(format_args!("not read, left out: {said}"));
-        }
-        if unread.len() > NAMED {
-            say(format_args!("not read, left out: {} more", unread.len() - NAMED));
-        }
-        match unread.first() {
-            Some(first) if unread.len() == self.rows.len() => Err(Failure::new(
-                Exit::BadData,
-                format!("none of {} can be read: {first}", counted(unread.len(), "image")),
-            )),
-            _ => Ok(unread.len()),
-        }
-    }
-
-    /// Those of some images, as a split.
-    fn predictions(&self, split: Split, wanted: impl Fn(&GivenImage) -> bool) -> Predictions {
-        let matched = &self.labels.matched;
-        let mut found = Predictions::empty(split, matched.iter().map(|label| label.model.clone()).collect());
-        for ((image, truth), row) in self.images.iter().zip(self.truths).zip(self.rows) {
-            if row.error.is_some() || !wanted(image) {
-                continue;
-            }
-            found.ids.push(image.id.clone());
-            found.patients.extend(row.patient.clone());
-            found.views.push(row.view.clone().unwrap_or_default());
-            found.sexes.push(row.sex.clone().unwrap_or_default());
-            found.ages.push(row.age.map_or(f32::NAN, f32::from));
-            found.logits.extend(matched.iter().map(|label| row.logits[label.model_place]));
-            found.truth.extend(matched.iter().map(|label| truth[label.data_place].as_f32(Uncertain::Ignore)));
-        }
-        // Patients of some records only are of no use to intervals by patient.
-        if found.patients.len() != found.ids.len() {
-            found.patients.clear();
-        }
-        found
     }
 }
 

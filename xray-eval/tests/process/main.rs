@@ -3,8 +3,10 @@
 mod command_line;
 mod comparison;
 mod elsewhere;
+mod ensemble;
 mod evaluation;
 mod export;
+mod importing;
 mod prediction;
 mod unscorable;
 mod workplace;

@@ -1,6 +1,7 @@
 //! What the rest of the crate tells a GPU: its images, its rates, and by the ids of parameters what layers learned.
 
 use crate::Pixels;
+use crate::channels::Channels;
 use burn::module::ParamId;
 
 /// The kernel of a convolution, and the gamma that its batch norm is known by.
@@ -33,8 +34,8 @@ pub(crate) struct DenseLayer {
 pub(crate) struct Images<'a> {
     pub(crate) pixels: Pixels<'a>,
     pub(crate) size: usize,
-    /// Each of so many channels holds the gray image.
-    pub(crate) channels: usize,
+    /// What each channel holds of the gray image.
+    pub(crate) channels: Channels,
 }
 
 /// How far all layers but the last go in a step.

@@ -41,19 +41,19 @@ impl Images<'_> {
     /// On the device.
     pub(super) fn view(&self, gpu: &Gpu) -> Result<View, Error> {
         let &Images { pixels, size, channels } = self;
-        let images = pixels.len() / (size * size);
-        let shape = MapShape { images, height: size, width: size, channels };
+        let (images, count) = (pixels.len() / (size * size), channels.count);
+        let shape = MapShape { images, height: size, width: size, channels: count };
         let buffer = match pixels {
-            Pixels::Levels { levels, values } => {
+            Pixels::Levels { levels, values } if channels.ranges.is_none() => {
                 let view = View::empty(gpu, shape)?;
                 images_from_bytes(gpu, levels, values, view.map())?;
                 return Ok(view);
             }
-            Pixels::Floats(floats) if channels == 1 => Buffer::of(gpu, floats),
-            Pixels::Floats(floats) => {
-                let repeated: Vec<_> =
-                    floats.iter().flat_map(|&value| std::iter::repeat_n(value, channels)).collect();
-                Buffer::of(gpu, &repeated)
+            Pixels::Floats(floats) if count == 1 => Buffer::of(gpu, floats),
+            // The device's own kernel gives all channels the same.
+            _ => {
+                let of_pixel = |&gray: &f32| (0..count).map(move |channel| channels.value(channel, gray));
+                Buffer::of(gpu, &pixels.normalised().iter().flat_map(of_pixel).collect::<Vec<_>>())
             }
         };
         Ok(View::new(buffer?, shape))

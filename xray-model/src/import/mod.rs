@@ -5,9 +5,11 @@ mod file;
 mod head;
 mod names;
 mod parts;
+mod published;
 mod pytorch;
 mod recognise;
 
 pub use adapt::{Head, Import, ImportOptions, Note};
 pub use file::read_weights;
-pub(crate) use recognise::{names_only, recognise};
+pub use published::{Published, published};
+pub(crate) use recognise::{explained, names_only};

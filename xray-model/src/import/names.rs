@@ -4,9 +4,12 @@ use super::parts;
 use crate::{Error, HostTensor, Result, StateDict};
 use std::collections::BTreeMap;
 
-/// Tensors that no network here has and that say nothing about what a network computes: the batch counter of
-/// PyTorch's batch norm, and the operating points that torchxrayvision keeps beside its weights.
-const IGNORED: [&str; 2] = ["num_batches_tracked", "op_threshs"];
+/// The operating points that torchxrayvision keeps beside its weights.
+pub(super) const OPERATING_POINTS: &str = "op_threshs";
+
+/// Tensors that no network here has and that say nothing about the logits it computes: the batch counter of PyTorch's batch
+/// norm, and operating points.
+const IGNORED: [&str; 2] = ["num_batches_tracked", OPERATING_POINTS];
 
 /// A file's tensors, apart by whether they belong to one network of it.
 pub(super) struct Sorted {

@@ -3,14 +3,26 @@
 use super::names::of_best_part;
 use crate::architectures::Network;
 use crate::weights::names_of;
-use crate::{Architecture, Backend, HostTensor, ModelConfig, Result, StateDict};
+use crate::{Architecture, Backend, Error, HostTensor, ModelConfig, Result, StateDict};
 
 /// The network whose tensors are named most like those of a file, if nine of ten names are shared.
-pub(crate) fn recognise(found: &StateDict) -> Option<Architecture> {
+fn recognise(found: &StateDict) -> Option<Architecture> {
     let alike = |architecture| Some((similarity(found, architecture).ok()?, architecture));
     let known = Architecture::ALL.into_iter().filter_map(alike);
     let (similarity, architecture) = known.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (similarity >= 0.9).then_some(architecture)
+}
+
+/// An error of weights that are to be of `architecture`, with whose they are if they are another network's.
+pub(crate) fn explained(error: Error, names: &StateDict, architecture: Architecture) -> Error {
+    let other = || recognise(names).filter(|found| *found != architecture);
+    match error {
+        Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::NothingFits => match other() {
+            Some(architecture) => Error::OtherNetwork { architecture, problem: Box::new(error) },
+            None => error,
+        },
+        error => error,
+    }
 }
 
 /// The names of a state dict, without its values.

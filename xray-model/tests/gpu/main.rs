@@ -3,8 +3,10 @@
 mod precision;
 mod scaled_loss;
 
+use xray_artifacts::ChannelRange;
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
+    Predictor,
 };
 
 const WORKS: &str = "a device that works";
@@ -59,6 +61,27 @@ fn levels_of_gray_give_the_bits_of_their_values() {
         let by_floats = predictor.predict(&*pixels.normalised(), 34).expect(WORKS);
         assert!(by_levels.iter().all(|logit| logit.is_finite()));
         assert_eq!(by_levels, by_floats);
+    }
+}
+
+/// Of levels and of floats.
+#[test]
+fn channels_of_their_own_ranges_are_those_of_the_cpu() {
+    let model = ModelConfig { channels: 3, ..small() };
+    let Some(learner) = learner(model.clone()) else { return };
+    let weights = learner.weights().expect(WORKS);
+    let ranges = [(0.5, 0.2), (0.4, 0.3), (0.3, 0.25)].map(|(mean, std)| ChannelRange { mean, std });
+    let on = |backend| {
+        let predictor = Predictor::new(&model, CLASSES, &weights, backend).expect(WORKS);
+        predictor.with_ranges(Some(ranges)).expect("three channels")
+    };
+    let (gpu, cpu) = (on(Backend::Wgpu), on(Backend::Cpu));
+    let (levels, values) = (levels(3, 34), values());
+    let pixels = Pixels::Levels { levels: &levels, values: &values };
+    let by_levels = gpu.predict(pixels, 34).expect(WORKS);
+    assert_eq!(by_levels, gpu.predict(&*pixels.normalised(), 34).expect(WORKS));
+    for (found, expected) in by_levels.iter().zip(cpu.predict(pixels, 34).expect(WORKS)) {
+        assert!((found - expected).abs() < 1e-3 * (1.0 + expected.abs()), "{found} is not {expected}");
     }
 }
 

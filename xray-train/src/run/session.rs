@@ -229,6 +229,7 @@ impl<'a> Session<'a> {
                 seed: outcome.seed,
                 steps: progress.best.map_or(progress.step, |best| best.step),
                 first_weights: progress.first_weights.clone(),
+                imported: None,
             },
             weights,
             scores: outcome.scores.clone(),

@@ -92,10 +92,22 @@ impl DiskCache {
     }
 }
 
-/// Mean and deviation come after the cache, so runs that differ in them share it.
+/// Means and deviations come after the cache, so runs that differ in them share it.
 fn key(dataset: &str, preprocessing: &Preprocessing) -> [u8; 32] {
-    let Preprocessing { size, crop, filter, mean: _, std: _, white_level, stored_size } = preprocessing;
-    let how = format!("{size} {crop:?} {filter:?} {white_level:?} {stored_size:?}");
+    let Preprocessing {
+        size,
+        crop,
+        filter,
+        white_level,
+        stored_size,
+        shorter_side,
+        mean: _,
+        std: _,
+        channels: _,
+    } = preprocessing;
+    // As it was before there was such a side.
+    let side = shorter_side.map_or(String::new(), |side| format!(" {side}"));
+    let how = format!("{size} {crop:?} {filter:?} {white_level:?} {stored_size:?}{side}");
     *blake3::hash(format!("{FORMAT}\n{dataset}\n{how}").as_bytes()).as_bytes()
 }
 
