@@ -3,7 +3,7 @@
 use super::subject;
 use crate::carried::Carried;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions};
 use xray_metrics::probability::sigmoid;
 use xray_metrics::{Method, Rule};
@@ -49,7 +49,7 @@ impl Member {
         Ok(members)
     }
 
-    fn of(path: &PathBuf, method: Method) -> Result<Member, Failure> {
+    fn of(path: &Path, method: Method) -> Result<Member, Failure> {
         let subject = subject(path)?;
         let (val, test) = (subject.val.expect("looked for"), subject.test);
         if val.labels != test.labels {
@@ -76,7 +76,7 @@ impl Member {
             };
             predictions.logits.iter().enumerate().map(of).collect()
         });
-        Ok(Member { path: path.clone(), val, test, probabilities, notes })
+        Ok(Member { path: path.to_owned(), val, test, probabilities, notes })
     }
 
     pub(super) fn val(&self) -> (&Predictions, &[f64]) {

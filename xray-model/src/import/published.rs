@@ -94,7 +94,7 @@ fn checked(points: &HostTensor, outputs: usize) -> Result<Vec<f32>> {
         let (name, found) = (OPERATING_POINTS.to_owned(), points.shape.clone());
         return Err(Error::Shape { name, found, expected: vec![outputs] });
     }
-    match points.values.iter().find(|value| !value.is_nan() && !(**value > 0.0 && **value < 1.0)) {
+    match points.values.iter().find(|value| !(value.is_nan() || **value > 0.0 && **value < 1.0)) {
         Some(&value) => Err(Error::OperatingPoint { value }),
         None => Ok(points.values.clone()),
     }
