@@ -39,6 +39,7 @@ pub(super) fn report(
         .zip(&checked)
         .flat_map(|(file, checked)| checked.seen.iter().map(move |seen| Placed { file, seen }))
         .collect();
+    warnings.extend(unlabelled(&records));
     duplicates(&records, &mut problems, &mut warnings);
     overlaps(&records, &mut problems);
     let read: u64 = checked.iter().map(|c| c.records).sum();
@@ -49,6 +50,19 @@ pub(super) fn report(
     let patients: HashSet<_> = records.iter().filter_map(|r| r.seen.patient_id.as_ref()).collect();
     let (files, patients) = (files.len() as u64, patients.len() as u64);
     CheckReport { files, records: read, patients, problems, warnings }
+}
+
+/// Records without a label, as blank rows of a table make them.
+fn unlabelled(records: &[Placed<'_>]) -> Option<String> {
+    let count =
+        records.iter().filter(|record| !record.seen.labels.iter().any(|label| label.is_known())).count();
+    let (count, of) = (count as u64, records.len());
+    (count > 0).then(|| {
+        format!(
+            "{} of {of}: no label is known, so that no loss and no figure counts them",
+            counted(count, "record")
+        )
+    })
 }
 
 /// One name or one picture under two records. The same picture within a split only counts twice; on two

@@ -54,9 +54,10 @@ pub(super) fn check(file: &File, features: &Resolved, progress: &(dyn Fn() + Syn
             return checked;
         }
     };
+    let is_ours = file.entry.is_some();
     for record in records.iter() {
         checked.records += 1;
-        match record.and_then(|record| look_at(&records, &record, features)) {
+        match record.and_then(|record| look_at(&records, &record, features, is_ours)) {
             Ok(seen) => checked.seen.push(seen),
             Err(error) => checked.problems.push(described(&error, &place)),
         }
@@ -112,14 +113,14 @@ fn check_counts(file: &File, records: &RecordFile, found: u64) -> Vec<CheckProbl
     problems
 }
 
-fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved) -> Result<Seen> {
+fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved, is_ours: bool) -> Result<Seen> {
     let place = || file.place(record.number, record.offset);
     let example =
         Example::parse(record.payload).map_err(|problem| Error::Example { place: place(), problem })?;
     let bad = |problem| Error::Feature { place: place(), problem };
     let sample = features.names.read(&example).map_err(bad)?;
     features.contradictions(&example, &sample).map_err(bad)?;
-    check_labels(&sample, &features.names)
+    check_labels(&sample, &features.names, is_ours)
         .map_err(|problem| Error::Label { place: place().to_string(), problem })?;
     let image = decode_gray(sample.image).and_then(|image| check_range(&image).map(|()| image));
     let image = image.map_err(|problem| Error::Image { place: place().to_string(), problem })?;
@@ -132,10 +133,15 @@ fn look_at(file: &RecordFile, record: &Record<'_>, features: &Resolved) -> Resul
     })
 }
 
-/// `No Finding` and the findings must not contradict each other, and a record must say anything at all.
-fn check_labels(sample: &Sample<'_>, names: &FeatureNames) -> std::result::Result<(), LabelProblem> {
+/// `No Finding` and the findings must not contradict each other, and a record must say anything at all, unless it is of a
+/// set of ours: a table was read then, and its blank rows were told of.
+fn check_labels(
+    sample: &Sample<'_>,
+    names: &FeatureNames,
+    is_ours: bool,
+) -> std::result::Result<(), LabelProblem> {
     let healthy = sample.no_finding == Some(Label::Positive);
-    if !healthy && !sample.labels.iter().any(|label| label.is_known()) {
+    if !is_ours && !healthy && !sample.labels.iter().any(|label| label.is_known()) {
         return Err(LabelProblem::AllUnknown);
     }
     let mut labels = names.labels.iter().zip(&sample.labels);

@@ -224,3 +224,17 @@ fn records_of_others_are_checked_without_a_manifest() {
     fs::copy(&shard, bench.path("shards/val.tfrecord")).expect("writable");
     check_finds(&bench, &["the same picture is in another split", "the image name is taken by"]);
 }
+
+/// A blank row of a table is a record that no figure counts: building it told of it, and the set can be used.
+#[test]
+fn a_record_of_ours_without_a_label_is_a_warning() {
+    let bench = Workbench::new();
+    for number in 0..3 {
+        bench.write(&format!("{number}.png"), picture(2 * number + 1));
+    }
+    bench.write("labels.csv", "path,patient,Mass\n0.png,1,1\n1.png,2,0\n2.png,3,\n");
+    bench.good("build --csv labels.csv --val 0 --test 0 --out shards");
+    let ran = bench.run("check shards");
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stderr.contains("1 record of 3: no label is known"), "{}", ran.stderr);
+}
