@@ -123,6 +123,24 @@ fn frozen_parameters_stay_and_so_do_their_moments() {
     }
 }
 
+/// Parameters are read in fours where they lie so, one by one elsewhere.
+#[test]
+fn a_gradient_has_its_norm_wherever_it_begins_and_ends() {
+    for (start, length) in [(0, LENGTH), (4, 4096), (0, 4099), (3, 8192), (1, 1)] {
+        let values = random(start + length + 1, 70);
+        let buffer = buffer(&values);
+        let watch = Watch::new(gpu(), 2).expect("small");
+        let (gradient, loss) = (buffer.part(start, length), buffer.part(start + length, 1));
+        watch.judge(gpu(), gradient, loss, 1, 0.0).expect("small");
+        let record = watch.records(gpu(), 2, 1).expect("the device works")[0];
+        let squares = values[start..start + length].iter().map(|value| f64::from(*value).powi(2));
+        let expected = squares.sum::<f64>().sqrt();
+        let difference = (f64::from(record.norm) - expected).abs();
+        assert!(difference <= 1e-6 * expected, "{start}, {length}: {} instead of {expected}", record.norm);
+        assert_eq!(record.loss.to_bits(), values[start + length].to_bits());
+    }
+}
+
 /// From the step that is not finite on, nothing changes: whether its loss or its gradient is not.
 #[test]
 fn a_step_that_is_not_finite_ends_all() {
