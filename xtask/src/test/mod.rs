@@ -40,6 +40,11 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     no_gpu: bool,
 
+    /// Train every network on the GPU backend, not only a residual one: ten minutes more where a renderer in software
+    /// stands in for a GPU
+    #[arg(long)]
+    all_networks: bool,
+
     /// Run the tests of GPU kernels again on the Vulkan driver in this folder: Debian's libvulkan1, mesa-vulkan-drivers and
     /// what they depend on, unpacked with dpkg -x. Mesa 26 and later take shaders as SPIR-V, and list matrix instructions
     #[arg(long, value_name = "FOLDER")]
@@ -118,7 +123,8 @@ fn test_all(
             gpu_trainer()
         })?;
         runner.give("XRAY_GPU_TRAINER", trainer);
-        ledger.step("tests of the GPU backend", || runner.tests(&GPU, report))?;
+        let chosen = if arguments.all_networks { GPU } else { Selection { only: Some(A_NETWORK), ..GPU } };
+        ledger.step("tests of the GPU backend", || runner.tests(&chosen, report))?;
         if let Some(folder) = &arguments.vulkan {
             let runner = runner.on(&Driver::unpacked_in(folder)?);
             ledger
@@ -129,8 +135,12 @@ fn test_all(
 }
 
 /// No `--all-targets`: it would run benchmarks as tests.
-const EVERYTHING: Selection =
-    Selection { name: "the workspace", profile: "release", arguments: &["--lib", "--bins", "--tests"] };
+const EVERYTHING: Selection = Selection {
+    name: "the workspace",
+    profile: "release",
+    arguments: &["--lib", "--bins", "--tests"],
+    only: None,
+};
 
 /// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one.
 /// Unoptimised, because they wait
@@ -156,13 +166,21 @@ const GPU: Selection = Selection {
         "--test",
         "passes",
     ],
+    only: None,
 };
+
+/// All but what networks do on the processor, which the workspace's tests look at, and but the longer half of what every
+/// network does on a renderer in software, of which one network is a sample. Their first passes stay.
+const A_NETWORK: &str = "not (binary(networks) and (\
+    test(on_the_cpu) or test(it_has_the_papers_parameters) or test(trains_as_by_burns_own_operations) or \
+    ((test(ten_losses) or test(class_activation_maps)) and not test(resnet_18::))))";
 
 /// Of these, what launches kernels. Its features are those of [`GPU`], so nothing is built for it.
 const KERNELS: Selection = Selection {
     name: "GPU kernels on another driver",
     profile: GPU.profile,
     arguments: &["--features", "xray-train/wgpu,xray-gpu/wgpu", "--test", "kernels", "--test", "passes"],
+    only: None,
 };
 
 /// `xray-train-gpu`, built like the tests of its backend.

@@ -34,6 +34,8 @@ pub(super) struct Selection {
     pub(super) profile: &'static str,
     /// Which they are, and with which features.
     pub(super) arguments: &'static [&'static str],
+    /// Which of these, where cargo-nextest can choose: a filterset.
+    pub(super) only: Option<&'static str>,
 }
 
 /// What came out.
@@ -87,13 +89,13 @@ impl Runner {
         if self.has_nextest {
             return self.nextest(selection, report);
         }
-        let Selection { name, profile, arguments } = selection;
+        let Selection { name, profile, arguments, .. } = selection;
         let test = ["test", "--workspace", "--profile", profile, "--no-fail-fast"];
         self.libtest(name, &[&test, *arguments].concat(), report)
     }
 
     fn nextest(&self, selection: &Selection, report: &mut Report) -> Result<()> {
-        let Selection { name, profile, arguments } = selection;
+        let Selection { name, profile, arguments, only } = selection;
         // Nextest keeps its reports here wherever cargo builds.
         let junit = steps::root().join("target/nextest/default/junit.xml");
         // One of another run would tell of other tests.
@@ -101,7 +103,9 @@ impl Runner {
             fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
         }
         let test = ["nextest", "run", "--workspace", "--cargo-profile", profile, "--profile", "default"];
-        let ran = steps::run(&mut self.command(&[&test, *arguments].concat()));
+        let mut command = self.command(&[&test, *arguments].concat());
+        command.args(only.iter().flat_map(|filter| ["--filterset", filter]));
+        let ran = steps::run(&mut command);
         match fs::read_to_string(&junit) {
             Ok(xml) => report.skipped.extend(skipped::in_junit(&xml)),
             // When compiling failed there is none.
