@@ -83,7 +83,7 @@ fn convolution(context: &Context, peak: f64, layer: &Layer) {
     let transposed = TransposedWeights::new(&context.arena, spec, &weights);
     let mut output = context.arena.zeroed(out_shape.len());
     let gradient = random(out_shape.len());
-    let mut sums = Sums::new(&out_shape);
+    let mut sums = Sums::new(&context.arena, &out_shape);
     let mut grad_weights = vec![0.0; weights.len()];
     let mut grad_input = context.arena.zeroed(in_shape.len());
 

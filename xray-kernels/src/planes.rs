@@ -26,6 +26,26 @@ impl ConvInput<'_> {
     }
 }
 
+/// Writes `value(channel, pixel)` of each image's pixels to each of its channels. `pixels` are `[images][height][width]`.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn repeat_planes(
+    pixels: &[f32],
+    value: impl Fn(usize, f32) -> f32 + Sync,
+    (buffer, shape): (&mut [f32], PlanarShape),
+) {
+    shape.check(buffer, "the images");
+    let plane = shape.height * shape.width;
+    assert_eq!(pixels.len(), shape.images * plane, "an image for each of {shape:?}");
+    for_each_chunk("images", buffer, plane, |number, to| {
+        let (image, channel) = (number / shape.channels, number % shape.channels);
+        for (to, &pixel) in to.iter_mut().zip(&pixels[image * plane..]) {
+            *to = value(channel, pixel);
+        }
+    });
+}
+
 /// Planes in memory, blocked or planar, with their distances in floats.
 pub(crate) struct Planes<'a> {
     data: PlaneData<'a>,

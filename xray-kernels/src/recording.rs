@@ -94,38 +94,47 @@ impl Drop for Recorder {
 /// What threads cost by themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TaskCosts {
-    /// A pass of one task for each thread, each of which does nothing.
+    /// A pass of one task for each thread, from its call until all have begun one.
     pub pass_nanoseconds: f64,
     /// Each further task, on one thread.
     pub task_nanoseconds: f64,
 }
 
 impl TaskCosts {
-    /// Measures them in the current pool: the medians of many passes, each after a pause in which threads fall asleep.
+    /// Measures them on the threads that this thread has: the medians of many passes, each some time after the one before,
+    /// as in a step.
     pub fn measure() -> Self {
         const PASSES: usize = 301;
+        const PAUSE: u128 = 20;
         const MANY: usize = 4096;
         let threads = tasks::threads();
-        let median = |count: usize| {
+        let median = |count: usize, task: &(dyn Fn(&AtomicUsize) + Sync)| {
             let mut times: Vec<u64> = (0..PASSES)
                 .map(|_| {
                     let begun = Instant::now();
-                    while begun.elapsed().as_micros() < 200 {
+                    while begun.elapsed().as_micros() < PAUSE {
                         std::hint::spin_loop();
                     }
-                    let begun = Instant::now();
-                    tasks::for_each("nothing", 0, count, |number| {
-                        std::hint::black_box(number);
-                    });
+                    let (begun, here) = (Instant::now(), AtomicUsize::new(0));
+                    tasks::for_each("nothing", 0, count, |_| task(&here));
                     u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
                 })
                 .collect();
             times.sort_unstable();
             times[PASSES / 2] as f64
         };
-        let (few, many) = (median(threads), median(MANY));
+        let pass_nanoseconds = median(threads, &|here| {
+            here.fetch_add(1, Ordering::SeqCst);
+            // A processor that other programs use may not run all of them.
+            let begun = Instant::now();
+            while here.load(Ordering::SeqCst) < threads && begun.elapsed().as_millis() < 1 {
+                std::hint::spin_loop();
+            }
+        });
+        let nothing = |here: &AtomicUsize| _ = std::hint::black_box(here);
+        let (few, many) = (median(threads, &nothing), median(MANY, &nothing));
         let task_nanoseconds = ((many - few) * threads as f64 / (MANY - threads) as f64).max(0.0);
-        Self { pass_nanoseconds: few, task_nanoseconds }
+        Self { pass_nanoseconds, task_nanoseconds }
     }
 }
 

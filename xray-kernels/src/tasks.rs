@@ -6,24 +6,33 @@ use crate::lanes::LANES;
 use crate::recording;
 use crate::shape::MapShape;
 use crate::shared::Shared;
+use crate::team;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Floats of input that should stay in the cache of a core while weights pass by: 512 KiB.
 const CACHE: usize = 128 * 1024;
 
-/// Threads of the current pool, or those that a recording stands for.
+/// Threads of the team or the current pool, or those that a recording stands for.
 pub(crate) fn threads() -> usize {
-    recording::workers().map_or_else(rayon::current_num_threads, Into::into)
+    let here = || team::threads_here().unwrap_or_else(rayon::current_num_threads);
+    recording::workers().map_or_else(here, Into::into)
 }
 
-/// Calls with each number below `count`, on the threads of the pool, and waits for all. Name and floats are for
+/// Calls with each number below `count`, on the threads of the team or the pool, and waits for all. Name and floats are for
 /// recordings: what the pass does, and over how much.
 pub(crate) fn for_each(name: &'static str, floats: usize, count: usize, task: impl Fn(usize) + Sync) {
+    // A pass of one task, or one that no other thread can take a part of, is no reason to wake anybody.
+    if count <= 1 || threads() == 1 && recording::workers().is_none() {
+        return (0..count).for_each(task);
+    }
     if recording::workers().is_some() {
         return recording::record(name, floats, count, task);
     }
-    (0..count).into_par_iter().for_each(&task);
+    match team::threads_here() {
+        Some(_) => team::run(count, &task),
+        None => (0..count).into_par_iter().for_each(&task),
+    }
 }
 
 /// Calls with each chunk of so many elements and its number, the last one perhaps shorter.

@@ -163,25 +163,29 @@ fn record(
     images: Pixels<'_>,
     file: &Path,
 ) -> Result<(), Failure> {
-    if arguments.threads != 1 || arguments.backend != Backend::Cpu || arguments.pass != [Pass::Train] {
-        let message = "tasks are recorded of training on the CPU with --threads 1";
+    let (1, Backend::Cpu, &[pass]) = (arguments.threads, arguments.backend, &arguments.pass[..]) else {
+        let message = "tasks are recorded of one --pass on the CPU with --threads 1";
         return Err(Failure::new(Exit::Usage, message));
-    }
+    };
     let labels = labels(arguments.batch);
+    let predictor = learner.predictor_as_trained()?;
     let mut step = || {
+        if pass == Pass::Infer {
+            return predictor.predict(images, arguments.size).map(|_| ());
+        }
         let pass = learner.forward(&LabelledImages { images, labels: &labels, size: arguments.size });
         let gradients = learner.backward(pass);
         learner.step(gradients, 1e-3);
+        Ok(())
     };
     let mut recordings = Vec::new();
     for &workers in &arguments.workers {
         let steps = 0..arguments.warmup + arguments.repeats.get();
         let steps = steps.map(|_| {
             let recorder = Recorder::start(workers);
-            step();
-            recorder.finish()
+            step().map(|()| steps_json(recorder.finish()))
         });
-        let steps: Vec<_> = steps.skip(arguments.warmup).map(steps_json).collect();
+        let steps = steps.skip(arguments.warmup).collect::<Result<Vec<_>, _>>()?;
         recordings.push(json!({ "workers": workers, "steps": steps }));
     }
     let written = fs::write(file, json!({ "recordings": recordings }).to_string());

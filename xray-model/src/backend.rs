@@ -144,9 +144,11 @@ impl Opened {
 }
 
 /// Limits the CPU threads of this process. Only the first call of a process has an effect, so binaries call
-/// it once, before anything computes.
+/// it once, before anything computes, on the thread that will train or evaluate.
 pub fn set_threads(threads: usize) {
-    // An error only says that the pool already exists; its size was then chosen by an earlier call.
+    xray_kernels::use_threads(threads);
+    // For burn's own operations. An error only says that the pool already exists; its size was then chosen by an earlier
+    // call.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 

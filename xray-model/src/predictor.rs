@@ -3,6 +3,7 @@
 use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
+use crate::cpu;
 use crate::gpu;
 use crate::layers::Maps;
 use crate::weights::with_weights;
@@ -237,6 +238,9 @@ pub(crate) fn images(
     backend: Backend,
 ) -> Maps {
     let (size, count) = (size as usize, channels.count);
+    if backend == Backend::Cpu {
+        return Maps::of_images(cpu::images(pixels, size, channels, device), backend);
+    }
     let n = pixels.len() / (size * size);
     let mut repeated = Vec::with_capacity(count * pixels.len());
     for image in pixels.chunks_exact(size * size) {

@@ -381,11 +381,16 @@ fn channels_of_one_range_are_images_of_that_range() {
     let with = |ranges| predictor().with_ranges(ranges).expect("three channels");
     let plain = with(None).predict(&normalised, 40).expect("the CPU");
     let ranged = with(Some([range; 3]));
-    assert_eq!(ranged.predict(&pixels, 40).expect("the CPU"), plain);
-    assert_eq!(ranged.predict_with_maps(&pixels, 40).expect("the CPU").0, plain);
+    // Not to the last digit: channels that are known to hold the same are added up before they are multiplied.
+    let furthest = |found: &[f32]| {
+        found.iter().zip(&plain).fold(0.0_f32, |most, (found, plain)| most.max((found - plain).abs()))
+    };
+    assert!(furthest(&ranged.predict(&pixels, 40).expect("the CPU")) < 1e-4);
+    assert!(furthest(&ranged.predict_with_maps(&pixels, 40).expect("the CPU").0) < 1e-4);
     // Each channel has its own.
     let green = ChannelRange { mean: 0.3, ..range };
-    assert_ne!(with(Some([range, green, range])).predict(&pixels, 40).expect("the CPU"), plain);
+    let different = with(Some([range, green, range])).predict(&pixels, 40).expect("the CPU");
+    assert!(furthest(&different) > 0.01, "{different:?}");
     let gray = ModelConfig { channels: 1, ..model };
     let learner = Learner::new(&LearnerConfig { model: gray.clone(), ..LearnerConfig::new(CLASSES) }, 0);
     let weights = learner.and_then(|learner| learner.weights()).expect("the CPU is always there");

@@ -14,9 +14,9 @@ one after the other, and the tasks of each go to the worker that is free first. 
 is done by one worker while the others wait. Efficiency is the speed-up divided by the workers; a worker is idle where it
 runs no task. Work that is cut finer may grow, so that efficiency and idle time do not always add up to 100 %.
 
-What a task and a pass cost is measured with tasks that do nothing. A pass is measured on two threads, after a pause in
-which threads fall asleep; on more, that is multiplied by the base-2 logarithm of the workers, because threads wake each
-other.
+What a pass costs is measured on two threads, 20 µs after the pass before: from its call until both have begun a task and
+ended it. Each further worker costs a quarter as much: of two each sees twice what the other wrote, and of the others one more is
+looked at. A task costs what one costs that does nothing.
 
 The schedules leave out what recorded tasks cannot show: workers that share memory bandwidth and the last cache,
 processors that slow their clocks when many cores work, two threads on one core, and memory that is farther away. Real

@@ -7,17 +7,17 @@ use std::collections::{BTreeMap, BinaryHeap};
 /// What threads cost, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Costs {
-    /// A pass on two threads, from its call to its return, if its tasks did nothing.
+    /// A pass on two threads, from its call until both have begun a task and ended it.
     pub(crate) pass: f64,
     /// Each task.
     pub(crate) task: f64,
 }
 
 impl Costs {
-    /// Of a pass: threads wake each other, so twice as many workers take one more round of waking.
+    /// Of a pass: of two workers each sees twice what the other said, and whoever began the pass looks at each further
+    /// worker once.
     fn of_pass(self, workers: usize) -> u64 {
-        let rounds = workers.next_power_of_two().ilog2();
-        (self.pass * f64::from(rounds)).round() as u64
+        (self.pass * (workers + 2) as f64 / 4.0).round() as u64
     }
 }
 
@@ -128,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn threads_cost_by_task_and_by_rounds_of_waking() {
+    fn threads_cost_by_task_and_by_their_number() {
         let costs = Costs { pass: 100.0, task: 1.0 };
         let span = |workers| Schedule::of(&step(workers, &[("a", 0, &[10; 64])]), costs).span;
         assert_eq!(span(1), 640);
         assert_eq!(span(2), 32 * 11 + 100);
-        assert_eq!(span(16), 4 * 11 + 400);
-        assert_eq!(span(64), 11 + 600);
+        assert_eq!(span(16), 4 * 11 + 450);
+        assert_eq!(span(64), 11 + 1650);
     }
 }

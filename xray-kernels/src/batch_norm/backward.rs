@@ -5,6 +5,7 @@ use super::apply::check_sizes;
 use super::gradient::{GradientRows, propagate_form, reduce_form};
 use super::input::{NormInput, Rows, Stored};
 use super::{Activation, Normalisation, Sums};
+use crate::arena::Arena;
 use crate::context::Context;
 use crate::convolution::{MapGradient, MapRows};
 use crate::isa::Isa;
@@ -47,12 +48,12 @@ pub fn normalise_backward(
     let stored = Stored::new(input, input_shape);
     let output = (gradient.grad_output, gradient.grad_shape);
     let backward = NormBackward::new(context.isa, &stored, normalisation, activation, output);
-    let reduced = backward.reduce();
+    let reduced = backward.reduce(&context.arena);
     let to = Shared::new(buffer);
     for_each_of("batch norm, backward", &shape, stored.tiles(), |image, tile| {
         // SAFETY: lengths were checked against shapes; each plane is written by one call.
         unsafe {
-            let place = MapRows { to, shape: &shape, image, first: shape.halo };
+            let place = MapRows { to, shape: &shape, image, first_block: 0, first: shape.halo };
             backward.propagate(&reduced, [image, tile], 0..shape.height, place, accumulate);
         };
     });
@@ -92,16 +93,19 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
     }
 
     /// Sums over the batch, in single precision along rows and in double across them.
-    pub(crate) fn reduce(&self) -> Reduced {
+    pub(crate) fn reduce(&self, arena: &Arena) -> Reduced {
         let shape = self.input.shape();
-        let mut sums = Sums::new(&shape);
-        let shared = Shared::new(sums.start());
+        let mut sums = Sums::new(arena, &shape);
+        let shared = Shared::new(sums.values());
         let form = reduce_form(self.isa, self.activation);
         let step = if self.activation.pool { 2 } else { 1 };
         for_each_of("batch norm, sums backward", &shape, self.input.tiles(), |image, tile| {
             self.input.visit(image, tile, 0..shape.height, |band| {
                 // SAFETY: each plane's sums are added by one call.
                 let total = unsafe { shared.part(Sums::offset(&shape, image, band.block), 2 * LANES) };
+                if band.rows.start == 0 {
+                    total.fill(0.0);
+                }
                 for row in (0..band.rows.len() / step).map(|row| row * step) {
                     let mut sums = [0.0_f32; 2 * LANES];
                     let rows = self.rows(image, &band, row, step);
@@ -147,7 +151,7 @@ impl<'a, I: NormInput> NormBackward<'a, I> {
         let count = shape.pixels() as f64;
         let mut factors = vec![0.0; shape.blocks() * 2 * LANES];
         let (mut grad_gamma, mut grad_beta) = (Vec::new(), Vec::new());
-        for (channel, [sum, product]) in sums.totals().into_iter().enumerate() {
+        for (channel, &[sum, product]) in sums.totals().of_channels().iter().enumerate() {
             let inverse = f64::from(self.normalisation.inverse_deviation[channel]);
             let scale = f64::from(self.normalisation.scale[channel]);
             grad_gamma.push((product * inverse) as f32);

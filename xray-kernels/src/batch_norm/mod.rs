@@ -17,7 +17,7 @@ pub(crate) use backward::{NormBackward, Propagated};
 pub use backward::{NormGradient, normalise_backward};
 pub(crate) use input::{NormInput, Rows, Stored};
 pub use normalisation::Normalisation;
-pub use sums::Sums;
+pub use sums::{Sums, Totals};
 
 use crate::isa::{Form, Isa};
 use crate::nonlinearity::{Curve, Identity, Nonlinearity, Relu, Relu6, Silu};

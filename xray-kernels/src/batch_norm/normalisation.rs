@@ -1,6 +1,6 @@
 //! Mean and variance of a batch, and the affine map they make of gamma and beta.
 
-use super::Sums;
+use super::Totals;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 
@@ -22,11 +22,11 @@ impl Normalisation {
     /// Of a batch, from the sums over its pixels.
     ///
     /// # Panics
-    /// If gamma or beta has another length than the shape has channels.
-    pub fn of_batch(sums: &Sums, shape: &MapShape, gamma: &[f32], beta: &[f32], epsilon: f32) -> Self {
-        assert!(sums.fits(shape), "sums of another shape than {shape:?}");
+    /// If the totals are not those of so many channels, or gamma or beta has another length.
+    pub fn of_batch(totals: &Totals, shape: &MapShape, gamma: &[f32], beta: &[f32], epsilon: f32) -> Self {
+        assert_eq!(totals.of_channels().len(), shape.channels, "totals of other channels than {shape:?}");
         let count = shape.pixels() as f64;
-        let moments = sums.totals().into_iter().map(|[sum, squares]| {
+        let moments = totals.of_channels().iter().map(|&[sum, squares]| {
             let mean = sum / count;
             // A rounding error must not make it negative; NaN stays NaN.
             let variance = squares / count - mean * mean;

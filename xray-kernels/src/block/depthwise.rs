@@ -2,11 +2,11 @@
 
 use super::{BlockGradients, BlockParameters};
 use crate::arena::ArenaBuffer;
-use crate::batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
+use crate::batch_norm::{Activation, NormBackward, Normalisation, Propagated, Stored, Sums, normalise};
 use crate::context::Context;
-use crate::depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
+use crate::depthwise::{DepthwiseSpec, Rows, backward, depthwise};
 use crate::nonlinearity::Nonlinearity;
-use crate::shape::{GradientMap, MapShape};
+use crate::shape::MapShape;
 
 /// `function(batch_norm(depthwise(x)))`; weights `[channels][kernel][kernel]`, gamma and beta `[channels]`.
 #[derive(Clone, Copy, Debug)]
@@ -48,29 +48,11 @@ impl DepthwiseBlock {
         let BlockParameters { weights, gamma, beta } = parameters;
         let shape = self.output_shape(&input.1, 0);
         let mut conv_output = context.arena.take(shape.len());
-        depthwise(context, &self.conv, input, weights, (&mut conv_output, shape));
-        let sums = Sums::of_map((&conv_output, shape));
-        let normalisation = Normalisation::of_batch(&sums, &shape, gamma, beta, self.epsilon);
+        let mut sums = Sums::new(&context.arena, &shape);
+        depthwise(context, &self.conv, input, weights, (&mut conv_output, shape), Some(&mut sums));
+        let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         normalise(context, &normalisation, self.activation(), (&conv_output, shape), output);
         SavedDepthwise { conv_output, normalisation }
-    }
-
-    /// Forward with given statistics, as in evaluation.
-    ///
-    /// # Panics
-    /// If a shape does not fit the block, or a slice its shape.
-    pub fn forward(
-        &self,
-        context: &Context,
-        input: (&[f32], MapShape),
-        weights: &[f32],
-        normalisation: &Normalisation,
-        output: (&mut [f32], MapShape),
-    ) {
-        let shape = self.output_shape(&input.1, 0);
-        let mut conv_output = context.arena.take(shape.len());
-        depthwise(context, &self.conv, input, weights, (&mut conv_output, shape));
-        normalise(context, normalisation, self.activation(), (&conv_output, shape), output);
     }
 
     /// Backward: the gradients of the parameters, and that of the input where it is wanted.
@@ -83,27 +65,66 @@ impl DepthwiseBlock {
         input: (&[f32], MapShape),
         weights: &[f32],
         saved: &SavedDepthwise,
-        (grad_output, grad_shape): (&[f32], MapShape),
+        grad_output: (&[f32], MapShape),
         gradients: BlockGradients,
     ) {
-        let shape = self.output_shape(&input.1, 0);
-        let mut grad_conv = context.arena.take(shape.len());
-        let gradient = NormGradient {
-            input: &saved.conv_output,
-            shape,
-            normalisation: &saved.normalisation,
-            activation: self.activation(),
-            grad_output,
-            grad_shape,
-        };
-        let (gamma, beta) = normalise_backward(context, &gradient, GradientMap::new(&mut grad_conv, shape));
-        gradients.gamma.copy_from_slice(&gamma);
-        gradients.beta.copy_from_slice(&beta);
-        let given = (&grad_conv[..], shape);
-        depthwise_backward(context, &self.conv, input, weights, given, gradients.weights, gradients.input);
+        let conv_output = Stored::new(&saved.conv_output, self.output_shape(&input.1, 0));
+        let normalisation = &saved.normalisation;
+        let norm =
+            NormBackward::new(context.isa, &conv_output, normalisation, self.activation(), grad_output);
+        let reduced = norm.reduce(&context.arena);
+        let output = Propagated { backward: &norm, reduced: &reduced };
+        backward(context, &self.conv, input, weights, &output, gradients.weights, gradients.input);
+        gradients.gamma.copy_from_slice(&reduced.grad_gamma);
+        gradients.beta.copy_from_slice(&reduced.grad_beta);
     }
 
     fn activation(&self) -> Activation {
         Activation::of(self.function)
+    }
+}
+
+/// A block whose batch norm is folded into weights and bias; made once per model.
+#[derive(Clone, Debug)]
+pub struct FoldedDepthwise {
+    block: DepthwiseBlock,
+    /// Packed.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl FoldedDepthwise {
+    /// Folds: `weights * scale` and `shift` as the bias.
+    ///
+    /// # Panics
+    /// If the weights or the normalisation do not have the block's channels.
+    pub fn new(block: DepthwiseBlock, weights: &[f32], normalisation: &Normalisation) -> Self {
+        let (scale, _) = normalisation.affine();
+        assert_eq!(
+            scale.len(),
+            block.conv.channels,
+            "a normalisation of other channels than {:?}",
+            block.conv
+        );
+        let taps = block.conv.kernel * block.conv.kernel;
+        let filters = weights.chunks(taps).zip(scale);
+        let scaled: Vec<f32> =
+            filters.flat_map(|(filter, scale)| filter.iter().map(move |weight| weight * scale)).collect();
+        Self { block, weights: block.conv.pack(&scaled), bias: normalisation.lanes()[1].to_vec() }
+    }
+
+    /// The shape of what comes out, with a halo of the next layer's choice.
+    pub fn output_shape(&self, input: &MapShape, halo: usize) -> MapShape {
+        self.block.output_shape(input, halo)
+    }
+
+    /// Forward. Writes the output with a zero halo.
+    ///
+    /// # Panics
+    /// If a shape does not fit the block, or a slice its shape.
+    pub fn forward(&self, context: &Context, input: (&[f32], MapShape), output: (&mut [f32], MapShape)) {
+        let Self { block: DepthwiseBlock { conv, function, .. }, weights, bias } = self;
+        Rows { context, spec: conv, weights, start: Some(bias), function: *function }
+            .run(input, output, None);
     }
 }

@@ -6,7 +6,7 @@ mod pre_activation;
 mod residual;
 mod training;
 
-pub use depthwise::{DepthwiseBlock, SavedDepthwise};
+pub use depthwise::{DepthwiseBlock, FoldedDepthwise, SavedDepthwise};
 pub use inference::FoldedBlock;
 pub use pre_activation::PreActivation;
 pub use training::{BlockGradients, BlockParameters, SavedBlock};

@@ -2,7 +2,9 @@
 
 use super::{BlockGradients, BlockParameters};
 use crate::arena::ArenaBuffer;
-use crate::batch_norm::{Activation, NormGradient, Normalisation, Sums, normalise, normalise_backward};
+use crate::batch_norm::{
+    Activation, NormGradient, Normalisation, Sums, Totals, normalise, normalise_backward,
+};
 use crate::context::Context;
 use crate::convolution::{
     ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward,
@@ -28,7 +30,7 @@ pub struct PreActivation {
 const RELU: Activation = Activation::of(Nonlinearity::Relu);
 
 impl PreActivation {
-    /// Forward with the statistics of this batch, from the sums over the input. Writes the output with a zero
+    /// Forward with the statistics of this batch, from the totals of the input. Writes the output with a zero
     /// halo, and its sums where they are wanted. The batch's mean and biased variance are in what is returned,
     /// which backward needs.
     ///
@@ -38,13 +40,13 @@ impl PreActivation {
         &self,
         context: &Context,
         input: (&[f32], MapShape),
-        input_sums: &Sums,
+        input_totals: &Totals,
         parameters: BlockParameters,
         output: (&mut [f32], MapShape),
         output_sums: Option<&mut Sums>,
     ) -> Normalisation {
         let BlockParameters { weights, gamma, beta } = parameters;
-        let normalisation = Normalisation::of_batch(input_sums, &input.1, gamma, beta, self.epsilon);
+        let normalisation = Normalisation::of_batch(input_totals, &input.1, gamma, beta, self.epsilon);
         self.forward(context, input, &normalisation, weights, output, output_sums);
         normalisation
     }

@@ -29,11 +29,11 @@ impl ConvBlock {
         let BlockParameters { weights, gamma, beta } = parameters;
         let weights = PackedWeights::new(&context.arena, self.conv, false, weights, None);
         let mut conv_output = context.arena.take(shape.len());
-        let mut sums = Sums::new(&shape);
+        let mut sums = Sums::new(&context.arena, &shape);
         let to =
             ConvOutput { buffer: &mut conv_output, shape, bias: None, relu: false, sums: Some(&mut sums) };
         convolve(context, input, &weights, to);
-        let normalisation = Normalisation::of_batch(&sums, &shape, gamma, beta, self.epsilon);
+        let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         let relu = self.relu_after_sum();
         normalise_add(context, &normalisation, (&conv_output, shape), skip, relu, output);
         SavedBlock { conv_output: Some(conv_output), conv_shape: shape, normalisation }

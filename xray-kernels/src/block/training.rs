@@ -32,8 +32,8 @@ pub struct SavedBlock {
 /// Where gradients go; those of what a block learns in the layouts of [`BlockParameters`].
 #[derive(Debug)]
 pub struct BlockGradients<'a> {
-    /// Replaced, whatever its length.
-    pub weights: &'a mut Vec<f32>,
+    /// Overwritten.
+    pub weights: &'a mut [f32],
     /// Overwritten.
     pub gamma: &'a mut [f32],
     /// Overwritten.
@@ -61,16 +61,17 @@ impl ConvBlock {
         let weights = PackedWeights::new(&context.arena, self.conv, planar, weights, None);
         if self.is_recomputed(&input) {
             let bands = Bands::new(context, input, &weights);
-            let normalisation = Normalisation::of_batch(&bands.sums(), &shape, gamma, beta, self.epsilon);
+            let normalisation =
+                Normalisation::of_batch(&bands.sums().totals(), &shape, gamma, beta, self.epsilon);
             bands.activate(normalisation.lanes(), self.activation, output);
             return SavedBlock { conv_output: None, conv_shape: shape, normalisation };
         }
         let mut conv_output = context.arena.take(shape.len());
-        let mut sums = Sums::new(&shape);
+        let mut sums = Sums::new(&context.arena, &shape);
         let to =
             ConvOutput { buffer: &mut conv_output, shape, bias: None, relu: false, sums: Some(&mut sums) };
         convolve(context, input, &weights, to);
-        let normalisation = Normalisation::of_batch(&sums, &shape, gamma, beta, self.epsilon);
+        let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         normalise(context, &normalisation, self.activation, (&conv_output, shape), output);
         SavedBlock { conv_output: Some(conv_output), conv_shape: shape, normalisation }
     }
@@ -129,7 +130,7 @@ impl BlockBackward<'_> {
         let Self { block, context, input, parameters } = *self;
         let backward =
             NormBackward::new(context.isa, conv_output, normalisation, block.activation, grad_output);
-        let reduced = backward.reduce();
+        let reduced = backward.reduce(&context.arena);
         let transposed = gradients
             .input
             .as_ref()

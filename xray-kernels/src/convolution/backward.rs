@@ -45,6 +45,8 @@ pub(crate) struct MapRows<'a> {
     pub(crate) to: Shared<'a, f32>,
     pub(crate) shape: &'a MapShape,
     pub(crate) image: usize,
+    /// The block that lies first in the map's planes.
+    pub(crate) first_block: usize,
     /// The row of the plane, counted from the top of its halo, that the first of them goes to.
     pub(crate) first: usize,
 }
@@ -53,7 +55,7 @@ impl MapRows<'_> {
     /// The first pixel of a row of a block, counted from the first that is written.
     pub(crate) fn at(&self, block: usize, row: usize) -> *mut f32 {
         let row = (self.first + row) * self.shape.row() + self.shape.halo * LANES;
-        self.to.at(self.shape.corner(self.image, block) + row)
+        self.to.at(self.shape.corner(self.image, block - self.first_block) + row)
     }
 }
 
@@ -65,12 +67,11 @@ pub(crate) struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    /// Writes the weight gradient in PyTorch's layout, in place of what the list held, and the input gradient where it is
-    /// wanted.
+    /// Writes the weight gradient in PyTorch's layout, and the input gradient where it is wanted.
     pub(crate) fn run(
         &self,
         output: &impl MapGradient,
-        grad_weights: &mut Vec<f32>,
+        grad_weights: &mut [f32],
         target: Option<(&TransposedWeights, GradientMap)>,
     ) {
         let (context, spec) = (self.context, &self.spec);
@@ -271,7 +272,11 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
             for block in blocks {
                 clear_around(to, shape, [number, block], first..first + within.len());
             }
-            self.output.write([*image, tile], within, MapRows { to, shape, image: number, first });
+            self.output.write(
+                [*image, tile],
+                within,
+                MapRows { to, shape, image: number, first_block: 0, first },
+            );
         }
     }
 }

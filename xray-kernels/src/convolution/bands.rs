@@ -105,13 +105,14 @@ impl<'a> Bands<'a> {
 
     /// The sums over the output.
     pub(crate) fn sums(&self) -> Sums {
-        let mut sums = Sums::new(&self.shape);
-        let shared = Shared::new(sums.start());
+        let mut sums = Sums::new(&self.context.arena, &self.shape);
+        let shared = Shared::new(sums.values());
         for_each_of("sums of a first layer", &self.shape, self.tiles(), |image, tile| {
             let blocks = self.blocks(tile);
             let offset = Sums::offset(&self.shape, image, blocks.start);
             // SAFETY: the sums of an image's blocks are added by one call.
             let sums = unsafe { shared.part(offset, blocks.len() * 2 * LANES) };
+            sums.fill(0.0);
             let mut scratch = self.scratch();
             for rows in self.bands(0..self.shape.height) {
                 self.compute(image, tile, rows, &mut scratch, Some(sums));

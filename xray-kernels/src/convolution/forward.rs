@@ -13,8 +13,11 @@ use crate::lanes::LANES;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::Split;
+use crate::tasks::{Split, for_each_chunk};
 use std::ptr;
+
+/// Rows of a band that has sums of its own.
+const BAND: usize = 14;
 
 /// Where a convolution's output goes and what happens to it on the way.
 #[derive(Debug)]
@@ -111,12 +114,12 @@ fn minimal(
     let convolution = MinimalConvolution::new(context, spec.padding, points, map, size, epilogue);
     convolution.run_all(Source::of_planes(planes, input_size), shape.images);
     if let (Some(sums), Some(partial)) = (sums, partial) {
-        let totals = sums.start().chunks_mut(strip_sums);
-        for (total, image) in totals.zip(partial.chunks(strips * strip_sums)) {
-            for strip in image.chunks(strip_sums) {
+        for_each_chunk("sums of strips", sums.values(), strip_sums, |image, total| {
+            total.fill(0.0);
+            for strip in partial[image * strips * strip_sums..][..strips * strip_sums].chunks(strip_sums) {
                 total.iter_mut().zip(strip).for_each(|(total, &sum)| *total += f64::from(sum));
             }
-        }
+        });
     }
 }
 
@@ -152,22 +155,36 @@ impl Forward<'_> {
     fn run(&self, output: ConvOutput) {
         let ConvOutput { buffer, shape, bias, relu, mut sums } = output;
         let (_, tile_blocks) = limits(self.context.isa);
-        // Sums are added row by row, so that they must not depend on how rows are shared out.
+        // Sums are added row by row, so rows are shared out in bands that depend on the shape alone.
+        let bands = if sums.is_some() { (shape.height / BAND).max(1) } else { 1 };
+        if let Some(sums) = &mut sums {
+            **sums = Sums::in_bands(&self.context.arena, &shape, bands);
+        }
         let rows = if sums.is_some() { 1 } else { shape.height };
         let out_block = WeightLayout::new(&self.weights.spec, self.weights.planar).out_block();
-        let (image, tiles) = (self.planes.image, shape.blocks().div_ceil(tile_blocks));
-        let split = Split::new(shape.images, image, out_block * tile_blocks, tiles, rows);
+        let (image, tiles) = (self.planes.image / bands, shape.blocks().div_ceil(tile_blocks));
+        let split = Split::new(shape.images * bands, image, out_block * tile_blocks, tiles, rows);
         let buffer = Shared::new(buffer);
-        let sums = sums.as_mut().map(|sums| Shared::new(sums.start()));
+        let sums = sums.as_mut().map(|sums| Shared::new(sums.values()));
         split.for_each("convolution", |part| {
-            let rows = if rows == 1 { 0..shape.height } else { part.rows.clone() };
             for tile in part.columns.clone() {
                 let first = tile * tile_blocks;
                 let blocks = tile_blocks.min(shape.blocks() - first);
-                for image in part.images.clone() {
+                for number in part.images.clone() {
+                    let (image, band) = (number / bands, number % bands);
+                    let rows = match sums {
+                        Some(_) => shape.height * band / bands..shape.height * (band + 1) / bands,
+                        None => part.rows.clone(),
+                    };
                     // SAFETY: the lengths of all buffers were checked against the shapes, and each image, block
-                    // and row belongs to one part.
+                    // and row belongs to one part, as do the sums of a band.
                     unsafe {
+                        let mut of_band = ptr::null_mut();
+                        if let Some(sums) = sums {
+                            let sums = sums.part(Sums::offset(&shape, number, first), blocks * 2 * LANES);
+                            sums.fill(0.0);
+                            of_band = sums.as_mut_ptr();
+                        }
                         if rows.start == 0 {
                             clear_halo(buffer, &shape, image, first..first + blocks);
                         }
@@ -177,11 +194,11 @@ impl Forward<'_> {
                             weights: self.weights.data[first * out_block..].as_ptr(),
                             output: buffer.at(shape.corner(image, first)),
                             blocks,
-                            rows: rows.clone(),
+                            rows,
                             bias: bias.map_or(ptr::null(), |bias| bias[first * LANES..].as_ptr()),
                             relu,
                             accumulate: false,
-                            sums: sums.map_or(ptr::null_mut(), |s| s.at(Sums::offset(&shape, image, first))),
+                            sums: of_band,
                         };
                         self.pass.run(self.context.isa, &target);
                     }

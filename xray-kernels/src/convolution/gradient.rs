@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// The gradients of a convolution, given that of its output (of any halo, which is not read).
 ///
-/// `grad_weights` becomes the weights' gradient in PyTorch's layout, whatever it held; the input gradient is written where it is wanted.
+/// Writes the weights' gradient in PyTorch's layout, and the input gradient where it is wanted.
 ///
 /// # Panics
 /// If a shape does not fit the convolution, or a buffer its shape.
@@ -21,7 +21,7 @@ pub fn convolve_backward(
     spec: ConvSpec,
     input: ConvInput,
     (grad_output, shape): (&[f32], MapShape),
-    grad_weights: &mut Vec<f32>,
+    grad_weights: &mut [f32],
     grad_input: Option<(&TransposedWeights, GradientMap)>,
 ) {
     let [images, _, height, width] = input.size();
@@ -32,15 +32,20 @@ pub fn convolve_backward(
         "the gradient of {spec:?}"
     );
     shape.check(grad_output, "the output gradient");
-    Backward { context, spec, input }.run(&Given { data: grad_output, shape }, grad_weights, grad_input);
+    Backward { context, spec, input }.run(
+        &GivenGradient { data: grad_output, shape },
+        grad_weights,
+        grad_input,
+    );
 }
 
-struct Given<'a> {
-    data: &'a [f32],
-    shape: MapShape,
+/// A gradient that lies in memory.
+pub(crate) struct GivenGradient<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) shape: MapShape,
 }
 
-impl MapGradient for Given<'_> {
+impl MapGradient for GivenGradient<'_> {
     fn tiles(&self) -> usize {
         self.shape.blocks()
     }

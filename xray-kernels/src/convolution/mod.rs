@@ -24,6 +24,7 @@ pub(crate) use backward::{Backward, MapGradient, MapRows};
 pub(crate) use bands::Bands;
 pub(crate) use forward::convolve_pooled;
 pub use forward::{ConvOutput, convolve};
+pub(crate) use gradient::GivenGradient;
 pub use gradient::convolve_backward;
 pub use pack::{PackedWeights, TransposedWeights};
 pub use spec::ConvSpec;

@@ -33,17 +33,35 @@ impl PackedWeights {
         let mut data = arena.take(layout.len());
         for_each_chunk("packing weights", &mut data, layout.in_block(), |number, to| {
             let (block, in_block) = (number / layout.in_blocks(), number % layout.in_blocks());
+            let first = block * LANES;
             if surplus > 0 {
                 to.fill(0.0);
-            }
-            {
-                for out in block * LANES..(block * LANES + LANES).min(spec.out_channels) {
-                    let scale = scale.map_or(1.0, |scale| scale[out]);
-                    let from = &weights[out * layout.filter()..][..layout.filter()];
-                    layout.for_each(in_block, |source, target| {
-                        to[target - in_block * layout.in_block() + out % LANES] = from[source] * scale;
-                    });
+            } else if !planar {
+                // Of sixteen filters, the weights of sixteen input channels, in tiles of sixteen by sixteen.
+                let start = in_block * LANES * layout.taps;
+                for piece in (0..LANES * layout.taps).step_by(LANES) {
+                    let row = |out: usize| &weights[(first + out) * layout.filter() + start + piece..];
+                    let mut tile = transposed(row);
+                    if let Some(scale) = scale {
+                        for weights in &mut tile {
+                            weights
+                                .iter_mut()
+                                .zip(&scale[first..])
+                                .for_each(|(weight, scale)| *weight *= scale);
+                        }
+                    }
+                    for (place, weights) in tile.iter().enumerate() {
+                        to[layout.place(piece + place)..][..LANES].copy_from_slice(weights);
+                    }
                 }
+                return;
+            }
+            for out in first..(first + LANES).min(spec.out_channels) {
+                let scale = scale.map_or(1.0, |scale| scale[out]);
+                let from = &weights[out * layout.filter()..][..layout.filter()];
+                layout.for_each(in_block, |source, target| {
+                    to[target - in_block * layout.in_block() + out % LANES] = from[source] * scale;
+                });
             }
         });
         Self { spec, planar, data, points: PointWeights::default() }
@@ -117,40 +135,67 @@ impl WeightLayout {
         }
     }
 
-    /// Adds up packed gradients, in their order and in the place of the first, and puts them into PyTorch's, which
-    /// replaces what the list held.
-    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut Vec<f32>) {
+    /// Adds up packed gradients, in their order and in the place of the first, and writes them in PyTorch's.
+    pub(super) fn unpack_sum(&self, parts: &mut [f32], weights: &mut [f32]) {
         const CHUNK: usize = 512;
         let (sum, others) = parts.split_at_mut(self.len());
-        for_each_chunk("sum of weight gradients", sum, CHUNK, |number, sum| {
-            for part in others.chunks_exact(self.len()) {
-                for (sum, value) in sum.iter_mut().zip(&part[number * CHUNK..]) {
-                    *sum += value;
+        if !others.is_empty() {
+            for_each_chunk("sum of weight gradients", sum, CHUNK, |number, sum| {
+                for part in others.chunks_exact(self.len()) {
+                    for (sum, value) in sum.iter_mut().zip(&part[number * CHUNK..]) {
+                        *sum += value;
+                    }
                 }
-            }
-        });
+            });
+        }
         let blocks = self.out_channels.div_ceil(LANES);
         let (floats, channels) = (self.out_channels * self.filter(), self.in_channels());
-        // No zeros first, which one thread would write.
-        weights.clear();
-        weights.reserve_exact(floats);
-        let to = Shared::new(&mut weights.spare_capacity_mut()[..floats]);
+        assert_eq!(weights.len(), floats, "a gradient for each weight");
+        let is_full = !self.planar && (self.in_channels | self.out_channels).is_multiple_of(LANES);
+        let to = Shared::new(weights);
         for_each("unpacking weights", floats, blocks * self.in_blocks(), |number| {
             let (block, in_block) = (number / self.in_blocks(), number % self.in_blocks());
             let from = &sum[block * self.out_block()..];
             let first = in_block * channels * self.taps;
             let length = (channels * self.taps).min(self.filter() - first);
-            for out in block * LANES..(block * LANES + LANES).min(self.out_channels) {
-                // SAFETY: each output channel's weights of a block of input channels are one task's.
-                let to = unsafe { to.part(out * self.filter() + first, length) };
-                self.for_each(in_block, |source, target| {
-                    to[source - first].write(from[target + out % LANES]);
-                });
+            // SAFETY: each output channel's weights of a block of input channels are one task's.
+            let row = |out: usize| unsafe { to.part((block * LANES + out) * self.filter() + first, length) };
+            if is_full {
+                let from = &from[in_block * self.in_block()..];
+                for piece in (0..length).step_by(LANES) {
+                    let tile = transposed(|place| &from[self.place(piece + place)..]);
+                    for (out, gradients) in tile.iter().enumerate() {
+                        row(out)[piece..piece + LANES].copy_from_slice(gradients);
+                    }
+                }
+                return;
+            }
+            for out in 0..LANES.min(self.out_channels - block * LANES) {
+                let to = row(out);
+                self.for_each(in_block, |source, target| to[source - first] = from[target + out]);
             }
         });
-        // SAFETY: the tasks wrote every channel's weights of every block.
-        unsafe { weights.set_len(floats) };
     }
+
+    /// Where the vector of a block's weight begins, which in PyTorch's order has this number among those of the block's
+    /// sixteen input channels.
+    fn place(&self, number: usize) -> usize {
+        let (channel, tap) = (number / self.taps, number % self.taps);
+        (tap * LANES + channel) * LANES
+    }
+}
+
+/// Sixteen rows of which the first sixteen floats count, as columns.
+#[inline(always)]
+fn transposed<'a>(row: impl Fn(usize) -> &'a [f32]) -> [[f32; LANES]; LANES] {
+    let mut columns = [[0.0; LANES]; LANES];
+    for number in 0..LANES {
+        let row: &[f32; LANES] = row(number)[..LANES].try_into().expect("as long as was just said");
+        for (column, value) in columns.iter_mut().zip(row) {
+            column[number] = *value;
+        }
+    }
+    columns
 }
 
 /// Weights for the input gradient: for each pair of parities of input pixels (module `taps`)
@@ -185,13 +230,23 @@ impl TransposedWeights {
                 let (in_block, out_block) = (number / out_blocks, number % out_blocks);
                 if surplus > 0 {
                     to.fill(0.0);
+                } else if taps == 1 {
+                    // Rows as they are: sixteen input channels of each output channel.
+                    for (out, to) in to.chunks_exact_mut(LANES).enumerate() {
+                        let from = (out_block * LANES + out) * spec.in_channels + in_block * LANES;
+                        to.copy_from_slice(&weights[from..from + LANES]);
+                    }
+                    return;
                 }
                 for out in (out_block * LANES..spec.out_channels).take(LANES) {
                     let start = out % LANES * LANES;
-                    for (lane, channel) in (in_block * LANES..spec.in_channels).take(LANES).enumerate() {
-                        let from = &weights[(out * spec.in_channels + channel) * taps..][..taps];
-                        for (tap, &place) in places.iter().enumerate() {
-                            to[start + tap * LANES * LANES + lane] = from[place];
+                    let channels = (spec.in_channels - in_block * LANES).min(LANES);
+                    let from =
+                        &weights[(out * spec.in_channels + in_block * LANES) * taps..][..channels * taps];
+                    for (tap, &place) in places.iter().enumerate() {
+                        let to = &mut to[start + tap * LANES * LANES..][..channels];
+                        for (to, from) in to.iter_mut().zip(from.chunks_exact(taps)) {
+                            *to = from[place];
                         }
                     }
                 }

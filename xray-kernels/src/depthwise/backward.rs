@@ -1,15 +1,20 @@
-//! Backward: lane by lane, plane by plane.
+//! Backward, plane by plane: the gradient of a plane's output is made in a scratch, and gives the weight gradient and that
+//! of the input while it is in the cache.
 #![expect(unsafe_code, reason = "threads write disjoint planes of one buffer")]
 
 use super::DepthwiseSpec;
-use super::kernel::{PixelRow, ProductRow, product_form, row_form};
+use super::kernel::{PixelRow, ProductRow, Shape, WeightedTap, product_form, row_form};
 use crate::context::Context;
-use crate::convolution::{Tap, forward_taps, gradient_halo, parities};
-use crate::isa::Isa;
+use crate::convolution::{GivenGradient, MapGradient, MapRows, Tap, forward_taps, gradient_halo, parities};
+use crate::halo::clear_around;
+use crate::isa::{Form, Isa};
 use crate::lanes::LANES;
+use crate::nonlinearity::Nonlinearity;
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
 use crate::tasks::{for_each_chunk, for_each_plane};
+use std::mem::MaybeUninit;
+use std::ptr;
 
 /// Writes the weight gradient, in the layout of the weights, and that of the input where it is wanted (its halo is
 /// not touched).
@@ -22,142 +27,214 @@ pub fn depthwise_backward(
     input: (&[f32], MapShape),
     weights: &[f32],
     (grad_output, grad_shape): (&[f32], MapShape),
-    grad_weights: &mut Vec<f32>,
+    grad_weights: &mut [f32],
     grad_input: Option<GradientMap>,
 ) {
-    input.1.check(input.0, "the input");
     grad_shape.check(grad_output, "the output gradient");
     spec.check(&input.1, &grad_shape);
-    grad_weights.resize(spec.weight_len(), 0.0);
-    weight_gradient(context.isa, spec, input, (grad_output, grad_shape), grad_weights);
-    if let Some(map) = grad_input {
-        map.check(input.1.size());
-        input_gradient(context, spec, (grad_output, grad_shape), weights, map);
-    }
+    let output = GivenGradient { data: grad_output, shape: grad_shape };
+    backward(context, spec, input, weights, &output, grad_weights, grad_input);
 }
 
-/// Sums of each image and block, in double precision across rows, added up in the order of the images.
-fn weight_gradient(
-    isa: Isa,
+/// The same, of a gradient that is made block by block.
+pub(crate) fn backward(
+    context: &Context,
     spec: &DepthwiseSpec,
     (input, shape): (&[f32], MapShape),
-    (gradient, grad_shape): (&[f32], MapShape),
+    weights: &[f32],
+    output: &impl MapGradient,
     grad_weights: &mut [f32],
+    grad_input: Option<GradientMap>,
 ) {
-    let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
-    let per_plane = taps.len() * LANES;
+    shape.check(input, "the input");
+    assert_eq!(shape.channels, spec.channels, "the input's channels and those of {spec:?}");
+    assert_eq!(output.tiles(), shape.blocks(), "a gradient that is made block by block");
+    let [height, width] = [shape.height, shape.width].map(|size| spec.output_size(size));
+    let halo = gradient_halo(&spec.single(), shape.height, shape.width);
+    let plane = MapShape::new(1, LANES, height, width, halo);
+    let products = PlaneProducts::new(context.isa, spec, (input, shape), plane);
+    let input_gradient = grad_input.map(|map| {
+        map.check(shape.size());
+        InputGradient::new(context.isa, spec, plane, weights, map)
+    });
+    let per_plane = products.taps.len() * LANES;
     // No zeros first, which one thread would write.
     let count = shape.images * shape.blocks() * per_plane;
     let mut sums = Vec::<f64>::with_capacity(count);
-    let (shared, form) = (Shared::new(&mut sums.spare_capacity_mut()[..count]), product_form(isa));
-    for_each_plane("depthwise weight gradient", &shape, |image, block| {
-        // SAFETY: each plane's sums are written by one call.
-        let sums = unsafe { shared.part((image * shape.blocks() + block) * per_plane, per_plane) };
+    let shared = Shared::new(&mut sums.spare_capacity_mut()[..count]);
+    for_each_plane("depthwise, backward", &shape, |image, block| {
+        let mut gradient = context.arena.take(plane.len());
+        let to = Shared::new(&mut gradient);
+        let rows = plane.halo..plane.halo + plane.height;
+        let place = MapRows { to, shape: &plane, image: 0, first_block: block, first: plane.halo };
+        // SAFETY: the scratch is this task's, and each plane's sums are written by one task.
+        let sums = unsafe {
+            clear_around(to, &plane, [0, 0], rows);
+            output.write([image, block], 0..plane.height, place);
+            shared.part((image * shape.blocks() + block) * per_plane, per_plane)
+        };
+        products.add([image, block], &gradient, sums);
+        if let Some(input) = &input_gradient {
+            input.write([image, block], &gradient);
+        }
+    });
+    // SAFETY: the pass went over every plane of every image.
+    unsafe { sums.set_len(count) };
+    add_up(&sums, &shape, per_plane, grad_weights, spec);
+}
+
+/// Sums of each image and block, in double precision across rows, added up in the order of the images.
+fn add_up(sums: &[f64], shape: &MapShape, per_plane: usize, grad_weights: &mut [f32], spec: &DepthwiseSpec) {
+    assert_eq!(grad_weights.len(), spec.weight_len(), "a gradient for each weight of {spec:?}");
+    let taps = per_plane / LANES;
+    for_each_chunk("sum of depthwise weight gradients", grad_weights, LANES * taps, |block, weights| {
+        let mut totals = vec![0.0; per_plane];
+        for image in 0..shape.images {
+            let of_image = &sums[(image * shape.blocks() + block) * per_plane..][..per_plane];
+            totals.iter_mut().zip(of_image).for_each(|(total, sum)| *total += sum);
+        }
+        for (index, weight) in weights.iter_mut().enumerate() {
+            let (lane, tap) = (index / taps, index % taps);
+            *weight = totals[tap * LANES + lane] as f32;
+        }
+    });
+}
+
+/// The weight gradient of a plane.
+struct PlaneProducts<'a> {
+    form: Form<ProductRow>,
+    /// Taps that the form takes at once.
+    places: usize,
+    taps: Vec<Tap>,
+    stride: usize,
+    input: &'a [f32],
+    shape: MapShape,
+    plane: MapShape,
+}
+
+impl<'a> PlaneProducts<'a> {
+    fn new(isa: Isa, spec: &DepthwiseSpec, (input, shape): (&'a [f32], MapShape), plane: MapShape) -> Self {
+        let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
+        let (form, places) = product_form(isa, spec.kernel);
+        Self { form, places, taps, stride: spec.stride, input, shape, plane }
+    }
+
+    /// Writes the sums of all rows, `[taps][16]`.
+    fn add(&self, [image, block]: [usize; 2], gradient: &[f32], sums: &mut [MaybeUninit<f64>]) {
+        let Self { form, places, ref taps, stride, input, shape, plane } = *self;
         sums.iter_mut().for_each(|sum| _ = sum.write(0.0));
-        for y in 0..grad_shape.height {
-            let row = shape.corner(image, block) + y * spec.stride * shape.row();
-            for (tap, sums) in taps.iter().zip(sums.chunks_exact_mut(LANES)) {
-                let mut sum = [0.0; LANES];
+        let mut of_row = [0.0; LANES * LANES];
+        for y in 0..plane.height {
+            let row = shape.corner(image, block) + y * stride * shape.row();
+            for (taps, sums) in taps.chunks(places).zip(sums.chunks_exact_mut(places * LANES)) {
                 let products = ProductRow {
-                    input: input[row + tap.offset..].as_ptr(),
-                    input_step: spec.stride * LANES,
-                    gradient: gradient[grad_shape.offset(image, block, y, 0)..].as_ptr(),
-                    columns: grad_shape.width,
-                    sum: sum.as_mut_ptr(),
+                    input: input[row + taps[0].offset..].as_ptr(),
+                    input_step: stride * LANES,
+                    gradient: gradient[plane.offset(0, 0, y, 0)..].as_ptr(),
+                    columns: plane.width,
+                    sums: of_row.as_mut_ptr(),
                 };
-                // SAFETY: lengths were checked against shapes.
+                // SAFETY: lengths were checked against shapes; a row has fewer places than lanes.
                 unsafe { form(&products) };
-                for (total, sum) in sums.iter_mut().zip(sum) {
+                for (total, sum) in sums.iter_mut().zip(of_row) {
                     // SAFETY: zeroed above.
                     *unsafe { total.assume_init_mut() } += f64::from(sum);
                 }
             }
         }
-    });
-    // SAFETY: the pass went over every plane of every image.
-    unsafe { sums.set_len(count) };
-    for_each_chunk(
-        "sum of depthwise weight gradients",
-        grad_weights,
-        LANES * taps.len(),
-        |block, weights| {
-            let mut totals = vec![0.0; per_plane];
-            for image in 0..shape.images {
-                let of_image = &sums[(image * shape.blocks() + block) * per_plane..][..per_plane];
-                totals.iter_mut().zip(of_image).for_each(|(total, sum)| *total += sum);
-            }
-            for (index, weight) in weights.iter_mut().enumerate() {
-                let (lane, tap) = (index / taps.len(), index % taps.len());
-                *weight = totals[tap * LANES + lane] as f32;
-            }
-        },
-    );
+    }
 }
 
-/// A forward pass over the output's gradient for each pair of parities.
-fn input_gradient(
-    context: &Context,
-    spec: &DepthwiseSpec,
-    (gradient, grad_shape): (&[f32], MapShape),
-    weights: &[f32],
-    map: GradientMap,
-) {
-    let GradientMap { buffer, shape, accumulate } = map;
-    let halo = gradient_halo(&spec.single(), shape.height, shape.width);
-    let plane = MapShape::new(1, LANES, grad_shape.height, grad_shape.width, halo);
-    let packed = spec.pack(weights);
-    let block_weights = spec.kernel * spec.kernel * LANES;
-    let passes = passes(spec, &plane, &shape);
-    let (form, to) = (row_form(context.isa), Shared::new(buffer));
-    for_each_plane("depthwise input gradient", &shape, |image, block| {
-        let mut padded = context.arena.zeroed(plane.len());
-        for y in 0..plane.height {
-            let from = grad_shape.offset(image, block, y, 0);
-            let length = plane.width * LANES;
-            padded[plane.offset(0, 0, y, 0)..][..length].copy_from_slice(&gradient[from..from + length]);
-        }
-        for pass in &passes {
-            for row in 0..pass.rows {
-                let y = pass.first.0 + row * spec.stride;
-                let row = PixelRow {
-                    input: padded[row * plane.row()..].as_ptr(),
-                    input_step: LANES,
-                    taps: pass.taps.as_ptr(),
-                    tap_count: pass.taps.len(),
-                    weights: packed[block * block_weights..].as_ptr(),
-                    output: to.at(shape.offset(image, block, y, pass.first.1)),
-                    output_step: spec.stride * LANES,
-                    columns: pass.columns,
-                    accumulate,
-                };
-                // SAFETY: the taps lie in the padded plane; each plane is written by one call.
-                unsafe { form(&row) };
-            }
-        }
-    });
+/// Forward passes over the output's gradient: one for each pair of parities.
+struct InputGradient<'a> {
+    plane: MapShape,
+    stride: usize,
+    /// `[block][tap][16]`.
+    weights: Vec<f32>,
+    block_weights: usize,
+    passes: Vec<Pass>,
+    to: Shared<'a, f32>,
+    shape: MapShape,
+    accumulate: bool,
 }
 
+/// The input pixels that meet the same taps.
 struct Pass {
+    form: Form<PixelRow>,
     first: (usize, usize),
     rows: usize,
     columns: usize,
-    taps: Vec<super::kernel::WeightedTap>,
+    taps: Vec<WeightedTap>,
+    /// Where the first row's input begins, and what lies between the kernel's rows.
+    input: usize,
+    kernel_row: isize,
 }
 
-fn passes(spec: &DepthwiseSpec, plane: &MapShape, shape: &MapShape) -> Vec<Pass> {
+impl<'a> InputGradient<'a> {
+    fn new(isa: Isa, spec: &DepthwiseSpec, plane: MapShape, weights: &[f32], map: GradientMap<'a>) -> Self {
+        let GradientMap { buffer, shape, accumulate } = map;
+        Self {
+            plane,
+            stride: spec.stride,
+            weights: spec.pack(weights),
+            block_weights: spec.kernel * spec.kernel * LANES,
+            passes: passes(isa, spec, &plane, &shape),
+            to: Shared::new(buffer),
+            shape,
+            accumulate,
+        }
+    }
+
+    fn write(&self, [image, block]: [usize; 2], gradient: &[f32]) {
+        for pass in &self.passes {
+            for row in 0..pass.rows {
+                let y = pass.first.0 + row * self.stride;
+                let row = PixelRow {
+                    input: gradient[pass.input + row * self.plane.row()..].as_ptr(),
+                    input_step: LANES,
+                    kernel_row: pass.kernel_row,
+                    taps: pass.taps.as_ptr(),
+                    tap_count: pass.taps.len(),
+                    weights: self.weights[block * self.block_weights..].as_ptr(),
+                    output: self.to.at(self.shape.offset(image, block, y, pass.first.1)),
+                    output_step: self.stride * LANES,
+                    columns: pass.columns,
+                    accumulate: self.accumulate,
+                    start: ptr::null(),
+                    sums: ptr::null_mut(),
+                };
+                // SAFETY: the taps lie in the padded plane; each plane is written by one call.
+                unsafe { (pass.form)(&row) };
+            }
+        }
+    }
+}
+
+fn passes(isa: Isa, spec: &DepthwiseSpec, plane: &MapShape, shape: &MapShape) -> Vec<Pass> {
     let single = spec.single();
     let halo = plane.halo as isize;
+    let offset = |(y, x): (isize, isize)| {
+        let offset = (y + halo) * plane.row() as isize + (x + halo) * LANES as isize;
+        usize::try_from(offset).expect("the halo is as wide as taps reach")
+    };
+    let kernel_shape = Shape::of(spec.kernel, spec.stride, true);
     let mut passes = Vec::new();
     for y in parities(&single, shape.height) {
         for x in parities(&single, shape.width) {
             let pairs = y.places.iter().flat_map(|&y| x.places.iter().map(move |&x| (y, x)));
-            let taps = pairs.map(|((ky, oy), (kx, ox))| {
-                let offset = (oy + halo) * plane.row() as isize + (ox + halo) * LANES as isize;
-                let offset = usize::try_from(offset).expect("the halo is as wide as taps reach");
-                Tap { kernel: (ky, kx), offset }
-            });
+            let taps = pairs.map(|((ky, oy), (kx, ox))| Tap { kernel: (ky, kx), offset: offset((oy, ox)) });
             let taps = spec.weighted(taps);
-            passes.push(Pass { first: (y.first, x.first), rows: y.count, columns: x.count, taps });
+            // The kernel's first row meets the lowest rows, and its last column those to the left.
+            let (input, kernel_row) = match kernel_shape {
+                Shape::Taps => (0, 0),
+                Shape::Square { .. } => {
+                    let left = x.places.last().expect("a kernel has columns").1;
+                    (offset((y.places[0].1, left)), -(plane.row() as isize))
+                }
+            };
+            let form = row_form(isa, kernel_shape, Nonlinearity::Identity);
+            let (first, rows, columns) = ((y.first, x.first), y.count, x.count);
+            passes.push(Pass { form, first, rows, columns, taps, input, kernel_row });
         }
     }
     passes

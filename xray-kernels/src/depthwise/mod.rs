@@ -4,16 +4,20 @@
 mod backward;
 mod kernel;
 
+pub(crate) use backward::backward;
 pub use backward::depthwise_backward;
 
+use crate::batch_norm::Sums;
 use crate::context::Context;
 use crate::convolution::{ConvSpec, Tap, forward_taps};
 use crate::halo::clear_halo;
 use crate::lanes::LANES;
+use crate::nonlinearity::Nonlinearity;
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
-use kernel::{PixelRow, WeightedTap, row_form};
+use kernel::{PixelRow, Shape, WeightedTap, row_form};
+use std::ptr;
 
 /// A depthwise convolution, as PyTorch's `Conv2d` with as many groups as channels: weights
 /// `[channels][kernel][kernel]`, zero padding.
@@ -56,13 +60,16 @@ impl DepthwiseSpec {
     }
 
     /// `[block][tap][16]`, zero in surplus lanes.
-    fn pack(&self, weights: &[f32]) -> Vec<f32> {
+    pub(crate) fn pack(&self, weights: &[f32]) -> Vec<f32> {
         assert_eq!(weights.len(), self.weight_len(), "weights do not have the length of {self:?}");
         let taps = self.kernel * self.kernel;
         let mut packed = vec![0.0; self.channels.div_ceil(LANES) * taps * LANES];
-        for (channel, weights) in weights.chunks(taps).enumerate() {
-            for (tap, weight) in weights.iter().enumerate() {
-                packed[(channel / LANES * taps + tap) * LANES + channel % LANES] = *weight;
+        let blocks = weights.chunks(LANES * taps).zip(packed.chunks_exact_mut(LANES * taps));
+        for (weights, packed) in blocks {
+            for (lane, weights) in weights.chunks_exact(taps).enumerate() {
+                for (vector, weight) in packed.chunks_exact_mut(LANES).zip(weights) {
+                    vector[lane] = *weight;
+                }
             }
         }
         packed
@@ -77,42 +84,87 @@ impl DepthwiseSpec {
     }
 }
 
-/// Convolves each channel with its own kernel, writing a zero halo. The input's halo is at least as wide as the
-/// padding.
+/// Convolves each channel with its own kernel, writing a zero halo, and the sums of what is written where they are
+/// wanted. The input's halo is at least as wide as the padding.
 ///
 /// # Panics
 /// If a shape does not fit the convolution, or a buffer its shape.
 pub fn depthwise(
     context: &Context,
     spec: &DepthwiseSpec,
-    (input, shape): (&[f32], MapShape),
+    input: (&[f32], MapShape),
     weights: &[f32],
-    (output, output_shape): (&mut [f32], MapShape),
+    output: (&mut [f32], MapShape),
+    sums: Option<&mut Sums>,
 ) {
-    shape.check(input, "the input");
-    output_shape.check(output, "the output");
-    spec.check(&shape, &output_shape);
-    let packed = spec.pack(weights);
-    let taps = spec.weighted(forward_taps(&spec.single(), shape.halo, shape.row(), LANES));
-    let block_weights = spec.kernel * spec.kernel * LANES;
-    let (form, output) = (row_form(context.isa), Shared::new(output));
-    for_each_plane("depthwise convolution", &output_shape, |image, block| {
-        // SAFETY: lengths were checked against shapes; each plane is written by one call.
-        unsafe {
-            clear_halo(output, &output_shape, image, block..block + 1);
-            for y in 0..output_shape.height {
-                form(&PixelRow {
-                    input: input[shape.corner(image, block) + y * spec.stride * shape.row()..].as_ptr(),
-                    input_step: spec.stride * LANES,
-                    taps: taps.as_ptr(),
-                    tap_count: taps.len(),
-                    weights: packed[block * block_weights..].as_ptr(),
-                    output: output.at(output_shape.offset(image, block, y, 0)),
-                    output_step: LANES,
-                    columns: output_shape.width,
-                    accumulate: false,
-                });
+    Rows { context, spec, weights: &spec.pack(weights), start: None, function: Nonlinearity::Identity }
+        .run(input, output, sums);
+}
+
+/// A depthwise convolution with packed weights.
+pub(crate) struct Rows<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) spec: &'a DepthwiseSpec,
+    /// As [`DepthwiseSpec::pack`] gives them.
+    pub(crate) weights: &'a [f32],
+    /// What is added to each channel, `[blocks * 16]`.
+    pub(crate) start: Option<&'a [f32]>,
+    /// Of what comes out.
+    pub(crate) function: Nonlinearity,
+}
+
+impl Rows<'_> {
+    pub(crate) fn run(
+        &self,
+        (input, shape): (&[f32], MapShape),
+        (output, output_shape): (&mut [f32], MapShape),
+        mut sums: Option<&mut Sums>,
+    ) {
+        let Self { context, spec, weights, start, function } = *self;
+        shape.check(input, "the input");
+        output_shape.check(output, "the output");
+        spec.check(&shape, &output_shape);
+        assert!(sums.as_ref().is_none_or(|sums| sums.fits(&output_shape)), "sums for another shape");
+        assert!(start.is_none_or(|start| start.len() == output_shape.blocks() * LANES), "a start per lane");
+        let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
+        let kernel_shape = Shape::of(spec.kernel, spec.stride, false);
+        let first = if kernel_shape == Shape::Taps { 0 } else { taps[0].offset };
+        let taps = spec.weighted(taps);
+        let block_weights = spec.kernel * spec.kernel * LANES;
+        let (form, output) = (row_form(context.isa, kernel_shape, function), Shared::new(output));
+        let sums = sums.as_mut().map(|sums| Shared::new(sums.values()));
+        for_each_plane("depthwise convolution", &output_shape, |image, block| {
+            // SAFETY: lengths were checked against shapes; each plane is written by one call, and so are its sums.
+            unsafe {
+                clear_halo(output, &output_shape, image, block..block + 1);
+                let mut total =
+                    sums.map(|sums| sums.part(Sums::offset(&output_shape, image, block), 2 * LANES));
+                if let Some(total) = &mut total {
+                    total.fill(0.0);
+                }
+                for y in 0..output_shape.height {
+                    let mut of_row = [0.0_f32; 2 * LANES];
+                    let row = shape.corner(image, block) + y * spec.stride * shape.row();
+                    form(&PixelRow {
+                        input: input[row + first..].as_ptr(),
+                        input_step: spec.stride * LANES,
+                        kernel_row: shape.row() as isize,
+                        taps: taps.as_ptr(),
+                        tap_count: taps.len(),
+                        weights: weights[block * block_weights..].as_ptr(),
+                        output: output.at(output_shape.offset(image, block, y, 0)),
+                        output_step: LANES,
+                        columns: output_shape.width,
+                        accumulate: false,
+                        start: start.map_or(ptr::null(), |start| start[block * LANES..].as_ptr()),
+                        sums: if total.is_some() { of_row.as_mut_ptr() } else { ptr::null_mut() },
+                    });
+                    // In single precision along a row and in double across rows: see `Sums`.
+                    for (total, sum) in total.iter_mut().flat_map(|total| total.iter_mut()).zip(of_row) {
+                        *total += f64::from(sum);
+                    }
+                }
             }
-        }
-    });
+        });
+    }
 }

@@ -74,7 +74,7 @@ fn check(case: &Case, planar: bool) {
         let isa = format!("{}, winograd {}", context.isa, context.winograd);
         let packed = PackedWeights::new(&context.arena, spec, planar, &single_weights, None);
         let mut buffer = vec![7.0; out_shape.len()];
-        let mut sums = Sums::new(&out_shape);
+        let mut sums = Sums::new(&context.arena, &out_shape);
         let to = ConvOutput {
             buffer: &mut buffer,
             shape: out_shape,

@@ -40,12 +40,18 @@ fn check(kernel: usize, channels: usize, out_channels: usize, [n, h, w]: [usize;
     for isa in Isa::available() {
         let context = Context::watched(isa);
         let concatenation = input.blocked(&shape, f32::NAN);
-        let sums = Sums::of_map((&concatenation, shape));
+        let sums = Sums::of_map(&context.arena, (&concatenation, shape));
         let mut features = vec![3.0; out_shape.len()];
-        let mut own = Sums::new(&out_shape);
+        let mut own = Sums::new(&context.arena, &out_shape);
         let to = (&mut features[..], out_shape);
-        let saved =
-            layer.forward_training(&context, (&concatenation, shape), &sums, parameters, to, Some(&mut own));
+        let saved = layer.forward_training(
+            &context,
+            (&concatenation, shape),
+            &sums.totals(),
+            parameters,
+            to,
+            Some(&mut own),
+        );
         output.assert_map(&features, &out_shape, 3.0, 2e-5, &format!("{isa}, features"));
 
         let mut found = [vec![0.0; weights.len()], vec![0.0; channels], vec![0.0; channels]];

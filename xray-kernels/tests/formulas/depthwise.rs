@@ -4,7 +4,7 @@ use crate::reference;
 use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
 use xray_kernels::{
-    Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, depthwise, depthwise_backward,
+    Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, Sums, depthwise, depthwise_backward,
 };
 
 /// A channel as images of one.
@@ -61,7 +61,11 @@ proptest! {
         for isa in Isa::available() {
             let context = Context::watched(isa);
             let mut found = vec![f32::NAN; out_shape.len()];
-            depthwise(&context, &spec, (&map, shape), &weights, (&mut found, out_shape));
+            let mut sums = Sums::new(&context.arena, &out_shape);
+            let to = (&mut found[..], out_shape);
+            depthwise(&context, &spec, (&map, shape), &weights, to, Some(&mut sums));
+            // Bit for bit, whichever form of the kernel wrote the map.
+            prop_assert_eq!(sums.totals(), Sums::of_map(&context.arena, (&found, out_shape)).totals());
             output.assert_map(&found, &out_shape, 0.0, 1e-5, &format!("{isa}, forward"));
             let (mut found_weights, mut found) = (vec![f32::NAN; weights.len()], vec![f32::NAN; shape.len()]);
             let target = Some(GradientMap::new(&mut found, shape));

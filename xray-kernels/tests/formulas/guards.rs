@@ -77,7 +77,7 @@ fn block_stays_inside(
     );
     let grad_output = Guarded::new(&gradient.blocked(&out_shape, 0.0));
     let channels = conv.out_channels;
-    let mut grad_weights = Vec::new();
+    let mut grad_weights = vec![f32::NAN; conv.weight_len()];
     let mut grads = [unwritten(channels), unwritten(channels)];
     let [grad_gamma, grad_beta] = &mut grads;
     let in_shape = shape.with_halo(0);

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, DepthwiseBlock,
-    DepthwiseSpec, FoldedBlock, GradientMap, Isa, MapShape, Nonlinearity, gate, gate_backward,
+    DepthwiseSpec, FoldedBlock, FoldedDepthwise, GradientMap, Isa, MapShape, Nonlinearity, gate,
+    gate_backward,
 };
 
 const EPSILON: f64 = 1e-3;
@@ -153,7 +154,8 @@ proptest! {
             let (mut trained, mut inferred) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; out_shape.len()]);
             let given = (&map[..], shape);
             let saved = block.forward_training(context, given, parameters, (&mut trained, out_shape));
-            block.forward(context, given, &weights, &saved.normalisation, (&mut inferred, out_shape));
+            let folded = FoldedDepthwise::new(block, &weights, &saved.normalisation);
+            folded.forward(context, given, (&mut inferred, out_shape));
             let mut found = [vec![0.0; weights.len()], vec![0.0; channels], vec![0.0; channels]];
             let [grad_weights, grad_gamma, grad_beta] = &mut found;
             let mut grad_input = vec![1.0; shape.len()];

@@ -83,12 +83,12 @@ fn the_variance_survives_a_large_mean() {
     for isa in Isa::available() {
         let context = Context::watched(isa);
         let packed = PackedWeights::new(&context.arena, spec, false, &single(&weights), None);
-        let mut sums = Sums::new(&shape);
+        let mut sums = Sums::new(&context.arena, &shape);
         let mut buffer = vec![0.0; shape.len()];
         let output =
             ConvOutput { buffer: &mut buffer, shape, bias: None, relu: false, sums: Some(&mut sums) };
         convolve(&context, ConvInput::Map(&input.blocked(&shape, 0.0), shape), &packed, output);
-        let found = Normalisation::of_batch(&sums, &shape, &[1.0; 16], &[0.0; 16], 1e-5);
+        let found = Normalisation::of_batch(&sums.totals(), &shape, &[1.0; 16], &[0.0; 16], 1e-5);
         for (channel, [mean, variance]) in expected.iter().enumerate() {
             assert!((f64::from(found.mean[channel]) - mean).abs() < 1e-6, "{isa}");
             let ratio = f64::from(found.variance[channel]) / variance;

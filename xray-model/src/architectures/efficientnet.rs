@@ -169,7 +169,12 @@ impl MbConv {
     }
 
     fn folded(self) -> Self {
-        MbConv { expand: self.expand.map(ConvNorm::folded), project: self.project.folded(), ..self }
+        MbConv {
+            expand: self.expand.map(ConvNorm::folded),
+            depthwise: self.depthwise.folded(),
+            project: self.project.folded(),
+            ..self
+        }
     }
 }
 

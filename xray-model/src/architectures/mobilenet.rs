@@ -162,7 +162,12 @@ impl InvertedResidual {
     }
 
     fn folded(self) -> Self {
-        InvertedResidual { expand: self.expand.map(ConvNorm::folded), project: self.project.folded(), ..self }
+        InvertedResidual {
+            expand: self.expand.map(ConvNorm::folded),
+            depthwise: self.depthwise.folded(),
+            project: self.project.folded(),
+            ..self
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use xray_kernels::{BlockGradients, ConvBlock, FoldedBlock, MapShape, SavedBlock};
+use xray_kernels::{BlockGradients, ConvBlock, ConvSpec, FoldedBlock, MapShape, SavedBlock};
 
 /// What of a block is no parameter.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub(crate) fn train(
     let (input, input_node) = input.tracked();
     let (operands, [weight, gamma, beta]) = parameters.tracked();
     let conv_input = input.conv_input();
+    let (block, operands) = for_channels(conv_input.size()[1], block, operands);
     let shape = block.output_shape(&conv_input, halo);
     let mut output = buffer(&shape);
     let [images, _, height, width] = conv_input.size();
@@ -145,38 +146,61 @@ fn backward(
     }
 }
 
+/// The block as it is for an input of so many channels: as it was made, or for one that stands for all of its own.
+fn for_channels(channels: usize, block: ConvBlock, operands: Operands) -> (ConvBlock, Operands) {
+    if channels == block.conv.in_channels {
+        return (block, operands);
+    }
+    assert_eq!(channels, 1, "an input for {:?}", block.conv);
+    let conv = ConvSpec { in_channels: 1, ..block.conv };
+    (ConvBlock { conv, ..block }, operands.of_gray())
+}
+
 /// A block whose batch norm is part of its weights.
 #[derive(Clone, Debug)]
 pub(crate) struct FoldedConv {
-    spec: ConvNormSpec,
+    halo: usize,
+    in_channels: usize,
     folded: Arc<FoldedBlock>,
+    /// For images of one channel where the block has several.
+    of_gray: Option<Arc<FoldedBlock>>,
 }
 
 /// Folds the running statistics into the weights. `reads_images` says whether it will read images or maps.
 pub(crate) fn fold(
-    spec: ConvNormSpec,
+    ConvNormSpec { block, halo }: ConvNormSpec,
     reads_images: bool,
     parameters: ConvParameters,
     statistics: [Tensor<1>; 2],
 ) -> FoldedConv {
     let operands = parameters.plain();
-    let normalisation = running(&operands, statistics, spec.block.epsilon);
-    let weights = operands.block().weights;
-    let folded = FoldedBlock::new(context(), spec.block, reads_images, weights, &normalisation);
-    FoldedConv { spec, folded: Arc::new(folded) }
+    let normalisation = running(&operands, statistics, block.epsilon);
+    let folded = |block: ConvBlock, operands: &Operands| {
+        let weights = operands.block().weights;
+        Arc::new(FoldedBlock::new(context(), block, reads_images, weights, &normalisation))
+    };
+    let in_channels = block.conv.in_channels;
+    let whole = folded(block, &operands);
+    let of_gray = (reads_images && in_channels > 1).then(|| {
+        let (block, operands) = for_channels(1, block, operands);
+        folded(block, &operands)
+    });
+    FoldedConv { halo, in_channels, folded: whole, of_gray }
 }
 
 /// Forward with the running statistics, without gradients.
 pub(crate) fn infer(conv: &FoldedConv, input: CpuMaps, skip: Option<CpuMaps>) -> CpuMaps {
-    let FoldedConv { spec: ConvNormSpec { block, halo }, folded } = conv;
     let input = input.plain();
-    let shape = block.output_shape(&input.conv_input(), *halo);
+    let conv_input = input.conv_input();
+    let of_gray = conv.of_gray.as_ref().filter(|_| conv_input.size()[1] != conv.in_channels);
+    let folded = of_gray.unwrap_or(&conv.folded);
+    let shape = folded.output_shape(&conv_input, conv.halo);
     let mut output = buffer(&shape);
     match skip {
-        None => folded.forward(context(), input.conv_input(), (&mut output, shape)),
+        None => folded.forward(context(), conv_input, (&mut output, shape)),
         Some(skip) => {
             let skip = skip.plain();
-            folded.forward_onto(context(), input.conv_input(), skip.map(), (&mut output, shape));
+            folded.forward_onto(context(), conv_input, skip.map(), (&mut output, shape));
         }
     }
     untracked((output, shape))

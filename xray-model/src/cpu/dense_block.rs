@@ -114,7 +114,7 @@ fn forward(
     let mut features = buffer(&place.whole());
     copy_map(input.map(), (&mut features, place.given()));
     // Taken once where a map was written, used by every layer that reads it.
-    let mut sums = vec![Sums::of_map((&features, place.before(0)))];
+    let mut totals = Sums::of_map(&context().arena, (&features, place.before(0))).totals();
     let mut kept = Vec::new();
     for (layer, [first, second]) in operands.iter().enumerate() {
         let [reads, writes] = [place.before(layer), place.features(layer)];
@@ -123,30 +123,30 @@ fn forward(
         let [weights, gamma, beta] =
             [parameters.weights, parameters.gamma, parameters.beta].map(|rows| place.spread(layer, rows));
         let parameters = BlockParameters { weights: &weights, gamma: &gamma, beta: &beta };
-        let (mut inner, mut inner_sums) = (buffer(&inner_shape), Sums::new(&inner_shape));
-        let read_sums = Sums::concatenated(&sums.iter().collect::<Vec<_>>());
+        let (mut inner, mut inner_sums) = (buffer(&inner_shape), Sums::new(&context().arena, &inner_shape));
         let of_first = squeeze.forward_training(
             context(),
             (&features, reads),
-            &read_sums,
+            &totals,
             parameters,
             (&mut inner, inner_shape),
             Some(&mut inner_sums),
         );
-        let mut own_sums = Sums::new(&writes);
+        let mut own_sums = Sums::new(&context().arena, &writes);
         let of_second = grow.forward_training(
             context(),
             (&inner, inner_shape),
-            &inner_sums,
+            &inner_sums.totals(),
             second.block(),
             (&mut features, writes),
             Some(&mut own_sums),
         );
-        sums.push(if place.is_dense() {
+        let own_sums = if place.is_dense() {
             own_sums
         } else {
-            Sums::of_map((&features, place.lanes_of_features(layer)))
-        });
+            Sums::of_map(&context().arena, (&features, place.lanes_of_features(layer)))
+        };
+        totals.append(own_sums.totals());
         kept.push(Kept { inner, normalisations: [of_first, of_second] });
     }
     (features, kept)
@@ -262,7 +262,7 @@ fn backward(
     );
     let weights = place.spread(layer, first.block().weights);
     let mut first_found = OperandGradients {
-        weights: Vec::new(),
+        weights: context().arena.take(weights.len()),
         gamma: vec![0.0; reads.channels],
         beta: vec![0.0; reads.channels],
     };
@@ -275,7 +275,15 @@ fn backward(
         first_found.block(Some(GradientMap::added_to(grad, reads))),
     );
     let OperandGradients { weights, gamma, beta } = first_found;
-    let [weights, gamma, beta] = [weights, gamma, beta].map(|rows| place.gather(layer, rows));
+    let weights = if place.is_dense() {
+        weights
+    } else {
+        let dense = place.gather(layer, weights.to_vec());
+        let mut weights = context().arena.take(dense.len());
+        weights.copy_from_slice(&dense);
+        weights
+    };
+    let [gamma, beta] = [gamma, beta].map(|rows| place.gather(layer, rows));
     [OperandGradients { weights, gamma, beta }, second_found]
 }
 

@@ -10,7 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use xray_kernels::{DepthwiseBlock, SavedDepthwise};
+use xray_kernels::{DepthwiseBlock, FoldedDepthwise, SavedDepthwise};
 
 /// Forward with the statistics of this batch; the output records gradients.
 pub(crate) fn train_depthwise(
@@ -73,18 +73,22 @@ impl Backward<Flex, 4> for DepthwiseBackward {
     }
 }
 
-/// Forward with the running statistics, without gradients.
-pub(crate) fn infer_depthwise(
+/// Folds the running statistics into the weights.
+pub(crate) fn fold_depthwise(
     block: DepthwiseBlock,
-    input: CpuMaps,
     parameters: ConvParameters,
     statistics: [Tensor<1>; 2],
-) -> CpuMaps {
-    let (input, operands) = (input.plain(), parameters.plain());
+) -> Arc<FoldedDepthwise> {
+    let operands = parameters.plain();
     let normalisation = running(&operands, statistics, block.epsilon);
-    let shape = block.output_shape(&input.map().1, HALO);
+    Arc::new(FoldedDepthwise::new(block, operands.block().weights, &normalisation))
+}
+
+/// Forward with the running statistics, without gradients.
+pub(crate) fn infer_depthwise(folded: &FoldedDepthwise, input: CpuMaps) -> CpuMaps {
+    let input = input.plain();
+    let shape = folded.output_shape(&input.map().1, HALO);
     let mut output = buffer(&shape);
-    let weights = operands.block().weights;
-    block.forward(context(), input.map(), weights, &normalisation, (&mut output, shape));
+    folded.forward(context(), input.map(), (&mut output, shape));
     untracked((output, shape))
 }

@@ -29,8 +29,9 @@ pub(crate) fn train_norm_relu(
     let (beta, beta_node) = tracked(beta).into_parts();
     let (map, shape) = input.map();
     let [gamma, beta] = [gamma, beta].map(dense);
-    let sums = Sums::of_map((map, shape));
-    let normalisation = Normalisation::of_batch(&sums, &shape, values(&gamma), values(&beta), epsilon);
+    let sums = Sums::of_map(&context().arena, (map, shape));
+    let normalisation =
+        Normalisation::of_batch(&sums.totals(), &shape, values(&gamma), values(&beta), epsilon);
     let output = normalised(&input, &normalisation);
     let statistics = Statistics::of(&normalisation, shape.pixels());
     let nodes = [input_node, gamma_node, beta_node];

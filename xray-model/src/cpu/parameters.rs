@@ -1,6 +1,7 @@
 //! What operations learn, as slices, and the gradients of it.
 
-use super::values::{dense, plain, small, tracked, values};
+use super::context;
+use super::values::{dense, plain, small, tensor, tracked, values};
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::NodeId;
@@ -8,7 +9,8 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::NodeGuard;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
-use xray_kernels::{BlockGradients, BlockParameters, GradientMap, Normalisation};
+use std::iter;
+use xray_kernels::{ArenaBuffer, BlockGradients, BlockParameters, GradientMap, Normalisation};
 
 /// A convolution's kernel, and what a batch norm learns.
 pub(crate) struct ConvParameters {
@@ -25,12 +27,12 @@ impl ConvParameters {
         let (weight, weight_node) = tracked(self.weight).into_parts();
         let (gamma, gamma_node) = tracked(self.gamma).into_parts();
         let (beta, beta_node) = tracked(self.beta).into_parts();
-        let operands = Operands { weight: dense(weight), gamma: dense(gamma), beta: dense(beta) };
+        let operands = Operands { weight: dense(weight), gamma: dense(gamma), beta: dense(beta), copies: 1 };
         (operands, [weight_node, gamma_node, beta_node])
     }
 
     pub(super) fn plain(self) -> Operands {
-        Operands { weight: plain(self.weight), gamma: plain(self.gamma), beta: plain(self.beta) }
+        Operands { weight: plain(self.weight), gamma: plain(self.gamma), beta: plain(self.beta), copies: 1 }
     }
 }
 
@@ -48,11 +50,13 @@ pub(super) struct Operands {
     pub(super) weight: FlexTensor,
     pub(super) gamma: FlexTensor,
     pub(super) beta: FlexTensor,
+    /// Channels of the input that hold the same image, for which the kernel has the sum of its weights.
+    copies: usize,
 }
 
 /// One list for each operand.
 pub(super) struct OperandGradients {
-    pub(super) weights: Vec<f32>,
+    pub(super) weights: ArenaBuffer,
     pub(super) gamma: Vec<f32>,
     pub(super) beta: Vec<f32>,
 }
@@ -71,10 +75,25 @@ impl Operands {
         BlockParameters { weights, gamma, beta }
     }
 
-    /// Where the gradients will be; those of weights have no length yet.
+    /// For images of one channel that stands for all that the kernel was made for: a sum over channels that hold the same
+    /// is one channel times the sum of its weights. `[out, in, k, k]` becomes `[out, 1, k, k]`.
+    pub(super) fn of_gray(self) -> Self {
+        let [out, copies, height, width] = self.weight.shape().dims();
+        let taps = height * width;
+        let mut summed = vec![0.0; out * taps];
+        for (sum, filter) in summed.chunks_mut(taps).zip(values(&self.weight).chunks(copies * taps)) {
+            for channel in filter.chunks(taps) {
+                sum.iter_mut().zip(channel).for_each(|(sum, weight)| *sum += weight);
+            }
+        }
+        Self { weight: small(summed, [out, 1, height, width]), copies, ..self }
+    }
+
+    /// Where the gradients will be.
     pub(super) fn gradients(&self) -> OperandGradients {
         let zeros = |of| vec![0.0; values(of).len()];
-        OperandGradients { weights: Vec::new(), gamma: zeros(&self.gamma), beta: zeros(&self.beta) }
+        let weights = context().arena.take(values(&self.weight).len());
+        OperandGradients { weights, gamma: zeros(&self.gamma), beta: zeros(&self.beta) }
     }
 
     /// Hands the gradients to burn; nodes of weight, gamma and beta.
@@ -85,13 +104,24 @@ impl Operands {
         gradients: &mut Gradients,
     ) {
         let OperandGradients { weights, gamma, beta } = found;
-        let all = [(&self.weight, weights), (&self.gamma, gamma), (&self.beta, beta)];
-        for ((operand, found), node) in all.into_iter().zip(nodes) {
+        let weights = match self.copies {
+            1 => tensor(weights, self.weight.shape()),
+            copies => repeated(&weights, self.weight.shape().dims(), copies),
+        };
+        let [gamma, beta] =
+            [(&self.gamma, gamma), (&self.beta, beta)].map(|(of, found)| small(found, of.shape()));
+        for (found, node) in [weights, gamma, beta].into_iter().zip(nodes) {
             if let Some(node) = node {
-                gradients.register::<Flex>(node, small(found, operand.shape()));
+                gradients.register::<Flex>(node, found);
             }
         }
     }
+}
+
+/// The gradient of each channel's weights is that of their sum.
+fn repeated(weights: &[f32], [out, _, height, width]: [usize; 4], copies: usize) -> FlexTensor {
+    let of_channels = weights.chunks(height * width).flat_map(|filter| iter::repeat_n(filter, copies));
+    small(of_channels.flatten().copied().collect(), [out, copies, height, width])
 }
 
 /// Mean and biased variance of each channel of a batch, and how many values of each they are of.
@@ -112,4 +142,15 @@ pub(super) fn running(operands: &Operands, statistics: [Tensor<1>; 2], epsilon: 
     let [mean, variance] = statistics.map(plain);
     let BlockParameters { gamma, beta, .. } = operands.block();
     Normalisation::of_statistics(values(&mean), values(&variance), gamma, beta, epsilon)
+}
+
+/// A running statistic of a network in training after another batch: `(1 - momentum) * running + momentum * factor *
+/// batch`, in the order in which burn's operations round. One pass over plain slices, because a network has a hundred of
+/// these and other threads wait meanwhile.
+pub(crate) fn blended(running: Tensor<1>, batch: &[f32], factor: f32, momentum: f64) -> Tensor<1> {
+    let old = plain(running.inner());
+    let (kept, taken) = ((1.0 - momentum) as f32, momentum as f32);
+    let new = values(&old).iter().zip(batch).map(|(old, batch)| old * kept + batch * factor * taken);
+    let new = small(new.collect(), [batch.len()]);
+    Tensor::from_inner(Tensor::from_primitive::<Flex>(new))
 }

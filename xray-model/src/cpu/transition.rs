@@ -30,8 +30,8 @@ pub(crate) fn train_transition(
     let (operands, [weight, gamma, beta]) = parameters.tracked();
     let BlockParameters { gamma: of_gamma, beta: of_beta, .. } = operands.block();
     let shape = input.map().1;
-    let sums = Sums::of_map(input.map());
-    let normalisation = Normalisation::of_batch(&sums, &shape, of_gamma, of_beta, epsilon);
+    let sums = Sums::of_map(&context().arena, input.map());
+    let normalisation = Normalisation::of_batch(&sums.totals(), &shape, of_gamma, of_beta, epsilon);
     let output = forward(&input, &operands, &normalisation);
     let statistics = Statistics::of(&normalisation, shape.pixels());
     let nodes = [input_node, weight, gamma, beta];

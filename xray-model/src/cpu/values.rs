@@ -29,7 +29,7 @@ pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
 
 /// A tensor that holds the arena's buffer until its last owner goes. burn may read it where it lies; where burn would
 /// write in place, it copies.
-pub(super) fn tensor<const D: usize>(buffer: ArenaBuffer, shape: [usize; D]) -> FlexTensor {
+pub(super) fn tensor(buffer: ArenaBuffer, shape: impl Into<Shape>) -> FlexTensor {
     struct Owner(ArenaBuffer);
     impl AsRef<[u8]> for Owner {
         fn as_ref(&self) -> &[u8] {
@@ -37,7 +37,7 @@ pub(super) fn tensor<const D: usize>(buffer: ArenaBuffer, shape: [usize; D]) -> 
         }
     }
     let bytes = Bytes::from_shared(bytes::Bytes::from_owner(Owner(buffer)), AllocationProperty::Other);
-    FlexTensor::new(bytes, Layout::contiguous(Shape::new(shape)), DType::F32)
+    FlexTensor::new(bytes, Layout::contiguous(shape.into()), DType::F32)
 }
 
 /// A few values as a tensor.

@@ -10,7 +10,7 @@ use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use xray_kernels::Nonlinearity;
 
 const MOMENTUM: f64 = 0.1;
@@ -93,14 +93,13 @@ impl BatchNorm {
         self.weight.dims()[0]
     }
 
-    /// Takes up the statistics of a batch.
+    /// Takes up the statistics of a batch on the CPU, in training.
     pub(crate) fn track(&self, Statistics { mean, variance, count }: Statistics) {
-        let device = self.weight.val().device();
-        let [mean, variance] = [mean, variance].map(|values| {
-            let length = values.len();
-            Tensor::from_data(TensorData::new(values, [length]), &device)
-        });
-        self.blend(mean, variance, count);
+        for (running, batch, factor) in
+            [(&self.running_mean, mean, 1.0), (&self.running_var, variance, unbiased(count))]
+        {
+            running.update(cpu::blended(running.value_sync(), &batch, factor as f32, MOMENTUM));
+        }
     }
 
     /// The running mean and variance.
@@ -109,10 +108,15 @@ impl BatchNorm {
     }
 
     fn blend(&self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
-        let samples = count as f64;
         blend(&self.running_mean, mean);
-        blend(&self.running_var, variance.mul_scalar(samples / (samples - 1.0).max(1.0)));
+        blend(&self.running_var, variance.mul_scalar(unbiased(count)));
     }
+}
+
+/// What makes an unbiased variance of a biased one.
+fn unbiased(count: usize) -> f64 {
+    let samples = count as f64;
+    samples / (samples - 1.0).max(1.0)
 }
 
 fn blend(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {

@@ -6,7 +6,8 @@ use crate::cpu;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Device;
-use xray_kernels::{DepthwiseBlock, DepthwiseSpec, Nonlinearity};
+use std::sync::Arc;
+use xray_kernels::{DepthwiseBlock, DepthwiseSpec, FoldedDepthwise, Nonlinearity};
 
 /// `[n, channels, h, w]` to `[n, channels, h / stride, w / stride]`: each channel has a kernel of its own.
 #[derive(Module, Debug)]
@@ -15,6 +16,9 @@ pub(crate) struct DepthwiseNorm {
     norm: BatchNorm,
     #[module(skip)]
     function: Nonlinearity,
+    /// For inference on the CPU, once the weights do not change any more.
+    #[module(skip)]
+    folded: Option<Arc<FoldedDepthwise>>,
 }
 
 impl DepthwiseNorm {
@@ -26,7 +30,7 @@ impl DepthwiseNorm {
         device: &Device,
     ) -> Self {
         let conv = convolution([channels, channels], kernel, stride, channels, device);
-        DepthwiseNorm { conv, norm: BatchNorm::new(channels, device), function }
+        DepthwiseNorm { conv, norm: BatchNorm::new(channels, device), function, folded: None }
     }
 
     pub(crate) fn forward(&self, maps: Maps) -> Maps {
@@ -41,14 +45,24 @@ impl DepthwiseNorm {
                 Maps::Cpu(output)
             }
             Maps::Cpu(maps) => {
-                let (parameters, statistics) = (self.norm.with(&self.conv), self.norm.statistics());
-                Maps::Cpu(cpu::infer_depthwise(self.block(), maps, parameters, statistics))
+                let folded = self.folded.clone().unwrap_or_else(|| self.fold());
+                Maps::Cpu(cpu::infer_depthwise(&folded, maps))
             }
             Maps::Gpu(maps) => maps.depthwise_norm(&self.block(), self.norm.ids_with(&self.conv)),
             Maps::Graph(maps) => {
                 Maps::Graph(self.norm.written_down(&maps.convolved(&self.conv)).activated(self.function))
             }
         }
+    }
+
+    /// The same block, which folds its batch norm into its weights only once. It must not be trained.
+    pub(crate) fn folded(self) -> Self {
+        let folded = Some(self.fold());
+        DepthwiseNorm { folded, ..self }
+    }
+
+    fn fold(&self) -> Arc<FoldedDepthwise> {
+        cpu::fold_depthwise(self.block(), self.norm.with(&self.conv), self.norm.statistics())
     }
 
     fn block(&self) -> DepthwiseBlock {

@@ -99,22 +99,57 @@ impl<'a> MinimalConvolution<'a> {
 
     /// All images, on the threads of the pool.
     pub(in super::super) fn run_all(&self, source: Source, images: usize) {
-        let (strips, columns) = (images * self.grid.strips, self.tiles_of_blocks());
-        let threads = tasks::threads();
-        let wanted = if threads == 1 { 1 } else { 4 * threads };
-        let group = self.group.min(strips.div_ceil(wanted).max(FEWEST.div_ceil(2 * self.grid.columns)));
-        let groups = strips.div_ceil(group);
-        // Each part of the output channels transforms the inputs again, so no more of them than it takes.
-        let parts = wanted.div_ceil(2 * groups).min(columns);
-        let floats = self.shape.pixels() * self.shape.blocks() * LANES;
-        tasks::for_each(self.epilogue.name(), floats, groups * parts, |number| {
-            let (first, part) = (number / parts * group, number % parts);
-            let columns = columns * part / parts..columns * (part + 1) / parts;
-            let strips = (first..(first + group).min(strips)).map(|number| {
+        let strips = images * self.grid.strips;
+        let all: Vec<_> = (0..strips)
+            .map(|number| {
                 let (image, strip) = (number / self.grid.strips, number % self.grid.strips);
                 Strip { from: image, y: strip * TILE, image, strip }
+            })
+            .collect();
+        let (threads, columns) = (tasks::threads(), self.tiles_of_blocks());
+        let wanted = if threads == 1 { 1 } else { 4 * threads };
+        // Smaller groups take the weights through the caches more often, so what threads are missing is made up by
+        // parts of the output channels, as far as there are any.
+        let tiles = [FEWEST, FEWEST / 2, FEWEST / 4];
+        let sizes =
+            tiles.map(|tiles| self.group.min(strips.div_ceil(wanted).max(tiles.div_ceil(self.grid.columns))));
+        let is_enough = |&group: &usize| strips.div_ceil(group) * columns >= 2 * threads;
+        let group = sizes.into_iter().find(is_enough).unwrap_or(sizes[2]);
+        let groups: Vec<_> = all.chunks(group).collect();
+        let floats = self.shape.pixels() * self.shape.blocks() * LANES;
+        let parts = wanted.div_ceil(2 * groups.len()).min(columns);
+        if parts == 1 {
+            return tasks::for_each(self.epilogue.name(), floats, groups.len(), |number| {
+                self.part(source, groups[number], 0..columns);
             });
-            self.part(source, &strips.collect::<Vec<_>>(), columns);
+        }
+        self.in_parts(source, &groups, parts, floats);
+    }
+
+    /// Groups whose output channels are shared out: all inputs are transformed first, because all parts read them.
+    fn in_parts(&self, source: Source, groups: &[&[Strip]], parts: usize, floats: usize) {
+        let (in_blocks, columns) = (self.products.in_blocks, self.tiles_of_blocks());
+        let points = |strips: &[Strip]| self.points(in_blocks, strips);
+        let most = points(groups[0]).len();
+        let mut inputs = self.context.arena.take(groups.len() * most);
+        let shared = Shared::new(&mut inputs);
+        tasks::for_each("inputs at their points", floats, groups.len() * in_blocks, |number| {
+            let (group, block) = (number / in_blocks, number % in_blocks);
+            let points = points(groups[group]);
+            let (start, len) = (group * most + points.offset(block, 0), Points { blocks: 1, ..points }.len());
+            let mut patch = self.context.arena.take(self.patch());
+            // SAFETY: a block of a group is one task's.
+            let to = unsafe { shared.part(start, len) };
+            self.transform_block(source, groups[group], block, (to, points), &mut patch);
+        });
+        tasks::for_each(self.epilogue.name(), floats, groups.len() * parts, |number| {
+            // Neighbours take the same weights, which are more than the inputs.
+            let (group, part) = (number % groups.len(), number / groups.len());
+            let columns = columns * part / parts..columns * (part + 1) / parts;
+            let outputs = self.points(self.most_blocks(), groups[group]);
+            let mut to = self.context.arena.take(outputs.len());
+            let from = (&inputs[group * most..], points(groups[group]));
+            self.outputs(groups[group], columns, from, (&mut to, outputs));
         });
     }
 
@@ -133,50 +168,80 @@ impl<'a> MinimalConvolution<'a> {
         self.part(source, &strips.collect::<Vec<_>>(), columns);
     }
 
+    /// Points of so many blocks of some strips.
+    fn points(&self, blocks: usize, strips: &[Strip]) -> Points {
+        Points { blocks, count: POINTS, tiles: strips.len() * self.grid.columns }
+    }
+
+    /// Blocks of the output at a time.
+    fn most_blocks(&self) -> usize {
+        limits(self.context.isa).1.min(self.shape.blocks())
+    }
+
+    /// Floats of a strip of patches.
+    fn patch(&self) -> usize {
+        PATCH * (self.grid.columns * TILE + 2) * LANES
+    }
+
     fn part(&self, source: Source, strips: &[Strip], columns: Range<usize>) {
-        let most = limits(self.context.isa).1;
-        let group = self.group.min(strips.len());
-        let tiles = group * self.grid.columns;
-        let inputs = Points { blocks: self.products.in_blocks, count: POINTS, tiles };
-        let outputs = Points { blocks: most.min(self.shape.blocks()), count: POINTS, tiles };
-        let patch = PATCH * (self.grid.columns * TILE + 2) * LANES;
-        let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + patch);
+        let first = &strips[..self.group.min(strips.len())];
+        let inputs = self.points(self.products.in_blocks, first);
+        let outputs = self.points(self.most_blocks(), first);
+        let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + self.patch());
         let (from, rest) = scratch.split_at_mut(inputs.len());
         let (to, patch) = rest.split_at_mut(outputs.len());
-        for strips in strips.chunks(group) {
-            let tiles = strips.len() * self.grid.columns;
-            let inputs = Points { tiles, ..inputs };
-            self.transform(source, strips, (from, inputs), patch);
-            for column in columns.clone() {
-                let first = column * most;
-                let blocks = most.min(self.shape.blocks() - first);
-                let outputs = Points { blocks, tiles, ..outputs };
-                self.products.run(first, (from, inputs), (to, outputs));
-                self.write(strips, first, (to, outputs));
+        for strips in strips.chunks(first.len()) {
+            let inputs = self.points(inputs.blocks, strips);
+            let block = Points { blocks: 1, ..inputs }.len();
+            for (number, to) in from[..inputs.len()].chunks_mut(block).enumerate() {
+                self.transform_block(source, strips, number, (to, inputs), patch);
             }
+            let outputs = self.points(outputs.blocks, strips);
+            self.outputs(strips, columns.clone(), (from, inputs), (to, outputs));
         }
     }
 
-    /// Inputs of some strips to their points.
-    fn transform(&self, source: Source, strips: &[Strip], to: (&mut [f32], Points), patch: &mut [f32]) {
-        let (to, points) = to;
-        assert!(to.len() >= points.len(), "room for all points");
+    /// The products of some strips' inputs, at their points, with the weights of some columns, to the map.
+    fn outputs(
+        &self,
+        strips: &[Strip],
+        columns: Range<usize>,
+        from: (&[f32], Points),
+        (to, points): (&mut [f32], Points),
+    ) {
+        let most = self.most_blocks();
+        for column in columns {
+            let first = column * most;
+            let outputs = Points { blocks: most.min(self.shape.blocks() - first), ..points };
+            self.products.run(first, from, (to, outputs));
+            self.write(strips, first, (to, outputs));
+        }
+    }
+
+    /// Inputs of some strips to their points, in one block of channels.
+    fn transform_block(
+        &self,
+        source: Source,
+        strips: &[Strip],
+        block: usize,
+        (to, points): (&mut [f32], Points),
+        patch: &mut [f32],
+    ) {
+        assert!(to.len() >= Points { blocks: 1, ..points }.len(), "room for all points");
         let form = self.context.isa.form::<InputTransform<PATCH, 0>>();
         let size = [PATCH, self.grid.columns * TILE + 2];
-        for block in 0..points.blocks {
-            for (number, strip) in strips.iter().enumerate() {
-                let strip = source.strip([strip.from, block], strip.y, self.padding, size, patch);
-                let strip = InputStrip {
-                    from: strip.first,
-                    row: strip.row,
-                    tiles: self.grid.columns,
-                    to: to[points.offset(block, number * self.grid.columns)..].as_mut_ptr(),
-                    tile: LANES,
-                    point: points.point(),
-                };
-                // SAFETY: the source vouches for the strip; the points have room for all tiles of all blocks.
-                unsafe { form(&strip) };
-            }
+        for (number, strip) in strips.iter().enumerate() {
+            let strip = source.strip([strip.from, block], strip.y, self.padding, size, patch);
+            let strip = InputStrip {
+                from: strip.first,
+                row: strip.row,
+                tiles: self.grid.columns,
+                to: to[points.offset(0, number * self.grid.columns)..].as_mut_ptr(),
+                tile: LANES,
+                point: points.point(),
+            };
+            // SAFETY: the source vouches for the strip; the points have room for all tiles of the block.
+            unsafe { form(&strip) };
         }
     }
 

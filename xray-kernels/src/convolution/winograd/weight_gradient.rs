@@ -25,7 +25,7 @@ use std::ops::Range;
 
 /// Floats of a part of a group's points that should stay in the second cache.
 const GROUP: usize = 96 * 1024;
-/// Floats of a part of a group's points where all threads share it, in the third cache.
+/// The same where all threads share it, in the third cache; for many threads half of their second caches.
 const SHARED_GROUP: usize = 1024 * 1024;
 
 /// Sums products of points.
@@ -196,7 +196,7 @@ impl WeightSums for MinimalWeightGradient<'_> {
     fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]) {
         assert_eq!(sums.len(), self.grown_len(), "the sums");
         let strips = strips(pieces);
-        let step = self.strips(SHARED_GROUP).min(strips.len());
+        let step = self.strips(SHARED_GROUP.max(threads() * GROUP / 2)).min(strips.len());
         let most = self.group(step);
         let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
         let (inputs, gradients) = scratch.split_at_mut(most.input_len());
