@@ -8,9 +8,11 @@
 //! * [`synthetic`]: phantoms that are drawn when they are needed;
 //! * `dicom`: DICOM files with a table of labels;
 //! * [`combine`]: several of these as one;
+//! * `archive`: zip, tar and tar.gz files as folders, for the tables and images of published data sets;
 //! * [`given`]: whatever a person names, without labels; [`labelled`]: a data set or a table over images, with them.
 
 mod age;
+mod archive;
 pub mod boxes;
 mod combined;
 pub mod csv_table;
@@ -19,11 +21,13 @@ mod findings;
 mod folder;
 pub mod given;
 mod join;
+mod kept;
 mod label_columns;
 pub mod labelled;
 mod listing;
 pub mod nih;
 mod origin;
+mod packed;
 mod paths;
 mod problem;
 pub mod released;
@@ -35,16 +39,20 @@ pub mod tfrecord;
 mod view;
 
 pub(crate) use age::parse_age;
+pub(crate) use archive::is_archive;
+pub use archive::{Archive, ArchiveProblem};
 pub use boxes::FindingBox;
 pub use combined::combine;
 pub(crate) use folder::without_extension;
 pub use folder::{Found, ImageFolder};
 pub use given::{Given, GivenImage, GivenOptions};
 pub use join::Join;
+pub use kept::{Content, Keep, Kept, Piece, Spill};
 pub use labelled::{Labelled, LabelledOptions};
 pub use listing::{Listed, Listing, Lookup, Missing};
 pub use origin::{Loaded, Origin};
 pub use problem::SourceProblem;
+pub(crate) use problem::short;
 pub use released::{LabelSet, Release, ReleaseOptions};
 pub use synthetic::Phantom;
 pub(crate) use table::{Table, read_text};

@@ -1,5 +1,6 @@
 //! Tests that run the real program in a temporary folder.
 
+mod archives;
 mod build;
 mod check;
 mod command_line;
