@@ -9,5 +9,6 @@ mod nih;
 mod records;
 mod released;
 mod round_trip;
+mod show;
 mod tables;
 mod workbench;
