@@ -41,8 +41,8 @@ pub(super) struct SourceKind {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     siim: Option<PathBuf>,
 
-    /// Folder of Google's expert labels of ChestX-ray14: test_labels.csv, validation_labels.csv; --images names the
-    /// folder of NIH's images
+    /// Folder of Google's expert labels of ChestX-ray14: test_labels.csv, validation_labels.csv, or with --rows
+    /// individual_readers.csv; --images names the folder of NIH's images
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     nih_experts: Option<PathBuf>,
 

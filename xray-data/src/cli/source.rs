@@ -69,7 +69,8 @@ pub(super) struct SourceArguments {
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Columns of a table")]
     blank: Option<Blank>,
 
-    /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority]
+    /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority].
+    /// For --nih-experts it asks for what single readers said, in place of what they agreed on
     #[arg(long, value_enum, value_name = "RULE", help_heading = "Columns of a table")]
     rows: Option<Join>,
 
@@ -449,7 +450,7 @@ impl SourceArguments {
 fn takes(release: Release, option: &str) -> bool {
     match option {
         "blank" => matches!(release, Release::Chexpert | Release::Mimic),
-        "rows" => release == Release::Vindr,
+        "rows" => matches!(release, Release::Vindr | Release::NihExperts),
         _ => false,
     }
 }

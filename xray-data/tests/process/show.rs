@@ -111,10 +111,7 @@ fn settings_that_show_nothing_are_refused() {
     };
     refused("--size 24", &["--size acts only with --as-seen or --augmented"]);
     refused("--augmented --split val", &["only training images are changed at random", "--as-seen shows"]);
-    refused(
-        "--augmented --size 1024 --epochs 50 --count 100",
-        &["a sheet of more than 268,435,456 pixels"],
-    );
+    refused("--augmented --size 1024 --epochs 50 --count 100", &["a sheet of more than 268,435,456 pixels"]);
     refused("--as-seen --size 7", &["8..=1024"]);
     let config = |text: &str, parts: &[&str]| {
         bench.write("config.toml", text);
