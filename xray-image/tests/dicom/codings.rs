@@ -195,6 +195,43 @@ fn a_palette_of_gray_content_is_the_gray_picture() {
     }
 }
 
+#[test]
+fn colours_of_jpeg_ls_come_in_scans_lines_and_pixels() {
+    let luma = |value: u32| {
+        let gray = (value >> 4) as f64;
+        0.299 * gray + 0.587 * (255.0 - gray) + 0.114 * (gray / 2.0).floor()
+    };
+    for what in ["scans", "lines", "pixels"] {
+        for (name, tolerance) in [("jpeg-ls-colour", 0.51), ("jpeg-ls-colour-near", 2.51)] {
+            let file = golden(&format!("{name}-{what}"));
+            let image = decode_gray(&file).unwrap_or_else(|error| panic!("{name}-{what}: {error}"));
+            let distances =
+                image.pixels.iter().zip(picture()).map(|(&p, value)| (f64::from(p) - luma(value)).abs());
+            let furthest = distances.fold(0.0, f64::max);
+            assert!(furthest <= tolerance, "{name}-{what} differs by {furthest}");
+            assert!(mean_chroma(&file, &Default::default()).expect("readable") > 50.0);
+            // Whatever is cut off is missed, the last scan too.
+            for end in [file.len() / 4, file.len() / 2, file.len() - 100] {
+                refused(&file[..end]);
+            }
+        }
+    }
+    let lies = |from: &[u8], to: &[u8]| {
+        let mut file = golden("jpeg-ls-colour-lines");
+        let at = file.windows(from.len()).position(|found| found == from).expect("a part of it");
+        file[at..at + to.len()].copy_from_slice(to);
+        refused(&file)
+    };
+    let scan = b"\xFF\xDA\0\x0C\x03\x01\0\x02\0\x03\0\0\x01\0";
+    assert!(
+        lies(scan, b"\xFF\xDA\0\x0C\x03\x01\0\x02\0\x03\0\0\0\0").contains("a scan header makes no sense")
+    );
+    assert!(lies(scan, b"\xFF\xDA\0\x0C\x03\x01\0\x01").contains("a component is in two scans"));
+    assert!(lies(scan, b"\xFF\xDA\0\x0C\x03\x01\0\x07").contains("a scan header makes no sense"));
+    assert!(lies(scan, b"\xFF\xDA\0\x0C\x03\x01\x01").contains("JPEG-LS with a mapping"));
+    assert!(lies(b"\x02\x11\0\x03\x11\0", b"\x02\x21").contains("fewer samples of some colours"));
+}
+
 /// Pixels of three samples, side by side.
 fn colours(photometric: &'static str, planar: u16, pixels: &[u8]) -> Vec<u8> {
     let picture = Picture { photometric, samples: 3, size: [2, 1], ..EIGHT_BITS };

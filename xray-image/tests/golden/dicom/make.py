@@ -1,11 +1,12 @@
 """Writes the DICOM files of this folder but `gray-12-bit.dcm`: one picture in every coding that is read.
 
-    python make.py        # needs pydicom, NumPy and imagecodecs; made with pydicom 3.0, imagecodecs 2026.3
+    python make.py        # needs pydicom, NumPy, imagecodecs and pyjpegls; made with pydicom 3.0, imagecodecs 2026.3, pyjpegls 1.5
 
 The picture is a formula, which `tests/dicom/main.rs` has too. No patient, no device.
 """
 import zlib
 import imagecodecs
+import jpeg_ls
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -87,3 +88,12 @@ save("palette-rle", uid.RLELossless, None, bits=8, frame=[even(rle)], **PALETTE)
 for name in ["palette", "palette-rle"]:
     d = dcmread(f"{HERE}/{name}.dcm")
     assert (apply_color_lut(d.pixel_array, d) == GRAY[..., None].astype(int) * 257).all()
+
+# Colours: in three scans, line by line and pixel by pixel.
+RGB = np.stack([GRAY, 255 - GRAY, GRAY // 2], axis=-1)
+for near, name in [(0, "jpeg-ls-colour"), (2, "jpeg-ls-colour-near")]:
+    for mode, what in enumerate(["scans", "lines", "pixels"]):
+        pixels = RGB if mode else np.ascontiguousarray(RGB.transpose(2, 0, 1))
+        stream = bytes(jpeg_ls.encode_array(pixels, lossy_error=near, interleave_mode=mode))
+        save(f"{name}-{what}", uid.JPEGLSNearLossless if near else uid.JPEGLSLossless, None, bits=8, frame=[even(stream)],
+             SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)
