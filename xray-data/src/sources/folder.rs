@@ -234,12 +234,6 @@ fn is_other_picture(path: &Path) -> bool {
     path.extension().is_some_and(|e| OTHERS.contains(&&*e.to_string_lossy().to_ascii_lowercase()))
 }
 
-/// The last part of a path as a table writes it, without the extension of an image.
-pub(super) fn stem(path: &str) -> String {
-    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    composed(without_extension(name)).into_owned()
-}
-
 /// `images_001/00000001_000.png` without `.png`. Only known extensions count: a DICOM identifier is full of
 /// dots.
 pub(crate) fn without_extension(name: &str) -> &str {

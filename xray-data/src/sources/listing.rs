@@ -2,15 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::schema::Label;
-use crate::sources::folder::{stem, without_extension};
+use crate::sources::folder::without_extension;
 use crate::sources::kept::Keep;
 use crate::sources::packed::Packed;
 use crate::sources::paths::{Lead, Paths};
 use crate::sources::tails::Tails;
+use crate::sources::wanted::Wanted;
 use crate::sources::{
     ArchiveProblem, ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet, ViewFilter, dicom,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use xray_artifacts::one_line;
 
@@ -217,7 +218,7 @@ impl Listing {
         leads: &mut [Lead],
     ) -> Result<Packed> {
         let sought = self.rows.iter().zip(&*leads).filter(|(_, lead)| **lead == Lead::Nothing);
-        let wanted: HashSet<String> = sought.map(|(listed, _)| stem(&listed.file)).collect();
+        let wanted = Wanted::of(sought.map(|(listed, _)| listed.file.as_str()), self.lookup.tail);
         let packed = Packed::open(folder, &wanted, keep)?;
         for (lead, of_member) in leads.iter_mut().zip(self.leads(&packed.folder)) {
             if *lead == Lead::Nothing {

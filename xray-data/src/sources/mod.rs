@@ -37,6 +37,7 @@ mod table;
 mod tails;
 pub mod tfrecord;
 mod view;
+mod wanted;
 
 pub(crate) use age::parse_age;
 pub(crate) use archive::is_archive;

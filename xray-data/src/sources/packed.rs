@@ -2,12 +2,13 @@
 //! archive had been unpacked where it is.
 
 use super::archive::{Archive, ArchiveProblem, Packing, Stream};
-use super::folder::{is_image, stem};
+use super::folder::is_image;
 use super::kept::Keep;
+use super::wanted::Wanted;
 use super::{ImageFolder, Kept, Origin};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,18 +22,13 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Opens the archives of a folder. Of their members those are looked at whose names, without folders and extension, are
-    /// wanted. What can only be read from front to back is read now, each archive once, by several threads, and given to
+    /// Opens the archives of a folder. Of their members those are looked at that are wanted. What can only be read from front to back is read now, each archive once, by several threads, and given to
     /// `keep`.
     ///
     /// # Errors
     /// Archives that cannot be read.
-    pub(super) fn open(
-        folder: &ImageFolder,
-        wanted: &HashSet<String>,
-        keep: Option<&Keep<'_>>,
-    ) -> Result<Packed> {
-        let is_wanted = |name: &str| is_image(Path::new(name)) && wanted.contains(&stem(name));
+    pub(super) fn open(folder: &ImageFolder, wanted: &Wanted, keep: Option<&Keep<'_>>) -> Result<Packed> {
+        let is_wanted = |name: &str| is_image(Path::new(name)) && wanted.has(name);
         let mut packed =
             Packed { folder: ImageFolder::empty(folder.root()), origins: HashMap::new(), unread: Vec::new() };
         let mut streams = Vec::new();
@@ -55,8 +51,10 @@ impl Packed {
             packed.unread.extend(streams.into_iter().cloned());
             return Ok(packed);
         };
-        let passed =
-            streams.par_iter().map(|path| read(path, is_wanted, keep)).collect::<Result<Vec<_>>>()?;
+        let passed = streams
+            .par_iter()
+            .map(|path| read(path, is_wanted, wanted.most(), keep))
+            .collect::<Result<Vec<_>>>()?;
         for (path, mut images) in streams.into_iter().zip(passed) {
             // They come in any order, and messages name the first.
             images.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -92,9 +90,10 @@ impl Packed {
 fn read(
     path: &Path,
     is_wanted: impl Fn(&str) -> bool + Send,
+    most: usize,
     keep: &Keep<'_>,
 ) -> Result<Vec<(String, Kept)>> {
-    let stream = Stream::open(path, is_wanted)?;
+    let stream = Stream::open(path, is_wanted, most)?;
     let kept = stream.par_bridge().map(|passed| {
         let (name, bytes) = passed?;
         let place = format!("{}/{name}", path.display());

@@ -13,7 +13,7 @@ pub(super) struct Refused(pub(super) ArchiveProblem);
 
 /// The content of a gzip file.
 pub(super) struct Gzip {
-    /// None between the end and forever.
+    /// None after the end.
     decoder: Option<GzDecoder<BufReader<File>>>,
     /// How many bytes it may still give.
     left: u64,

@@ -58,6 +58,12 @@ pub enum ArchiveProblem {
         /// How many it may have.
         limit: u64,
     },
+    /// More members than rows of a table can mean.
+    #[error("more than {most} images have names that the table means")]
+    TooMany {
+        /// How many there may be.
+        most: usize,
+    },
     /// A member that is larger than images and tables are.
     #[error("it has {size} bytes, more than the {limit} that an image or table of its packed size may have")]
     Large {
@@ -92,7 +98,10 @@ impl ArchiveProblem {
             ArchiveProblem::Method { .. } | ArchiveProblem::Sparse | ArchiveProblem::Link => {
                 "unpack the archive"
             }
-            ArchiveProblem::Outside | ArchiveProblem::Name | ArchiveProblem::Twice => {
+            ArchiveProblem::Outside
+            | ArchiveProblem::Name
+            | ArchiveProblem::Twice
+            | ArchiveProblem::TooMany { .. } => {
                 "no published data set has such an archive: look at where it comes from"
             }
             ArchiveProblem::TwoTables { .. } => "move one of the archives away",

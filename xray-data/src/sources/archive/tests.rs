@@ -81,7 +81,7 @@ fn read_all(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
     let path = dir.path().join(name);
     fs::write(&path, bytes).expect("writable");
     match Packing::of(&path).expect("an archive by its name") {
-        Packing::TarGz => Stream::open(&path, |_| true)?
+        Packing::TarGz => Stream::open(&path, |_| true, 100)?
             .map(|passed| {
                 let (name, bytes) = passed?;
                 bytes.map(|bytes| (name.clone(), bytes)).map_err(|what| problem(&path, Some(&name), what))
@@ -277,7 +277,8 @@ fn bombs_are_refused_before_they_are_inflated() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("a.tar.gz");
     fs::write(&path, &bomb).expect("writable");
-    let error = Stream::open(&path, |_| false).expect("opens").next().expect("an error").expect_err("a bomb");
+    let error =
+        Stream::open(&path, |_| false, 100).expect("opens").next().expect("an error").expect_err("a bomb");
     assert!(
         one_line(&error).ends_with("it inflates to more than 67108864 bytes"),
         "passed over, too: {error}"
@@ -371,7 +372,12 @@ fn tars_that_lie_are_refused_by_name() {
     let sparse = [&raw_header(b"x", b'x', sparse.len() as u64)[..], &padded(sparse), &tar].concat();
     both(&sparse, "/top/a.png", "it is a sparse file, which is not read");
     let twice = tar_of(&[("a.png", b"one"), ("a.png", b"two")]);
-    refused("a.tar", &twice, "a.tar/a.png", "there is a second member of this name");
+    both(&twice, "/a.png", "there is a second member of this name");
+    let many: Vec<String> = (0..101).map(|number| format!("{number}.png")).collect();
+    let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+    check("a.tar.gz", &gzip(&tar_of(&many[..100])), &many[..100]);
+    let what = "more than 100 images have names that the table means";
+    refused("a.tar.gz", &gzip(&tar_of(&many)), "a.tar.gz/100.png", what);
 }
 
 #[test]
