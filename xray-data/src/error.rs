@@ -6,7 +6,7 @@ use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::loader::{BadRecord, LoaderProblem};
 use crate::schema::FeatureProblem;
-use crate::sources::SourceProblem;
+use crate::sources::{ArchiveProblem, SourceProblem, is_archive, short};
 use crate::split::SplitProblem;
 use crate::tfrecord::{Compression, RecordProblem};
 use std::fmt;
@@ -59,6 +59,17 @@ pub enum Error {
         path: PathBuf,
         /// What it is.
         kind: &'static str,
+    },
+    /// An archive, or a member of it, that cannot be read.
+    #[error("{}", in_archive(path, member.as_deref()))]
+    Archive {
+        /// The archive, or the member as if the archive were a folder.
+        path: PathBuf,
+        /// The member, where it is one.
+        member: Option<String>,
+        /// What is wrong with it.
+        #[source]
+        problem: ArchiveProblem,
     },
     /// A compressed file that ends early or holds something else.
     #[error("{} is {compression}-compressed and does not inflate", path.display())]
@@ -247,6 +258,14 @@ pub enum Error {
     },
 }
 
+/// A member as if its archive were a folder.
+fn in_archive(path: &Path, member: Option<&str>) -> String {
+    match member {
+        Some(member) => format!("{}/{}", path.display(), short(member)),
+        None => path.display().to_string(),
+    }
+}
+
 /// Names each bad record once.
 fn listed(bad: &[BadRecord]) -> String {
     bad.iter().map(|bad| bad.problem.as_str()).collect::<Vec<_>>().join("; ")
@@ -264,6 +283,7 @@ impl Error {
             Error::Io { source, .. } => io_hint(source)?,
             Error::File(error) => error.hint()?,
             Error::NotAFile { .. } => "name a file, or move this one away",
+            Error::Archive { problem, .. } => problem.hint(),
             Error::Compressed { .. } => "the file was cut off or damaged on the way: copy it again",
             Error::Inflated { .. } => {
                 "records of images hardly shrink: look at the file, and unpack it yourself if it is what you want"
@@ -274,6 +294,9 @@ impl Error {
             Error::Image { .. } => "look at the image, or leave such images out with --skip-bad",
             Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
+            Error::NoTable { folder, .. } if is_archive(folder) => {
+                "tables are looked for in the top folder of a zip or tar, not in a tar.gz: put them beside it and name the folder"
+            }
             Error::NoTable { hint, .. } => *hint,
             Error::NoView { .. } => "ask for another --view; sources that say no view cannot be chosen from",
             Error::NoRecords { .. } => {
@@ -320,6 +343,7 @@ impl Error {
             | Error::NothingToShow { .. } => Exit::NothingMatches,
             Error::File(_)
             | Error::NotAFile { .. }
+            | Error::Archive { .. }
             | Error::Compressed { .. }
             | Error::Inflated { .. }
             | Error::Record { .. }

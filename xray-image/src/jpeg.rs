@@ -4,6 +4,7 @@ use crate::decode::luma;
 use crate::layout::Layout;
 use crate::watched::watch;
 use crate::{Budget, GrayImage, ImageProblem, MAX_SIDE, baseline};
+use std::borrow::Cow;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
@@ -41,6 +42,7 @@ fn unpack(
     budget: &Budget,
     wanted: impl Fn(ColorSpace) -> ColorSpace,
 ) -> Result<(u32, u32, Vec<u8>, usize), ImageProblem> {
+    let bytes = &*without_short_adobe(bytes);
     let layout = Layout::read(bytes)?;
     budget.check_size(layout.frame.width, layout.frame.height)?;
     budget.check_work(layout.visits)?;
@@ -64,6 +66,29 @@ fn unpack(
         let pixels = decoder.decode().map_err(broken)?;
         Ok((width, height, pixels, channels))
     })
+}
+
+/// Adobe's segment (APP14) says in 12 bytes which colours these are. A shorter one says nothing: libjpeg passes over it, and
+/// zune-jpeg refuses the file, so its name is changed.
+fn without_short_adobe(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const NAME: &[u8] = b"Adobe";
+    let mut changed = Cow::Borrowed(bytes);
+    let mut at = 2;
+    while let Some(&[0xFF, marker, l1, l0]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        if marker == 0xFF {
+            at += 1;
+            continue;
+        }
+        if matches!(marker, 0xD9 | 0xDA) {
+            break;
+        }
+        let length = usize::from(u16::from_be_bytes([l1, l0]));
+        if marker == 0xEE && length < 2 + 12 && bytes[at + 4..].starts_with(NAME) {
+            changed.to_mut()[at + 4] = b'-';
+        }
+        at += 2 + length;
+    }
+    changed
 }
 
 fn broken(error: DecodeErrors) -> ImageProblem {

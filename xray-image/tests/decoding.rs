@@ -49,6 +49,24 @@ fn other_jpegs_are_within_a_gray_level_of_libjpeg() {
     }
 }
 
+/// A segment that calls itself Adobe's and ends before it says which colours these are. libjpeg passes over it.
+#[test]
+fn short_segments_of_adobe_say_nothing() {
+    let whole = include_bytes!("golden/jpeg/colour-420.jpg");
+    let with = |segments: &[&[u8]]| [&whole[..2], &segments.concat(), &whole[2..]].concat();
+    let expected = decode_gray(whole).expect("a good file");
+    for short in [&b"\xFF\xEE\0\x07Adobe"[..], b"\xFF\xEE\0\x0CAdobe\0\x64\0\0\0", b"\xFF\xEE\0\x02"] {
+        assert_eq!(decode_gray(&with(&[short])).as_ref(), Ok(&expected));
+        assert_eq!(decode_gray(&with(&[short, b"\xFF", short])).as_ref(), Ok(&expected));
+        let chroma =
+            [mean_chroma(&with(&[short]), &Budget::default()), mean_chroma(whole, &Budget::default())];
+        assert_eq!(chroma[0], chroma[1]);
+    }
+    // A whole one counts: red, green and blue instead of luma and differences.
+    let said = with(&[b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0"]);
+    assert_ne!(decode_gray(&said).ok(), Some(expected));
+}
+
 fn encode_colour(pixels: &[u8], side: u16, colour: jpeg_encoder::ColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut bytes, 95);

@@ -6,6 +6,7 @@ use super::BuildProblem;
 use super::exchange::{can_be_renamed, exchange, move_in};
 use super::workplace::{WORKPLACE, Workplace};
 use crate::error::{Error, Result};
+use crate::sources::Spill;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -154,9 +155,12 @@ pub(super) fn file_names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a build writes files of this name: `dataset.json`, `val-00003-of-00007.tfrecord` and its `.idx`, and
-/// the names that they have until they are whole.
+/// Whether a build writes files of this name: `dataset.json`, `val-00003-of-00007.tfrecord` and its `.idx`, the names
+/// that they have until they are whole, and where images are kept meanwhile.
 pub(super) fn is_part(name: &str) -> bool {
+    if name == Spill::NAME {
+        return true;
+    }
     let name = whole_name(name);
     is_shard(name.strip_suffix(".idx").unwrap_or(name)) || name == DatasetManifest::FILE_NAME
 }

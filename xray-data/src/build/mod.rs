@@ -7,12 +7,14 @@
 
 mod exchange;
 mod folder;
+mod output;
 mod plan;
 mod store;
 mod white_level;
 mod workplace;
 
 pub(crate) use folder::{is_shard, refuse_unfinished};
+pub use output::Output;
 pub use store::Encoding;
 pub use white_level::Ranges;
 pub(crate) use workplace::WORKPLACE;
@@ -165,24 +167,29 @@ impl BuildProblem {
     }
 }
 
-/// Writes the images of `set` to `out` as shards, in the current rayon pool. `progress` is told, from any
-/// thread, of every image that is done. Until the last byte is written the folder holds no `dataset.json` and no shard under its final name.
+/// Writes the images of `set` to `out` as shards: [`Output::start`] and [`Output::build`], for sources that are read already.
 ///
 /// # Errors
-/// [`Build`](crate::Error::Build) for the folder, [`Split`](crate::Error::Split) for the split, and
-/// [`Image`](crate::Error::Image) and others for an image that cannot be used, unless such are skipped.
+/// Those of both.
 pub fn build(
     set: &SourceSet,
     config: &BuildConfig,
     out: &Path,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Built> {
-    Store::new(config.size, config.encoding, None)?;
+    Output::start(config, out)?.build(set, progress)
+}
+
+fn write(
+    set: &SourceSet,
+    config: &BuildConfig,
+    folder: OutputFolder,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Built> {
     refuse_duplicates(set)?;
     let rows: Vec<_> = set.images.iter().map(|image| &image.row).collect();
     let assigned = assign(&rows, &config.split, config.seed)?;
     let shards = plan_shards(&rows, &assigned.splits, config.seed, config.records_per_shard);
-    let folder = OutputFolder::start(out, config.overwrite)?;
     let ranges = if config.white_level.is_some() { Ranges::default() } else { Ranges::of(set) };
     let built = set.built.as_ref();
     let white_level =

@@ -61,8 +61,9 @@ impl Store {
         self.encode(loaded).map_err(|problem| Error::Image { place: origin.place(), problem })
     }
 
-    fn encode(&self, loaded: Loaded) -> std::result::Result<Stored, ImageProblem> {
+    pub(super) fn encode(&self, loaded: Loaded) -> std::result::Result<Stored, ImageProblem> {
         let (image, bytes) = match loaded {
+            Loaded::Stored { bytes, size } => return Ok(Stored { bytes, size }),
             Loaded::Encoded(bytes) => {
                 (decode_gray_within(&bytes, self.white_level, &Budget::default())?, Some(bytes))
             }

@@ -3,11 +3,9 @@
 //! Detectors have 10 to 16 bits and their files all say 16. A dark image of a 14-bit detector may fit 12 bits, so the set
 //! decides, not the image. Only where a set mixes ranges does each image decide for itself.
 
-use crate::sources::{Loaded, Origin, SourceSet};
+use crate::sources::{Content, Loaded, Origin, SourceSet};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZeroU16;
 use xray_image::{find_white_level, is_sixteen_bit_png};
 
@@ -58,18 +56,16 @@ impl Ranges {
 }
 
 fn of_image(origin: &Origin) -> Option<NonZeroU16> {
-    if let Origin::File(path) = origin {
-        let mut head = Vec::new();
-        File::open(path).ok()?.take(26).read_to_end(&mut head).ok()?;
-        if !is_sixteen_bit_png(&head) {
-            return None;
-        }
-    }
+    let head = origin.beginning(26).ok()?;
+    let is_deep = head.is_none_or(|head| is_sixteen_bit_png(&head));
     match origin {
         Origin::Phantom(_) => None,
+        // What came by in an archive is kept as it was where it has 16 bits.
+        Origin::Kept(kept) if !matches!(kept.content, Content::Original(_)) => None,
+        _ if !is_deep => None,
         _ => match origin.load().ok()? {
             Loaded::Encoded(bytes) => find_white_level(&bytes).ok()?,
-            Loaded::Pixels(_) => None,
+            Loaded::Pixels(_) | Loaded::Stored { .. } => None,
         },
     }
 }

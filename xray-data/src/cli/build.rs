@@ -7,9 +7,10 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use xray_artifacts::{DatasetManifest, Exit, Failure};
 use xray_cli::{Progress, say};
-use xray_data::build::{BuildConfig, Built, Encoding, build};
+use xray_data::build::{BuildConfig, Built, Encoding, Output};
 use xray_data::sources::{Missing, SourceSet};
 use xray_data::split::SplitPlan;
 use xray_display::{counted, thousands};
@@ -20,11 +21,14 @@ Examples:
   xray-data build --nih /data/nih --train-list train_val_list.txt --test-list test_list.txt \\
       --size 256 --out shards
 
+  # the same as downloaded: the table beside images_001.tar.gz to images_012.tar.gz, which are not unpacked
+  xray-data build --nih downloads --train-list train_val_list.txt --test-list test_list.txt --size 256 --out shards
+
   # any images with a table
   xray-data build --csv labels.csv --images /data/xrays --patient-column subject --out shards
 
   # CheXpert as downloaded; what a report does not mention counts as absent
-  xray-data build --csv CheXpert-v1.0-small/train.csv --labels 'Edema,Pleural Effusion' --blank negative --out shards
+  xray-data build --chexpert CheXpert-v1.0-small.zip --blank negative --out shards
 
   # the TFRecords of Kaggle, split by patient
   xray-data build --tfrecord kaggle --labels-csv Data_Entry_2017.csv --out shards";
@@ -128,22 +132,30 @@ impl OutputArguments {
 pub(super) fn run(arguments: &BuildArguments, format: Format) -> Result<Exit, Failure> {
     let missing = if arguments.skip_missing { Missing::Skip } else { Missing::Refuse };
     let plan = arguments.split.plan()?;
-    let set = arguments.source.read(&arguments.split, missing)?;
     let SplitChoice { seed, .. } = arguments.split.draw;
     let config = arguments.output.config(arguments.size, seed, plan, arguments.skip_bad);
     let config = BuildConfig { white_level: arguments.white_level.0, ..config };
-    write(&set, &config, &arguments.output.out, format)
+    let output = Output::start(&config, &arguments.output.out)?;
+    let passed = OnceLock::new();
+    let keep = |place, bytes| {
+        let kept = output.keep(place, bytes)?;
+        passed.get_or_init(|| Progress::new("images of archives", None)).advance();
+        Ok(kept)
+    };
+    let set = arguments.source.read(&arguments.split, missing, Some(&keep));
+    passed.into_inner().iter().for_each(Progress::finish);
+    write(&set?, output, &arguments.output.out, format)
 }
 
 /// Builds, and says what was built.
 pub(super) fn write(
     set: &SourceSet,
-    config: &BuildConfig,
+    output: Output<'_>,
     out: &Path,
     format: Format,
 ) -> Result<Exit, Failure> {
     let progress = Progress::new("images", Some(set.images.len() as u64));
-    let built = build(set, config, out, &|| progress.advance());
+    let built = output.build(set, &|| progress.advance());
     progress.finish();
     let built = built?;
     warn(&built.warnings);

@@ -10,11 +10,13 @@ use xray_data::sources::Release;
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct SourceKind {
-    /// Folder of ChestX-ray14: Data_Entry_2017*.csv and the images in any folders below
+    /// Folder of ChestX-ray14: Data_Entry_2017*.csv and the images in any folders below, or in images_0NN.tar.gz as they are
+    /// downloaded. Images of every data set may lie in zip, tar and tar.gz files, and tables in zip and tar files, which may
+    /// be named in place of the folder
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub(super) nih: Option<PathBuf>,
 
-    /// Folder of CheXpert: train.csv, valid.csv and the images in any folders below
+    /// Folder of CheXpert: train.csv, valid.csv and the images in any folders below; or its zip
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     chexpert: Option<PathBuf>,
 
@@ -22,7 +24,7 @@ pub(super) struct SourceKind {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     mimic: Option<PathBuf>,
 
-    /// Folder of PadChest: PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv, packed or not, and the images
+    /// Folder of PadChest: PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv, packed or not, and the images or their zips
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     padchest: Option<PathBuf>,
 
@@ -31,16 +33,16 @@ pub(super) struct SourceKind {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     vindr: Option<PathBuf>,
 
-    /// Folder of the RSNA Pneumonia Detection Challenge: stage_2_train_labels.csv and the DICOM files
+    /// Folder of the RSNA Pneumonia Detection Challenge: stage_2_train_labels.csv and the DICOM files; or its zip
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     rsna: Option<PathBuf>,
 
-    /// Folder of the SIIM-ACR Pneumothorax Segmentation challenge: train-rle.csv and the DICOM files
+    /// Folder of the SIIM-ACR Pneumothorax Segmentation challenge: train-rle.csv and the DICOM files; or its zip
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     siim: Option<PathBuf>,
 
-    /// Folder of Google's expert labels of ChestX-ray14: test_labels.csv, validation_labels.csv; --images names the
-    /// folder of NIH's images
+    /// Folder of Google's expert labels of ChestX-ray14: test_labels.csv, validation_labels.csv, or with --rows
+    /// individual_readers.csv; --images names the folder of NIH's images
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     nih_experts: Option<PathBuf>,
 

@@ -9,6 +9,7 @@ mod source;
 mod split;
 mod stats;
 mod synth;
+mod training;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;

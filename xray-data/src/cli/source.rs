@@ -7,8 +7,9 @@ use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
 use xray_data::labels::{check_names, nih_14, parse_labels};
 use xray_data::sources::{
-    ImageFolder, ImageRow, Join, LabelSet, Listing, Missing, Release, ReleaseOptions, SourceSet, ViewFilter,
-    combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord, tfrecord::RecordOptions,
+    ImageFolder, ImageRow, Join, Keep, LabelSet, Listing, Missing, Release, ReleaseOptions, SourceSet,
+    ViewFilter, combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord,
+    tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
 use xray_data::{FeatureNames, Preset, split_file};
@@ -68,7 +69,8 @@ pub(super) struct SourceArguments {
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Columns of a table")]
     blank: Option<Blank>,
 
-    /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority]
+    /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority].
+    /// For --nih-experts it asks for what single readers said, in place of what they agreed on
     #[arg(long, value_enum, value_name = "RULE", help_heading = "Columns of a table")]
     rows: Option<Join>,
 
@@ -206,12 +208,17 @@ impl SplitOptions {
 }
 
 impl SourceArguments {
-    /// The whole source, every image looked up. Says how it was read.
-    pub(super) fn read(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
+    /// The whole source, every image looked up; `keep` takes those that come by in an archive. Says how it was read.
+    pub(super) fn read(
+        &self,
+        split: &SplitOptions,
+        missing: Missing,
+        keep: Option<&Keep<'_>>,
+    ) -> Result<SourceSet, Failure> {
         let parts = self.kind.parts()?;
         let mut set = match parts.is_empty() {
-            true => self.read_one(split, missing)?,
-            false => self.read_parts(parts, split, missing)?,
+            true => self.read_one(split, missing, keep)?,
+            false => self.read_parts(parts, split, missing, keep)?,
         };
         if let Some(view) = self.view {
             set.keep_view(view)?;
@@ -240,13 +247,20 @@ impl SourceArguments {
             }
             return Ok((rows.into_iter().map(|listed| listed.row).collect(), warnings));
         }
-        let set = self.read(split, Missing::Skip)?;
+        let set = self.read(split, Missing::Skip, None)?;
         Ok((set.images.into_iter().map(|image| image.row).collect(), set.warnings))
     }
 
-    fn read_one(&self, split: &SplitOptions, missing: Missing) -> Result<SourceSet, Failure> {
+    fn read_one(
+        &self,
+        split: &SplitOptions,
+        missing: Missing,
+        keep: Option<&Keep<'_>>,
+    ) -> Result<SourceSet, Failure> {
         match (self.listing(split)?, self.kind.tfrecord.first()) {
-            (Some((listing, folder)), _) => Ok(listing.locate(&ImageFolder::scan(&folder)?, missing)?),
+            (Some((listing, folder)), _) => {
+                Ok(listing.locate(&ImageFolder::scan(&folder)?, missing, keep)?)
+            }
             (None, Some(folder)) => self.read_records(folder, self.labels()),
             (None, None) => self.read_other(&self.kind, split, missing),
         }
@@ -258,6 +272,7 @@ impl SourceArguments {
         parts: Vec<(String, Part<'_>)>,
         split: &SplitOptions,
         missing: Missing,
+        keep: Option<&Keep<'_>>,
     ) -> Result<SourceSet, Failure> {
         let given = [
             ("images", self.images.is_some()),
@@ -287,7 +302,7 @@ impl SourceArguments {
                     if let Some(view) = self.view {
                         listing.keep_view(view)?;
                     }
-                    listing.locate(&ImageFolder::scan(folder)?, missing)?
+                    listing.locate(&ImageFolder::scan(folder)?, missing, keep)?
                 }
             };
             if let Some(view) = self.view {
@@ -435,7 +450,7 @@ impl SourceArguments {
 fn takes(release: Release, option: &str) -> bool {
     match option {
         "blank" => matches!(release, Release::Chexpert | Release::Mimic),
-        "rows" => release == Release::Vindr,
+        "rows" => matches!(release, Release::Vindr | Release::NihExperts),
         _ => false,
     }
 }

@@ -5,6 +5,7 @@ use super::build::{OutputArguments, write};
 use super::source::SplitChoice;
 use clap::Args;
 use xray_artifacts::{Exit, Failure};
+use xray_data::build::Output;
 use xray_data::sources::synthetic;
 use xray_image::SynthConfig;
 
@@ -55,5 +56,5 @@ pub(super) fn run(arguments: &SynthArguments, format: Format) -> Result<Exit, Fa
         ..SynthConfig::default()
     };
     let build = output.config(None, split.seed, split.plan(), false);
-    write(&synthetic::read(&config), &build, &output.out, format)
+    write(&synthetic::read(&config), Output::start(&build, &output.out)?, &output.out, format)
 }

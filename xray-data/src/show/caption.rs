@@ -48,6 +48,25 @@ fn wrapped(words: &[String], width: usize) -> Vec<String> {
     lines
 }
 
+/// Sentences in lines of at most so many characters; what of one goes on is indented.
+pub(super) fn broken(sentences: &[String], width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for sentence in sentences {
+        let mut line = String::new();
+        for word in sentence.split(' ') {
+            if !line.trim().is_empty() && line.len() + 1 + word.len() > width {
+                lines.push(std::mem::replace(&mut line, " ".to_owned()));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// The end of a line that is too long, because names differ at the end.
 fn shortened(line: &str, width: usize) -> String {
     let count = line.chars().count();
@@ -91,6 +110,18 @@ mod tests {
         check([yes, no, unknown], 4, &[head[0], head[1], "Effusion, Mass?"]);
         check([yes, yes, yes], 4, &[head[0], head[1], "Effusion", "Pleural_Thickening, Mass"]);
         check([yes, yes, yes], 3, &[head[0], head[1], "Effusion ..."]);
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        let check = |sentence: &str, width, expected: &[&str]| {
+            assert_eq!(broken(&[sentence.to_owned()], width), expected, "{sentence}");
+        };
+        check("one two", 7, &["one two"]);
+        check("one two three", 7, &["one two", "  three"]);
+        check("one two three four", 8, &["one two", "  three", "  four"]);
+        check("longer than it may be", 5, &["longer", "  than", "  it", "  may", "  be"]);
+        assert_eq!(broken(&["one".into(), "two".into()], 9), ["one", "two"]);
     }
 
     #[test]

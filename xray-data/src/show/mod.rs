@@ -2,6 +2,9 @@
 
 mod caption;
 mod font;
+mod seen;
+
+pub use seen::{Seen, SeenConfig, Values, sheet_as_seen};
 
 use crate::dataset::{Dataset, Draw, RecordId};
 use crate::error::{Error, Result};
@@ -53,8 +56,17 @@ pub struct Sheet {
 /// [`Error::NoLabel`] for a finding the set does not have, [`Error::NothingToShow`], and records or images that
 /// cannot be read.
 pub fn sheet(dataset: &Dataset, config: &SheetConfig) -> Result<Sheet> {
-    let matching = matching(dataset, config)?;
-    let mut drawn = matching.clone();
+    let (drawn, matching) = draw(dataset, config)?;
+    let tiles = drawn.par_iter().map(|&(split, id)| tile(dataset, split, id, config.tile));
+    let tiles = tiles.collect::<Result<Vec<_>>>()?;
+    let image = lay_out(&tiles, config.tile, None, &[]);
+    Ok(Sheet { image, shown: tiles.len() as u64, matching })
+}
+
+/// The records to show, and how many there are to choose from.
+fn draw(dataset: &Dataset, config: &SheetConfig) -> Result<(Vec<(Split, RecordId)>, u64)> {
+    let mut drawn = matching(dataset, config)?;
+    let matching = drawn.len() as u64;
     drawn.sort_by_cached_key(|(_, id)| hash(config.seed, "show", &id.key().to_string()));
     drawn.truncate(config.count);
     if drawn.is_empty() {
@@ -62,10 +74,7 @@ pub fn sheet(dataset: &Dataset, config: &SheetConfig) -> Result<Sheet> {
     }
     // In the order of the set: images of one patient side by side.
     drawn.sort_by_key(|&(_, id)| id);
-    let tiles = drawn.par_iter().map(|&(split, id)| tile(dataset, split, id, config.tile));
-    let tiles = tiles.collect::<Result<Vec<_>>>()?;
-    let image = lay_out(&tiles, config.tile);
-    Ok(Sheet { image, shown: tiles.len() as u64, matching: matching.len() as u64 })
+    Ok((drawn, matching))
 }
 
 fn matching(dataset: &Dataset, config: &SheetConfig) -> Result<Vec<(Split, RecordId)>> {
@@ -115,16 +124,23 @@ fn tile(dataset: &Dataset, split: Split, id: RecordId, side: u32) -> Result<Tile
     Ok(Tile { image, lines })
 }
 
-/// Rows of tiles, about three wide for two high.
-fn lay_out(tiles: &[Tile], side: u32) -> GrayImage {
-    let columns = ((tiles.len() as f64 * 1.5).sqrt().ceil() as u32).clamp(1, tiles.len() as u32);
+/// Rows of so many tiles, or about three wide for two high, under lines of text.
+fn lay_out(tiles: &[Tile], side: u32, columns: Option<u32>, heading: &[String]) -> GrayImage {
+    let nearly_square = || ((tiles.len() as f64 * 1.5).sqrt().ceil() as u32).clamp(1, tiles.len() as u32);
+    let columns = columns.unwrap_or_else(nearly_square);
     let rows = (tiles.len() as u32).div_ceil(columns);
     let lines = tiles.iter().map(|tile| tile.lines.len()).max().unwrap_or(0) as u32;
     let (step_x, step_y) = (side + GAP, side + lines * CHARACTER_HEIGHT + 2 * GAP);
-    let (width, height) = (columns * step_x + GAP, rows * step_y + GAP);
+    let width = columns * step_x + GAP;
+    let heading = caption::broken(heading, font::characters_in(width - 2 * GAP));
+    let top = if heading.is_empty() { GAP } else { heading.len() as u32 * CHARACTER_HEIGHT + 2 * GAP };
+    let height = top + rows * step_y;
     let mut sheet = GrayImage { width, height, pixels: vec![BACKGROUND; width as usize * height as usize] };
+    for (number, line) in (0..).zip(&heading) {
+        write_text(&mut sheet, line, GAP, GAP + number * CHARACTER_HEIGHT, INK);
+    }
     for (place, tile) in (0..).zip(tiles) {
-        let (x, y) = (GAP + place % columns * step_x, GAP + place / columns * step_y);
+        let (x, y) = (GAP + place % columns * step_x, top + place / columns * step_y);
         paste(&mut sheet, &tile.image, x, y);
         for (number, line) in (0..).zip(&tile.lines) {
             let ink = if number < PALE_LINES { PALE } else { INK };

@@ -7,8 +7,6 @@ use crate::sources::{
 };
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use xray_image::{DicomPatient, read_dicom_patient};
 
@@ -38,7 +36,7 @@ pub fn read(folder: &Path, table: &Path, columns: &CsvColumns, missing: Missing)
     if listing.rows.iter().any(|listed| files.find(&listed.file) == Found::Nothing) {
         name_by_instance(&mut listing, &files);
     }
-    let mut set = listing.locate(&files, missing)?;
+    let mut set = listing.locate(&files, missing, None)?;
     set.kind = "dicom";
     set.images.par_iter_mut().try_for_each(complete)?;
     Ok(set)
@@ -74,8 +72,7 @@ fn name_by_instance(listing: &mut Listing, files: &ImageFolder) {
 /// each image for one. A header that cannot be read is left to whoever decodes the image.
 pub(super) fn complete_without_patients(images: &mut [SourceImage]) {
     images.par_iter_mut().for_each(|image| {
-        let Origin::File(path) = &image.origin else { return };
-        let Ok(header) = read_header(path) else { return };
+        let Ok(Some(header)) = header_of(&image.origin) else { return };
         let ImageRow { view, sex, age, .. } = &mut image.row;
         *view = view.take().or(header.view);
         *sex = sex.take().or(header.sex);
@@ -84,8 +81,7 @@ pub(super) fn complete_without_patients(images: &mut [SourceImage]) {
 }
 
 fn complete(image: &mut SourceImage) -> Result<()> {
-    let Origin::File(path) = &image.origin else { return Ok(()) };
-    let header = read_header(path)?;
+    let Some(header) = header_of(&image.origin)? else { return Ok(()) };
     let ImageRow { patient_id, view, sex, age, .. } = &mut image.row;
     *patient_id = patient_id.take().or(header.patient_id);
     *view = view.take().or(header.view);
@@ -96,16 +92,21 @@ fn complete(image: &mut SourceImage) -> Result<()> {
 
 /// Reads the header only.
 pub fn read_header(path: &Path) -> Result<DicomHeader> {
-    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut bytes = Vec::new();
-    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    let mut patient = read_dicom_patient(&bytes);
-    if patient.is_err() && bytes.len() as u64 == BEGINNING {
-        file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-        patient = read_dicom_patient(&bytes);
+    Ok(header_of(&Origin::File(path.to_owned()))?.unwrap_or_default())
+}
+
+/// The header of a file, in a folder or an archive; none of what is neither.
+fn header_of(origin: &Origin) -> Result<Option<DicomHeader>> {
+    if let Origin::Kept(kept) = origin {
+        return Ok(kept.header.clone());
     }
-    let patient = patient.map_err(|problem| Error::Image { place: path.display().to_string(), problem })?;
-    Ok(DicomHeader::of(patient))
+    let Some(beginning) = origin.beginning(BEGINNING)? else { return Ok(None) };
+    let mut patient = read_dicom_patient(&beginning);
+    if patient.is_err() && beginning.len() as u64 == BEGINNING {
+        patient = read_dicom_patient(&origin.bytes()?);
+    }
+    let patient = patient.map_err(|problem| Error::Image { place: origin.place(), problem })?;
+    Ok(Some(DicomHeader::of(patient)))
 }
 
 impl DicomHeader {

@@ -1,6 +1,7 @@
 //! Image files below a folder, found by the names that tables use for them: with or without folders, with
 //! an extension of their own.
 
+use super::archive::{Packing, is_archive};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -19,6 +20,8 @@ pub struct ImageFolder {
     by_path: HashMap<String, Files>,
     /// By file name without extension.
     by_stem: HashMap<String, Files>,
+    /// Zip, tar and tar.gz files among them, which stand for folders.
+    archives: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -40,20 +43,34 @@ pub enum Found<'a> {
 
 impl ImageFolder {
     /// Lists PNG, JPEG and DICOM files below `root`, following links; hidden folders, pipes and devices are left
-    /// out. Each folder is listed once, however many links lead to it, so that links in a circle end.
+    /// out. Each folder is listed once, however many links lead to it, so that links in a circle end. Archives are noted and
+    /// not opened; `root` may be one.
     pub fn scan(root: &Path) -> Result<ImageFolder> {
-        let mut folder =
-            ImageFolder { root: root.to_owned(), by_path: HashMap::new(), by_stem: HashMap::new() };
-        walk(
-            root,
-            |path| {
-                if is_image(&path) {
-                    folder.add(path)
-                }
-            },
-            Err,
-        )?;
+        let mut folder = ImageFolder::empty(root);
+        if is_archive(root) {
+            folder.archives.push(root.to_owned());
+            return Ok(folder);
+        }
+        let file = |path: PathBuf| {
+            if is_image(&path) {
+                folder.add(path.clone(), &path);
+            } else if Packing::of(&path).is_some() {
+                folder.archives.push(path);
+            }
+        };
+        walk(root, file, Err)?;
+        folder.archives.sort_unstable();
         Ok(folder)
+    }
+
+    pub(super) fn empty(root: &Path) -> ImageFolder {
+        let root = root.to_owned();
+        ImageFolder { root, by_path: HashMap::new(), by_stem: HashMap::new(), archives: Vec::new() }
+    }
+
+    /// Its archives, by path.
+    pub(super) fn archives(&self) -> &[PathBuf] {
+        &self.archives
     }
 
     /// Where the names are looked for.
@@ -97,8 +114,9 @@ impl ImageFolder {
         }
     }
 
-    fn add(&mut self, path: PathBuf) {
-        let relative = path.strip_prefix(&self.root).unwrap_or(&path);
+    /// Adds a file that is looked for as if it lay at `place`.
+    pub(super) fn add(&mut self, path: PathBuf, place: &Path) {
+        let relative = place.strip_prefix(&self.root).unwrap_or(place);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         let relative = parts.join("/");
         let relative = composed(&relative).into_owned();
@@ -203,7 +221,7 @@ fn sorted_entries(dir: &Path) -> Result<Vec<(PathBuf, FileType)>> {
     Ok(entries)
 }
 
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     // DICOM files often carry no extension at all, or a name of numbers and dots.
     extension.is_none_or(|e| EXTENSIONS.contains(&e.as_str()) || e.bytes().all(|b| b.is_ascii_digit()))

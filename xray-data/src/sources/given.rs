@@ -85,11 +85,12 @@ impl GivenImage {
         }
     }
 
-    /// How many bytes the file has, where it is a file that the system knows; changes tell that it is another one.
+    /// How many bytes the file has, where the system or an archive knows it; changes tell that it is another one.
     pub fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Origin(Origin::File(path)) => fs::metadata(path).ok().map(|metadata| metadata.len()),
             Source::Origin(Origin::Record { entry, .. }) => Some(entry.length),
+            Source::Origin(Origin::Member { archive, number }) => Some(archive.length(*number)),
             _ => None,
         }
     }
@@ -340,7 +341,7 @@ fn of_table(table: &Path, options: &GivenOptions, given: &mut Given) -> Result<(
     let folder = ImageFolder::scan(options.images.as_deref().unwrap_or(beside))?;
     dicom::name_by_instance_if_needed(&mut listing, &folder);
     given.notes.append(&mut listing.notes);
-    let set = listing.locate(&folder, Missing::Keep)?;
+    let set = listing.locate(&folder, Missing::Keep, None)?;
     given.notes.extend(set.warnings);
     given.images.extend(set.images.into_iter().map(GivenImage::of_row));
     Ok(())

@@ -1,6 +1,7 @@
 //! Images with their labels, of a data set that a model was not trained on: as its owner has it, or with a table that
 //! says what is true.
 
+use super::archive::is_archive;
 use super::folder::pictures;
 use super::given::{self, records};
 use super::tfrecord::list;
@@ -62,8 +63,8 @@ pub fn read(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
 
 fn read_all(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
     let is_ours = data.join(DatasetManifest::FILE_NAME).exists();
-    let is_folder = data.is_dir();
-    let has_records = is_ours || is_folder && !matches!(list(data), Err(Error::NoRecords { .. }));
+    let is_folder = data.is_dir() || is_archive(data);
+    let has_records = is_ours || data.is_dir() && !matches!(list(data), Err(Error::NoRecords { .. }));
     match &options.truth {
         None if has_records => of_dataset(data, options),
         None if is_folder => match Release::recognise(data) {
@@ -77,7 +78,7 @@ fn read_all(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
         None => {
             let beside = data.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = ImageFolder::scan(beside.unwrap_or(Path::new(".")))?;
-            of_set(listing(data, options, &folder)?.locate(&folder, Missing::Keep)?)
+            of_set(listing(data, options, &folder)?.locate(&folder, Missing::Keep, None)?)
         }
         Some(truth) if has_records || !is_folder => joined(data, truth, options),
         Some(truth) => in_folder_by(truth, data, options),
@@ -125,8 +126,8 @@ fn in_folder_by(truth: &Path, folder: &Path, options: &LabelledOptions) -> Resul
 }
 
 fn in_folder(listing: Listing, folder: &Path) -> Result<Labelled> {
-    let all = pictures(folder)?.files.len() as u64;
-    let mut set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip)?;
+    let all = if is_archive(folder) { 0 } else { pictures(folder)?.files.len() as u64 };
+    let mut set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip, None)?;
     set.warnings.append(&mut set.notes);
     let (missing, untold) = (set.missing, all.saturating_sub(set.images.len() as u64));
     let mut labelled = of_set(set)?;

@@ -3,13 +3,17 @@
 use crate::error::{Error, Result};
 use crate::schema::Label;
 use crate::sources::folder::without_extension;
+use crate::sources::kept::Keep;
+use crate::sources::packed::Packed;
 use crate::sources::paths::{Lead, Paths};
 use crate::sources::tails::Tails;
+use crate::sources::wanted::Wanted;
 use crate::sources::{
-    ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet, ViewFilter, dicom,
+    ArchiveProblem, ImageFolder, ImageRow, Origin, SourceImage, SourceProblem, SourceSet, ViewFilter, dicom,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use xray_artifacts::one_line;
 
 /// What a table says of the images, without the images.
 #[derive(Clone, Debug)]
@@ -119,31 +123,36 @@ impl Listing {
         }
     }
 
-    /// Looks the image files up. A name that fits two files is an error, as is a file that two rows name; a name that
-    /// fits none is handled as `missing` says.
-    pub fn locate(mut self, folder: &ImageFolder, missing: Missing) -> Result<SourceSet> {
-        let beside = self.tables.first().and_then(|table| table.parent()).unwrap_or(Path::new("")).to_owned();
-        let names: Vec<&str> = self.rows.iter().map(|listed| listed.file.as_str()).collect();
-        let finder = match self.lookup.tail {
-            Some(parts) => Finder::Tails(Tails::of(folder, parts)),
-            None => {
-                let (paths, note) = Paths::new(folder, &beside, &names);
-                self.warnings.extend(note);
-                Finder::Paths(paths)
-            }
+    /// Looks the image files up, below the folder itself, then in archives below it. A name that fits two files is an error,
+    /// as is a file that two rows name; a name that fits none is handled as `missing` says. Without `keep` a tar.gz is not
+    /// read.
+    pub fn locate(
+        mut self,
+        folder: &ImageFolder,
+        missing: Missing,
+        keep: Option<&Keep<'_>>,
+    ) -> Result<SourceSet> {
+        let mut leads = self.leads(folder);
+        let mut packed = None;
+        if !folder.archives().is_empty() && leads.contains(&Lead::Nothing) {
+            packed = Some(self.look_in_archives(folder, keep, &mut leads)?);
+        }
+        let origin = |path: PathBuf| {
+            let of_member = packed.as_ref().and_then(|packed| packed.origin(&path));
+            of_member.unwrap_or(Origin::File(path))
         };
         let mut images = Vec::with_capacity(self.rows.len());
         let mut absent = Vec::new();
         let mut lines = HashMap::with_capacity(self.rows.len());
-        for listed in &self.rows {
+        for (listed, lead) in self.rows.iter().zip(leads) {
             let name = || listed.file.clone();
-            match finder.lead(&listed.file) {
+            match lead {
                 Lead::File(path) => {
                     if let Some(first) = lines.insert(path.clone(), listed.line) {
                         let what = SourceProblem::OneFile { name: name(), path, first };
                         return Err(self.problem(listed, what));
                     }
-                    images.push(SourceImage { row: listed.row.clone(), origin: Origin::File(path) });
+                    images.push(SourceImage { row: listed.row.clone(), origin: origin(path) });
                 }
                 Lead::Nothing | Lead::NotAFile if missing == Missing::Keep => {
                     let row = listed.row.clone();
@@ -160,8 +169,17 @@ impl Listing {
                 }
             }
         }
+        let is_refused = missing == Missing::Refuse || absent.len() == self.rows.len();
+        for path in packed.iter().flat_map(|packed| &packed.unread).filter(|_| !absent.is_empty()) {
+            let unread =
+                Error::Archive { path: path.clone(), member: None, problem: ArchiveProblem::FrontToBack };
+            if is_refused {
+                return Err(unread);
+            }
+            self.warnings.push(one_line(&unread));
+        }
         match absent.first() {
-            Some(first) if missing == Missing::Refuse || absent.len() == self.rows.len() => {
+            Some(first) if is_refused => {
                 let (name, folder) = (first.file.clone(), folder.root().to_owned());
                 let more = absent.len() as u64 - 1;
                 Err(self.problem(first, SourceProblem::MissingImage { name, folder, more }))
@@ -175,6 +193,39 @@ impl Listing {
                 Ok(SourceSet { kind, labels, images, missing, notes, warnings, built: None })
             }
         }
+    }
+
+    /// Where the rows' files lead below a folder.
+    fn leads(&mut self, folder: &ImageFolder) -> Vec<Lead> {
+        let beside = self.tables.first().and_then(|table| table.parent()).unwrap_or(Path::new("")).to_owned();
+        let names: Vec<&str> = self.rows.iter().map(|listed| listed.file.as_str()).collect();
+        let finder = match self.lookup.tail {
+            Some(parts) => Finder::Tails(Tails::of(folder, parts)),
+            None => {
+                let (paths, note) = Paths::new(folder, &beside, &names);
+                self.warnings.extend(note);
+                Finder::Paths(paths)
+            }
+        };
+        names.into_iter().map(|name| finder.lead(name)).collect()
+    }
+
+    /// Leads the rows without a file to members of archives.
+    fn look_in_archives(
+        &mut self,
+        folder: &ImageFolder,
+        keep: Option<&Keep<'_>>,
+        leads: &mut [Lead],
+    ) -> Result<Packed> {
+        let sought = self.rows.iter().zip(&*leads).filter(|(_, lead)| **lead == Lead::Nothing);
+        let wanted = Wanted::of(sought.map(|(listed, _)| listed.file.as_str()), self.lookup.tail);
+        let packed = Packed::open(folder, &wanted, keep)?;
+        for (lead, of_member) in leads.iter_mut().zip(self.leads(&packed.folder)) {
+            if *lead == Lead::Nothing {
+                *lead = of_member;
+            }
+        }
+        Ok(packed)
     }
 
     fn problem(&self, at: &Listed, problem: SourceProblem) -> Error {

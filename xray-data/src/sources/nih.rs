@@ -6,11 +6,10 @@
 use crate::error::{Error, Result};
 use crate::labels::check_names;
 use crate::sources::findings::{self, Lists};
-use crate::sources::released::Known;
+use crate::sources::released::{Known, table_in};
 use crate::sources::table::patient_name;
 use crate::sources::{ImageRow, Listed, Listing, Lookup, SourceProblem, parse_age};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 const IMAGE: &[&str] = &["Image Index"];
@@ -77,19 +76,12 @@ pub fn read(table: &Path, labels: &[String]) -> Result<Listing> {
 
 /// The `Data_Entry*.csv` (or `.csv.gz`) in a folder; of several the last by name, which is the newest release.
 pub fn find_table(folder: &Path) -> Result<PathBuf> {
-    let io = |source| Error::Io { path: folder.to_owned(), action: "list", source };
-    let entries = fs::read_dir(folder).map_err(io)?;
-    let names = entries.map(|e| e.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>().map_err(io)?;
-    let table = names.into_iter().filter(|name| is_table(&name.to_string_lossy())).max();
-    table.map(|name| folder.join(name)).ok_or_else(|| Error::NoTable {
+    let table = table_in(folder, |stem| stem.starts_with("Data_Entry"))?;
+    table.ok_or_else(|| Error::NoTable {
         folder: folder.to_owned(),
         table: "Data_Entry*.csv",
         hint: "name the table with --labels-csv FILE",
     })
-}
-
-fn is_table(name: &str) -> bool {
-    name.starts_with("Data_Entry") && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
 }
 
 #[cfg(test)]
@@ -97,6 +89,7 @@ mod tests {
     use super::*;
     use crate::labels::nih_14;
     use crate::schema::Label;
+    use std::fs;
     use xray_artifacts::one_line;
 
     const HEADER: &str = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\

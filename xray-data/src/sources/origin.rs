@@ -4,12 +4,13 @@ use crate::error::{Error, Result};
 use crate::example::Example;
 use crate::regular;
 use crate::schema::FeatureNames;
-use crate::sources::Phantom;
+use crate::sources::archive::Archive;
+use crate::sources::{Kept, Phantom};
 use crate::tfrecord::{IndexEntry, RecordFile};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use xray_image::{GrayImage, decode_gray, encode_png, is_dicom};
+use xray_image::{GrayImage, ImageProblem, decode_gray, encode_png, is_dicom};
 
 /// Where the pixels of one image are.
 #[derive(Clone, Debug)]
@@ -27,6 +28,15 @@ pub enum Origin {
         /// Where it lies.
         entry: IndexEntry,
     },
+    /// A PNG, JPEG or DICOM file in a zip or tar.
+    Member {
+        /// The archive, shared by its members.
+        archive: Arc<Archive>,
+        /// Its place among them.
+        number: usize,
+    },
+    /// An image that came by in a tar.gz.
+    Kept(Box<Kept>),
     /// A drawing that is made when it is needed.
     Phantom(Phantom),
 }
@@ -38,10 +48,24 @@ pub enum Loaded {
     Encoded(Vec<u8>),
     /// Pixels, brought to 8 bits.
     Pixels(GrayImage),
+    /// What a record is to hold.
+    Stored {
+        /// As the build encoded it when it came by.
+        bytes: Vec<u8>,
+        /// Width and height.
+        size: [u32; 2],
+    },
+}
+
+impl Loaded {
+    /// The image in a file of these bytes; a DICOM file is decoded here, because its window belongs to the file.
+    pub(crate) fn of(bytes: Vec<u8>) -> std::result::Result<Loaded, ImageProblem> {
+        if is_dicom(&bytes) { decode_gray(&bytes).map(Loaded::Pixels) } else { Ok(Loaded::Encoded(bytes)) }
+    }
 }
 
 /// No X-ray has more bytes: 8192 pixels squared of 16 bits in three colours are 400 MB.
-const LARGEST: u64 = 1 << 30;
+pub(super) const LARGEST: u64 = 1 << 30;
 
 /// The bytes of an image file; a pipe would be waited for, and a device never ends.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
@@ -59,26 +83,27 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 impl Origin {
-    /// Reads the image; a DICOM file is decoded here, because its window belongs to the file.
+    /// Reads the image.
     pub fn load(&self) -> Result<Loaded> {
         match self {
-            Origin::File(_) => {
-                let bytes = self.bytes()?;
-                if is_dicom(&bytes) {
-                    self.decode(&bytes).map(Loaded::Pixels)
-                } else {
-                    Ok(Loaded::Encoded(bytes))
-                }
+            Origin::File(_) | Origin::Member { .. } => {
+                Loaded::of(self.bytes()?).map_err(|problem| Error::Image { place: self.place(), problem })
             }
+            Origin::Kept(kept) => kept.load(),
             Origin::Record { .. } => self.bytes().map(Loaded::Encoded),
             Origin::Phantom(phantom) => Ok(Loaded::Pixels(phantom.draw())),
         }
     }
 
-    /// The bytes of the image file; of a phantom those of a PNG.
+    /// The bytes of the image file; of a phantom those of a PNG; of an image that came by what is kept of it.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match self {
             Origin::File(path) => read_file(path),
+            Origin::Member { archive, number } => archive.read(*number),
+            Origin::Kept(kept) => match kept.load()? {
+                Loaded::Encoded(bytes) | Loaded::Stored { bytes, .. } => Ok(bytes),
+                Loaded::Pixels(image) => Ok(encode_png(&image)),
+            },
             Origin::Record { file, names, number, entry } => {
                 let payload = file.read(*number, *entry)?;
                 let place = || file.place(*number, entry.offset);
@@ -94,14 +119,26 @@ impl Origin {
         }
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<GrayImage> {
-        decode_gray(bytes).map_err(|problem| Error::Image { place: self.place(), problem })
+    /// At most so many bytes from the beginning of a file or of a member of an archive; none of what is neither.
+    pub(crate) fn beginning(&self, most: u64) -> Result<Option<Vec<u8>>> {
+        match self {
+            Origin::File(path) => {
+                let mut bytes = Vec::new();
+                let (file, _) = regular::open(path)?;
+                file.take(most).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+                Ok(Some(bytes))
+            }
+            Origin::Member { archive, number } => archive.beginning(*number, most).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The file, or the file and record, for messages.
     pub fn place(&self) -> String {
         match self {
             Origin::File(path) => path.display().to_string(),
+            Origin::Member { archive, number } => archive.place(*number),
+            Origin::Kept(kept) => kept.place.clone(),
             Origin::Record { file, number, entry, .. } => file.place(*number, entry.offset).to_string(),
             Origin::Phantom(phantom) => phantom.to_string(),
         }

@@ -434,7 +434,7 @@ fn few(names: &[String]) -> String {
 }
 
 /// A cell as messages show it: on one line, and not all of a megabyte.
-pub(super) fn short(cell: &str) -> String {
+pub(crate) fn short(cell: &str) -> String {
     let shown: String = cell.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if shown.len() < cell.len() { format!("{shown}...") } else { shown }
 }

@@ -3,12 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::labels::{nearest, plain};
-use crate::sources::{SourceProblem, separator};
+use crate::sources::{SourceProblem, archive, separator};
 use crate::tfrecord::Compression;
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use xray_artifacts::{decode_text, read_bounded};
@@ -255,10 +254,10 @@ fn split_brackets(headers: Vec<String>) -> Vec<String> {
     headers.iter().flat_map(|h| h.split(',')).map(str::to_owned).collect()
 }
 
-/// A whole text file, UTF-8 or UTF-16 with a byte order mark, which is taken away; `.gz` is unpacked.
+/// A whole text file, UTF-8 or UTF-16 with a byte order mark, which is taken away; `.gz` is unpacked. It may be in an archive.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let io = |source| Error::Io { path: path.to_owned(), action: "read", source };
-    let mut file = BufReader::new(File::open(path).map_err(io)?);
+    let mut file = BufReader::new(archive::open(path)?);
     // Not opened twice: it may be a pipe.
     let bytes = match file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]) {
         true => read_bounded(MultiGzDecoder::new(file), LARGEST).map_err(|source| match source.kind() {

@@ -53,7 +53,7 @@ impl<'a> Tails<'a> {
 }
 
 /// The last parts of a path, without the extension of an image; none of a path that has fewer.
-fn tail(path: &str, parts: usize) -> Option<String> {
+pub(super) fn tail(path: &str, parts: usize) -> Option<String> {
     let all: Vec<&str> = path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").collect();
     let tail = all.get(all.len().checked_sub(parts)?..)?.join("/");
     Some(without_extension(&tail).nfc().collect())

@@ -1,5 +1,6 @@
 //! Tests that run the real program in a temporary folder.
 
+mod archives;
 mod build;
 mod check;
 mod command_line;
@@ -8,5 +9,6 @@ mod nih;
 mod records;
 mod released;
 mod round_trip;
+mod show;
 mod tables;
 mod workbench;

@@ -9,6 +9,8 @@ use crate::{Budget, ImageProblem};
 pub(super) enum Photometric {
     /// One sample; whether the lowest is white.
     Gray { inverted: bool },
+    /// One sample, which names a colour.
+    Palette,
     /// Red, green, blue.
     Rgb,
     /// Luma first, then colour differences.
@@ -83,6 +85,7 @@ fn photometric(header: &Header<'_>, samples: u16) -> Result<Photometric, DicomPr
     match (name.as_str(), samples) {
         ("MONOCHROME1", 1) => Ok(Photometric::Gray { inverted: true }),
         ("MONOCHROME2", 1) => Ok(Photometric::Gray { inverted: inverse }),
+        ("PALETTE COLOR", 1) => Ok(Photometric::Palette),
         ("RGB" | "YBR_RCT" | "YBR_ICT", 3) => Ok(Photometric::Rgb),
         ("YBR_FULL", 3) => Ok(Photometric::Ybr),
         ("YBR_FULL_422", 3) => Ok(Photometric::Ybr422),

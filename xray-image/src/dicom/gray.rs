@@ -74,19 +74,29 @@ impl Modality {
 }
 
 /// Entries, of which the first belongs to this value and to all below.
-struct Lut {
+pub(super) struct Lut {
     first: f64,
     entries: Vec<u16>,
+    /// Bits of an entry, as it is declared.
+    pub(super) bits: u16,
 }
 
 impl Lut {
     /// The LUT of a sequence's first item (PS3.3, C.11.1.1).
     fn read(header: &Header<'_>, tag: super::Tag, name: &'static str) -> Result<Option<Self>, DicomProblem> {
         let Some(item) = header.first_item(tag)? else { return Ok(None) };
+        Lut::of(&item, [tags::LUT_DESCRIPTOR, tags::LUT_DATA], header, name).map(Some)
+    }
+
+    /// The LUT of a descriptor and its data; the header tells whether pixels are signed.
+    pub(super) fn of(
+        item: &Header<'_>,
+        [descriptor, data]: [super::Tag; 2],
+        header: &Header<'_>,
+        name: &'static str,
+    ) -> Result<Self, DicomProblem> {
         let unreadable = DicomProblem::Lut(name);
-        let (Some(descriptor), Some(data)) =
-            (item.element(tags::LUT_DESCRIPTOR), item.element(tags::LUT_DATA))
-        else {
+        let (Some(descriptor), Some(data)) = (item.element(descriptor), item.element(data)) else {
             return Err(unreadable);
         };
         let [count, first, bits] = *shorts(descriptor.value, descriptor.encoding) else {
@@ -108,10 +118,10 @@ impl Lut {
         };
         let is_sensible =
             matches!(bits, 8..=16) && entries.iter().all(|&entry| u32::from(entry) >> bits == 0);
-        if is_sensible { Ok(Some(Lut { first, entries })) } else { Err(unreadable) }
+        if is_sensible { Ok(Lut { first, entries, bits }) } else { Err(unreadable) }
     }
 
-    fn at(&self, value: f64) -> u16 {
+    pub(super) fn at(&self, value: f64) -> u16 {
         let last = self.entries.len() as f64 - 1.0;
         self.entries[(value.round() - self.first).clamp(0.0, last) as usize]
     }

@@ -28,6 +28,12 @@ pub(super) mod tags {
     pub(in super::super) const INTERCEPT: Tag = Tag(0x0028, 0x1052);
     pub(in super::super) const SLOPE: Tag = Tag(0x0028, 0x1053);
     pub(in super::super) const WINDOW_FUNCTION: Tag = Tag(0x0028, 0x1056);
+    pub(in super::super) const RED_DESCRIPTOR: Tag = Tag(0x0028, 0x1101);
+    pub(in super::super) const GREEN_DESCRIPTOR: Tag = Tag(0x0028, 0x1102);
+    pub(in super::super) const BLUE_DESCRIPTOR: Tag = Tag(0x0028, 0x1103);
+    pub(in super::super) const RED_DATA: Tag = Tag(0x0028, 0x1201);
+    pub(in super::super) const GREEN_DATA: Tag = Tag(0x0028, 0x1202);
+    pub(in super::super) const BLUE_DATA: Tag = Tag(0x0028, 0x1203);
     pub(in super::super) const MODALITY_LUT: Tag = Tag(0x0028, 0x3000);
     pub(in super::super) const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);
     pub(in super::super) const LUT_DATA: Tag = Tag(0x0028, 0x3006);
@@ -38,7 +44,7 @@ pub(super) mod tags {
     pub(in super::super) const DOUBLE_PIXELS: Tag = Tag(0x7FE0, 0x0009);
     pub(in super::super) const PIXELS: Tag = Tag(0x7FE0, 0x0010);
 
-    pub(super) const NEEDED: [Tag; 28] = [
+    pub(super) const NEEDED: [Tag; 34] = [
         SOP_INSTANCE_UID,
         PATIENT_ID,
         PATIENT_SEX,
@@ -61,6 +67,12 @@ pub(super) mod tags {
         INTERCEPT,
         SLOPE,
         WINDOW_FUNCTION,
+        RED_DESCRIPTOR,
+        GREEN_DESCRIPTOR,
+        BLUE_DESCRIPTOR,
+        RED_DATA,
+        GREEN_DATA,
+        BLUE_DATA,
         MODALITY_LUT,
         VOI_LUT,
         PRESENTATION_LUT,

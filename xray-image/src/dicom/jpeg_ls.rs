@@ -1,8 +1,8 @@
-//! JPEG-LS (T.87) of one component, lossless and near-lossless: each sample predicted from its neighbours and corrected
+//! JPEG-LS (T.87), lossless and near-lossless, gray or in colours: each sample predicted from its neighbours and corrected
 //! by what their context has learned, flat stretches as runs.
 
 use super::DicomProblem;
-use super::jpeg::{Frame, segments};
+use super::jpeg::{Frame, segment};
 use super::samples::Samples;
 use crate::{Budget, ImageProblem};
 
@@ -16,12 +16,19 @@ const RUNS: [u32; 32] =
 /// Regular contexts; two more are of samples that end a run.
 const CONTEXTS: usize = 365;
 
-/// The samples of the one scan.
+/// The samples of all scans: each of one component, or of several in lines or sample by sample.
 pub(super) fn decode(bytes: &[u8], frame: &Frame, budget: &Budget) -> Result<Samples<'static>, ImageProblem> {
+    if frame.subsampled {
+        return Err(DicomProblem::Syntax("JPEG-LS with fewer samples of some colours".to_owned()).into());
+    }
+    let count = frame.components.len();
+    let mut words = vec![0; frame.width as usize * frame.height as usize * count];
+    let mut is_missing = vec![true; count];
     let mut preset = [0; 5];
-    let mut scan = None;
-    for segment in segments(bytes) {
-        let (marker, body, after) = segment?;
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while is_missing.contains(&true) {
+        let (marker, body, after) = segment(rest).ok_or(broken("its headers are cut off"))?;
+        rest = after;
         match (marker, body) {
             (0xF8, [1, values @ ..]) if values.len() == 10 => {
                 let values = values.as_chunks::<2>().0;
@@ -30,28 +37,97 @@ pub(super) fn decode(bytes: &[u8], frame: &Frame, budget: &Budget) -> Result<Sam
             (0xF8, _) | (0xDD, _) => {
                 return Err(DicomProblem::Syntax("JPEG-LS with tables or restarts".to_owned()).into());
             }
-            (0xDA, &[1, _, 0, near, 0, 0]) => scan = Some((near, after)),
+            // What HP's encoder did to colours, which DICOM does not allow.
+            (0xE8, [b'm', b'r', b'f', b'x', transform, ..]) if *transform != 0 => {
+                return Err(DicomProblem::Syntax("JPEG-LS with transformed colours".to_owned()).into());
+            }
             (0xDA, _) => {
-                return Err(DicomProblem::Syntax("JPEG-LS in colour or with a mapping".to_owned()).into());
+                let scan = Scan::read(body, frame)?;
+                for &place in &scan.places {
+                    if !std::mem::replace(&mut is_missing[place], false) {
+                        return Err(broken("a component is in two scans").into());
+                    }
+                }
+                let parameters = Parameters::new(frame.bits, scan.near, preset)
+                    .ok_or(broken("its parameters make no sense"))?;
+                let decoder = Decoder::new(&parameters, after);
+                scan.decode(decoder, frame, &mut words, budget)?;
+                // A byte of ones is followed by a zero bit in the data.
+                let end = after.windows(2).position(|pair| pair[0] == 0xFF && pair[1] >= 0x80);
+                rest = &after[end.unwrap_or(after.len())..];
             }
             _ => {}
         }
     }
-    let (near, scan) = scan.ok_or(broken("it has no scan"))?;
-    let parameters =
-        Parameters::new(frame.bits, near.into(), preset).ok_or(broken("its parameters make no sense"))?;
-    let mut decoder = Decoder::new(&parameters, scan);
-    let width = frame.width as usize;
-    // One sample more on either side than a row has.
-    let (mut above, mut row) = (vec![0; width + 2], vec![0; width + 2]);
-    let mut words = Vec::with_capacity(width * frame.height as usize);
-    for _ in 0..frame.height {
-        budget.check_time()?;
-        decoder.row(&above, &mut row)?;
-        words.extend(row[1..=width].iter().map(|&sample| sample as u16));
-        std::mem::swap(&mut above, &mut row);
-    }
     Ok(Samples::of_words(&words))
+}
+
+/// What a scan holds.
+struct Scan {
+    /// Places of its components in the frame.
+    places: Vec<usize>,
+    near: i32,
+    /// Components alternate sample by sample, not line by line.
+    by_samples: bool,
+}
+
+impl Scan {
+    fn read(body: &[u8], frame: &Frame) -> Result<Scan, DicomProblem> {
+        let other = || DicomProblem::Syntax("JPEG-LS with a mapping".to_owned());
+        let cut = broken("a scan header makes no sense");
+        let (&count, rest) = body.split_first().ok_or(cut.clone())?;
+        let (parts, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or(cut.clone())?;
+        let &[near, interleaved, 0] = rest else { return Err(other()) };
+        let by_samples = match (count, interleaved) {
+            (1, 0) | (2.., 1) => false,
+            (2.., 2) => true,
+            _ => return Err(cut),
+        };
+        let mut places = Vec::new();
+        for &[name, mapping] in parts.as_chunks::<2>().0 {
+            let place = frame.components.iter().position(|&(known, _)| known == name).ok_or(cut.clone())?;
+            if mapping != 0 {
+                return Err(other());
+            }
+            places.push(place);
+        }
+        Ok(Scan { places, near: near.into(), by_samples })
+    }
+
+    /// Decodes into `words`, where the components of a pixel lie side by side.
+    fn decode(
+        &self,
+        mut decoder: Decoder<'_>,
+        frame: &Frame,
+        words: &mut [u16],
+        budget: &Budget,
+    ) -> Result<(), ImageProblem> {
+        let (width, count) = (frame.width as usize, frame.components.len());
+        // One sample more on either side than a row has.
+        let mut above = vec![vec![0; width + 2]; self.places.len()];
+        let mut rows = above.clone();
+        // Components share what is learned, and each has its own way of runs.
+        let mut runs = vec![0; self.places.len()];
+        for line in words.chunks_exact_mut((width * count).max(1)) {
+            budget.check_time()?;
+            if self.by_samples {
+                decoder.row_of_pixels(&above, &mut rows)?;
+            } else {
+                for ((above, row), run) in above.iter().zip(&mut rows).zip(&mut runs) {
+                    decoder.run = *run;
+                    decoder.row(above, row)?;
+                    *run = decoder.run;
+                }
+            }
+            for (row, &place) in rows.iter().zip(&self.places) {
+                for (pixel, &sample) in line.chunks_exact_mut(count).zip(&row[1..=width]) {
+                    pixel[place] = sample as u16;
+                }
+            }
+            std::mem::swap(&mut above, &mut rows);
+        }
+        Ok(())
+    }
 }
 
 struct Parameters {
@@ -112,6 +188,14 @@ impl Parameters {
             bits: length(range),
             limit,
         })
+    }
+
+    /// What a sample's neighbours look like, and those to its left, above it and above that to its left.
+    fn context(&self, x: usize, above: &[i32], row: &[i32]) -> (i32, [i32; 3]) {
+        let [a, b, c] = [row[x - 1], above[x], above[x - 1]];
+        let d = if x == row.len() - 2 { b } else { above[x + 1] };
+        let [q1, q2, q3] = [d - b, b - c, c - a].map(|gradient| self.quantise(gradient));
+        (81 * q1 + 9 * q2 + q3, [a, b, c])
     }
 
     fn quantise(&self, gradient: i32) -> i32 {
@@ -204,10 +288,7 @@ impl<'a> Decoder<'a> {
         row[0] = above[1];
         let mut x = 1;
         while x <= width {
-            let [a, b, c] = [row[x - 1], above[x], above[x - 1]];
-            let d = if x == width { b } else { above[x + 1] };
-            let [q1, q2, q3] = [d - b, b - c, c - a].map(|gradient| self.parameters.quantise(gradient));
-            let context = 81 * q1 + 9 * q2 + q3;
+            let (context, [a, b, c]) = self.parameters.context(x, above, row);
             if context == 0 {
                 x = self.run(x, above, row)?;
             } else {
@@ -218,9 +299,42 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    /// The same of several components, sample by sample: a run is one of all of them.
+    fn row_of_pixels(&mut self, above: &[Vec<i32>], rows: &mut [Vec<i32>]) -> Result<(), DicomProblem> {
+        let width = above[0].len() - 2;
+        rows.iter_mut().zip(above).for_each(|(row, above)| row[0] = above[1]);
+        let mut x = 1;
+        while x <= width {
+            let around = |(above, row): (&Vec<i32>, &Vec<i32>)| self.parameters.context(x, above, row);
+            let around: Vec<(i32, [i32; 3])> = above.iter().zip(&*rows).map(around).collect();
+            if around.iter().any(|(context, _)| *context != 0) {
+                for (row, (context, neighbours)) in rows.iter_mut().zip(around) {
+                    row[x] = self.regular(context, neighbours)?;
+                }
+                x += 1;
+                continue;
+            }
+            let end = x + self.length_of_run(width + 1 - x)?;
+            rows.iter_mut().for_each(|row| {
+                let sample = row[x - 1];
+                row[x..end].fill(sample);
+            });
+            x = end;
+            if x <= width {
+                for (row, above) in rows.iter_mut().zip(above) {
+                    row[x] = self.end_of_run(row[x - 1], above[x], false)?;
+                }
+                self.run = self.run.saturating_sub(1);
+                x += 1;
+            }
+        }
+        Ok(())
+    }
+
     fn regular(&mut self, context: i32, [a, b, c]: [i32; 3]) -> Result<i32, DicomProblem> {
         let parameters = self.parameters;
-        let sign = context.signum();
+        // Without a gradient of its own a sample stands beside others that have one.
+        let sign = if context < 0 { -1 } else { 1 };
         let context = &mut self.contexts[context.unsigned_abs() as usize];
         let predicted = match c {
             _ if c >= a.max(b) => a.min(b),
@@ -238,36 +352,45 @@ impl<'a> Decoder<'a> {
     }
 
     /// A run from `x` on, and the sample that ends it; where to go on.
-    fn run(&mut self, mut x: usize, above: &[i32], row: &mut [i32]) -> Result<usize, DicomProblem> {
+    fn run(&mut self, x: usize, above: &[i32], row: &mut [i32]) -> Result<usize, DicomProblem> {
         let width = row.len() - 2;
         let sample = row[x - 1];
+        let end = x + self.length_of_run(width + 1 - x)?;
+        row[x..end].fill(sample);
+        if end > width {
+            return Ok(end);
+        }
+        let is_alike = (sample - above[end]).abs() <= self.parameters.near;
+        row[end] = self.end_of_run(sample, above[end], is_alike)?;
+        self.run = self.run.saturating_sub(1);
+        Ok(end + 1)
+    }
+
+    /// How many of the `left` samples of a row are as the one before them; where it is fewer, another sample follows.
+    fn length_of_run(&mut self, left: usize) -> Result<usize, DicomProblem> {
+        let mut run = 0;
         while self.bits.take(1)? == 1 {
             let whole = 1 << RUNS[self.run];
-            let length = whole.min(width + 1 - x);
-            row[x..x + length].fill(sample);
-            x += length;
+            let length = whole.min(left - run);
+            run += length;
             if length == whole {
                 self.run = (self.run + 1).min(RUNS.len() - 1);
             }
-            if x > width {
-                return Ok(x);
+            if run == left {
+                return Ok(run);
             }
         }
-        let length = self.bits.take(RUNS[self.run])? as usize;
-        if x + length > width {
-            return Err(broken("a run is longer than its row"));
+        let rest = self.bits.take(RUNS[self.run])? as usize;
+        match run + rest {
+            length if length < left => Ok(length),
+            _ => Err(broken("a run is longer than its row")),
         }
-        row[x..x + length].fill(sample);
-        x += length;
-        row[x] = self.end_of_run(sample, above[x])?;
-        self.run = self.run.saturating_sub(1);
-        Ok(x + 1)
     }
 
     /// A.7.2.
-    fn end_of_run(&mut self, a: i32, b: i32) -> Result<i32, DicomProblem> {
+    fn end_of_run(&mut self, a: i32, b: i32, is_alike: bool) -> Result<i32, DicomProblem> {
         let parameters = self.parameters;
-        let alike = i32::from((a - b).abs() <= parameters.near);
+        let alike = i32::from(is_alike);
         let context = &mut self.contexts[CONTEXTS + alike as usize];
         let (predicted, sign) = match alike {
             1 => (a, 1),

@@ -14,6 +14,7 @@ mod header;
 mod jpeg;
 mod jpeg_2000;
 mod jpeg_ls;
+mod palette;
 mod patient;
 mod problem;
 mod rle;
@@ -42,7 +43,7 @@ pub(super) fn size(bytes: &[u8]) -> Result<([u32; 2], bool), DicomProblem> {
     description::size(&header::read(file.elements())?)
 }
 
-/// The one image of a file. Refused are several frames, palettes, what is not read here by name, and damaged files.
+/// The one image of a file. Refused are several frames, what is not read here by name, and damaged files.
 pub(super) fn decode(bytes: &[u8], budget: &Budget) -> Result<GrayImage, ImageProblem> {
     open(bytes, budget, |picture| {
         let Picture { description, header, decoded } = picture;
@@ -105,8 +106,14 @@ fn open<T>(
     }
     if file.coding == Coding::Native {
         budget.check_memory(description.pixels() as u64)?;
-        let decoded = Decoded::Samples(samples::native(head, *elements, &description)?);
-        return use_picture(Picture { description, header: &header, decoded });
+        let samples = samples::native(head, *elements, &description)?;
+        let (samples, description) = coloured(samples, description, &header, budget)?;
+        return use_picture(Picture { description, header: &header, decoded: Decoded::Samples(samples) });
+    }
+    // Where a sample is lost, it names another colour; of what loses nothing RLE is the one that palettes are kept in.
+    if description.photometric == Photometric::Palette && file.coding != Coding::Rle {
+        let photometric = "a palette in a coding other than RLE".to_owned();
+        return Err(DicomProblem::Colours { photometric, samples: 1 }.into());
     }
     if head.length.is_some() {
         return Err(DicomProblem::Missing("fragments of compressed pixel data").into());
@@ -116,9 +123,27 @@ fn open<T>(
     // The samples, as the decoder gives them and as they are kept, and the gray pixels.
     budget.check_memory((description.pixels() + 4 * description.count() + bytes.len()) as u64)?;
     let decoded = match file.coding {
-        Coding::Rle => Decoded::Samples(rle::decode(&bytes, &description, budget)?),
+        Coding::Rle => {
+            let samples = rle::decode(&bytes, &description, budget)?;
+            let (samples, description) = coloured(samples, description, &header, budget)?;
+            return use_picture(Picture { description, header: &header, decoded: Decoded::Samples(samples) });
+        }
         Coding::Jpeg2000 => Decoded::Samples(jpeg_2000::decode(&bytes, &description, budget)?),
         _ => jpeg::decode(bytes, &description, budget)?,
     };
     use_picture(Picture { description, header: &header, decoded })
+}
+
+/// Samples that are colours or gray: those of a palette become what they name.
+fn coloured<'a>(
+    samples: Samples<'a>,
+    description: Description,
+    header: &Header<'_>,
+    budget: &Budget,
+) -> Result<(Samples<'a>, Description), ImageProblem> {
+    if description.photometric != Photometric::Palette {
+        return Ok((samples, description));
+    }
+    budget.check_memory((samples.bytes.len() + 4 * description.pixels()) as u64)?;
+    Ok(palette::colours(&samples, &description, header)?)
 }

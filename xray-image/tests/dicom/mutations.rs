@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use xray_image::{GrayImage, ImageProblem, decode_gray, mean_chroma, read_dicom_patient, read_header};
 use xray_random::Random;
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 17] = [
     "implicit",
     "big-endian",
     "deflated",
@@ -16,6 +16,9 @@ const NAMES: [&str; 14] = [
     "jpeg-lossless-4",
     "jpeg-ls",
     "jpeg-ls-near",
+    "jpeg-ls-colour-scans",
+    "jpeg-ls-colour-pixels",
+    "palette",
     "jpeg-2000",
     "jpeg-2000-lossy",
     "jpeg-2000-signed",

@@ -1,5 +1,6 @@
 //! Google's expert labels of images of ChestX-ray14: `validation_labels.csv` and `test_labels.csv` of four findings, or
-//! `test_labels.csv` of all fourteen; the images are NIH's. What single readers said (`individual_readers.csv`) is not read.
+//! `test_labels.csv` of all fourteen; the images are NIH's. What readers agreed on is in these; what each said, before they
+//! talked, is in `individual_readers.csv`, or `test_individual_readers.csv` of the fourteen, with a row for each.
 //!
 //! Majkowska et al., "Chest radiograph interpretation with deep learning models", Radiology 294 (2020); Nabulsi et al., "Deep
 //! learning for distinguishing normal versus abnormal chest radiographs", Scientific Reports 11 (2021); and the page "NIH Chest
@@ -8,14 +9,17 @@
 use super::cells::{Counts, LabelCells};
 use super::labels::line;
 use super::tables::has_columns;
-use super::{Draft, Equivalent, Known, NIH_14, table_in};
+use super::{Draft, Equivalent, Known, NIH_14, ReleaseOptions, table_in};
 use crate::error::{Error, Result};
 use crate::schema::Label;
-use crate::sources::csv_table::Blank;
+use crate::sources::csv_table::{Blank, split_name};
+use crate::sources::join::join;
 use crate::sources::table::Row;
-use crate::sources::{ImageRow, Listed, SourceProblem, findings, parse_age};
+use crate::sources::{ImageRow, Join, Listed, SourceProblem, findings, parse_age};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use xray_artifacts::Split;
+use xray_display::counted;
 
 const TITLE: &str = "the expert labels of ChestX-ray14";
 
@@ -50,8 +54,8 @@ fn table(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
 }
 
 pub(super) fn find(folder: &Path) -> Result<Option<PathBuf>> {
-    let found = table(folder, "test_labels")?
-        .map_or_else(|| table(folder, "validation_labels"), |path| Ok(Some(path)))?;
+    let found = ["test_labels", "validation_labels", "individual_readers", "test_individual_readers"];
+    let found = found.into_iter().find_map(|name| table(folder, name).transpose()).transpose()?;
     // CheXpert has a `test_labels.csv` too.
     let own = ["Airspace opacity", ABNORMAL[0], ABNORMAL[1]];
     Ok(found.filter(|path| own.iter().any(|name| has_columns(path, &[name]))))
@@ -60,18 +64,43 @@ pub(super) fn find(folder: &Path) -> Result<Option<PathBuf>> {
 const IMAGE: [&str; 2] = ["Image Index", "Image ID"];
 const ABNORMAL: [&str; 2] = ["Abnormal", "Normal/Abnormal"];
 
-pub(super) fn read(folder: &Path) -> Result<Draft> {
-    let [validation, test] = [table(folder, "validation_labels")?, table(folder, "test_labels")?];
-    let found = [(validation, Split::Val), (test, Split::Test)];
-    let found: Vec<(PathBuf, Split)> =
-        found.into_iter().filter_map(|(path, split)| path.map(|path| (path, split))).collect();
+/// A table, the split that all its rows are of, and whether it has a row for each reader.
+struct Found {
+    path: PathBuf,
+    split: Option<Split>,
+    is_of_readers: bool,
+}
+
+/// What readers agreed on; or what each said, where a rule for that is given or there is nothing else.
+fn tables(folder: &Path, options: &ReleaseOptions) -> Result<Vec<Found>> {
+    let of = |names: [(&str, Option<Split>); 2], is_of_readers| {
+        let found = names
+            .into_iter()
+            .map(|(name, split)| Ok(table(folder, name)?.map(|path| Found { path, split, is_of_readers })));
+        found.filter_map(Result::transpose).collect::<Result<Vec<Found>>>()
+    };
+    let agreed = of([("validation_labels", Some(Split::Val)), ("test_labels", Some(Split::Test))], false)?;
+    if options.join.is_none() && !agreed.is_empty() {
+        return Ok(agreed);
+    }
+    of([("individual_readers", None), ("test_individual_readers", Some(Split::Test))], true)
+}
+
+pub(super) fn read(folder: &Path, options: &ReleaseOptions) -> Result<Draft> {
+    let found = tables(folder, options)?;
     if found.is_empty() {
         return Err(Error::NoTable {
             folder: folder.to_owned(),
-            table: "test_labels.csv or validation_labels.csv",
-            hint: "name the folder four_findings_expert_labels or all_findings_expert_labels, and NIH's with --images DIR",
+            table: match options.join {
+                None => "test_labels.csv or validation_labels.csv",
+                Some(_) => "individual_readers.csv or test_individual_readers.csv",
+            },
+            hint: "name the folder four_findings_expert_labels or all_findings_expert_labels, and NIH's with --images DIR; \
+                   --rows is for what single readers said",
         });
     }
+    let rule = options.join.unwrap_or(Join::Majority);
+    let is_of_readers = found.iter().any(|found| found.is_of_readers);
     let mut draft = Draft {
         tables: Vec::new(),
         labels: Vec::new(),
@@ -80,7 +109,7 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
         warnings: Vec::new(),
     };
     let mut counts = Counts::default();
-    for (path, split) in found {
+    for Found { path, split, .. } in found {
         let mut known = Known::read(&path, TITLE)?;
         let abnormal = known.may(&ABNORMAL, "no finding, where it says no")?;
         let labels: &[&str] = if abnormal.is_some() { &NIH_14 } else { &FOUR };
@@ -88,14 +117,24 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
             return Err(known.table.problem(1, SourceProblem::OtherLabels { release: TITLE }));
         }
         draft.labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let named = |label: &&'static str| if *label == FOUR[3] { nodule(&known) } else { *label };
+        let names: Vec<&str> = labels.iter().map(named).collect();
         let columns = Columns {
             image: known.need(&IMAGE, "path")?,
             patient: known.need(&["Patient ID"], "patient")?,
             age: known.may(&["Patient Age"], "age")?,
             sex: known.may(&["Patient Gender", "Patient Sex"], "sex")?,
             view: known.may(&["View Position"], "view")?,
-            cells: LabelCells::find(&mut known, labels, &[], Blank::Unknown)?,
+            cells: LabelCells::find(&mut known, &names, &[], Blank::Unknown)?,
             abnormal,
+            reader: match is_of_readers {
+                true => Some(known.need(&["Reader ID"], "reader")?),
+                false => None,
+            },
+            split: match is_of_readers {
+                true => known.may(&["Set ID"], "split")?,
+                false => None,
+            },
         };
         known.pass_over("ChestX-ray14's own labels, which these take the place of", &["Finding Labels"]);
         known.pass_over("findings beyond the fourteen", &["Other"]);
@@ -108,13 +147,35 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
             &["OriginalImage[Width,Height]", "OriginalImagePixelSpacing[x,y]"],
         );
         draft.notes.push(known.described()?);
+        let table = draft.tables.len();
+        let mut rows = Vec::new();
+        let mut seen = HashMap::new();
         for row in known.table.rows() {
-            draft.rows.push(columns.read(row, split, draft.tables.len(), &mut counts)?);
+            columns.refuse_second(row, &mut seen)?;
+            rows.push(columns.read(row, split, table, &mut counts)?);
         }
+        if is_of_readers {
+            let readings = rows.len();
+            rows = join(rows, rule, &draft.labels, &known.table)?;
+            draft.notes.push(format!(
+                "{} of {} are joined: {}{}; a hedge is uncertain",
+                counted(readings, "reading"),
+                counted(rows.len(), "image"),
+                rule.describe(),
+                if options.join.is_none() { " (--rows any, majority or all)" } else { "" }
+            ));
+        }
+        draft.rows.append(&mut rows);
         draft.warnings.append(&mut known.table.notes);
         draft.tables.push(path);
     }
-    draft.notes.push("splits are the tables: validation_labels.csv is val, test_labels.csv test".to_owned());
+    draft.notes.push(
+        match is_of_readers {
+            true => "what each reader said, before those of an image agreed; splits are `Set ID`, or the name of the table",
+            false => "splits are the tables: validation_labels.csv is val, test_labels.csv test",
+        }
+        .to_owned(),
+    );
     draft.notes.extend(counts.notes(Blank::Unknown));
     Ok(draft)
 }
@@ -127,10 +188,35 @@ struct Columns {
     view: Option<usize>,
     cells: LabelCells,
     abnormal: Option<usize>,
+    reader: Option<usize>,
+    split: Option<usize>,
+}
+
+/// The finding as the table at hand spells it: readers had a shorter name for it.
+fn nodule(known: &Known) -> &'static str {
+    if known.table.column(&[FOUR[3]]).is_some() { FOUR[3] } else { "Nodule/mass" }
 }
 
 impl Columns {
-    fn read(&self, row: Row<'_>, split: Split, table: usize, counts: &mut Counts) -> Result<Listed> {
+    /// A reader reads an image once.
+    fn refuse_second(&self, row: Row<'_>, seen: &mut HashMap<(String, String), u64>) -> Result<()> {
+        let Some(reader) = self.reader else { return Ok(()) };
+        let (image_id, reader) = (row.filled(self.image)?.to_owned(), row.filled(reader)?.to_owned());
+        match seen.insert((image_id.clone(), reader.clone()), row.line) {
+            Some(first) => Err(row.problem(SourceProblem::ReaderTwice { image_id, reader, first })),
+            None => Ok(()),
+        }
+    }
+
+    fn split(&self, row: Row<'_>, of_table: Option<Split>) -> Result<Option<Split>> {
+        let Some(column) = self.split else { return Ok(of_table) };
+        let Some(value) = row.optional(Some(column)) else { return Ok(of_table) };
+        let problem =
+            || SourceProblem::SplitName { column: row.header(column).to_owned(), value: value.to_owned() };
+        split_name(value).map(Some).ok_or_else(|| row.problem(problem()))
+    }
+
+    fn read(&self, row: Row<'_>, split: Option<Split>, table: usize, counts: &mut Counts) -> Result<Listed> {
         let image_id = row.filled(self.image)?.to_owned();
         let (labels, implied) = self.cells.read(row, &image_id, counts)?;
         let no_finding = match self.abnormal.map(|column| findings::cell(row, column)).transpose()? {
@@ -143,7 +229,7 @@ impl Columns {
             patient_id: Some(Known::number(row, self.patient)?.to_owned()),
             labels,
             no_finding: Some(no_finding),
-            split: Some(split),
+            split: self.split(row, split)?,
             view: row.optional(self.view).map(str::to_owned),
             sex: row.optional(self.sex).and_then(findings::sex),
             age: row.optional(self.age).and_then(parse_age),

@@ -56,7 +56,8 @@ pub struct ReleaseOptions {
     pub allow_empty: bool,
     /// What a blank label cell says, where the data set has such.
     pub blank: Blank,
-    /// How several readers of an image agree, where the data set has such; a majority where none.
+    /// How several readers of an image agree, where the data set has such; a majority where none. Of the expert labels of
+    /// ChestX-ray14 it asks for what single readers said, in place of what they agreed on.
     pub join: Option<Join>,
     /// The data set's own splits are not wanted: the table of them may be absent.
     pub other_splits: bool,
@@ -159,7 +160,7 @@ impl Release {
             Release::Vindr => vindr::read(folder, options),
             Release::Rsna => rsna::read(folder),
             Release::Siim => siim::read(folder),
-            Release::NihExperts => experts::read(folder),
+            Release::NihExperts => experts::read(folder, options),
         }?;
         let mut draft = match options.label_set {
             LabelSet::Own => draft,

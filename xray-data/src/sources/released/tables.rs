@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::labels::{nearest, plain};
+use crate::sources::archive::{self, Archive, Packing, is_archive};
 use crate::sources::csv_table::quoted_few;
 use crate::sources::table::Row;
-use crate::sources::{SourceProblem, Table};
+use crate::sources::{ArchiveProblem, SourceProblem, Table};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -131,13 +132,15 @@ pub(super) fn has_columns(path: &Path, names: &[&str]) -> bool {
 }
 
 /// The plain names of the columns.
-fn header_of(path: &Path) -> std::io::Result<Vec<String>> {
-    let mut file = BufReader::new(File::open(path)?);
+fn header_of(path: &Path) -> Result<Vec<String>> {
+    let io = |source| Error::Io { path: path.to_owned(), action: "read", source };
+    let mut file = BufReader::new(archive::open(path)?);
     let mut beginning = Vec::new();
-    match file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        true => MultiGzDecoder::new(file).take(LONGEST_HEADER).read_to_end(&mut beginning)?,
-        false => file.take(LONGEST_HEADER).read_to_end(&mut beginning)?,
+    let read = match file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]) {
+        true => MultiGzDecoder::new(file).take(LONGEST_HEADER).read_to_end(&mut beginning),
+        false => file.take(LONGEST_HEADER).read_to_end(&mut beginning),
     };
+    read.map_err(io)?;
     let text = String::from_utf8_lossy(&beginning);
     let line = text.lines().next().unwrap_or_default();
     Ok(line.split([',', ';', '\t']).map(plain).collect())
@@ -147,19 +150,71 @@ fn header_of(path: &Path) -> std::io::Result<Vec<String>> {
 const LONGEST_HEADER: u64 = 1 << 16;
 
 /// The table in a folder whose name, without `.csv` or `.csv.gz`, is wanted: of several the last by name, which is the
-/// newest version; of one that is there twice, the one that is not packed.
+/// newest version; of one that is there twice, the one that is not packed. Where the folder has none, that in the top folder
+/// of a zip or tar in it. The folder may be such an archive itself.
 pub(in crate::sources) fn table_in(
     folder: &Path,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Option<PathBuf>> {
+    table_below(folder, "", is_wanted)
+}
+
+/// The same for a folder in it.
+pub(super) fn table_below(
+    folder: &Path,
+    below: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Option<PathBuf>> {
+    let mut archives = Vec::new();
+    if is_archive(folder) {
+        archives.push((folder.to_owned(), below));
+    } else {
+        let inside = folder.join(below);
+        let in_folder = if below.is_empty() || inside.is_dir() { files_in(&inside)? } else { Vec::new() };
+        let wanted = in_folder.iter().filter_map(|path| Some((rank(path, &is_wanted)?, path)));
+        if let Some((_, path)) = wanted.max() {
+            return Ok(Some(path.clone()));
+        }
+        archives.extend(in_folder.into_iter().map(|path| (path, "")));
+        if !below.is_empty() {
+            archives.extend(files_in(folder)?.into_iter().map(|path| (path, below)));
+        }
+    }
+    let mut found: Vec<(Rank, PathBuf, String)> = Vec::new();
+    for (path, below) in archives {
+        let Some(packing @ (Packing::Zip | Packing::Tar)) = Packing::of(&path) else { continue };
+        let archive = Archive::open(&path, packing)?;
+        for (member, from_top) in archive.below_top() {
+            let (around, _) = from_top.rsplit_once('/').unwrap_or(("", from_top));
+            if around == below
+                && let Some(rank) = rank(Path::new(from_top), &is_wanted)
+            {
+                found.push((rank, path.clone(), member.name.clone()));
+            }
+        }
+    }
+    found.sort_unstable();
+    match found.as_slice() {
+        [.., (first, one, _), (second, path, member)] if first == second => {
+            let problem = ArchiveProblem::TwoTables { other: one.display().to_string() };
+            Err(Error::Archive { path: path.clone(), member: Some(member.clone()), problem })
+        }
+        [.., (_, path, member)] => Ok(Some(path.join(member))),
+        [] => Ok(None),
+    }
+}
+
+/// What tells the newest of several tables: its name, and that it is not packed.
+type Rank = (String, bool);
+
+fn rank(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Option<Rank> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".csv")?;
+    is_wanted(stem).then(|| (stem.to_owned(), !name.ends_with(".gz")))
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::Io { path: folder.to_owned(), action: "list", source };
     let entries = fs::read_dir(folder).map_err(io)?;
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
-    let names = names.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
-    let wanted = names.iter().filter_map(|name| {
-        let name = name.to_str()?;
-        let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".csv")?;
-        is_wanted(stem).then_some((stem, !name.ends_with(".gz"), name))
-    });
-    Ok(wanted.max().map(|(.., name)| folder.join(name)))
+    entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<_>>().map_err(io)
 }

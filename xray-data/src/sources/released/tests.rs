@@ -471,6 +471,69 @@ fn expert_labels_take_the_place_of_nihs() {
 }
 
 #[test]
+fn what_single_experts_said_is_joined_by_the_rule() {
+    let readers = "Image ID,Patient ID,Reader ID,Airspace opacity,Fracture,Nodule/mass,Pneumothorax,Set ID\n\
+                   1_0.png,1,4,YES,NO,YES,NO,test\n1_0.png,1,5,NO,NO,HEDGE,NO,test\n1_0.png,1,6,YES,NO,NO,HEDGE,test\n\
+                   2_0.png,2,4,YES,NO,HEDGE,NO,validation\n2_0.png,2,7,NO,NO,HEDGE,NO,validation\n";
+    let test = "Image Index,Patient ID,Fracture,Pneumothorax,Airspace opacity,Nodule or mass\n1_0.png,1,YES,NO,NO,NO\n";
+    let order = ["Fracture", "Pneumothorax", "Airspace opacity", "Nodule or mass"];
+    let both = [("individual_readers.csv", readers), ("test_labels.csv", test)];
+    let said = |files: &[(&str, &str)], rule: Option<Join>| {
+        let options = ReleaseOptions { join: rule, ..ReleaseOptions::default() };
+        let listing = read(Release::NihExperts, files, &options).expect("good tables");
+        let rows: Vec<_> = (0..listing.rows.len()).map(|row| labels(&listing, row, &order)).collect();
+        let splits: Vec<_> = listing.rows.iter().map(|listed| listed.row.split).collect();
+        (rows, splits, notes(&listing))
+    };
+    let splits = [Some(Split::Test), Some(Split::Val)];
+    let (rows, of, notes) = said(&both[..1], None);
+    // Two readers of two, and two of three, one of them without an opinion.
+    assert_eq!((rows, &of[..]), (vec![vec![N, N, P, U], vec![N, N, U, U]], &splits[..]));
+    assert!(notes.contains("5 readings of 2 images are joined: what more rows say"), "{notes}");
+    assert!(notes.contains("(--rows any, majority or all); a hedge is uncertain"), "{notes}");
+    assert!(notes.contains("reader `Reader ID`") && notes.contains("split `Set ID`"), "{notes}");
+    assert_eq!(said(&both, Some(Join::Any)).0, [[N, U, P, P], [N, N, P, U]]);
+    assert_eq!(said(&both, Some(Join::All)).0, [[N, N, N, N], [N, N, N, U]]);
+    let (rows, of, notes) = said(&both, None);
+    assert_eq!((rows, of), (vec![vec![P, N, N, N]], vec![Some(Split::Test)]), "what they agreed on");
+    assert!(notes.contains("test_labels.csv test") && !notes.contains("readings"), "{notes}");
+
+    let fourteen = NIH_14.join(",");
+    let row = |reader: u32, abnormal: &str, first: &str| {
+        format!("1_1.png,1,{reader},{abnormal},{first}{},NO\n", ",NO".repeat(13))
+    };
+    let all = format!("Image ID,Patient ID,Reader ID,Abnormal,{fourteen},Other\n");
+    let all = all + &row(4, "YES", "YES") + &row(5, "NO", "NO") + &row(6, "YES", "YES");
+    let files = [("all_findings_expert_labels_test_individual_readers.csv", all.as_str())];
+    let listing = good(Release::NihExperts, &files);
+    let row = &listing.rows[0].row;
+    assert_eq!((row.labels[0], row.no_finding, row.split), (P, Some(N), Some(Split::Test)));
+
+    let refused = |from: &str, to: &str, parts: &[&str]| {
+        let text = readers.replace(from, to);
+        refused(Release::NihExperts, &[("individual_readers.csv", &text)], parts);
+    };
+    refused(
+        "1_0.png,1,5",
+        "1_0.png,1,4",
+        &["line 3: image `1_0.png`: reader `4` reads it a second time, first on line 2"],
+    );
+    refused(
+        "1_0.png,1,5",
+        "1_0.png,9,5",
+        &["line 3: image `1_0.png`: its patient is `9` here and `1` on line 2"],
+    );
+    refused(",validation", ",later", &["line 5: `later` in column `Set ID` is no split"]);
+    refused("Reader ID", "Reader", &["no column `Reader ID`"]);
+    let options = ReleaseOptions { join: Some(Join::Any), ..ReleaseOptions::default() };
+    let error = read(Release::NihExperts, &both[1..], &options).expect_err("no readers");
+    assert!(
+        error.to_string().starts_with("no individual_readers.csv or test_individual_readers.csv in"),
+        "{error}"
+    );
+}
+
+#[test]
 fn folders_are_recognised_by_their_tables() {
     let check = |files: &[(&str, &str)], expected| {
         assert_eq!(Release::recognise(folder(files).path()), expected, "{files:?}");
@@ -482,6 +545,8 @@ fn folders_are_recognised_by_their_tables() {
     check(&[("train-rle.csv", "")], Some(Release::Siim));
     check(&[("Data_Entry_2017.csv", "")], Some(Release::Nih));
     check(&[("test_labels.csv", "Image ID,Patient ID,Abnormal\n")], Some(Release::NihExperts));
+    check(&[("individual_readers.csv", "Image ID,Airspace opacity\n")], Some(Release::NihExperts));
+    check(&[("individual_readers.csv", "Image ID,Reader\n")], None);
     check(&[("train.csv", "path,label\n")], None);
     check(&[], None);
 }

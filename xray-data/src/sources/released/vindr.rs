@@ -6,8 +6,8 @@
 
 use super::cells::{Counts, LabelCells};
 use super::labels::line;
-use super::tables::has_columns;
-use super::{Draft, Equivalent, Known, ReleaseOptions, table_in};
+use super::tables::{has_columns, table_below};
+use super::{Draft, Equivalent, Known, ReleaseOptions};
 use crate::error::{Error, Result};
 use crate::labels::{is_no_finding, nearest, plain, position};
 use crate::schema::Label;
@@ -117,20 +117,20 @@ enum Kind {
 
 /// The tables to read: labels of images where they are there, else boxes.
 fn tables(folder: &Path) -> Result<Vec<(PathBuf, Split, Kind)>> {
-    let below = folder.join("annotations");
-    let folders: Vec<&Path> = [folder, &below].into_iter().filter(|folder| folder.is_dir()).collect();
+    const FOLDERS: [&str; 2] = ["", "annotations"];
     let mut found = Vec::new();
     for (split, labels, boxes) in [
         (Split::Train, "image_labels_train", &["annotations_train", "train"][..]),
         (Split::Test, "image_labels_test", &["annotations_test"][..]),
     ] {
-        for folder in &folders {
-            let labels = table_in(folder, |stem| stem == labels)?.map(|path| (path, split, Kind::Labels));
+        for below in FOLDERS {
+            let labels =
+                table_below(folder, below, |stem| stem == labels)?.map(|path| (path, split, Kind::Labels));
             found.extend(labels);
         }
         if found.iter().all(|(_, of, _)| *of != split) {
-            for folder in &folders {
-                let boxes = table_in(folder, |stem| boxes.contains(&stem))?;
+            for below in FOLDERS {
+                let boxes = table_below(folder, below, |stem| boxes.contains(&stem))?;
                 found.extend(boxes.filter(|path| is_boxes(path)).map(|path| (path, split, Kind::Boxes)));
             }
         }

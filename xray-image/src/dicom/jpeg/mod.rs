@@ -6,7 +6,7 @@ mod huffman;
 mod lossless;
 mod segments;
 
-pub(super) use segments::{Frame, frame, segments};
+pub(super) use segments::{Frame, frame, segment};
 
 use super::description::Description;
 use super::samples::Samples;

@@ -35,9 +35,7 @@ pub(super) struct Coded<'a> {
 }
 
 /// Marker, body and what follows, from one segment to the next. Ends at the scan.
-pub(in crate::dicom) fn segments(
-    bytes: &[u8],
-) -> impl Iterator<Item = Result<(u8, &[u8], &[u8]), DicomProblem>> {
+fn segments(bytes: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8], &[u8]), DicomProblem>> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8]);
     let mut is_done = false;
     std::iter::from_fn(move || {
@@ -57,7 +55,8 @@ pub(in crate::dicom) fn segments(
     })
 }
 
-fn segment(mut at: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+/// The same of one segment, after any number of bytes that fill up.
+pub(in crate::dicom) fn segment(mut at: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     while let [0xFF, 0xFF, ..] = at {
         at = &at[1..];
     }

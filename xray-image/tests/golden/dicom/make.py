@@ -1,14 +1,17 @@
 """Writes the DICOM files of this folder but `gray-12-bit.dcm`: one picture in every coding that is read.
 
-    python make.py        # needs pydicom, NumPy and imagecodecs; made with pydicom 3.0, imagecodecs 2026.3
+    python make.py        # needs pydicom, NumPy, imagecodecs and pyjpegls; made with pydicom 3.0, imagecodecs 2026.3, pyjpegls 1.5
 
 The picture is a formula, which `tests/dicom/main.rs` has too. No patient, no device.
 """
 import zlib
 import imagecodecs
+import jpeg_ls
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, itemize_frame
+from pydicom.pixels import apply_color_lut
 from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom import uid
 
@@ -70,3 +73,27 @@ save("jpeg-2000-signed", uid.JPEG2000Lossless, None, signed=True,
                                            reversible=True))])
 save("jpeg-2000-lossy", uid.JPEG2000, None,
      frame=[even(imagecodecs.jpeg2k_encode(VALUES, level=70, codecformat="j2k", bitspersample=12))])
+
+# A palette of gray content, its darkest entry last, as some secondary captures have; pydicom reads the picture out of it.
+ENTRIES = (np.arange(255, -1, -1) * 257).astype("<u2")
+PALETTE = {"PhotometricInterpretation": "PALETTE COLOR"}
+for colour in ["Red", "Green", "Blue"]:
+    PALETTE[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+    PALETTE[f"{colour}PaletteColorLookupTableData"] = ENTRIES.tobytes()
+indices = 255 - GRAY
+save("palette", uid.ExplicitVRLittleEndian, even(indices.tobytes()), bits=8, **PALETTE)
+rle = RLELosslessEncoder.encode(indices, bits_allocated=8, bits_stored=8, rows=ROWS, columns=COLUMNS, samples_per_pixel=1,
+                                number_of_frames=1, pixel_representation=0, photometric_interpretation="PALETTE COLOR")
+save("palette-rle", uid.RLELossless, None, bits=8, frame=[even(rle)], **PALETTE)
+for name in ["palette", "palette-rle"]:
+    d = dcmread(f"{HERE}/{name}.dcm")
+    assert (apply_color_lut(d.pixel_array, d) == GRAY[..., None].astype(int) * 257).all()
+
+# Colours: in three scans, line by line and pixel by pixel.
+RGB = np.stack([GRAY, 255 - GRAY, GRAY // 2], axis=-1)
+for near, name in [(0, "jpeg-ls-colour"), (2, "jpeg-ls-colour-near")]:
+    for mode, what in enumerate(["scans", "lines", "pixels"]):
+        pixels = RGB if mode else np.ascontiguousarray(RGB.transpose(2, 0, 1))
+        stream = bytes(jpeg_ls.encode_array(pixels, lossy_error=near, interleave_mode=mode))
+        save(f"{name}-{what}", uid.JPEGLSNearLossless if near else uid.JPEGLSLossless, None, bits=8, frame=[even(stream)],
+             SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)
