@@ -92,7 +92,7 @@ fn convolution(context: &Context, peak: f64, layer: &Layer) {
             buffer: &mut output,
             shape: out_shape,
             bias: None,
-            relu: false,
+            clamp: None,
             sums: Some(&mut sums),
         };
         convolve(context, input, &packed, to);

@@ -8,6 +8,7 @@ use crate::gpu;
 use crate::layers::Maps;
 use crate::weights::with_weights;
 use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use xray_artifacts::ChannelRange;
 
@@ -16,6 +17,8 @@ pub struct Predictor {
     network: Network,
     place: Place,
     channels: Channels,
+    /// How many the network has.
+    parameters: usize,
     flip: bool,
 }
 
@@ -59,14 +62,15 @@ impl Predictor {
 
     pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
         let network = if backend == Backend::Cpu { network.folded() } else { network };
-        let place = Place::Graph { device, backend };
-        Predictor { network, place, channels: Channels::of(model), flip: model.flip }
+        let (place, parameters) = (Place::Graph { device, backend }, network.num_params());
+        Predictor { network, place, channels: Channels::of(model), parameters, flip: model.flip }
     }
 
     /// Its weights go to the device as they are now.
     pub(crate) fn on_gpu(network: Network, gpu: gpu::Device, model: &ModelConfig) -> Result<Self> {
         let place = Place::Gpu(gpu::Predictor::new(gpu, &network)?);
-        Ok(Predictor { network, place, channels: Channels::of(model), flip: model.flip })
+        let parameters = network.num_params();
+        Ok(Predictor { network, place, channels: Channels::of(model), parameters, flip: model.flip })
     }
 
     /// The same with channels that each normalise the gray image in a way of their own.
@@ -114,13 +118,26 @@ impl Predictor {
     fn one(&self, pixels: Pixels<'_>, size: u32) -> Result<One> {
         match &self.place {
             Place::Graph { device, backend } => {
-                let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
-                Ok(One::Done(host(self.network.forward(images))))
+                let logits = |pixels: Pixels<'_>| {
+                    let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
+                    host(self.network.forward(images))
+                };
+                let at_once = self.images_at_once(size) * (size as usize).pow(2);
+                Ok(One::Done(pixels.chunks(at_once).flat_map(logits).collect()))
             }
             Place::Gpu(predictor) => {
                 Ok(One::Begun(Box::new(predictor.begin(&self.network, &self.images(pixels, size))?)))
             }
         }
+    }
+
+    /// Images that go through the network together: as many as have maps like the weights. With fewer, weights pass by more
+    /// often than they need; with more, maps go to memory and back instead of staying in the caches. An image's logits
+    /// do not depend on it.
+    fn images_at_once(&self, size: u32) -> usize {
+        /// Floats for a pixel of an image in the largest maps of the networks here.
+        const FLOATS: usize = 16;
+        (self.parameters / (FLOATS * (size as usize).pow(2))).max(1)
     }
 
     fn images<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> gpu::Images<'a> {

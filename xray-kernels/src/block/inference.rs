@@ -47,10 +47,16 @@ impl FoldedBlock {
     pub fn forward(&self, context: &Context, input: ConvInput, (buffer, shape): (&mut [f32], MapShape)) {
         self.block.check(&input, self.planar);
         let activation = self.block.activation;
-        let relu = activation.function == Nonlinearity::Relu;
         // What the register tiles themselves can do.
-        if relu || activation.function == Nonlinearity::Identity {
-            let output = ConvOutput { buffer: &mut *buffer, shape, bias: Some(&self.bias), relu, sums: None };
+        let clamp = match activation.function {
+            Nonlinearity::Identity => Some(None),
+            Nonlinearity::Relu => Some(Some(f32::INFINITY)),
+            Nonlinearity::Relu6 => Some(Some(6.0)),
+            Nonlinearity::Silu => None,
+        };
+        if let Some(clamp) = clamp {
+            let output =
+                ConvOutput { buffer: &mut *buffer, shape, bias: Some(&self.bias), clamp, sums: None };
             if !activation.pool {
                 return convolve(context, input, &self.weights, output);
             }

@@ -66,7 +66,7 @@ impl PreActivation {
     ) {
         let (activated, activated_shape) = self.activated(context, input, normalisation);
         let packed = PackedWeights::new(&context.arena, self.conv, false, weights, None);
-        let output = ConvOutput { buffer, shape, bias: None, relu: false, sums };
+        let output = ConvOutput { buffer, shape, bias: None, clamp: None, sums };
         convolve(context, ConvInput::Map(&activated, activated_shape), &packed, output);
     }
 

@@ -31,7 +31,7 @@ impl ConvBlock {
         let mut conv_output = context.arena.take(shape.len());
         let mut sums = Sums::new(&context.arena, &shape);
         let to =
-            ConvOutput { buffer: &mut conv_output, shape, bias: None, relu: false, sums: Some(&mut sums) };
+            ConvOutput { buffer: &mut conv_output, shape, bias: None, clamp: None, sums: Some(&mut sums) };
         convolve(context, input, &weights, to);
         let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         let relu = self.relu_after_sum();
@@ -84,7 +84,7 @@ impl FoldedBlock {
     ) {
         let shape = self.block.conv_shape(&input);
         let mut sum = context.arena.take(shape.len());
-        let to = ConvOutput { buffer: &mut sum, shape, bias: Some(&self.bias), relu: false, sums: None };
+        let to = ConvOutput { buffer: &mut sum, shape, bias: Some(&self.bias), clamp: None, sums: None };
         convolve(context, input, &self.weights, to);
         add(context, (&sum, shape), skip, self.block.relu_after_sum(), output);
     }

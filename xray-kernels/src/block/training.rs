@@ -69,7 +69,7 @@ impl ConvBlock {
         let mut conv_output = context.arena.take(shape.len());
         let mut sums = Sums::new(&context.arena, &shape);
         let to =
-            ConvOutput { buffer: &mut conv_output, shape, bias: None, relu: false, sums: Some(&mut sums) };
+            ConvOutput { buffer: &mut conv_output, shape, bias: None, clamp: None, sums: Some(&mut sums) };
         convolve(context, input, &weights, to);
         let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         normalise(context, &normalisation, self.activation, (&conv_output, shape), output);

@@ -90,7 +90,7 @@ impl<'a> Bands<'a> {
             blocks: blocks.len(),
             rows: 0..rows.len(),
             bias: ptr::null(),
-            relu: false,
+            clamp: None,
             accumulate: false,
             sums: sums.map_or(ptr::null_mut(), |sums| sums.as_mut_ptr()),
         };

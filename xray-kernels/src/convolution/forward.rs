@@ -28,8 +28,8 @@ pub struct ConvOutput<'a> {
     pub shape: MapShape,
     /// Added to each channel: `[blocks * 16]`, zero in surplus lanes.
     pub bias: Option<&'a [f32]>,
-    /// Whether negative values become zero.
-    pub relu: bool,
+    /// The largest value, where those below zero become zero and those above it become it: infinity for ReLU, 6 for ReLU6.
+    pub clamp: Option<f32>,
     /// Where the sums for a batch norm go.
     pub sums: Option<&'a mut Sums>,
 }
@@ -95,7 +95,7 @@ fn minimal(
     input_size: [usize; 2],
     pool: bool,
 ) {
-    let ConvOutput { buffer, shape, bias, relu, sums } = output;
+    let ConvOutput { buffer, shape, bias, clamp, sums } = output;
     let spec = &weights.spec;
     let size = input_size.map(|size| spec.output_size(size));
     let strips = winograd::strips(size[0]);
@@ -103,7 +103,7 @@ fn minimal(
     let mut partial = sums.as_ref().map(|_| context.arena.take(shape.images * strips * strip_sums));
     let epilogue = Epilogue {
         bias,
-        relu,
+        clamp,
         pool,
         accumulate: false,
         halo: true,
@@ -153,7 +153,7 @@ struct Forward<'a> {
 
 impl Forward<'_> {
     fn run(&self, output: ConvOutput) {
-        let ConvOutput { buffer, shape, bias, relu, mut sums } = output;
+        let ConvOutput { buffer, shape, bias, clamp, mut sums } = output;
         let (_, tile_blocks) = limits(self.context.isa);
         // Sums are added row by row, so rows are shared out in bands that depend on the shape alone.
         let bands = if sums.is_some() { (shape.height / BAND).max(1) } else { 1 };
@@ -196,7 +196,7 @@ impl Forward<'_> {
                             blocks,
                             rows,
                             bias: bias.map_or(ptr::null(), |bias| bias[first * LANES..].as_ptr()),
-                            relu,
+                            clamp,
                             accumulate: false,
                             sums: of_band,
                         };

@@ -41,7 +41,7 @@ impl<'a> InputGradient<'a> {
         }
         let epilogue = Epilogue {
             bias: None,
-            relu: false,
+            clamp: None,
             pool: false,
             accumulate: map.accumulate,
             halo: false,
@@ -136,7 +136,7 @@ impl<'a> DirectGradient<'a> {
                         blocks,
                         rows: rows.start.min(end)..end,
                         bias: ptr::null(),
-                        relu: false,
+                        clamp: None,
                         accumulate: self.accumulate,
                         sums: ptr::null_mut(),
                     };

@@ -41,7 +41,7 @@ pub(super) struct Target {
     pub(super) rows: Range<usize>,
     /// `[blocks][16]`, or null.
     pub(super) bias: *const f32,
-    pub(super) relu: bool,
+    pub(super) clamp: Option<f32>,
     pub(super) accumulate: bool,
     /// `[blocks][2][16]`, or null.
     pub(super) sums: *mut f64,
@@ -135,7 +135,7 @@ impl Pass {
                     output_step: self.output_step,
                     output_row: self.output_row,
                     bias: [target.bias, second_bias],
-                    relu: target.relu,
+                    clamp: target.clamp,
                     accumulate: target.accumulate,
                     sums: if target.sums.is_null() { std::ptr::null_mut() } else { sums.as_mut_ptr() },
                     count: segment.count,

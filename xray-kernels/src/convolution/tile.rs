@@ -28,7 +28,8 @@ pub(super) struct TileRun {
     pub(super) output_row: usize,
     /// What the sum starts with, `[16]` each; null for zero.
     pub(super) bias: [*const f32; 2],
-    pub(super) relu: bool,
+    /// Zero where a sum is less, and this where it is more.
+    pub(super) clamp: Option<f32>,
     /// Whether the sum is added to what the output holds.
     pub(super) accumulate: bool,
     /// Where sums and sums of squares are added, `[BLOCKS][2][16]`; null where nobody wants them.
@@ -117,8 +118,8 @@ impl<const ROWS: usize, const COLS: usize, const BLOCKS: usize, const STEP: usiz
                         if run.accumulate {
                             *value = value.add(L::load(to));
                         }
-                        if run.relu {
-                            *value = L::zero().max(*value);
+                        if let Some(most) = run.clamp {
+                            *value = L::splat(most).min(L::zero().max(*value));
                         }
                         value.store(to);
                     }

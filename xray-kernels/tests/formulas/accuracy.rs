@@ -66,7 +66,7 @@ impl Truth {
         let packed = PackedWeights::new(&context.arena, self.spec, false, &weights, None);
         let transposed = TransposedWeights::new(&context.arena, self.spec, &weights);
         let mut output = vec![0.0; out_shape.len()];
-        let to = ConvOutput { buffer: &mut output, shape: out_shape, bias: None, relu: false, sums: None };
+        let to = ConvOutput { buffer: &mut output, shape: out_shape, bias: None, clamp: None, sums: None };
         convolve(context, ConvInput::Map(&input, in_shape), &packed, to);
         let mut grad_input = vec![0.0; in_shape.len()];
         let mut grad_weights = vec![0.0; weights.len()];

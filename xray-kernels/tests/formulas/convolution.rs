@@ -79,7 +79,7 @@ fn check(case: &Case, planar: bool) {
             buffer: &mut buffer,
             shape: out_shape,
             bias: None,
-            relu: false,
+            clamp: None,
             sums: Some(&mut sums),
         };
         convolve(&context, given, &packed, to);

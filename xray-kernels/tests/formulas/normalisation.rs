@@ -86,7 +86,7 @@ fn the_variance_survives_a_large_mean() {
         let mut sums = Sums::new(&context.arena, &shape);
         let mut buffer = vec![0.0; shape.len()];
         let output =
-            ConvOutput { buffer: &mut buffer, shape, bias: None, relu: false, sums: Some(&mut sums) };
+            ConvOutput { buffer: &mut buffer, shape, bias: None, clamp: None, sums: Some(&mut sums) };
         convolve(&context, ConvInput::Map(&input.blocked(&shape, 0.0), shape), &packed, output);
         let found = Normalisation::of_batch(&sums.totals(), &shape, &[1.0; 16], &[0.0; 16], 1e-5);
         for (channel, [mean, variance]) in expected.iter().enumerate() {

@@ -341,7 +341,7 @@ pub(crate) fn infer_dense_block(input: CpuMaps, layers: &[FoldedDenseLayer]) -> 
         let inner_shape = folded.squeeze.output_shape(&read, 1);
         let mut inner = buffer(&inner_shape);
         folded.squeeze.forward(context(), read, (&mut inner, inner_shape));
-        let output = ConvOutput { buffer: &mut features, shape, bias: None, relu: false, sums: None };
+        let output = ConvOutput { buffer: &mut features, shape, bias: None, clamp: None, sums: None };
         convolve(context(), ConvInput::Map(&inner, inner_shape), &folded.grow, output);
     }
     let features = if place.is_dense() { features } else { gathered(&place, &features) };

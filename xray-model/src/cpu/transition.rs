@@ -51,7 +51,7 @@ fn forward(input: &Input, operands: &Operands, normalisation: &Normalisation) ->
     let shape = MapShape::new(images, spec.out_channels, height, width, 0);
     let mut output = buffer(&shape);
     let packed = PackedWeights::new(&context().arena, spec, false, operands.block().weights, None);
-    let to = ConvOutput { buffer: &mut output, shape, bias: None, relu: false, sums: None };
+    let to = ConvOutput { buffer: &mut output, shape, bias: None, clamp: None, sums: None };
     convolve(context(), ConvInput::Map(&pooled, pooled_shape), &packed, to);
     (output, shape)
 }

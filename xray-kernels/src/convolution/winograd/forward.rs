@@ -29,7 +29,7 @@ const FEWEST: usize = 32;
 pub(in super::super) struct Epilogue<'a> {
     /// `[blocks * 16]`.
     pub(in super::super) bias: Option<&'a [f32]>,
-    pub(in super::super) relu: bool,
+    pub(in super::super) clamp: Option<f32>,
     /// 2 x 2 max pooling; the map is the pooled one.
     pub(in super::super) pool: bool,
     /// Whether outputs are added to what the map holds.
@@ -249,7 +249,7 @@ impl<'a> MinimalConvolution<'a> {
     fn write(&self, strips: &[Strip], first: usize, from: (&[f32], Points)) {
         let (from, points) = from;
         assert!(from.len() >= points.len(), "all points are there");
-        let Epilogue { bias, relu, pool, accumulate, halo, sums } = self.epilogue;
+        let Epilogue { bias, clamp, pool, accumulate, halo, sums } = self.epilogue;
         let size = if pool { TILE / 2 } else { TILE };
         for (number, &Strip { image, strip, .. }) in strips.iter().enumerate() {
             if halo && strip == 0 {
@@ -268,7 +268,7 @@ impl<'a> MinimalConvolution<'a> {
                     rows: size.min(self.shape.height - y),
                     columns: self.shape.width,
                     bias: bias.map_or(ptr::null(), |bias| bias[(first + block) * LANES..].as_ptr()),
-                    relu,
+                    clamp,
                     accumulate,
                     sums: sums.map_or(ptr::null_mut(), |sums| sums.at(place * 2 * LANES)),
                 };

@@ -18,7 +18,7 @@ pub(super) struct OutputStrip {
     pub(super) columns: usize,
     /// `[16]`, or null for zero.
     pub(super) bias: *const f32,
-    pub(super) relu: bool,
+    pub(super) clamp: Option<f32>,
     /// Whether outputs are added to what is there.
     pub(super) accumulate: bool,
     /// Where the sums and sums of squares go, `[2][16]`; null where nobody wants them.
@@ -118,8 +118,8 @@ unsafe fn write<L: Lanes>(strip: &OutputStrip, [y, x]: [usize; 2], mut value: L,
         if strip.accumulate {
             value = value.add(L::load(to));
         }
-        if strip.relu {
-            value = L::zero().max(value);
+        if let Some(most) = strip.clamp {
+            value = L::splat(most).min(L::zero().max(value));
         }
         value.store(to);
         *sums = [sums[0].add(value), value.mul_add(value, sums[1])];

@@ -83,7 +83,7 @@ impl Products<'_> {
                         output_step: LANES,
                         output_row: 0,
                         bias: [ptr::null(); 2],
-                        relu: false,
+                        clamp: None,
                         accumulate: false,
                         sums: ptr::null_mut(),
                         count: segment.count,
