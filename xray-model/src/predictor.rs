@@ -4,11 +4,13 @@ use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
 use crate::gpu;
+use crate::integer::{IntegerNetwork, LastMaps};
 use crate::layers::Maps;
 use crate::weights::with_weights;
 use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
 use burn::tensor::{Device, Tensor, TensorData};
 use xray_artifacts::ChannelRange;
+use xray_kernels::PlanarShape;
 
 /// A network that only predicts.
 pub struct Predictor {
@@ -26,10 +28,17 @@ enum Place {
         backend: Backend,
     },
     Gpu(gpu::Predictor),
+    /// In integers, on the CPU; the last layer by burn's own operations.
+    Integers {
+        device: Device,
+        integers: IntegerNetwork,
+    },
 }
 
 impl Predictor {
-    /// From the weights that [`Learner::weights`](crate::Learner::weights) gave.
+    /// From the weights that [`Learner::weights`](crate::Learner::weights) gave. Where those of a file come with the ranges of
+    /// activations ([`StoredDict::with_ranges`](crate::StoredDict::with_ranges)), the CPU computes in integers; other devices
+    /// compute in float32 what the weights stand for.
     ///
     /// # Errors
     /// If there is no such device, or the weights do not fit.
@@ -48,12 +57,22 @@ impl Predictor {
         backend: Backend,
     ) -> Result<(Self, DeviceInfo)> {
         let Opened { device, info, gpu } = backend.open()?;
-        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        let predictor = match gpu {
-            None => Predictor::on_graph(network, device, info.backend, model),
-            Some(gpu) => Predictor::on_gpu(network, gpu, model)?,
+        let (weights, ranges) = weights.without_ranges();
+        let network = with_weights(Network::new(model, classes, &device)?, &weights)?;
+        let predictor = match (gpu, ranges) {
+            (None, Some(ranges)) if info.backend == Backend::Cpu => {
+                Predictor::in_integers(network, device, &ranges, model)?
+            }
+            (None, _) => Predictor::on_graph(network, device, info.backend, model),
+            (Some(gpu), _) => Predictor::on_gpu(network, gpu, model)?,
         };
         Ok((predictor, info))
+    }
+
+    fn in_integers(network: Network, device: Device, ranges: &[[f32; 2]], model: &ModelConfig) -> Result<Self> {
+        let integers = IntegerNetwork::new(network.plan(model.channels), ranges)?;
+        let place = Place::Integers { device, integers };
+        Ok(Predictor { network, place, channels: Channels::of(model), flip: model.flip })
     }
 
     pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
@@ -116,10 +135,29 @@ impl Predictor {
                 let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
                 Ok(One::Done(host(self.network.forward(images))))
             }
+            Place::Integers { device, integers } => {
+                let maps = self.integer_maps(integers, &pixels.normalised(), size);
+                Ok(One::Done(host(self.classified(&maps, device))))
+            }
             Place::Gpu(predictor) => {
                 Ok(One::Begun(Box::new(predictor.begin(&self.network, &self.images(pixels, size))?)))
             }
         }
+    }
+
+    fn integer_maps<'a>(&self, integers: &'a IntegerNetwork, pixels: &[f32], size: u32) -> LastMaps<'a> {
+        let (width, channels) = (size as usize, self.channels.count);
+        let images = pixels.len() / (width * width);
+        let shape = PlanarShape { images, channels, height: width, width };
+        integers.maps(&self.channels.planar(pixels, width), shape)
+    }
+
+    /// Logits of the last maps.
+    fn classified(&self, maps: &LastMaps, device: &Device) -> Tensor<2> {
+        let means = maps.means();
+        let features = maps.channels();
+        let means_nf = TensorData::new(means, [maps.images(), features]);
+        self.network.classify(Tensor::from_data(means_nf, device))
     }
 
     fn images<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> gpu::Images<'a> {
@@ -155,6 +193,12 @@ impl Predictor {
                 let images = images(pixels, size, &self.channels, device, *backend);
                 let (logits, maps) = self.network.forward_with_maps(images);
                 (host(logits), maps)
+            }
+            Place::Integers { device, integers } => {
+                let maps = self.integer_maps(integers, pixels, size);
+                let (values, dimensions) = maps.values();
+                let maps_nchw = Tensor::from_data(TensorData::new(values, dimensions), device);
+                (host(self.classified(&maps, device)), self.network.class_maps(maps_nchw))
             }
             Place::Gpu(predictor) => {
                 let (logits, maps) = predictor.logits_and_maps(&self.network, &self.images(pixels, size))?;
@@ -238,11 +282,6 @@ pub(crate) fn images(
 ) -> Maps {
     let (size, count) = (size as usize, channels.count);
     let n = pixels.len() / (size * size);
-    let mut repeated = Vec::with_capacity(count * pixels.len());
-    for image in pixels.chunks_exact(size * size) {
-        for channel in 0..count {
-            repeated.extend(image.iter().map(|&value| channels.value(channel, value)));
-        }
-    }
-    Maps::of_images(Tensor::from_data(TensorData::new(repeated, [n, count, size, size]), device), backend)
+    let planar = channels.planar(pixels, size);
+    Maps::of_images(Tensor::from_data(TensorData::new(planar, [n, count, size, size]), device), backend)
 }

@@ -54,55 +54,70 @@ impl<const POOL: bool> ByteKernel for Affine<POOL> {
     }
 }
 
-/// `relu(scale * x + shift)` of each channel, perhaps with the mean of 2 x 2 pixels behind it; made once per model.
+/// `relu(scale * x + shift)` of each channel of maps that stand beside each other, perhaps with the mean of 2 x 2 pixels
+/// behind it; made once per model.
 #[derive(Debug)]
 pub struct ByteAffine {
     factor: Vec<f32>,
     summand: Vec<f32>,
+    /// Channels of each map, and what its bytes stand for.
+    inputs: Vec<(usize, Quantisation)>,
     output: Quantisation,
     /// Whether the mean of 2 x 2 pixels is taken.
     pool: bool,
 }
 
 impl ByteAffine {
-    /// Of lanes whose bytes stand for what `inputs` says, as maps beside each other differ in that.
+    /// Of maps of so many channels, whose bytes stand for different things. Each map's channels begin a block of the
+    /// output, whose lanes in between hold zeros.
     ///
     /// # Panics
-    /// If the lists differ in length.
+    /// If there is not a scale and a shift for each channel.
     pub fn new(
         [scale, shift]: [&[f32]; 2],
-        inputs: &[Quantisation],
+        inputs: &[(usize, Quantisation)],
         output: Quantisation,
         pool: bool,
     ) -> Self {
-        assert!(scale.len() == shift.len() && scale.len() == inputs.len(), "not a factor for each lane");
-        let lanes = scale.len().next_multiple_of(LANES);
+        let channels: usize = inputs.iter().map(|(channels, _)| channels).sum();
+        assert!(scale.len() == channels && shift.len() == channels, "not a factor for each channel");
         let zero = f32::from(output.zero_point);
-        let (mut factor, mut summand) = (vec![0.0; lanes], vec![zero; lanes]);
-        for (lane, input) in inputs.iter().enumerate() {
-            factor[lane] = scale[lane] * input.scale / output.scale;
-            summand[lane] =
-                shift[lane] / output.scale + zero - f32::from(input.zero_point) * factor[lane];
+        let (mut factor, mut summand, mut first) = (Vec::new(), Vec::new(), 0);
+        for (channels, input) in inputs {
+            for channel in first..first + channels {
+                let of_channel = scale[channel] * input.scale / output.scale;
+                factor.push(of_channel);
+                summand.push(
+                    shift[channel] / output.scale + zero - f32::from(input.zero_point) * of_channel,
+                );
+            }
+            first += channels;
+            let lanes = factor.len().next_multiple_of(LANES);
+            factor.resize(lanes, 0.0);
+            summand.resize(lanes, zero);
         }
-        Self { factor, summand, output, pool }
+        Self { factor, summand, inputs: inputs.to_vec(), output, pool }
     }
 
-    /// Forward, of the first blocks of a map that may hold more, with a halo of the next layer's choice.
+    /// Forward, with a halo of the next layer's choice.
     ///
     /// # Panics
-    /// If the map has fewer blocks.
-    pub fn forward(&self, context: &Context, input: &ByteMap, halo: usize) -> ByteMap {
-        let from = input.shape();
-        let (divisor, channels) = (if self.pool { 2 } else { 1 }, self.factor.len());
-        assert!(channels <= from.blocks() * LANES, "a map of fewer blocks");
-        let shape = MapShape::new(from.images, channels, from.height / divisor, from.width / divisor, halo);
+    /// If these are not the maps that it was made for, or they differ in size.
+    pub fn forward(&self, context: &Context, inputs: &[&ByteMap], halo: usize) -> ByteMap {
+        let given = inputs.iter().map(|map| (map.shape().channels, map.quantisation()));
+        assert!(given.eq(self.inputs.iter().copied()), "other maps than it was made for");
+        let sizes = |map: &&ByteMap| (map.shape().images, map.shape().height, map.shape().width);
+        let (images, height, width) = sizes(&inputs[0]);
+        assert!(inputs.iter().all(|map| sizes(map) == (images, height, width)), "maps of different sizes");
+        let divisor = if self.pool { 2 } else { 1 };
+        let shape = MapShape::new(images, self.factor.len(), height / divisor, width / divisor, halo);
         let mut output = ByteMap::new(context, shape, self.output);
         let low = f32::from(self.output.zero_point);
         let lanes = |_: usize, block: usize| {
             let lanes = block * LANES..(block + 1) * LANES;
             [&self.factor[lanes.clone()], &self.summand[lanes]]
         };
-        run(context, input, &mut output, self.pool, low, lanes);
+        run(context, inputs, &mut output, self.pool, low, lanes);
         output
     }
 }
@@ -133,30 +148,35 @@ pub fn byte_gate(
         let start = image * lanes + block * LANES;
         [&factor[start..start + LANES], &summand[start..start + LANES]]
     };
-    run(context, input, &mut gated, false, 0.0, of_block);
+    run(context, &[input], &mut gated, false, 0.0, of_block);
     gated
 }
 
-/// Factors and summands come for each image and block.
+/// Factors and summands come for each image and block of the output.
 fn run<'a>(
     context: &Context,
-    input: &ByteMap,
+    inputs: &[&ByteMap],
     output: &mut ByteMap,
     pool: bool,
     low: f32,
     lanes: impl Fn(usize, usize) -> [&'a [f32]; 2] + Sync,
 ) {
-    let (from, shape) = (input.shape(), output.shape());
-    let form = if pool { context.isa.byte_form::<Affine<true>>() } else { context.isa.byte_form::<Affine<false>>() };
+    let shape = output.shape();
+    let isa = context.isa;
+    let form = if pool { isa.byte_form::<Affine<true>>() } else { isa.byte_form::<Affine<false>>() };
     let step = if pool { 2 } else { 1 };
+    let sources = inputs.iter().flat_map(|map| (0..map.shape().blocks()).map(move |block| (*map, block)));
+    let sources: Vec<_> = sources.collect();
     let to = Shared::new(output.buffer.bytes_mut());
     for_each_plane("scaled bytes", &shape, |image, block| {
         let [factor, summand] = lanes(image, block);
+        let (input, input_block) = sources[block];
+        let from = input.shape();
         for y in 0..shape.height {
             // SAFETY: each plane is written by one call.
             let row = unsafe { to.part(shape.offset(image, block, y, 0), shape.width * LANES) };
             let row = Row {
-                input: input.bytes()[from.offset(image, block, y * step, 0)..].as_ptr(),
+                input: input.bytes()[from.offset(image, input_block, y * step, 0)..].as_ptr(),
                 below: from.row(),
                 output: row.as_mut_ptr(),
                 factor: factor.as_ptr(),

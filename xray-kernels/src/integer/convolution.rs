@@ -170,26 +170,33 @@ impl Places {
         pool: bool,
     ) -> Self {
         let [_, row, step] = input.distances();
-        let window: &[[usize; 2]] = if pool { &[[0, 0], [0, 1], [1, 0], [1, 1]] } else { &[[0, 0]] };
-        let size = if pool { 2 } else { 1 };
-        let pixels = || (0..shape.height).flat_map(|y| (0..shape.width).map(move |x| [y, x]));
-        let of_window = |[y, x]: [usize; 2]| {
-            window.iter().map(move |[dy, dx]| {
-                ((y * size + dy) * stride * row + (x * size + dx) * stride * step) as u32
-            })
+        let (window, row, step) = (if pool { 2 } else { 1 }, stride * row, stride * step);
+        let mut places = Vec::with_capacity(shape.height * shape.width * window * window + 4 * SURPLUS);
+        for y in 0..shape.height {
+            for x in 0..shape.width {
+                let first = window * (y * row + x * step);
+                places.push(first as u32);
+                if pool {
+                    places.extend([first + step, first + row, first + row + step].map(|place| place as u32));
+                }
+            }
+        }
+        let input = places;
+        let in_map = |shape: &MapShape| {
+            let mut places = Vec::with_capacity(shape.height * shape.width + SURPLUS);
+            for y in 0..shape.height {
+                let first = (y + shape.halo) * shape.row() + shape.halo * LANES;
+                places.extend((0..shape.width).map(|x| (first + x * LANES) as u32));
+            }
+            places
         };
-        let in_map = |shape: &MapShape, [y, x]: [usize; 2]| {
-            ((y + shape.halo) * shape.row() + (x + shape.halo) * LANES) as u32
-        };
-        let output = pixels().map(|pixel| in_map(shape, pixel)).collect();
-        let skip =
-            skip.map(|skip| pixels().map(|pixel| in_map(skip, pixel)).collect()).unwrap_or_default();
-        let input = pixels().flat_map(of_window).collect();
+        let output = in_map(shape);
+        let skip = skip.map(in_map).unwrap_or_default();
         let mut places = Self { input, output, skip };
         for list in [&mut places.output, &mut places.skip] {
             list.extend(list.last().copied().map(|last| [last; SURPLUS]).into_iter().flatten());
         }
-        let last = places.input[places.input.len() - window.len()..].to_vec();
+        let last = places.input[places.input.len() - window * window..].to_vec();
         (0..SURPLUS).for_each(|_| places.input.extend(&last));
         places
     }

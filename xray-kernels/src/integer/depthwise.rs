@@ -60,15 +60,14 @@ impl<const STRIDE: usize> ByteKernel for Depthwise<STRIDE> {
                         *sum = sum.dot(bytes, I::weights_of_four(weights));
                     }
                 }
-                let limits = [I::Floats::splat(row.low), I::Floats::splat(row.high)];
-                let mut part = 0;
-                let channels = sums.map(|sum| {
+                let (low, high) = (I::Floats::splat(row.low), I::Floats::splat(row.high));
+                // A loop: `map` of an array is a call, into which vectors go through memory.
+                for (part, sum) in sums.iter_mut().enumerate() {
                     let factor = I::floats_of_four(row.factor.add(4 * part));
                     let summand = I::floats_of_four(row.summand.add(4 * part));
-                    part += 1;
-                    I::rounded(sum.floats().mul(factor).add(summand).max(limits[0]).min(limits[1]))
-                });
-                I::store_pixels(channels, row.output.add(four * PIXELS * LANES));
+                    *sum = I::rounded(sum.floats().mul(factor).add(summand).max(low).min(high));
+                }
+                I::store_pixels(sums, row.output.add(four * PIXELS * LANES));
             }
         }
     }

@@ -5,7 +5,6 @@ use super::quantisation::Quantisation;
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
 use crate::halo::fill_halo;
-use crate::lanes::LANES;
 use crate::shape::{MapShape, PlanarShape};
 use crate::shared::Shared;
 use crate::tasks::{for_each_chunk, for_each_plane};
@@ -60,40 +59,6 @@ impl ByteMap {
             unsafe { fill_halo(to, &shape, image, block..block + 1, quantisation.zero_point) };
         });
         Self { buffer, shape, quantisation }
-    }
-
-    /// Maps side by side, each from a new block on: the channels of all, with zeros where a map leaves lanes free. A
-    /// halo is not kept.
-    ///
-    /// # Panics
-    /// If there is no map, or they differ in images, height or width.
-    pub fn beside(context: &Context, maps: &[&ByteMap]) -> Self {
-        let first = maps.first().expect("maps to lay side by side");
-        let blocks: usize = maps.iter().map(|map| map.shape.blocks()).sum();
-        let MapShape { images, height, width, .. } = first.shape;
-        let shape = MapShape::new(images, blocks * LANES, height, width, 0);
-        let mut all = Self::new(context, shape, first.quantisation);
-        let mut start = 0;
-        for map in maps {
-            all.put(start, map);
-            start += map.shape.blocks();
-        }
-        all
-    }
-
-    /// Copies a map into the blocks from `first_block` on, whatever its bytes stand for.
-    pub(super) fn put(&mut self, first_block: usize, map: &ByteMap) {
-        let (from, to) = (map.shape, self.shape);
-        assert_eq!([from.images, from.height, from.width], [to.images, to.height, to.width], "maps to join");
-        let (bytes, length) = (map.bytes(), from.width * LANES);
-        let buffer = Shared::new(self.buffer.bytes_mut());
-        for_each_plane("copy of bytes", &from, |image, block| {
-            for y in 0..from.height {
-                // SAFETY: each row is written by one call.
-                let row = unsafe { buffer.part(to.offset(image, first_block + block, y, 0), length) };
-                row.copy_from_slice(&bytes[from.offset(image, block, y, 0)..][..length]);
-            }
-        });
     }
 
     /// Its shape, in bytes.

@@ -339,36 +339,43 @@ fn channels_are_scaled_and_pooled() {
     for seed in 0..40 {
         let random = &mut Random::keyed(&[seed, 2]);
         let pool = seed % 2 == 0;
-        let (channels, halo) = (1 + below(random, 40), below(random, 2));
-        let size = [1 + below(random, 2), channels, 2 + below(random, 6), 2 + below(random, 6)];
-        let input = Images::random(random, size);
+        let halo = below(random, 2);
+        let [images, height, width] = [2, 6, 6].map(|most| 1 + below(random, most));
+        let [height, width] = [height, width].map(|size| size.max(if pool { 2 } else { 1 }));
+        let channels: Vec<usize> = (0..1 + below(random, 3)).map(|_| 1 + below(random, 40)).collect();
+        let inputs: Vec<_> =
+            channels.iter().map(|&channels| Images::random(random, [images, channels, height, width])).collect();
         let output =
             Quantisation { scale: random.between(0.01, 0.1) as f32, zero_point: below(random, 20) as u8 };
-        let lanes = channels.next_multiple_of(16);
-        let scale: Vec<f32> = (0..lanes).map(|_| random.between(-2.0, 2.0) as f32).collect();
-        let shift: Vec<f32> = (0..lanes).map(|_| random.between(-1.0, 1.0) as f32).collect();
-        let inputs = vec![input.quantisation; lanes];
+        let all: usize = channels.iter().sum();
+        let scale: Vec<f32> = (0..all).map(|_| random.between(-2.0, 2.0) as f32).collect();
+        let shift: Vec<f32> = (0..all).map(|_| random.between(-1.0, 1.0) as f32).collect();
         let zero = f32::from(output.zero_point);
+        // Of each channel: its map, its place in it, and its lane in the output.
+        let mut places_of = Vec::new();
+        let mut block = 0;
+        for (map, &channels) in channels.iter().enumerate() {
+            places_of.extend((0..channels).map(|channel| (map, channel, 16 * block + channel)));
+            block += channels.div_ceil(16);
+        }
         let of = |n: usize, c: usize, y: usize, x: usize| {
+            let (map, channel, _) = places_of[c];
+            let input = &inputs[map];
             let factor = scale[c] * input.quantisation.scale / output.scale;
             let summand =
                 shift[c] / output.scale + zero - f32::from(input.quantisation.zero_point) * factor;
-            (input.at(n, c, y, x, 0) as f32 * factor + summand).max(zero)
+            (input.at(n, channel, y, x, 0) as f32 * factor + summand).max(zero)
         };
         let step = if pool { 2 } else { 1 };
-        let shape = PlanarShape {
-            images: size[0],
-            channels: lanes,
-            height: size[2] / step,
-            width: size[3] / step,
-        };
+        let [rows, columns] = [height, width].map(|size| size / step);
         for isa in forms() {
             let context = Context::watched(isa);
-            let map = input.map(&context, 1);
-            let affine = ByteAffine::new([&scale, &shift], &inputs, output, pool);
-            let found = affine.forward(&context, &map, halo);
-            assert_eq!(found.shape(), MapShape::new(size[0], lanes, shape.height, shape.width, halo));
-            for [n, c, y, x] in places([size[0], channels, shape.height, shape.width]) {
+            let maps: Vec<_> = inputs.iter().map(|input| input.map(&context, 1)).collect();
+            let given: Vec<_> = channels.iter().zip(&inputs).map(|(&c, i)| (c, i.quantisation)).collect();
+            let affine = ByteAffine::new([&scale, &shift], &given, output, pool);
+            let found = affine.forward(&context, &maps.iter().collect::<Vec<_>>(), halo);
+            assert_eq!(found.shape(), MapShape::new(images, 16 * block, rows, columns, halo));
+            for [n, c, y, x] in places([images, all, rows, columns]) {
                 let value = if pool {
                     let [y, x] = [2 * y, 2 * x];
                     ((of(n, c, y, x) + of(n, c, y, x + 1)) + (of(n, c, y + 1, x) + of(n, c, y + 1, x + 1)))
@@ -377,7 +384,8 @@ fn channels_are_scaled_and_pooled() {
                     of(n, c, y, x)
                 };
                 let wanted = value.min(255.0).round_ties_even() as u8;
-                let byte = found.bytes()[found.shape().offset(n, c / 16, y, x) + c % 16];
+                let lane = places_of[c].2;
+                let byte = found.bytes()[found.shape().offset(n, lane / 16, y, x) + lane % 16];
                 assert_eq!(byte, wanted, "{isa}, pool {pool}, {n} {c} {y} {x}");
             }
         }
@@ -434,20 +442,5 @@ fn gates_means_and_pools() {
                 assert_eq!(Some(i32::from(found)), wanted, "{isa}: {n} {c} {y} {x}");
             }
         }
-    }
-}
-
-#[test]
-fn maps_lie_beside_each_other() {
-    let random = &mut Random::keyed(&[4]);
-    let context = Context::watched(Isa::PORTABLE);
-    let [first, second] = [20, 16].map(|channels| Images::random(random, [2, channels, 3, 5]));
-    let maps = [first.map(&context, 1), second.map(&context, 0)];
-    let all = ByteMap::beside(&context, &maps.each_ref());
-    assert_eq!(all.shape(), MapShape::new(2, 48, 3, 5, 0));
-    for (images, block) in [(&first, 0), (&second, 2)] {
-        images.each(|[n, c, y, x], byte| {
-            assert_eq!(all.bytes()[all.shape().offset(n, block + c / 16, y, x) + c % 16], byte);
-        });
     }
 }

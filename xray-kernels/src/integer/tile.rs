@@ -85,10 +85,7 @@ impl<const PIXELS: usize, const BLOCKS: usize, const POOL: bool> Tile<PIXELS, BL
                     *weights = weights.add(LANES * QUAD);
                 }
                 for (pixel, sums) in sums.iter_mut().enumerate() {
-                    let bytes = I::broadcast(input.add(*pixels.add(pixel) as usize));
-                    for (sum, vector) in sums.iter_mut().zip(vectors) {
-                        *sum = sum.dot(bytes, vector);
-                    }
+                    I::dots(sums, input.add(*pixels.add(pixel) as usize), vectors);
                 }
             }
             sums

@@ -8,6 +8,7 @@ mod resnet;
 mod small_cnn;
 
 use crate::initialise::Initialisation;
+use crate::integer::Plan;
 use crate::layers::{Maps, alike, class_maps};
 use crate::{Error, Result};
 use burn::module::Module;
@@ -246,6 +247,14 @@ impl Network {
             unreachable!("all maps of a network lie in one place")
         };
         maps.global_average().classified(self.classifier(), output);
+    }
+
+    /// What the network computes of images of so many channels, up to the last maps.
+    pub(crate) fn plan(&self, channels: usize) -> Plan {
+        Plan::of(channels, |images| match self.maps(Maps::Plan(images)) {
+            Maps::Plan(maps) => maps,
+            _ => unreachable!("all maps of a network lie in one place"),
+        })
     }
 
     /// The last maps.

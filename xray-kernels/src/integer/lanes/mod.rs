@@ -60,6 +60,21 @@ pub(crate) trait Integers: Copy {
     unsafe fn widen(from: *const u8) -> Self;
     /// Adds the four products of each lane.
     unsafe fn dot(self, bytes: Self::Bytes, weights: Self::Weights) -> Self;
+    /// Adds to each sum the products of four bytes, the same for every lane, and of weights of its own.
+    #[inline(always)]
+    unsafe fn dots<const SUMS: usize>(
+        sums: &mut [Self; SUMS],
+        from: *const u8,
+        weights: [Self::Weights; SUMS],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let bytes = Self::broadcast(from);
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                *sum = sum.dot(bytes, weights);
+            }
+        }
+    }
     /// The larger.
     unsafe fn max(self, other: Self) -> Self;
     /// The nearest floats.
