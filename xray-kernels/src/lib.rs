@@ -94,8 +94,8 @@ pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, co
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
 pub use gate::{gate, gate_backward};
 pub use integer::{
-    ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, Quantisation, Requantisation, byte_gate,
-    byte_max_pool, byte_means,
+    ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, Quantisation, Requantisation,
+    byte_gate, byte_max_pool, byte_means, quantised_weights,
 };
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use layout::{copy_map, to_blocked, to_planar};

@@ -69,7 +69,12 @@ impl Predictor {
         Ok((predictor, info))
     }
 
-    fn in_integers(network: Network, device: Device, ranges: &[[f32; 2]], model: &ModelConfig) -> Result<Self> {
+    fn in_integers(
+        network: Network,
+        device: Device,
+        ranges: &[[f32; 2]],
+        model: &ModelConfig,
+    ) -> Result<Self> {
         let integers = IntegerNetwork::new(network.plan(model.channels), ranges)?;
         let place = Place::Integers { device, integers };
         Ok(Predictor { network, place, channels: Channels::of(model), flip: model.flip })

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use xray_model::{
-    Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
-    WeightType, onnx, read_weights,
+    Architecture, Backend, Calibration, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor,
+    StateDict, WeightType, onnx, read_weights,
 };
 use xray_random::Random;
 
@@ -108,6 +108,37 @@ fn onnx_runtime_gives_the_same_logits() {
             let error = largest_difference(&own, &theirs) / scale;
             eprintln!("{} {} opset {opset}: {error:e}", architecture.name(), dtype.name());
             assert!(error <= 1e-4, "{} {} opset {opset}: {error:e}", architecture.name(), dtype.name());
+        }
+    }
+}
+
+/// In integers both, which round a value to one byte or to its neighbour where they add up in another order.
+#[test]
+#[expect(clippy::print_stderr, reason = "how close, for whoever asks")]
+fn onnx_runtime_computes_in_integers_too() {
+    let Some(python) = python_with("onnxruntime") else { return };
+    let runtime = Runtime { python, folder: tempfile::tempdir().expect("a temporary folder") };
+    let images = images(IMAGES);
+    for architecture in Architecture::ALL {
+        let model = narrow(architecture);
+        let weights = trained(&model);
+        let stored = weights.stored(WeightType::Int8);
+        let mut calibration =
+            Calibration::new(&model, CLASSES, &stored.restored(), SIZE).expect("its own weights");
+        calibration.watch(&images);
+        let stored = stored.with_ranges(calibration.ranges());
+        for opset in [13, 21] {
+            let how = Onnx { size: SIZE, opset, metadata: Vec::new() };
+            let file = onnx(&model, CLASSES, &stored, &how).expect("its own weights");
+            let own =
+                Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu).expect("the same weights");
+            let own = own.predict(&images, SIZE).expect("a CPU");
+            let exact = Predictor::new(&model, CLASSES, &weights, Backend::Cpu).expect("the same weights");
+            let exact = exact.predict(&images, SIZE).expect("a CPU");
+            let theirs = runtime.logits(&file, &images, model.channels);
+            let [error, noise] = [&theirs, &exact].map(|other| largest_difference(&own, other));
+            eprintln!("{} opset {opset}: {error:e}, from float32 {noise:e}", architecture.name());
+            assert!(error < noise, "{} opset {opset}: {error:e} {noise:e}", architecture.name());
         }
     }
 }

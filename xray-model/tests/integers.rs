@@ -99,8 +99,7 @@ fn an_images_logits_do_not_depend_on_its_batch() {
 fn ranges_of_another_network_are_refused() {
     let [small, large] = [Architecture::SmallCnn, Architecture::ResNet18].map(narrow);
     let weights = trained(&large).stored(WeightType::Int8);
-    let mut calibration =
-        Calibration::new(&small, CLASSES, &trained(&small), SIZE).expect("its own weights");
+    let mut calibration = Calibration::new(&small, CLASSES, &trained(&small), SIZE).expect("its own weights");
     calibration.watch(&images(1));
     let mixed = weights.with_ranges(calibration.ranges()).restored();
     let refused = Predictor::new(&large, CLASSES, &mixed, Backend::Cpu).err().expect("too few ranges");

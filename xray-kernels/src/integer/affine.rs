@@ -87,9 +87,7 @@ impl ByteAffine {
             for channel in first..first + channels {
                 let of_channel = scale[channel] * input.scale / output.scale;
                 factor.push(of_channel);
-                summand.push(
-                    shift[channel] / output.scale + zero - f32::from(input.zero_point) * of_channel,
-                );
+                summand.push(shift[channel] / output.scale + zero - f32::from(input.zero_point) * of_channel);
             }
             first += channels;
             let lanes = factor.len().next_multiple_of(LANES);

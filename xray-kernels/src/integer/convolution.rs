@@ -1,5 +1,8 @@
 //! Convolutions of bytes, with all that follows on the way to the next map.
-#![expect(unsafe_code, reason = "pointers handed to the register tiles; threads write disjoint pixels and blocks")]
+#![expect(
+    unsafe_code,
+    reason = "pointers handed to the register tiles; threads write disjoint pixels and blocks"
+)]
 
 use super::lookup::{Lookup, lookup_form};
 use super::map::{ByteMap, BytePlanes};
@@ -162,13 +165,7 @@ struct Places {
 const SURPLUS: usize = 16;
 
 impl Places {
-    fn new(
-        input: &ByteInput,
-        stride: usize,
-        shape: &MapShape,
-        skip: Option<&MapShape>,
-        pool: bool,
-    ) -> Self {
+    fn new(input: &ByteInput, stride: usize, shape: &MapShape, skip: Option<&MapShape>, pool: bool) -> Self {
         let [_, row, step] = input.distances();
         let (window, row, step) = (if pool { 2 } else { 1 }, stride * row, stride * step);
         let mut places = Vec::with_capacity(shape.height * shape.width * window * window + 4 * SURPLUS);
@@ -299,9 +296,8 @@ impl Pass<'_> {
         let window = if conv.pool { 4 } else { 1 };
         let weights = [start, last].map(|block| conv.weights.from_block(block).as_ptr().cast::<i8>());
         let skip = |block| {
-            self.skip.map_or(ptr::null(), |skip| {
-                skip.bytes()[skip.shape().corner(target.image, block)..].as_ptr()
-            })
+            self.skip
+                .map_or(ptr::null(), |skip| skip.bytes()[skip.shape().corner(target.image, block)..].as_ptr())
         };
         let run = TileRun {
             input: self.input.bytes()[self.first() + target.image * image..].as_ptr(),

@@ -143,7 +143,8 @@ impl ByteDepthwise {
         let mut output = ByteMap::new(context, shape, self.output);
         let to = Shared::new(output.buffer.bytes_mut());
         // Taps beyond the last have weights of zero, and read what the first reads.
-        let taps = (0..spec.kernel * spec.kernel).map(|tap| tap / spec.kernel * from.row() + tap % spec.kernel * LANES);
+        let taps = (0..spec.kernel * spec.kernel)
+            .map(|tap| tap / spec.kernel * from.row() + tap % spec.kernel * LANES);
         let mut taps: Vec<u32> = taps.map(|offset| offset as u32).collect();
         taps.resize(taps.len().next_multiple_of(QUAD), 0);
         let pass = Pass { context, conv: self, input, taps, shape };
@@ -177,15 +178,15 @@ impl Pass<'_> {
         let Self { context, conv, shape, .. } = self;
         let (spec, epilogue, from) = (&conv.spec, &conv.epilogue, self.input.shape());
         let margin = from.halo - spec.padding;
-        let start =
-            from.corner(image, block) + (y * spec.stride + margin) * from.row() + margin * LANES;
+        let start = from.corner(image, block) + (y * spec.stride + margin) * from.row() + margin * LANES;
         let to = output.at(shape.offset(image, block, y, 0));
         let step = spec.stride * LANES;
         let quads = self.taps.len() / QUAD;
         let mut narrow = [0u8; PIXELS * LANES];
         let is_narrow = shape.width < PIXELS;
         // The last four pixels may meet those before, which are then written twice.
-        let rest = if shape.width.is_multiple_of(PIXELS) || is_narrow { None } else { Some(shape.width - PIXELS) };
+        let rest =
+            if shape.width.is_multiple_of(PIXELS) || is_narrow { None } else { Some(shape.width - PIXELS) };
         let fours = [(0, (shape.width / PIXELS).max(1))].into_iter().chain(rest.map(|x| (x, 1)));
         for (x, count) in fours {
             let row = Row {

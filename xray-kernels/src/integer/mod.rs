@@ -16,19 +16,20 @@ mod mean;
 mod pooling;
 mod quantisation;
 mod requantisation;
-mod tile;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weights;
 
 pub use affine::{ByteAffine, byte_gate};
 pub use convolution::{ByteConv, ByteInput};
 pub use depthwise::ByteDepthwise;
-pub(crate) use lanes::{ByteKernel, Integers, PortableIntegers};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use lanes::{Avx2Integers, Avx512Integers, VnniIntegers};
+pub(crate) use lanes::{ByteKernel, Integers, PortableIntegers};
 pub use map::{ByteMap, BytePlanes};
 pub use mean::byte_means;
 pub use pooling::byte_max_pool;
 pub use quantisation::Quantisation;
 pub use requantisation::Requantisation;
+pub use weights::quantised_weights;

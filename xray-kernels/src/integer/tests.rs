@@ -1,7 +1,7 @@
 //! Every kernel in every form against sums of 32 bits, taken pixel by pixel: the same bytes.
 
 use super::*;
-use crate::{ConvSpec, Context, DepthwiseSpec, Isa, MapShape, Nonlinearity, PlanarShape, Pool, PoolKind};
+use crate::{Context, ConvSpec, DepthwiseSpec, Isa, MapShape, Nonlinearity, PlanarShape, Pool, PoolKind};
 use xray_random::Random;
 
 const FUNCTIONS: [Nonlinearity; 4] =
@@ -85,7 +85,10 @@ impl Images {
         for (at, (&found, &wanted)) in map.bytes().iter().zip(&expected).enumerate() {
             let is_last = at % shape.image() / shape.plane() + 1 == shape.blocks();
             let means_nothing = is_last && surplus(at);
-            assert!(found == wanted || means_nothing, "{what}: {found} instead of {wanted} at {at} of {shape:?}");
+            assert!(
+                found == wanted || means_nothing,
+                "{what}: {found} instead of {wanted} at {at} of {shape:?}"
+            );
         }
     }
 }
@@ -99,10 +102,8 @@ struct Finish {
 impl Finish {
     fn random(random: &mut Random, skip: Option<Quantisation>) -> Self {
         let function = FUNCTIONS[below(random, FUNCTIONS.len())];
-        let mut quantisation = || Quantisation {
-            scale: random.between(0.5, 2.0) as f32,
-            zero_point: below(random, 256) as u8,
-        };
+        let mut quantisation =
+            || Quantisation { scale: random.between(0.5, 2.0) as f32, zero_point: below(random, 256) as u8 };
         let (argument, output) = (quantisation(), quantisation());
         let argument = if function == Nonlinearity::Silu { argument } else { output };
         Self { how: Requantisation { function, argument, output }, skip }
@@ -163,7 +164,8 @@ impl Layer {
             padding: below(random, kernel / 2 + 1),
         };
         let least = kernel.saturating_sub(2 * spec.padding).max(2 * spec.stride);
-        let size = [1 + below(random, 3), spec.in_channels, least + below(random, 12), least + below(random, 12)];
+        let size =
+            [1 + below(random, 3), spec.in_channels, least + below(random, 12), least + below(random, 12)];
         Self::of(random, spec, size)
     }
 
@@ -194,8 +196,7 @@ impl Layer {
             height: rows / window,
             width: columns / window,
         };
-        let mut output =
-            Images { shape, bytes: vec![0; shape.len()], quantisation: self.finish.how.output };
+        let mut output = Images { shape, bytes: vec![0; shape.len()], quantisation: self.finish.how.output };
         let filters: Vec<_> =
             self.weights.chunks(self.weights.len() / spec.out_channels).map(rounded).collect();
         let zero = i32::from(input.quantisation.zero_point);
@@ -304,8 +305,7 @@ fn depthwise_convolutions_are_sums_of_integers() {
         let least = kernel.saturating_sub(2 * spec.padding).max(1);
         let size = [1 + below(random, 2), channels, least + below(random, 9), least + below(random, 20)];
         let input = Images::random(random, size);
-        let weights: Vec<f32> =
-            (0..spec.weight_len()).map(|_| random.between(-1.0, 1.0) as f32).collect();
+        let weights: Vec<f32> = (0..spec.weight_len()).map(|_| random.between(-1.0, 1.0) as f32).collect();
         let bias: Vec<f32> = (0..channels).map(|_| random.between(-9.0, 9.0) as f32).collect();
         let finish = Finish::random(random, None);
         let [height, width] = [size[2], size[3]].map(|size| spec.output_size(size));
@@ -343,8 +343,10 @@ fn channels_are_scaled_and_pooled() {
         let [images, height, width] = [2, 6, 6].map(|most| 1 + below(random, most));
         let [height, width] = [height, width].map(|size| size.max(if pool { 2 } else { 1 }));
         let channels: Vec<usize> = (0..1 + below(random, 3)).map(|_| 1 + below(random, 40)).collect();
-        let inputs: Vec<_> =
-            channels.iter().map(|&channels| Images::random(random, [images, channels, height, width])).collect();
+        let inputs: Vec<_> = channels
+            .iter()
+            .map(|&channels| Images::random(random, [images, channels, height, width]))
+            .collect();
         let output =
             Quantisation { scale: random.between(0.01, 0.1) as f32, zero_point: below(random, 20) as u8 };
         let all: usize = channels.iter().sum();
@@ -362,8 +364,7 @@ fn channels_are_scaled_and_pooled() {
             let (map, channel, _) = places_of[c];
             let input = &inputs[map];
             let factor = scale[c] * input.quantisation.scale / output.scale;
-            let summand =
-                shift[c] / output.scale + zero - f32::from(input.quantisation.zero_point) * factor;
+            let summand = shift[c] / output.scale + zero - f32::from(input.quantisation.zero_point) * factor;
             (input.at(n, channel, y, x, 0) as f32 * factor + summand).max(zero)
         };
         let step = if pool { 2 } else { 1 };
@@ -426,17 +427,15 @@ fn gates_means_and_pools() {
             for [n, c, ..] in places([images, channels, 1, 1]) {
                 let values = places([1, 1, size[2], size[3]]).map(|[_, _, y, x]| input.at(n, c, y, x, 0));
                 let mean = f64::from(values.sum::<i32>()) / (size[2] * size[3]) as f64;
-                let wanted = f64::from(input.quantisation.scale)
-                    * (mean - f64::from(input.quantisation.zero_point));
+                let wanted =
+                    f64::from(input.quantisation.scale) * (mean - f64::from(input.quantisation.zero_point));
                 let found = f64::from(means[n * channels + c]);
                 assert!((found - wanted).abs() < 1e-4, "{found} instead of {wanted}");
             }
             let shape = pooled.shape();
             for [n, c, y, x] in places(shape.size()) {
                 let window = (0..3).flat_map(|dy| (0..3).map(move |dx| [2 * y + dy, 2 * x + dx]));
-                let inside = |[y, x]: &[usize; 2]| {
-                    (1..=size[2]).contains(y) && (1..=size[3]).contains(x)
-                };
+                let inside = |[y, x]: &[usize; 2]| (1..=size[2]).contains(y) && (1..=size[3]).contains(x);
                 let wanted = window.filter(inside).map(|[y, x]| input.at(n, c, y, x, 1)).max();
                 let found = pooled.bytes()[shape.offset(n, c / 16, y, x) + c % 16];
                 assert_eq!(Some(i32::from(found)), wanted, "{isa}: {n} {c} {y} {x}");

@@ -6,7 +6,7 @@
 
 use super::lanes::{ByteKernel, Integers};
 use super::weights::QUAD;
-use crate::isa::{Form, Isa, IntegersVisitor};
+use crate::isa::{Form, IntegersVisitor, Isa};
 use crate::lanes::{LANES, Lanes};
 
 /// A run of tiles.
@@ -37,6 +37,16 @@ pub(super) struct TileRun {
     pub(super) count: usize,
 }
 
+/// Calls a function for each place of an array that has so many, place by place: a loop, or a closure, would pass the
+/// registers through memory.
+macro_rules! unrolled {
+    ($count:expr, $($place:literal)*: $function:path, $run:expr, $sums:expr, $first:expr) => {
+        $(if $place < $count {
+            $function($run, $sums, $place, $first + $place);
+        })*
+    };
+}
+
 /// Pixels of a pooling window.
 const WINDOW: usize = 4;
 
@@ -51,19 +61,14 @@ impl<const PIXELS: usize, const BLOCKS: usize, const POOL: bool> ByteKernel for 
             // SAFETY: the caller's lists are good for `count` tiles.
             unsafe {
                 let sums = Self::accumulate::<I>(run, run.pixels.add(tile * PIXELS));
+                let pixel = tile * PIXELS;
                 if POOL {
-                    let first = tile * (PIXELS / WINDOW);
-                    for window in 0..PIXELS / WINDOW {
-                        let [a, b, c, d] = std::array::from_fn(|at| sums[window * WINDOW + at]);
-                        // Requantising is monotone, so the largest sum gives the largest byte.
-                        let largest: [I; BLOCKS] =
-                            std::array::from_fn(|block| a[block].max(b[block]).max(c[block].max(d[block])));
-                        Self::finish::<I>(run, largest, first + window);
-                    }
+                    let window = tile * (PIXELS / WINDOW);
+                    unrolled!(PIXELS / WINDOW, 0 1 2: Self::finish_window::<I>, run, &sums, window);
+                } else if run.skip[0].is_null() {
+                    unrolled!(PIXELS, 0 1 2 3 4 5 6 7 8 9 10 11 12 13: Self::finish_pixel::<I, false>, run, &sums, pixel);
                 } else {
-                    for (pixel, sums) in sums.into_iter().enumerate() {
-                        Self::finish::<I>(run, sums, tile * PIXELS + pixel);
-                    }
+                    unrolled!(PIXELS, 0 1 2 3 4 5 6 7 8 9 10 11 12 13: Self::finish_pixel::<I, true>, run, &sums, pixel);
                 }
             }
         }
@@ -93,7 +98,38 @@ impl<const PIXELS: usize, const BLOCKS: usize, const POOL: bool> Tile<PIXELS, BL
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Integers>(run: &TileRun, sums: [I; BLOCKS], pixel: usize) {
+    unsafe fn finish_pixel<I: Integers, const SKIP: bool>(
+        run: &TileRun,
+        sums: &[[I; BLOCKS]; PIXELS],
+        pixel: usize,
+        place: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { Self::finish::<I, SKIP>(run, sums[pixel], place) };
+    }
+
+    /// Requantising is monotone, so the largest sum gives the largest byte.
+    #[inline(always)]
+    unsafe fn finish_window<I: Integers>(
+        run: &TileRun,
+        sums: &[[I; BLOCKS]; PIXELS],
+        window: usize,
+        place: usize,
+    ) {
+        let pixel = window * WINDOW;
+        let mut largest = sums[pixel];
+        // SAFETY: the caller's.
+        unsafe {
+            for (block, most) in largest.iter_mut().enumerate() {
+                let others = sums[pixel + 2][block].max(sums[pixel + 3][block]);
+                *most = most.max(sums[pixel + 1][block]).max(others);
+            }
+            Self::finish::<I, false>(run, largest, place);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish<I: Integers, const SKIP: bool>(run: &TileRun, sums: [I; BLOCKS], pixel: usize) {
         // SAFETY: the pixel's places are those that `run` lists.
         unsafe {
             let place = *run.places.add(pixel) as usize;
@@ -102,7 +138,7 @@ impl<const PIXELS: usize, const BLOCKS: usize, const POOL: bool> Tile<PIXELS, BL
                 let summand = I::Floats::load(run.summand.add(block * LANES));
                 // Two roundings on every processor, so that all give the same bits.
                 let mut value = sum.floats().mul(factor).add(summand);
-                if !run.skip[0].is_null() {
+                if SKIP {
                     let from = run.skip[block].add(*run.skip_places.add(pixel) as usize);
                     value = value.add(I::widen(from).floats().mul(I::Floats::splat(run.skip_factor)));
                 }

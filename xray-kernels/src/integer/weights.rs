@@ -9,6 +9,14 @@ use crate::shape::MapShape;
 /// Input bytes that a lane multiplies at once.
 pub(super) const QUAD: usize = 4;
 
+/// Weights of so many output channels as bytes, and the scale of each: the same as those of a convolution of bytes, for
+/// whoever writes them down.
+pub fn quantised_weights(weights: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
+    let filters = weights.chunks(weights.len() / channels).map(quantised);
+    let (bytes, scales): (Vec<_>, Vec<_>) = filters.map(|Quantised { bytes, scale }| (bytes, scale)).unzip();
+    (bytes.concat(), scales)
+}
+
 /// Of one output channel.
 pub(super) struct Quantised {
     pub(super) bytes: Vec<i8>,

@@ -8,8 +8,8 @@ use crate::weights::with_weights;
 use crate::{Backend, ModelConfig, Pixels, Result, StateDict};
 use std::rc::Rc;
 use xray_kernels::{
-    ArenaBuffer, ConvInput, ConvOutput, MapShape, Nonlinearity, PackedWeights, PlanarShape,
-    PoolKind, convolve, depthwise, gate, global_average,
+    ArenaBuffer, ConvInput, ConvOutput, MapShape, Nonlinearity, PackedWeights, PlanarShape, PoolKind,
+    convolve, depthwise, gate, global_average,
 };
 
 /// Watches what a network makes of images, for [`StoredDict::with_ranges`](crate::StoredDict::with_ranges).
@@ -62,7 +62,12 @@ impl Calibration {
         let pixels = pixels.into().normalised();
         let (size, count) = (self.size as usize, self.channels.count);
         let images = self.channels.planar(&pixels, size);
-        let shape = PlanarShape { images: images.len() / count / size / size, channels: count, height: size, width: size };
+        let shape = PlanarShape {
+            images: images.len() / count / size / size,
+            channels: count,
+            height: size,
+            width: size,
+        };
         self.images += shape.images;
         self.see(0, &images);
         self.run(&images, shape);
@@ -267,9 +272,8 @@ fn add(sum: &mut Floats, skip: &Floats) {
 fn pooled(map: &Floats, kernel: usize, padding: usize) -> Floats {
     let size = |size: usize| (size + 2 * padding - kernel) / 2 + 1;
     let MapShape { images, channels, height, width, .. } = map.shape;
-    let window = |at: usize, size: usize| {
-        (2 * at).saturating_sub(padding)..(2 * at + kernel - padding).min(size)
-    };
+    let window =
+        |at: usize, size: usize| (2 * at).saturating_sub(padding)..(2 * at + kernel - padding).min(size);
     written(MapShape::new(images, channels, size(height), size(width), 0), |[image, block, y, x], pixel| {
         pixel.fill(f32::NEG_INFINITY);
         for row in window(y, height) {
@@ -310,4 +314,3 @@ fn norm_relu(maps: &[&Floats], scale: &[f32], shift: &[f32]) -> Floats {
         }
     })
 }
-

@@ -11,4 +11,4 @@ mod plan;
 
 pub use calibration::Calibration;
 pub(crate) use network::{IntegerNetwork, LastMaps};
-pub(crate) use plan::{Plan, PlanMaps, folded_weights};
+pub(crate) use plan::{Gate, Operation, Plan, PlanMaps, Step, folded_weights};

@@ -151,13 +151,7 @@ impl Work {
         }
     }
 
-    fn run(
-        &self,
-        inputs: &[usize],
-        planes: &BytePlanes,
-        maps: &[Option<ByteMap>],
-        halo: usize,
-    ) -> ByteMap {
+    fn run(&self, inputs: &[usize], planes: &BytePlanes, maps: &[Option<ByteMap>], halo: usize) -> ByteMap {
         let map = |number: usize| maps[number].as_ref().expect("made before, and still needed");
         let input = inputs[0];
         match self {

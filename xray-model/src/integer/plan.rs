@@ -46,12 +46,27 @@ pub(crate) struct StepRanges {
 #[derive(Debug)]
 pub(crate) enum Operation {
     /// With bias, perhaps a skip connection, and what follows.
-    Conv { conv: ConvSpec, weights: Vec<f32>, bias: Vec<f32>, skip: Option<usize>, activation: Activation },
-    Depthwise { conv: DepthwiseSpec, weights: Vec<f32>, bias: Vec<f32>, function: Nonlinearity },
+    Conv {
+        conv: ConvSpec,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        skip: Option<usize>,
+        activation: Activation,
+    },
+    Depthwise {
+        conv: DepthwiseSpec,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        function: Nonlinearity,
+    },
     MaxPool(Pool),
     Gate(Gate),
     /// `relu(scale * x + shift)`, and perhaps the mean of 2×2 pixels.
-    NormRelu { scale: Vec<f32>, shift: Vec<f32>, average: bool },
+    NormRelu {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+        average: bool,
+    },
 }
 
 /// Squeeze and excitation: two layers `[out][in]` with biases.

@@ -2,12 +2,12 @@
 
 use super::conv_norm::convolution;
 use super::{BatchNorm, Maps};
+use crate::HostTensor;
 use crate::cpu::{self, ConvParameters, CpuMaps, FoldedDenseLayer};
 use crate::gpu;
 use crate::integer::{PlanMaps, folded_weights};
 use crate::onnx::GraphMaps;
 use crate::weights::to_host;
-use crate::HostTensor;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
@@ -74,7 +74,8 @@ impl DenseBlock {
                 Maps::Graph(self.layers.iter().fold(maps, grown))
             }
             Maps::Plan(maps) => {
-                let grown = |features: PlanMaps, layer: &DenseLayer| features.beside(&layer.planned(&features));
+                let grown =
+                    |features: PlanMaps, layer: &DenseLayer| features.beside(&layer.planned(&features));
                 Maps::Plan(self.layers.iter().fold(maps, grown))
             }
         }
@@ -134,7 +135,8 @@ impl DenseLayer {
     fn planned(&self, features: &PlanMaps) -> PlanMaps {
         let [growth, width, ..] = self.conv2.weight.dims();
         let [_, channels, ..] = self.conv1.weight.dims();
-        let squeeze = ConvSpec { in_channels: channels, out_channels: width, kernel: 1, stride: 1, padding: 0 };
+        let squeeze =
+            ConvSpec { in_channels: channels, out_channels: width, kernel: 1, stride: 1, padding: 0 };
         let grow = ConvSpec { in_channels: width, out_channels: growth, kernel: 3, stride: 1, padding: 1 };
         let folded = folded_weights(&self.conv1, &self.norm2);
         let relu = Activation::of(Nonlinearity::Relu);
