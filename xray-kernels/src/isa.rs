@@ -183,8 +183,9 @@ impl Isa {
         }
     }
 
-    /// The same without VNNI, as an older processor has it: results are the same bits, later.
-    pub fn without_vnni(self) -> Self {
+    /// The same without VNNI, as an older processor has it.
+    #[cfg(test)]
+    pub(crate) fn without_vnni(self) -> Self {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512Vnni => Self(Set::Avx512),

@@ -18,8 +18,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use xray_artifacts::{Exit, Failure};
 use xray_kernels::{Isa, Recorder, Recording, TaskCosts, multiply_add_peak};
 use xray_model::{
-    Architecture, Backend, Calibration, DeviceWork, Error, LabelledImages, Learner, LearnerConfig,
-    ModelConfig, Pixels, Precision, Predictor, WeightType, set_threads,
+    Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
+    Precision, Predictor, WeightType, set_threads,
 };
 use xray_random::Random;
 
@@ -296,9 +296,9 @@ fn infer(
 fn integers(arguments: &Arguments, learner: &Learner, images: Pixels<'_>) -> Result<Predictor, Failure> {
     let model = ModelConfig { architecture: arguments.model, ..ModelConfig::default() };
     let stored = learner.weights()?.stored(WeightType::Int8);
-    let mut calibration = Calibration::new(&model, CLASSES, &stored.restored(), arguments.size)?;
-    calibration.watch(images);
-    let stored = stored.with_ranges(calibration.ranges());
+    let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), images.len())?;
+    watching.predict(images, arguments.size)?;
+    let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
     Ok(Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu)?)
 }
 

@@ -4,11 +4,12 @@ use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
 use crate::gpu;
-use crate::integer::{IntegerNetwork, LastMaps};
+use crate::integer::{Calibration, IntegerNetwork, LastMaps};
 use crate::layers::Maps;
 use crate::weights::with_weights;
 use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
 use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::{Mutex, PoisonError};
 use xray_artifacts::ChannelRange;
 use xray_kernels::PlanarShape;
 
@@ -33,6 +34,20 @@ enum Place {
         device: Device,
         integers: IntegerNetwork,
     },
+    /// Nowhere: it is only watched, in so many images.
+    Watched {
+        calibration: Mutex<Calibration>,
+        most: usize,
+    },
+}
+
+/// The ranges of a network's activations, in the order in which it computes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationRanges {
+    /// In how many images they were found.
+    pub images: usize,
+    /// The lowest and the highest value of each map; zero lies between.
+    pub(crate) ranges: Vec<[f32; 2]>,
 }
 
 impl Predictor {
@@ -67,6 +82,31 @@ impl Predictor {
             (Some(gpu), _) => Predictor::on_gpu(network, gpu, model)?,
         };
         Ok((predictor, info))
+    }
+
+    /// One that computes in float32 on the CPU and watches the range of each map in the first `images` images that it is
+    /// given, in whole batches. It tells nothing of them: their logits are zero.
+    ///
+    /// # Errors
+    /// If the weights do not fit.
+    pub fn calibrating(
+        model: &ModelConfig,
+        classes: usize,
+        weights: &StateDict,
+        images: usize,
+    ) -> Result<Self> {
+        let device = Backend::Cpu.open()?.device;
+        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
+        let calibration = Mutex::new(Calibration::new(network.plan(model.channels)));
+        let place = Place::Watched { calibration, most: images };
+        Ok(Predictor { network, place, channels: Channels::of(model), flip: model.flip })
+    }
+
+    /// What a [calibrating](Predictor::calibrating) one has found so far.
+    pub fn activation_ranges(&self) -> Option<ActivationRanges> {
+        let Place::Watched { calibration, .. } = &self.place else { return None };
+        let calibration = calibration.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ActivationRanges { images: calibration.images(), ranges: calibration.ranges().to_vec() })
     }
 
     fn in_integers(
@@ -144,6 +184,14 @@ impl Predictor {
                 let maps = self.integer_maps(integers, &pixels.normalised(), size);
                 Ok(One::Done(host(self.classified(&maps, device))))
             }
+            Place::Watched { calibration, most } => {
+                let mut calibration = calibration.lock().unwrap_or_else(PoisonError::into_inner);
+                let (images, shape) = self.planar(&pixels.normalised(), size);
+                if calibration.images() < *most {
+                    calibration.watch(&images, shape);
+                }
+                Ok(One::Done(vec![0.0; shape.images * self.network.classes()]))
+            }
             Place::Gpu(predictor) => {
                 Ok(One::Begun(Box::new(predictor.begin(&self.network, &self.images(pixels, size))?)))
             }
@@ -151,10 +199,15 @@ impl Predictor {
     }
 
     fn integer_maps<'a>(&self, integers: &'a IntegerNetwork, pixels: &[f32], size: u32) -> LastMaps<'a> {
+        let (images, shape) = self.planar(pixels, size);
+        integers.maps(&images, shape)
+    }
+
+    /// Images channel by channel.
+    fn planar(&self, pixels: &[f32], size: u32) -> (Vec<f32>, PlanarShape) {
         let (width, channels) = (size as usize, self.channels.count);
         let images = pixels.len() / (width * width);
-        let shape = PlanarShape { images, channels, height: width, width };
-        integers.maps(&self.channels.planar(pixels, width), shape)
+        (self.channels.planar(pixels, width), PlanarShape { images, channels, height: width, width })
     }
 
     /// Logits of the last maps.
@@ -205,6 +258,7 @@ impl Predictor {
                 let maps_nchw = Tensor::from_data(TensorData::new(values, dimensions), device);
                 (host(self.classified(&maps, device)), self.network.class_maps(maps_nchw))
             }
+            Place::Watched { .. } => unreachable!("a network that is only watched explains nothing"),
             Place::Gpu(predictor) => {
                 let (logits, maps) = predictor.logits_and_maps(&self.network, &self.images(pixels, size))?;
                 (logits, self.network.class_maps(maps))

@@ -1,7 +1,7 @@
 //! Weights as a file keeps them: all digits, half of them, or one byte each. Arithmetic is in float32 whatever the file
 //! has, unless it has the ranges of activations too.
 
-use crate::{Error, HostTensor, Result, StateDict};
+use crate::{ActivationRanges, Error, HostTensor, Result, StateDict};
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -64,9 +64,11 @@ const RANGES: &str = "activation_ranges";
 const SCALE: &str = ".scale";
 
 impl StateDict {
-    /// The same in such numbers.
+    /// The same in such numbers. Ranges of activations stay with weights in all digits only: they are of the network as it
+    /// was.
     pub fn stored(&self, numbers: WeightType) -> StoredDict {
-        let tensors = self.tensors.iter();
+        let is_kept = |name: &str| name != RANGES || numbers == WeightType::F32;
+        let tensors = self.tensors.iter().filter(|(name, _)| is_kept(name));
         StoredDict {
             tensors: tensors
                 .map(|(name, tensor)| (name.clone(), StoredTensor::of(tensor, numbers)))
@@ -157,9 +159,9 @@ impl StoredDict {
         StateDict { tensors: tensors.map(|(name, tensor)| (name.clone(), tensor.restored())).collect() }
     }
 
-    /// The same with the ranges of activations that a [`Calibration`](crate::Calibration) watched: a
+    /// The same with the ranges of activations that a [calibrating](crate::Predictor::calibrating) predictor found: a
     /// [`Predictor`](crate::Predictor) on the CPU then computes in integers.
-    pub fn with_ranges(mut self, ranges: &[[f32; 2]]) -> StoredDict {
+    pub fn with_ranges(mut self, ActivationRanges { ranges, .. }: &ActivationRanges) -> StoredDict {
         let tensor = HostTensor { shape: vec![ranges.len(), 2], values: ranges.as_flattened().to_vec() };
         self.tensors.insert(RANGES.to_owned(), StoredTensor::of(&tensor, WeightType::F32));
         self

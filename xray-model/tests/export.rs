@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use xray_model::{
-    Architecture, Backend, Calibration, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor,
-    StateDict, WeightType, onnx, read_weights,
+    Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
+    WeightType, onnx, read_weights,
 };
 use xray_random::Random;
 
@@ -123,10 +123,10 @@ fn onnx_runtime_computes_in_integers_too() {
         let model = narrow(architecture);
         let weights = trained(&model);
         let stored = weights.stored(WeightType::Int8);
-        let mut calibration =
-            Calibration::new(&model, CLASSES, &stored.restored(), SIZE).expect("its own weights");
-        calibration.watch(&images);
-        let stored = stored.with_ranges(calibration.ranges());
+        let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), IMAGES);
+        let watching = watching.expect("its own weights");
+        watching.predict(&images, SIZE).expect("a CPU");
+        let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
         for opset in [13, 21] {
             let how = Onnx { size: SIZE, opset, metadata: Vec::new() };
             let file = onnx(&model, CLASSES, &stored, &how).expect("its own weights");

@@ -5,7 +5,7 @@ mod narrow;
 
 use narrow::narrow;
 use xray_model::{
-    Architecture, Backend, Calibration, LabelledImages, Learner, LearnerConfig, ModelConfig, Predictor,
+    ActivationRanges, Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Predictor,
     StateDict, StoredDict, WeightType,
 };
 use xray_random::Random;
@@ -44,11 +44,19 @@ fn trained(model: &ModelConfig) -> StateDict {
 /// Weights in 8 bits, with the ranges of a few images.
 fn calibrated(model: &ModelConfig, weights: &StateDict) -> StoredDict {
     let stored = weights.stored(WeightType::Int8);
-    let mut calibration =
-        Calibration::new(model, CLASSES, &stored.restored(), SIZE).expect("its own weights");
-    calibration.watch(&images(8));
-    assert_eq!(calibration.images(), 8);
-    stored.with_ranges(calibration.ranges())
+    let ranges = ranges(model, &stored.restored());
+    stored.with_ranges(&ranges)
+}
+
+/// Of eight images of twelve.
+fn ranges(model: &ModelConfig, weights: &StateDict) -> ActivationRanges {
+    let watching = Predictor::calibrating(model, CLASSES, weights, 8).expect("its own weights");
+    for batch in images(12).chunks(4 * (SIZE * SIZE) as usize) {
+        assert_eq!(watching.predict(batch, SIZE).expect("a CPU"), [0.0; 4 * CLASSES]);
+    }
+    let ranges = watching.activation_ranges().expect("it watches");
+    assert_eq!(ranges.images, 8);
+    ranges
 }
 
 fn predictor(model: &ModelConfig, weights: &StateDict) -> Predictor {
@@ -99,9 +107,7 @@ fn an_images_logits_do_not_depend_on_its_batch() {
 fn ranges_of_another_network_are_refused() {
     let [small, large] = [Architecture::SmallCnn, Architecture::ResNet18].map(narrow);
     let weights = trained(&large).stored(WeightType::Int8);
-    let mut calibration = Calibration::new(&small, CLASSES, &trained(&small), SIZE).expect("its own weights");
-    calibration.watch(&images(1));
-    let mixed = weights.with_ranges(calibration.ranges()).restored();
+    let mixed = weights.with_ranges(&ranges(&small, &trained(&small))).restored();
     let refused = Predictor::new(&large, CLASSES, &mixed, Backend::Cpu).err().expect("too few ranges");
     assert!(refused.to_string().contains("5 ranges of activations"), "{refused}");
 }
@@ -111,6 +117,6 @@ fn ranges_of_another_network_are_refused() {
 fn ranges_are_no_weights() {
     let model = narrow(Architecture::SmallCnn);
     let weights = calibrated(&model, &trained(&model)).restored();
-    let refused = Calibration::new(&model, CLASSES, &weights, SIZE).err().expect("a tensor too many");
+    let refused = Predictor::calibrating(&model, CLASSES, &weights, 1).err().expect("a tensor too many");
     assert!(refused.to_string().contains("activation_ranges"), "{refused}");
 }

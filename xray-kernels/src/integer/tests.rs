@@ -405,7 +405,7 @@ fn gates_means_and_pools() {
     for seed in 0..40 {
         let random = &mut Random::keyed(&[seed, 3]);
         let (images, channels) = (1 + below(random, 3), 1 + below(random, 40));
-        let size = [images, channels, 1 + below(random, 9), 1 + below(random, 300)];
+        let size = [images, channels, 1 + below(random, 5), 1 + below(random, 600)];
         let input = Images::random(random, size);
         let factors: Vec<f32> = (0..images * channels).map(|_| random.between(0.0, 1.0) as f32).collect();
         let output = Quantisation { scale: 0.03, zero_point: below(random, 256) as u8 };

@@ -267,6 +267,11 @@ impl Network {
         of_each!(self, network => network.classifier())
     }
 
+    /// How many logits it gives.
+    pub(crate) fn classes(&self) -> usize {
+        self.classifier().weight.dims()[1]
+    }
+
     /// For inference on the CPU: what can be computed once is. The weights must not change any more.
     pub(crate) fn folded(self) -> Self {
         of_each!(self, network => network.folded().into())

@@ -1,22 +1,17 @@
 //! A plan in float32, of which the ranges of all values are watched.
 
 use super::plan::{Gate, Operation, Plan, Step};
-use crate::architectures::Network;
-use crate::channels::Channels;
 use crate::cpu::context;
-use crate::weights::with_weights;
-use crate::{Backend, ModelConfig, Pixels, Result, StateDict};
-use std::rc::Rc;
+use std::sync::Arc;
 use xray_kernels::{
     ArenaBuffer, ConvInput, ConvOutput, MapShape, Nonlinearity, PackedWeights, PlanarShape, PoolKind,
     convolve, depthwise, gate, global_average,
 };
 
-/// Watches what a network makes of images, for [`StoredDict::with_ranges`](crate::StoredDict::with_ranges).
-pub struct Calibration {
-    plan: Rc<Plan>,
-    channels: Channels,
-    size: u32,
+/// Watches what a plan makes of images.
+#[derive(Debug)]
+pub(crate) struct Calibration {
+    plan: Arc<Plan>,
     /// Lowest and highest so far.
     ranges: Vec<[f32; 2]>,
     images: usize,
@@ -29,48 +24,26 @@ struct Floats {
 }
 
 impl Calibration {
-    /// Of a network with these weights, on images of `size` pixels.
-    ///
-    /// # Errors
-    /// If the weights do not fit.
-    pub fn new(model: &ModelConfig, classes: usize, weights: &StateDict, size: u32) -> Result<Self> {
-        let device = Backend::Cpu.open()?.device;
-        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        let plan = Rc::new(network.plan(model.channels));
+    pub(crate) fn new(plan: Plan) -> Self {
         let ranges = vec![[0.0, 0.0]; plan.ranges];
-        Ok(Calibration { plan, channels: Channels::of(model), size, ranges, images: 0 })
-    }
-
-    /// The same with channels that each normalise the gray image in a way of their own.
-    pub fn with_ranges(mut self, ranges: Option<[xray_artifacts::ChannelRange; 3]>) -> Self {
-        self.channels.ranges = ranges;
-        self
+        Calibration { plan: Arc::new(plan), ranges, images: 0 }
     }
 
     /// How many images were watched.
-    pub fn images(&self) -> usize {
+    pub(crate) fn images(&self) -> usize {
         self.images
     }
 
-    /// The lowest and the highest value of each map, of all images.
-    pub fn ranges(&self) -> &[[f32; 2]] {
+    /// The lowest and the highest value of each map, of all images, and zero.
+    pub(crate) fn ranges(&self) -> &[[f32; 2]] {
         &self.ranges
     }
 
-    /// Watches normalised images `[n, 1, size, size]`.
-    pub fn watch<'a>(&mut self, pixels: impl Into<Pixels<'a>>) {
-        let pixels = pixels.into().normalised();
-        let (size, count) = (self.size as usize, self.channels.count);
-        let images = self.channels.planar(&pixels, size);
-        let shape = PlanarShape {
-            images: images.len() / count / size / size,
-            channels: count,
-            height: size,
-            width: size,
-        };
+    /// Watches images channel by channel.
+    pub(crate) fn watch(&mut self, images: &[f32], shape: PlanarShape) {
         self.images += shape.images;
-        self.see(0, &images);
-        self.run(&images, shape);
+        self.see(0, images);
+        self.run(images, shape);
     }
 
     fn see(&mut self, number: usize, values: &[f32]) {
@@ -89,7 +62,7 @@ impl Calibration {
     }
 
     fn run(&mut self, images: &[f32], planar: PlanarShape) {
-        let plan = Rc::clone(&self.plan);
+        let plan = Arc::clone(&self.plan);
         let mut maps: Vec<Option<Floats>> = vec![None];
         let steps = plan.steps.iter().zip(plan.halos().into_iter().skip(1)).zip(plan.last_uses());
         for ((step, halo), last_uses) in steps {

@@ -9,6 +9,6 @@ mod calibration;
 mod network;
 mod plan;
 
-pub use calibration::Calibration;
+pub(crate) use calibration::Calibration;
 pub(crate) use network::{IntegerNetwork, LastMaps};
 pub(crate) use plan::{Gate, Operation, Plan, PlanMaps, Step, folded_weights};
