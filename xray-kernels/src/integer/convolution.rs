@@ -20,6 +20,7 @@ use crate::shared::Shared;
 use crate::tasks::Split;
 use std::ops::Range;
 use std::ptr;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of weights that stay in the second cache while pixels pass by.
 const WEIGHTS_IN_CACHE: usize = 256 * 1024;
@@ -82,6 +83,8 @@ pub struct ByteConv {
     skip: Option<Quantisation>,
     output: Quantisation,
     pool: bool,
+    /// Of the first forward pass: a network's images are nearly always of one size.
+    places: OnceLock<Arc<Places>>,
 }
 
 impl ByteConv {
@@ -111,7 +114,8 @@ impl ByteConv {
         let zero = i32::from(input.zero_point);
         let mut start: Vec<i32> = weights.sums.iter().map(|sum| -zero * sum).collect();
         start.resize(epilogue.factor.len(), 0);
-        Self { weights, start, epilogue, input, skip, output: how.output, pool }
+        let places = OnceLock::new();
+        Self { weights, start, epilogue, input, skip, output: how.output, pool, places }
     }
 
     /// Forward, with a halo of the next layer's choice.
@@ -135,26 +139,50 @@ impl ByteConv {
         let shape = MapShape::new(images, spec.out_channels, rows, columns, halo);
         assert_eq!(skip.map(ByteMap::quantisation), self.skip, "what the skip connection's bytes stand for");
         assert!(skip.is_none_or(|skip| skip.shape().size() == shape.size()), "the skip connection's size");
-        let steps = match input {
-            ByteInput::Map(map) => {
-                assert!(map.shape().halo >= spec.padding, "the halo and the padding of {spec:?}");
-                self.weights.offsets_in_map(&map.shape())
-            }
-            ByteInput::Planes(planes) => {
-                assert_eq!(planes.padding, spec.padding, "the planes' padding");
-                self.weights.offsets_in_planes(planes)
-            }
-        };
+        match input {
+            ByteInput::Map(map) => assert!(map.shape().halo >= spec.padding, "the halo and {spec:?}"),
+            ByteInput::Planes(planes) => assert_eq!(planes.padding, spec.padding, "the planes' padding"),
+        }
         let mut output = ByteMap::new(context, shape, self.output);
-        let places = Places::new(&input, spec.stride, &shape, skip.map(ByteMap::shape).as_ref(), self.pool);
-        let pass = Pass { context, conv: self, input, skip, steps, places, shape };
+        let places = self.places(&input, &shape, skip.map(ByteMap::shape));
+        let pass = Pass { context, conv: self, input, skip, places, shape };
         pass.run(Shared::new(output.buffer.bytes_mut()));
         output
+    }
+
+    /// Where pixels lie in maps of these sizes.
+    fn places(&self, input: &ByteInput, shape: &MapShape, skip: Option<MapShape>) -> Arc<Places> {
+        let sizes = Sizes::new(input, shape, skip);
+        let make = || Arc::new(Places::new(&self.weights, input, shape, skip, self.pool));
+        let first = self.places.get_or_init(make);
+        if first.sizes == sizes { Arc::clone(first) } else { make() }
+    }
+}
+
+/// What places depend on: not on the number of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    /// Height, width, and the width of a halo: of input, output and skip connection.
+    maps: [[usize; 3]; 3],
+}
+
+impl Sizes {
+    fn new(input: &ByteInput, shape: &MapShape, skip: Option<MapShape>) -> Self {
+        let of = |shape: &MapShape| [shape.height, shape.width, shape.halo];
+        let input = match input {
+            ByteInput::Map(map) => of(&map.shape()),
+            ByteInput::Planes(planes) => [planes.shape.height, planes.shape.width, planes.padding],
+        };
+        Self { maps: [input, of(shape), skip.as_ref().map_or([0; 3], of)] }
     }
 }
 
 /// Where the pixels of an image lie, in the input, the output and the skip connection.
+#[derive(Debug)]
 struct Places {
+    sizes: Sizes,
+    /// Where the bytes of each step lie.
+    steps: Vec<u32>,
     input: Vec<u32>,
     output: Vec<u32>,
     skip: Vec<u32>,
@@ -165,7 +193,19 @@ struct Places {
 const SURPLUS: usize = 16;
 
 impl Places {
-    fn new(input: &ByteInput, stride: usize, shape: &MapShape, skip: Option<&MapShape>, pool: bool) -> Self {
+    fn new(
+        weights: &ByteWeights,
+        input: &ByteInput,
+        shape: &MapShape,
+        skip: Option<MapShape>,
+        pool: bool,
+    ) -> Self {
+        let sizes = Sizes::new(input, shape, skip);
+        let steps = match input {
+            ByteInput::Map(map) => weights.offsets_in_map(&map.shape()),
+            ByteInput::Planes(planes) => weights.offsets_in_planes(planes),
+        };
+        let stride = weights.spec.stride;
         let [_, row, step] = input.distances();
         let (window, row, step) = (if pool { 2 } else { 1 }, stride * row, stride * step);
         let mut places = Vec::with_capacity(shape.height * shape.width * window * window + 4 * SURPLUS);
@@ -188,8 +228,8 @@ impl Places {
             places
         };
         let output = in_map(shape);
-        let skip = skip.map(in_map).unwrap_or_default();
-        let mut places = Self { input, output, skip };
+        let skip = skip.as_ref().map(in_map).unwrap_or_default();
+        let mut places = Self { sizes, steps, input, output, skip };
         for list in [&mut places.output, &mut places.skip] {
             list.extend(list.last().copied().map(|last| [last; SURPLUS]).into_iter().flatten());
         }
@@ -205,8 +245,7 @@ struct Pass<'a> {
     conv: &'a ByteConv,
     input: ByteInput<'a>,
     skip: Option<&'a ByteMap>,
-    steps: Vec<u32>,
-    places: Places,
+    places: Arc<Places>,
     shape: MapShape,
 }
 
@@ -301,8 +340,8 @@ impl Pass<'_> {
         };
         let run = TileRun {
             input: self.input.bytes()[self.first() + target.image * image..].as_ptr(),
-            steps: self.steps.as_ptr(),
-            step_count: self.steps.len(),
+            steps: places.steps.as_ptr(),
+            step_count: places.steps.len(),
             pixels: places.input[first..].as_ptr(),
             weights,
             start: conv.start[lanes..].as_ptr(),
@@ -317,7 +356,7 @@ impl Pass<'_> {
             skip_factor: conv.epilogue.skip_factor,
             count,
         };
-        debug_assert!(conv.weights.block() == self.steps.len() * LANES * QUAD);
+        debug_assert!(conv.weights.block() == places.steps.len() * LANES * QUAD);
         // SAFETY: steps lie in the image, as the input has the padding's halo, and weights have as many; the caller
         // vouches for the output.
         unsafe { form(&run) }
