@@ -333,7 +333,7 @@ impl Pass<'_> {
         let (start, last) = (blocks.start, blocks.end - 1);
         let lanes = start * LANES;
         let window = if conv.pool { 4 } else { 1 };
-        let weights = [start, last].map(|block| conv.weights.from_block(block).as_ptr().cast::<i8>());
+        let weights = [start, last].map(|block| conv.weights.starting_at(block).as_ptr().cast::<i8>());
         let skip = |block| {
             self.skip
                 .map_or(ptr::null(), |skip| skip.bytes()[skip.shape().corner(target.image, block)..].as_ptr())

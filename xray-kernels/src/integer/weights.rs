@@ -86,7 +86,7 @@ impl ByteWeights {
     }
 
     /// A block's weights and those behind it.
-    pub(super) fn from_block(&self, block: usize) -> &[u8] {
+    pub(super) fn starting_at(&self, block: usize) -> &[u8] {
         &self.data.bytes()[block * self.block()..]
     }
 
