@@ -24,6 +24,9 @@ pub struct ModelCard<M, E, C> {
     /// for weights of an older version, which bear none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub weights: String,
+    /// How its activations become integers, where the CPU computes in those; none where it computes in float32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integers: Option<Integers>,
     /// How it scored.
     pub scores: BTreeMap<Split, E>,
 }
@@ -32,6 +35,15 @@ impl<M, E, C> Versioned for ModelCard<M, E, C> {
     const FORMAT: u32 = 3;
     const UNSEALED: Option<u32> = Some(2);
     const KIND: &'static str = "model card";
+}
+
+/// Inference in 8 bits. The ranges of activations lie with the weights, where readers that do not know them refuse them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integers {
+    /// On which records activations were watched.
+    pub calibrated_on: Split,
+    /// How many.
+    pub images: u64,
 }
 
 /// One label's way from logits to probabilities.

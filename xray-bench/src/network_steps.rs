@@ -57,6 +57,9 @@ pub(crate) fn infer(arguments: &StepArguments) -> Result<()> {
     for case in &Case::ALL {
         contests.extend(bench.inference(case)?);
     }
+    for model in NETWORKS {
+        contests.extend(bench.integer_inference(model)?);
+    }
     let outcomes = bench.hold(contests)?;
     bench.report(outcomes, "Inference", "cargo xtask bench infer", INFER_METHOD, "infer")
 }
@@ -72,8 +75,17 @@ is measured by a loop of multiply-adds in registers.";
 const INFER_METHOD: &str = "\
 Median of the rounds (lowest–highest). A round is one process of ours and one of theirs, one after the other; a
 ratio is taken within its round. A process makes ten calls, then measures some and gives the median. A call is one
-forward pass of a batch in memory, in float32. GFLOP/s are those of direct convolutions; the peak is measured by a
-loop of multiply-adds in registers.";
+forward pass of a batch in memory, in float32 or in 8 bits. In 8 bits ours is what `xray-eval export --dtype int8` writes,
+calibrated on the batch; ONNX Runtime is given our float32 network and quantises it itself, statically, with a scale for
+each output channel. GFLOP/s are those of direct convolutions; the peak is measured by a loop of multiply-adds of floats
+in registers, past which products of bytes can go.";
+
+/// Those that are measured in 8 bits, at 224 pixels.
+const NETWORKS: [&str; 6] =
+    ["small-cnn", "resnet-18", "resnet-50", "densenet-121", "mobilenet-v2", "efficientnet-b0"];
+
+/// ONNX Runtime in 8 bits.
+const INT8: &str = include_str!("int8.py");
 
 /// A network at a size, and what its peers call it.
 struct Case {
@@ -191,6 +203,51 @@ impl<'a> StepBench<'a> {
             }
         }
         Ok(contests)
+    }
+
+    /// One image and sixteen, in integers on both sides.
+    fn integer_inference(&self, model: &'static str) -> Result<Vec<Contest>> {
+        const SIZE: &str = "224";
+        let theirs = self.peers.as_ref().map(|peers| Ok::<_, anyhow::Error>((peers, self.own_onnx(model)?)));
+        let theirs = theirs.transpose()?;
+        let mut contests = Vec::new();
+        for (batch, repeats) in [("1", "100"), ("16", "20")] {
+            for threads in ["1", &self.threads] {
+                let case = Case { model, peers_model: model, size: SIZE, batch, repeats };
+                let mut ours = self.ours("infer", &case, batch, threads, "cpu", &[]);
+                ours.command.push("--int8".into());
+                let task = ["--size", SIZE, "--batch", batch, "--threads", threads];
+                let how = ["--repeats", repeats, "--warmup", "10"];
+                let competitor = |(peers, (script, file)): &(&Peers, (PathBuf, String))| Competitor {
+                    name: "ONNX Runtime in 8 bits".to_owned(),
+                    command: peers.run(script, &[&["--onnx", file.as_str()], &task[..], &how].concat()),
+                    environment: &[TUNED_MALLOC],
+                    rate: "/images_per_second",
+                    peaks: &["/peak_memory_mib"],
+                };
+                contests.push(Contest {
+                    task: format!("infer int8 {model} {SIZE} px, batch {batch}"),
+                    unit: "images/s",
+                    threads: threads.parse()?,
+                    ours,
+                    theirs: theirs.as_ref().map(competitor),
+                });
+            }
+        }
+        Ok(contests)
+    }
+
+    /// The script that quantises and measures, and our network as a file, made once.
+    fn own_onnx(&self, model: &str) -> Result<(PathBuf, String)> {
+        let folder = steps::target_folder()?.join("bench-onnx");
+        std::fs::create_dir_all(&folder)?;
+        let (script, file) = (folder.join("int8.py"), folder.join(format!("own-{model}.onnx")));
+        std::fs::write(&script, INT8)?;
+        if !file.is_file() {
+            let mut write = steps::command(self.programs.path("examples/network")?);
+            steps::output(write.args(["--model", model, "--onnx"]).arg(&file))?;
+        }
+        Ok((script, file.display().to_string()))
     }
 
     /// The peers' own model as a file, made once.

@@ -48,11 +48,16 @@ impl Peers {
         Ok(Peers { scripts: folder, python: std::path::absolute(python)? })
     }
 
-    /// A script with arguments.
-    pub(crate) fn command(&self, script: &str, arguments: &[&str]) -> Vec<OsString> {
-        let mut command = vec![self.python.clone().into_os_string(), self.scripts.join(script).into()];
+    /// A script of this crate with arguments.
+    pub(crate) fn run(&self, script: &Path, arguments: &[&str]) -> Vec<OsString> {
+        let mut command = vec![self.python.clone().into_os_string(), script.into()];
         command.extend(arguments.iter().map(Into::into));
         command
+    }
+
+    /// A script with arguments.
+    pub(crate) fn command(&self, script: &str, arguments: &[&str]) -> Vec<OsString> {
+        self.run(&self.scripts.join(script), arguments)
     }
 
     /// A script that prints `img_per_s` with `--json`.

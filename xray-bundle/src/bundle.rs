@@ -6,7 +6,8 @@ use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{
-    ActivationMaps, Backend, Begun, CHECKSUM, DeviceInfo, Error, ModelConfig, Predictor, StateDict,
+    ActivationMaps, ActivationRanges, Backend, Begun, CHECKSUM, DeviceInfo, Error, ModelConfig, Predictor,
+    StateDict,
 };
 
 /// `model.json`.
@@ -138,6 +139,21 @@ impl Bundle {
     pub fn of(card: Card, weights: &StateDict) -> xray_model::Result<Bundle> {
         let (predictor, _) = predictor(&card, weights, Backend::Cpu)?;
         Ok(Bundle { card, predictor })
+    }
+
+    /// One that finds the ranges of activations in the first images that it is given, and predicts nothing.
+    ///
+    /// # Errors
+    /// If the weights do not fit the card.
+    pub fn calibrating(card: Card, weights: &StateDict, images: usize) -> xray_model::Result<Bundle> {
+        let predictor = Predictor::calibrating(&card.model, card.labels.len(), weights, images)?;
+        let predictor = predictor.with_ranges(card.preprocessing.channels)?;
+        Ok(Bundle { card, predictor })
+    }
+
+    /// What a [calibrating](Bundle::calibrating) one has found so far.
+    pub fn activation_ranges(&self) -> Option<ActivationRanges> {
+        self.predictor.activation_ranges()
     }
 
     /// Decodes a JPEG, PNG or DICOM file within a budget and prepares it as in training.

@@ -31,6 +31,7 @@ fn card_and_weights() -> (Card, StateDict) {
             imported: None,
         },
         weights: String::new(),
+        integers: None,
         scores: BTreeMap::new(),
     };
     (card, Learner::new(&config, 1).expect("a CPU").weights().expect("a CPU"))

@@ -12,12 +12,14 @@ use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, checksum, write_bytes, write_json};
+use xray_artifacts::{
+    Exit, Failure, FileError, Integers, Predictions, Split, checksum, write_bytes, write_json,
+};
 use xray_bundle::{Bundle, Card, WEIGHTS, read_weights};
 use xray_data::sources::LabelledOptions;
 use xray_display::{TextTable, counted};
 use xray_metrics::auc;
-use xray_model::{Backend, Onnx, Predictor, StoredDict, WeightType, onnx};
+use xray_model::{ActivationRanges, Backend, Onnx, Predictor, StoredDict, WeightType, onnx};
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -64,9 +66,14 @@ pub struct Exported {
     pub trained_bytes: u64,
     /// What another dtype does; null with that of training.
     pub change: Option<Change>,
+    /// How activations become integers; null where arithmetic is in float32.
+    pub integers: Option<Integers>,
 }
 
-/// What weights of fewer digits do to the scores of the validation records.
+/// Validation records whose activations are watched at most: of chest X-rays, more move the ranges by little.
+const CALIBRATION_IMAGES: usize = 512;
+
+/// What fewer digits do to the scores of the validation records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// How many records.
@@ -96,7 +103,8 @@ impl LabelChange {
 }
 
 /// Writes the model of a run or of a bundle, its card and `export.json` into a folder. Weights of another dtype than trained
-/// are scored on validation first, in the float32 arithmetic that they are used with.
+/// are scored on validation first, in the arithmetic that they are used with: float32, or integers for int8, whose
+/// activations reach from the lowest to the highest value of each map in the first 512 validation records.
 ///
 /// # Errors
 /// If there is no bundle, the validation records cannot be scored, some label's AUC falls by more than allowed, or a
@@ -106,16 +114,20 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
     let folder = path.parent().expect("a card lies in a folder");
     let weights_path = folder.join(WEIGHTS);
     let trained = read_weights(folder, &card)?;
-    let stored = trained.stored(options.dtype);
+    let mut reduced = Reduced { stored: trained.stored(options.dtype), dtype: options.dtype, integers: None };
     let change = match options.dtype {
         WeightType::F32 => None,
         _ if run.join("result.json").is_file() => {
-            Some(Change::measure(run, &card, &stored, options.data.as_deref())?)
+            Some(Change::measure(run, &card, &mut reduced, options.data.as_deref())?)
         }
-        _ => Some(Change::on_other_data(folder, &card, &stored, options.data.as_deref())?),
+        _ => Some(Change::on_other_data(folder, &card, &mut reduced, options.data.as_deref())?),
     };
     if let Some(change) = &change {
         change.check(options)?;
+    }
+    let Reduced { stored, integers, .. } = reduced;
+    if options.dtype != WeightType::F32 {
+        card.integers.clone_from(&integers);
     }
     let name = format!("{}-{}", name_of(options.to), options.dtype.name());
     let folder = options.out.clone().unwrap_or_else(|| run.join("export").join(name));
@@ -144,10 +156,15 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
         to: options.to,
         dtype: options.dtype,
         change,
+        integers,
     };
     let json = serde_json::to_string_pretty(&exported).expect("plain values") + "\n";
     write_bytes(&folder.join("export.json"), json.as_bytes())?;
     Ok(exported)
+}
+
+fn stopped(exit: Exit) -> Failure {
+    Failure::new(exit, "stopped; nothing was exported")
 }
 
 fn name_of(format: ExportFormat) -> &'static str {
@@ -173,11 +190,34 @@ fn onnx_file(card: &Card, stored: &StoredDict, opset: u32) -> Result<Vec<u8>, Fa
     Ok(onnx(&card.model, card.labels.len(), stored, &how)?)
 }
 
+/// Weights of fewer digits.
+struct Reduced {
+    stored: StoredDict,
+    dtype: WeightType,
+    /// How its activations become integers, once that is known.
+    integers: Option<Integers>,
+}
+
+impl Reduced {
+    /// Takes up what was watched on validation.
+    fn calibrate(&mut self, ranges: &ActivationRanges) {
+        self.integers = Some(Integers { calibrated_on: Split::Val, images: ranges.images as u64 });
+        self.stored = self.stored.clone().with_ranges(ranges);
+    }
+
+    fn is_of_integers(&self) -> bool {
+        self.dtype == WeightType::Int8
+    }
+}
+
+/// Why activations were watched.
+const WATCHED: &str = "made to watch activations";
+
 impl Change {
     fn measure(
         run: &Path,
         card: &Card,
-        stored: &StoredDict,
+        reduced: &mut Reduced,
         data_dir: Option<&Path>,
     ) -> Result<Change, Failure> {
         let config = run_data::config(run, data_dir)?;
@@ -187,9 +227,19 @@ impl Change {
                 format!("weights of fewer digits are scored on validation first: {}", failure.message);
             Failure { message, ..failure }
         })?;
-        let model = Predictor::new(&card.model, card.labels.len(), &stored.restored(), Backend::Cpu)?;
-        let after = rescoring.predict(Split::Val, &card.preprocessing, &model)?;
-        let after = after.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;
+        let mut predictions = |model: &Predictor| {
+            let found = rescoring.predict(Split::Val, &card.preprocessing, model)?;
+            found.map_err(stopped)
+        };
+        let classes = card.labels.len();
+        if reduced.is_of_integers() {
+            let weights = reduced.stored.restored();
+            let watching = Predictor::calibrating(&card.model, classes, &weights, CALIBRATION_IMAGES)?;
+            predictions(&watching)?;
+            reduced.calibrate(&watching.activation_ranges().expect(WATCHED));
+        }
+        let model = Predictor::new(&card.model, classes, &reduced.stored.restored(), Backend::Cpu)?;
+        let after = predictions(&model)?;
         Change::between(&before, &after.in_order_of(&before)?)
     }
 
@@ -197,7 +247,7 @@ impl Change {
     fn on_other_data(
         folder: &Path,
         card: &Card,
-        stored: &StoredDict,
+        reduced: &mut Reduced,
         data: Option<&Path>,
     ) -> Result<Change, Failure> {
         let Some(data) = data else {
@@ -214,18 +264,24 @@ impl Change {
             return Err(nothing_of(Split::Val, data));
         }
         let pace = Pace { batch_size: 32, threads: 0 };
-        let said = |bundle: Bundle| {
+        let said = |bundle: &Arc<Bundle>| {
             let mut device = Device::open(Backend::Cpu, folder)?;
-            let found = images.scored(&Arc::new(bundle), &mut device, pace)?;
-            let found = found.map_err(|exit| Failure::new(exit, "stopped; nothing was exported"))?;
+            let found = images.scored(bundle, &mut device, pace)?.map_err(stopped)?;
             Ok::<_, Failure>(found.predictions(Split::Val, |_| true))
         };
-        let before = said(Bundle::open(folder)?)?;
+        let before = said(&Arc::new(Bundle::open(folder)?))?;
         if before.ids.is_empty() {
             let message = format!("no validation record of {} can be read", data.display());
             return Err(Failure::new(Exit::BadData, message));
         }
-        Change::between(&before, &said(Bundle::of(card.clone(), &stored.restored())?)?)
+        if reduced.is_of_integers() {
+            let weights = reduced.stored.restored();
+            let watching = Arc::new(Bundle::calibrating(card.clone(), &weights, CALIBRATION_IMAGES)?);
+            said(&watching)?;
+            reduced.calibrate(&watching.activation_ranges().expect(WATCHED));
+        }
+        let model = Bundle::of(card.clone(), &reduced.stored.restored())?;
+        Change::between(&before, &said(&Arc::new(model))?)
     }
 
     fn between(before: &Predictions, after: &Predictions) -> Result<Change, Failure> {
@@ -251,8 +307,8 @@ impl Change {
             return Ok(());
         };
         let message = format!(
-            "with {} weights the validation AUC of {} falls by {drop:.4}, from {} to {}: more than {}",
-            options.dtype.name(),
+            "{} the validation AUC of {} falls by {drop:.4}, from {} to {}: more than {}",
+            if options.dtype == WeightType::Int8 { "in int8" } else { "with f16 weights" },
             label.label,
             number(label.auc_before),
             number(label.auc_after),
@@ -279,6 +335,10 @@ impl Exported {
                 table.text(),
                 counted(*records, "validation record")
             );
+        }
+        if let Some(Integers { images, .. }) = &self.integers {
+            let images = counted(*images as usize, "validation image");
+            text += &format!("computed in integers on the CPU, with the ranges of activations in {images}\n");
         }
         text += &format!("{}: {:.2} MB", self.model.display(), megabytes(self.bytes));
         if self.dtype != WeightType::F32 {

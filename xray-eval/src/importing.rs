@@ -127,6 +127,7 @@ pub fn import_model(file: &Path, options: &ImportModelOptions) -> Result<Importe
             }),
         },
         weights: String::new(),
+        integers: None,
         scores: [].into(),
     };
     // What cannot predict is not written.

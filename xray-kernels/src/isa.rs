@@ -1,9 +1,13 @@
 //! Which instructions the kernels use: asked of the processor once, at run time.
 
+use crate::integer::{ByteKernel, Integers, PortableIntegers};
 use crate::lanes::{Kernel, Lanes, Portable};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use crate::integer::{Avx2Integers, Avx512Integers, VnniIntegers};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{Avx2, Avx512};
 
@@ -23,6 +27,9 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// With its products of bytes (VNNI), which AVX-512 does not imply.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
 }
 
 /// Why no instruction set was chosen.
@@ -91,7 +98,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => "avx512",
+            Set::Avx512 | Set::Avx512Vnni => "avx512",
         }
     }
 
@@ -106,7 +113,8 @@ impl Isa {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        (all && Self::avx2().is_some()).then_some(Self(Set::Avx512))
+        let set = if is_x86_feature_detected!("avx512vnni") { Set::Avx512Vnni } else { Set::Avx512 };
+        (all && Self::avx2().is_some()).then_some(Self(set))
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -126,7 +134,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => Avx2::form::<K>(),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => Avx512::form::<K>(),
+            Set::Avx512 | Set::Avx512Vnni => Avx512::form::<K>(),
         }
     }
 
@@ -137,7 +145,51 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => visitor.visit::<Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => visitor.visit::<Avx512>(),
+            Set::Avx512 | Set::Avx512Vnni => visitor.visit::<Avx512>(),
+        }
+    }
+
+    /// What a visitor makes of the integers of these instructions.
+    pub(crate) fn visit_integers<V: IntegersVisitor>(self, visitor: V) -> V::Output {
+        match self.0 {
+            Set::Portable => visitor.visit::<PortableIntegers>(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => visitor.visit::<Avx2Integers>(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => visitor.visit::<Avx512Integers>(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => visitor.visit::<VnniIntegers>(),
+        }
+    }
+
+    /// The form of a kernel on bytes for these instructions.
+    pub(crate) fn byte_form<K: ByteKernel>(self) -> Form<K::Arguments> {
+        struct Choice<K>(PhantomData<K>);
+        impl<K: ByteKernel> IntegersVisitor for Choice<K> {
+            type Output = Form<K::Arguments>;
+            fn visit<I: Integers>(self) -> Self::Output {
+                I::form::<K>()
+            }
+        }
+        self.visit_integers(Choice::<K>(PhantomData))
+    }
+
+    /// Whether bytes can be looked up in a table of 256 by two permutations (VBMI, which VNNI does not imply).
+    pub(crate) fn has_byte_tables(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => is_x86_feature_detected!("avx512vbmi"),
+            _ => false,
+        }
+    }
+
+    /// The same without VNNI, as an older processor has it.
+    #[cfg(test)]
+    pub(crate) fn without_vnni(self) -> Self {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => Self(Set::Avx512),
+            _ => self,
         }
     }
 }
@@ -151,6 +203,14 @@ pub(crate) trait LanesVisitor {
     type Output;
     /// Chooses.
     fn visit<L: Lanes>(self) -> Self::Output;
+}
+
+/// A choice that depends on the integers of an instruction set.
+pub(crate) trait IntegersVisitor {
+    /// What is chosen.
+    type Output;
+    /// Chooses.
+    fn visit<I: Integers>(self) -> Self::Output;
 }
 
 impl fmt::Display for Isa {

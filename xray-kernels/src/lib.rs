@@ -55,6 +55,7 @@
 //! | `block` | convolution, batch norm and activation as one, also depthwise, behind a skip connection, or with the convolution last: training, backward, inference |
 //! | `depthwise` | a kernel per channel |
 //! | `pooling`, `residual`, `gate` | max, average and global pools; the sum of a skip connection; a factor for each channel |
+//! | `integer` | inference on maps of bytes: convolutions, pools, means and gates |
 //! | `adam`, `squares` | the optimizer's step in one pass, the norm of a gradient |
 
 mod adam;
@@ -66,6 +67,7 @@ mod convolution;
 mod depthwise;
 mod gate;
 mod halo;
+mod integer;
 mod isa;
 mod lanes;
 mod layout;
@@ -92,6 +94,10 @@ pub use context::{Context, ContextError};
 pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
 pub use gate::{gate, gate_backward};
+pub use integer::{
+    ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, Quantisation, Requantisation,
+    byte_gate, byte_max_pool, byte_means, quantised_weights,
+};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use layout::{copy_map, to_blocked, to_planar};
 pub use nonlinearity::Nonlinearity;

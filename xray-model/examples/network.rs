@@ -2,7 +2,7 @@
 //!
 //! Parameters, multiply-adds of one image, bytes of its ONNX file in each type of weights, and, with a file of weights,
 //! an image and the logits that another library gives for it (`tests/golden/make_networks.py FOLDER`), how far ours are
-//! from those. Prints one JSON object.
+//! from those. Prints one JSON object; `--onnx FILE` writes the network too.
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
 
 use clap::Parser;
@@ -27,6 +27,10 @@ struct Arguments {
     #[arg(long, default_value = "224")]
     size: u32,
 
+    /// Where to write it as an ONNX file in float32
+    #[arg(long, value_name = "FILE")]
+    onnx: Option<PathBuf>,
+
     /// `weights.*`, `image` and `logits` of another library
     #[arg(long)]
     golden: Option<PathBuf>,
@@ -38,14 +42,18 @@ fn named(name: &str) -> Result<Architecture, serde_json::Error> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { model, size, golden } = Arguments::parse();
+    let Arguments { model, size, onnx: file, golden } = Arguments::parse();
     let config = ModelConfig::of(model);
     let learner = Learner::new(&LearnerConfig { model: config.clone(), ..LearnerConfig::new(CLASSES) }, 0)?;
     let weights = learner.weights().expect("a device that works");
-    let bytes = |dtype: WeightType| {
+    let written = |dtype: WeightType| {
         let how = Onnx { size, opset: 17, metadata: Vec::new() };
-        onnx(&config, CLASSES, &weights.stored(dtype), &how).map(|file| file.len())
+        onnx(&config, CLASSES, &weights.stored(dtype), &how)
     };
+    if let Some(file) = file {
+        std::fs::write(file, written(WeightType::F32)?)?;
+    }
+    let bytes = |dtype: WeightType| written(dtype).map(|file| file.len());
     println!(
         "{}",
         json!({

@@ -19,7 +19,7 @@ use xray_artifacts::{Exit, Failure};
 use xray_kernels::{Isa, Recorder, Recording, TaskCosts, multiply_add_peak};
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
-    Precision, set_threads,
+    Precision, Predictor, WeightType, set_threads,
 };
 use xray_random::Random;
 
@@ -47,6 +47,10 @@ struct Arguments {
     /// What factors of convolutions are rounded to: f32, tf32, bf16 or f16
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = named::<Precision>)]
     precision: Precision,
+
+    /// Infer in integers, with the ranges of this batch
+    #[arg(long)]
+    int8: bool,
 
     /// Width and height of the images
     #[arg(long, default_value = "128")]
@@ -280,12 +284,26 @@ fn infer(
     images: Pixels<'_>,
     begun: Instant,
 ) -> Result<Times, Failure> {
-    let predictor = learner.predictor_as_trained()?;
+    let predictor = if arguments.int8 {
+        integers(arguments, learner, images)?
+    } else {
+        learner.predictor_as_trained()?
+    };
     timed(arguments, begun, |_| {
         let logits = predictor.predict(images, arguments.size)?;
         assert!(logits.iter().all(|logit| logit.is_finite()), "logits of such a network are finite");
         Ok(())
     })
+}
+
+/// The network in integers, calibrated on these images.
+fn integers(arguments: &Arguments, learner: &Learner, images: Pixels<'_>) -> Result<Predictor, Failure> {
+    let model = ModelConfig { architecture: arguments.model, ..ModelConfig::default() };
+    let stored = learner.weights()?.stored(WeightType::Int8);
+    let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), images.len())?;
+    watching.predict(images, arguments.size)?;
+    let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
+    Ok(Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu)?)
 }
 
 /// What so many steps asked of a device, by their number.

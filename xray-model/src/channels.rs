@@ -18,6 +18,17 @@ impl Channels {
         Channels { count: model.channels, ranges: None }
     }
 
+    /// Images of `size` pixels channel by channel, `[n, channels, size, size]`.
+    pub(crate) fn planar(&self, pixels: &[f32], size: usize) -> Vec<f32> {
+        let mut planar = Vec::with_capacity(self.count * pixels.len());
+        for image in pixels.chunks_exact(size * size) {
+            for channel in 0..self.count {
+                planar.extend(image.iter().map(|&value| self.value(channel, value)));
+            }
+        }
+        planar
+    }
+
     /// What a channel holds of a gray value.
     pub(crate) fn value(&self, channel: usize, gray: f32) -> f32 {
         match &self.ranges {

@@ -58,6 +58,14 @@ pub enum Error {
         /// The tensor.
         name: String,
     },
+    /// Ranges of activations of another network.
+    #[error("the weights come with {found} ranges of activations, this network has {expected}")]
+    ActivationRanges {
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
     /// Weights with a tensor that the network does not have.
     #[error("tensor `{name}` of the weights has no place in this network")]
     UnknownTensor {
@@ -233,6 +241,7 @@ impl Error {
             }
             Error::MissingTensor { .. }
             | Error::UnknownTensor { .. }
+            | Error::ActivationRanges { .. }
             | Error::Shape { .. }
             | Error::NothingFits => {
                 Some("the weights belong to another architecture, width or label set".into())

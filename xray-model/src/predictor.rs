@@ -5,12 +5,15 @@ use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
 use crate::cpu;
 use crate::gpu;
+use crate::integer::{Calibration, IntegerNetwork, LastMaps};
 use crate::layers::Maps;
 use crate::weights::with_weights;
 use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::{Mutex, PoisonError};
 use xray_artifacts::ChannelRange;
+use xray_kernels::PlanarShape;
 
 /// A network that only predicts.
 pub struct Predictor {
@@ -30,10 +33,31 @@ enum Place {
         backend: Backend,
     },
     Gpu(gpu::Predictor),
+    /// In integers, on the CPU; the last layer by burn's own operations.
+    Integers {
+        device: Device,
+        integers: IntegerNetwork,
+    },
+    /// Nowhere: it is only watched, in so many images.
+    Watched {
+        calibration: Mutex<Calibration>,
+        most: usize,
+    },
+}
+
+/// The ranges of a network's activations, in the order in which it computes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationRanges {
+    /// In how many images they were found.
+    pub images: usize,
+    /// The lowest and the highest value of each map; zero lies between.
+    pub(crate) ranges: Vec<[f32; 2]>,
 }
 
 impl Predictor {
-    /// From the weights that [`Learner::weights`](crate::Learner::weights) gave.
+    /// From the weights that [`Learner::weights`](crate::Learner::weights) gave. Where those of a file come with the ranges of
+    /// activations ([`StoredDict::with_ranges`](crate::StoredDict::with_ranges)), the CPU computes in integers; other devices
+    /// compute in float32 what the weights stand for.
     ///
     /// # Errors
     /// If there is no such device, or the weights do not fit.
@@ -52,25 +76,67 @@ impl Predictor {
         backend: Backend,
     ) -> Result<(Self, DeviceInfo)> {
         let Opened { device, info, gpu } = backend.open()?;
-        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
-        let predictor = match gpu {
-            None => Predictor::on_graph(network, device, info.backend, model),
-            Some(gpu) => Predictor::on_gpu(network, gpu, model)?,
+        let (weights, ranges) = weights.without_ranges();
+        let network = with_weights(Network::new(model, classes, &device)?, &weights)?;
+        let predictor = match (gpu, ranges) {
+            (None, Some(ranges)) if info.backend == Backend::Cpu => {
+                Predictor::in_integers(network, device, &ranges, model)?
+            }
+            (None, _) => Predictor::on_graph(network, device, info.backend, model),
+            (Some(gpu), _) => Predictor::on_gpu(network, gpu, model)?,
         };
         Ok((predictor, info))
     }
 
+    /// One that computes in float32 on the CPU and watches the range of each map in the first `images` images that it is
+    /// given, in whole batches. It tells nothing of them: their logits are zero.
+    ///
+    /// # Errors
+    /// If the weights do not fit.
+    pub fn calibrating(
+        model: &ModelConfig,
+        classes: usize,
+        weights: &StateDict,
+        images: usize,
+    ) -> Result<Self> {
+        let device = Backend::Cpu.open()?.device;
+        let network = with_weights(Network::new(model, classes, &device)?, weights)?;
+        let calibration = Mutex::new(Calibration::new(network.plan(model.channels)));
+        let place = Place::Watched { calibration, most: images };
+        Ok(Predictor::at(place, network, model))
+    }
+
+    /// What a [calibrating](Predictor::calibrating) one has found so far.
+    pub fn activation_ranges(&self) -> Option<ActivationRanges> {
+        let Place::Watched { calibration, .. } = &self.place else { return None };
+        let calibration = calibration.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ActivationRanges { images: calibration.images(), ranges: calibration.ranges().to_vec() })
+    }
+
+    fn in_integers(
+        network: Network,
+        device: Device,
+        ranges: &[[f32; 2]],
+        model: &ModelConfig,
+    ) -> Result<Self> {
+        let integers = IntegerNetwork::new(network.plan(model.channels), ranges)?;
+        Ok(Predictor::at(Place::Integers { device, integers }, network, model))
+    }
+
     pub(crate) fn on_graph(network: Network, device: Device, backend: Backend, model: &ModelConfig) -> Self {
         let network = if backend == Backend::Cpu { network.folded() } else { network };
-        let (place, parameters) = (Place::Graph { device, backend }, network.num_params());
+        Predictor::at(Place::Graph { device, backend }, network, model)
+    }
+
+    fn at(place: Place, network: Network, model: &ModelConfig) -> Self {
+        let parameters = network.num_params();
         Predictor { network, place, channels: Channels::of(model), parameters, flip: model.flip }
     }
 
     /// Its weights go to the device as they are now.
     pub(crate) fn on_gpu(network: Network, gpu: gpu::Device, model: &ModelConfig) -> Result<Self> {
         let place = Place::Gpu(gpu::Predictor::new(gpu, &network)?);
-        let parameters = network.num_params();
-        Ok(Predictor { network, place, channels: Channels::of(model), parameters, flip: model.flip })
+        Ok(Predictor::at(place, network, model))
     }
 
     /// The same with channels that each normalise the gray image in a way of their own.
@@ -122,8 +188,21 @@ impl Predictor {
                     let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
                     host(self.network.forward(images))
                 };
-                let at_once = self.images_at_once(size) * (size as usize).pow(2);
-                Ok(One::Done(pixels.chunks(at_once).flat_map(logits).collect()))
+                Ok(One::Done(self.in_parts(pixels, size, logits)))
+            }
+            Place::Integers { device, integers } => {
+                let logits = |pixels: Pixels<'_>| {
+                    host(self.classified(&self.integer_maps(integers, &pixels.normalised(), size), device))
+                };
+                Ok(One::Done(self.in_parts(pixels, size, logits)))
+            }
+            Place::Watched { calibration, most } => {
+                let mut calibration = calibration.lock().unwrap_or_else(PoisonError::into_inner);
+                let (images, shape) = self.planar(&pixels.normalised(), size);
+                if calibration.images() < *most {
+                    calibration.watch(&images, shape);
+                }
+                Ok(One::Done(vec![0.0; shape.images * self.network.classes()]))
             }
             Place::Gpu(predictor) => {
                 Ok(One::Begun(Box::new(predictor.begin(&self.network, &self.images(pixels, size))?)))
@@ -131,13 +210,35 @@ impl Predictor {
         }
     }
 
-    /// Images that go through the network together: as many as have maps like the weights. With fewer, weights pass by more
+    /// Logits of parts of a batch: each of as many images as have maps like the weights. With fewer, weights pass by more
     /// often than they need; with more, maps go to memory and back instead of staying in the caches. An image's logits
     /// do not depend on it.
-    fn images_at_once(&self, size: u32) -> usize {
+    fn in_parts(&self, pixels: Pixels<'_>, size: u32, logits: impl Fn(Pixels<'_>) -> Vec<f32>) -> Vec<f32> {
         /// Floats for a pixel of an image in the largest maps of the networks here.
         const FLOATS: usize = 16;
-        (self.parameters / (FLOATS * (size as usize).pow(2))).max(1)
+        let image = (size as usize).pow(2);
+        let images = (self.parameters / (FLOATS * image)).max(1);
+        pixels.chunks(images * image).flat_map(logits).collect()
+    }
+
+    fn integer_maps<'a>(&self, integers: &'a IntegerNetwork, pixels: &[f32], size: u32) -> LastMaps<'a> {
+        let (images, shape) = self.planar(pixels, size);
+        integers.maps(&images, shape)
+    }
+
+    /// Images channel by channel.
+    fn planar(&self, pixels: &[f32], size: u32) -> (Vec<f32>, PlanarShape) {
+        let (width, channels) = (size as usize, self.channels.count);
+        let images = pixels.len() / (width * width);
+        (self.channels.planar(pixels, width), PlanarShape { images, channels, height: width, width })
+    }
+
+    /// Logits of the last maps.
+    fn classified(&self, maps: &LastMaps, device: &Device) -> Tensor<2> {
+        let means = maps.means();
+        let features = maps.channels();
+        let means_nf = TensorData::new(means, [maps.images(), features]);
+        self.network.classify(Tensor::from_data(means_nf, device))
     }
 
     fn images<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> gpu::Images<'a> {
@@ -174,6 +275,13 @@ impl Predictor {
                 let (logits, maps) = self.network.forward_with_maps(images);
                 (host(logits), maps)
             }
+            Place::Integers { device, integers } => {
+                let maps = self.integer_maps(integers, pixels, size);
+                let (values, dimensions) = maps.values();
+                let maps_nchw = Tensor::from_data(TensorData::new(values, dimensions), device);
+                (host(self.classified(&maps, device)), self.network.class_maps(maps_nchw))
+            }
+            Place::Watched { .. } => unreachable!("a network that is only watched explains nothing"),
             Place::Gpu(predictor) => {
                 let (logits, maps) = predictor.logits_and_maps(&self.network, &self.images(pixels, size))?;
                 (logits, self.network.class_maps(maps))
@@ -259,11 +367,6 @@ pub(crate) fn images(
         return Maps::of_images(cpu::images(pixels, size, channels, device), backend);
     }
     let n = pixels.len() / (size * size);
-    let mut repeated = Vec::with_capacity(count * pixels.len());
-    for image in pixels.chunks_exact(size * size) {
-        for channel in 0..count {
-            repeated.extend(image.iter().map(|&value| channels.value(channel, value)));
-        }
-    }
-    Maps::of_images(Tensor::from_data(TensorData::new(repeated, [n, count, size, size]), device), backend)
+    let planar = channels.planar(pixels, size);
+    Maps::of_images(Tensor::from_data(TensorData::new(planar, [n, count, size, size]), device), backend)
 }

@@ -1,10 +1,11 @@
 //! Weights as a file keeps them: all digits, half of them, or one byte each. Arithmetic is in float32 whatever the file
-//! has.
+//! has, unless it has the ranges of activations too.
 
-use crate::{Error, HostTensor, Result, StateDict};
+use crate::{ActivationRanges, Error, HostTensor, Result, StateDict};
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use xray_artifacts::{FileError, check_tensors, write_tensors};
@@ -55,18 +56,35 @@ pub(crate) struct StoredTensor {
 /// The word in a file's header under which its checksum stands, in hexadecimal.
 pub const CHECKSUM: &str = "blake3";
 
+/// The tensor that makes a network one of integers: the lowest and the highest value of each map, `[maps, 2]`. Programs that
+/// know only weights refuse it, as they do any tensor that a network does not have.
+const RANGES: &str = "activation_ranges";
+
 /// Ends the name of an int8 tensor's scales.
 const SCALE: &str = ".scale";
 
 impl StateDict {
-    /// The same in such numbers.
+    /// The same in such numbers. Ranges of activations stay with weights in all digits only: they are of the network as it
+    /// was.
     pub fn stored(&self, numbers: WeightType) -> StoredDict {
-        let tensors = self.tensors.iter();
+        let is_kept = |name: &str| name != RANGES || numbers == WeightType::F32;
+        let tensors = self.tensors.iter().filter(|(name, _)| is_kept(name));
         StoredDict {
             tensors: tensors
                 .map(|(name, tensor)| (name.clone(), StoredTensor::of(tensor, numbers)))
                 .collect(),
         }
+    }
+}
+
+impl StateDict {
+    /// The weights alone, and the ranges of activations where they came with some.
+    pub(crate) fn without_ranges(&self) -> (Cow<'_, StateDict>, Option<Vec<[f32; 2]>>) {
+        let Some(ranges) = self.tensors.get(RANGES) else { return (Cow::Borrowed(self), None) };
+        let ranges = ranges.values.as_chunks().0.to_vec();
+        let mut weights = self.clone();
+        weights.tensors.remove(RANGES);
+        (Cow::Owned(weights), Some(ranges))
     }
 }
 
@@ -139,6 +157,14 @@ impl StoredDict {
     pub fn restored(&self) -> StateDict {
         let tensors = self.tensors.iter();
         StateDict { tensors: tensors.map(|(name, tensor)| (name.clone(), tensor.restored())).collect() }
+    }
+
+    /// The same with the ranges of activations that a [calibrating](crate::Predictor::calibrating) predictor found: a
+    /// [`Predictor`](crate::Predictor) on the CPU then computes in integers.
+    pub fn with_ranges(mut self, ActivationRanges { ranges, .. }: &ActivationRanges) -> StoredDict {
+        let tensor = HostTensor { shape: vec![ranges.len(), 2], values: ranges.as_flattened().to_vec() };
+        self.tensors.insert(RANGES.to_owned(), StoredTensor::of(&tensor, WeightType::F32));
+        self
     }
 
     /// Writes a safetensors file with `metadata` in its header; returns the checksum that it bears. The scales of an int8

@@ -112,6 +112,37 @@ fn onnx_runtime_gives_the_same_logits() {
     }
 }
 
+/// In integers both, which round a value to one byte or to its neighbour where they add up in another order.
+#[test]
+#[expect(clippy::print_stderr, reason = "how close, for whoever asks")]
+fn onnx_runtime_computes_in_integers_too() {
+    let Some(python) = python_with("onnxruntime") else { return };
+    let runtime = Runtime { python, folder: tempfile::tempdir().expect("a temporary folder") };
+    let images = images(IMAGES);
+    for architecture in Architecture::ALL {
+        let model = narrow(architecture);
+        let weights = trained(&model);
+        let stored = weights.stored(WeightType::Int8);
+        let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), IMAGES);
+        let watching = watching.expect("its own weights");
+        watching.predict(&images, SIZE).expect("a CPU");
+        let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
+        for opset in [13, 21] {
+            let how = Onnx { size: SIZE, opset, metadata: Vec::new() };
+            let file = onnx(&model, CLASSES, &stored, &how).expect("its own weights");
+            let own =
+                Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu).expect("the same weights");
+            let own = own.predict(&images, SIZE).expect("a CPU");
+            let exact = Predictor::new(&model, CLASSES, &weights, Backend::Cpu).expect("the same weights");
+            let exact = exact.predict(&images, SIZE).expect("a CPU");
+            let theirs = runtime.logits(&file, &images, model.channels);
+            let [error, noise] = [&theirs, &exact].map(|other| largest_difference(&own, other));
+            eprintln!("{} opset {opset}: {error:e}, from float32 {noise:e}", architecture.name());
+            assert!(error < noise, "{} opset {opset}: {error:e} {noise:e}", architecture.name());
+        }
+    }
+}
+
 #[test]
 fn torchvision_takes_the_weights_and_gives_them_back_bit_for_bit() {
     let Some(python) = python_with("torchvision") else { return };

@@ -132,7 +132,8 @@ enum Command {
     /// Write a model for other programs: safetensors for PyTorch and serving, or ONNX
     ///
     /// Weights of fewer digits than trained are scored on the run's validation records first, or on those of --data, and
-    /// refused where a finding's AUC falls too far. The folder gets the model, its card model.json, and export.json with
+    /// refused where a finding's AUC falls too far. With int8 the CPU computes in integers, and activations reach over what
+    /// they were in the first 512 of those records. The folder gets the model, its card model.json, and export.json with
     /// these figures.
     Export {
         /// The run directory, or the folder of a bundle
@@ -140,7 +141,7 @@ enum Command {
         /// What kind of file
         #[arg(long, value_enum, default_value = "safetensors")]
         to: ExportFormat,
-        /// What kernels and matrices are kept in: f32, f16 or int8 with a scale for each output channel
+        /// What kernels and matrices are kept in: f32, f16, or int8 with a scale for each output channel and integer arithmetic
         #[arg(long, value_parser = dtype, default_value = "f32")]
         dtype: WeightType,
         /// Folder for the files [default: export/ in the folder that is named]

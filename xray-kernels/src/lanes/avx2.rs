@@ -9,6 +9,18 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256, __m256);
 
+impl Avx2 {
+    #[inline(always)]
+    pub(crate) fn of_halves(low: __m256, high: __m256) -> Self {
+        Self(low, high)
+    }
+
+    #[inline(always)]
+    pub(crate) fn halves(self) -> [__m256; 2] {
+        [self.0, self.1]
+    }
+}
+
 #[target_feature(enable = "avx2,fma")]
 unsafe fn entry<K: Kernel>(arguments: &K::Arguments) {
     // SAFETY: the instructions are enabled here and the caller has them; it vouches for the arguments.

@@ -9,6 +9,18 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(__m512);
 
+impl Avx512 {
+    #[inline(always)]
+    pub(crate) fn of_register(register: __m512) -> Self {
+        Self(register)
+    }
+
+    #[inline(always)]
+    pub(crate) fn register(self) -> __m512 {
+        self.0
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 unsafe fn entry<K: Kernel>(arguments: &K::Arguments) {
     // SAFETY: the instructions are enabled here and the caller has them; it vouches for the arguments.

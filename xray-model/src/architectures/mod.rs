@@ -8,6 +8,7 @@ mod resnet;
 mod small_cnn;
 
 use crate::initialise::Initialisation;
+use crate::integer::Plan;
 use crate::layers::{Maps, alike, class_maps};
 use crate::{Error, Result};
 use burn::module::Module;
@@ -248,6 +249,14 @@ impl Network {
         maps.global_average().classified(self.classifier(), output);
     }
 
+    /// What the network computes of images of so many channels, up to the last maps.
+    pub(crate) fn plan(&self, channels: usize) -> Plan {
+        Plan::of(channels, |images| match self.maps(Maps::Plan(images)) {
+            Maps::Plan(maps) => maps,
+            _ => unreachable!("all maps of a network lie in one place"),
+        })
+    }
+
     /// The last maps.
     pub(crate) fn maps(&self, images: Maps) -> Maps {
         of_each!(self, network => network.maps(images))
@@ -256,6 +265,11 @@ impl Network {
     /// Makes logits of the means of the last maps.
     pub(crate) fn classifier(&self) -> &Linear {
         of_each!(self, network => network.classifier())
+    }
+
+    /// How many logits it gives.
+    pub(crate) fn classes(&self) -> usize {
+        self.classifier().weight.dims()[1]
     }
 
     /// For inference on the CPU: what can be computed once is. The weights must not change any more.

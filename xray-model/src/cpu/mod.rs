@@ -51,6 +51,6 @@ pub(crate) fn prepare() -> Result<String> {
 }
 
 /// Instructions and buffers.
-fn context() -> &'static Context {
+pub(crate) fn context() -> &'static Context {
     CONTEXT.get().expect("a CPU backend was opened, which prepares it")
 }

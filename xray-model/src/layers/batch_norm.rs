@@ -71,6 +71,7 @@ impl BatchNorm {
             }
             Maps::Gpu(maps) => maps.norm_relu(self.weight.id, epsilon),
             Maps::Graph(maps) => Maps::Graph(self.written_down(&maps).activated(Nonlinearity::Relu)),
+            Maps::Plan(maps) => Maps::Plan(maps.norm_relu(self.affine(), false)),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::{BatchNorm, Maps, activate};
 use crate::cpu::{self, ConvNormSpec, ConvParameters, CpuMaps, FoldedConv};
 use crate::gpu::ConvIds;
+use crate::integer::{PlanMaps, folded_weights};
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -89,6 +90,7 @@ impl ConvNorm {
                 let activated = normalised.activated(self.activation.function);
                 Maps::Graph(if self.activation.pool { activated.max_pooled(2, 0) } else { activated })
             }
+            Maps::Plan(maps) => Maps::Plan(self.planned(&maps, None)),
         }
     }
 
@@ -104,8 +106,14 @@ impl ConvNorm {
                 let normalised = self.norm.written_down(&maps.convolved(&self.conv));
                 Maps::Graph(normalised.plus(&skip).activated(self.activation.function))
             }
+            (Maps::Plan(maps), Maps::Plan(skip)) => Maps::Plan(self.planned(&maps, Some(&skip))),
             _ => unreachable!("all maps of a network lie in one place"),
         }
+    }
+
+    fn planned(&self, maps: &PlanMaps, skip: Option<&PlanMaps>) -> PlanMaps {
+        let weights = folded_weights(&self.conv, &self.norm);
+        maps.convolved(self.spec().block.conv, weights, skip, self.activation)
     }
 
     /// The same block, which folds its batch norm into its weights only once. It must not be trained.

@@ -2,16 +2,19 @@
 
 use super::conv_norm::convolution;
 use super::{BatchNorm, Maps};
+use crate::HostTensor;
 use crate::cpu::{self, ConvParameters, CpuMaps, FoldedDenseLayer};
 use crate::gpu;
+use crate::integer::{PlanMaps, folded_weights};
 use crate::onnx::GraphMaps;
+use crate::weights::to_host;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
-use xray_kernels::Nonlinearity;
+use xray_kernels::{Activation, ConvSpec, Nonlinearity};
 
 /// A 1×1 convolution gives so many times the growth rate to the 3×3 convolution that follows.
 const BOTTLENECK: usize = 4;
@@ -70,6 +73,11 @@ impl DenseBlock {
                 };
                 Maps::Graph(self.layers.iter().fold(maps, grown))
             }
+            Maps::Plan(maps) => {
+                let grown =
+                    |features: PlanMaps, layer: &DenseLayer| features.beside(&layer.planned(&features));
+                Maps::Plan(self.layers.iter().fold(maps, grown))
+            }
         }
     }
 
@@ -124,6 +132,18 @@ impl DenseLayer {
         self.norm2.written_down(&inner).activated(relu).convolved(&self.conv2)
     }
 
+    fn planned(&self, features: &PlanMaps) -> PlanMaps {
+        let [growth, width, ..] = self.conv2.weight.dims();
+        let [_, channels, ..] = self.conv1.weight.dims();
+        let squeeze =
+            ConvSpec { in_channels: channels, out_channels: width, kernel: 1, stride: 1, padding: 0 };
+        let grow = ConvSpec { in_channels: width, out_channels: growth, kernel: 3, stride: 1, padding: 1 };
+        let folded = folded_weights(&self.conv1, &self.norm2);
+        let relu = Activation::of(Nonlinearity::Relu);
+        let inner = features.norm_relu(self.norm1.affine(), false).convolved(squeeze, folded, None, relu);
+        inner.convolved(grow, without_norm(&self.conv2), None, Activation::of(Nonlinearity::Identity))
+    }
+
     fn on_gpu(&self) -> gpu::DenseLayer {
         let [growth, width, ..] = self.conv2.weight.dims();
         let [squeeze, grow] =
@@ -134,6 +154,12 @@ impl DenseLayer {
     fn parameters(&self) -> [ConvParameters; 2] {
         [self.norm1.with(&self.conv1), self.norm2.with(&self.conv2)]
     }
+}
+
+/// The weights of a convolution that no batch norm follows, and a bias of zeros.
+fn without_norm(conv: &Conv2d) -> (Vec<f32>, Vec<f32>) {
+    let HostTensor { shape, values } = to_host(conv.weight.val());
+    (values, vec![0.0; shape[0]])
 }
 
 /// `[n, in, h, w]` to `[n, out, h / 2, w / 2]`: batch norm, ReLU, 1×1 convolution, 2×2 mean.
@@ -172,6 +198,14 @@ impl Transition {
             Maps::Graph(maps) => {
                 let activated = self.norm.written_down(&maps).activated(Nonlinearity::Relu);
                 Maps::Graph(activated.convolved(&self.conv).average_pooled(2))
+            }
+            Maps::Plan(maps) => {
+                let [out_channels, in_channels, ..] = self.conv.weight.dims();
+                let conv = ConvSpec { in_channels, out_channels, kernel: 1, stride: 1, padding: 0 };
+                // The mean before the convolution: they commute, and it is a quarter of the work.
+                let averaged = maps.norm_relu(self.norm.affine(), true);
+                let plain = Activation::of(Nonlinearity::Identity);
+                Maps::Plan(averaged.convolved(conv, without_norm(&self.conv), None, plain))
             }
         }
     }

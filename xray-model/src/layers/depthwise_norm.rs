@@ -3,6 +3,7 @@
 use super::conv_norm::convolution;
 use super::{BatchNorm, Maps, activate};
 use crate::cpu;
+use crate::integer::folded_weights;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Device;
@@ -51,6 +52,10 @@ impl DepthwiseNorm {
             Maps::Gpu(maps) => maps.depthwise_norm(&self.block(), self.norm.ids_with(&self.conv)),
             Maps::Graph(maps) => {
                 Maps::Graph(self.norm.written_down(&maps.convolved(&self.conv)).activated(self.function))
+            }
+            Maps::Plan(maps) => {
+                let weights = folded_weights(&self.conv, &self.norm);
+                Maps::Plan(maps.filtered(self.block().conv, weights, self.function))
             }
         }
     }

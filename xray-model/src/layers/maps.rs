@@ -3,6 +3,7 @@
 use crate::Backend;
 use crate::cpu::{self, CpuMaps};
 use crate::gpu::GpuMaps;
+use crate::integer::PlanMaps;
 use crate::onnx::GraphMaps;
 use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
@@ -29,6 +30,8 @@ pub(crate) enum Maps {
     Gpu(GpuMaps),
     /// They are written down as ONNX operations, and have no values.
     Graph(GraphMaps),
+    /// They are the steps of a plan, and have no values.
+    Plan(PlanMaps),
 }
 
 impl Maps {
@@ -46,7 +49,7 @@ impl Maps {
             Maps::Nchw(maps_nchw) => maps_nchw.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2),
             Maps::Cpu(maps) => cpu::global_average(maps),
             Maps::Gpu(_) => unreachable!("{CLASSIFIED_THERE}"),
-            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
+            Maps::Graph(_) | Maps::Plan(_) => unreachable!("{NO_VALUES}"),
         }
     }
 
@@ -56,7 +59,7 @@ impl Maps {
             Maps::Nchw(maps_nchw) => Maps::Nchw(maps_nchw * factors_nc.unsqueeze_dims(&[2, 3])),
             Maps::Cpu(maps) => Maps::Cpu(cpu::gate(maps, factors_nc)),
             Maps::Gpu(_) => unreachable!("a GPU has squeeze and excitation as one operation"),
-            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
+            Maps::Graph(_) | Maps::Plan(_) => unreachable!("{NO_VALUES}"),
         }
     }
 
@@ -71,6 +74,7 @@ impl Maps {
             Maps::Cpu(maps) => Maps::Cpu(cpu::pool(OVERLAPPING, maps)),
             Maps::Gpu(maps) => maps.pool(OVERLAPPING),
             Maps::Graph(maps) => Maps::Graph(maps.max_pooled(3, 1)),
+            Maps::Plan(maps) => Maps::Plan(maps.max_pooled(OVERLAPPING)),
         }
     }
 
@@ -80,7 +84,7 @@ impl Maps {
             Maps::Nchw(maps_nchw) => maps_nchw,
             Maps::Cpu(maps) => maps.into_nchw(),
             Maps::Gpu(_) => unreachable!("{CLASSIFIED_THERE}"),
-            Maps::Graph(_) => unreachable!("{NO_VALUES}"),
+            Maps::Graph(_) | Maps::Plan(_) => unreachable!("{NO_VALUES}"),
         }
     }
 }

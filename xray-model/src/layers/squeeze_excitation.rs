@@ -31,6 +31,9 @@ impl SqueezeExcitation {
             let squeezed = maps.global_average().convolved(&self.fc1).activated(Nonlinearity::Silu);
             return Maps::Graph(maps.times(&squeezed.convolved(&self.fc2).sigmoid()));
         }
+        if let Maps::Plan(maps) = &maps {
+            return Maps::Plan(maps.gated([&self.fc1, &self.fc2]));
+        }
         if let Maps::Gpu(maps) = maps {
             let ids = [&self.fc1, &self.fc2].map(|layer| LinearIds {
                 weight: layer.weight.id,

@@ -131,7 +131,9 @@ pub(crate) struct Dimension {
 
 /// Numbers of element types.
 pub(crate) const FLOAT: i32 = 1;
+pub(crate) const UINT8: i32 = 2;
 pub(crate) const INT8: i32 = 3;
+pub(crate) const INT32: i32 = 6;
 pub(crate) const FLOAT16: i32 = 10;
 
 impl Attribute {

@@ -2,6 +2,8 @@
 
 mod graph;
 mod messages;
+mod quantised;
 
 pub(crate) use graph::{Graph, GraphMaps};
-pub(crate) use messages::{Entry, Model, OperatorSet, ValueInfo};
+pub(crate) use messages::{Entry, GraphMessage, Model, OperatorSet, ValueInfo};
+pub(crate) use quantised::{Head, quantised_graph};

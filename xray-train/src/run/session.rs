@@ -232,6 +232,7 @@ impl<'a> Session<'a> {
                 imported: None,
             },
             weights,
+            integers: None,
             scores: outcome.scores.clone(),
         }
     }
