@@ -292,10 +292,11 @@ mod tests {
         for _ in 0..20 {
             thread::sleep(std::time::Duration::from_millis(2));
             // Each waits until all three have a part.
-            let here = AtomicUsize::new(0);
+            let (here, begun) = (AtomicUsize::new(0), std::time::Instant::now());
             let ended = team.run(3, &|_| {
                 here.fetch_add(1, Ordering::SeqCst);
                 while here.load(Ordering::SeqCst) < 3 {
+                    assert!(begun.elapsed().as_secs() < 20, "a thread never woke up");
                     thread::yield_now();
                 }
             });

@@ -99,7 +99,7 @@ impl Calibration {
                 let mut lanes = bias.clone();
                 lanes.resize(shape.blocks() * 16, 0.0);
                 let to =
-                    ConvOutput { buffer: &mut values, shape, bias: Some(&lanes), relu: false, sums: None };
+                    ConvOutput { buffer: &mut values, shape, bias: Some(&lanes), clamp: None, sums: None };
                 convolve(context(), from, &packed, to);
                 let mut sum = Floats { values, shape };
                 self.see_map(step.ranges.sum, &sum);
@@ -115,7 +115,7 @@ impl Calibration {
                 let [height, width] = [shape.height, shape.width].map(|size| conv.output_size(size));
                 let to = MapShape::new(shape.images, conv.channels, height, width, 0);
                 let mut sum = Floats { values: context().arena.take(to.len()), shape: to };
-                depthwise(context(), conv, (values, *shape), weights, (&mut sum.values, to));
+                depthwise(context(), conv, (values, *shape), weights, (&mut sum.values, to), None);
                 each_lane(&mut sum, |channel, value| value + bias[channel]);
                 self.see_map(step.ranges.argument, &sum);
                 activate(&mut sum, *function);

@@ -71,6 +71,7 @@ pub(crate) fn bundle() -> TempDir {
             imported: None,
         },
         weights,
+        integers: None,
         scores: BTreeMap::new(),
     };
     write_json(&folder.path().join("model.json"), &card).expect("writable");
