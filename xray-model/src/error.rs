@@ -66,6 +66,16 @@ pub enum Error {
         /// How many there should be.
         expected: usize,
     },
+    /// A range of activations that bytes cannot reach over.
+    #[error("range {number} of activations is {low} to {high}, not two finite numbers around zero")]
+    ActivationRange {
+        /// Which, from 0.
+        number: usize,
+        /// The lowest value.
+        low: f32,
+        /// The highest.
+        high: f32,
+    },
     /// Weights with a tensor that the network does not have.
     #[error("tensor `{name}` of the weights has no place in this network")]
     UnknownTensor {
@@ -249,7 +259,7 @@ impl Error {
             Error::Safetensors { .. } => {
                 Some("the file was cut off or is of another kind; copy it again".into())
             }
-            Error::NotFinite { .. } => {
+            Error::NotFinite { .. } | Error::ActivationRange { .. } => {
                 Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),

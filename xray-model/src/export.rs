@@ -37,7 +37,7 @@ pub fn onnx(config: &ModelConfig, classes: usize, weights: &StoredDict, how: &On
     assert!(OPSETS.contains(&how.opset), "operator set {}", how.opset);
     let device = Backend::Cpu.open()?.device;
     let restored = weights.restored();
-    let (plain, ranges) = restored.without_ranges();
+    let (plain, ranges) = restored.without_ranges()?;
     let network = with_weights(Network::new(config, classes, &device)?, &plain)?;
     let mut message = match ranges {
         Some(ranges) => in_integers(&network, config, &plain, &ranges)?,

@@ -76,7 +76,7 @@ impl Predictor {
         backend: Backend,
     ) -> Result<(Self, DeviceInfo)> {
         let Opened { device, info, gpu } = backend.open()?;
-        let (weights, ranges) = weights.without_ranges();
+        let (weights, ranges) = weights.without_ranges()?;
         let network = with_weights(Network::new(model, classes, &device)?, &weights)?;
         let predictor = match (gpu, ranges) {
             (None, Some(ranges)) if info.backend == Backend::Cpu => {

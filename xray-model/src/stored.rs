@@ -60,6 +60,9 @@ pub const CHECKSUM: &str = "blake3";
 /// know only weights refuse it, as they do any tensor that a network does not have.
 const RANGES: &str = "activation_ranges";
 
+/// The lowest and the highest value of each map.
+type Ranges = Vec<[f32; 2]>;
+
 /// Ends the name of an int8 tensor's scales.
 const SCALE: &str = ".scale";
 
@@ -75,16 +78,29 @@ impl StateDict {
                 .collect(),
         }
     }
-}
 
-impl StateDict {
     /// The weights alone, and the ranges of activations where they came with some.
-    pub(crate) fn without_ranges(&self) -> (Cow<'_, StateDict>, Option<Vec<[f32; 2]>>) {
-        let Some(ranges) = self.tensors.get(RANGES) else { return (Cow::Borrowed(self), None) };
-        let ranges = ranges.values.as_chunks().0.to_vec();
+    ///
+    /// # Errors
+    /// If the ranges are no pairs, or a pair is not two finite numbers around zero: bytes would stand for anything.
+    pub(crate) fn without_ranges(&self) -> Result<(Cow<'_, StateDict>, Option<Ranges>)> {
+        let Some(HostTensor { shape, values }) = self.tensors.get(RANGES) else {
+            return Ok((Cow::Borrowed(self), None));
+        };
+        let (ranges, rest) = values.as_chunks();
+        if !rest.is_empty() || shape[..] != [ranges.len(), 2] {
+            let expected = vec![values.len().div_ceil(2), 2];
+            return Err(Error::Shape { name: RANGES.to_owned(), found: shape.clone(), expected });
+        }
+        let is_usable =
+            |[low, high]: [f32; 2]| low.is_finite() && high.is_finite() && low <= 0.0 && high >= 0.0;
+        if let Some(number) = ranges.iter().position(|&range| !is_usable(range)) {
+            let [low, high] = ranges[number];
+            return Err(Error::ActivationRange { number, low, high });
+        }
         let mut weights = self.clone();
         weights.tensors.remove(RANGES);
-        (Cow::Owned(weights), Some(ranges))
+        Ok((Cow::Owned(weights), Some(ranges.to_vec())))
     }
 }
 

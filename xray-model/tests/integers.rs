@@ -5,8 +5,8 @@ mod narrow;
 
 use narrow::narrow;
 use xray_model::{
-    ActivationRanges, Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Predictor,
-    StateDict, StoredDict, WeightType,
+    ActivationRanges, Architecture, Backend, HostTensor, LabelledImages, Learner, LearnerConfig, ModelConfig,
+    Predictor, StateDict, StoredDict, WeightType,
 };
 use xray_random::Random;
 
@@ -110,6 +110,28 @@ fn ranges_of_another_network_are_refused() {
     let mixed = weights.with_ranges(&ranges(&small, &trained(&small))).restored();
     let refused = Predictor::new(&large, CLASSES, &mixed, Backend::Cpu).err().expect("too few ranges");
     assert!(refused.to_string().contains("5 ranges of activations"), "{refused}");
+}
+
+#[test]
+fn ranges_that_bytes_cannot_reach_over_are_refused() {
+    let model = narrow(Architecture::SmallCnn);
+    let whole = calibrated(&model, &trained(&model)).restored();
+    let refused = |change: &dyn Fn(&mut HostTensor)| {
+        let mut weights = whole.clone();
+        change(weights.tensors.get_mut("activation_ranges").expect("calibrated"));
+        let refused = Predictor::new(&model, CLASSES, &weights, Backend::Cpu).err();
+        refused.expect("must be refused").to_string()
+    };
+    for end in [0, 1] {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, if end == 0 { 0.5 } else { -0.5 }] {
+            let message = refused(&|ranges| ranges.values[2 + end] = value);
+            assert!(message.starts_with("range 1 of activations is"), "{message}");
+        }
+    }
+    let odd = refused(&|ranges| ranges.values.push(1.0));
+    assert!(odd.contains("activation_ranges"), "{odd}");
+    let flat = refused(&|ranges| ranges.shape = vec![ranges.values.len()]);
+    assert!(flat.contains("activation_ranges"), "{flat}");
 }
 
 /// What reads weights only, as versions before integers do, says what it does not know.
