@@ -71,9 +71,6 @@ impl SweepBench {
         let mut synth = command(self.programs.path("xray-data")?);
         steps::run(synth.args(["synth", "--images", "400", "--size", "32", "--out"]).arg(&shards))?;
         let trials = (self.cells / 10).max(1).to_string();
-        let mut fabricate = command(self.programs.path("examples/fabricate")?);
-        steps::run(fabricate.arg(&finished).args(["--cells", &self.cells.to_string()]))?;
-
         // What people send, where it was packaged.
         let packaged = steps::target_folder()?.join("worker/xray-train");
         let trainer = if packaged.is_file() { packaged } else { self.programs.path("xray-train")? };
@@ -100,7 +97,9 @@ impl SweepBench {
                 .arg("--binary")
                 .arg(&trainer),
         )?;
-        fs::copy(small.join("plan.json"), finished.join("plan.json"))?;
+        let mut fabricate = command(self.programs.path("examples/fabricate")?);
+        fabricate.arg(&finished).args(["--cells", &self.cells.to_string()]);
+        steps::run(fabricate.arg("--plan").arg(small.join("plan.json")))?;
 
         let mut rows = Vec::new();
         // Each time another folder, and only when the disk has caught up: removing or writing the last forty

@@ -62,7 +62,7 @@ fn step(context: &Context, layers: &mut [Layer], images: (&[f32], PlanarShape), 
     }
     let last = outputs.last().expect("four layers");
     let mut features = vec![0.0; last.shape.images * last.shape.channels];
-    global_average((&last.data, last.shape), &mut features);
+    global_average(context, (&last.data, last.shape), &mut features);
     let forward = start.elapsed().as_secs_f64();
 
     features.iter_mut().for_each(|value| *value *= 1e-3);

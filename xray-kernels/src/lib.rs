@@ -54,7 +54,8 @@
 //! | `batch_norm` | normalisation with activation and 2 x 2 max pooling, forward and backward |
 //! | `block` | convolution, batch norm and activation as one, also depthwise, behind a skip connection, or with the convolution last: training, backward, inference |
 //! | `depthwise` | a kernel per channel |
-//! | `pooling`, `residual`, `gate` | max, average and global pools; the sum of a skip connection; a factor for each channel |
+//! | `pooling`, `residual` | max, average and global pools; the sum of a skip connection |
+//! | `gate`, `squeeze_excitation` | a factor for each channel; one that is learned from the means of all |
 //! | `integer` | inference on maps of bytes: convolutions, pools, means and gates |
 //! | `adam`, `squares` | the optimizer's step in one pass, the norm of a gradient |
 
@@ -80,6 +81,7 @@ mod residual;
 mod shape;
 mod shared;
 mod squares;
+mod squeeze_excitation;
 mod tasks;
 mod team;
 
@@ -93,7 +95,7 @@ pub use block::{
 pub use context::{Context, ContextError};
 pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
 pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
-pub use gate::{gate, gate_backward};
+pub use gate::gate;
 pub use integer::{
     ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, Quantisation, Requantisation,
     byte_gate, byte_max_pool, byte_means, quantised_weights,
@@ -108,4 +110,7 @@ pub use recording::{RecordedPass, Recorder, Recording, TaskCosts};
 pub use residual::{add, normalise_add, relu_backward, relu_backward_in_place};
 pub use shape::{GradientMap, MapShape, PlanarShape};
 pub use squares::sum_of_squares;
+pub use squeeze_excitation::{
+    SavedSqueeze, SqueezeGradients, SqueezeParameters, squeeze_excitation, squeeze_excitation_backward,
+};
 pub use team::use_threads;

@@ -1,7 +1,7 @@
 //! The functions that follow a normalisation, and how they carry a gradient back.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use crate::lanes::{Lanes, exp};
+use crate::lanes::{Lanes, one_and_exp_of_negative};
 
 /// A function of each value by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Identity;
 pub(crate) struct Relu;
 pub(crate) struct Relu6;
 pub(crate) struct Silu;
+/// `1 / (1 + exp(-x))`, of gates only.
+pub(crate) struct Sigmoid;
 
 impl Curve for Identity {
     #[inline(always)]
@@ -73,28 +75,36 @@ impl Curve for Relu6 {
     }
 }
 
-#[inline(always)]
-unsafe fn sigmoid<L: Lanes>(x: L) -> L {
-    // SAFETY: the caller has the instructions.
-    unsafe {
-        let one = L::splat(1.0);
-        one.div(one.add(exp(L::zero().sub(x))))
-    }
-}
-
 impl Curve for Silu {
     #[inline(always)]
     unsafe fn value<L: Lanes>(x: L) -> L {
         // SAFETY: the caller has the instructions.
-        unsafe { x.mul(sigmoid(x)) }
+        unsafe { x.div(one_and_exp_of_negative(x)) }
     }
 
     #[inline(always)]
     unsafe fn carry<L: Lanes>(gradient: L, x: L) -> L {
         // SAFETY: the caller has the instructions.
         unsafe {
-            let (one, sigmoid) = (L::splat(1.0), sigmoid(x));
+            let (one, sigmoid) = (L::splat(1.0), Sigmoid::value(x));
             gradient.mul(sigmoid.mul(x.mul_add(one.sub(sigmoid), one)))
+        }
+    }
+}
+
+impl Curve for Sigmoid {
+    #[inline(always)]
+    unsafe fn value<L: Lanes>(x: L) -> L {
+        // SAFETY: the caller has the instructions.
+        unsafe { L::splat(1.0).div(one_and_exp_of_negative(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn carry<L: Lanes>(gradient: L, x: L) -> L {
+        // SAFETY: the caller has the instructions.
+        unsafe {
+            let sigmoid = Self::value(x);
+            gradient.mul(sigmoid.mul(L::splat(1.0).sub(sigmoid)))
         }
     }
 }
@@ -157,6 +167,7 @@ mod tests {
         check::<Relu6>(|x| x.clamp(0.0, 6.0), |x| f64::from(u8::from(x > 0.0 && x < 6.0)));
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         check::<Silu>(|x| x * sigmoid(x), |x| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
+        check::<Sigmoid>(sigmoid, |x| sigmoid(x) * (1.0 - sigmoid(x)));
     }
 
     #[test]

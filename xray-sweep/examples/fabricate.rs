@@ -1,7 +1,8 @@
 //! Makes a finished sweep without training, for benchmarks: `fabricate DIR --cells 10000`.
 
 use clap::Parser;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use xray_artifacts::Split;
 use xray_sweep::cell::Cell;
 use xray_sweep::sweep_dir::SweepDir;
@@ -19,15 +20,30 @@ struct Arguments {
     /// Predictions of the run that validation chooses, on so many test records and as many validation records.
     #[arg(long, default_value_t = 0)]
     records: usize,
+    /// The plan of another sweep, which becomes the plan of these cells.
+    #[arg(long)]
+    plan: Option<PathBuf>,
 }
 
 fn main() {
-    let Arguments { dir, cells, records } = Arguments::parse();
+    let Arguments { dir, cells, records, plan } = Arguments::parse();
     let dir = SweepDir::new(dir);
     let cells = fixture::fabricate(&dir, cells);
+    if let Some(plan) = plan {
+        adopt(&dir, &plan, cells.len());
+    }
     let score = |cell: &Cell| fixture::evaluation(cell, Split::Val, 1.0).macro_auc;
     let chosen = cells.iter().max_by(|a, b| score(a).partial_cmp(&score(b)).expect("finite"));
     if let Some(chosen) = chosen.filter(|_| records > 0) {
         fixture::write_predictions(&dir, chosen, records);
     }
+}
+
+/// Writes the plan of another sweep as one that vouches for this list of cells.
+fn adopt(dir: &SweepDir, plan: &Path, count: usize) {
+    let text = fs::read(plan).expect("a plan");
+    let mut plan: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let cells = fs::read(dir.cells()).expect("a list of cells");
+    plan["cells"] = serde_json::json!({ "count": count, "blake3": blake3::hash(&cells).to_hex().as_str() });
+    fs::write(dir.path().join("plan.json"), plan.to_string()).expect("a writable folder");
 }

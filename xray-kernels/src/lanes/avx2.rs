@@ -1,7 +1,7 @@
 //! Two 256-bit registers.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
-use super::{EXPONENT, Kernel, Lanes};
+use super::{Kernel, Lanes};
 use crate::isa::Form;
 use std::arch::x86_64::*;
 
@@ -122,9 +122,8 @@ impl Lanes for Avx2 {
     unsafe fn power_of_two(self) -> Self {
         // SAFETY: above.
         unsafe {
-            let Self(low, high) = self.add(Self::splat(EXPONENT));
             let shifted = |half| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(half)));
-            Self(shifted(low), shifted(high))
+            Self(shifted(self.0), shifted(self.1))
         }
     }
 

@@ -1,7 +1,7 @@
 //! One 512-bit register.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
-use super::{EXPONENT, Kernel, Lanes};
+use super::{Kernel, Lanes};
 use crate::isa::Form;
 use std::arch::x86_64::*;
 
@@ -116,10 +116,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
         // SAFETY: above.
-        unsafe {
-            let bits = _mm512_castps_si512(self.add(Self::splat(EXPONENT)).0);
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(bits)))
-        }
+        Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(self.0))) })
     }
 
     #[inline(always)]

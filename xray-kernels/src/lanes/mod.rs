@@ -15,7 +15,7 @@ mod portable;
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
-pub(crate) use exp::exp;
+pub(crate) use exp::one_and_exp_of_negative;
 pub(crate) use portable::Portable;
 
 use crate::isa::Form;
@@ -35,7 +35,8 @@ pub(crate) trait Kernel {
     unsafe fn run<L: Lanes>(arguments: &Self::Arguments);
 }
 
-/// Adding it to a whole number `n` from -126 to 127 leaves the exponent bits of `2^n` in the lowest nine bits.
+/// Adding it to a number rounds that to a whole `n`; where `n` is from -126 to 127, the lowest nine bits are the exponent's
+/// of `2^n`.
 const EXPONENT: f32 = 12_582_912.0 + 127.0;
 
 /// Sixteen floats.
@@ -71,7 +72,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn max(self, other: Self) -> Self;
     /// The smaller; `other` where either is not a number.
     unsafe fn min(self, other: Self) -> Self;
-    /// 2 to this power, for whole numbers from -126 to 127.
+    /// `2^n` of `n + EXPONENT`.
     unsafe fn power_of_two(self) -> Self;
     unsafe fn greater(self, other: Self) -> Self::Mask;
     unsafe fn equal(self, other: Self) -> Self::Mask;

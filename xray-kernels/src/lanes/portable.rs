@@ -1,7 +1,7 @@
 //! Plain Rust. On x86-64 the compiler makes four SSE2 vectors of it.
 #![expect(unsafe_code, reason = "pointers")]
 
-use super::{EXPONENT, Kernel, LANES, Lanes};
+use super::{Kernel, LANES, Lanes};
 use crate::isa::Form;
 
 /// An array.
@@ -101,7 +101,7 @@ impl Lanes for Portable {
 
     #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
-        lanewise!(lane => f32::from_bits((self.0[lane] + EXPONENT).to_bits() << 23))
+        lanewise!(lane => f32::from_bits(self.0[lane].to_bits() << 23))
     }
 
     #[inline(always)]

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, DepthwiseBlock,
-    DepthwiseSpec, FoldedBlock, FoldedDepthwise, GradientMap, Isa, MapShape, Nonlinearity, gate,
-    gate_backward,
+    DepthwiseSpec, FoldedBlock, FoldedDepthwise, GradientMap, Isa, MapShape, Nonlinearity, SqueezeGradients,
+    SqueezeParameters, squeeze_excitation, squeeze_excitation_backward,
 };
 
 const EPSILON: f64 = 1e-3;
@@ -181,37 +181,107 @@ proptest! {
 
     #[test]
     fn gates_equal_their_formula(
-        (n, channels, h, w) in (1..4_usize, 1..40_usize, 1..9_usize, 1..20_usize),
-        (seed, accumulate) in (any::<u64>(), any::<bool>()),
+        (n, channels, h, w) in (1..4_usize, 1..70_usize, 1..9_usize, 1..20_usize),
+        (squeezed, accumulate) in (1..40_usize, any::<bool>()),
+        seed in any::<u64>(),
     ) {
         let mut random = Random::new(seed);
         let [input, gradient] = [0, 1].map(|_| Images::random([n, channels, h, w], &mut random));
-        let factors = random.values(n * channels);
-        let (mut output, mut grad_input) = (input.clone(), gradient.clone());
-        let mut grad_factors = vec![0.0; factors.len()];
-        for [n, c, y, x] in input.places() {
-            let (at, factor) = (input.index(n, c, y, x), n * channels + c);
-            output.data[at] *= factors[factor];
-            grad_input.data[at] *= factors[factor];
-            grad_factors[factor] += input.data[at] * gradient.data[at];
-        }
+        let weights = [0, 1].map(|_| random.values(squeezed * channels));
+        let biases = [squeezed, channels].map(|length| random.values(length));
+        let expected = Squeezed::new(&input, &gradient, [&weights[0], &weights[1]], [&biases[0], &biases[1]]);
         let [shape, out_shape] = [0, 1].map(|halo| MapShape::new(n, channels, h, w, halo));
         let (map, grad_map) = (input.blocked(&shape, 0.0), gradient.blocked(&out_shape, 0.0));
-        let factors = single(&factors);
+        let [weights, biases] = [weights, biases].map(|lists| lists.map(|list| single(&list)));
         let run = |context: &Context| {
-            let (mut found, mut found_factors) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; factors.len()]);
-            gate(context, (&map, shape), &factors, (&mut found, out_shape));
-            let mut found_input = vec![2.0; out_shape.len()];
-            let target = GradientMap { buffer: &mut found_input, shape: out_shape, accumulate };
-            gate_backward(context, (&map, shape), &factors, (&grad_map, out_shape), &mut found_factors, target);
-            vec![found, found_factors, found_input]
+            let parameters = SqueezeParameters {
+                weights: weights.each_ref().map(Vec::as_slice),
+                biases: biases.each_ref().map(Vec::as_slice),
+            };
+            let mut output = vec![f32::NAN; out_shape.len()];
+            let saved = squeeze_excitation(context, parameters, (&map, shape), (&mut output, out_shape));
+            let [mut grad_weights, mut grad_biases] =
+                [&weights, &biases].map(|lists| lists.each_ref().map(|list| vec![f32::NAN; list.len()]));
+            let mut grad_input = vec![2.0; out_shape.len()];
+            let gradients = SqueezeGradients {
+                weights: grad_weights.each_mut().map(Vec::as_mut_slice),
+                biases: grad_biases.each_mut().map(Vec::as_mut_slice),
+                input: GradientMap { buffer: &mut grad_input, shape: out_shape, accumulate },
+            };
+            let given = (&grad_map[..], out_shape);
+            squeeze_excitation_backward(context, parameters, &saved, (&map, shape), given, gradients);
+            let ([first, second], [first_bias, second_bias]) = (grad_weights, grad_biases);
+            vec![output, grad_input, first, second, first_bias, second_bias]
         };
         in_every_form(run, |isa, found| {
-            output.assert_map(&found[0], &out_shape, 0.0, 1e-6, &format!("{isa}"));
-            assert_close(&found[1], &grad_factors, 1e-5, "factors");
-            assert_outside(&found[2], &out_shape, 2.0, "input gradient");
+            expected.output.assert_map(&found[0], &out_shape, 0.0, 1e-5, &format!("{isa}"));
+            assert_outside(&found[1], &out_shape, 2.0, "input gradient");
             let held = if accumulate { 2.0 } else { 0.0 };
-            assert_close(&without(&found[2], &out_shape, held), &grad_input.data, 1e-5, "input");
+            assert_close(&without(&found[1], &out_shape, held), &expected.grad_input.data, 1e-4, "input");
+            for (layer, name) in ["first", "second"].into_iter().enumerate() {
+                assert_close(&found[2 + layer], &expected.grad_weights[layer], 1e-4, name);
+                assert_close(&found[4 + layer], &expected.grad_biases[layer], 1e-4, name);
+            }
         });
+    }
+}
+
+/// Squeeze-and-excitation in double precision, by its formula.
+struct Squeezed {
+    output: Images,
+    grad_input: Images,
+    grad_weights: [Vec<f64>; 2],
+    grad_biases: [Vec<f64>; 2],
+}
+
+impl Squeezed {
+    fn new(input: &Images, gradient: &Images, weights: [&[f64]; 2], biases: [&[f64]; 2]) -> Self {
+        let [images, channels, height, width] = input.size;
+        let squeezed = biases[0].len();
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let (mut output, mut grad_input) = (input.clone(), gradient.clone());
+        let mut grad_weights = weights.map(|list| vec![0.0; list.len()]);
+        let mut grad_biases = biases.map(|list| vec![0.0; list.len()]);
+        for image in 0..images {
+            let pixels = |c| (0..height * width).map(move |at| (image * channels + c) * height * width + at);
+            let area = (height * width) as f64;
+            let means: Vec<f64> =
+                (0..channels).map(|c| pixels(c).map(|at| input.data[at]).sum::<f64>() / area).collect();
+            let arguments: Vec<f64> = (0..squeezed)
+                .map(|j| {
+                    biases[0][j] + (0..channels).map(|c| weights[0][j * channels + c] * means[c]).sum::<f64>()
+                })
+                .collect();
+            let values: Vec<f64> = arguments.iter().map(|&x| x * sigmoid(x)).collect();
+            let mut of_values = vec![0.0; squeezed];
+            for c in 0..channels {
+                let row = &weights[1][c * squeezed..][..squeezed];
+                let factor =
+                    sigmoid(biases[1][c] + row.iter().zip(&values).map(|(w, value)| w * value).sum::<f64>());
+                let of_factor: f64 = pixels(c).map(|at| input.data[at] * gradient.data[at]).sum();
+                let of_argument = of_factor * factor * (1.0 - factor);
+                grad_biases[1][c] += of_argument;
+                for j in 0..squeezed {
+                    grad_weights[1][c * squeezed + j] += of_argument * values[j];
+                    of_values[j] += of_argument * row[j];
+                }
+                for at in pixels(c) {
+                    output.data[at] *= factor;
+                    grad_input.data[at] *= factor;
+                }
+            }
+            for j in 0..squeezed {
+                let s = sigmoid(arguments[j]);
+                let of_argument = of_values[j] * s * (1.0 + arguments[j] * (1.0 - s));
+                grad_biases[0][j] += of_argument;
+                for c in 0..channels {
+                    grad_weights[0][j * channels + c] += of_argument * means[c];
+                    for at in pixels(c) {
+                        grad_input.data[at] += of_argument * weights[0][j * channels + c] / area;
+                    }
+                }
+            }
+        }
+        Self { output, grad_input, grad_weights, grad_biases }
     }
 }

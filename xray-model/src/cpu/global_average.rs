@@ -1,9 +1,9 @@
 //! The mean of each map as one operation of burn.
 
-use super::Tracked;
 use super::gradient::{HeldGradient, announce};
 use super::maps::{CpuMaps, Input, buffer};
 use super::values::{dense, small, values};
+use super::{Tracked, context};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -30,7 +30,7 @@ pub(crate) fn global_average(maps: CpuMaps) -> Tensor<2> {
 fn means(input: &Input) -> FlexTensor {
     let (maps, shape) = input.map();
     let mut features = vec![0.0; shape.images * shape.channels];
-    xray_kernels::global_average((maps, shape), &mut features);
+    xray_kernels::global_average(context(), (maps, shape), &mut features);
     small(features, [shape.images, shape.channels])
 }
 

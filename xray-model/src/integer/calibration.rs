@@ -128,7 +128,7 @@ impl Calibration {
             Operation::Gate(layers) => {
                 let Floats { values, shape } = map(input);
                 let mut means = vec![0.0; shape.images * shape.channels];
-                global_average((values, *shape), &mut means);
+                global_average(context(), (values, *shape), &mut means);
                 let factors = layers.factors(&means, shape.channels);
                 let to = shape.with_halo(0);
                 let mut gated = Floats { values: context().arena.take(to.len()), shape: to };

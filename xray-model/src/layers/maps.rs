@@ -57,8 +57,7 @@ impl Maps {
     pub(crate) fn scaled(self, factors_nc: Tensor<2>) -> Self {
         match self {
             Maps::Nchw(maps_nchw) => Maps::Nchw(maps_nchw * factors_nc.unsqueeze_dims(&[2, 3])),
-            Maps::Cpu(maps) => Maps::Cpu(cpu::gate(maps, factors_nc)),
-            Maps::Gpu(_) => unreachable!("a GPU has squeeze and excitation as one operation"),
+            Maps::Cpu(_) | Maps::Gpu(_) => unreachable!("squeeze-and-excitation is one operation there"),
             Maps::Graph(_) | Maps::Plan(_) => unreachable!("{NO_VALUES}"),
         }
     }

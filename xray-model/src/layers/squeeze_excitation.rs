@@ -1,6 +1,7 @@
 //! A factor for each channel, learned from the means of all (Hu et al., 2018).
 
 use super::{Maps, activate, alike};
+use crate::cpu::{self, SqueezeLayers};
 use crate::gpu::LinearIds;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -34,6 +35,11 @@ impl SqueezeExcitation {
         if let Maps::Plan(maps) = &maps {
             return Maps::Plan(maps.gated([&self.fc1, &self.fc2]));
         }
+        if let Maps::Cpu(maps) = maps {
+            let layers = [&self.fc1, &self.fc2];
+            let (weights, biases) = (layers.map(|layer| layer.weight.val()), layers.map(bias));
+            return Maps::Cpu(cpu::squeeze_excitation(maps, SqueezeLayers { weights, biases }));
+        }
         if let Maps::Gpu(maps) = maps {
             let ids = [&self.fc1, &self.fc2].map(|layer| LinearIds {
                 weight: layer.weight.id,
@@ -51,6 +57,10 @@ impl SqueezeExcitation {
 /// A 1×1 convolution of maps of one pixel.
 fn linear(conv: &Conv2d, input_ni: Tensor<2>) -> Tensor<2> {
     let weight_io = conv.weight.val().flatten::<2>(1, 3).transpose();
-    let bias = conv.bias.as_ref().expect(HAS_BIAS).val();
+    let bias = bias(conv);
     alike(input_ni, |input_ni| input_ni.matmul(weight_io.clone()) + bias.clone().unsqueeze())
+}
+
+fn bias(conv: &Conv2d) -> Tensor<1> {
+    conv.bias.as_ref().expect(HAS_BIAS).val()
 }
