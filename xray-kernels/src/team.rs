@@ -96,6 +96,9 @@ struct Shared {
     panic: Mutex<Option<Panic>>,
     helpers: Vec<Helper>,
     threads: OnceLock<Vec<Thread>>,
+    /// How often a helper looks for a pass before it sleeps: not once where there are more threads than processors, of
+    /// which looking would take time from those at work.
+    looks: u32,
 }
 
 /// What one helper says of itself, in lines of memory that no other helper writes: counting themselves at one place, many
@@ -133,6 +136,11 @@ impl Team {
             panic: Mutex::new(None),
             helpers: (0..helpers).map(|_| Helper::default()).collect(),
             threads: OnceLock::new(),
+            looks: if thread::available_parallelism().is_ok_and(|cores| cores.get() < threads) {
+                0
+            } else {
+                LOOKS
+            },
         }));
         let helper = |number: usize| {
             let thread = thread::Builder::new().name(format!("kernels-{number}"));
@@ -235,7 +243,7 @@ impl Shared {
                 return state;
             }
             looks += 1;
-            if looks < LOOKS {
+            if looks < self.looks {
                 hint::spin_loop();
                 continue;
             }

@@ -69,11 +69,33 @@ fn predictions_cover_the_split_and_say_what_the_scores_say() {
 fn threads_change_no_number() {
     let workplace = Workplace::new();
     assert_exit(&workplace.run("one", &[]), Exit::Ok);
-    assert_exit(&workplace.run("four", &["--threads", "4", "--cache", "none"]), Exit::Ok);
-    let (one, four) = (workplace.fingerprint("one"), workplace.fingerprint("four"));
-    one.assert_equals(&four, "threads 1 and 4");
+    let one = workplace.fingerprint("one");
+    // More than any machine of the tests has.
+    for threads in ["2", "4", "16", "64"] {
+        assert_exit(&workplace.run(threads, &["--threads", threads, "--cache", "none"]), Exit::Ok);
+        one.assert_equals(&workplace.fingerprint(threads), &format!("threads 1 and {threads}"));
+    }
     assert_exit(&workplace.run("other", &["--seed", "1"]), Exit::Ok);
     assert!(workplace.fingerprint("other") != one, "another seed must give another run");
+}
+
+#[test]
+fn threads_change_no_number_of_any_network() {
+    let workplace = Workplace::new();
+    for network in xray_model::Architecture::ALL.map(|network| network.name()) {
+        let run = |threads: &str| {
+            let name = format!("{network}-{threads}");
+            let arguments = format!(
+                "--data shards --size 40 --batch-size 6 --steps 2 --cache none --model {network} --threads {threads} \
+                 --run {name} --set training.bootstrap_resamples=50"
+            );
+            let arguments: Vec<&str> = arguments.split_whitespace().collect();
+            assert_exit(&workplace.command(&arguments).output().expect("the binary starts"), Exit::Ok);
+            workplace.fingerprint(&name)
+        };
+        let one = run("1");
+        one.assert_equals(&run("64"), &format!("{network}, threads 1 and 64"));
+    }
 }
 
 #[test]
