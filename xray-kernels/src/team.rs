@@ -10,6 +10,7 @@
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::hint;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -45,17 +46,29 @@ enum Place {
     Inside,
 }
 
-/// Has passes that this thread begins run on so many threads, of which it is one. Other threads go on using their rayon
-/// pool. Only the first call of a process has an effect.
+/// Has passes that this thread begins run on so many threads, of which it is one; 0 for one per processor. Other threads go
+/// on using their rayon pool. Only the first call of a process has an effect.
 pub fn use_threads(threads: usize) {
     let mut is_first = false;
     TEAM.get_or_init(|| {
         is_first = true;
-        Team::of(threads)
+        Team::of(counted(threads))
     });
     if is_first {
         PLACE.set(Place::Owner);
     }
+}
+
+fn counted(threads: usize) -> usize {
+    match threads {
+        0 => processors(),
+        threads => threads,
+    }
+}
+
+/// Those that this process may use.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Threads that a pass of this thread would have; none where it has nothing to do with the team.
@@ -136,11 +149,7 @@ impl Team {
             panic: Mutex::new(None),
             helpers: (0..helpers).map(|_| Helper::default()).collect(),
             threads: OnceLock::new(),
-            looks: if thread::available_parallelism().is_ok_and(|cores| cores.get() < threads) {
-                0
-            } else {
-                LOOKS
-            },
+            looks: if threads > processors() { 0 } else { LOOKS },
         }));
         let helper = |number: usize| {
             let thread = thread::Builder::new().name(format!("kernels-{number}"));
@@ -292,6 +301,14 @@ mod tests {
                 assert_eq!(sums(&team, count), (1..=count).collect::<Vec<_>>(), "{threads} threads");
             }
         }
+    }
+
+    #[test]
+    fn no_number_of_threads_is_one_per_processor() {
+        assert_eq!(counted(0), processors());
+        assert_eq!((counted(1), counted(40)), (1, 40));
+        use_threads(0);
+        assert_eq!(threads_here(), Some(processors()));
     }
 
     #[test]

@@ -143,8 +143,8 @@ impl Opened {
     }
 }
 
-/// Limits the CPU threads of this process. Only the first call of a process has an effect, so binaries call
-/// it once, before anything computes, on the thread that will train or evaluate.
+/// Limits the CPU threads of this process; 0 for one per processor. Only the first call of a process has an effect, so
+/// binaries call it once, before anything computes, on the thread that will train or evaluate.
 pub fn set_threads(threads: usize) {
     xray_kernels::use_threads(threads);
     // For burn's own operations. An error only says that the pool already exists; its size was then chosen by an earlier
