@@ -3,8 +3,9 @@
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xray_artifacts::Split;
+use xray_artifacts::{Split, read_json, write_json};
 use xray_sweep::cell::Cell;
+use xray_sweep::plan::{CellList, Plan};
 use xray_sweep::sweep_dir::SweepDir;
 
 #[path = "../tests/fixture/mod.rs"]
@@ -41,9 +42,8 @@ fn main() {
 
 /// Writes the plan of another sweep as one that vouches for this list of cells.
 fn adopt(dir: &SweepDir, plan: &Path, count: usize) {
-    let text = fs::read(plan).expect("a plan");
-    let mut plan: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let mut plan: Plan = read_json(plan).expect("a plan");
     let cells = fs::read(dir.cells()).expect("a list of cells");
-    plan["cells"] = serde_json::json!({ "count": count, "blake3": blake3::hash(&cells).to_hex().as_str() });
-    fs::write(dir.path().join("plan.json"), plan.to_string()).expect("a writable folder");
+    plan.cells = Some(CellList { count, blake3: blake3::hash(&cells).to_hex().to_string() });
+    write_json(&dir.plan(), &plan).expect("a writable folder");
 }
