@@ -88,6 +88,9 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let rows = table.rows().map(|row| reader.read(row)).collect::<Result<Vec<_>>>()?;
     let mut notes = std::mem::take(&mut table.notes);
     let described = described(&table, &places, &truth);
+    if !columns.unlabelled && !columns.other_splits {
+        notes.extend(places.overlooked_splits(&table, &truth));
+    }
     let mut rows = rows;
     notes.extend(patients_by_path(&mut rows));
     name_by_path_if_needed(&mut rows);
