@@ -130,6 +130,7 @@ impl Scored<'_> {
             found.ages.push(row.age.map_or(f32::NAN, f32::from));
             found.logits.extend(matched.iter().map(|label| row.logits[label.model_place]));
             found.truth.extend(matched.iter().map(|label| truth[label.data_place].as_f32(Uncertain::Ignore)));
+            found.sources.push(image.about.source.clone().unwrap_or_default());
         }
         // Patients of some records only are of no use to intervals by patient.
         if found.patients.len() != found.ids.len() {
@@ -140,6 +141,7 @@ impl Scored<'_> {
 }
 
 /// That nothing is of a split that was asked for.
+        found.forget_unknown_sources();
 pub(crate) fn nothing_of(split: Split, data: &Path) -> Failure {
     Failure::new(Exit::NothingMatches, format!("nothing in {} is of the {split} split", data.display()))
         .hint("a data set of `xray-data build`, a column `split` or the names of TFRecords say which is")

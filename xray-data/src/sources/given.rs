@@ -50,7 +50,7 @@ pub struct GivenImage {
     pub place: String,
     /// The split that its source says.
     pub split: Option<Split>,
-    /// What its source says of the patient.
+    /// What is said of the patient and of the source.
     pub about: About,
     source: Source,
 }
@@ -107,8 +107,8 @@ impl GivenImage {
     }
 
     pub(super) fn of_row(SourceImage { row, origin }: SourceImage) -> Self {
-        let ImageRow { image_id, patient_id, split, view, sex, age, .. } = row;
-        let about = About { patient_id, view, sex, age };
+        let ImageRow { image_id, patient_id, split, view, sex, age, source, .. } = row;
+        let about = About { patient_id, view, sex, age, source };
         GivenImage { id: image_id, place: origin.place(), split, about, source: Source::Origin(origin) }
     }
 
@@ -205,8 +205,8 @@ pub(super) fn records(dataset: &Arc<Dataset>) -> Result<Vec<(GivenImage, Vec<Lab
     let peek = |split: Split, id: RecordId| {
         let peeked = match dataset.peek(id) {
             Ok(sample) => {
-                let Sample { image_id, patient_id, view, sex, age, labels, .. } = sample;
-                Ok((image_id, About { patient_id, view, sex, age }, labels))
+                let Sample { image_id, patient_id, view, sex, age, source, labels, .. } = sample;
+                Ok((image_id, About { patient_id, view, sex, age, source }, labels))
             }
             Err(error) if error.exit() == Exit::BadData => Err(()),
             Err(error) => return Err(error),
@@ -312,7 +312,7 @@ fn of_file(file: &Arc<RecordFile>, split: Option<Split>, names: &Arc<FeatureName
             .and_then(|example| names.read(&example).map_err(|problem| problem.to_string()));
         match read {
             Err(why) => GivenImage::bad(own, place.to_string(), split, why),
-            Ok(Sample { image_id, patient_id, view, sex, age, split: said, .. }) => {
+            Ok(Sample { image_id, patient_id, view, sex, age, source, split: said, .. }) => {
                 let origin = Origin::Record {
                     file: file.clone(),
                     names: names.clone(),
@@ -323,7 +323,7 @@ fn of_file(file: &Arc<RecordFile>, split: Option<Split>, names: &Arc<FeatureName
                     id: if image_id.is_empty() { own } else { image_id },
                     place: place.to_string(),
                     split: said.or(split),
-                    about: About { patient_id, view, sex, age },
+                    about: About { patient_id, view, sex, age, source },
                     source: Source::Origin(origin),
                 }
             }

@@ -69,7 +69,8 @@ enum Command {
     /// One row per image. The label `Mass` has its truths (0, 1, or empty for unknown) in the column `Mass`,
     /// `true_Mass` or `Mass_true` and its scores in `score_Mass` or `Mass_score` (or with pred, prob, logit). Optional
     /// columns: id, patient (makes intervals honest), split (val rows choose thresholds, test rows are reported),
-    /// sex, age, view. Other columns are named and not used; two columns of one meaning and repeated ids are refused.
+    /// sex, age, view, source (a hospital or data set: AUCs within each stand beside those over all). Other columns are
+    /// named and not used; two columns of one meaning and repeated ids are refused.
     /// Scores are ranked as they stand, to the last digit.
     Score {
         /// The CSV file

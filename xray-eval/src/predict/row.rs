@@ -46,7 +46,8 @@ pub(super) struct Seen {
 /// # Errors
 /// What is no fault of the image.
 pub(super) fn look(bundle: &Bundle, image: &GivenImage, row: usize) -> xray_data::Result<(Row, Vec<f32>)> {
-    let About { patient_id, view, sex, age } = image.about.clone();
+    // The source is not kept: it stands in the list of images.
+    let About { patient_id, view, sex, age, source: _ } = image.about.clone();
     let known = Row { row, patient: patient_id, view, sex, age, ..Row::default() };
     Ok(match image.bytes()? {
         Ok(bytes) => look_at(bundle, &bytes, known),

@@ -47,8 +47,9 @@ pub(super) enum Cell {
 }
 
 /// The columns that do not depend on the model.
-const KNOWN: [&str; 11] =
-    ["id", "file", "split", "patient", "view", "sex", "age", "width", "height", "warnings", "error"];
+const KNOWN: [&str; 12] = [
+    "id", "file", "split", "source", "patient", "view", "sex", "age", "width", "height", "warnings", "error",
+];
 
 /// Four columns per label, in this order.
 const OF_LABEL: [&str; 4] = ["logit", "probability", "calibrated", "positive"];
@@ -69,6 +70,7 @@ fn cells(card: &Card, image: &GivenImage, row: &Row) -> Vec<Cell> {
         text(Some(&image.id)),
         text(Some(&image.place)),
         text(image.split.map(|split| split.name())),
+        text(image.about.source.as_deref()),
         text(row.patient.as_deref()),
         text(row.view.as_deref()),
         text(row.sex.as_deref()),
