@@ -175,7 +175,7 @@ enum Command {
     },
     /// Predict any images: a row for each in a table, CSV or Parquet
     ///
-    /// Images are files, folders searched at any depth, tables with a column of paths, TFRecords, and data sets of
+    /// Images are files, folders searched at any depth, zip, tar and tar.gz files, tables with a column of paths, TFRecords, and data sets of
     /// `xray-data build`; PNG, JPEG and DICOM are read. They are prepared as in training. A row has what is known of the
     /// image, warnings of what looks like no chest X-ray, and for each finding the logit, its probability, the
     /// calibrated probability, and whether it reaches the threshold (both of `xray-eval calibrate`). What cannot be read
@@ -184,7 +184,7 @@ enum Command {
     Predict {
         /// The run directory, or the folder of a bundle
         model: PathBuf,
-        /// Image files, folders, tables, TFRecords, data sets
+        /// Image files, folders, archives, tables, TFRecords, data sets
         #[arg(required = true)]
         inputs: Vec<PathBuf>,
         #[command(flatten)]
