@@ -87,8 +87,15 @@ struct TakenOut {
     top: usize,
 }
 
-/// Of each archive as it was when it was read.
-static TAKEN_OUT: Mutex<Vec<(PathBuf, Option<SystemTime>, u64, Arc<TakenOut>)>> = Mutex::new(Vec::new());
+/// What an archive held when it was read.
+struct Read {
+    path: PathBuf,
+    modified: Option<SystemTime>,
+    length: u64,
+    taken: Arc<TakenOut>,
+}
+
+static READ: Mutex<Vec<Read>> = Mutex::new(Vec::new());
 
 /// More tables than any data set has.
 const MOST: usize = 1000;
@@ -96,12 +103,10 @@ const MOST: usize = 1000;
 fn taken_out(path: &Path) -> Result<Arc<TakenOut>> {
     let metadata = fs::metadata(path).map_err(crate::Error::io(path, "open"))?;
     let (modified, length) = (metadata.modified().ok(), metadata.len());
-    let mut known = TAKEN_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-    let same = |of: &&(PathBuf, Option<SystemTime>, u64, Arc<TakenOut>)| {
-        of.0 == path && of.1 == modified && of.2 == length
-    };
-    if let Some((.., taken)) = known.iter().find(same) {
-        return Ok(taken.clone());
+    let mut known = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = |of: &&Read| of.path == path && of.modified == modified && of.length == length;
+    if let Some(read) = known.iter().find(same) {
+        return Ok(read.taken.clone());
     }
     let top: RefCell<Option<String>> = RefCell::new(None);
     let is_wanted = |name: &str| {
@@ -110,7 +115,7 @@ fn taken_out(path: &Path) -> Result<Arc<TakenOut>> {
     };
     let tables = Stream::open(path, is_wanted, MOST)?.collect::<Result<HashMap<_, _>>>()?;
     let taken = Arc::new(TakenOut { tables, top: top.into_inner().map_or(0, |top| top.len()) });
-    known.push((path.to_owned(), modified, length, taken.clone()));
+    known.push(Read { path: path.to_owned(), modified, length, taken: taken.clone() });
     Ok(taken)
 }
 
