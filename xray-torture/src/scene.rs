@@ -119,6 +119,12 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv",
             Keeps::Each,
         ),
+        scene(
+            "ensemble bundle",
+            "run",
+            "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv --bundle FOLDER/bundle",
+            Keeps::Each,
+        ),
         scene("predict", "run", PREDICT, Keeps::Each),
         scene("predict tar.gz", "run", PREDICT_TAR_GZ, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),

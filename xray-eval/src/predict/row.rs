@@ -30,7 +30,7 @@ pub(crate) struct Row {
     /// Why it has no logits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// One per label; none at all where there is an error. Each is an f32.
+    /// One per label, of an ensemble of each member one after the other; none at all where there is an error. Each is an f32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) logits: Vec<f64>,
 }
@@ -90,7 +90,8 @@ impl Row {
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Row { logits: logits.iter().copied().map(f64::from).collect(), ..self },
             Some(at) => {
-                let error = format!("the model's score of {} is not a finite number", labels[at]);
+                let label = &labels[at % labels.len()];
+                let error = format!("the model's score of {label} is not a finite number");
                 Row { error: Some(error), ..self }
             }
         }
