@@ -27,8 +27,28 @@ pub struct ModelCard<M, E, C> {
     /// How its activations become integers, where the CPU computes in those; none where it computes in float32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integers: Option<Integers>,
+    /// Of a model that is several networks, whose calibrated probabilities are averaged: each of them, in the order in which
+    /// they are added up. What stands above of a single network is then the first one's, and `calibration` is empty.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member<M, C>>,
     /// How it scored.
     pub scores: BTreeMap<Split, E>,
+}
+
+/// One of several networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member<M, C> {
+    /// The network. Its weights are in the file of all, each tensor's name behind `members.N.`, from 0.
+    pub model: M,
+    /// From its logits to probabilities, one per label.
+    pub calibration: Vec<Calibration<C>>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// The checksum of the file that its weights were taken from.
+    pub weights: String,
+    /// How its activations become integers, where the CPU computes in those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integers: Option<Integers>,
 }
 
 impl<M, E, C> Versioned for ModelCard<M, E, C> {

@@ -34,7 +34,7 @@ mod status;
 mod tensor_file;
 mod text;
 
-pub use bundle::{Calibration, Imported, Integers, ModelCard, Provenance, Support, Threshold};
+pub use bundle::{Calibration, Imported, Integers, Member, ModelCard, Provenance, Support, Threshold};
 pub use cell_id::cell_id;
 pub use clock::time_of_day;
 pub use dataset::{

@@ -1,7 +1,7 @@
 //! `predictions-{val,test}.safetensors`: what a model said of every record, so that any figure can be
 //! computed again without the images. Tensors `logits` and `labels` `[n, labels]` of float32 (NaN where a
-//! label is unknown) and `ages` `[n]`; `ids`, `patients`, `views` and `sexes` as UTF-8 text with one line per
-//! record; in the header, as JSON under `predictions`, the format, the split and the labels' names.
+//! label is unknown) and `ages` `[n]`; `ids`, `patients`, `views`, `sexes` and, of a data set of several sources,
+//! `sources` as UTF-8 text with one line per record; in the header, as JSON under `predictions`, the format, the split and the labels' names.
 
 use crate::{Exit, Failure, FileError, Split, check_tensors, warn_unsealed, write_tensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -20,6 +20,8 @@ pub struct Predictions {
     pub ids: Vec<String>,
     /// One per record; none at all where the source does not tell of every record.
     pub patients: Vec<String>,
+    /// Which source each is of; empty text where nobody knows, and none at all where no record tells.
+    pub sources: Vec<String>,
     /// `PA`, `AP`, or empty where nobody knows; one per record.
     pub views: Vec<String>,
     /// `M`, `F`, or empty where nobody knows; one per record.
@@ -56,6 +58,7 @@ impl Predictions {
             labels,
             ids: Vec::new(),
             patients: Vec::new(),
+            sources: Vec::new(),
             views: Vec::new(),
             sexes: Vec::new(),
             ages: Vec::new(),
@@ -70,6 +73,7 @@ impl Predictions {
         let logits: Vec<f32> = self.logits.iter().map(|&logit| logit as f32).collect();
         let floats = [&self.ages, &self.truth, &logits].map(|values| little_endian(values));
         let texts = [&self.ids, &self.patients, &self.sexes, &self.views].map(|lines| text(lines));
+        let sources = text(&self.sources);
         let (records, table) = (vec![self.ids.len()], vec![self.ids.len(), self.labels.len()]);
         let numbers = |shape: &Vec<usize>, bytes| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a row or a number per record")
@@ -79,7 +83,7 @@ impl Predictions {
         };
         let [ages, truth, logits] = &floats;
         let [ids, patients, sexes, views] = &texts;
-        let tensors = [
+        let mut tensors = vec![
             ("ages".to_owned(), numbers(&records, ages)),
             lines("ids", ids.as_bytes()),
             ("labels".to_owned(), numbers(&table, truth)),
@@ -88,9 +92,12 @@ impl Predictions {
             lines("sexes", sexes.as_bytes()),
             lines("views", views.as_bytes()),
         ];
+        if !self.sources.is_empty() {
+            tensors.push(lines("sources", sources.as_bytes()));
+        }
         let header = Header { format: FORMAT, split: self.split, labels: self.labels.clone() };
         let header = serde_json::to_string(&header).expect("strings and a number");
-        write_tensors(path, tensors.into(), &[(KEY, header)])?;
+        write_tensors(path, tensors, &[(KEY, header)])?;
         Ok(())
     }
 
@@ -112,6 +119,7 @@ impl Predictions {
             labels: self.labels.clone(),
             ids: pick(&self.ids, places, 1),
             patients: pick(&self.patients, places, 1),
+            sources: pick(&self.sources, places, 1),
             views: pick(&self.views, places, 1),
             sexes: pick(&self.sexes, places, 1),
             ages: pick(&self.ages, places, 1),
@@ -137,6 +145,13 @@ impl Predictions {
             probabilities: pick(&self.probabilities, places, width),
             truth: pick(&self.truth, places, width),
             ..self.clone()
+        }
+    }
+
+    /// Keeps no sources where no record tells of one.
+    pub fn forget_unknown_sources(&mut self) {
+        if self.sources.iter().all(String::is_empty) {
+            self.sources.clear();
         }
     }
 
@@ -253,6 +268,7 @@ fn parse(bytes: &[u8]) -> Option<(u32, Predictions)> {
         labels,
         ids: text("ids")?,
         patients: text("patients")?,
+        sources: if file.names().contains(&"sources") { text("sources")? } else { Vec::new() },
         views: text("views")?,
         sexes: text("sexes")?,
         ages: floats("ages")?,
@@ -265,7 +281,9 @@ fn parse(bytes: &[u8]) -> Option<(u32, Predictions)> {
     let per_cell = [predictions.logits.len(), predictions.truth.len()];
     let whole = per_record == [records; 3]
         && per_cell == [records * predictions.labels.len(); 2]
-        && (predictions.patients.is_empty() || predictions.patients.len() == records);
+        && [&predictions.patients, &predictions.sources]
+            .iter()
+            .all(|of| of.is_empty() || of.len() == records);
     whole.then_some((format, predictions))
 }
 
@@ -292,6 +310,7 @@ mod tests {
             labels: vec!["Mass".into(), "Hernia".into()],
             ids: vec!["a.png".into(), "ü b.png".into()],
             patients: vec![],
+            sources: vec![],
             views: vec!["PA".into(), String::new()],
             sexes: vec![String::new(), String::new()],
             ages: vec![58.0, 0.0],
@@ -304,7 +323,9 @@ mod tests {
     #[test]
     fn records_are_picked_with_all_that_is_known_of_them() {
         let patients = ["q", "p"].map(str::to_owned).to_vec();
-        let picked = Predictions { patients, ..example() }.records(&[1, 0, 1]);
+        let sources = ["chexpert", "nih"].map(str::to_owned).to_vec();
+        let picked = Predictions { patients, sources, ..example() }.records(&[1, 0, 1]);
+        assert_eq!(picked.sources, ["nih", "chexpert", "nih"]);
         assert_eq!(picked.logits, [0.0, -0.0, -1.0, 2.5, 0.0, -0.0]);
         let probabilities = vec![0.1, 0.2, 0.3, 0.4];
         let of_table = Predictions { probabilities, ..example() };
@@ -344,12 +365,30 @@ mod tests {
     }
 
     #[test]
+    fn sources_are_kept_where_one_is_known() {
+        let kept = |sources: [&str; 2]| {
+            let mut of = Predictions { sources: sources.map(str::to_owned).to_vec(), ..example() };
+            of.forget_unknown_sources();
+            of.sources
+        };
+        assert_eq!(kept(["", "nih"]), ["", "nih"]);
+        assert_eq!(kept(["", ""]), [""; 0]);
+    }
+
+    #[test]
     fn predictions_come_back_as_they_were_and_a_cut_file_is_refused() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("predictions-val.safetensors");
         let predictions = example();
         predictions.save(&path).expect("a writable temporary folder");
         assert_eq!(Predictions::load(&path, Split::Val).expect("just written"), predictions);
+        let sources = vec!["nih".to_owned(), String::new()];
+        let of_several = Predictions { sources, ..example() };
+        of_several.save(&path).expect("a writable temporary folder");
+        assert_eq!(Predictions::load(&path, Split::Val).expect("just written"), of_several);
+        Predictions { sources: vec!["nih".to_owned()], ..example() }.save(&path).expect("writable");
+        Predictions::load(&path, Split::Val).expect_err("a source for one of two records");
+        predictions.save(&path).expect("a writable temporary folder");
         let failure = Predictions::load(&path, Split::Test).expect_err("of validation");
         assert_eq!(failure.exit, Exit::BadData);
         assert!(

@@ -1,13 +1,14 @@
 //! The folder `model/` of a run, ready to predict.
 
-use crate::finding::{Calibrated, Finding, NonFinite, probability};
+use crate::finding::{Finding, NonFinite};
+use crate::networks::{BegunNetworks, Networks};
+use crate::outputs::{Said, calibration_of, said};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{
-    ActivationMaps, ActivationRanges, Backend, Begun, CHECKSUM, DeviceInfo, Error, ModelConfig, Predictor,
-    StateDict,
+    ActivationMaps, ActivationRanges, Backend, CHECKSUM, Error, ModelConfig, Predictor, StateDict,
 };
 
 /// `model.json`.
@@ -17,7 +18,7 @@ pub type Card = xray_artifacts::ModelCard<ModelConfig, Evaluation, Calibrator>;
 pub struct Bundle {
     /// What it is, how it was trained, how it scored.
     pub card: Card,
-    predictor: Predictor,
+    networks: Networks,
 }
 
 /// An image as a network sees it.
@@ -38,16 +39,16 @@ impl PreparedImage {
     }
 }
 
-/// The logits of an image, and where in it they come from.
+/// The outputs of an image, and where in it they come from.
 #[derive(Clone, Debug)]
-pub struct ExplainedLogits {
-    /// One per label.
-    pub logits: Vec<f32>,
+pub struct ExplainedImage {
+    /// As [`Bundle::predict`] gives them.
+    pub outputs: Vec<f32>,
     maps: ActivationMaps,
 }
 
-impl ExplainedLogits {
-    /// What each place adds to a label's logit, row by row.
+impl ExplainedImage {
+    /// What each place adds to a label's logit, of an ensemble to the mean of its members' logits, row by row.
     pub fn map(&self, label: usize) -> &[f32] {
         let [rows, columns] = self.places();
         &self.maps.values[label * rows * columns..(label + 1) * rows * columns]
@@ -78,17 +79,18 @@ pub fn read_card(folder: &Path) -> Result<Card, Failure> {
     Ok(card)
 }
 
-/// A bundle's network on a device, as its card describes it.
+/// That a bundle is a single network, for what is only possible with one.
 ///
 /// # Errors
-/// If the weights do not fit the card, or there is no such device.
-pub fn predictor(
-    card: &Card,
-    weights: &StateDict,
-    backend: Backend,
-) -> xray_model::Result<(Predictor, DeviceInfo)> {
-    let (predictor, info) = Predictor::open(&card.model, card.labels.len(), weights, backend)?;
-    Ok((predictor.with_ranges(card.preprocessing.channels)?, info))
+/// If it is an ensemble: `what` cannot be done with it, and `instead` says what can.
+pub fn refuse_several(card: &Card, what: &str, instead: &str) -> Result<(), Failure> {
+    match card.members.len() {
+        0 => Ok(()),
+        members => {
+            let message = format!("{what}: it is an ensemble of {members} networks");
+            Err(Failure::new(Exit::Usage, message).hint(instead))
+        }
+    }
 }
 
 /// The weights in a bundle's folder, which are those of its card and finite.
@@ -137,8 +139,13 @@ impl Bundle {
     /// # Errors
     /// If they do not fit the card.
     pub fn of(card: Card, weights: &StateDict) -> xray_model::Result<Bundle> {
-        let (predictor, _) = predictor(&card, weights, Backend::Cpu)?;
-        Ok(Bundle { card, predictor })
+        let (networks, _) = Networks::open(&card, weights, Backend::Cpu)?;
+        Ok(Bundle { card, networks })
+    }
+
+    /// How many numbers [`Bundle::predict`] gives.
+    pub fn outputs(&self) -> usize {
+        self.networks.outputs()
     }
 
     /// One that finds the ranges of activations in the first images that it is given, and predicts nothing.
@@ -148,12 +155,12 @@ impl Bundle {
     pub fn calibrating(card: Card, weights: &StateDict, images: usize) -> xray_model::Result<Bundle> {
         let predictor = Predictor::calibrating(&card.model, card.labels.len(), weights, images)?;
         let predictor = predictor.with_ranges(card.preprocessing.channels)?;
-        Ok(Bundle { card, predictor })
+        Ok(Bundle { networks: Networks::one(predictor, card.labels.len()), card })
     }
 
     /// What a [calibrating](Bundle::calibrating) one has found so far.
     pub fn activation_ranges(&self) -> Option<ActivationRanges> {
-        self.predictor.activation_ranges()
+        self.networks.first().activation_ranges()
     }
 
     /// Decodes a JPEG, PNG or DICOM file within a budget and prepares it as in training.
@@ -169,44 +176,45 @@ impl Bundle {
         Ok(PreparedImage { image, source: [decoded.width, decoded.height], pixels })
     }
 
-    /// Begins with the logits `[n, labels]` of many images at once, whose [pixels](PreparedImage::into_pixels) stand one after the
-    /// other. They are those of [`Bundle::predict`] for each, to the bit.
+    /// Begins with the outputs `[n, outputs]` of many images at once, whose [pixels](PreparedImage::into_pixels) stand one
+    /// after the other. They are those of [`Bundle::predict`] for each, to the bit.
     ///
     /// # Errors
     /// If the device failed, as a GPU may.
-    pub fn begin(&self, pixels: &[f32]) -> Result<Begun, Failure> {
-        Ok(self.predictor.begin(pixels, self.card.preprocessing.size)?)
+    pub fn begin(&self, pixels: &[f32]) -> Result<BegunNetworks, Failure> {
+        Ok(self.networks.begin(pixels, self.card.preprocessing.size)?)
     }
 
-    /// Logits of an image, one per label.
+    /// What the networks say of an image: a logit per label of each, one network after the other.
     pub fn predict(&self, prepared: &PreparedImage) -> Vec<f32> {
-        let logits = self.predictor.predict(&prepared.pixels, self.card.preprocessing.size);
-        logits.expect(ON_THE_CPU)
+        let outputs = self.networks.predict(&prepared.pixels, self.card.preprocessing.size);
+        outputs.expect(ON_THE_CPU)
     }
 
-    /// The same logits, and where in the image they come from.
-    pub fn explain(&self, prepared: &PreparedImage) -> ExplainedLogits {
-        let found = self.predictor.predict_with_maps(&prepared.pixels, self.card.preprocessing.size);
-        let (logits, maps) = found.expect(ON_THE_CPU);
-        ExplainedLogits { logits, maps }
+    /// The same outputs, and where in the image they come from.
+    pub fn explain(&self, prepared: &PreparedImage) -> ExplainedImage {
+        let found = self.networks.explain(&prepared.pixels, self.card.preprocessing.size);
+        let (outputs, maps) = found.expect(ON_THE_CPU);
+        ExplainedImage { outputs, maps }
     }
 
-    /// The findings behind such logits, first the one whose logit lies farthest above [`Bundle::ordinary`].
+    /// The findings behind such outputs, first the one whose logit lies farthest above [`Bundle::ordinary`].
     ///
     /// # Errors
     /// If a logit or its probability is not finite.
-    pub fn findings(&self, logits: &[f32]) -> Result<Vec<Finding>, NonFinite> {
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        let above = |at: usize| logits[at] - self.ordinary(at);
+    pub fn findings(&self, outputs: &[f32]) -> Result<Vec<Finding>, NonFinite> {
+        let outputs: Vec<f64> = outputs.iter().copied().map(f64::from).collect();
+        let said: Vec<Said> = (0..self.card.labels.len()).map(|at| said(&self.card, &outputs, at)).collect();
+        let mut order: Vec<usize> = (0..said.len()).collect();
+        let above = |at: usize| said[at].logit as f32 - self.ordinary(at);
         order.sort_by(|&a, &b| above(b).total_cmp(&above(a)));
-        order.into_iter().map(|index| self.finding(index, f64::from(logits[index]))).collect()
+        order.into_iter().map(|index| self.finding(index, said[index])).collect()
     }
 
-    fn finding(&self, index: usize, logit: f64) -> Result<Finding, NonFinite> {
+    fn finding(&self, index: usize, said: Said) -> Result<Finding, NonFinite> {
         let label = self.card.labels[index].clone();
         let threshold = self.card.thresholds.get(index);
-        let calibration = self.card.calibration.get(index);
-        let probability = probability(calibration, logit);
+        let (logit, probability) = (said.logit, said.best());
         if !logit.is_finite() || !probability.is_finite() {
             return Err(NonFinite { label });
         }
@@ -215,7 +223,7 @@ impl Bundle {
             label,
             logit,
             probability,
-            calibration: Calibrated::of(calibration),
+            calibration: calibration_of(&self.card, index),
             threshold: threshold.and_then(|threshold| threshold.probability),
             positive: threshold.and_then(|threshold| Some(logit >= f64::from(threshold.logit?))),
         })
@@ -232,7 +240,7 @@ impl Bundle {
     }
 
     /// What each place adds to a label's logit above what it has anyway, row by row.
-    pub fn evidence(&self, explained: &ExplainedLogits, label: usize) -> Vec<f32> {
+    pub fn evidence(&self, explained: &ExplainedImage, label: usize) -> Vec<f32> {
         explained.map(label).iter().map(|value| value - self.ordinary(label)).collect()
     }
 }

@@ -4,11 +4,15 @@
 mod bundle;
 mod doubts;
 mod finding;
+mod networks;
+mod outputs;
 mod overlay;
 
 pub use bundle::{
-    Bundle, CARD, Card, ExplainedLogits, PreparedImage, WEIGHTS, predictor, read_card, read_weights,
+    Bundle, CARD, Card, ExplainedImage, PreparedImage, WEIGHTS, read_card, read_weights, refuse_several,
 };
 pub use doubts::doubts;
 pub use finding::{Calibrated, Finding, NonFinite, probability};
+pub use networks::{BegunNetworks, Networks, prefix};
+pub use outputs::{Said, log_odds, mean_probability, said};
 pub use overlay::{glow, side_by_side};

@@ -32,6 +32,7 @@ fn card_and_weights() -> (Card, StateDict) {
         },
         weights: String::new(),
         integers: None,
+        members: Vec::new(),
         scores: BTreeMap::new(),
     };
     (card, Learner::new(&config, 1).expect("a CPU").weights().expect("a CPU"))
@@ -116,7 +117,7 @@ fn a_score_that_is_not_finite_is_no_finding() {
     // Finite weights of the last label, and their sum is not.
     let largest = [("classifier.weight", 16), ("classifier.bias", 1)];
     let huge = opened(&largest, f32::MAX, WeightType::F32).expect("finite weights");
-    for logits in [huge.predict(&prepared), huge.explain(&prepared).logits] {
+    for logits in [huge.predict(&prepared), huge.explain(&prepared).outputs] {
         assert!(logits[0].is_finite() && !logits[1].is_finite(), "{logits:?}");
         assert_eq!(huge.findings(&logits).expect_err("refused").label, "Edema");
     }

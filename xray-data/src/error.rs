@@ -295,7 +295,7 @@ impl Error {
             Error::Label { .. } => "correct the source and build again",
             Error::Source { problem, .. } => return problem.hint(),
             Error::NoTable { folder, .. } if is_archive(folder) => {
-                "tables are looked for in the top folder of a zip or tar, not in a tar.gz: put them beside it and name the folder"
+                "tables are looked for in the top folder of an archive: put them beside it and name the folder"
             }
             Error::NoTable { hint, .. } => *hint,
             Error::NoView { .. } => "ask for another --view; sources that say no view cannot be chosen from",

@@ -8,6 +8,7 @@ pub mod error;
 pub mod example;
 pub mod labels;
 pub mod loader;
+mod recognise;
 mod regular;
 pub mod schema;
 pub mod show;

@@ -1,6 +1,7 @@
-//! All that can be said of one model: discrimination, operating points, calibration, subgroups, each beside what a
-//! predictor gets that looks at no image.
+//! All that can be said of one model: discrimination, operating points, calibration, subgroups, sources, each beside
+//! what a predictor gets that looks at no image.
 
+use crate::by_source;
 use crate::carried::{Carried, CarriedLabel};
 use crate::net_benefit::{LabelNetBenefit, net_benefits};
 use crate::subgroups::{Subgroup, subgroups};
@@ -11,7 +12,7 @@ use xray_artifacts::{Failure, Predictions, Split};
 use xray_metrics::probability::brier_of_probabilities;
 use xray_metrics::units::Unit;
 use xray_metrics::{
-    Binning, CalibrationError, Calibrator, Column, Comparison, DeLong, Evaluation, Metadata,
+    Binning, BySource, CalibrationError, Calibrator, Column, Comparison, DeLong, Evaluation, Metadata,
     MetadataBaseline, Method, NoInterval, OperatingPoint, Rule, Support, auc_intervals, calibration_error,
     delong, evaluate, metadata_baseline, operating_points,
 };
@@ -57,8 +58,10 @@ pub struct Appraisal {
     pub reliability: Vec<LabelReliability>,
     /// One per label; null without validation records.
     pub net_benefit: Option<Vec<LabelNetBenefit>>,
-    /// Of the test records, where they say sex, age or view.
+    /// Of the test records, where they say sex, age, view or source.
     pub subgroups: Vec<Subgroup>,
+    /// Within the sources of the test records, beside the figures over all; null where they are not of several.
+    pub by_source: Option<BySource>,
 }
 
 /// Why an AUC stands without an interval.
@@ -181,6 +184,7 @@ pub fn appraise(subject: &Subject, options: &AppraiseOptions) -> Result<Appraisa
         reliability: reliability_of(subject, carried)?,
         net_benefit: carried.map(|carried| net_benefits(carried, test)).transpose()?,
         subgroups: subgroups(test).map_err(|error| failure(test.split, &error))?,
+        by_source: by_source::of_test(test, val)?,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::appraisal::{Appraisal, MissingInterval, NO_VALIDATION, OperatingPoint
 use crate::comparison::{p_value, signed_with_interval};
 use crate::figures::{number, with_interval};
 use crate::subject::whose;
-use crate::{net_benefit, subgroups};
+use crate::{by_source, net_benefit, subgroups};
 use std::fmt::Write;
 use xray_artifacts::Split;
 use xray_display::{TextTable, counted};
@@ -33,6 +33,10 @@ impl Appraisal {
         let records = counted(self.test.records, "record");
         let _ = writeln!(text, "\nDiscrimination on test{intervals}; {records}{whose}\n");
         text += &self.discrimination();
+        if let Some(found) = &self.by_source {
+            text += "\nSources of test: findings, or places?\n\n";
+            text += &by_source::text(found);
+        }
         text += &self.fitted_text();
         if !self.subgroups.is_empty() {
             let _ = writeln!(text, "\nSubgroups of test\n");

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_artifacts::{Calibration, Exit, Failure, Predictions, Split, Support, Threshold, write_json};
-use xray_bundle::{Bundle, CARD, Card, probability};
+use xray_bundle::{Bundle, CARD, Card, probability, refuse_several};
 use xray_data::sources::LabelledOptions;
 use xray_display::counted;
 use xray_metrics::threshold::{Fitted, fit};
@@ -85,6 +85,8 @@ pub fn calibrate_bundle_on(
     xray_model::set_threads(of.pace.threads);
     let folder = bundle_folder(bundle)?;
     let bundle = Arc::new(Bundle::open(&folder)?);
+    let instead = "its members are calibrated before they are averaged: `xray-eval ensemble` fits them on the runs' validation records";
+    refuse_several(&bundle.card, "the bundle is not calibrated as a whole", instead)?;
     let labels = &bundle.card.labels;
     let images = LabelledImages::read(&of.data, &of.labelled, &of.map, labels)?
         .only(|image| matches!(image.split, Some(Split::Val | Split::Test)));
@@ -140,14 +142,19 @@ fn subject_of(found: &Scored<'_>, notes: Vec<String>) -> Subject {
 }
 
 /// What validation chose.
-struct Chosen {
+pub(crate) struct Chosen {
     calibration: Vec<Calibration<Calibrator>>,
-    thresholds: Vec<Threshold>,
+    pub(crate) thresholds: Vec<Threshold>,
     appraisal: Appraisal,
 }
 
 impl Chosen {
-    fn on(subject: &Subject, val: &Predictions, options: &AppraiseOptions) -> Result<Chosen, Failure> {
+    /// Fitted on `val`, the subject's validation records.
+    pub(crate) fn on(
+        subject: &Subject,
+        val: &Predictions,
+        options: &AppraiseOptions,
+    ) -> Result<Chosen, Failure> {
         // First what may fail: a bundle is not left with half of what was asked for.
         let appraisal = appraise(subject, options)?;
         let patients = val.patient_numbers();

@@ -3,7 +3,7 @@
 
 use crate::appraisal::NO_VALIDATION;
 use crate::subject::{failure, scores, validation};
-use xray_artifacts::{Exit, Failure, Predictions, Split};
+use xray_artifacts::{Calibration, Exit, Failure, Predictions, Split};
 use xray_bundle::Card;
 use xray_metrics::threshold::{self, Fitted};
 use xray_metrics::units::Unit;
@@ -150,8 +150,28 @@ fn calibrations(
     Ok(fitted.into_iter().map(|label| label.map(carried).map_err(|why| why.to_string())).collect())
 }
 
+/// As a card has a calibration that validation chose.
+pub(crate) fn on_card(calibration: &Result<CarriedCalibration, String>) -> Calibration<Calibrator> {
+    let fitted = calibration.as_ref().ok();
+    let support = |support: Support| xray_artifacts::Support {
+        unit: support.unit.to_string(),
+        positives: support.positives,
+        negatives: support.negatives,
+    };
+    Calibration {
+        calibrator: fitted.map(|fitted| fitted.calibrator.clone()),
+        left_as_it_is: calibration.as_ref().err().cloned(),
+        fitted_on: Split::Val,
+        support: fitted.and_then(|fitted| fitted.support).map(support),
+        note: fitted.and_then(|fitted| fitted.note.clone()),
+    }
+}
+
 fn of_card(card: &Card, at: usize) -> Result<CarriedCalibration, String> {
     let why = |why: Option<String>| why.unwrap_or_else(|| NO_VALIDATION.to_owned());
+    if !card.members.is_empty() {
+        return Err("it is the mean of its members' calibrated probabilities".to_owned());
+    }
     let Some(found) = card.calibration.get(at).cloned() else { return Err(why(None)) };
     let Some(calibrator) = found.calibrator else { return Err(why(found.left_as_it_is)) };
     let support = found.support.map(|support| Support {

@@ -123,7 +123,7 @@ fn explain_one(
 ) -> Result<Explanation, Failure> {
     let prepared = prepare(model, image, file)?;
     let explained = model.explain(&prepared);
-    let findings = model.findings(&explained.logits)?;
+    let findings = model.findings(&explained.outputs)?;
     let labels = &model.card.labels;
     let label = label.unwrap_or_else(|| findings[0].index);
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use xray_artifacts::{
     Exit, Failure, FileError, Integers, Predictions, Split, checksum, write_bytes, write_json,
 };
-use xray_bundle::{Bundle, Card, WEIGHTS, read_weights};
+use xray_bundle::{Bundle, Card, WEIGHTS, read_weights, refuse_several};
 use xray_data::sources::LabelledOptions;
 use xray_display::{TextTable, counted};
 use xray_metrics::auc;
@@ -111,6 +111,9 @@ impl LabelChange {
 /// file cannot be written. Nothing is written then.
 pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> {
     let (path, mut card) = card(run)?;
+    let instead = "export the members one by one; a file of one network has no place for the calibrations between its logits \
+                   and their mean";
+    refuse_several(&card, &format!("{} cannot be exported", run.display()), instead)?;
     let folder = path.parent().expect("a card lies in a folder");
     let weights_path = folder.join(WEIGHTS);
     let trained = read_weights(folder, &card)?;

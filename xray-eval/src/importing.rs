@@ -128,6 +128,7 @@ pub fn import_model(file: &Path, options: &ImportModelOptions) -> Result<Importe
         },
         weights: String::new(),
         integers: None,
+        members: Vec::new(),
         scores: [].into(),
     };
     // What cannot predict is not written.

@@ -5,7 +5,7 @@ use crate::predict::{Device, Pace, Row, each};
 use std::path::Path;
 use std::sync::Arc;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
-use xray_bundle::Bundle;
+use xray_bundle::{Bundle, said};
 use xray_cli::say;
 use xray_data::sources::{GivenImage, Labelled, LabelledOptions, labelled};
 use xray_data::{Label, Uncertain};
@@ -73,6 +73,10 @@ impl LabelledImages {
         if !each(bundle, device, &self.images, 0, pace, &stop, &mut keep)? {
             return Ok(Err(stop.requested().unwrap_or(Exit::Interrupted)));
         }
+        for row in rows.iter_mut().filter(|row| row.error.is_none()) {
+            let labels = 0..bundle.card.labels.len();
+            row.logits = labels.map(|at| said(&bundle.card, &row.logits, at).logit).collect();
+        }
         Ok(Ok(Scored { of: self, rows }))
     }
 }
@@ -80,6 +84,7 @@ impl LabelledImages {
 /// What a model says of images, beside what is true of them.
 pub(crate) struct Scored<'a> {
     of: &'a LabelledImages,
+    /// With a logit per label.
     rows: Vec<Row>,
 }
 
@@ -125,6 +130,7 @@ impl Scored<'_> {
             }
             found.ids.push(image.id.clone());
             found.patients.extend(row.patient.clone());
+            found.sources.push(image.about.source.clone().unwrap_or_default());
             found.views.push(row.view.clone().unwrap_or_default());
             found.sexes.push(row.sex.clone().unwrap_or_default());
             found.ages.push(row.age.map_or(f32::NAN, f32::from));
@@ -135,6 +141,7 @@ impl Scored<'_> {
         if found.patients.len() != found.ids.len() {
             found.patients.clear();
         }
+        found.forget_unknown_sources();
         found
     }
 }

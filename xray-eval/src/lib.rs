@@ -19,6 +19,7 @@
 
 mod appraisal;
 mod appraisal_text;
+mod by_source;
 mod calibrate;
 mod carried;
 pub mod cli;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::{Bundle, ExplainedLogits, PreparedImage};
+use xray_bundle::{Bundle, ExplainedImage, PreparedImage};
 use xray_data::labels::{nearest, position};
 use xray_data::sources::boxes;
 use xray_data::sources::{FindingBox, Found, ImageFolder};
@@ -123,12 +123,7 @@ fn label_of(labels: &[String], name: &str) -> Option<usize> {
 }
 
 /// The middle of the strongest place, as parts of the file's image.
-fn strongest(
-    model: &Bundle,
-    prepared: &PreparedImage,
-    explained: &ExplainedLogits,
-    label: usize,
-) -> [f64; 2] {
+fn strongest(model: &Bundle, prepared: &PreparedImage, explained: &ExplainedImage, label: usize) -> [f64; 2] {
     let (map, [rows, columns]) = (explained.map(label), explained.places());
     let place = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap_or(0);
     let middle = |at: usize, count: usize| (at as f64 + 0.5) / count as f64;

@@ -1,4 +1,4 @@
-//! The same figures for parts of the records: by sex, age band and view. A model may serve one group worse than
+//! The same figures for parts of the records: by sex, age band, view and source. A model may serve one group worse than
 //! another, and a mean hides it.
 
 use crate::figures::{number, with_interval};
@@ -11,9 +11,9 @@ use xray_metrics::{NoInterval, auc, auc_intervals};
 /// A part of the records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Subgroup {
-    /// `sex`, `age` or `view`.
+    /// `sex`, `age`, `view` or `source`.
     pub by: &'static str,
-    /// Such as `F`, `40–59` or `PA`; `unknown` where nobody knows.
+    /// Such as `F`, `40–59`, `PA` or `nih`; `unknown` where nobody knows.
     pub group: String,
     /// How many records.
     pub records: usize,
@@ -41,7 +41,7 @@ const AGE_BANDS: [(f32, &str); 5] =
     [(0.0, "0–17"), (18.0, "18–39"), (40.0, "40–59"), (60.0, "60–79"), (80.0, "80 and more")];
 const UNKNOWN: &str = "unknown";
 
-/// Every group that has a record; nothing where no record says its sex, age or view.
+/// Every group that has a record; nothing where no record says its sex, age, view or source.
 ///
 /// # Errors
 /// If the scores are not finite.
@@ -51,12 +51,17 @@ pub fn subgroups(predictions: &Predictions) -> xray_metrics::Result<Vec<Subgroup
     };
     let ages = predictions.ages.iter().map(|&age| age_band(age).to_owned()).collect();
     let mut found = Vec::new();
-    for (by, groups) in [("sex", text(&predictions.sexes)), ("age", ages), ("view", text(&predictions.views))]
-    {
+    let kinds = [
+        ("sex", text(&predictions.sexes)),
+        ("age", ages),
+        ("view", text(&predictions.views)),
+        ("source", text(&predictions.sources)),
+    ];
+    for (by, groups) in kinds {
         let mut names = groups.clone();
         names.sort_by_key(|name| (name == UNKNOWN, name.clone()));
         names.dedup();
-        if names == [UNKNOWN] {
+        if names.iter().all(|name| name == UNKNOWN) {
             continue;
         }
         let mut of_kind = Vec::with_capacity(names.len());
@@ -163,6 +168,7 @@ mod tests {
             labels: vec!["Mass".into()],
             ids: (0..records).map(|at| at.to_string()).collect(),
             patients: vec![],
+            sources: vec![],
             views: vec![String::new(); records],
             sexes: sexes.iter().map(|&sex| sex.to_owned()).collect(),
             ages: ages.to_vec(),

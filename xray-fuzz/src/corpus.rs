@@ -16,15 +16,17 @@ pub(crate) enum Kind {
     Table,
     /// Conversations with a server
     Http,
+    /// Archives of images and their table
+    Archive,
 }
 
 impl Kind {
     /// Each of them.
-    pub(crate) const ALL: [Kind; 4] = [Kind::Dicom, Kind::Image, Kind::Table, Kind::Http];
+    pub(crate) const ALL: [Kind; 5] = [Kind::Dicom, Kind::Image, Kind::Table, Kind::Http, Kind::Archive];
 
     /// As it is typed.
     pub(crate) fn name(self) -> &'static str {
-        ["dicom", "image", "table", "http"][self as usize]
+        ["dicom", "image", "table", "http", "archive"][self as usize]
     }
 
     /// From which one of its inputs is drawn.
@@ -117,11 +119,11 @@ impl Corpus {
 
 #[cfg(test)]
 mod tests {
-    use crate::{dicom, image, table};
+    use crate::{archive, dicom, image, table};
 
     #[test]
     fn an_input_is_a_function_of_seed_and_number() {
-        for make in [dicom::corpus, image::corpus, table::corpus] {
+        for make in [dicom::corpus, image::corpus, table::corpus, archive::corpus] {
             let (first, again, other) = (make(0), make(0), make(1));
             let distinct = (0..200).filter(|&number| {
                 assert_eq!(first.input(number), again.input(number), "{}", first.kind().name());

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "says on the terminal what it does")]
 
 mod answer;
+mod archive;
 mod attack;
 mod corpus;
 mod dicom;
@@ -16,7 +17,7 @@ mod server;
 mod table;
 
 use anyhow::Result;
-use attack::{build, post, tables, talk};
+use attack::{build, post, sources, talk};
 use clap::Parser;
 use corpus::Kind;
 use fault::Limits;
@@ -27,9 +28,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use xray_workspace::{ProgramArguments, steps};
 
-/// Attack the programs with damaged files, tables and requests
+/// Attack the programs with damaged files, tables, archives and requests
 ///
-/// 10,000 DICOM files and 10,000 JPEG and PNG files are built, checked and posted to a server, 2,000 tables are built, and
+/// 10,000 DICOM files and 10,000 JPEG and PNG files are built, checked and posted to a server, 2,000 tables and 2,000 archives are built, and
 /// 2,000 conversations are held with the server; each program has 1 GiB of address space. The same seed makes the same
 /// inputs. An input that ends a program, lets it panic, takes too long or too much memory, or is answered in no way
 /// that is documented, is kept in target/fuzz with the command that makes it again, and the exit code is 1.
@@ -124,7 +125,8 @@ fn attack(lab: &Lab, arguments: &Arguments, kind: Kind) -> Result<Vec<Tally>> {
             let corpus = files(if kind == Kind::Dicom { dicom::corpus } else { image::corpus })?;
             vec![build::attack(lab, &corpus, &numbers)?, post::attack(lab, &corpus, &numbers)?]
         }
-        Kind::Table => vec![tables::attack(lab, &files(table::corpus)?, &numbers)?],
+        Kind::Table => vec![sources::attack(lab, &files(table::corpus)?, &numbers)?],
+        Kind::Archive => vec![sources::attack(lab, &files(archive::corpus)?, &numbers)?],
         Kind::Http => {
             for &number in &arguments.only {
                 let conversation = http::conversation(seed, number);
@@ -145,7 +147,7 @@ impl Arguments {
         }
         let [whole, short] = match kind {
             Kind::Dicom | Kind::Image => [10_000, 1000],
-            Kind::Table => [2000, 200],
+            Kind::Table | Kind::Archive => [2000, 200],
             Kind::Http => [2000, 300],
         };
         (0..self.inputs.unwrap_or(if self.short { short } else { whole })).collect()

@@ -1,5 +1,6 @@
 //! What was tried and what came of it.
 
+use crate::archive;
 use crate::corpus::Kind;
 use crate::fault::Fault;
 use anyhow::{Context, Result};
@@ -126,6 +127,7 @@ pub(crate) fn extension(kind: Kind, bytes: &[u8]) -> &'static str {
         Kind::Image => "png",
         Kind::Table => "csv",
         Kind::Http => "http",
+        Kind::Archive => archive::extension(bytes),
     }
 }
 

@@ -96,7 +96,7 @@ pub fn auc_intervals(scores: Scores<'_>, patients: Option<&[u32]>) -> Result<Auc
         defined.push(Part { label, constant: placements.one_score, found });
     }
     let (macro_auc, dominant) = if labels.iter().any(std::result::Result::is_ok) {
-        let mean = Mean::of(&defined, units.count);
+        let mean = Mean::of(&defined, defined.len(), units.count);
         (Ok(mean.interval()), mean.dominant(&labels))
     } else if defined.is_empty() {
         (Err(NoInterval::NoAuc), Vec::new())
@@ -153,16 +153,17 @@ fn wilson(value: f64, share: f64, freedom: f64) -> [f64; 2] {
     [(middle - half).max(0.0).min(value), (middle + half).min(1.0).max(value)]
 }
 
-/// A label that has an AUC.
-struct Part {
-    label: usize,
-    constant: bool,
-    found: Contributions,
+/// A label that has an AUC, or its share of one.
+pub(crate) struct Part {
+    pub(crate) label: usize,
+    pub(crate) constant: bool,
+    pub(crate) found: Contributions,
 }
 
-/// The mean AUC of some labels.
-struct Mean<'a> {
+/// The mean of some AUCs, each of one part or the sum of several.
+pub(crate) struct Mean<'a> {
     parts: &'a [Part],
+    figures: f64,
     value: f64,
     /// One over the effective number of units of each part, all at the spread of the mean.
     shares: Vec<f64>,
@@ -171,21 +172,28 @@ struct Mean<'a> {
 }
 
 impl<'a> Mean<'a> {
-    fn of(parts: &'a [Part], units: usize) -> Self {
-        let value = parts.iter().map(|part| part.found.value).sum::<f64>() / parts.len() as f64;
+    /// Of `figures` AUCs.
+    pub(crate) fn of(parts: &'a [Part], figures: usize, units: usize) -> Self {
+        let figures = figures as f64;
+        let value = parts.iter().map(|part| part.found.value).sum::<f64>() / figures;
         // Not each at its own: a single positive record that lies high has next to none of its own.
         let spread = spread(value);
         let share = |part: &Part| if part.constant { 0.0 } else { effective_share(&part.found, spread) };
         let shared = covariances(parts.iter().map(|part| &part.found), units);
         Mean {
             parts,
+            figures,
             value,
             shares: parts.iter().map(share).collect(),
             shared: if spread > ROUNDING { shared / spread } else { 0.0 },
         }
     }
 
-    fn interval(&self) -> [f64; 2] {
+    pub(crate) fn value(&self) -> f64 {
+        self.value
+    }
+
+    pub(crate) fn interval(&self) -> [f64; 2] {
         let alone: f64 = self.shares.iter().sum();
         // Labels that vary against each other make the mean surer, but not surer than half as sure as were they alone.
         let sum = alone + self.shared.max(-alone / 2.0);
@@ -193,7 +201,7 @@ impl<'a> Mean<'a> {
         let squares: f64 = self.shares.iter().zip(self.parts).map(squares).sum();
         // Of labels that vary together no more is seen than of one.
         let freedom = alone * alone / squares * (alone / sum).min(1.0);
-        wilson(self.value, sum / (self.parts.len() as f64).powi(2), freedom)
+        wilson(self.value, sum / self.figures.powi(2), freedom)
     }
 
     fn dominant(&self, labels: &[std::result::Result<[f64; 2], NoInterval>]) -> Vec<usize> {

@@ -30,6 +30,7 @@
 //! | [`mod@learning_curve`] | how a score grows with the training images, and how many it takes |
 //! | [`mod@mean_interval`] | the mean of a few trials, and the difference of two such means |
 //! | [`mod@auc_interval`] | how far AUCs could differ on other patients |
+//! | [`mod@within`], [`sources`] | AUCs within each source, and what telling sources apart gets |
 //! | [`units`] | whose records count as independent |
 //! | [`collapse`] | labels that get the same score whatever the image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
@@ -80,6 +81,7 @@ pub mod probability;
 pub mod reliability;
 pub mod rule;
 mod scores;
+pub mod sources;
 pub mod split;
 mod student;
 pub mod thin;
@@ -87,6 +89,7 @@ pub mod threshold;
 pub mod units;
 pub mod unpaired;
 pub mod wilson;
+pub mod within;
 
 pub use auc::auc;
 pub use auc_interval::{AucIntervals, NoInterval, auc_intervals};
@@ -115,8 +118,10 @@ pub use probability::{brier, log_loss};
 pub use reliability::{Binning, ReliabilityBin, ece, reliability};
 pub use rule::Rule;
 pub use scores::{Column, LabelCounts, Scores};
+pub use sources::{BySource, LabelBySource, OneSource, by_source};
 pub use split::{TestScores, ValidationScores};
 pub use thin::thin;
 pub use threshold::{Fitted, Undefined};
 pub use unpaired::{Unpaired, unpaired};
 pub use wilson::{Proportion, wilson};
+pub use within::{Within, WithinLabel, within};

@@ -50,6 +50,20 @@ impl Contributions {
         self.positive_units.min(self.negative_units)
     }
 
+    /// That share of it: as a term of a weighted mean.
+    pub(crate) fn weighted(self, weight: f64) -> Contributions {
+        let square = weight * weight;
+        Contributions {
+            value: weight * self.value,
+            of_unit: self.of_unit.into_iter().map(|moved| weight * moved).collect(),
+            variance: self.variance.map(|variance| square * variance),
+            jackknife: self.jackknife.map(|variance| square * variance),
+            per_placement: square * self.per_placement,
+            effective: self.effective / square,
+            ..self
+        }
+    }
+
     /// How many units beyond the first the variance was seen from.
     pub(crate) fn freedom(&self) -> f64 {
         self.rarer().saturating_sub(1) as f64
@@ -136,6 +150,11 @@ impl Placements {
             units: first.units,
             one_score: models.iter().all(|of| of.one_score),
         })
+    }
+
+    /// Positive records.
+    pub(crate) fn positives(&self) -> usize {
+        self.positives.len()
     }
 
     fn auc(&self) -> f64 {

@@ -51,6 +51,15 @@ impl<'a> Scores<'a> {
         Scores { probabilities: &[], ..self }
     }
 
+    /// The same scores beside other truths, of which some are not known.
+    ///
+    /// # Panics
+    /// If there is not one for each.
+    pub(crate) fn with_truth(self, labels: &'a [f32]) -> Self {
+        assert_eq!(labels.len(), self.labels.len(), "a truth for each score");
+        Scores { labels, ..self }
+    }
+
     /// All scores, row-major: the probabilities if they are known, otherwise the logits.
     pub(crate) fn values(&self) -> &'a [f64] {
         if self.has_probabilities() { self.probabilities } else { self.logits }

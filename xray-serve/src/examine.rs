@@ -36,14 +36,14 @@ pub fn examine(
     drop(reserved);
     let decode = clock.elapsed().as_secs_f64() * 1e3;
     let clock = Instant::now();
-    let (logits, explained) = if wanted == Wanted::default() {
+    let (outputs, explained) = if wanted == Wanted::default() {
         (bundle.predict(&prepared), None)
     } else {
         let explained = bundle.explain(&prepared);
-        (explained.logits.clone(), Some(explained))
+        (explained.outputs.clone(), Some(explained))
     };
     let network = clock.elapsed().as_secs_f64() * 1e3;
-    let mut findings = bundle.findings(&logits)?;
+    let mut findings = bundle.findings(&outputs)?;
     let most_striking = findings.first().map(|finding| finding.index);
     findings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let striking = findings.iter().position(|finding| Some(finding.index) == most_striking).unwrap_or(0);

@@ -156,6 +156,16 @@ fn one_sided(card: &Card) -> Vec<String> {
     said.collect()
 }
 
+/// The network, or those of an ensemble, each kind once.
+fn architecture(card: &Card) -> String {
+    if card.members.is_empty() {
+        return card.model.architecture.name().to_owned();
+    }
+    let mut names: Vec<&str> = card.members.iter().map(|member| member.model.architecture.name()).collect();
+    names.dedup();
+    format!("the mean of {} networks ({})", card.members.len(), names.join(", "))
+}
+
 /// What the page says about the model.
 fn model(card: &Card) -> Value {
     let test = card.scores.get(&Split::Test);
@@ -168,7 +178,7 @@ fn model(card: &Card) -> Value {
         }
     });
     context! {
-        architecture => card.model.architecture.name(),
+        architecture => architecture(card),
         size => card.preprocessing.size,
         train_images => card.provenance.train_images,
         fraction => card.provenance.fraction,

@@ -11,10 +11,11 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
-use xray_artifacts::{Imported, read_json, write_json};
-use xray_bundle::{Bundle, Card};
+use xray_artifacts::{Imported, Member, read_json, write_json};
+use xray_bundle::{Bundle, Card, prefix};
 use xray_image::{Budget, GrayImage, encode_jpeg, encode_png};
 use xray_metrics::Calibrator;
+use xray_model::{Learner, LearnerConfig, StateDict};
 use xray_serve::client::Client;
 use xray_serve::key::Key;
 use xray_serve::limits::Limits;
@@ -100,6 +101,69 @@ fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body: Vec<u8> = files.iter().flat_map(part).collect();
     body.extend(b"--XX--\r\n");
     body
+}
+
+/// Two networks of one architecture, the second calibrated otherwise.
+#[tokio::test]
+async fn an_ensemble_answers_with_the_mean_of_its_members() {
+    let folder = bundle();
+    let path = |name: &str| folder.path().join(name);
+    let card: Card = read_json(&path("model.json")).expect("written");
+    let weights = |seed: u64| {
+        let config = LearnerConfig { model: card.model.clone(), ..LearnerConfig::new(14) };
+        Learner::new(&config, seed).expect("a CPU").weights().expect("a CPU")
+    };
+    let mut other = card.calibration.clone();
+    other.iter_mut().for_each(|of| of.calibrator = Some(Calibrator::Platt { scale: 0.7, shift: -1.3 }));
+    let calibrations = [card.calibration.clone(), other];
+    let mut all = StateDict::default();
+    (0..2).for_each(|at| all.extend_prefixed(&prefix(at), weights(at as u64 + 1)));
+    let member = |at: usize| Member {
+        model: card.model.clone(),
+        calibration: calibrations[at].clone(),
+        provenance: card.provenance.clone(),
+        weights: String::new(),
+        integers: None,
+    };
+    let checksum = all.save(&path("model.safetensors"), &[]).expect("writable");
+    let ensemble = Card {
+        weights: checksum,
+        members: vec![member(0), member(1)],
+        calibration: Vec::new(),
+        ..card.clone()
+    };
+    write_json(&path("model.json"), &ensemble).expect("writable");
+    let server = Server::of_bundle(Settings::default(), folder);
+    let answer = server.predict("image/jpeg", jpeg(1)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let alone = |at: usize| {
+        let card = Card { calibration: calibrations[at].clone(), ..card.clone() };
+        let bundle = Bundle::of(card, &weights(at as u64 + 1)).expect("its own weights");
+        let prepared = bundle.prepare(&jpeg(1), &Budget::default()).expect("an image");
+        let mut found = bundle.findings(&bundle.predict(&prepared)).expect("finite");
+        found.sort_by_key(|finding| finding.index);
+        found
+    };
+    let (first, second) = (alone(0), alone(1));
+    let json = answer.json();
+    let findings = json["images"][0]["findings"].as_array().expect("a list");
+    assert_eq!(findings.len(), 14);
+    for found in findings {
+        let at = card.labels.iter().position(|label| found["label"] == *label).expect("a label");
+        let mean = (first[at].probability + second[at].probability) / 2.0;
+        assert_eq!(found["probability"].as_f64(), Some(mean), "{found}");
+        assert_ne!(first[at].probability, second[at].probability);
+        let logit = found["logit"].as_f64().expect("a number");
+        assert!((logit - (mean / (1.0 - mean)).ln()).abs() < 1e-6, "{found}");
+        assert_eq!(
+            (&found["calibration"], found["positive"].as_bool()),
+            (&"calibrated".into(), Some(logit >= 0.02))
+        );
+    }
+    let maps = server.ask(post("/v1/predict?maps=true", "image/jpeg", jpeg(1))).await;
+    assert_eq!(maps.json()["images"][0]["maps"].as_array().map(Vec::len), Some(14), "{}", maps.text);
+    let page = server.get("/").await;
+    assert!(page.text.contains("the mean of 2 networks (small-cnn)"), "{}", page.text);
 }
 
 #[tokio::test]

@@ -185,6 +185,36 @@ fn the_findings_of_the_chosen_run_stand_beside_what_no_image_gets() {
     assert!(card["value"]["value"].is_f64(), "{card}");
 }
 
+/// Patients 0 and 1 of every four are of the north: all with Mass, since patient 0 of four has it.
+#[test]
+fn figures_within_sources_stand_beside_those_over_all() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut both = both();
+    for split in &mut both {
+        let place = |at: usize| if at / 2 % 4 < 2 { "north" } else { "south" };
+        split.sources = (0..RECORDS).map(|at| place(at).to_owned()).collect();
+    }
+    let [_, test] = &both;
+    let (dir, _) = sweep(folder.path(), "s", both.clone(), |_| ());
+    let found = reported(&dir, &ReportOptions::default());
+    let expected = xray_metrics::by_source(
+        &test.labels,
+        (TestScores::new(scores(test)), &test.sources),
+        test.patient_numbers().as_deref(),
+        Some((ValidationScores::new(scores(&both[0])), &both[0].sources)),
+    );
+    let expected = expected.expect("a source per record").expect("two sources");
+    let within = rows(&found, "sources", "within-sources");
+    close(&within[0]["within_auc"], expected.labels[0].within_auc.expect("both classes"));
+    close(&within[2]["within_auc"], expected.within_macro_auc.expect("both classes"));
+    close(&within[2]["within_auc_interval"][0], expected.within_macro_auc_interval.expect("60 patients")[0]);
+    close(&within[0]["source_alone_auc"], expected.labels[0].source_alone_auc.expect("validation"));
+    let positives = rows(&found, "sources", "positives-by-source");
+    assert_eq!((&positives[0]["source"], &positives[0]["positives"]), (&json!("north"), &json!(30)));
+    let (dir, _) = sweep(folder.path(), "t", self::both(), |_| ());
+    assert_eq!(section(&reported(&dir, &ReportOptions::default()), "sources"), &Value::Null);
+}
+
 #[test]
 fn predictions_that_are_not_those_of_the_tables_are_not_shown() {
     let folder = tempfile::tempdir().expect("a temporary folder");

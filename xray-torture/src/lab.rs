@@ -1,5 +1,6 @@
 //! What all trials share: programs, the meddler, and folders to begin with, which the programs themselves have made.
 
+use crate::archives;
 use crate::meddle::{Meddler, Meddling, Operations, operations};
 use crate::outcome;
 use crate::step::Step;
@@ -64,6 +65,16 @@ pub(crate) const BUILD: &str =
 pub(crate) const PREDICT: &str = "xray-eval predict FOLDER/run LAB/images --batch-size 8 --threads 1 \
     --out FOLDER/predictions.csv";
 
+/// The same shards of the images and their table in an archive, which is read where it lies or from front to back.
+pub(crate) const BUILD_ZIP: &str =
+    "xray-data build --csv LAB/images.zip --labels Mass,Nodule --threads 1 --out FOLDER/shards";
+pub(crate) const BUILD_TAR_GZ: &str =
+    "xray-data build --csv LAB/images.tar.gz --labels Mass,Nodule --threads 1 --out FOLDER/shards";
+
+/// The same rows of the images in an archive.
+pub(crate) const PREDICT_TAR_GZ: &str = "xray-eval predict FOLDER/run LAB/images.tar.gz --batch-size 8 --threads 1 \
+    --out FOLDER/predictions.csv";
+
 /// A bundle of a run's weights, as if they were somebody else's.
 pub(crate) const IMPORT: &str = "xray-eval import FOLDER/run/model/model.safetensors --architecture small-cnn --width 8 \
     --labels a,b,c,d,e,f,g,h,i,j,k,l,m,n --preprocessing zero-to-one --size 32 --out FOLDER/bundle";
@@ -86,6 +97,7 @@ impl Lab {
             lab.codes.insert(program, lab.documented(program)?);
         }
         lab.make_images()?;
+        archives::pack(&lab.path().join("images"), lab.path())?;
         lab.make("LAB", "", &["xray-data synth --images 300 --size 32 --out LAB/shards"])?;
         lab.make("LAB", "", &["xray-data synth --images 300 --size 32 --out LAB/damaged"])?;
         lab.damage_records()?;

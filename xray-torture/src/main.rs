@@ -1,6 +1,7 @@
 //! `xray-torture`: the built programs interrupted, starved and damaged. `cargo xtask torture` builds it and runs it.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "says on the terminal what it does")]
 
+mod archives;
 mod flip;
 mod kill;
 mod kinds;

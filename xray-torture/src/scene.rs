@@ -1,6 +1,6 @@
 //! Work that is disturbed: what the programs do to folders.
 
-use crate::lab::{BUILD, IMPORT, Lab, PLAN, PREDICT, TRAIN};
+use crate::lab::{BUILD, BUILD_TAR_GZ, BUILD_ZIP, IMPORT, Lab, PLAN, PREDICT, PREDICT_TAR_GZ, TRAIN};
 use crate::outcome::{Outcome, outcome, printed};
 use crate::step::Step;
 use anyhow::Result;
@@ -72,6 +72,9 @@ pub(crate) fn scenes() -> Vec<Scene> {
             Keeps::Each,
         ),
         scene("build", "", BUILD, Keeps::Each),
+        scene("build zip", "", BUILD_ZIP, Keeps::Each),
+        scene("build tar.gz", "", BUILD_TAR_GZ, Keeps::Each),
+        scene("build tar.gz over", "built", &format!("{BUILD_TAR_GZ} --overwrite"), Keeps::Together),
         scene("build over", "built", &format!("{BUILD} --overwrite"), Keeps::Together),
         scene(
             "split",
@@ -116,7 +119,14 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv",
             Keeps::Each,
         ),
+        scene(
+            "ensemble bundle",
+            "run",
+            "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv --bundle FOLDER/bundle",
+            Keeps::Each,
+        ),
         scene("predict", "run", PREDICT, Keeps::Each),
+        scene("predict tar.gz", "run", PREDICT_TAR_GZ, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),
         scene("predict parquet", "run", &PREDICT.replace(".csv", ".parquet"), Keeps::Each),
     ]

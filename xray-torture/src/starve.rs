@@ -308,7 +308,9 @@ fn is_named(ended: &Ending, places: &[String], folder: &Path) -> bool {
         // `.NAME.tmp` becomes NAME.
         let name = path.file_name()?.to_string_lossy();
         let stem = name.trim_start_matches('.').trim_end_matches(".tmp");
-        let inside = path.parent().filter(|parent| *parent != folder);
+        // A file that never had a name is named by its folder, whichever that is.
+        let is_nameless = name.starts_with('#') && name.ends_with(" (deleted)");
+        let inside = path.parent().filter(|parent| is_nameless || *parent != folder);
         let is_inside = inside.is_some_and(|inside| said.contains(&*inside.to_string_lossy()));
         Some(said.contains(stem) || is_inside || cell(path).is_some_and(|cell| said.contains(cell)))
     };

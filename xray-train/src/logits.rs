@@ -1,16 +1,16 @@
 //! Logits for another program. `xray-eval` links no GPU: it starts `xray-train-gpu`, which has one, and gives it images
-//! that it has prepared itself.
+//! that it has prepared itself. Of an ensemble the logits of each member follow one another.
 //!
 //! Whoever is asked says as a line of JSON which device it has. Then, all in little endian, it reads batches, a `u32` of
-//! how many images and their pixels `[n, size, size]` as `f32`, and answers each with its logits `[n, labels]` as `f32`: a
+//! how many images and their pixels `[n, size, size]` as `f32`, and answers each with its logits `[n, outputs]` as `f32`: a
 //! batch is answered after the next one has been begun, or where the next one has no images. It ends with its input.
 
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::{Card, predictor, read_card, read_weights};
-use xray_model::{Backend, Begun};
+use xray_bundle::{BegunNetworks, Card, Networks, read_card, read_weights};
+use xray_model::Backend;
 
 /// What is said first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub fn answer(
 ) -> Result<(), Failure> {
     let card: Card = read_card(folder)?;
     let weights = read_weights(folder, &card)?;
-    let (predictor, info) = predictor(&card, &weights, backend)?;
+    let (networks, info) = Networks::open(&card, &weights, backend)?;
     let greeting = Greeting {
         logits_format: FORMAT,
         backend: info.backend,
@@ -54,16 +54,15 @@ pub fn answer(
     let greeting = serde_json::to_string(&greeting).expect("plain values") + "\n";
     output.write_all(greeting.as_bytes()).and_then(|()| output.flush()).map_err(cannot("write"))?;
     let size = card.preprocessing.size as usize;
-    let mut begun: Option<Begun> = None;
+    let mut begun: Option<BegunNetworks> = None;
     while let Some(images) = count(&mut input)? {
         let mut bytes = vec![0; images * size * size * 4];
         input.read_exact(&mut bytes).map_err(cannot("read"))?;
         let pixels: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let next =
-            if images > 0 { Some(predictor.begin(&pixels[..], card.preprocessing.size)?) } else { None };
+        let next = if images > 0 { Some(networks.begin(&pixels, card.preprocessing.size)?) } else { None };
         let before = std::mem::replace(&mut begun, next);
         if let Some(before) = before {
-            let logits: Vec<u8> = before.logits()?.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+            let logits: Vec<u8> = before.outputs()?.iter().flat_map(|logit| logit.to_le_bytes()).collect();
             output.write_all(&logits).and_then(|()| output.flush()).map_err(cannot("write"))?;
         }
     }

@@ -70,6 +70,7 @@ impl Evaluator {
             }
             for about in batch.about {
                 predictions.patients.extend(about.patient_id);
+                predictions.sources.push(about.source.unwrap_or_default());
                 predictions.views.push(about.view.unwrap_or_default());
                 predictions.sexes.push(about.sex.unwrap_or_default());
                 predictions.ages.push(about.age.map_or(f32::NAN, f32::from));
@@ -83,6 +84,7 @@ impl Evaluator {
         if predictions.patients.len() != predictions.ids.len() {
             predictions.patients.clear();
         }
+        predictions.forget_unknown_sources();
         Ok(Some(predictions))
     }
 

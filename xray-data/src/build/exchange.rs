@@ -34,7 +34,8 @@ pub(super) fn exchange(workplace: &Path, folder: &Path) -> Result<()> {
     let write = |error: io::Error| Error::io(folder, "write")(error);
     if let Ok(old) = fs::metadata(folder) {
         // Who may read the data set stays as it was; a group that this user is not in cannot be given.
-        fs::set_permissions(workplace, old.permissions()).map_err(write)?;
+        let set = fs::set_permissions(workplace, old.permissions());
+        set.map_err(Error::io(workplace, "set the permissions of"))?;
         let _ = chown(workplace, None, Some(old.gid()));
     }
     // Onto a folder that is absent or empty.

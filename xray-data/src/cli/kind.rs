@@ -46,7 +46,8 @@ pub(super) struct SourceKind {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     nih_experts: Option<PathBuf>,
 
-    /// Any table with a path, a patient and labels in each row
+    /// Any table with a path, a patient and labels in each row; or the zip, tar or tar.gz that holds it and the images, or
+    /// ARCHIVE.zip/TABLE.csv where it holds several
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub(super) csv: Option<PathBuf>,
 

@@ -8,7 +8,7 @@ use xray_cli::say;
 use xray_data::labels::{check_names, nih_14, parse_labels};
 use xray_data::sources::{
     ImageFolder, ImageRow, Join, Keep, LabelSet, Listing, Missing, Release, ReleaseOptions, SourceSet,
-    ViewFilter, combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord,
+    ViewFilter, beside, combine, csv_table, csv_table::Blank, csv_table::CsvColumns, nih, tfrecord,
     tfrecord::RecordOptions,
 };
 use xray_data::split::{Assigned, NameList, SplitPlan, assign};
@@ -335,8 +335,7 @@ impl SourceArguments {
     }
 
     fn read_table(&self, table: &Path, split: &SplitOptions) -> Result<(Listing, PathBuf), Failure> {
-        let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let images = self.images.clone().unwrap_or_else(|| beside.to_owned());
+        let images = self.images.clone().unwrap_or_else(|| beside(table).to_owned());
         Ok((csv_table::read(table, &self.columns(split))?, images))
     }
 

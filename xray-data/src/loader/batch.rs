@@ -22,7 +22,7 @@ pub struct Batch {
     pub labels: Vec<f32>,
     /// `[n]` names of the images.
     pub ids: Vec<String>,
-    /// `[n]` what is known of the patients and the views.
+    /// `[n]` what is known of the patients, the views and the sources.
     pub about: Vec<About>,
     /// `[n]` records.
     pub records: Vec<RecordId>,
@@ -54,7 +54,7 @@ impl Images {
     }
 }
 
-/// What a record says of its patient and its view, as in [`Sample`].
+/// What a record says of its patient, its view and its source, as in [`Sample`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Whose image it is.
@@ -65,6 +65,8 @@ pub struct About {
     pub sex: Option<String>,
     /// In years.
     pub age: Option<u16>,
+    /// Which of several sources it is of.
+    pub source: Option<String>,
 }
 
 impl Batch {
@@ -204,6 +206,7 @@ impl Assembler {
                 view: sample.view,
                 sex: sample.sex,
                 age: sample.age,
+                source: sample.source,
             },
         });
         self.dataset.release(id);

@@ -4,15 +4,15 @@
 const OLDEST: f64 = 120.0;
 
 /// Whole years from a number with or without a unit: `58`, `58.0`, and as DICOM's AS has it (PS3.5, 6.2) `058Y`,
-/// `018M`, `003W`, `010D`. Younger than one year is 0. `None` for whatever else, and above 120 years.
+/// `018M`, `003W`, `010D`; `18 months` as people do. Younger than one year is 0. `None` for whatever else, and above 120 years.
 pub(crate) fn parse_age(text: &str) -> Option<u16> {
     let text = text.trim();
     let number = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let in_a_year = match text[number.len()..].to_ascii_uppercase().as_str() {
-        "" | "Y" => 1.0,
-        "M" => 12.0,
-        "W" => 365.25 / 7.0,
-        "D" => 365.25,
+        "" | "Y" | "YR" | "YRS" | "YEAR" | "YEARS" => 1.0,
+        "M" | "MO" | "MOS" | "MONTH" | "MONTHS" => 12.0,
+        "W" | "WK" | "WKS" | "WEEK" | "WEEKS" => 365.25 / 7.0,
+        "D" | "DAY" | "DAYS" => 365.25,
         _ => return None,
     };
     let number = number.trim_end();
@@ -46,6 +46,11 @@ mod tests {
         check("003W", Some(0));
         check("010D", Some(0));
         check("366D", Some(1));
+        check("58 years", Some(58));
+        check("18 Months", Some(1));
+        check("18mo", Some(1));
+        check("52 weeks", Some(0));
+        check("400 days", Some(1));
     }
 
     #[test]

@@ -90,7 +90,13 @@ impl<'a> Lists<'a> {
         if self.chosen && nearest.is_none() {
             return Ok(());
         }
+        let is_known = |part: &str| {
+            let part = plain(part);
+            self.places.contains_key(&part) || NIH_14.iter().any(|known| plain(known) == part)
+        };
+        let joins = |by: &&&str| name.contains(**by) && name.split(**by).all(is_known);
         Err(row.problem(SourceProblem::UnknownFinding {
+            joined_by: JOINTS.iter().find(joins).copied(),
             finding: name.to_owned(),
             image_id: image_id.to_owned(),
             nearest,
@@ -100,6 +106,9 @@ impl<'a> Lists<'a> {
         }))
     }
 }
+
+/// What may join findings, and may be part of a name: Nodule/Mass is a label of VinDr-CXR.
+const JOINTS: [&str; 6] = ["/", "+", "&", "\\", ":", " and "];
 
 /// One label cell, as [`value`] reads it.
 pub(crate) fn cell(row: Row<'_>, column: usize) -> Result<Label> {
@@ -117,8 +126,8 @@ pub(crate) fn value(text: &str) -> Option<Label> {
         return Some(Label::Unknown);
     }
     match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "y" | "positive" => return Some(Label::Positive),
-        "0" | "false" | "no" | "n" | "negative" => return Some(Label::Negative),
+        "1" | "true" | "t" | "yes" | "y" | "positive" | "pos" | "present" => return Some(Label::Positive),
+        "0" | "false" | "f" | "no" | "n" | "negative" | "neg" | "absent" => return Some(Label::Negative),
         "uncertain" | "hedge" => return Some(Label::Uncertain),
         _ => {}
     }
@@ -154,10 +163,16 @@ mod tests {
                 assert_eq!(value(text), expected, "{text}");
             }
         };
-        check(&["1", "1.0", "1.000000", "+1", "1e0", "1,0", "True", "YES", "y", "positive"], Some(Positive));
-        check(&["0", "0.0", "-0.0", "0.000000", "0,0", "false", "No", "N", "Negative"], Some(Negative));
+        check(
+            &["1", "1.0", "1.000000", "+1", "1e0", "1,0", "True", "YES", "y", "positive", "T", "Present"],
+            Some(Positive),
+        );
+        check(
+            &["0", "0.0", "-0.0", "0.000000", "0,0", "false", "No", "N", "Negative", "f", "absent"],
+            Some(Negative),
+        );
         check(&["-1", "-1.0", "-1.000000", "HEDGE", "uncertain"], Some(Uncertain));
-        check(&["", "NaN", "nan", "NA", "N/A", "None", "null", "<NA>"], Some(Unknown));
+        check(&["", "NaN", "nan", "NA", "N/A", "None", "null", "<NA>", "#N/A"], Some(Unknown));
         check(&["2", "0.7", "-2", "1.0.0", "inf", "yes!", "1 0", "0x1", "-", ".", "ja", "\u{661}"], None);
     }
 

@@ -132,6 +132,8 @@ impl ImageFolder {
 pub(crate) struct Pictures {
     /// By path. Those that no decoder here reads are among them.
     pub(crate) files: Vec<PathBuf>,
+    /// Zip, tar and tar.gz files, which stand for folders, by path.
+    pub(crate) archives: Vec<PathBuf>,
     /// How many files are no pictures by their names.
     pub(crate) others: u64,
     /// Folders that the system does not list.
@@ -142,15 +144,22 @@ pub(crate) struct Pictures {
 /// that is not read, and goes on after a folder that cannot be listed.
 pub(crate) fn pictures(root: &Path) -> Result<Pictures> {
     let mut found = Pictures::default();
-    let Pictures { files, others, unlisted } = &mut found;
+    let Pictures { files, archives, others, unlisted } = &mut found;
     let add = |path: PathBuf| {
-        if is_image(&path) || is_other_picture(&path) { files.push(path) } else { *others += 1 }
+        if is_picture(&path) {
+            files.push(path);
+        } else if Packing::of(&path).is_some() {
+            archives.push(path);
+        } else {
+            *others += 1;
+        }
     };
     walk(root, add, |error| {
         unlisted.push(error);
         Ok(())
     })?;
     found.files.sort_unstable();
+    found.archives.sort_unstable();
     Ok(found)
 }
 
@@ -219,6 +228,11 @@ fn sorted_entries(dir: &Path) -> Result<Vec<(PathBuf, FileType)>> {
     let mut entries = entries.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
+}
+
+/// Whether a person would take it for an image by its name, whether it can be read or not.
+pub(super) fn is_picture(path: &Path) -> bool {
+    is_image(path) || is_other_picture(path)
 }
 
 pub(super) fn is_image(path: &Path) -> bool {

@@ -1,9 +1,12 @@
-//! Whatever a person names as images to be looked at: files, folders, tables, TFRecords, data sets. Labels are not
-//! wanted. What cannot be read is an image all the same, that says why when it is read.
+//! Whatever a person names as images to be looked at: files, folders, archives, tables, TFRecords, data sets. Labels are
+//! not wanted. What cannot be read is an image all the same, that says why when it is read.
 
-use super::folder::pictures;
+mod packed;
+
+use super::archive::is_archive;
+use super::folder::{Pictures, pictures};
 use super::tfrecord::{Listed, list, listed_file};
-use super::{ImageFolder, ImageRow, Join, Missing, Origin, SourceImage, csv_table, dicom};
+use super::{ImageFolder, ImageRow, Join, Missing, Origin, SourceImage, beside, csv_table, dicom};
 use crate::dataset::{Dataset, Draw, OpenOptions, RecordId};
 use crate::error::{Error, Result};
 use crate::example::Example;
@@ -30,6 +33,9 @@ pub struct GivenOptions {
     pub features: Option<FeatureNames>,
     /// Only images that are said to be of this split.
     pub split: Option<Split>,
+    /// The folder for what comes by in archives that can only be read from front to back (tar.gz); without one they are
+    /// refused.
+    pub keep_in: Option<PathBuf>,
 }
 
 /// Images that somebody named.
@@ -50,7 +56,7 @@ pub struct GivenImage {
     pub place: String,
     /// The split that its source says.
     pub split: Option<Split>,
-    /// What its source says of the patient.
+    /// What is said of the patient and of the source.
     pub about: About,
     source: Source,
 }
@@ -80,9 +86,14 @@ impl GivenImage {
         };
         match bytes {
             Ok(bytes) => Ok(Ok(bytes)),
-            Err(error) if is_exhausted(&error) => Err(error),
+            Err(error) if is_exhausted(&error) || self.is_of_the_disk(&error) => Err(error),
             Err(error) => Ok(Err(self.without_place(&error))),
         }
+    }
+
+    /// Whether what was kept of an image is not to be had again, which is no fault of the image.
+    fn is_of_the_disk(&self, error: &Error) -> bool {
+        matches!((&self.source, error), (Source::Origin(Origin::Kept(_)), Error::Io { .. }))
     }
 
     /// How many bytes the file has, where the system or an archive knows it; changes tell that it is another one.
@@ -91,6 +102,7 @@ impl GivenImage {
             Source::Origin(Origin::File(path)) => fs::metadata(path).ok().map(|metadata| metadata.len()),
             Source::Origin(Origin::Record { entry, .. }) => Some(entry.length),
             Source::Origin(Origin::Member { archive, number }) => Some(archive.length(*number)),
+            Source::Origin(Origin::Kept(kept)) => kept.length(),
             _ => None,
         }
     }
@@ -100,15 +112,14 @@ impl GivenImage {
         line.strip_prefix(&format!("{}: ", self.place)).map_or_else(|| line.clone(), str::to_owned)
     }
 
-    fn of_file(path: PathBuf, id: String) -> Self {
-        let place = path.display().to_string();
-        let source = Source::Origin(Origin::File(path));
+    fn of_origin(origin: Origin, id: String) -> Self {
+        let (place, source) = (origin.place(), Source::Origin(origin));
         GivenImage { id, place, split: None, about: About::default(), source }
     }
 
     pub(super) fn of_row(SourceImage { row, origin }: SourceImage) -> Self {
-        let ImageRow { image_id, patient_id, split, view, sex, age, .. } = row;
-        let about = About { patient_id, view, sex, age };
+        let ImageRow { image_id, patient_id, split, view, sex, age, source, .. } = row;
+        let about = About { patient_id, view, sex, age, source };
         GivenImage { id: image_id, place: origin.place(), split, about, source: Source::Origin(origin) }
     }
 
@@ -149,12 +160,20 @@ fn read_one(input: &Path, options: &GivenOptions, given: &mut Given) -> Result<(
     if let Some(listed) = listed_file(input) {
         return of_records(&[listed], None, options, given);
     }
+    if is_archive(input) {
+        return of_pictures(
+            input,
+            Pictures { archives: vec![input.to_owned()], ..Pictures::default() },
+            options,
+            given,
+        );
+    }
     let stem = name.strip_suffix(".gz").unwrap_or(&name);
     if [".csv", ".tsv", ".txt"].iter().any(|extension| stem.ends_with(extension)) {
         return of_table(input, options, given);
     }
     let id = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    given.images.push(GivenImage::of_file(input.to_owned(), id));
+    given.images.push(GivenImage::of_origin(Origin::File(input.to_owned()), id));
     Ok(())
 }
 
@@ -170,21 +189,43 @@ fn of_folder(folder: &Path, options: &GivenOptions, given: &mut Given) -> Result
         Err(Error::NoRecords { .. }) => {}
         Err(error) => return Err(error),
     }
-    let found = pictures(folder)?;
+    let mut found = pictures(folder)?;
     given.notes.extend(found.unlisted.iter().map(one_line_of));
-    if found.others > 0 {
-        let many = counted(found.others, "file");
+    if !found.files.is_empty() && !found.archives.is_empty() {
+        // They may hold the very files that lie beside them.
+        let many = counted(found.archives.len(), "archive");
+        let (at, first) = (folder.display(), found.archives[0].display());
+        given.notes.push(format!(
+            "{at}: not opened, because images lie beside: {many}, such as {first}; name those that are meant"
+        ));
+        found.archives.clear();
+    }
+    of_pictures(folder, found, options, given)
+}
+
+/// The pictures of a folder or of an archive, and those in the archives of a folder, each archive being a folder of its own.
+fn of_pictures(folder: &Path, found: Pictures, options: &GivenOptions, given: &mut Given) -> Result<()> {
+    let mut others = found.others;
+    let mut images: Vec<(PathBuf, Origin)> =
+        found.files.into_iter().map(|path| (path.clone(), Origin::File(path))).collect();
+    for archive in &found.archives {
+        let found = packed::pictures(archive, options.keep_in.as_deref())?;
+        others += found.others;
+        images.extend(found.images);
+    }
+    if others > 0 {
+        let many = counted(others, "file");
         given.notes.push(format!("{}: not images by their names, and not read: {many}", folder.display()));
     }
-    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let names: HashSet<String> = found.files.iter().map(name).collect();
-    let is_unique = names.len() == found.files.len();
-    for path in found.files {
+    images.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let names: HashSet<String> = images.iter().map(|(path, _)| name_of(path)).collect();
+    let is_unique = names.len() == images.len();
+    for (path, origin) in images {
         let id = match is_unique {
-            true => name(&path),
+            true => name_of(&path),
             false => path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned(),
         };
-        given.images.push(GivenImage::of_file(path, id));
+        given.images.push(GivenImage::of_origin(origin, id));
     }
     Ok(())
 }
@@ -205,8 +246,8 @@ pub(super) fn records(dataset: &Arc<Dataset>) -> Result<Vec<(GivenImage, Vec<Lab
     let peek = |split: Split, id: RecordId| {
         let peeked = match dataset.peek(id) {
             Ok(sample) => {
-                let Sample { image_id, patient_id, view, sex, age, labels, .. } = sample;
-                Ok((image_id, About { patient_id, view, sex, age }, labels))
+                let Sample { image_id, patient_id, view, sex, age, source, labels, .. } = sample;
+                Ok((image_id, About { patient_id, view, sex, age, source }, labels))
             }
             Err(error) if error.exit() == Exit::BadData => Err(()),
             Err(error) => return Err(error),
@@ -312,7 +353,7 @@ fn of_file(file: &Arc<RecordFile>, split: Option<Split>, names: &Arc<FeatureName
             .and_then(|example| names.read(&example).map_err(|problem| problem.to_string()));
         match read {
             Err(why) => GivenImage::bad(own, place.to_string(), split, why),
-            Ok(Sample { image_id, patient_id, view, sex, age, split: said, .. }) => {
+            Ok(Sample { image_id, patient_id, view, sex, age, source, split: said, .. }) => {
                 let origin = Origin::Record {
                     file: file.clone(),
                     names: names.clone(),
@@ -323,7 +364,7 @@ fn of_file(file: &Arc<RecordFile>, split: Option<Split>, names: &Arc<FeatureName
                     id: if image_id.is_empty() { own } else { image_id },
                     place: place.to_string(),
                     split: said.or(split),
-                    about: About { patient_id, view, sex, age },
+                    about: About { patient_id, view, sex, age, source },
                     source: Source::Origin(origin),
                 }
             }
@@ -337,11 +378,11 @@ fn of_table(table: &Path, options: &GivenOptions, given: &mut Given) -> Result<(
     let join = Some(options.columns.join.unwrap_or(Join::Any));
     let columns = CsvColumns { unlabelled: true, join, ..options.columns.clone() };
     let mut listing = csv_table::read(table, &columns)?;
-    let beside = table.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = ImageFolder::scan(options.images.as_deref().unwrap_or(beside))?;
+    let folder = ImageFolder::scan(options.images.as_deref().unwrap_or(beside(table)))?;
     dicom::name_by_instance_if_needed(&mut listing, &folder);
     given.notes.append(&mut listing.notes);
-    let set = listing.locate(&folder, Missing::Keep, None)?;
+    let keep = options.keep_in.as_deref().map(packed::keep).transpose()?;
+    let set = listing.locate(&folder, Missing::Keep, keep.as_deref())?;
     given.notes.extend(set.warnings);
     given.images.extend(set.images.into_iter().map(GivenImage::of_row));
     Ok(())

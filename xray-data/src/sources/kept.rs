@@ -30,6 +30,12 @@ pub struct Piece {
 }
 
 impl Spill {
+    /// A file that never has a name, where nobody tidies a folder up after a program that was killed.
+    pub(crate) fn nameless(folder: &Path) -> Result<Spill> {
+        let file = tempfile::tempfile_in(folder).map_err(Error::io(folder, "create a file in"))?;
+        Ok(Spill { file, folder: folder.to_owned(), end: AtomicU64::new(0) })
+    }
+
     /// The name that the file has for a moment.
     pub(crate) const NAME: &str = ".kept.tmp";
 
@@ -82,6 +88,14 @@ pub enum Content {
 }
 
 impl Kept {
+    /// How many bytes are kept of it.
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Stored(piece, _) | Content::Original(piece) => Some(piece.length as u64),
+            Content::Unusable(_) | Content::Refused(_) => None,
+        }
+    }
+
     pub(super) fn load(&self) -> Result<Loaded> {
         match &self.content {
             Content::Stored(piece, size) => {

@@ -41,7 +41,7 @@ mod wanted;
 
 pub(crate) use age::parse_age;
 pub(crate) use archive::is_archive;
-pub use archive::{Archive, ArchiveProblem};
+pub use archive::{Archive, ArchiveProblem, beside};
 pub use boxes::FindingBox;
 pub use combined::combine;
 pub(crate) use folder::without_extension;

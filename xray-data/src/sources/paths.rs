@@ -13,6 +13,8 @@ pub(super) struct Paths<'a> {
     folder: &'a ImageFolder,
     /// The table's folder.
     beside: PathBuf,
+    /// The same as a path from the folder of images, where it lies in it.
+    inside: Option<String>,
     /// Folders in front of every path that are not there.
     dropped: usize,
 }
@@ -32,7 +34,9 @@ impl<'a> Paths<'a> {
     /// Looks at all paths of a table. Where none leads anywhere, the folders that all have in front are dropped one by
     /// one until some do: they are the folder's own name, as in CheXpert, or another machine's. Says so.
     pub(super) fn new(folder: &'a ImageFolder, beside: &Path, names: &[&str]) -> (Self, Option<String>) {
-        let mut paths = Paths { folder, beside: beside.to_owned(), dropped: 0 };
+        let inside = beside.strip_prefix(folder.root()).ok().filter(|inside| !inside.as_os_str().is_empty());
+        let inside = inside.map(|inside| inside.to_string_lossy().into_owned() + "/");
+        let mut paths = Paths { folder, beside: beside.to_owned(), inside, dropped: 0 };
         if names.iter().any(|name| paths.lead(name) != Lead::Nothing) {
             return (paths, None);
         }
@@ -63,7 +67,12 @@ impl<'a> Paths<'a> {
             let rest: Vec<&str> = parts.by_ref().skip(self.dropped).collect();
             return self.found(self.folder.find_at(&rest.join("/")));
         }
-        let known = [name, &slashed].into_iter().map(|name| self.found(self.folder.find(name)));
+        let from_folder = [name, &slashed].into_iter().map(|name| self.folder.find(name));
+        let from_table = self
+            .inside
+            .iter()
+            .map(|inside| self.folder.find_at(&(inside.clone() + slashed.trim_start_matches("./"))));
+        let known = from_folder.chain(from_table).map(|found| self.found(found));
         let known = known.into_iter().find(|lead| *lead != Lead::Nothing);
         known.unwrap_or_else(|| self.on_disk(name, &slashed))
     }

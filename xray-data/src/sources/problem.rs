@@ -17,6 +17,12 @@ pub enum SourceProblem {
     /// Not UTF-8.
     #[error("not UTF-8 text")]
     NotText,
+    /// Bytes of another kind, which is known.
+    #[error("no table but {what}")]
+    OtherFile {
+        /// What it is.
+        what: &'static str,
+    },
     /// A row that the header line does not describe.
     #[error("{} where the header line has {expected}", counted(*found, "field"))]
     Fields {
@@ -238,6 +244,8 @@ pub enum SourceProblem {
         separator: char,
         /// The option that takes all findings of the column.
         offer: Option<String>,
+        /// What stands between known findings in it, and is not read as a separator.
+        joined_by: Option<&'static str>,
     },
     /// `No Finding` beside a finding.
     #[error("image `{image_id}` has `No Finding` and `{finding}` at once")]
@@ -321,7 +329,7 @@ impl SourceProblem {
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            SourceProblem::Syntax(_) | SourceProblem::NotText => {
+            SourceProblem::Syntax(_) | SourceProblem::NotText | SourceProblem::OtherFile { .. } => {
                 "save the table as comma-separated UTF-8 text".into()
             }
             SourceProblem::Fields { separator, .. } => format!(
@@ -330,6 +338,10 @@ impl SourceProblem {
                 separator::name(*separator)
             ),
             SourceProblem::Quote => "close it, or double a quote that belongs to the cell".into(),
+            SourceProblem::NoColumn { columns, .. } | SourceProblem::NoLabels { columns } if columns.len() < 2 => format!(
+                "the header line is one cell, {}: say what stands between columns with --separator",
+                few(columns)
+            ),
             SourceProblem::NoColumn { columns, .. } | SourceProblem::NoLabels { columns } => {
                 format!(
                     "the columns are {}; name the ones to use with the --*-column options or --labels",
@@ -387,6 +399,12 @@ impl SourceProblem {
             SourceProblem::TwoSplits { .. } => "remove one of the rows".into(),
             SourceProblem::OneFile { .. } => "give each row a file of its own".into(),
             SourceProblem::NotAFile { .. } => "write the path of an image file into the table".into(),
+            SourceProblem::UnknownFinding { column, separator, joined_by: Some(joined_by), .. } => format!(
+                "findings in column `{}` are taken to be {}; these seem to be joined by `{joined_by}`, which may be part of \
+                 a name: write `|` in its place",
+                short(column),
+                separator::style(*separator)
+            ),
             SourceProblem::UnknownFinding { column, separator, offer, .. } => format!(
                 "findings in column `{}` are taken to be {}; correct the cell, or name all findings: {}",
                 short(column),

@@ -20,17 +20,25 @@ pub(super) fn said(text: &str) -> (Option<char>, &str, u64) {
     }
 }
 
+/// Where none of the usual stands in the header line.
+const UNUSUAL: char = '|';
+
 /// The most frequent in the header line, outside quotes.
 pub(super) fn of_columns(text: &str) -> char {
     let mut quoted = false;
+    let mut has_unusual = false;
     let mut counts = [0u32; COLUMNS.len()];
     for c in text.trim_start().chars() {
         match c {
             '"' => quoted = !quoted,
             '\n' | '\r' if !quoted => break,
             _ if quoted => {}
+            UNUSUAL => has_unusual = true,
             _ => counts.iter_mut().zip(COLUMNS).filter(|(_, known)| *known == c).for_each(|(n, _)| *n += 1),
         }
+    }
+    if has_unusual && counts.iter().all(|&count| count == 0) {
+        return UNUSUAL;
     }
     // Of equals the last is the maximum: reversed, the usual one.
     COLUMNS.into_iter().zip(counts).rev().max_by_key(|(_, count)| *count).map_or(',', |(known, _)| known)
@@ -66,12 +74,18 @@ pub(super) fn findings(cell: &str, separator: char) -> Vec<&str> {
     names.into_iter().map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
-/// `'a', "b's", c`: commas inside quotes do not separate.
+/// `'a', "b's", c`: commas inside quotes do not separate. Between quotes there may be blanks alone, as numpy prints arrays.
 fn python_list(list: &str) -> Vec<&str> {
     let (mut items, mut start, mut quote) = (Vec::new(), 0, None);
     for (at, c) in list.char_indices() {
         match (c, quote) {
             ('\'' | '"', None) if list[start..at].trim().is_empty() => quote = Some(c),
+            ('\'' | '"', None)
+                if list[start..at].trim_end() != &list[start..at] && ends_quoted(&list[start..at]) =>
+            {
+                items.push(&list[start..at]);
+                (start, quote) = (at, Some(c));
+            }
             (c, Some(open)) if c == open => quote = None,
             (',', None) => {
                 items.push(&list[start..at]);
@@ -83,7 +97,7 @@ fn python_list(list: &str) -> Vec<&str> {
     items.push(&list[start..]);
     let unquoted = |item: &'_ str| -> (usize, usize) {
         let bare = item.trim();
-        let inside = ['\'', '"'].iter().any(|&q| bare.len() > 1 && bare.starts_with(q) && bare.ends_with(q));
+        let inside = ends_quoted(bare);
         (usize::from(inside), bare.len() - usize::from(inside))
     };
     items
@@ -93,6 +107,12 @@ fn python_list(list: &str) -> Vec<&str> {
             &item.trim()[from..to]
         })
         .collect()
+}
+
+/// Whether an item is in quotes that are closed.
+fn ends_quoted(item: &str) -> bool {
+    let item = item.trim();
+    ['\'', '"'].iter().any(|&quote| item.len() > 1 && item.starts_with(quote) && item.ends_with(quote))
 }
 
 #[cfg(test)]
@@ -111,6 +131,8 @@ mod tests {
         check("['mass', 'pleural effusion']", &["mass", "pleural effusion"]);
         check("[\"Kerley's lines\", 'a, b', c]", &["Kerley's lines", "a, b", "c"]);
         check("['mass ']", &["mass"]);
+        check("['mass' 'pleural effusion'\n 'edema']", &["mass", "pleural effusion", "edema"]);
+        check("['a''b', Kerley's 'x']", &["a''b", "Kerley's 'x'"]);
         check("[]", &[]);
         check("['']", &[]);
         check("['a b", &["['a b"]); // cut off, so no list

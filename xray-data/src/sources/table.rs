@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::labels::{nearest, plain};
+use crate::recognise::recognise;
 use crate::sources::{SourceProblem, archive, separator};
 use crate::tfrecord::Compression;
 use csv::StringRecord;
@@ -214,7 +215,7 @@ impl<'a> Row<'a> {
 
 /// Whether a cell says nothing: it is empty, or what pandas, R and databases write for that.
 pub(crate) fn is_blank(cell: &str) -> bool {
-    ["", "nan", "na", "n/a", "<na>", "none", "null"].contains(&cell.to_ascii_lowercase().as_str())
+    ["", "nan", "na", "n/a", "<na>", "#n/a", "none", "null"].contains(&cell.to_ascii_lowercase().as_str())
 }
 
 /// A patient's name without the decimals that pandas gives to whole numbers in a column with blanks: `75.0` and `75`
@@ -268,7 +269,10 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
         }),
         false => read_bounded(file, LARGEST).map_err(io),
     }?;
-    decode_text(bytes).map_err(|at| problem(path, at.line, SourceProblem::NotText))
+    match recognise(&bytes) {
+        Some(what) => Err(problem(path, 1, SourceProblem::OtherFile { what })),
+        None => decode_text(bytes).map_err(|at| problem(path, at.line, SourceProblem::NotText)),
+    }
 }
 
 #[cfg(test)]
@@ -310,11 +314,27 @@ mod tests {
         check("a,b\n1,2;3\n", "2;3");
         check("a;b\n1;2,3\n", "2,3");
         check("a\tb\n1\t2,3\n", "2,3");
+        check("a|b\n1|2;3\n", "2;3");
+        check("a|x,b\n1|2,3\n", "3");
         check("sep=;\na;b\n1;2,3\n", "2,3");
         check("a;b;size[w,h]\n1;2;3,4\n", "2"); // NIH's names hold commas
         check("\"a,x\";b\n1;2\n", "2");
         check("a,b\r1,2\r3,4\r", "2");
         check("\u{feff}a,b\r\n\r\n,\r\n1,2\r\n,,\r\n", "2"); // rows of blanks, of any length
+    }
+
+    #[test]
+    fn what_is_no_table_is_named() {
+        let check = |bytes: &[u8], part: &str| {
+            let message = refused(bytes);
+            assert!(message.starts_with("line 1: no table but ") && message.contains(part), "{message}");
+        };
+        check(b"PK\x03\x04\x14\0\x06\0", "an Excel workbook");
+        check(b"BZh91AY&SY\xff", "compressed by bzip2");
+        check(b"<!DOCTYPE html>\n<html><p>Sign in</p></html>\n", "a web page");
+        check(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "Git LFS");
+        let bytes: Vec<u8> = "path,Mass\na.png,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        check(&bytes, "UTF-16 text without a byte order mark");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a data set holds: images, patients, findings per split, findings that occur together, image sizes.
 
+mod source_alone;
 mod table;
 
 use crate::dataset::{Dataset, Draw, RecordId};
@@ -24,6 +25,10 @@ pub struct Stats {
     /// Where the data set is of several sources: what of it is from which, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceStats>,
+    /// AUC that telling the sources apart earns, per label, without a look at what is on the images: each image is said to
+    /// show it as often as its source does. Null where fewer than two sources know the label, or all say the same of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_alone: Vec<Option<f64>>,
     /// `together[a][b]`: images that show both `a` and `b`; the diagonal counts each finding.
     pub together: Vec<Vec<u64>>,
     /// What a person should know before trusting the set.
@@ -102,11 +107,17 @@ impl Stats {
             whole = whole.plus(tally);
         }
         let warnings = dataset.warnings().to_vec();
+        let sources = whole.sources();
         Ok(Stats {
             labels: labels.to_vec(),
             splits,
             sizes: whole.sizes(),
-            sources: whole.sources(),
+            source_alone: if sources.is_empty() {
+                Vec::new()
+            } else {
+                source_alone::per_label(&sources, labels.len())
+            },
+            sources,
             together: whole.together,
             warnings,
         })

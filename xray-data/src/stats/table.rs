@@ -54,26 +54,33 @@ fn share(count: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| count as f64 / total as f64)
 }
 
-/// Which source each label's positives come from; a dash where it does not know the label.
+/// Which source each label's positives come from, a dash where it does not know the label, and what telling the sources
+/// apart earns.
 fn sources(text: &mut String, stats: &Stats) -> std::fmt::Result {
     if stats.sources.is_empty() {
         return Ok(());
     }
     writeln!(text, "\npositives by source")?;
     let column = |source: &SourceStats| Column::new(&source.source, Align::Right).at_least(8);
-    let names = Column::new("", Align::Left);
-    let mut table = TextTable::of(std::iter::once(names).chain(stats.sources.iter().map(column)));
-    let mut row = |name: &str, cell: &dyn Fn(&SourceStats) -> String| {
-        table.row(std::iter::once(name.to_owned()).chain(stats.sources.iter().map(cell)).collect());
+    let names = std::iter::once(Column::new("", Align::Left));
+    let alone = [Column::new("AUC of the source alone", Align::Right)];
+    let mut table = TextTable::of(names.chain(stats.sources.iter().map(column)).chain(alone));
+    let mut row = |name: &str, cell: &dyn Fn(&SourceStats) -> String, alone: String| {
+        let cells = std::iter::once(name.to_owned()).chain(stats.sources.iter().map(cell));
+        table.row(cells.chain([alone]).collect());
     };
-    row("images", &|source| thousands(source.images));
-    for (place, label) in stats.labels.iter().enumerate() {
-        row(label, &|source| match source.known[place] {
+    row("images", &|source| thousands(source.images), String::new());
+    for (place, (label, alone)) in stats.labels.iter().zip(&stats.source_alone).enumerate() {
+        let positives = |source: &SourceStats| match source.known[place] {
             0 => "-".to_owned(),
             _ => thousands(source.positives[place]),
-        });
+        };
+        row(label, &positives, alone.map_or("-".to_owned(), |auc| format!("{auc:.3}")));
     }
     text.push_str(&table.text());
+    text.push_str(
+        "a network that only tells the sources apart gets that AUC; `xray-eval run` shows AUCs within each\n",
+    );
     Ok(())
 }
 
@@ -144,6 +151,7 @@ mod tests {
             ],
             sizes: vec![SizeCount { width: 64, height: 48, images: 1209 }],
             sources: Vec::new(),
+            source_alone: Vec::new(),
             together: vec![vec![12, 3], vec![3, 1000]],
             warnings: Vec::new(),
         };

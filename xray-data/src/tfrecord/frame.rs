@@ -12,6 +12,12 @@ pub enum RecordProblem {
     /// The length cannot be trusted, so neither this record nor any after it can be found.
     #[error("the checksum of the length differs")]
     HeaderCrc,
+    /// No record begins there, and what does is known.
+    #[error("it is no TFRecord but {what}")]
+    OtherFile {
+        /// What it is.
+        what: &'static str,
+    },
     /// The payload was changed; the records after it can still be read.
     #[error("the checksum of the payload differs")]
     PayloadCrc,
@@ -51,6 +57,9 @@ impl RecordProblem {
     pub(crate) fn hint(self) -> &'static str {
         match self {
             RecordProblem::HeaderCrc => "the file is damaged, or no TFRecord: copy it again",
+            RecordProblem::OtherFile { .. } => {
+                "download what was meant, or unpack it: records are read as they are, or packed by gzip or zlib"
+            }
             RecordProblem::PayloadCrc => {
                 "the file was damaged on the way: copy it again, or skip bad records"
             }

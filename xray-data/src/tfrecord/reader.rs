@@ -5,6 +5,7 @@ use super::index::IndexEntry;
 use super::inflate::{compression, inflate};
 use super::mapping::Mapping;
 use crate::error::{Error, Place, Result};
+use crate::recognise::recognise;
 use crate::regular;
 use std::path::{Path, PathBuf};
 
@@ -143,6 +144,12 @@ impl RecordFile {
     }
 
     pub(super) fn error(&self, number: u64, offset: u64, problem: RecordProblem) -> Error {
+        let problem = match recognise(self.from(0)) {
+            Some(what) if offset == 0 && problem == RecordProblem::HeaderCrc => {
+                RecordProblem::OtherFile { what }
+            }
+            _ => problem,
+        };
         Error::Record { place: self.place(number, offset), problem }
     }
 }

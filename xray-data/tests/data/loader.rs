@@ -117,7 +117,7 @@ fn a_batch_is_what_its_records_hold() {
                 .collect();
             assert_eq!(batch.labels[i * 3..][..3].iter().map(|l| l.to_bits()).collect::<Vec<_>>(), labels);
             let (patient_id, view) = (Some(format!("patient-{}", number / 3)), Some("PA".to_owned()));
-            assert_eq!(batch.about[i], About { patient_id, view, sex: None, age: Some(50) });
+            assert_eq!(batch.about[i], About { patient_id, view, sex: None, age: Some(50), source: None });
             seen.push(number);
         }
     }

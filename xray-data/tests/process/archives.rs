@@ -210,6 +210,8 @@ fn check_all(option: &str, tree: &Tree, arguments: &str) {
     sources.extend(whole("topped.zip", zip_of(tree, "Download 1.0/")));
     sources.extend(whole("download.tar", tar_of(tree, "")));
     sources.extend(whole("topped.tar", tar_of(tree, "./top/")));
+    sources.extend(whole("download.tar.gz", gzip(&tar_of(tree, ""))));
+    sources.extend(whole("topped.tgz", gzip(&tar_of(tree, "./top/"))));
     halves(&bench, "zips", tree, "zip", |files| zip_of(files, ""));
     halves(&bench, "tars", tree, "tar", |files| tar_of(files, ""));
     halves(&bench, "streams", tree, "tar.gz", |files| gzip(&tar_of(files, "./")));
@@ -322,6 +324,57 @@ fn labelled_images_are_read_out_of_archives() {
     assert_eq!(split["splits"][2]["images"], 6);
 }
 
+/// A table of any layout lies in the archive of its images, and is named by it or in it.
+#[test]
+fn a_table_is_found_in_the_archive_of_its_images() {
+    let bench = Workbench::new();
+    let table = |front: &str| {
+        let row = |number| format!("{front}{number:08}_000.png,{number},{}\n", number % 2);
+        "file,subject,Mass\n".to_owned() + &(0..20).map(row).collect::<String>()
+    };
+    let (_, images): (Tree, Tree) = nih().into_iter().partition(|(name, _)| is_table(name));
+    let with =
+        |name: &str, text: String| [images.clone(), vec![(name.to_owned(), text.into_bytes())]].concat();
+    let tree = with("labels.csv", table("images/"));
+    lay(&bench, "open", &tree);
+    bench.good("build --csv open/labels.csv --out expected");
+    let expected = bench.files("expected");
+    let same = |source: &str| {
+        bench.good(&format!("build --csv {source} --out packed --overwrite"));
+        assert!(bench.files("packed") == expected, "{source}");
+    };
+    bench.write("a.zip", zip_of(&tree, ""));
+    bench.write("b.tar", tar_of(&tree, "./top/"));
+    bench.write("c.tar.gz", gzip(&tar_of(&tree, "top/")));
+    for source in ["a.zip", "a.zip/labels.csv", "b.tar", "c.tar.gz", "c.tar.gz/top/labels.csv"] {
+        same(source);
+    }
+    // Paths start from the table, which lies below the top here and is packed itself.
+    let mut below: Tree =
+        images.iter().map(|(name, bytes)| (format!("data/{name}"), bytes.clone())).collect();
+    below.push(("data/labels.csv.gz".to_owned(), gzip(table("./images/").as_bytes())));
+    below.push(("read.me".to_owned(), Vec::new()));
+    bench.write("d.zip", zip_of(&below, ""));
+    bench.write("e.tgz", gzip(&tar_of(&below, "")));
+    same("d.zip");
+    same("e.tgz");
+
+    let two = [tree, vec![("more/labels.csv".to_owned(), table("images/").into_bytes())]].concat();
+    bench.write("two.tgz", gzip(&tar_of(&two, "")));
+    let message = bench.refused(5, "build --csv two.tgz --out no");
+    assert!(
+        message.contains("two.tgz: it holds several tables: labels.csv, more/labels.csv")
+            && message.contains("hint: name one"),
+        "{message}"
+    );
+    same("two.tgz/labels.csv");
+    bench.write("none.zip", zip_of(&images, ""));
+    let message = bench.refused(5, "build --csv none.zip --out no");
+    assert!(message.contains("none.zip: it holds no table, a .csv or .tsv"), "{message}");
+    let message = bench.refused(1, "build --csv c.tar.gz/labels.csv --out no");
+    assert!(message.contains("cannot read c.tar.gz/labels.csv"), "{message}");
+}
+
 /// What is missing, cannot be decoded or lies there twice is said or left out as in a folder.
 #[test]
 fn what_is_wrong_with_images_is_said_as_in_a_folder() {
@@ -402,9 +455,14 @@ fn what_is_wrong_with_an_archive_is_said_with_its_name() {
         message.contains("rsna/images.tar.gz: a tar.gz can only be read from front to back"),
         "{message}"
     );
-    bench.write("chexpert.tar.gz", gzip(&tar_of(&chexpert(), "")));
-    let message = bench.refused(5, "build --chexpert chexpert.tar.gz --out no");
-    assert!(message.contains("not in a tar.gz: put them beside it"), "{message}");
+    bench.write("images.tgz", gzip(&tar_of(&images, "")));
+    let message = bench.refused(5, "build --nih images.tgz --out no");
+    assert!(message.contains("in the top folder of an archive: put them beside it"), "{message}");
+    // Of a folder with a table of its own no tar.gz is read for another one.
+    bench.write("other/labels.csv", "path,Mass\na.png,1\n");
+    bench.write("other/images.tar.gz", &packed[..packed.len() / 2]);
+    let message = bench.refused(5, "build --chexpert other --out no");
+    assert!(message.contains("no train.csv"), "{message}");
     for name in ["a.zip", "b.zip"] {
         bench.write(&format!("two/{name}"), zip_of(&chexpert(), "top/"));
     }

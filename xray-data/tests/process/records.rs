@@ -414,6 +414,8 @@ fn damaged_files_of_records_end_with_a_sentence() {
         );
     }
     bench.write("a/0.tfrec", "<html><body>404</body></html>");
+    check_refused(&bench, "stats a", &["record 0 at byte 0: it is no TFRecord but a web page (HTML)"]);
+    bench.write("a/0.tfrec", "another kind of file, which nobody knows");
     check_refused(&bench, "stats a", &["the checksum of the length differs"]);
 }
 

@@ -442,8 +442,12 @@ fn several_sources_become_one_set() {
     assert_eq!((of(0, "positives", "Effusion"), of(0, "known", "Effusion")), (4, 7));
     assert_eq!((of(1, "positives", "Effusion"), of(1, "known", "Effusion")), (10, 20));
     assert_eq!((of(0, "known", "Mass"), of(1, "positives", "Mass")), (0, 4));
+    // Half of NIH's 20 and 4 of CheXpert's 7 have it.
+    let alone = |label: &str| stats["source_alone"][place(label)].as_f64();
+    assert!((alone("Effusion").expect("two sources") - 96.0 / 182.0).abs() < 1e-12, "{stats}");
+    assert_eq!(alone("Mass"), None, "one source knows it");
     let text = bench.good("stats shards");
-    assert!(text.contains("positives by source"), "{text}");
+    assert!(text.contains("positives by source") && text.contains("  0.527"), "{text}");
     let (kind, notes) = source(&bench, "shards");
     assert_eq!(kind, "several");
     assert!(notes.contains("chexpert: label `Effusion` is `Pleural Effusion`"), "{notes}");

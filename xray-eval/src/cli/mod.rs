@@ -30,7 +30,7 @@ Examples:
   xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
   xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
-  xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv
+  xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv --bundle ENSEMBLE
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
   xray-eval explain RUN --test-records 6 --label Mass --out maps
@@ -69,7 +69,8 @@ enum Command {
     /// One row per image. The label `Mass` has its truths (0, 1, or empty for unknown) in the column `Mass`,
     /// `true_Mass` or `Mass_true` and its scores in `score_Mass` or `Mass_score` (or with pred, prob, logit). Optional
     /// columns: id, patient (makes intervals honest), split (val rows choose thresholds, test rows are reported),
-    /// sex, age, view. Other columns are named and not used; two columns of one meaning and repeated ids are refused.
+    /// sex, age, view, source (a hospital or data set: AUCs within each stand beside those over all). Other columns are
+    /// named and not used; two columns of one meaning and repeated ids are refused.
     /// Scores are ranked as they stand, to the last digit.
     Score {
         /// The CSV file
@@ -174,7 +175,7 @@ enum Command {
     },
     /// Predict any images: a row for each in a table, CSV or Parquet
     ///
-    /// Images are files, folders searched at any depth, tables with a column of paths, TFRecords, and data sets of
+    /// Images are files, folders searched at any depth, zip, tar and tar.gz files, tables with a column of paths, TFRecords, and data sets of
     /// `xray-data build`; PNG, JPEG and DICOM are read. They are prepared as in training. A row has what is known of the
     /// image, warnings of what looks like no chest X-ray, and for each finding the logit, its probability, the
     /// calibrated probability, and whether it reaches the threshold (both of `xray-eval calibrate`). What cannot be read
@@ -183,7 +184,7 @@ enum Command {
     Predict {
         /// The run directory, or the folder of a bundle
         model: PathBuf,
-        /// Image files, folders, tables, TFRecords, data sets
+        /// Image files, folders, archives, tables, TFRecords, data sets
         #[arg(required = true)]
         inputs: Vec<PathBuf>,
         #[command(flatten)]
@@ -193,7 +194,8 @@ enum Command {
     ///
     /// Each member is calibrated on its own validation records. The means on validation and test are written as a table that
     /// `score` and `compare` read. Said are the gain over the mean member and over the member that is best on validation,
-    /// with intervals by patient.
+    /// with intervals by patient. With --bundle the runs' networks become one bundle, which `predict`, `run --data`, `explain`
+    /// and xray-serve take like any other and which gives the same probabilities, bit for bit.
     Ensemble {
         /// Two or more run directories, or CSV files with rows of the validation split
         #[arg(required = true)]
@@ -201,7 +203,13 @@ enum Command {
         /// The table to write: NAME.csv
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Replace a table that is there
+        /// The folder to write a bundle of all members to; they are run directories that prepare images alike
+        #[arg(long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// How the bundle's thresholds are chosen on validation, as for `run` [default: youden]
+        #[arg(long, value_name = "RULE", requires = "bundle")]
+        rule: Option<Rule>,
+        /// Replace a table and a bundle that are there
         #[arg(long)]
         overwrite: bool,
         /// How members are calibrated on validation: temperature, platt or isotonic, as for `run`
@@ -334,10 +342,15 @@ impl Arguments {
                 let found = export(run, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Ensemble { members, out, overwrite, calibration, format }) => {
-                let (out, overwrite) = (out.clone(), *overwrite);
-                let found =
-                    ensemble(members, &EnsembleOptions { calibration: *calibration, out, overwrite })?;
+            Some(Command::Ensemble { members, out, bundle, rule, overwrite, calibration, format }) => {
+                let options = EnsembleOptions {
+                    calibration: *calibration,
+                    out: out.clone(),
+                    bundle: bundle.clone(),
+                    rule: rule.unwrap_or(Rule::Youden),
+                    overwrite: *overwrite,
+                };
+                let found = ensemble(members, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
             Some(Command::Predict { .. } | Command::Import { .. }) | None => {

@@ -55,6 +55,7 @@ impl PredictionArguments {
                 images: self.images.clone(),
                 features: self.features.clone(),
                 split: self.split,
+                keep_in: Some(folder_of(&self.out)),
             },
             out: self.out.clone(),
             overwrite: self.overwrite,
@@ -69,6 +70,11 @@ impl PredictionArguments {
             Err(stopped) => Ok(stopped),
         }
     }
+}
+
+/// The folder in which a file lies.
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 #[derive(Debug, Args)]

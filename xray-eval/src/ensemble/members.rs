@@ -2,9 +2,11 @@
 
 use super::subject;
 use crate::carried::Carried;
+use crate::run_model::card;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions};
+use xray_bundle::Card;
 use xray_metrics::probability::sigmoid;
 use xray_metrics::{Method, Rule};
 
@@ -13,6 +15,10 @@ pub(super) struct Member {
     pub(super) path: PathBuf,
     pub(super) val: Predictions,
     pub(super) test: Predictions,
+    /// Share of positives per label in its training records.
+    pub(super) train_prevalence: Vec<f64>,
+    /// How its logits are calibrated.
+    pub(super) carried: Carried,
     /// Calibrated, one for each logit.
     probabilities: [Vec<f64>; 2],
     /// What a reader should know of it.
@@ -52,6 +58,7 @@ impl Member {
     fn of(path: &Path, method: Method) -> Result<Member, Failure> {
         let subject = subject(path)?;
         let (val, test) = (subject.val.expect("looked for"), subject.test);
+        let train_prevalence = subject.train_prevalence;
         if val.labels != test.labels {
             let message = format!("{} has other labels on validation than on test", path.display());
             return Err(Failure::new(Exit::BadData, message));
@@ -76,7 +83,26 @@ impl Member {
             };
             predictions.logits.iter().enumerate().map(of).collect()
         });
-        Ok(Member { path: path.to_owned(), val, test, probabilities, notes })
+        Ok(Member { path: path.to_owned(), val, test, train_prevalence, carried, probabilities, notes })
+    }
+
+    /// The folder of its bundle, and the card.
+    ///
+    /// # Errors
+    /// If it is a table, or the bundle is of other labels than the predictions.
+    pub(super) fn bundle(&self) -> Result<(PathBuf, Card), Failure> {
+        if !self.path.is_dir() {
+            let message = format!("{} is a table of scores, which has no network", self.path.display());
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("a bundle is made of run directories; leave --bundle out for a table of the means"));
+        }
+        let (path, card) = card(&self.path)?;
+        if card.labels != self.val.labels {
+            let message = format!("{} is of other labels than the predictions beside it", path.display());
+            return Err(Failure::new(Exit::ModelMismatch, message)
+                .hint("the bundle and the predictions come from different runs; train again"));
+        }
+        Ok((path.parent().expect("a card lies in a folder").to_owned(), card))
     }
 
     pub(super) fn val(&self) -> (&Predictions, &[f64]) {

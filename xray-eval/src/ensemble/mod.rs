@@ -1,16 +1,20 @@
 //! Several models as one: the mean of their calibrated probabilities, from what they said of the same records, and whether
-//! that is better than the best of them and than their mean. Nothing is predicted again.
+//! that is better than the best of them and than their mean. Nothing is predicted again. The members' networks may become
+//! one bundle.
 
+mod bundle;
 mod members;
 mod table;
 mod text;
 
 use crate::subject::{Subject, failure, scores};
+use bundle::NewBundle;
 use members::{Member, one_by_one};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions};
-use xray_metrics::{Comparison, Method, Scores, auc, compare, compare_with_mean};
+use xray_bundle::mean_probability;
+use xray_metrics::{Comparison, Method, Rule, Scores, auc, compare, compare_with_mean};
 
 /// How members are taken together.
 #[derive(Clone, Debug)]
@@ -19,7 +23,11 @@ pub struct EnsembleOptions {
     pub calibration: Method,
     /// The table of the ensemble's probabilities, CSV.
     pub out: PathBuf,
-    /// Replace it.
+    /// The folder for a bundle of all members, if one is wanted.
+    pub bundle: Option<PathBuf>,
+    /// How the bundle's thresholds are chosen on validation.
+    pub rule: Rule,
+    /// Replace them.
     pub overwrite: bool,
 }
 
@@ -30,6 +38,8 @@ pub struct Ensemble {
     pub format: u32,
     /// The table of its probabilities, on validation and test.
     pub out: PathBuf,
+    /// The bundle of all members; null where none was asked for.
+    pub bundle: Option<PathBuf>,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// Those that it is made of.
@@ -65,6 +75,7 @@ pub struct EnsembleMember {
 /// without validation records, which calibrate it; a table that is there already.
 pub fn ensemble(paths: &[PathBuf], options: &EnsembleOptions) -> Result<Ensemble, Failure> {
     table::check(&options.out, options.overwrite)?;
+    options.bundle.iter().try_for_each(|folder| bundle::check(folder, options.overwrite))?;
     let members = Member::read(paths, options.calibration)?;
     let first = &members[0];
     let [val, test] = [Member::val, Member::test].map(|of| mean_of(&members, of));
@@ -80,10 +91,16 @@ pub fn ensemble(paths: &[PathBuf], options: &EnsembleOptions) -> Result<Ensemble
         .transpose()
         .map_err(compared)?;
     let beside_mean = compare_with_mean(of_mean, &of_members, patients.as_deref()).map_err(compared)?;
+    let new =
+        options.bundle.as_ref().map(|_| NewBundle::of(&members, options.rule, &val, &test)).transpose()?;
     table::write(&options.out, &[&val, &test])?;
+    if let Some((new, folder)) = new.zip(options.bundle.as_ref()) {
+        new.write(folder)?;
+    }
     Ok(Ensemble {
         format: 1,
         out: options.out.clone(),
+        bundle: options.bundle.clone(),
         notes: one_by_one(&members),
         members: described,
         best,
@@ -103,10 +120,10 @@ fn best(members: &[EnsembleMember]) -> Option<usize> {
 /// The mean probability of each record and label, of one split.
 fn mean_of(members: &[Member], of: fn(&Member) -> (&Predictions, &[f64])) -> Predictions {
     let all: Vec<&[f64]> = members.iter().map(|member| of(member).1).collect();
-    let sum = |at: usize| all.iter().map(|probabilities| probabilities[at]).sum::<f64>();
+    let mean = |at: usize| mean_probability(all.iter().map(|probabilities| probabilities[at]));
     let (first, _) = of(&members[0]);
     Predictions {
-        probabilities: (0..first.logits.len()).map(|at| sum(at) / all.len() as f64).collect(),
+        probabilities: (0..first.logits.len()).map(mean).collect(),
         logits: Vec::new(),
         ..first.clone()
     }

@@ -23,7 +23,7 @@ pub(super) fn check(out: &Path, overwrite: bool) -> Result<(), Failure> {
 pub(super) fn write(out: &Path, splits: &[&Predictions]) -> Result<(), Failure> {
     let labels = &splits[0].labels;
     let of_label = labels.iter().flat_map(|label| [format!("true_{label}"), format!("prob_{label}")]);
-    let known = ["id", "patient", "split", "view", "sex", "age"].map(str::to_owned);
+    let known = ["id", "patient", "source", "split", "view", "sex", "age"].map(str::to_owned);
     let mut table = csv::Writer::from_writer(Vec::new());
     let in_memory = "a row is as long as the header, and memory does not fail";
     table.write_record(known.into_iter().chain(of_label)).expect(in_memory);
@@ -41,6 +41,7 @@ fn row(of: &Predictions, at: usize) -> Vec<String> {
     let mut row = vec![
         of.ids[at].clone(),
         text(&of.patients),
+        text(&of.sources),
         of.split.name().to_owned(),
         text(&of.views),
         text(&of.sexes),

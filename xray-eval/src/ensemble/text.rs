@@ -9,6 +9,9 @@ use xray_metrics::Difference;
 impl Ensemble {
     /// For a terminal.
     pub fn text(&self) -> String {
+        let bundle = self.bundle.as_ref().map_or(String::new(), |folder| {
+            format!("bundle of all members, with thresholds chosen on validation: {}\n", folder.display())
+        });
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
         let mut members = TextTable::new(&["member", "validation macro-AUC", "test macro-AUC"]);
         for (at, member) in self.members.iter().enumerate() {
@@ -39,7 +42,7 @@ impl Ensemble {
         table.row(row("macro", &self.beside_mean.macro_auc, best(None)));
         format!(
             "{notes}mean of the calibrated probabilities of {}\n\n{}\n{}{}\n\n{}best: by validation macro-AUC; intervals \
-             and p-values: {}\n{}: the ensemble's probabilities, for `xray-eval score` and `compare`\n",
+             and p-values: {}\n{}: the ensemble's probabilities, for `xray-eval score` and `compare`\n{bundle}",
             counted(self.members.len(), "member"),
             members.text(),
             counted(self.records, "test record"),

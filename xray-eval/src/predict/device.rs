@@ -9,14 +9,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::Bundle;
+use xray_bundle::{BegunNetworks, Bundle};
 use xray_cli::say;
-use xray_model::{Backend, Begun};
+use xray_model::Backend;
 use xray_train::logits::{FORMAT, Greeting};
 
 /// Who computes.
 pub(crate) enum Device {
-    Here(VecDeque<Begun>),
+    Here(VecDeque<BegunNetworks>),
     There(Box<There>),
 }
 
@@ -67,13 +67,13 @@ impl Device {
         }
     }
 
-    /// The logits `[n, labels]` of the batch that was begun first.
+    /// The outputs `[n, outputs]` of the batch that was begun first.
     ///
     /// # Errors
     /// If the device failed.
     pub(crate) fn finish(&mut self) -> Result<Vec<f32>, Failure> {
         match self {
-            Device::Here(begun) => Ok(begun.pop_front().expect("one was begun").logits()?),
+            Device::Here(begun) => Ok(begun.pop_front().expect("one was begun").outputs()?),
             Device::There(there) => there.finish(),
         }
     }
@@ -129,7 +129,7 @@ impl There {
     fn begin(&mut self, bundle: &Bundle, pixels: Vec<f32>) -> Result<(), Failure> {
         let size = bundle.card.preprocessing.size as usize;
         let images = pixels.len() / (size * size);
-        self.open.push_back(images * bundle.card.labels.len());
+        self.open.push_back(images * bundle.outputs());
         self.send(images, &pixels)
     }
 

@@ -69,11 +69,11 @@ fn through(
             device.begin(bundle, pixels)?;
         }
         if let Some(rows) = begun.replace(rows) {
-            take(scored(rows, device, &bundle.card.labels)?)?;
+            take(scored(rows, device, bundle)?)?;
         }
     }
     if let Some(rows) = begun {
-        take(scored(rows, device, &bundle.card.labels)?)?;
+        take(scored(rows, device, bundle)?)?;
     }
     Ok(true)
 }
@@ -118,14 +118,14 @@ fn seen(
     }))
 }
 
-/// Gives the rows without an error their logits.
-fn scored(rows: Vec<Row>, device: &mut Device, labels: &[String]) -> Result<Vec<Row>, Failure> {
+/// Gives the rows without an error their outputs.
+fn scored(rows: Vec<Row>, device: &mut Device, bundle: &Bundle) -> Result<Vec<Row>, Failure> {
     let has_pixels = rows.iter().any(|row| row.error.is_none());
-    let logits = if has_pixels { device.finish()? } else { Vec::new() };
-    let mut logits = logits.chunks_exact(labels.len());
+    let outputs = if has_pixels { device.finish()? } else { Vec::new() };
+    let mut outputs = outputs.chunks_exact(bundle.outputs());
     let score = |row: Row| match row.error {
         Some(_) => row,
-        None => row.scored(logits.next().expect("one for each good image"), labels),
+        None => row.scored(outputs.next().expect("one for each good image"), &bundle.card.labels),
     };
     Ok(rows.into_iter().map(score).collect())
 }

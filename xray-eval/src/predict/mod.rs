@@ -77,9 +77,10 @@ pub fn predict(
     xray_model::set_threads(options.pace.threads);
     let folder = bundle_folder(model)?;
     let bundle = Arc::new(Bundle::open(&folder)?);
+    // Before what takes long: a tar.gz is read from front to back.
+    refuse_to_replace(options)?;
     let Given { images, notes } = given::read(inputs, &options.given)?;
     notes.iter().for_each(|note| say(format_args!("note: {note}")));
-    refuse_to_replace(options)?;
     let mut device = Device::open(options.backend, &folder)?;
     let identity = Identity {
         format: journal::FORMAT,

@@ -30,7 +30,7 @@ pub(crate) struct Row {
     /// Why it has no logits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// One per label; none at all where there is an error. Each is an f32.
+    /// One per label, of an ensemble of each member one after the other; none at all where there is an error. Each is an f32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) logits: Vec<f64>,
 }
@@ -46,7 +46,8 @@ pub(super) struct Seen {
 /// # Errors
 /// What is no fault of the image.
 pub(super) fn look(bundle: &Bundle, image: &GivenImage, row: usize) -> xray_data::Result<(Row, Vec<f32>)> {
-    let About { patient_id, view, sex, age } = image.about.clone();
+    // The source is not kept: it stands in the list of images.
+    let About { patient_id, view, sex, age, source: _ } = image.about.clone();
     let known = Row { row, patient: patient_id, view, sex, age, ..Row::default() };
     Ok(match image.bytes()? {
         Ok(bytes) => look_at(bundle, &bytes, known),
@@ -89,7 +90,8 @@ impl Row {
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Row { logits: logits.iter().copied().map(f64::from).collect(), ..self },
             Some(at) => {
-                let error = format!("the model's score of {} is not a finite number", labels[at]);
+                let label = &labels[at % labels.len()];
+                let error = format!("the model's score of {label} is not a finite number");
                 Row { error: Some(error), ..self }
             }
         }

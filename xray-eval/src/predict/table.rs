@@ -8,9 +8,8 @@ use csv_file::CsvFile;
 use parquet_file::ParquetFile;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::{Card, probability};
+use xray_bundle::{Card, said};
 use xray_data::sources::GivenImage;
-use xray_metrics::probability::sigmoid;
 
 /// How the table is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +46,9 @@ pub(super) enum Cell {
 }
 
 /// The columns that do not depend on the model.
-const KNOWN: [&str; 11] =
-    ["id", "file", "split", "patient", "view", "sex", "age", "width", "height", "warnings", "error"];
+const KNOWN: [&str; 12] = [
+    "id", "file", "split", "source", "patient", "view", "sex", "age", "width", "height", "warnings", "error",
+];
 
 /// Four columns per label, in this order.
 const OF_LABEL: [&str; 4] = ["logit", "probability", "calibrated", "positive"];
@@ -59,7 +59,8 @@ fn columns(card: &Card) -> Vec<String> {
     KNOWN.map(str::to_owned).into_iter().chain(card.labels.iter().flat_map(of_label)).collect()
 }
 
-/// The cells of a row, in the order of the columns. `calibrated` and `positive` are empty without a calibration and
+/// The cells of a row, in the order of the columns. An ensemble's probability is the mean of its members' calibrated ones
+/// in both columns, and its logit the log-odds of that. `calibrated` and `positive` are empty without a calibration and
 /// without a threshold; calls are made on logits.
 fn cells(card: &Card, image: &GivenImage, row: &Row) -> Vec<Cell> {
     let text = |text: Option<&str>| Cell::Text(text.map(str::to_owned));
@@ -69,6 +70,7 @@ fn cells(card: &Card, image: &GivenImage, row: &Row) -> Vec<Cell> {
         text(Some(&image.id)),
         text(Some(&image.place)),
         text(image.split.map(|split| split.name())),
+        text(image.about.source.as_deref()),
         text(row.patient.as_deref()),
         text(row.view.as_deref()),
         text(row.sex.as_deref()),
@@ -79,16 +81,13 @@ fn cells(card: &Card, image: &GivenImage, row: &Row) -> Vec<Cell> {
         text(row.error.as_deref()),
     ];
     let of_label = |at: usize| {
-        let logit = row.logits.get(at).copied();
-        let calibration = card.calibration.get(at).filter(|calibration| calibration.calibrator.is_some());
+        let said = (!row.logits.is_empty()).then(|| said(card, &row.logits, at));
         let threshold = card.thresholds.get(at).and_then(|threshold| threshold.logit);
         [
-            Cell::Float(logit.map(|logit| logit as f32)),
-            Cell::Double(logit.map(sigmoid)),
-            Cell::Double(
-                logit.filter(|_| calibration.is_some()).map(|logit| probability(calibration, logit)),
-            ),
-            Cell::Flag(logit.zip(threshold).map(|(logit, threshold)| logit >= f64::from(threshold))),
+            Cell::Float(said.map(|said| said.logit as f32)),
+            Cell::Double(said.map(|said| said.probability)),
+            Cell::Double(said.and_then(|said| said.calibrated)),
+            Cell::Flag(said.zip(threshold).map(|(said, threshold)| said.logit >= f64::from(threshold))),
         ]
     };
     known.into_iter().chain((0..card.labels.len()).flat_map(of_label)).collect()

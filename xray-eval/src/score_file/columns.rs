@@ -11,6 +11,7 @@ pub(super) struct Columns {
     pub(super) labels: Vec<LabelColumns>,
     pub(super) id: Option<usize>,
     pub(super) patient: Option<usize>,
+    pub(super) source: Option<usize>,
     pub(super) split: Option<usize>,
     pub(super) view: Option<usize>,
     pub(super) sex: Option<usize>,
@@ -79,6 +80,7 @@ impl Columns {
         let mut columns = Columns {
             id: named("id", &["id", "image", "image_id", "Image Index"])?,
             patient: named("patient", &["patient", "patient_id", "Patient ID"])?,
+            source: named("source", &["source"])?,
             split: named("split", &["split"])?,
             view: named("view", &["view", "view_position", "View Position"])?,
             sex: named("sex", &["sex", "gender", "patient_sex", "Patient Gender"])?,
@@ -87,8 +89,8 @@ impl Columns {
             labels,
         };
         let used = |at: &usize| {
-            let single = [columns.id, columns.patient, columns.split, columns.view, columns.sex, columns.age];
-            single.contains(&Some(*at))
+            let Columns { id, patient, source, split, view, sex, age, .. } = columns;
+            [id, patient, source, split, view, sex, age].contains(&Some(*at))
                 || columns.labels.iter().any(|label| [label.truth, label.score].contains(at))
         };
         let name = |at: usize| if header[at].is_empty() { "(no name)" } else { header[at] }.to_owned();

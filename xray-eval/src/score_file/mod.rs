@@ -5,8 +5,8 @@
 //! `Mass_score`; `pred`, `prob` and `logit` serve as well as `score`, `label`, `target`, `gt` and `y` as well as `true`,
 //! and any of `_`, `.`, `:` and a space may join them. Scores are probabilities if all are between 0 and 1, and logits if
 //! every label has some below 0 or all columns are called `logit`; of others the caller says what they are. Truths are 0 or
-//! 1, also as `1.000`, `True` or `no`, and empty, `nan` or -1 for unknown. The columns `id`, `patient`, `split` (`val` or
-//! `test`), `view`, `sex` and `age` may be there too; a note names all others. Commas, semicolons or tabs separate columns.
+//! 1, also as `1.000`, `True` or `no`, and empty, `nan` or -1 for unknown. The columns `id`, `patient`, `source`, `split`
+//! (`val` or `test`), `view`, `sex` and `age` may be there too; a note names all others. Commas, semicolons or tabs separate columns.
 //! Two columns of one meaning are refused, and so is an id that comes twice.
 
 mod clip;
@@ -108,6 +108,7 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
     }
     notes.extend(doubles);
     for (split, predictions) in &mut splits {
+        predictions.forget_unknown_sources();
         let lacking = predictions.patients.iter().filter(|patient| patient.is_empty()).count();
         // Patients of some rows only are of no use to a bootstrap by patient.
         if lacking > 0 {

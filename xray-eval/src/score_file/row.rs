@@ -10,6 +10,7 @@ pub(super) struct Row {
     pub(super) line: u64,
     pub(super) id: String,
     pub(super) patient: String,
+    pub(super) source: String,
     pub(super) split: Split,
     pub(super) view: String,
     pub(super) sex: String,
@@ -53,14 +54,16 @@ impl Row {
             .map(|age| age.parse().map_err(|_| wrong(&format!("the age is `{}`", start(age)))));
         let age = age.transpose()?.unwrap_or(f32::NAN);
         let patient = without_zeros(known(columns.patient).unwrap_or_default()).to_owned();
-        let [view, sex] = [columns.view, columns.sex].map(|at| known(at).unwrap_or_default().to_owned());
-        Ok(Row { line, id, patient, split, view, sex, age, scores, truth })
+        let [source, view, sex] =
+            [columns.source, columns.view, columns.sex].map(|at| known(at).unwrap_or_default().to_owned());
+        Ok(Row { line, id, patient, source, split, view, sex, age, scores, truth })
     }
 
     /// `clips` has one per label.
     pub(super) fn push_to(self, predictions: &mut Predictions, kind: ScoreKind, clips: &[Clip]) {
         predictions.ids.push(self.id);
         predictions.patients.push(self.patient);
+        predictions.sources.push(self.source);
         predictions.views.push(self.view);
         predictions.sexes.push(self.sex);
         predictions.ages.push(self.age);

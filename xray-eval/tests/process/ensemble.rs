@@ -2,8 +2,13 @@
 
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
-use xray_artifacts::Exit;
+use xray_artifacts::{Exit, Split};
+use xray_bundle::Bundle;
+use xray_data::{Dataset, Draw, OpenOptions};
+use xray_image::Budget;
+use xray_train::run::RunOptions;
 
 /// Numbers from 0 to 1 that are a function of two.
 fn noise(at: usize, of: usize) -> f64 {
@@ -149,4 +154,129 @@ fn members_of_other_records_labels_or_truths_are_refused_by_name() {
     let output = workplace.eval(&["ensemble", "0.csv", "1.csv", "--out", "x.txt"]);
     assert_exit(&output, Exit::Usage);
     assert!(stderr(&output).contains("x.txt is not named .csv"), "{}", stderr(&output));
+}
+
+/// Columns of a table, by the id of each row.
+fn columns(workplace: &Workplace, file: &str, prefix: &str) -> HashMap<String, HashMap<String, f64>> {
+    let mut table = csv::Reader::from_path(workplace.path(file)).expect("written");
+    let header: Vec<String> = table.headers().expect("a header").iter().map(str::to_owned).collect();
+    let id = header.iter().position(|name| name == "id").expect("the column");
+    let of_row = |row: csv::StringRecord| {
+        let cells = header.iter().zip(&row).filter_map(|(name, cell)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), cell.parse().expect("a number")))
+        });
+        (row[id].to_owned(), cells.collect())
+    };
+    table.records().map(|row| of_row(row.expect("a row"))).collect()
+}
+
+/// Runs of two widths.
+#[test]
+fn a_bundle_of_several_members_says_what_the_ensemble_says() {
+    let workplace = Workplace::with_run();
+    workplace.train("other", &["seed=1", "model.width=8"], RunOptions::default()).expect("a second run");
+    let arguments = ["ensemble", "run", "other", "--out", "e.csv", "--bundle", "both"];
+    let output = workplace.eval(&arguments);
+    assert_exit(&output, Exit::Ok);
+    assert!(stdout(&output).contains("both"), "{}", stdout(&output));
+    let card = workplace.json("both/model.json");
+    assert_eq!((card["members"].as_array().map(Vec::len), &card["calibration"]), (Some(2), &json!([])));
+    assert_eq!(card["members"][1]["provenance"]["seed"], 1);
+
+    let expected = columns(&workplace, "e.csv", "prob_");
+    for (batch, threads) in [("32", "1"), ("5", "2")] {
+        let out = ["--out", "p.csv", "--overwrite", "--batch-size", batch, "--threads", threads];
+        let predict = ["predict", "both", "shards", "--split", "test"];
+        assert_exit(&workplace.eval(&[&predict[..], &out].concat()), Exit::Ok);
+        let found = columns(&workplace, "p.csv", "probability_");
+        assert_eq!(found.len(), workplace.predictions(Split::Test).ids.len());
+        assert!(found.iter().all(|(id, row)| expected[id] == *row), "every probability, bit for bit");
+    }
+    // As a server opens it, image by image.
+    let bundle = Bundle::open(&workplace.path("both")).expect("just written");
+    let dataset = Dataset::open(&workplace.path("shards"), &OpenOptions::default()).expect("there");
+    for id in dataset.select(Split::Test, &Draw::default()).expect("some") {
+        let sample = dataset.sample(id).expect("good");
+        let prepared = bundle.prepare(sample.image, &Budget::default()).expect("an image");
+        for finding in bundle.findings(&bundle.predict(&prepared)).expect("finite") {
+            assert_eq!(expected[&sample.image_id][&finding.label], finding.probability, "{}", finding.label);
+            let threshold = &card["thresholds"][finding.index];
+            let call = threshold["logit"].as_f64().map(|logit| finding.logit >= logit);
+            assert_eq!((finding.positive, threshold["rule"].as_str()), (call, Some("youden")));
+        }
+    }
+    // What the thresholds have on test is what is seen of the calls.
+    let calls = columns(&workplace, "p.csv", "positive_Effusion");
+    let truth = columns(&workplace, "e.csv", "true_Effusion");
+    let sick: Vec<&String> = calls.keys().filter(|id| truth[*id][""] == 1.0).collect();
+    let found = sick.iter().filter(|id| calls[**id][""] == 1.0).count() as f64 / sick.len() as f64;
+    assert_eq!(card["thresholds"][2]["test_sensitivity"].as_f64(), Some(found), "{}", card["thresholds"][2]);
+
+    let there = ["run", "both", "--data", "shards", "--split", "test", "--format", "json"];
+    let output = workplace.eval(&there);
+    assert_exit(&output, Exit::Ok);
+    let there: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let scored = workplace.eval(&["score", "e.csv", "--format", "json"]);
+    let scored: Value = serde_json::from_slice(&scored.stdout).expect("JSON");
+    let auc = |of: &Value| of["test"]["macro_auc"].as_f64().expect("a number");
+    assert!((auc(&there["appraisal"]) - auc(&scored)).abs() < 1e-3, "log-odds in 32 bits may tie");
+    assert_eq!(card["scores"]["test"]["records"], scored["test"]["records"]);
+    fs::write(workplace.path("chest.png"), dataset_image(&dataset)).expect("writable");
+    assert_exit(
+        &workplace.eval(&["explain", "both", "chest.png", "--label", "Mass", "--out", "maps"]),
+        Exit::Ok,
+    );
+}
+
+fn dataset_image(dataset: &Dataset) -> Vec<u8> {
+    let id = dataset.select(Split::Test, &Draw::default()).expect("some")[0];
+    dataset.sample(id).expect("good").image.to_vec()
+}
+
+#[test]
+fn what_makes_no_bundle_and_what_no_ensemble_does_is_said() {
+    let workplace = Workplace::with_run();
+    workplace.train("other", &["seed=1"], RunOptions::default()).expect("a second run");
+    workplace.train("small", &["preprocessing.size=24"], RunOptions::default()).expect("a third run");
+    let refused = |exit: Exit, arguments: &[&str], part: &str| {
+        let output = workplace.eval(arguments);
+        assert_exit(&output, exit);
+        let said = stderr(&output);
+        assert!(said.contains(part) && said.contains("hint: "), "{part} is not in {said}");
+    };
+    let ensemble = |members: &[&'static str], bundle: &'static str| {
+        [&["ensemble"], members, &["--out", "e.csv", "--bundle", bundle]].concat()
+    };
+    refused(
+        Exit::ModelMismatch,
+        &ensemble(&["run", "small"], "both"),
+        "run and small prepare images in different ways, for 32 and 24 pixels",
+    );
+    assert!(!workplace.path("e.csv").exists() && !workplace.path("both").exists(), "nothing is half written");
+    assert_exit(&workplace.eval(&["ensemble", "run", "other", "--out", "table.csv"]), Exit::Ok);
+    refused(
+        Exit::Usage,
+        &ensemble(&["run", "table.csv"], "both"),
+        "table.csv is a table of scores, which has no network",
+    );
+    refused(Exit::Usage, &ensemble(&["run", "other"], "run"), "run is there already");
+    assert_exit(&workplace.eval(&ensemble(&["run", "other"], "both")), Exit::Ok);
+    for (arguments, part) in [
+        (
+            ["export", "both", "--to", "onnx"].to_vec(),
+            "both cannot be exported: it is an ensemble of 2 networks",
+        ),
+        (
+            ["calibrate", "both", "--data", "shards"].to_vec(),
+            "not calibrated as a whole: it is an ensemble of 2 networks",
+        ),
+    ] {
+        refused(Exit::Usage, &arguments, part);
+    }
+    // What an interrupted start leaves is no bundle yet, and is replaced.
+    fs::remove_file(workplace.path("both/model.json")).expect("there");
+    let again =
+        [&ensemble(&["run", "other"], "both")[..], &["--overwrite", "--rule", "sensitivity>=0.9"]].concat();
+    assert_exit(&workplace.eval(&again), Exit::Ok);
+    assert_eq!(workplace.json("both/model.json")["thresholds"][0]["rule"], "sensitivity>=0.9");
 }

@@ -8,5 +8,6 @@ mod evaluation;
 mod export;
 mod importing;
 mod prediction;
+mod sources;
 mod unscorable;
 mod workplace;

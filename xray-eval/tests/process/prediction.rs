@@ -3,6 +3,7 @@
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use xray_artifacts::{Exit, Split};
 use xray_data::{ExampleBuilder, RecordWriter};
@@ -406,4 +407,115 @@ fn a_gpu_gives_the_processors_logits_but_for_rounding() {
         let [cpu, gpu]: [f32; 2] = [cpu, gpu].map(|cell| cell.parse().expect("a number"));
         assert!((cpu - gpu).abs() < 1e-3 * (1.0 + cpu.abs()), "{cpu} {gpu}");
     }
+}
+
+/// Images get the same rows in an archive as in a folder, in the same order.
+#[test]
+fn archives_are_folders() {
+    let workplace = Workplace::with_run();
+    folder(&workplace, "given", 12);
+    fs::write(workplace.path("given/notes.txt"), "of the study").expect("writable");
+    fs::write(workplace.path("given/c/cut.jpg"), b"\xff\xd8\xff").expect("writable");
+    let mut files = Vec::new();
+    for name in ["a/b", "c", ""] {
+        for entry in fs::read_dir(workplace.path("given").join(name)).expect("there") {
+            let path = entry.expect("readable").path();
+            if path.is_file() {
+                let name = path.strip_prefix(workplace.path("given")).expect("below").display().to_string();
+                files.push((name, fs::read(&path).expect("readable")));
+            }
+        }
+    }
+    files.reverse(); // An archive may hold them in any order.
+    let tar = tar_of(&files);
+    fs::write(workplace.path("given.tar"), &tar).expect("writable");
+    fs::write(workplace.path("given.tar.gz"), gzip(&tar)).expect("writable");
+    fs::write(workplace.path("given.zip"), zip_of(&files)).expect("writable");
+    fs::create_dir(workplace.path("downloads")).expect("writable");
+    fs::write(workplace.path("downloads/given.tgz"), gzip(&tar)).expect("writable");
+    let rows = |input: &str, more: &[&str]| {
+        let out = ["--out", "out/p.csv", "--overwrite"];
+        let output = workplace.eval(&[&["predict", "run", input][..], &out, more].concat());
+        assert_exit(&output, Exit::Ok);
+        let table = csv(&workplace.path("out/p.csv"));
+        let prefix = format!("{input}/");
+        let without = |place: &str| place.strip_prefix(&prefix).expect(input).to_owned();
+        let places: Vec<String> = table.column("file").into_iter().map(without).collect();
+        let rest = table.rows.iter().map(|row| [&row[..1], &row[2..]].concat()).collect::<Vec<_>>();
+        (places, rest, stderr(&output))
+    };
+    fs::create_dir(workplace.path("out")).expect("writable");
+    let (places, expected, said) = rows("given", &[]);
+    assert_eq!(places.len(), 13);
+    assert!(said.contains("not images by their names, and not read: 1 file"), "{said}");
+    for archive in ["given.zip", "given.tar", "given.tar.gz"] {
+        let (found, of, said) = rows(archive, &["--batch-size", "5"]);
+        assert_eq!(found, places, "{archive}");
+        assert!(of == expected, "{archive}");
+        assert!(said.contains("not images by their names, and not read: 1 file"), "{said}");
+    }
+    let (found, of, _) = rows("downloads", &[]);
+    assert_eq!(found, places.iter().map(|place| format!("given.tgz/{place}")).collect::<Vec<_>>());
+    assert!(of == expected, "a folder that has archives only");
+    // Beside images an archive may hold the same ones.
+    fs::write(workplace.path("downloads/own.png"), encode_png(&phantoms(1)[0])).expect("writable");
+    let (found, _, said) = rows("downloads", &[]);
+    assert_eq!(found, ["own.png"]);
+    assert!(
+        said.contains("not opened, because images lie beside: 1 archive, such as downloads/given.tgz"),
+        "{said}"
+    );
+
+    // A table names what is in them.
+    fs::write(workplace.path("studies.csv"), "path,patient\nc/002.png,7\na/b/000.png,8\n").expect("writable");
+    for archive in ["given", "given.zip", "given.tar.gz"] {
+        let out = ["--images", archive, "--out", "out/t.csv", "--overwrite"];
+        assert_exit(&workplace.eval(&[&["predict", "run", "studies.csv"][..], &out].concat()), Exit::Ok);
+        let table = csv(&workplace.path("out/t.csv"));
+        assert_eq!(
+            (table.column("patient"), table.column("error")),
+            (vec!["7", "8"], vec!["", ""]),
+            "{archive}"
+        );
+    }
+    let left: Vec<_> = fs::read_dir(workplace.path("out")).expect("there").collect();
+    assert_eq!(left.len(), 2, "nothing is left of what was kept: {left:?}");
+
+    let refused = |name: &str, bytes: &[u8], part: &str| {
+        fs::write(workplace.path(name), bytes).expect("writable");
+        let output = workplace.eval(&["predict", "run", name, "--out", "no.csv"]);
+        assert_exit(&output, Exit::BadData);
+        let said = stderr(&output);
+        assert!(said.contains(&format!("{name}: {part}")) && said.contains("hint: "), "{said}");
+        assert!(!workplace.path("no.csv").exists() && !workplace.path("no.csv.part").exists());
+    };
+    refused("bad.zip", b"no zip", "not a zip archive");
+    refused("bad.tar", &tar[..700], "it ends too early");
+    let packed = gzip(&tar);
+    refused("bad.tgz", &packed[..packed.len() - 9], "it ends too early");
+}
+
+fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, &content[..]).expect("memory");
+    }
+    builder.into_inner().expect("memory")
+}
+
+fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        writer.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).expect("memory");
+        writer.write_all(content).expect("memory");
+    }
+    writer.finish().expect("memory").into_inner()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).expect("memory");
+    packed.finish().expect("memory")
 }

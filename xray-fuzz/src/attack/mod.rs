@@ -2,5 +2,5 @@
 
 pub(crate) mod build;
 pub(crate) mod post;
-pub(crate) mod tables;
+pub(crate) mod sources;
 pub(crate) mod talk;

@@ -72,6 +72,7 @@ pub(crate) fn bundle() -> TempDir {
         },
         weights,
         integers: None,
+        members: Vec::new(),
         scores: BTreeMap::new(),
     };
     write_json(&folder.path().join("model.json"), &card).expect("writable");

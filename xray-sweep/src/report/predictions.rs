@@ -11,8 +11,8 @@ use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_cli::say;
 use xray_metrics::probability::brier;
 use xray_metrics::{
-    Comparison, FittedCalibrator, LabelCounts, Metadata, MetadataBaseline, Method, Scores, TestScores,
-    ValidationScores, auc, calibrate, metadata_baseline,
+    BySource, Comparison, FittedCalibrator, LabelCounts, Metadata, MetadataBaseline, Method, Scores,
+    TestScores, ValidationScores, auc, by_source, calibrate, metadata_baseline,
 };
 
 /// What it said of the records that choose and of those that are reported.
@@ -103,6 +103,17 @@ impl BothSplits {
         let patients = self.test.patient_numbers();
         let beside = baseline.beside(self.test(), patients.as_deref()).ok()?;
         Some((baseline, beside))
+    }
+
+    /// The test records by their sources; none where they are not of several.
+    pub(super) fn by_source(&self) -> Option<BySource> {
+        let Predictions { sources, labels, .. } = &self.test;
+        if sources.is_empty() {
+            return None;
+        }
+        let val = (!self.val.sources.is_empty()).then(|| (self.validation(), &self.val.sources[..]));
+        let patients = self.test.patient_numbers();
+        by_source(labels, (self.test(), sources), patients.as_deref(), val).expect("a source per record")
     }
 
     /// How many patients are in validation and in test; none where nobody names them.

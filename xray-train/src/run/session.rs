@@ -233,6 +233,7 @@ impl<'a> Session<'a> {
             },
             weights,
             integers: None,
+            members: Vec::new(),
             scores: outcome.scores.clone(),
         }
     }

@@ -11,11 +11,14 @@ mod names;
 mod problem;
 mod section;
 mod stream;
+mod tables;
 mod tar;
 mod zip;
 
 pub use problem::ArchiveProblem;
 pub(super) use stream::Stream;
+pub use tables::beside;
+pub(super) use tables::{table_of, tables};
 
 use super::origin::LARGEST;
 use crate::error::{Error, Result};
@@ -29,7 +32,7 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// More members than any published data set has images: MIMIC-CXR-JPG has 377,110.
-const MOST_MEMBERS: u64 = 1 << 21;
+pub(super) const MOST_MEMBERS: u64 = 1 << 21;
 
 /// What an archive or a member may inflate to: so many times its packed size, or [`FREE`] where that is more. Images are
 /// compressed already, tables shrink to a tenth.
@@ -210,7 +213,7 @@ fn too_large(size: u64, packed: u64) -> Option<ArchiveProblem> {
     (size > limit).then_some(ArchiveProblem::Large { size, limit })
 }
 
-/// Opens a file, or reads a member of a zip or tar that is named as if the archive were a folder.
+/// Opens a file, or reads a member of an archive that is named as if the archive were a folder; of a tar.gz a table.
 ///
 /// # Errors
 /// [`Error::Io`] for what is not there, [`Error::Archive`] for a member that cannot be read.
@@ -230,8 +233,11 @@ fn of_member(path: &Path) -> Result<Option<Vec<u8>>> {
     let (Some(packing), Ok(name)) = (Packing::of(archive), path.strip_prefix(archive)) else {
         return Ok(None);
     };
-    let archive = Archive::open(archive, packing)?;
     let name = name.to_string_lossy();
+    if packing == Packing::TarGz {
+        return tables::content(archive, &name);
+    }
+    let archive = Archive::open(archive, packing)?;
     let number = archive.members.iter().position(|member| member.name == name);
     number.map(|number| archive.read(number)).transpose()
 }

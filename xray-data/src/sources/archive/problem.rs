@@ -52,6 +52,15 @@ pub enum ArchiveProblem {
         /// The other archive.
         other: String,
     },
+    /// An archive that is named as a table.
+    #[error("it holds no table, a .csv or .tsv")]
+    NoTable,
+    /// The same, where it is not clear which is meant.
+    #[error("it holds several tables: {}", few(names))]
+    SeveralTables {
+        /// Their names in the archive.
+        names: Vec<String>,
+    },
     /// More members than any data set has.
     #[error("it has more than {limit} members")]
     Members {
@@ -83,6 +92,16 @@ pub enum ArchiveProblem {
     FrontToBack,
 }
 
+/// The first names of many.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 impl ArchiveProblem {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
@@ -104,13 +123,19 @@ impl ArchiveProblem {
             | ArchiveProblem::TooMany { .. } => {
                 "no published data set has such an archive: look at where it comes from"
             }
+            ArchiveProblem::NoTable => "name the table beside it, and the archive with --images",
+            ArchiveProblem::SeveralTables { .. } => {
+                "name one as if the archive were a folder: ARCHIVE.zip/labels.csv"
+            }
             ArchiveProblem::TwoTables { .. } => "move one of the archives away",
             ArchiveProblem::Members { .. }
             | ArchiveProblem::Large { .. }
             | ArchiveProblem::Inflates { .. } => {
                 "images and tables hardly shrink so: look at the archive, and unpack it yourself if it is what you want"
             }
-            ArchiveProblem::FrontToBack => "unpack it, or read it with `xray-data build`",
+            ArchiveProblem::FrontToBack => {
+                "unpack it, or read it with `xray-data build` or `xray-eval predict`"
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{AGE, CsvColumns, LATERAL, PATH, PATIENT, SEX, SPLIT, VIEW, split_name};
 use crate::error::Result;
 use crate::sources::label_columns::{LabelColumns, Places};
+use crate::sources::table::Row;
 use crate::sources::{SourceProblem, Table, separator};
 use std::collections::{BTreeSet, HashMap};
 
@@ -45,6 +46,26 @@ impl Columns {
             sex: table.agreed(SEX)?,
             age: table.agreed(AGE)?,
         })
+    }
+
+    /// Says that columns which nobody named hold splits and nothing else, where no column is used as such.
+    pub(super) fn overlooked_splits(&self, table: &Table, truth: &LabelColumns) -> Option<String> {
+        let taken = self.taken();
+        let is_label = |column: &usize| match &truth.places {
+            Places::Lists { column: of, .. } => of == column,
+            Places::Columns(places) => places.contains(column),
+        };
+        let holds_splits = |column: &usize| {
+            let mut found = BTreeSet::new();
+            let says =
+                |row: Row<'_>| split_name(row.field(*column)).map(|split| found.insert(split)).is_some();
+            table.rows().all(says) && found.len() > 1
+        };
+        let headers: Vec<&str> = table.headers().collect();
+        let mut unused = (0..headers.len()).filter(|column| !taken.contains(column) && !is_label(column));
+        let column = headers[unused.find(holds_splits).filter(|_| self.split.is_none())?];
+        let option = crate::sources::problem::short(column);
+        Some(format!("column `{option}` holds splits and is not used: --split-column '{option}' keeps them"))
     }
 
     fn uses(&self) -> [(&'static str, Option<usize>); 7] {

@@ -8,6 +8,7 @@ pub(super) use columns::quoted_few;
 
 use crate::error::Result;
 use crate::labels::plain;
+use crate::sources::archive::table_of;
 use crate::sources::join::{self, Join};
 use crate::sources::label_columns::{self, LabelColumns, Places};
 use crate::sources::table::Row;
@@ -68,13 +69,13 @@ pub enum Blank {
     Negative,
 }
 
-/// Reads a table of any layout.
+/// Reads a table of any layout, which may be named by the archive that holds it and no other.
 ///
 /// # Errors
 /// [`Source`](crate::Error::Source) naming the line: a cell that cannot be read, columns or rows that contradict each
 /// other, columns that look like labels and that nobody named, a label without a positive.
 pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
-    let mut table = Table::read_separated(table, columns.separator)?;
+    let mut table = Table::read_separated(&table_of(table)?, columns.separator)?;
     let places = Columns::find(&table, columns)?;
     let truth = match columns.unlabelled {
         true => LabelColumns::none(),
@@ -87,6 +88,9 @@ pub fn read(table: &Path, columns: &CsvColumns) -> Result<Listing> {
     let mut reader = Reader::new(&places, &truth, columns.blank, &mut counts);
     let rows = table.rows().map(|row| reader.read(row)).collect::<Result<Vec<_>>>()?;
     let mut notes = std::mem::take(&mut table.notes);
+    if !columns.unlabelled && !columns.other_splits {
+        notes.extend(places.overlooked_splits(&table, &truth));
+    }
     let described = described(&table, &places, &truth);
     let mut rows = rows;
     notes.extend(patients_by_path(&mut rows));

@@ -437,3 +437,41 @@ fn damaged_tables_are_refused_or_read_whole() {
     }
     assert!(read > 50 && refused > 300, "{read} {refused}");
 }
+
+/// A column of any other name than `split` may hold splits, and a new one would be drawn without a word.
+#[test]
+fn splits_that_are_not_used_are_told() {
+    let said = |header: &str, cells: [&str; 3], columns: &CsvColumns| {
+        let rows = cells.iter().enumerate().map(|(at, cell)| format!("{at}.png,{at},{},{cell}\n", at % 2));
+        let text = format!("path,patient,Mass,{header}\n") + &rows.collect::<String>();
+        let listing = read_text(&text, columns).expect("a good table");
+        listing.warnings.iter().any(|note| note.contains(&format!("--split-column '{header}' keeps them")))
+    };
+    let plain = CsvColumns::default();
+    assert!(said("fold", ["train", "Valid", "test"], &plain));
+    assert!(said("partition", ["training", "train", "dev"], &plain));
+    assert!(!said("fold", ["train", "train", "train"], &plain), "nothing would be kept apart");
+    assert!(!said("fold", ["1", "2", "3"], &plain));
+    assert!(!said("fold", ["train", "", "test"], &plain));
+    assert!(!said("split", ["train", "val", "test"], &plain), "it is used");
+    let named = CsvColumns { split: Some("fold".into()), ..CsvColumns::default() };
+    assert!(!said("fold", ["train", "val", "test"], &named));
+    assert!(!said(
+        "fold",
+        ["train", "val", "test"],
+        &CsvColumns { other_splits: true, ..CsvColumns::default() }
+    ));
+}
+
+#[test]
+fn what_stands_between_is_named_where_it_is_not_read() {
+    let hint = |text: &str| {
+        let error = read_text(text, &CsvColumns::default()).expect_err(text);
+        error.hint().expect("what to do")
+    };
+    let joined = |cell: &str| hint(&format!("path,Finding Labels\na.png,Mass\nb.png,{cell}\n"));
+    assert!(joined("Mass/Nodule").contains("these seem to be joined by `/`"));
+    assert!(joined("Mass and Effusion").contains("these seem to be joined by ` and `"));
+    assert!(joined("Mass/Shadow").contains("or name all findings"));
+    assert!(hint("path:Mass\na.png:1\n").contains("one cell, `path:Mass`: say what stands between"));
+}

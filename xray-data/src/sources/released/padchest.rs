@@ -286,6 +286,7 @@ fn unknown(row: Row<'_>, column: usize, name: &str, image_id: &str) -> Error {
         nearest: nearest(name, known).map(str::to_owned),
         column: row.header(column).to_owned(),
         separator: separator::PYTHON,
+        joined_by: None,
         offer: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::labels::{nearest, plain};
-use crate::sources::archive::{self, Archive, Packing, is_archive};
+use crate::sources::archive::{self, Packing, is_archive};
 use crate::sources::csv_table::quoted_few;
 use crate::sources::table::Row;
 use crate::sources::{ArchiveProblem, SourceProblem, Table};
@@ -151,7 +151,8 @@ const LONGEST_HEADER: u64 = 1 << 16;
 
 /// The table in a folder whose name, without `.csv` or `.csv.gz`, is wanted: of several the last by name, which is the
 /// newest version; of one that is there twice, the one that is not packed. Where the folder has none, that in the top folder
-/// of a zip or tar in it. The folder may be such an archive itself.
+/// of an archive in it; a tar.gz, which has to be read to its end, is looked into where the folder has no table at all. The
+/// folder may be an archive itself.
 pub(in crate::sources) fn table_in(
     folder: &Path,
     is_wanted: impl Fn(&str) -> bool,
@@ -166,6 +167,7 @@ pub(super) fn table_below(
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Option<PathBuf>> {
     let mut archives = Vec::new();
+    let mut has_tables = false;
     if is_archive(folder) {
         archives.push((folder.to_owned(), below));
     } else {
@@ -175,6 +177,7 @@ pub(super) fn table_below(
         if let Some((_, path)) = wanted.max() {
             return Ok(Some(path.clone()));
         }
+        has_tables = in_folder.iter().any(|path| rank(path, |_| true).is_some());
         archives.extend(in_folder.into_iter().map(|path| (path, "")));
         if !below.is_empty() {
             archives.extend(files_in(folder)?.into_iter().map(|path| (path, below)));
@@ -182,14 +185,16 @@ pub(super) fn table_below(
     }
     let mut found: Vec<(Rank, PathBuf, String)> = Vec::new();
     for (path, below) in archives {
-        let Some(packing @ (Packing::Zip | Packing::Tar)) = Packing::of(&path) else { continue };
-        let archive = Archive::open(&path, packing)?;
-        for (member, from_top) in archive.below_top() {
+        if Packing::of(&path) == Some(Packing::TarGz) && has_tables {
+            continue;
+        }
+        for table in archive::tables(&path)? {
+            let from_top = table.from_top.as_str();
             let (around, _) = from_top.rsplit_once('/').unwrap_or(("", from_top));
             if around == below
                 && let Some(rank) = rank(Path::new(from_top), &is_wanted)
             {
-                found.push((rank, path.clone(), member.name.clone()));
+                found.push((rank, path.clone(), table.name));
             }
         }
     }

@@ -298,6 +298,7 @@ fn of_boxes(known: &mut Known, labels: &[String], at: Place) -> Result<Vec<Liste
                     nearest: nearest(name, labels.iter().map(String::as_str)).map(str::to_owned),
                     column: "class_name".to_owned(),
                     separator: '|',
+                    joined_by: None,
                     offer: None,
                 }));
             }

@@ -14,6 +14,7 @@ mod learning_curve;
 mod net_benefit;
 mod provenance;
 mod run_time;
+mod sources;
 mod thresholds;
 
 use super::document::Section;
@@ -31,6 +32,7 @@ pub(super) fn all(sweep: &Sweep, other: Option<&Sweep>, rule: Rule) -> Vec<Secti
         learning_curve::section(sweep),
         label_multiples::section(sweep),
         findings::section(sweep),
+        sources::section(sweep),
         curves::section(sweep, rule),
         thresholds::section(sweep, rule),
         calibration::section(sweep),

@@ -1,18 +1,19 @@
-//! `xray-data build --csv` over one table each, beside a dozen good images and a pipe.
+//! `xray-data build --csv` over one input each: a table beside a dozen good images and a pipe, or an archive that holds both.
 
-use crate::corpus::{Corpus, Expected, Input};
+use crate::corpus::{Corpus, Expected, Input, Kind};
 use crate::fault::{Fault, What};
 use crate::lab::Lab;
 use crate::program;
-use crate::report::Tally;
+use crate::report::{Tally, extension};
 use anyhow::Result;
 use std::fs;
+use std::path::Path;
 use xray_workspace::in_parallel;
 
-/// What tells of a bad table: usage, nothing matches, bad data.
+/// What tells of a bad input: usage, nothing matches, bad data.
 const CODES: [i32; 4] = [0, 2, 3, 5];
 
-/// Tables between two looks at what came of them.
+/// Inputs between two looks at what came of them.
 const TOGETHER: usize = 100;
 const PROCESSES: usize = 2;
 
@@ -22,12 +23,12 @@ pub(crate) fn attack(lab: &Lab, corpus: &Corpus, numbers: &[u64]) -> Result<Tall
     let all = numbers.len();
     for (at, numbers) in numbers.chunks(TOGETHER).enumerate() {
         let inputs: Vec<_> = numbers.iter().map(|&number| corpus.input(number)).collect();
-        let tried = in_parallel(PROCESSES, &inputs, |input| Some(build(lab, input)));
+        let tried = in_parallel(PROCESSES, &inputs, |input| Some(build(lab, corpus.kind(), input)));
         for (input, tried) in inputs.iter().zip(tried.into_iter().flatten()) {
             let mut tried = tried?;
             // It may have waited for others.
             if tried.fault.as_ref().is_some_and(|fault| fault.what == What::Slow) {
-                tried = build(lab, input)?;
+                tried = build(lab, corpus.kind(), input)?;
             }
             tally.took(tried.time, tried.peak_mib);
             match tried.fault {
@@ -50,16 +51,24 @@ struct Tried {
     fault: Option<Fault>,
 }
 
-fn build(lab: &Lab, input: &Input) -> Result<Tried> {
-    let folder = lab.path(&format!("table-{}", input.number));
+/// Writes an input; the arguments that name it.
+fn lay(lab: &Lab, kind: Kind, input: &Input, folder: &Path) -> Result<String> {
+    let file = folder.join(format!("labels.{}", extension(kind, &input.bytes)));
+    fs::write(&file, &input.bytes)?;
+    let file = file.display();
+    Ok(match kind {
+        Kind::Archive => format!("--csv {file}"),
+        _ => format!("--csv {file} --images {}", lab.good_images().display()),
+    })
+}
+
+fn build(lab: &Lab, kind: Kind, input: &Input) -> Result<Tried> {
+    let folder = lab.path(&format!("{}-{}", kind.name(), input.number));
     fs::create_dir_all(&folder)?;
-    let table = folder.join("labels.csv");
-    fs::write(&table, &input.bytes)?;
-    let (table, images, out) = (table.display(), lab.good_images(), folder.join("shards"));
+    let source = lay(lab, kind, input, &folder)?;
     // Half of the tables may name images that are not there, or are none.
     let skip = if input.number.is_multiple_of(2) { "" } else { " --skip-missing --skip-bad" };
-    let (images, out) = (images.display(), out.display());
-    let arguments = format!("build --csv {table} --images {images} --out {out}{skip}");
+    let arguments = format!("build {source} --out {}{skip}", folder.join("shards").display());
     let deadline = lab.limits.slowest;
     let ended = program::run(&lab.program("xray-data")?, arguments.split(' '), &lab.limits, deadline)?;
     let accepted = ended.status.code() == Some(0);
