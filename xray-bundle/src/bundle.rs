@@ -8,7 +8,7 @@ use xray_artifacts::{Exit, Failure, Split, read_json, warn_unsealed};
 use xray_image::{Budget, GrayImage, ImageProblem, decode_gray_within, normalise, prepare};
 use xray_metrics::{Calibrator, Evaluation};
 use xray_model::{
-    ActivationMaps, ActivationRanges, Backend, CHECKSUM, Error, ModelConfig, Predictor, StateDict,
+    ActivationMaps, ActivationRanges, Backend, CHECKSUM, Error, ModelConfig, Predictor, RangeRule, StateDict,
 };
 
 /// `model.json`.
@@ -159,8 +159,8 @@ impl Bundle {
     }
 
     /// What a [calibrating](Bundle::calibrating) one has found so far.
-    pub fn activation_ranges(&self) -> Option<ActivationRanges> {
-        self.networks.first().activation_ranges()
+    pub fn activation_ranges(&self, rule: RangeRule) -> Option<ActivationRanges> {
+        self.networks.first().activation_ranges(rule)
     }
 
     /// Decodes a JPEG, PNG or DICOM file within a budget and prepares it as in training.

@@ -19,7 +19,7 @@ use xray_artifacts::{Exit, Failure};
 use xray_kernels::{Isa, Recorder, Recording, TaskCosts, multiply_add_peak};
 use xray_model::{
     Architecture, Backend, DeviceWork, Error, LabelledImages, Learner, LearnerConfig, ModelConfig, Pixels,
-    Precision, Predictor, WeightType, set_threads,
+    Precision, Predictor, RangeRule, WeightType, set_threads,
 };
 use xray_random::Random;
 
@@ -302,7 +302,7 @@ fn integers(arguments: &Arguments, learner: &Learner, images: Pixels<'_>) -> Res
     let stored = learner.weights()?.stored(WeightType::Int8);
     let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), images.len())?;
     watching.predict(images, arguments.size)?;
-    let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
+    let stored = stored.with_ranges(&watching.activation_ranges(RangeRule::Extremes).expect("it watches"));
     Ok(Predictor::new(&model, CLASSES, &stored.restored(), Backend::Cpu)?)
 }
 

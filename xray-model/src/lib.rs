@@ -54,6 +54,7 @@ pub use device_failure::catch_device_failure;
 pub use error::{Error, Result};
 pub use export::{OPSETS, Onnx, onnx};
 pub use import::{Head, Import, ImportOptions, Note, Published, published, read_weights};
+pub use integer::RangeRule;
 pub use learner::{Gradients, LabelledImages, Learner, LearnerConfig, Pass};
 pub use losses::Loss;
 pub use optimizer::{Algorithm, OptimizerConfig};

@@ -1,5 +1,6 @@
 //! A network that only predicts: logits and class activation maps of images.
 
+use crate::RangeRule;
 use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
@@ -106,11 +107,11 @@ impl Predictor {
         Ok(Predictor::at(place, network, model))
     }
 
-    /// What a [calibrating](Predictor::calibrating) one has found so far.
-    pub fn activation_ranges(&self) -> Option<ActivationRanges> {
+    /// What a [calibrating](Predictor::calibrating) one has found so far, by a rule.
+    pub fn activation_ranges(&self, rule: RangeRule) -> Option<ActivationRanges> {
         let Place::Watched { calibration, .. } = &self.place else { return None };
         let calibration = calibration.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(ActivationRanges { images: calibration.images(), ranges: calibration.ranges().to_vec() })
+        Some(ActivationRanges { images: calibration.images(), ranges: calibration.ranges(rule) })
     }
 
     fn in_integers(

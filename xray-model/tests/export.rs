@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use xray_model::{
-    Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, StateDict,
-    WeightType, onnx, read_weights,
+    Architecture, Backend, LabelledImages, Learner, LearnerConfig, ModelConfig, Onnx, Predictor, RangeRule,
+    StateDict, WeightType, onnx, read_weights,
 };
 use xray_random::Random;
 
@@ -126,7 +126,8 @@ fn onnx_runtime_computes_in_integers_too() {
         let watching = Predictor::calibrating(&model, CLASSES, &stored.restored(), IMAGES);
         let watching = watching.expect("its own weights");
         watching.predict(&images, SIZE).expect("a CPU");
-        let stored = stored.with_ranges(&watching.activation_ranges().expect("it watches"));
+        let stored =
+            stored.with_ranges(&watching.activation_ranges(RangeRule::Extremes).expect("it watches"));
         for opset in [13, 21] {
             let how = Onnx { size: SIZE, opset, metadata: Vec::new() };
             let file = onnx(&model, CLASSES, &stored, &how).expect("its own weights");

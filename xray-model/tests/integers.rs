@@ -6,7 +6,7 @@ mod narrow;
 use narrow::narrow;
 use xray_model::{
     ActivationRanges, Architecture, Backend, HostTensor, LabelledImages, Learner, LearnerConfig, ModelConfig,
-    Predictor, StateDict, StoredDict, WeightType,
+    Predictor, RangeRule, StateDict, StoredDict, WeightType,
 };
 use xray_random::Random;
 
@@ -54,7 +54,7 @@ fn ranges(model: &ModelConfig, weights: &StateDict) -> ActivationRanges {
     for batch in images(12).chunks(4 * (SIZE * SIZE) as usize) {
         assert_eq!(watching.predict(batch, SIZE).expect("a CPU"), [0.0; 4 * CLASSES]);
     }
-    let ranges = watching.activation_ranges().expect("it watches");
+    let ranges = watching.activation_ranges(RangeRule::Extremes).expect("it watches");
     assert_eq!(ranges.images, 8);
     ranges
 }

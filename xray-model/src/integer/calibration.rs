@@ -1,6 +1,7 @@
 //! A plan in float32, of which the ranges of all values are watched.
 
 use super::plan::{Gate, Operation, Plan, Step};
+use super::spread::{RangeRule, Spread};
 use crate::cpu::context;
 use std::sync::Arc;
 use xray_kernels::{
@@ -12,8 +13,8 @@ use xray_kernels::{
 #[derive(Debug)]
 pub(crate) struct Calibration {
     plan: Arc<Plan>,
-    /// Lowest and highest so far.
-    ranges: Vec<[f32; 2]>,
+    /// Of the values of each map.
+    spreads: Vec<Spread>,
     images: usize,
 }
 
@@ -25,8 +26,8 @@ struct Floats {
 
 impl Calibration {
     pub(crate) fn new(plan: Plan) -> Self {
-        let ranges = vec![[0.0, 0.0]; plan.ranges];
-        Calibration { plan: Arc::new(plan), ranges, images: 0 }
+        let spreads = vec![Spread::new(); plan.ranges];
+        Calibration { plan: Arc::new(plan), spreads, images: 0 }
     }
 
     /// How many images were watched.
@@ -34,30 +35,22 @@ impl Calibration {
         self.images
     }
 
-    /// The lowest and the highest value of each map, of all images, and zero.
-    pub(crate) fn ranges(&self) -> &[[f32; 2]] {
-        &self.ranges
+    /// The range that bytes of each map cover; it holds zero.
+    pub(crate) fn ranges(&self, rule: RangeRule) -> Vec<[f32; 2]> {
+        self.spreads.iter().map(|spread| spread.range(rule)).collect()
     }
 
     /// Watches images channel by channel.
     pub(crate) fn watch(&mut self, images: &[f32], shape: PlanarShape) {
         self.images += shape.images;
-        self.see(0, images);
+        self.spreads[0].see(images);
         self.run(images, shape);
     }
 
-    fn see(&mut self, number: usize, values: &[f32]) {
-        let [low, high] = &mut self.ranges[number];
-        for &value in values {
-            *low = low.min(value);
-            *high = high.max(value);
-        }
-    }
-
-    /// Of the channels of a map, whose surplus lanes and halo hold zeros, which every range holds.
+    /// Of the channels of a map, whose surplus lanes and halo hold zeros, which count for nothing.
     fn see_map(&mut self, number: Option<usize>, map: &Floats) {
         if let Some(number) = number {
-            self.see(number, &map.values);
+            self.spreads[number].see(&map.values);
         }
     }
 

@@ -8,7 +8,9 @@
 mod calibration;
 mod network;
 mod plan;
+mod spread;
 
 pub(crate) use calibration::Calibration;
 pub(crate) use network::{IntegerNetwork, LastMaps};
 pub(crate) use plan::{Gate, Operation, Plan, PlanMaps, Step, folded_weights};
+pub use spread::RangeRule;
