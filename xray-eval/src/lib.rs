@@ -31,6 +31,7 @@ mod figures;
 mod importing;
 mod labelled;
 mod net_benefit;
+mod out_of_fold;
 mod pointing;
 mod predict;
 mod run_data;
@@ -53,6 +54,7 @@ pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, exp
 pub use external::{External, ExternalOptions, LabelBeside, LabelMap, MatchedLabel, MatchedLabels, external};
 pub use importing::{ImportModelOptions, ImportedModel, Pipeline, import_model};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
+pub use out_of_fold::{FoldScores, LabelOutOfFold, OutOfFold, OutOfFoldAuc, OutOfFoldOptions, out_of_fold};
 pub use pointing::{PointedFinding, Pointing, point};
 pub use predict::{Pace, PredictOptions, Predicted, predict};
 pub use score_file::{ScoreFile, ScoreKind};

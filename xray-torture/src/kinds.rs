@@ -51,6 +51,7 @@ const KINDS: &[FileKind] = {
         kind("model.safetensors", Tensors),
         kind("model.json", Json),
         kind("predictions-*.safetensors", Tensors),
+        kind("out-of-fold.safetensors", Tensors),
         kind("result.json", Json),
         kind("config.toml", Toml),
         kind("metrics.jsonl", JsonLines),

@@ -116,6 +116,12 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-eval ensemble FOLDER/run LAB/templates/other/run --out FOLDER/ensemble.csv",
             Keeps::Each,
         ),
+        scene(
+            "out of fold",
+            "folds",
+            "xray-eval out-of-fold FOLDER/fold-0 FOLDER/fold-1 --out FOLDER/out-of-fold.safetensors",
+            Keeps::Each,
+        ),
         scene("predict", "run", PREDICT, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),
         scene("predict parquet", "run", &PREDICT.replace(".csv", ".parquet"), Keeps::Each),

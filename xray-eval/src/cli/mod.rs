@@ -6,8 +6,8 @@ mod prediction;
 
 use crate::{
     AppraiseOptions, EnsembleOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat,
-    ExportOptions, ScoreKind, Subject, appraise, calibrate_bundle, compare_subjects, ensemble, explain,
-    export, point,
+    ExportOptions, OutOfFoldOptions, ScoreKind, Subject, appraise, calibrate_bundle, compare_subjects,
+    ensemble, explain, export, out_of_fold, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elsewhere::{DataArguments, ElsewhereArguments};
@@ -31,6 +31,7 @@ Examples:
   xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
   xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv
+  xray-eval out-of-fold FOLD-0 FOLD-1 FOLD-2 --out out-of-fold.safetensors
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
   xray-eval explain RUN --test-records 6 --label Mass --out maps
@@ -211,6 +212,25 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
+    /// Take the runs of a cross-validation as one: each record scored by the run that did not train on it
+    ///
+    /// The runs differ in `data.fold` (and seed) only, and all folds are there once, which is proven: no patient is in two.
+    /// Said are the AUCs of all records in one pool, with intervals by patient, and those of each fold beside them. The
+    /// predictions are written as a run's own are.
+    OutOfFold {
+        /// The run directories of all folds, in any order
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The file of predictions to write: NAME.safetensors
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace a file that is there
+        #[arg(long)]
+        overwrite: bool,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
     /// Compare two models on the same test records
     Compare {
         /// A run directory or a CSV file
@@ -338,6 +358,10 @@ impl Arguments {
                 let (out, overwrite) = (out.clone(), *overwrite);
                 let found =
                     ensemble(members, &EnsembleOptions { calibration: *calibration, out, overwrite })?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::OutOfFold { runs, out, overwrite, format }) => {
+                let found = out_of_fold(runs, &OutOfFoldOptions { out: out.clone(), overwrite: *overwrite })?;
                 Ok(printed(*format, &found, || found.text()))
             }
             Some(Command::Predict { .. } | Command::Import { .. }) | None => {

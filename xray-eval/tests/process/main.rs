@@ -7,6 +7,7 @@ mod ensemble;
 mod evaluation;
 mod export;
 mod importing;
+mod out_of_fold;
 mod prediction;
 mod unscorable;
 mod workplace;
