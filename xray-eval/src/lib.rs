@@ -24,6 +24,7 @@ mod carried;
 pub mod cli;
 mod comparison;
 mod ensemble;
+mod errors;
 mod explanation;
 mod export;
 mod external;
@@ -49,6 +50,7 @@ pub use calibrate::{CalibratedBundle, CalibrationData, calibrate_bundle, calibra
 pub use carried::{Carried, CarriedCalibration, CarriedLabel};
 pub use comparison::{ComparedModels, compare_subjects};
 pub use ensemble::{Ensemble, EnsembleMember, EnsembleOptions, ensemble};
+pub use errors::{Errors, ErrorsOptions, LabelMistakes, Mistake, Suspect, errors};
 pub use explanation::{ExplainOptions, ExplainedImages, Explanation, explain};
 pub use export::{Change, ExportFormat, ExportOptions, Exported, LabelChange, export};
 pub use external::{External, ExternalOptions, LabelBeside, LabelMap, MatchedLabel, MatchedLabels, external};

@@ -52,6 +52,7 @@ const KINDS: &[FileKind] = {
         kind("model.json", Json),
         kind("predictions-*.safetensors", Tensors),
         kind("out-of-fold.safetensors", Tensors),
+        kind("errors.html", Bytes),
         kind("result.json", Json),
         kind("config.toml", Toml),
         kind("metrics.jsonl", JsonLines),

@@ -122,6 +122,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-eval out-of-fold FOLDER/fold-0 FOLDER/fold-1 --out FOLDER/out-of-fold.safetensors",
             Keeps::Each,
         ),
+        scene("errors", "run", "xray-eval errors FOLDER/run --out FOLDER/errors.html", Keeps::Each),
         scene("predict", "run", PREDICT, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),
         scene("predict parquet", "run", &PREDICT.replace(".csv", ".parquet"), Keeps::Each),

@@ -5,9 +5,9 @@ mod importing;
 mod prediction;
 
 use crate::{
-    AppraiseOptions, EnsembleOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat,
-    ExportOptions, OutOfFoldOptions, ScoreKind, Subject, appraise, calibrate_bundle, compare_subjects,
-    ensemble, explain, export, out_of_fold, point,
+    AppraiseOptions, EnsembleOptions, ErrorsOptions, ExplainOptions, ExplainedImages, Explanation,
+    ExportFormat, ExportOptions, OutOfFoldOptions, ScoreKind, Subject, appraise, calibrate_bundle,
+    compare_subjects, ensemble, errors, explain, export, out_of_fold, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elsewhere::{DataArguments, ElsewhereArguments};
@@ -35,6 +35,7 @@ Examples:
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
   xray-eval explain RUN --test-records 6 --label Mass --out maps
+  xray-eval errors RUN --out errors.html
   xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
   xray-eval export RUN --to onnx --dtype int8
 
@@ -112,6 +113,38 @@ enum Command {
         /// Folder for the pictures
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
+    /// Show where a model is wrong, and where its labels may be: a page with the worst mistakes of each finding and their maps
+    ///
+    /// Of the validation records of one run, or of all records of a cross-validation when the runs of all folds are named,
+    /// each scored and explained by the run that did not train on it; test records are not looked at. Labels that are likely
+    /// wrong are ranked by confident learning (Northcutt et al., 2021). The page is one file without scripts or network,
+    /// about 20 kB for each picture. It holds images of patients: whoever gets it sees them.
+    Errors {
+        /// The run directory, or those of all folds of a cross-validation
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The page to write: NAME.html
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace a page that is there
+        #[arg(long)]
+        overwrite: bool,
+        /// False positives of each finding that are shown, and as many false negatives; up to 50
+        #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=50))]
+        images: u16,
+        /// Labels shown that are likely wrong; up to 500
+        #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u16).range(0..=500))]
+        suspects: u16,
+        /// How thresholds are chosen on validation, as for `run`
+        #[arg(long, value_name = "RULE", default_value = "youden")]
+        rule: Rule,
+        /// Where the run's data lie now, if elsewhere than in training
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
@@ -358,6 +391,18 @@ impl Arguments {
                 let (out, overwrite) = (out.clone(), *overwrite);
                 let found =
                     ensemble(members, &EnsembleOptions { calibration: *calibration, out, overwrite })?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::Errors { runs, out, overwrite, images, suspects, rule, data, format }) => {
+                let options = ErrorsOptions {
+                    out: out.clone(),
+                    overwrite: *overwrite,
+                    images: (*images).into(),
+                    suspects: (*suspects).into(),
+                    rule: *rule,
+                    data: data.clone(),
+                };
+                let found = errors(runs, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
             Some(Command::OutOfFold { runs, out, overwrite, format }) => {

@@ -11,17 +11,17 @@ use xray_train::config::RunConfig;
 use xray_train::run_dir::difference;
 
 /// A run that was validated on one fold.
-pub(super) struct FoldRun {
-    pub(super) path: PathBuf,
-    pub(super) fold: Fold,
-    pub(super) val: Predictions,
+pub(crate) struct FoldRun {
+    pub(crate) path: PathBuf,
+    pub(crate) fold: Fold,
+    pub(crate) val: Predictions,
     config: RunConfig,
     dataset: String,
 }
 
 impl FoldRun {
     /// Reads the runs of all folds, in the order of the folds, and what a reader should know of them.
-    pub(super) fn read_all(paths: &[PathBuf]) -> Result<(Vec<FoldRun>, Vec<String>), Failure> {
+    pub(crate) fn read_all(paths: &[PathBuf]) -> Result<(Vec<FoldRun>, Vec<String>), Failure> {
         let mut runs = paths.iter().map(|path| FoldRun::read(path)).collect::<Result<Vec<_>, _>>()?;
         let Some((first, others)) = runs.split_first() else {
             return Err(Failure::new(Exit::Usage, "no run is named").hint("name the runs of all folds"));

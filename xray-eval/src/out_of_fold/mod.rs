@@ -6,7 +6,7 @@ mod text;
 
 use crate::figures::macro_auc;
 use crate::subject::{failure, scores};
-use folds::FoldRun;
+pub(crate) use folds::FoldRun;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions, Split};

@@ -4,6 +4,7 @@ mod command_line;
 mod comparison;
 mod elsewhere;
 mod ensemble;
+mod errors;
 mod evaluation;
 mod export;
 mod importing;
