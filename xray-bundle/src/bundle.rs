@@ -178,6 +178,15 @@ impl Bundle {
         Ok(self.predictor.begin(pixels, self.card.preprocessing.size)?)
     }
 
+    /// Embeddings `[n, features]` of many images at once, whose [pixels](PreparedImage::into_pixels) stand one after the
+    /// other: what the last layer makes logits of.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn embeddings(&self, pixels: &[f32]) -> Result<Vec<f32>, Failure> {
+        Ok(self.predictor.embeddings(pixels, self.card.preprocessing.size)?)
+    }
+
     /// Logits of an image, one per label.
     pub fn predict(&self, prepared: &PreparedImage) -> Vec<f32> {
         let logits = self.predictor.predict(&prepared.pixels, self.card.preprocessing.size);

@@ -58,7 +58,7 @@ pub use importing::{ImportModelOptions, ImportedModel, Pipeline, import_model};
 pub use net_benefit::{LabelNetBenefit, net_benefits};
 pub use out_of_fold::{FoldScores, LabelOutOfFold, OutOfFold, OutOfFoldAuc, OutOfFoldOptions, out_of_fold};
 pub use pointing::{PointedFinding, Pointing, point};
-pub use predict::{Pace, PredictOptions, Predicted, predict};
+pub use predict::{EmbedOptions, Embedded, Pace, PredictOptions, Predicted, embed, predict};
 pub use score_file::{ScoreFile, ScoreKind};
 pub use subgroups::{Subgroup, subgroups};
 pub use subject::Subject;

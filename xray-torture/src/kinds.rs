@@ -71,6 +71,7 @@ const KINDS: &[FileKind] = {
         kind("*.csv", Bytes),
         // Predictions; what is found before the table is written lies beside it.
         kind("predictions.parquet", Bytes),
+        kind("embeddings.parquet", Bytes),
         kind("*.part", Litter),
         // A sweep.
         kind("sweep.toml", Toml),

@@ -123,6 +123,12 @@ pub(crate) fn scenes() -> Vec<Scene> {
             Keeps::Each,
         ),
         scene("errors", "run", "xray-eval errors FOLDER/run --out FOLDER/errors.html", Keeps::Each),
+        scene(
+            "embed",
+            "run",
+            "xray-eval embed FOLDER/run LAB/images --threads 1 --out FOLDER/embeddings.parquet",
+            Keeps::Each,
+        ),
         scene("predict", "run", PREDICT, Keeps::Each),
         scene("predict on", "predicting", PREDICT, Keeps::Each),
         scene("predict parquet", "run", &PREDICT.replace(".csv", ".parquet"), Keeps::Each),

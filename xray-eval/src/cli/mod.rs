@@ -12,7 +12,7 @@ use crate::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elsewhere::{DataArguments, ElsewhereArguments};
 use importing::ImportArguments;
-use prediction::PredictionArguments;
+use prediction::{EmbeddingArguments, PredictionArguments};
 use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
@@ -28,6 +28,7 @@ Examples:
   xray-eval score scores.csv
   xray-eval predict RUN hospital/images --out predictions.csv
   xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
+  xray-eval embed RUN shards/ --split train --out embeddings.parquet
   xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
   xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv
@@ -223,6 +224,20 @@ enum Command {
         #[command(flatten)]
         prediction: PredictionArguments,
     },
+    /// Write what the last layer sees of any images: a Parquet row for each with an embedding
+    ///
+    /// Images are named and prepared as for `predict`. The column `embedding` is a list of float32, the means of the last
+    /// maps, of which the last layer's weights and bias make the logits; beside it stand id, file, split and patient. What
+    /// cannot be read is a row that says why in the column `error`.
+    Embed {
+        /// The run directory, or the folder of a bundle
+        model: PathBuf,
+        /// Image files, folders, tables, TFRecords, data sets
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        #[command(flatten)]
+        embedding: EmbeddingArguments,
+    },
     /// Take several models as one: the mean of their calibrated probabilities, from what they said of the same records
     ///
     /// Each member is calibrated on its own validation records. The means on validation and test are written as a table that
@@ -330,6 +345,7 @@ impl Arguments {
     pub fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
             Some(Command::Predict { model, inputs, prediction }) => return prediction.run(model, inputs),
+            Some(Command::Embed { model, inputs, embedding }) => return embedding.run(model, inputs),
             Some(Command::Import { file, import }) => return import.run(file),
             Some(Command::Run { run, elsewhere, appraisal }) if elsewhere.of.data.is_some() => {
                 return elsewhere.run(run, appraisal);
@@ -409,7 +425,7 @@ impl Arguments {
                 let found = out_of_fold(runs, &OutOfFoldOptions { out: out.clone(), overwrite: *overwrite })?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Predict { .. } | Command::Import { .. }) | None => {
+            Some(Command::Predict { .. } | Command::Embed { .. } | Command::Import { .. }) | None => {
                 Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`"))
             }
         }

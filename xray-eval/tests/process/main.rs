@@ -3,6 +3,7 @@
 mod command_line;
 mod comparison;
 mod elsewhere;
+mod embedding;
 mod ensemble;
 mod errors;
 mod evaluation;
