@@ -330,7 +330,7 @@ mod tests {
         let mut other = config.clone();
         (other.data.folds, other.data.fold) = (5, 0);
         let failure = dir.claim(&other, true).expect_err("a fold");
-        assert!(failure.message.ends_with("data.folds is 0 there, 5 here"), "{failure}");
+        assert!(failure.message.ends_with("data.fold is -1 there, 0 here"), "{failure}");
         dir.claim(&config, true).expect("the same run");
     }
 
