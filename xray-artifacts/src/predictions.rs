@@ -101,6 +101,22 @@ impl Predictions {
         Ok(())
     }
 
+    /// Adds the records of others behind its own.
+    ///
+    /// # Panics
+    /// If these are of other labels.
+    pub fn append(&mut self, other: &Predictions) {
+        assert_eq!(self.labels, other.labels, "one column for each label");
+        self.ids.extend_from_slice(&other.ids);
+        self.patients.extend_from_slice(&other.patients);
+        self.views.extend_from_slice(&other.views);
+        self.sexes.extend_from_slice(&other.sexes);
+        self.ages.extend_from_slice(&other.ages);
+        self.logits.extend_from_slice(&other.logits);
+        self.probabilities.extend_from_slice(&other.probabilities);
+        self.truth.extend_from_slice(&other.truth);
+    }
+
     /// Only the records at `places`, in that order.
     ///
     /// # Panics
@@ -334,6 +350,13 @@ mod tests {
         assert_eq!((picked.ages, &picked.views[1][..]), (vec![0.0, 58.0, 0.0], "PA"));
         assert_eq!(picked.patients, ["p", "q", "p"]);
         assert_eq!(example().records(&[1]).patient_numbers(), None);
+    }
+
+    #[test]
+    fn records_of_others_come_behind() {
+        let mut both = example().records(&[1]);
+        both.append(&example());
+        assert_eq!(both, example().records(&[1, 0, 1]));
     }
 
     #[test]

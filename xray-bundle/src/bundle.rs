@@ -185,6 +185,19 @@ impl Bundle {
         Ok(self.networks.begin(pixels, self.card.preprocessing.size)?)
     }
 
+    /// Embeddings `[n, features]` of many images at once, whose [pixels](PreparedImage::into_pixels) stand one after the
+    /// other: what the last layer makes logits of.
+    ///
+    /// # Errors
+    /// If there are several networks, or the device failed, as a GPU may.
+    pub fn embeddings(&self, pixels: &[f32]) -> Result<Vec<f32>, Failure> {
+        if !self.card.members.is_empty() {
+            return Err(Failure::new(Exit::Usage, "an ensemble has no one last layer to embed images by")
+                .hint("name one of its members"));
+        }
+        Ok(self.networks.first().embeddings(pixels, self.card.preprocessing.size)?)
+    }
+
     /// What the networks say of an image: a logit per label of each, one network after the other.
     pub fn predict(&self, prepared: &PreparedImage) -> Vec<f32> {
         let outputs = self.networks.predict(&prepared.pixels, self.card.preprocessing.size);

@@ -333,7 +333,11 @@ impl Error {
             Error::Fraction(_) | Error::Offset(_) | Error::Augmentation(_) | Error::NoLabel { .. } => {
                 Exit::Usage
             }
-            Error::Split(SplitProblem::Fractions { .. }) => Exit::Usage,
+            Error::Split(
+                SplitProblem::Fractions { .. }
+                | SplitProblem::NoFold { .. }
+                | SplitProblem::FewPatients { .. },
+            ) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
             Error::EmptySplit { .. }

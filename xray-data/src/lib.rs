@@ -18,7 +18,7 @@ pub mod split_file;
 pub mod stats;
 pub mod tfrecord;
 
-pub use dataset::{Dataset, Draw, LabelCounts, OpenOptions, RecordId, ShardProblem};
+pub use dataset::{Dataset, Draw, Fold, LabelCounts, OpenOptions, RecordId, ShardProblem};
 pub use error::{Error, Place, Result};
 pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, FloatList, Int64List};
 pub use labels::{NIH_14, NO_FINDING, nih_14};

@@ -111,6 +111,22 @@ pub enum SplitProblem {
         /// By its name, or that of its folder.
         of_file: Split,
     },
+    /// A fold that a cross-validation does not have.
+    #[error("there is no fold {index} of {of}")]
+    NoFold {
+        /// Its number, from 0.
+        index: u64,
+        /// How many folds there are.
+        of: u64,
+    },
+    /// More folds than there are patients to deal out.
+    #[error("{folds} folds cannot be cut of {patients} patients")]
+    FewPatients {
+        /// How many folds.
+        folds: u64,
+        /// How many patients train and val have together.
+        patients: u64,
+    },
     /// The source has no split for an image.
     #[error("the source says no split for image `{image_id}`{}", and_more(*more))]
     Unsaid {
@@ -135,6 +151,10 @@ impl SplitProblem {
                  --redraw-splits)"
             }
             SplitProblem::Disagree { .. } => "rename the file, or its folder: no word is preferred over another",
+            SplitProblem::NoFold { .. } => "folds are two or more, and numbered from 0",
+            SplitProblem::FewPatients { .. } => {
+                "ask for fewer folds: a patient's images lie in one fold, and no fold is empty"
+            }
             SplitProblem::Unlisted { .. } => "check that the lists belong to these images",
             SplitProblem::TwiceListed { .. } => "remove it from one of the lists",
             SplitProblem::Unsaid { .. } => "fill the split column, or let the split be drawn by patient",
@@ -412,7 +432,11 @@ fn empty_splits(splits: &[Split]) -> impl Iterator<Item = String> {
 
 /// Whom an image belongs to: its patient, or itself where none is named.
 pub(crate) fn person(row: &ImageRow) -> &str {
-    row.patient_id.as_deref().unwrap_or_else(|| stem(&row.image_id))
+    person_of(row.patient_id.as_deref(), &row.image_id)
+}
+
+pub(crate) fn person_of<'a>(patient_id: Option<&'a str>, image_id: &'a str) -> &'a str {
+    patient_id.unwrap_or_else(|| stem(image_id))
 }
 
 /// A file name without folder and extension.

@@ -16,6 +16,7 @@
 
 pub mod chart;
 mod number;
+pub mod page;
 mod text_table;
 
 pub use number::{DASH, counted, duration, number, percent, thousands, time_unit, with_interval};

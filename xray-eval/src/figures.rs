@@ -1,4 +1,11 @@
-//! Figures as evaluations show them: three decimals.
+//! Figures as evaluations show them: three decimals. And the first of them.
+
+use xray_metrics::{Scores, auc, mean};
+
+/// The mean AUC of the labels that define one.
+pub(crate) fn macro_auc(scores: Scores<'_>) -> Option<f64> {
+    mean((0..scores.num_labels()).filter_map(|label| auc(&scores.column(label))))
+}
 
 /// `0.812`, with a dash for what is not defined.
 pub(crate) fn number(value: Option<f64>) -> String {

@@ -1,8 +1,10 @@
 //! The data of a run, opened again as the run opened them.
 
+use std::collections::HashSet;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, read_sealed_text};
+use xray_artifacts::{Exit, Failure, Split, read_sealed_text};
 use xray_bundle::Card;
+use xray_data::{Dataset, Draw};
 use xray_train::config::RunConfig;
 use xray_train::rescoring::Rescoring;
 use xray_train::settings::Settings;
@@ -36,4 +38,26 @@ pub(crate) fn open<'a>(config: &'a RunConfig, card: &Card) -> Result<Rescoring<'
         return Err(Failure::new(Exit::ModelMismatch, message).hint(HINT));
     }
     Ok(rescoring)
+}
+
+/// Gives `take` the name and the image file of each record of a split that is wanted.
+///
+/// # Errors
+/// If the split cannot be read, and what `take` says.
+pub(crate) fn each_file(
+    dataset: &Dataset,
+    split: Split,
+    wanted: &HashSet<&str>,
+    mut take: impl FnMut(&str, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for record in dataset.select(split, &Draw::default())? {
+        // Records that the run skipped as bad are not among its predictions.
+        if dataset.peek(record).is_ok_and(|sample| wanted.contains(sample.image_id.as_str())) {
+            // Checksums are compared here only.
+            let sample = dataset.sample(record)?;
+            take(&sample.image_id, sample.image)?;
+        }
+        dataset.release(record);
+    }
+    Ok(())
 }

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_bundle::Card;
-use xray_data::Draw;
 
 /// A record of the test split.
 pub(crate) struct TestRecord {
@@ -36,15 +35,10 @@ pub(crate) fn highest(
     let dataset = rescoring.dataset();
     let mut files = HashMap::new();
     let wanted: HashSet<&str> = places.iter().map(|&place| predictions.ids[place].as_str()).collect();
-    for record in dataset.select(Split::Test, &Draw::default())? {
-        // Records that the run skipped as bad are not among its predictions.
-        if dataset.peek(record).is_ok_and(|sample| wanted.contains(sample.image_id.as_str())) {
-            // Checksums are compared here only.
-            let sample = dataset.sample(record)?;
-            files.insert(sample.image_id.clone(), sample.image.to_vec());
-        }
-        dataset.release(record);
-    }
+    run_data::each_file(dataset, Split::Test, &wanted, |id, file| {
+        files.insert(id.to_owned(), file.to_vec());
+        Ok(())
+    })?;
     let record = |&place: &usize| {
         let id = predictions.ids[place].clone();
         let file = files.get(&id).cloned().ok_or_else(|| {

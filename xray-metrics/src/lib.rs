@@ -68,6 +68,7 @@ pub mod drift;
 mod error;
 pub mod evaluation;
 mod fisher;
+pub mod label_errors;
 pub mod learning_curve;
 pub mod logistic;
 mod mean;
@@ -105,6 +106,7 @@ pub use delong::{DeLong, delong};
 pub use drift::{Coefficient, Drift, drift};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, LabelEvaluation, evaluate};
+pub use label_errors::{LabelErrors, SuspectedLabel, label_errors};
 pub use learning_curve::{
     FittedCurve, FittedForm, Form, ImagesNeeded, LackOfFit, LearningCurve, NoCurve, Training, Trials,
     fit_learning_curve,

@@ -45,6 +45,11 @@ impl<'a> ValidationScores<'a> {
         self.0.column(label)
     }
 
+    /// What the scores of a label on all records stand for.
+    pub(crate) fn probabilities_of(&self, label: usize) -> impl Iterator<Item = f64> {
+        self.0.scores_of(label).map(|score| self.0.as_probability(score))
+    }
+
     pub(crate) fn has_probabilities(&self) -> bool {
         self.0.has_probabilities()
     }

@@ -1,6 +1,5 @@
 //! A network that only predicts: logits and class activation maps of images.
 
-use crate::RangeRule;
 use crate::architectures::Network;
 use crate::backend::{Backend, Opened};
 use crate::channels::Channels;
@@ -9,7 +8,7 @@ use crate::gpu;
 use crate::integer::{Calibration, IntegerNetwork, LastMaps};
 use crate::layers::Maps;
 use crate::weights::with_weights;
-use crate::{DeviceInfo, Error, ModelConfig, Pixels, Result, StateDict};
+use crate::{DeviceInfo, Error, ModelConfig, Pixels, RangeRule, Result, StateDict};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::{Mutex, PoisonError};
@@ -244,6 +243,38 @@ impl Predictor {
 
     fn images<'a>(&self, pixels: impl Into<Pixels<'a>>, size: u32) -> gpu::Images<'a> {
         gpu::Images { pixels: pixels.into(), size: size as usize, channels: self.channels }
+    }
+
+    /// Embeddings `[n, features]` of normalised images `[n, 1, size, size]`: the means of the last maps, of which the last
+    /// layer makes the logits. With a flip, the mean of those of an image and of its mirror image.
+    ///
+    /// # Errors
+    /// If the device failed, as a GPU may.
+    pub fn embeddings(&self, pixels: &[f32], size: u32) -> Result<Vec<f32>> {
+        let plain = self.features(pixels, size)?;
+        if !self.flip {
+            return Ok(plain);
+        }
+        Ok(mean(plain, self.features(&mirrored(pixels, size as usize), size)?))
+    }
+
+    fn features(&self, pixels: &[f32], size: u32) -> Result<Vec<f32>> {
+        Ok(match &self.place {
+            Place::Graph { device, backend } => self.in_parts(Pixels::Floats(pixels), size, |pixels| {
+                let images = images(&pixels.normalised(), size, &self.channels, device, *backend);
+                host(self.network.features(images))
+            }),
+            Place::Integers { integers, .. } => self.in_parts(Pixels::Floats(pixels), size, |pixels| {
+                self.integer_maps(integers, &pixels.normalised(), size).means()
+            }),
+            Place::Watched { .. } => unreachable!("a network that is only watched tells nothing of an image"),
+            Place::Gpu(predictor) => {
+                let (_, maps_nchw) = predictor.logits_and_maps(&self.network, &self.images(pixels, size))?;
+                let [images, features, height, width] = maps_nchw.dims();
+                let places_nfp = maps_nchw.reshape([images, features, height * width]);
+                host(places_nfp.mean_dim(2).reshape([images, features]))
+            }
+        })
     }
 
     /// Class activation maps (Zhou et al., CVPR 2016) of normalised images `[n, 1, size, size]`: what each place

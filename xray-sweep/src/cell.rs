@@ -25,8 +25,11 @@ pub struct Cell {
     pub seed: u64,
     /// Values of the sweep's other axes, by configuration key.
     pub axes: BTreeMap<String, Value>,
-    /// Training records it uses.
+    /// Training records it uses; about as many, where `folds` says that it is one of a cross-validation.
     pub train_images: u64,
+    /// Into how many folds train and val are cut; 0 where they are as they were built.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub folds: u64,
     /// The data set's id.
     pub dataset: String,
     /// Version and commit of the trainer it was planned with.
@@ -60,6 +63,11 @@ impl Cell {
         self.axes.iter().map(axis).collect::<Vec<_>>().join(" ")
     }
 
+    /// The share of the train split whose shards it needs, and where that begins.
+    pub(crate) fn needs(&self) -> (f64, f64) {
+        needed(self.folds, self.fraction, self.fraction_offset)
+    }
+
     /// What tables and charts know a cell by: its axes, fraction and trial.
     pub fn place(&self) -> (String, u64, u32) {
         (self.axes_text(), self.fraction.to_bits(), self.trial)
@@ -83,6 +91,20 @@ impl Cell {
             axes => format!("fraction {fraction}, trial {trial}, {axes} ({id})"),
         }
     }
+}
+
+/// Into how many folds a resolved configuration cuts the patients of train and val; 0 for none.
+pub(crate) fn folds(config: &Value) -> u64 {
+    config.pointer("/data/folds").and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Whose shards a run needs of the train split: its share of it, but folds are cut of all of it.
+pub(crate) fn needed(folds: u64, fraction: f64, offset: f64) -> (f64, f64) {
+    if folds == 0 { (fraction, offset) } else { (1.0, 0.0) }
+}
+
+fn is_zero(folds: &u64) -> bool {
+    *folds == 0
 }
 
 /// An axis's value as a person writes it: no quotes around text.
@@ -194,10 +216,22 @@ mod tests {
             seed: 7,
             axes: BTreeMap::from([("model.width".to_owned(), 16.into())]),
             train_images: 100,
+            folds: 0,
             dataset: "d".to_owned(),
             code: "1".to_owned(),
             request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },
         }
+    }
+
+    #[test]
+    fn folds_are_cut_of_the_whole_train_split() {
+        let cell = Cell { fraction_offset: 0.5, ..cell("a1") };
+        assert_eq!(cell.needs(), (0.1, 0.5));
+        assert!(!cell_lines(std::slice::from_ref(&cell)).contains("folds"), "as before there were any");
+        let cell = Cell { folds: 5, ..cell };
+        assert_eq!(cell.needs(), (1.0, 0.0));
+        assert_eq!(folds(&serde_json::json!({ "data": { "folds": 5, "fold": 0 } })), 5);
+        assert_eq!(folds(&serde_json::json!({ "data": {} })), 0);
     }
 
     fn check_refused(edit: impl Fn(String) -> String, expected: &str) {

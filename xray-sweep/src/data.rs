@@ -52,9 +52,17 @@ impl Data {
         Ok(())
     }
 
-    /// How many training records there are.
-    pub fn train_images(&self) -> u64 {
-        self.manifest.splits.get(&Split::Train).map_or(0, |split| split.images)
+    /// How many training records there are at fraction 1. Of a cross-validation about as many: all folds of train and
+    /// val but one, which are cut by patient.
+    pub fn train_images(&self, folds: u64) -> u64 {
+        let images = |split| self.manifest.splits.get(&split).map_or(0, |split| split.images);
+        match folds {
+            0 => images(Split::Train),
+            _ => {
+                let pool = images(Split::Train) + images(Split::Val);
+                pool - (pool as f64 / folds as f64).round() as u64
+            }
+        }
     }
 
     /// Every shard that a run needs, with validation and test whole.

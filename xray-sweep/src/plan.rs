@@ -19,7 +19,7 @@ pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
 pub use mend::mend;
 
-use crate::cell::{Cell, Request};
+use crate::cell::{Cell, Request, folds, needed};
 use crate::data::Data;
 use crate::gpu;
 use crate::grid::{Point, points};
@@ -122,7 +122,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     gpu::check_use(&spec.condor, &resolved.configs)?;
     notes.extend(file_settings::check(&mut resolved.configs)?);
     for config in &mut resolved.configs {
-        spec.budget.apply(config, data.train_images());
+        spec.budget.apply(config, data.train_images(folds(config)));
     }
     let kept = kept(dir, before.as_ref(), &mut notes)?;
     let planned_with = kept.len();
@@ -268,7 +268,6 @@ fn cells(
     resolved: &Resolved,
     found: &binaries::Found,
 ) -> Result<Vec<Cell>, Failure> {
-    let train_images = data.train_images();
     let mut bytes = lists::Bytes::new(data, spec.condor.transfer_data);
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut cells = Vec::with_capacity(points.len());
@@ -281,10 +280,11 @@ fn cells(
                 Failure::new(Exit::Usage, message).hint("an axis that changes nothing here: leave it out")
             );
         }
-        let images = xray_artifacts::records_of_fraction(train_images, point.fraction);
-        let shard_bytes = bytes.of(point.fraction, point.offset);
+        let folds = folds(config);
+        let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
         let gpus = gpu::of_cell(&spec.condor, config)?;
-        let binary_bytes = found.largest(gpus > 0);
+        let (fraction, offset) = needed(folds, point.fraction, point.offset);
+        let (shard_bytes, binary_bytes) = (bytes.of(fraction, offset), found.largest(gpus > 0));
         cells.push(Cell {
             format: Cell::FORMAT,
             id,
@@ -294,6 +294,7 @@ fn cells(
             seed: point.seed,
             axes: point.axes.clone(),
             train_images: images,
+            folds,
             dataset: data.id.clone(),
             code: resolved.version.clone(),
             request: request(&spec.condor, config, gpus, images, shard_bytes, binary_bytes)?,

@@ -31,6 +31,7 @@ enum Reader {
     Calibrate,
     Export,
     Explain,
+    OutOfFold,
     Predict,
     Serve,
     ServeExport,
@@ -64,6 +65,10 @@ impl Reader {
             Reader::Explain => {
                 "xray-eval explain FOLDER/run --test-records 1 --label Effusion --out FOLDER/new --format json".to_owned()
             }
+            Reader::OutOfFold => {
+                "xray-eval out-of-fold FOLDER/fold-0 FOLDER/fold-1 --out FOLDER/out-of-fold.safetensors --format json"
+                    .to_owned()
+            }
             Reader::Predict => PREDICT.to_owned(),
             Reader::Serve => format!("xray-serve check FOLDER/run/model {image}"),
             Reader::ServeExport => format!("xray-serve check FOLDER/run/export/safetensors-f16 {image}"),
@@ -85,8 +90,8 @@ impl Reader {
 
     /// Whether what is printed counts; of a training it is times.
     fn prints(self) -> bool {
-        use Reader::{Check, Evaluate, Explain, Serve, ServeExport, Stats, Status};
-        [Check, Stats, Evaluate, Explain, Serve, ServeExport, Status].contains(&self)
+        use Reader::{Check, Evaluate, Explain, OutOfFold, Serve, ServeExport, Stats, Status};
+        [Check, Stats, Evaluate, Explain, OutOfFold, Serve, ServeExport, Status].contains(&self)
     }
 
     /// A sweep goes on without a run that cannot be read, and says so.
@@ -126,6 +131,10 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("run", "run/model/model.safetensors", &[TrainFromWeights, Export, Explain, Predict, Serve]),
         ("run", "run/predictions-val.safetensors", &[Evaluate, Calibrate, Export]),
         ("run", "run/predictions-test.safetensors", &[Evaluate, Explain]),
+        ("folds", "fold-*/config.toml", &[OutOfFold]),
+        ("folds", "fold-*/result.json", &[OutOfFold]),
+        ("folds", "fold-*/predictions-*.safetensors", &[OutOfFold]),
+        ("folds", "*", &[]),
         ("calibrated", "run/model/model.json", &[Serve, Calibrate]),
         ("calibrated", "run/export/safetensors-f16/model.*", &[ServeExport]),
         // ONNX is read by other programs; its card is for people.

@@ -51,6 +51,8 @@ const KINDS: &[FileKind] = {
         kind("model.safetensors", Tensors),
         kind("model.json", Json),
         kind("predictions-*.safetensors", Tensors),
+        kind("out-of-fold.safetensors", Tensors),
+        kind("errors.html", Bytes),
         kind("result.json", Json),
         kind("config.toml", Toml),
         kind("metrics.jsonl", JsonLines),
@@ -69,6 +71,7 @@ const KINDS: &[FileKind] = {
         kind("*.csv", Bytes),
         // Predictions; what is found before the table is written lies beside it.
         kind("predictions.parquet", Bytes),
+        kind("embeddings.parquet", Bytes),
         kind("*.part", Litter),
         // A sweep.
         kind("sweep.toml", Toml),

@@ -115,6 +115,10 @@ impl Lab {
         lab.make("calibrated", "run", &["xray-eval calibrate FOLDER/run", f16, int8])?;
         let drawn = "xray-eval explain FOLDER/run --test-records 2 --label Effusion --out FOLDER/maps";
         lab.make("explained", "run", &[drawn])?;
+        let [first, second] = [0, 1].map(|fold| {
+            format!("{TRAIN} --set data.folds=2 --set data.fold={fold} --run FOLDER/fold-{fold}")
+        });
+        lab.make("folds", "", &[&first, &second])?;
         lab.make("planned", "", &[PLAN])?;
         lab.make("swept", "planned", &["xray-sweep run FOLDER/sweep --launcher local -j 1"])?;
         let [collect, report] = ["xray-sweep collect FOLDER/sweep", "xray-sweep report FOLDER/sweep"];

@@ -36,6 +36,9 @@ const SETTINGS: &[(&str, Tried)] = {
         ("data.fraction_offset", Values(&["0.4"])),
         ("data.features", Given),
         ("data.patients", Given),
+        // Given with data.fold.
+        ("data.folds", Given),
+        ("data.fold", Values(&["0", "2"])),
         ("data.cache", NamesBut(&[])),
         // Bad records are given with it.
         ("data.skip_bad", Values(&["10"])),
@@ -98,6 +101,7 @@ const SETTINGS: &[(&str, Tried)] = {
 
 /// Settings that mean something only beside others.
 const BESIDE: &[(&str, &str, &str)] = &[
+    ("data.fold", "data.folds", "3"),
     ("loss.max_weight", "loss.name", "weighted-bce"),
     ("loss.gamma", "loss.name", "focal"),
     ("loss.alpha", "loss.name", "focal"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Preprocessing};
-use xray_data::{Cache, Uncertain};
+use xray_data::{Cache, Fold, Uncertain};
 use xray_image::Augmentation;
 use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig, Precision};
 
@@ -57,6 +57,10 @@ pub struct DataConfig {
     pub features: String,
     /// For TFRecords made by others: a table that says whose images they are.
     pub patients: PathBuf,
+    /// Into how many folds the patients of train and val are cut, for a cross-validation; 0 for none.
+    pub folds: u64,
+    /// The fold that validates, from 0, while the others train; -1 for none.
+    pub fold: i64,
     /// `ram`, `disk` or `none`: where prepared images are kept between epochs.
     pub cache: CacheKind,
     /// Bad records that are left out and counted instead of ending the run.
@@ -66,6 +70,41 @@ pub struct DataConfig {
     /// `ignore`, `zero` or `one`: what training makes of labels that the source calls uncertain. Scores never count
     /// them.
     pub uncertain: Uncertain,
+}
+
+/// A run of no cross-validation.
+pub const NO_FOLD: i64 = -1;
+
+impl DataConfig {
+    /// The fold that takes the place of the validation split, where the run is one of a cross-validation.
+    ///
+    /// # Errors
+    /// If there is no such fold, or only one of the two settings is given.
+    pub fn fold(&self) -> Result<Option<Fold>, Failure> {
+        let DataConfig { folds, fold, .. } = *self;
+        let refuse = |message: String, hint: String| Err(Failure::new(Exit::Usage, message).hint(hint));
+        match (folds, fold) {
+            (0, NO_FOLD) => Ok(None),
+            (0, _) => refuse(
+                format!("data.fold is {fold}, and data.folds is not set"),
+                "set both: data.folds=5".into(),
+            ),
+            (1, _) => {
+                refuse("data.folds is 1, it must be 2 or more, or 0 for none".into(), "such as 5".into())
+            }
+            (_, NO_FOLD) => refuse(
+                format!("data.folds is {folds}, and data.fold is not set"),
+                format!("a run for each fold: data.fold=0 to {}", folds - 1),
+            ),
+            _ => match u64::try_from(fold).ok().filter(|&fold| fold < folds) {
+                Some(fold) => Ok(Some(Fold::new(fold, folds)?)),
+                None => refuse(
+                    format!("data.fold is {fold}, and data.folds is {folds}"),
+                    format!("folds are numbered 0 to {}", folds - 1),
+                ),
+            },
+        }
+    }
 }
 
 /// Where prepared images are kept between epochs.
@@ -104,6 +143,8 @@ impl Default for RunConfig {
                 fraction_offset: 0.0,
                 features: String::new(),
                 patients: PathBuf::new(),
+                folds: 0,
+                fold: NO_FOLD,
                 cache: CacheKind::Ram,
                 skip_bad: 0,
                 augment: true,
@@ -128,6 +169,7 @@ impl RunConfig {
         require(fraction > 0.0 && fraction <= 1.0, "data.fraction", fraction, "above 0 and at most 1")?;
         let offset = self.data.fraction_offset;
         require((0.0..1.0).contains(&offset), "data.fraction_offset", offset, "at least 0 and below 1")?;
+        self.data.fold()?;
         let rate = self.schedule.learning_rate;
         require(rate > 0.0 && rate.is_finite(), "schedule.learning_rate", rate, "above 0")?;
         let batch = self.training.batch_size;

@@ -87,7 +87,7 @@ fn open_options(config: &DataConfig) -> Result<OpenOptions, Failure> {
         "" => None,
         name => Some(feature_names(name)?),
     };
-    Ok(OpenOptions { names, patients, ..OpenOptions::default() })
+    Ok(OpenOptions { names, patients, fold: config.fold()?, ..OpenOptions::default() })
 }
 
 fn feature_names(name: &str) -> Result<FeatureNames, Failure> {

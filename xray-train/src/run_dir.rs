@@ -1,6 +1,6 @@
 //! The run directory: where everything lies, and the rule that only one process writes to it.
 
-use crate::config::RunConfig;
+use crate::config::{NO_FOLD, RunConfig};
 use crate::settings::FORMAT;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -246,13 +246,24 @@ const FREE: [&str; 7] = [
 ];
 
 /// Settings that runs of earlier versions do not name, and what those runs were.
-const ADDED: [(&str, &str); 1] = [("precision", "f32")];
+fn added() -> [(&'static str, Value); 3] {
+    let number = |value: i64| Value::Integer(value);
+    [("precision", Value::String("f32".into())), ("data.folds", number(0)), ("data.fold", number(NO_FOLD))]
+}
+
+/// The first setting in which two runs differ and that decides numbers: its key, and both values.
+pub fn difference(a: &RunConfig, b: &RunConfig) -> Option<(String, String, String)> {
+    let [a, b] = [a, b].map(|config| Table::try_from(config).expect("a configuration is plain values"));
+    first_difference(&a, &b)
+}
 
 fn first_difference(before: &Table, now: &Table) -> Option<(String, String, String)> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     flatten(before, "", &mut a);
-    for (key, value) in ADDED.into_iter().filter(|(key, _)| !before.contains_key(*key)) {
-        a.push((key.to_owned(), Value::String(value.to_owned())));
+    for (key, value) in added() {
+        if !a.iter().any(|(known, _)| known == key) {
+            a.push((key.to_owned(), value));
+        }
     }
     flatten(now, "", &mut b);
     let find =
@@ -297,22 +308,29 @@ mod tests {
         assert_eq!(failure.exit, Exit::ModelMismatch);
     }
 
-    /// Runs of before there was a choice computed in float32.
+    /// Runs of before there was a choice computed in float32, and were of no cross-validation.
     #[test]
-    fn a_run_that_names_no_precision_goes_on_in_f32_only() {
+    fn a_run_of_an_earlier_version_goes_on_as_what_it_was() {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         let dir = RunDir::open(&temporary.path().join("run")).expect("a writable folder");
         let config = RunConfig::default();
         let text = toml::to_string(&config).expect("plain values");
-        assert!(text.contains("precision = \"f32\"\n"), "{text}");
+        const ADDED: [&str; 3] = ["precision = \"f32\"\n", "folds = 0\n", "fold = -1\n"];
         let before = || {
-            let text = text.replace("precision = \"f32\"\n", "");
+            let text = ADDED.iter().fold(text.clone(), |text, line| {
+                assert!(text.contains(line), "{text}");
+                text.replace(line, "")
+            });
             write_sealed_text(&dir.config(), &format!("format = {FORMAT}\n{text}")).expect("writable");
         };
         before();
         let other = RunConfig { precision: xray_model::Precision::F16, ..config.clone() };
         let failure = dir.claim(&other, true).expect_err("another precision");
         assert!(failure.message.ends_with("precision is \"f32\" there, \"f16\" here"), "{failure}");
+        let mut other = config.clone();
+        (other.data.folds, other.data.fold) = (5, 0);
+        let failure = dir.claim(&other, true).expect_err("a fold");
+        assert!(failure.message.ends_with("data.fold is -1 there, 0 here"), "{failure}");
         dir.claim(&config, true).expect("the same run");
     }
 

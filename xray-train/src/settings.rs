@@ -206,6 +206,30 @@ mod tests {
         check_refused(&["data.fraction=0"], "data.fraction is 0, it must be above 0 and at most 1", None);
         check_refused(&["data.fraction=1.5"], "data.fraction is 1.5, it must be above 0 and at most 1", None);
         check_refused(&["data.fraction=nan"], "data.fraction is NaN, it must be above 0 and at most 1", None);
+        check_refused(
+            &["data.fold=0"],
+            "data.fold is 0, and data.folds is not set",
+            Some("set both: data.folds=5"),
+        );
+        check_refused(
+            &["data.folds=5"],
+            "data.folds is 5, and data.fold is not set",
+            Some("a run for each fold: data.fold=0 to 4"),
+        );
+        for fold in [5, -2] {
+            check_refused(
+                &["data.folds=5", &format!("data.fold={fold}")],
+                &format!("data.fold is {fold}, and data.folds is 5"),
+                Some("folds are numbered 0 to 4"),
+            );
+        }
+        for fold in [0, 1, -1] {
+            check_refused(
+                &["data.folds=1", &format!("data.fold={fold}")],
+                "data.folds is 1, it must be 2 or more, or 0 for none",
+                Some("such as 5"),
+            );
+        }
         check_refused(&["training.batch_size=0"], "training.batch_size is 0, it must be 1 to 65536", None);
         check_refused(&["preprocessing.size=8"], "preprocessing.size is 8, it must be 16 to 4096", None);
         check_refused(

@@ -1,7 +1,7 @@
 //! TFRecords that someone else wrote: what their names do not say of the splits is drawn here, by patient.
 
 use super::shard::Shard;
-use super::{Dataset, RecordId};
+use super::{Dataset, Fold, RecordId};
 use crate::error::Result;
 use crate::schema::FeatureNames;
 use crate::sources::tfrecord::{self, RecordOptions};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xray_artifacts::Split;
 
-/// How to open a data set. All but `verify` is for TFRecords that someone else wrote: `dataset.json` says it
+/// How to open a data set. All but `verify` and `fold` is for TFRecords that someone else wrote: `dataset.json` says it
 /// of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
@@ -31,6 +31,8 @@ pub struct OpenOptions {
     pub test: f64,
     /// Draws the splits.
     pub seed: u64,
+    /// The fold that takes the place of val; none to leave train and val as they are.
+    pub fold: Option<Fold>,
 }
 
 impl Default for OpenOptions {
@@ -44,6 +46,7 @@ impl Default for OpenOptions {
             val: 0.1,
             test: 0.2,
             seed: 0,
+            fold: None,
         }
     }
 }

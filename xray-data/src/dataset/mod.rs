@@ -2,11 +2,13 @@
 //! that someone else wrote.
 
 mod draw;
+mod fold;
 mod foreign;
 mod shard;
 mod shards;
 
 pub use draw::Draw;
+pub use fold::Fold;
 pub use foreign::OpenOptions;
 pub use shard::ShardProblem;
 pub(crate) use shard::compare_content;
@@ -70,13 +72,17 @@ impl Dataset {
     ///
     /// # Errors
     /// A build that is not finished; a shard of another size or content than listed; records of a foreign file that cannot be read; a
-    /// feature that is named and absent.
+    /// feature that is named and absent; more folds than patients.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
         refuse_unfinished(path)?;
-        if path.join(DatasetManifest::FILE_NAME).exists() {
-            shards::open(path, options)
+        let dataset = if path.join(DatasetManifest::FILE_NAME).exists() {
+            shards::open(path, options)?
         } else {
-            foreign::open(path, options)
+            foreign::open(path, options)?
+        };
+        match options.fold {
+            Some(fold) => dataset.with_fold(fold),
+            None => Ok(dataset),
         }
     }
 

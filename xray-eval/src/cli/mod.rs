@@ -5,14 +5,14 @@ mod importing;
 mod prediction;
 
 use crate::{
-    AppraiseOptions, EnsembleOptions, ExplainOptions, ExplainedImages, Explanation, ExportFormat,
-    ExportOptions, ScoreKind, Subject, appraise, calibrate_bundle, compare_subjects, ensemble, explain,
-    export, point,
+    AppraiseOptions, EnsembleOptions, ErrorsOptions, ExplainOptions, ExplainedImages, Explanation,
+    ExportFormat, ExportOptions, OutOfFoldOptions, ScoreKind, Subject, appraise, calibrate_bundle,
+    compare_subjects, ensemble, errors, explain, export, out_of_fold, point,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elsewhere::{DataArguments, ElsewhereArguments};
 use importing::ImportArguments;
-use prediction::PredictionArguments;
+use prediction::{EmbeddingArguments, PredictionArguments};
 use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
@@ -28,12 +28,15 @@ Examples:
   xray-eval score scores.csv
   xray-eval predict RUN hospital/images --out predictions.csv
   xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
+  xray-eval embed RUN shards/ --split train --out embeddings.parquet
   xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
   xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv --bundle ENSEMBLE
+  xray-eval out-of-fold FOLD-0 FOLD-1 FOLD-2 --out out-of-fold.safetensors
   xray-eval calibrate RUN --rule 'sensitivity>=0.9'
   xray-eval explain RUN chest.png --label Effusion --out maps
   xray-eval explain RUN --test-records 6 --label Mass --out maps
+  xray-eval errors RUN --out errors.html
   xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
   xray-eval export RUN --to onnx --dtype int8
 
@@ -116,6 +119,38 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
+    /// Show where a model is wrong, and where its labels may be: a page with the worst mistakes of each finding and their maps
+    ///
+    /// Of the validation records of one run, or of all records of a cross-validation when the runs of all folds are named,
+    /// each scored and explained by the run that did not train on it; test records are not looked at. Labels that are likely
+    /// wrong are ranked by confident learning (Northcutt et al., 2021). The page is one file without scripts or network,
+    /// about 20 kB for each picture. It holds images of patients: whoever gets it sees them.
+    Errors {
+        /// The run directory, or those of all folds of a cross-validation
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The page to write: NAME.html
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace a page that is there
+        #[arg(long)]
+        overwrite: bool,
+        /// False positives of each finding that are shown, and as many false negatives; up to 50
+        #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=50))]
+        images: u16,
+        /// Labels shown that are likely wrong; up to 500
+        #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u16).range(0..=500))]
+        suspects: u16,
+        /// How thresholds are chosen on validation, as for `run`
+        #[arg(long, value_name = "RULE", default_value = "youden")]
+        rule: Rule,
+        /// Where the run's data lie now, if elsewhere than in training
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
     /// Score a run's maps by the pointing game: does the strongest place lie in a box that a radiologist drew?
     Point {
         /// The run directory, or the folder of a bundle
@@ -190,6 +225,20 @@ enum Command {
         #[command(flatten)]
         prediction: PredictionArguments,
     },
+    /// Write what the last layer sees of any images: a Parquet row for each with an embedding
+    ///
+    /// Images are named and prepared as for `predict`. The column `embedding` is a list of float32, the means of the last
+    /// maps, of which the last layer's weights and bias make the logits; beside it stand id, file, split and patient. What
+    /// cannot be read is a row that says why in the column `error`.
+    Embed {
+        /// The run directory, or the folder of a bundle
+        model: PathBuf,
+        /// Image files, folders, tables, TFRecords, data sets
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        #[command(flatten)]
+        embedding: EmbeddingArguments,
+    },
     /// Take several models as one: the mean of their calibrated probabilities, from what they said of the same records
     ///
     /// Each member is calibrated on its own validation records. The means on validation and test are written as a table that
@@ -215,6 +264,25 @@ enum Command {
         /// How members are calibrated on validation: temperature, platt or isotonic, as for `run`
         #[arg(long, value_name = "METHOD", default_value = "platt")]
         calibration: Method,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value = "text")]
+        format: OutputFormat,
+    },
+    /// Take the runs of a cross-validation as one: each record scored by the run that did not train on it
+    ///
+    /// The runs differ in `data.fold` (and seed) only, and all folds are there once, which is proven: no patient is in two.
+    /// Said are the AUCs of all records in one pool, with intervals by patient, and those of each fold beside them. The
+    /// predictions are written as a run's own are.
+    OutOfFold {
+        /// The run directories of all folds, in any order
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The file of predictions to write: NAME.safetensors
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace a file that is there
+        #[arg(long)]
+        overwrite: bool,
         /// How the result is printed
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
@@ -285,6 +353,7 @@ impl Arguments {
     pub fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
             Some(Command::Predict { model, inputs, prediction }) => return prediction.run(model, inputs),
+            Some(Command::Embed { model, inputs, embedding }) => return embedding.run(model, inputs),
             Some(Command::Import { file, import }) => return import.run(file),
             Some(Command::Run { run, elsewhere, appraisal }) if elsewhere.of.data.is_some() => {
                 return elsewhere.run(run, appraisal);
@@ -353,7 +422,23 @@ impl Arguments {
                 let found = ensemble(members, &options)?;
                 Ok(printed(*format, &found, || found.text()))
             }
-            Some(Command::Predict { .. } | Command::Import { .. }) | None => {
+            Some(Command::Errors { runs, out, overwrite, images, suspects, rule, data, format }) => {
+                let options = ErrorsOptions {
+                    out: out.clone(),
+                    overwrite: *overwrite,
+                    images: (*images).into(),
+                    suspects: (*suspects).into(),
+                    rule: *rule,
+                    data: data.clone(),
+                };
+                let found = errors(runs, &options)?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::OutOfFold { runs, out, overwrite, format }) => {
+                let found = out_of_fold(runs, &OutOfFoldOptions { out: out.clone(), overwrite: *overwrite })?;
+                Ok(printed(*format, &found, || found.text()))
+            }
+            Some(Command::Predict { .. } | Command::Embed { .. } | Command::Import { .. }) | None => {
                 Err(Failure::new(Exit::Usage, "no command is given").hint("see `xray-eval --help`"))
             }
         }

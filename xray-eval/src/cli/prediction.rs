@@ -1,7 +1,7 @@
 //! The command line of `xray-eval predict`, and what it shares with `run --data`.
 
 use super::{OutputFormat, printed};
-use crate::{Pace, PredictOptions, predict};
+use crate::{EmbedOptions, Pace, PredictOptions, embed, predict};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Split};
@@ -11,14 +11,9 @@ use xray_data::sources::csv_table::CsvColumns;
 use xray_data::{FeatureNames, Preset};
 use xray_model::Backend;
 
+/// How images that are named are read.
 #[derive(Debug, Args)]
-pub(super) struct PredictionArguments {
-    /// The table to write: NAME.csv or NAME.parquet
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    /// Replace a table that is there, and what an interrupted prediction of something else left
-    #[arg(long)]
-    overwrite: bool,
+struct GivenArguments {
     /// Only images that a table or records put into this split: train, val or test
     #[arg(long, value_name = "SPLIT", value_parser = split)]
     split: Option<Split>,
@@ -35,6 +30,36 @@ pub(super) struct PredictionArguments {
     /// recognised]
     #[arg(long, value_name = "PRESET", value_parser = features)]
     features: Option<FeatureNames>,
+}
+
+impl GivenArguments {
+    /// For a table that is written to `out`, beside which is kept what an archive gives only once.
+    fn options(&self, out: &Path) -> GivenOptions {
+        let columns = CsvColumns {
+            path: self.path_column.clone(),
+            patient: self.patient_column.clone(),
+            ..CsvColumns::default()
+        };
+        GivenOptions {
+            columns,
+            images: self.images.clone(),
+            features: self.features.clone(),
+            split: self.split,
+            keep_in: Some(folder_of(out)),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PredictionArguments {
+    /// The table to write: NAME.csv or NAME.parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace a table that is there, and what an interrupted prediction of something else left
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    given: GivenArguments,
     #[command(flatten)]
     pace: PaceArguments,
     /// How the summary is printed
@@ -44,19 +69,8 @@ pub(super) struct PredictionArguments {
 
 impl PredictionArguments {
     pub(super) fn run(&self, model: &Path, inputs: &[PathBuf]) -> Result<Exit, Failure> {
-        let columns = CsvColumns {
-            path: self.path_column.clone(),
-            patient: self.patient_column.clone(),
-            ..CsvColumns::default()
-        };
         let options = PredictOptions {
-            given: GivenOptions {
-                columns,
-                images: self.images.clone(),
-                features: self.features.clone(),
-                split: self.split,
-                keep_in: Some(folder_of(&self.out)),
-            },
+            given: self.given.options(&self.out),
             out: self.out.clone(),
             overwrite: self.overwrite,
             backend: self.pace.backend,
@@ -78,13 +92,60 @@ fn folder_of(file: &Path) -> PathBuf {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct PaceArguments {
+pub(super) struct EmbeddingArguments {
+    /// The table to write: NAME.parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace a table that is there
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    given: GivenArguments,
+    #[command(flatten)]
+    batches: BatchArguments,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputFormat,
+}
+
+impl EmbeddingArguments {
+    pub(super) fn run(&self, model: &Path, inputs: &[PathBuf]) -> Result<Exit, Failure> {
+        let options = EmbedOptions {
+            given: self.given.options(&self.out),
+            out: self.out.clone(),
+            overwrite: self.overwrite,
+            pace: self.batches.pace(),
+        };
+        match embed(model, inputs, &options)? {
+            Ok(found) => {
+                print(&printed(self.format, &found, || found.text()))?;
+                Ok(Exit::Ok)
+            }
+            Err(stopped) => Ok(stopped),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct BatchArguments {
     /// Images that the network takes at once; changes no number
     #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: u16,
     /// Threads that decode and compute; 0 for one per processor. Changes no number
     #[arg(long, value_name = "N", default_value = "0")]
     threads: usize,
+}
+
+impl BatchArguments {
+    fn pace(&self) -> Pace {
+        Pace { batch_size: self.batch_size.into(), threads: self.threads }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PaceArguments {
+    #[command(flatten)]
+    batches: BatchArguments,
     /// What computes: cpu; wgpu for a GPU, by xray-train-gpu beside this program; auto for a GPU where there is one
     #[arg(long, value_name = "NAME", default_value = "cpu", value_parser = backend)]
     pub(super) backend: Backend,
@@ -92,7 +153,7 @@ pub(super) struct PaceArguments {
 
 impl PaceArguments {
     pub(super) fn pace(&self) -> Pace {
-        Pace { batch_size: self.batch_size.into(), threads: self.threads }
+        self.batches.pace()
     }
 }
 

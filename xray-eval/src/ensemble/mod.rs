@@ -7,6 +7,7 @@ mod members;
 mod table;
 mod text;
 
+use crate::figures::macro_auc;
 use crate::subject::{Subject, failure, scores};
 use bundle::NewBundle;
 use members::{Member, one_by_one};
@@ -14,7 +15,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions};
 use xray_bundle::mean_probability;
-use xray_metrics::{Comparison, Method, Rule, Scores, auc, compare, compare_with_mean};
+use xray_metrics::{Comparison, Method, Rule, Scores, compare, compare_with_mean};
 
 /// How members are taken together.
 #[derive(Clone, Debug)]
@@ -127,12 +128,6 @@ fn mean_of(members: &[Member], of: fn(&Member) -> (&Predictions, &[f64])) -> Pre
         logits: Vec::new(),
         ..first.clone()
     }
-}
-
-/// The mean over the labels that define one.
-fn macro_auc(scores: Scores<'_>) -> Option<f64> {
-    let aucs: Vec<f64> = (0..scores.num_labels()).filter_map(|label| auc(&scores.column(label))).collect();
-    (!aucs.is_empty()).then(|| aucs.iter().sum::<f64>() / aucs.len() as f64)
 }
 
 impl Member {

@@ -79,7 +79,7 @@ fn through(
 }
 
 /// Batches of images from number `first` on, read and prepared ahead.
-fn ahead(
+pub(super) fn ahead(
     bundle: &Arc<Bundle>,
     images: &Arc<Vec<GivenImage>>,
     first: usize,

@@ -2,12 +2,14 @@
 //! be read is a row that says why. An interrupted prediction goes on where it was and ends with the same bytes.
 
 mod device;
+mod embed;
 mod engine;
 mod journal;
 mod row;
 mod table;
 
 pub(crate) use device::Device;
+pub use embed::{EmbedOptions, Embedded, embed};
 pub use engine::Pace;
 pub(crate) use engine::each;
 pub(crate) use row::Row;

@@ -2,10 +2,11 @@
 
 mod csv_file;
 mod parquet_file;
+mod parquet_list;
 
 use super::row::Row;
 use csv_file::CsvFile;
-use parquet_file::ParquetFile;
+pub(super) use parquet_file::ParquetFile;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure};
 use xray_bundle::{Card, said};
@@ -43,6 +44,8 @@ pub(super) enum Cell {
     Float(Option<f32>),
     Double(Option<f64>),
     Flag(Option<bool>),
+    /// Of a network; of one length in all rows.
+    Floats(Option<Vec<f32>>),
 }
 
 /// The columns that do not depend on the model.

@@ -3,10 +3,13 @@
 mod command_line;
 mod comparison;
 mod elsewhere;
+mod embedding;
 mod ensemble;
+mod errors;
 mod evaluation;
 mod export;
 mod importing;
+mod out_of_fold;
 mod prediction;
 mod sources;
 mod unscorable;

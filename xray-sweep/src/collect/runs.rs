@@ -46,7 +46,7 @@ pub(super) fn row(report: &CellReport) -> RunRow {
 
         code: cell.code.clone(),
         dataset: cell.dataset.clone(),
-        train_images: count(cell.train_images),
+        train_images: count(train_images(report)),
         steps: training.map(|training| count(training.steps)),
         examples: training.map(|training| count(training.examples)),
         epochs: training.map(|training| training.epochs),
@@ -108,6 +108,12 @@ fn seconds(seconds: &Seconds) -> RunSeconds {
 
 fn outcome(report: &CellReport) -> Option<&Outcome> {
     report.outcome.as_deref()
+}
+
+/// What was trained on, where that is known; else what was planned, which of folds is about as many.
+fn train_images(report: &CellReport) -> u64 {
+    let trained = outcome(report).map(|outcome| outcome.train_images).filter(|&images| images > 0);
+    trained.unwrap_or(report.cell.train_images)
 }
 
 fn peak_memory_mib(report: &CellReport) -> Option<u64> {

@@ -48,7 +48,7 @@ pub(super) struct Files<'a> {
 impl Files<'_> {
     pub(super) fn write(&self, plan: &mut Plan) -> Result<(), Failure> {
         let Files { dir, spec, data, cells, .. } = *self;
-        let draws = cells.iter().map(|cell| (cell.fraction, cell.fraction_offset));
+        let draws = cells.iter().map(Cell::needs);
         let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
         let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
@@ -158,7 +158,7 @@ fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> Result<BTreeMap<&'sta
         ("disk", request.disk_mib.to_string()),
         ("gpus", request.gpus.to_string()),
         ("program", machines::program_name(request.gpus > 0).to_owned()),
-        ("shards", lists.name(cell.fraction, cell.fraction_offset).to_owned()),
+        ("shards", lists.name(cell.needs()).to_owned()),
         ("done", if is_done(dir, cell)? { "DONE".to_owned() } else { String::new() }),
     ]))
 }

@@ -17,7 +17,7 @@ pub(super) struct ShardList {
     pub(super) mebibytes: u64,
 }
 
-/// The lists that the cells of these fractions and offsets need, by name, and the name for each pair.
+/// The lists that cells need of these shares of the train split, by name, and the name for each pair.
 pub(super) struct ShardLists {
     pub(super) lists: Vec<ShardList>,
     names: BTreeMap<(u64, u64), String>,
@@ -51,7 +51,7 @@ impl ShardLists {
         Ok(ShardLists { lists, names })
     }
 
-    pub(super) fn name(&self, fraction: f64, offset: f64) -> &str {
+    pub(super) fn name(&self, (fraction, offset): (f64, f64)) -> &str {
         &self.names[&(fraction.to_bits(), offset.to_bits())]
     }
 }

@@ -1,7 +1,7 @@
 //! Folders of cells that somebody removed, made again.
 
 use super::{Plan, files};
-use crate::cell::Cell;
+use crate::cell::{Cell, folds};
 use crate::data::Data;
 use crate::grid::Point;
 use crate::spec::Spec;
@@ -64,7 +64,8 @@ fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Js
     let mut resolved = resolved.map_err(said)?;
     super::file_settings::check(&mut resolved.configs).map_err(said)?;
     let mut config = resolved.configs.remove(0);
-    spec.budget.apply(&mut config, data.train_images());
+    let train_images = data.train_images(folds(&config));
+    spec.budget.apply(&mut config, train_images);
     if cell_id(&config, &data.id, &resolved.version) == cell.id {
         Ok(config)
     } else {

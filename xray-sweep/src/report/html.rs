@@ -1,37 +1,24 @@
-//! The document as one page: style and charts inside it, no scripts, nothing to fetch. Each chart is there twice,
-//! for wide and for narrow screens, and the style sheet shows one of them.
+//! The document as one page. Each chart is there twice, for wide and for narrow screens, and the style sheet shows one of
+//! them.
 
-use super::document::{Block, Card, Document, Section, Table};
+use super::document::{Block, Card, Document, Section, Table, Value};
 use std::fmt::Write;
-use xray_display::chart::{Chart, NARROW, SMALL, STYLE, WIDE};
+use xray_display::chart::{Chart, NARROW, SMALL, WIDE};
 use xray_display::counted;
+use xray_display::page::{Page, PageColumn, PageSection, escape, html_table, sentence};
 
 /// Longer tables are folded.
 const OPEN_ROWS: usize = 40;
 
 /// `report.html`.
 pub(super) fn page(document: &Document) -> String {
-    let title = escape(&document.title);
-    let links: String = document
-        .sections
-        .iter()
-        .map(|s| format!("<li><a href=\"#{}\">{}</a></li>\n", s.id, escape(&s.title)))
-        .collect();
-    let sections: String = document.sections.iter().map(section).collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}{page}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <nav aria-label=\"Contents\"><ul>\n{links}</ul></nav>\n{sections}</main>\n</body>\n</html>\n",
-        page = include_str!("page.css")
-    )
-}
-
-fn section(section: &Section) -> String {
-    let blocks: String = section.blocks.iter().map(block).collect();
-    format!("<section id=\"{}\">\n<h2>{}</h2>\n{blocks}</section>\n", section.id, escape(&section.title))
+    let section = |section: &Section| PageSection {
+        id: section.id.to_owned(),
+        title: section.title.clone(),
+        body: section.blocks.iter().map(block).collect(),
+    };
+    let sections: Vec<PageSection> = document.sections.iter().map(section).collect();
+    Page { title: &document.title, style: "", sections: &sections, has_pictures: false }.html()
 }
 
 fn block(block: &Block) -> String {
@@ -74,28 +61,21 @@ fn figure(chart: &Chart) -> String {
 }
 
 fn table(table: &Table) -> String {
-    let title = escape(&table.title);
-    let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table>\n<thead><tr>"
-    );
-    // Writing to a string cannot fail.
-    let shown: Vec<(usize, &str)> =
-        table.shown_columns().into_iter().map(|at| (at, class(table, at))).collect();
-    for (at, class) in &shown {
-        let _ = write!(text, "<th scope=\"col\"{class}>{}</th>", escape(&table.columns[*at].title));
-    }
-    text += "</tr></thead>\n<tbody>\n";
-    for row in &table.rows {
-        text += "<tr>";
-        for (at, class) in &shown {
-            let _ = write!(text, "<td{class}>{}</td>", escape(&row[*at].text));
-        }
-        text += "</tr>\n";
-    }
-    text += "</tbody>\n</table></div>\n";
+    let shown = table.shown_columns();
+    let column = |&at: &usize| PageColumn {
+        title: &table.columns[at].title,
+        is_number: table.columns[at].number,
+        is_long: is_long(table, at),
+    };
+    let columns: Vec<PageColumn<'_>> = shown.iter().map(column).collect();
+    let row = |row: &Vec<Value>| shown.iter().map(|&at| row[at].text.clone()).collect();
+    let rows: Vec<Vec<String>> = table.rows.iter().map(row).collect();
+    let mut text = html_table(&table.title, &columns, &rows);
     for note in &table.notes {
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "<p class=\"note\">{}</p>", sentence(note));
     }
+    let title = escape(&table.title);
     if table.rows.len() > OPEN_ROWS {
         format!(
             "<details><summary>{title} ({})</summary>\n{text}</details>\n",
@@ -106,25 +86,8 @@ fn table(table: &Table) -> String {
     }
 }
 
-/// Numbers stand to the right; only long texts may break into lines.
-fn class(table: &Table, column: usize) -> &'static str {
+/// Only long texts may break into lines.
+fn is_long(table: &Table, column: usize) -> bool {
     const LONG: usize = 30;
-    let long = || table.rows.iter().any(|row| row[column].text.chars().count() > LONG);
-    match table.columns[column].number {
-        true => " class=\"number\"",
-        false if long() => " class=\"long\"",
-        false => "",
-    }
-}
-
-/// A sentence of our own, in which backquotes mean code.
-fn sentence(text: &str) -> String {
-    let parts = text.split('`').enumerate();
-    parts
-        .map(|(at, part)| if at % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) })
-        .collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    table.rows.iter().any(|row| row[column].text.chars().count() > LONG)
 }

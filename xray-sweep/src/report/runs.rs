@@ -13,6 +13,8 @@ pub(super) struct Run {
     pub(super) row: RunRow,
     /// Values of the axes, `model.width=16 loss.name=focal`; empty without axes.
     pub(super) combination: String,
+    /// The same without the fold: what all folds of a cross-validation share.
+    pub(super) settings: String,
     /// The score on validation, which chooses.
     pub(super) val_score: Option<f64>,
     /// The same on test, which is reported.
@@ -24,12 +26,18 @@ impl Run {
     /// The score is the macro-AUC.
     pub(super) fn of(row: RunRow) -> Run {
         Run {
-            combination: combination(&row.axis),
+            combination: combination(&row.axis, |_| true),
+            settings: combination(&row.axis, |key| key != FOLD),
             val_score: row.val.macro_auc,
             score: row.test.macro_auc,
             score_interval: interval(row.test.macro_auc_low, row.test.macro_auc_high),
             row,
         }
+    }
+
+    /// Which fold of a cross-validation it is, where folds are an axis.
+    pub(super) fn fold(&self) -> Option<i64> {
+        self.row.axis.0.get(FOLD)?.as_i64()
     }
 
     /// Whether its result is complete.
@@ -83,9 +91,12 @@ pub(super) fn interval(low: Option<f64>, high: Option<f64>) -> Option<[f64; 2]> 
     low.zip(high).map(|(low, high)| [low, high])
 }
 
-fn combination(axes: &Axes) -> String {
+/// The axis that says which fold of a cross-validation a run is.
+const FOLD: &str = "data.fold";
+
+fn combination(axes: &Axes, counts: impl Fn(&str) -> bool) -> String {
     let axis = |(key, value): (&String, &Value)| format!("{key}={}", text(value));
-    axes.0.iter().map(axis).collect::<Vec<_>>().join(" ")
+    axes.0.iter().filter(|(key, _)| counts(key)).map(axis).collect::<Vec<_>>().join(" ")
 }
 
 /// Decimal numbers as people write them: `1`, not `1.0`.

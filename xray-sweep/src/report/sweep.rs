@@ -18,7 +18,7 @@ use std::path::Path;
 use xray_artifacts::{DatasetManifest, Failure, FileError, Split, one_line};
 use xray_cli::say;
 use xray_display::counted;
-use xray_metrics::{Comparison, Difference, MetadataBaseline};
+use xray_metrics::{Comparison, Difference, MetadataBaseline, mean};
 
 /// A sweep as its report sees it.
 pub(super) struct Sweep {
@@ -222,11 +222,20 @@ fn place(both: &BothSplits, label: &str) -> Option<usize> {
     both.test.labels.iter().position(|name| name == label)
 }
 
-/// The best on validation. Test has no say: the best of many on test looks better than it is.
+/// The best on validation. Test has no say: the best of many on test looks better than it is. Folds validate on other
+/// patients each, so between them the score would choose the easiest patients: what counts is the mean over the folds,
+/// and the first of them is taken.
 fn choose(runs: &[Run]) -> Option<&Run> {
-    let done = runs.iter().filter(|run| run.done() && run.val_score.is_some() && run.score.is_some());
+    let done = || runs.iter().filter(|run| run.done() && run.val_score.is_some() && run.score.is_some());
+    let crossing = |run: &Run| (run.settings.clone(), run.row.fraction.to_bits(), run.row.trial);
+    let mut scores: HashMap<_, Vec<f64>> = HashMap::new();
+    for run in done() {
+        scores.entry(crossing(run)).or_default().extend(run.val_score);
+    }
+    let means: Vec<_> = done().map(|run| (run, mean(scores[&crossing(run)].iter().copied()))).collect();
     // Of equals the first, which has the smallest fraction.
-    done.reduce(|best, run| if run.val_score > best.val_score { run } else { best })
+    let best = means.into_iter().reduce(|best, run| if run.1 > best.1 { run } else { best });
+    best.map(|(run, _)| run)
 }
 
 /// Puts a label's AUCs where the macro-AUCs stand.
@@ -254,4 +263,32 @@ fn busy_seconds(attempts: &[AttemptRow]) -> HashMap<String, f64> {
         }
     }
     seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::CellState;
+    use crate::tables::{Axes, RunRow};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn run(axes: &[(&str, i64)], val: f64) -> Run {
+        let axis =
+            Axes(axes.iter().map(|&(key, value)| (key.to_owned(), json!(value))).collect::<BTreeMap<_, _>>());
+        let row = RunRow { axis, fraction: 1.0, state: CellState::Done, ..RunRow::default() };
+        Run { val_score: Some(val), score: Some(0.5), ..Run::of(row) }
+    }
+
+    #[test]
+    fn an_easy_fold_does_not_choose_its_settings() {
+        let folds = |width, vals: [f64; 2]| {
+            [0, 1].map(|fold| run(&[("data.fold", fold), ("model.width", width)], vals[fold as usize]))
+        };
+        let runs = [folds(8, [0.6, 0.9]), folds(16, [0.78, 0.8])].concat();
+        assert_eq!(choose(&runs).map(|run| &*run.combination), Some("data.fold=0 model.width=16"));
+        let without = [run(&[("model.width", 8)], 0.9), run(&[("model.width", 16)], 0.8)];
+        assert_eq!(choose(&without).map(|run| &*run.combination), Some("model.width=8"));
+        assert_eq!(choose(&[]), None);
+    }
 }

@@ -21,6 +21,7 @@ fn cell(id: &str) -> Cell {
         seed: 1,
         axes: BTreeMap::new(),
         train_images: 10,
+        folds: 0,
         dataset: "d".into(),
         code: "1".into(),
         request: Request { cpus: 1, memory_mib: 1, disk_mib: 1, gpus: 0 },

@@ -1,7 +1,7 @@
 //! What planning writes, and what it refuses.
 
 use crate::workplace::{Workplace, assert_exit, stderr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -96,6 +96,47 @@ fn a_cell_gets_exactly_the_shards_of_its_fraction() {
     // A shard is two files; the manifest comes first. The last line has no backslash.
     assert_eq!(list(names[0]), 1 + 2 * (tenth + others));
     assert_eq!(list(names[1]), 1 + 2 * (train + others));
+}
+
+#[test]
+fn a_fold_is_an_axis_whose_cells_get_every_shard() {
+    let Some(workplace) = Workplace::new() else { return };
+    let folds = ["--set", "data.folds=3", "--axis", "data.fold=0,1,2", "--fractions", "0.1", "--trials", "1"];
+    assert_exit(&workplace.plan("s", "3", &folds), Exit::Ok);
+    let cells = workplace.cells("s");
+    let of_folds: Vec<_> = cells.iter().map(|cell| cell["axes"]["data.fold"].clone()).collect();
+    assert_eq!(of_folds, [0, 1, 2]);
+    assert_eq!(cells.iter().map(|cell| cell["id"].to_string()).collect::<BTreeSet<_>>().len(), 3);
+    let manifest: DatasetManifest = read_json(&workplace.path("shards/dataset.json")).expect("built");
+    let [train, val] = [Split::Train, Split::Val].map(|split| manifest.splits[&split].images);
+    let planned = cells[0]["train_images"].as_u64().expect("a number");
+    assert!(planned.abs_diff((train + val) / 15) < 2, "{planned} of {train} and {val}");
+    let rows = fs::read_to_string(workplace.path("s/cells.csv")).expect("written");
+    let all = format!("shards_0_{}", manifest.splits[&Split::Train].shards.len());
+    assert!(rows.lines().all(|row| row.ends_with(&all)), "{all} is not in {rows}");
+
+    assert_exit(&workplace.sweep(&["run", "s", "-j", "2"]), Exit::Ok);
+    assert_exit(&workplace.sweep(&["collect", "s"]), Exit::Ok);
+    assert_exit(&workplace.sweep(&["report", "s"]), Exit::Ok);
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(workplace.path("s/report/report.json")).expect("written"))
+            .expect("JSON");
+    let sections = report["sections"].as_array().expect("a list");
+    let section = sections.iter().find(|section| section["id"] == "folds").expect("a section");
+    assert_eq!(section["tables"]["folds"]["rows"][0]["folds"], "3 of 3", "{section}");
+    for (at, cell) in cells.iter().enumerate() {
+        let result = workplace.result("s", cell["id"].as_str().expect("a text"));
+        assert_eq!(result["state"], "finished", "fold {at}");
+    }
+
+    for (more, part) in [
+        (&["--axis", "data.fold=0,1"][..], "data.fold is 0, and data.folds is not set"),
+        (&["--set", "data.folds=2", "--axis", "data.fold=0,1,2"], "data.fold is 2, and data.folds is 2"),
+    ] {
+        let refused = workplace.plan("t", "3", &[more, &["--fractions", "1", "--trials", "1"]].concat());
+        assert_exit(&refused, Exit::Usage);
+        assert!(stderr(&refused).contains(part), "{part} is not in {}", stderr(&refused));
+    }
 }
 
 /// Puts the files of a sweep back as they were; those of `extra` lie beside them.

@@ -67,6 +67,14 @@ impl<'a> Session<'a> {
             counted(data.dataset.labels().len(), "label"),
             data.dataset.path().display(),
         )))?;
+        if let Some(fold) = config.data.fold()? {
+            let (index, of) = (fold.index(), fold.of());
+            let text = format!(
+                "cross-validation by patient: fold {index} of {of} (0 to {}) validates, the others train",
+                of - 1
+            );
+            observer.observe(&Event::Note(&text))?;
+        }
         // Found out before a step is taken: too little memory, too.
         let images = config.training.images_at_once().min(data.records.len());
         if let Some(work) = learner.count_step(images, data.preprocessing.size)? {

@@ -40,6 +40,9 @@ fn settings_that_cannot_be() {
         Exit::Usage,
         "data.features is `nhi`, there is no such preset",
     );
+    let folds = ["--set", "data.folds=1000", "--set", "data.fold=0"];
+    check(&workplace, "a", &folds, Exit::Usage, "1000 folds cannot be cut of ");
+    check(&workplace, "a", &folds[..2], Exit::Usage, "data.folds is 1000, and data.fold is not set");
     check(&workplace, "a", &["--resume"], Exit::ModelMismatch, "no checkpoint in a");
     assert!(!workplace.path("b").exists());
 }

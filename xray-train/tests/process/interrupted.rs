@@ -23,7 +23,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// Settings that keep state, or meet those that do: a name, and what it sets.
-const STATEFUL: [(&str, &[&str]); 14] = [
+const STATEFUL: [(&str, &[&str]); 15] = [
     ("average", &["training.average_decay=0.9"]),
     ("average-flip", &["training.average_decay=0.99", "model.flip=true", "training.evaluate_every=4 steps"]),
     ("sgd", &["optimizer.algorithm=sgd", "optimizer.momentum=0.8", "optimizer.clip_norm=0.1"]),
@@ -47,6 +47,7 @@ const STATEFUL: [(&str, &[&str]); 14] = [
     ("focal", &["loss.name=focal", "training.label_smoothing=0.05"]),
     ("weighted", &["loss.name=weighted-bce", "data.uncertain=one", "data.fraction=0.7"]),
     ("asymmetric", &["loss.name=asymmetric", "data.fraction_offset=0.5", "augmentation.flip=true"]),
+    ("fold", &["data.folds=3", "data.fold=1", "data.fraction=0.5", "training.average_decay=0.9"]),
     ("disk-cache", &["data.cache=disk", "data.augment=false", "preprocessing.crop=center"]),
     ("no-cache", &["data.cache=none", "seed=7", "model.channels=3"]),
     (

@@ -42,6 +42,7 @@ fn text(cell: &Cell) -> String {
         Cell::Integer(value) => value.map(|value| value.to_string()).unwrap_or_default(),
         Cell::Float(value) => value.map(|value| value.to_string()).unwrap_or_default(),
         Cell::Double(value) => value.map(|value| value.to_string()).unwrap_or_default(),
+        Cell::Floats(value) => value.as_ref().map(|values| format!("{values:?}")).unwrap_or_default(),
         Cell::Flag(value) => value.map(|value| u8::from(value).to_string()).unwrap_or_default(),
     }
 }

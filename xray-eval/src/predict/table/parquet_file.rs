@@ -1,6 +1,6 @@
 //! Predictions as Parquet: each column of its own type, null where nothing is known.
 
-use super::Cell;
+use super::{Cell, parquet_list};
 use crate::predict::cannot_write;
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::column::writer::ColumnWriterImpl;
@@ -27,16 +27,16 @@ pub(in crate::predict) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(super) fn create(path: &Path, columns: Vec<String>) -> Result<ParquetFile, Failure> {
+    pub(in crate::predict) fn create(path: &Path, columns: Vec<String>) -> Result<ParquetFile, Failure> {
         Ok(ParquetFile { path: path.to_owned(), names: columns, held: Vec::new(), writer: None })
     }
 
-    pub(super) fn add(&mut self, cells: Vec<Cell>) -> Result<(), Failure> {
+    pub(in crate::predict) fn add(&mut self, cells: Vec<Cell>) -> Result<(), Failure> {
         self.held.push(cells);
         if self.held.len() < GROUP { Ok(()) } else { self.write() }
     }
 
-    pub(super) fn finish(mut self) -> Result<(), Failure> {
+    pub(in crate::predict) fn finish(mut self) -> Result<(), Failure> {
         self.write()?;
         let cannot = cannot(&self.path);
         let writer = self.writer.take().expect("a table has a row");
@@ -76,6 +76,7 @@ fn cannot(path: &Path) -> impl Fn(ParquetError) -> Failure {
 fn schema(names: &[String], first: &[Cell]) -> Result<Type, ParquetError> {
     let column = |(name, cell): (&String, &Cell)| {
         let (physical, logical) = match cell {
+            Cell::Floats(_) => return parquet_list::column(name).map(Arc::new),
             Cell::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             Cell::Integer(_) => (Physical::INT32, None),
             Cell::Float(_) => (Physical::FLOAT, None),
@@ -95,6 +96,13 @@ fn write_rows(writer: &mut SerializedFileWriter<NewFile>, rows: &[Vec<Cell>]) ->
     while let Some(mut column) = group.next_column()? {
         let cells = || rows.iter().map(|row| &row[at]);
         match rows[0][at] {
+            Cell::Floats(_) => parquet_list::write(
+                column.typed(),
+                cells().map(|cell| match cell {
+                    Cell::Floats(value) => value.as_deref(),
+                    _ => None,
+                }),
+            ),
             Cell::Text(_) => write_column::<ByteArrayType>(column.typed(), cells(), |cell| match cell {
                 Cell::Text(value) => value.as_deref().map(ByteArray::from),
                 _ => None,

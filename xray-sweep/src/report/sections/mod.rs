@@ -7,6 +7,7 @@ mod cost;
 mod curves;
 mod data;
 mod findings;
+mod folds;
 mod fractions;
 mod headline;
 mod label_multiples;
@@ -29,6 +30,7 @@ pub(super) fn all(sweep: &Sweep, other: Option<&Sweep>, rule: Rule) -> Vec<Secti
     }
     sections.extend([
         fractions::section(sweep),
+        folds::section(sweep),
         learning_curve::section(sweep),
         label_multiples::section(sweep),
         findings::section(sweep),
