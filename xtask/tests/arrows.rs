@@ -176,6 +176,6 @@ fn a_sweep_links_no_tensor_engine_a_trainer_no_polars_a_server_no_records_and_no
     check_without_gpu("xray-eval", &["polars", "minijinja", "xray-sweep"]);
     check_without_gpu(
         "xray-serve",
-        &["polars", "xray-train", "xray-data", "csv ", "memmap2 ", "crc32c ", "hdrhistogram "],
+        &["polars", "xray-train", "xray-data", "csv ", "crc32c ", "hdrhistogram "],
     );
 }

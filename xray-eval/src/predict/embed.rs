@@ -117,8 +117,11 @@ fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
     }
 }
 
+/// A row, and the embedding of an image that could be read.
+type EmbeddedRow = (Row, Option<Vec<f32>>);
+
 /// Rows with their embeddings; none where there is an error.
-fn embedded(bundle: &Bundle, seen: Seen) -> Result<Vec<(Row, Option<Vec<f32>>)>, Failure> {
+fn embedded(bundle: &Bundle, seen: Seen) -> Result<Vec<EmbeddedRow>, Failure> {
     let Seen { rows, pixels } = seen;
     let good = rows.iter().filter(|row| row.error.is_none()).count();
     let values = if good == 0 { Vec::new() } else { bundle.embeddings(&pixels)? };

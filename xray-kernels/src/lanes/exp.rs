@@ -13,7 +13,7 @@ pub(crate) unsafe fn one_and_exp_of_negative<L: Lanes>(x: L) -> L {
     // ln 2 in two parts, the first with few bits: its multiples are exact (Cody and Waite, 1980).
     const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     // Of e^-r, least relative error for |r| <= ln(2) / 2 with the last two given: 1.5e-7 (Remez's algorithm).
-    const POLYNOMIAL: [f32; 6] = [-8.369_716e-3, 4.191_758_7e-2, -0.166_665_18, 0.499_989_94, -1.0, 1.0];
+    const POLYNOMIAL: [f32; 6] = [-8.369_716e-3, 4.191_759e-2, -0.166_665_18, 0.499_989_94, -1.0, 1.0];
     // SAFETY: the caller has the instructions.
     unsafe {
         let x = L::splat(87.0).min(L::splat(-88.0).max(x));
