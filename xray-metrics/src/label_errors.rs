@@ -19,10 +19,6 @@ pub struct LabelErrors {
     pub positive_bar: f64,
     /// Mean probability of its absence on the records that are labelled without it.
     pub negative_bar: f64,
-    /// About how many of the labels that say it is there are wrong: the share of confident records, times all.
-    pub wrong_positives: f64,
-    /// About how many of those that say it is not.
-    pub wrong_negatives: f64,
     /// The likeliest first.
     pub suspects: Vec<SuspectedLabel>,
 }
@@ -76,11 +72,6 @@ fn of_label(rows: &[Row]) -> Option<LabelErrors> {
         }
     };
     let is_suspect = |row: &&Row| confident(row) == Some(!row.positive);
-    let wrong = |positive| {
-        let sure = labelled(positive).filter(|row| confident(row).is_some()).count();
-        let contradicted = labelled(positive).filter(is_suspect).count();
-        if sure == 0 { 0.0 } else { contradicted as f64 / sure as f64 * labelled(positive).count() as f64 }
-    };
     let margin = |row: &Row| {
         let (above, below) = (row.probability - positive_bar, 1.0 - row.probability - negative_bar);
         if row.positive { below - above } else { above - below }
@@ -93,8 +84,7 @@ fn of_label(rows: &[Row]) -> Option<LabelErrors> {
     };
     let mut suspects: Vec<_> = rows.iter().filter(is_suspect).map(suspect).collect();
     suspects.sort_by(|a, b| b.margin.total_cmp(&a.margin));
-    let (wrong_positives, wrong_negatives) = (wrong(true), wrong(false));
-    Some(LabelErrors { positive_bar, negative_bar, wrong_positives, wrong_negatives, suspects })
+    Some(LabelErrors { positive_bar, negative_bar, suspects })
 }
 
 #[cfg(test)]
@@ -149,9 +139,6 @@ mod tests {
                 let precision = precision_at(&errors.suspects, &turned, count);
                 assert!(precision >= least, "{precision} of the first {count} at prevalence {prevalence}");
             }
-            let estimated = errors.wrong_positives + errors.wrong_negatives;
-            let ratio = estimated / turned.len() as f64;
-            assert!((0.7..1.4).contains(&ratio), "{estimated} of {}", turned.len());
         }
     }
 
@@ -164,7 +151,7 @@ mod tests {
 
     /// By hand: the bars are 0.6 and 0.8; 0.9 labelled without it, and 0.1 labelled with it, contradict them.
     #[test]
-    fn bars_margins_and_estimates_are_those_of_the_definition() {
+    fn bars_and_margins_are_those_of_the_definition() {
         let positives = [0.9, 0.8, 0.8, 0.7, 0.7, 0.65, 0.55, 0.5, 0.3, 0.1];
         let negatives = [0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.15, 0.18, 0.27, 0.9];
         let logits: Vec<f64> = positives.iter().chain(&negatives).map(|p| logit(*p)).collect();
@@ -179,9 +166,6 @@ mod tests {
         assert_eq!(places, [(19, false), (9, true)]);
         close(errors.suspects[0].margin, (0.9 - 0.6) - (0.1 - 0.8));
         close(errors.suspects[1].margin, (0.9 - 0.8) - (0.1 - 0.6));
-        // Of the positives 7 are confident and one of these is contradicted, of the negatives 9 and one.
-        close(errors.wrong_positives, 10.0 / 7.0);
-        close(errors.wrong_negatives, 10.0 / 9.0);
     }
 
     #[test]
