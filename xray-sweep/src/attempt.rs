@@ -10,7 +10,7 @@ pub struct Attempt {
     pub cell: String,
     /// What started it.
     pub launcher: Launcher,
-    /// HTCondor's `cluster.proc`, or the local process number.
+    /// HTCondor's `cluster.proc`, Slurm's `array_task`, or the local process number.
     pub job: String,
     /// The machine, as HTCondor or the system names it.
     pub host: Option<String>,
@@ -47,14 +47,17 @@ pub enum Launcher {
     Local,
     /// An HTCondor pool.
     Condor,
+    /// A cluster with Slurm.
+    Slurm,
 }
 
 impl Launcher {
-    /// `local` or `condor`.
+    /// `local`, `condor` or `slurm`.
     pub fn name(self) -> &'static str {
         match self {
             Launcher::Local => "local",
             Launcher::Condor => "condor",
+            Launcher::Slurm => "slurm",
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct JobLog {
 /// One job: a submission of a cell, with as many starts as it took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// `cluster.proc`.
+    /// `cluster.proc`, or Slurm's `array_task`.
     pub id: String,
     /// The cell, if the job says which.
     pub cell: Option<String>,

@@ -1,6 +1,6 @@
-//! Attempts on this machine: `attempts.jsonl`, one line when one starts and one when it ends, each with its hash.
+//! Attempts that were written down where they ran, on this machine or by a job of Slurm: `attempts.jsonl`, one line when one starts and one when it ends, each with its hash.
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Launcher};
 use crate::present;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -103,7 +103,10 @@ pub fn lives(
 ) -> bool {
     match latest {
         Some(attempt) if attempt.ended.is_some() => false,
-        Some(attempt) if attempt.host.as_deref() == Some(this_host().as_str()) => {
+        Some(attempt)
+            if attempt.launcher == Launcher::Local
+                && attempt.host.as_deref() == Some(this_host().as_str()) =>
+        {
             is_process(&attempt.job, attempt.started.as_deref(), now)
         }
         _ => status.is_some_and(|status| is_fresh(status, now) && is_after(&status.heartbeat, ended)),
@@ -156,7 +159,6 @@ fn process_start(number: &str, now: SystemTime) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::Launcher;
 
     fn attempt(job: &str, ended: Option<&str>) -> Attempt {
         Attempt {

@@ -11,6 +11,7 @@ mod lists;
 pub(crate) mod machines;
 mod mend;
 mod quote;
+mod slurm_script;
 
 pub use binaries::{Binary, check_binaries, runnable_here};
 pub(crate) use file_settings::{absolute_setting, absolute_values};
@@ -24,6 +25,7 @@ use crate::data::Data;
 use crate::gpu;
 use crate::grid::{Point, points};
 use crate::isa::Level;
+use crate::launchers::slurm;
 use crate::present::{bytes, is_there};
 use crate::request::request;
 use crate::spec::Spec;
@@ -119,6 +121,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let found = binaries::find(dir, options, before.as_ref())?;
     let mut notes = Vec::new();
     let mut resolved = resolve(&found, spec, &points, options)?;
+    slurm::check_options(&spec.slurm)?;
     gpu::check_use(&spec.condor, &resolved.configs)?;
     notes.extend(file_settings::check(&mut resolved.configs)?);
     for config in &mut resolved.configs {

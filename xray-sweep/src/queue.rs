@@ -1,5 +1,5 @@
-//! What an HTCondor queue holds of a sweep: its jobs, the rows that a cluster has still to make jobs of (late
-//! materialization), and the DAGs that will submit more.
+//! What the queue of a pool holds of a sweep: its jobs; and of HTCondor's the rows that a cluster has still to make
+//! jobs of (late materialization), and the DAGs that will submit more.
 
 use crate::job_log::{JobState, hold_reason};
 use crate::sweep_dir::SweepDir;
@@ -36,7 +36,7 @@ pub struct Content {
 /// A job in the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueuedJob {
-    /// `cluster.proc`.
+    /// `cluster.proc`, or Slurm's `array_task`.
     pub id: String,
     /// The cell.
     pub cell: String,
@@ -85,7 +85,7 @@ pub const CONSTRAINT: &str = "XrayCell =!= undefined || JobUniverse == 7";
 const SCHEDULER: u64 = 7;
 
 /// As the log's times are written.
-fn stamp(time: SystemTime) -> String {
+pub(crate) fn stamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
@@ -248,14 +248,19 @@ enum Place {
 }
 
 /// Where folders are, each looked up once.
-struct Places {
+pub(crate) struct Places {
     sweep: Option<(u64, u64)>,
     known: HashMap<PathBuf, Place>,
 }
 
 impl Places {
-    fn new(dir: &SweepDir) -> Places {
+    pub(crate) fn new(dir: &SweepDir) -> Places {
         Places { sweep: identity(dir.path()), known: HashMap::new() }
+    }
+
+    /// Whether a folder is the sweep itself.
+    pub(crate) fn is_here(&mut self, folder: &Path) -> bool {
+        self.of(folder) == Place::Here
     }
 
     fn of(&mut self, folder: &Path) -> Place {

@@ -33,8 +33,10 @@ pub struct Spec {
     pub set: Table,
     /// Further axes of the grid: values by configuration key.
     pub axes: BTreeMap<String, Vec<Value>>,
-    /// What jobs ask of a pool.
+    /// What jobs ask of a pool, of either kind, and how they live on HTCondor's.
     pub condor: Condor,
+    /// How they live on a cluster with Slurm.
+    pub slurm: Slurm,
 }
 
 /// What jobs ask of a pool, and how they live there.
@@ -72,6 +74,16 @@ pub struct Condor {
     pub environment: BTreeMap<String, String>,
 }
 
+/// How jobs live on a cluster with Slurm. Cores, memory and GPUs are asked for as of HTCondor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slurm {
+    /// Options of `sbatch`, such as `--partition=short` or `--time=4:00:00`.
+    pub options: Vec<String>,
+    /// At most so many jobs of an array run at a time.
+    pub max_running: Option<u32>,
+}
+
 impl Default for Spec {
     fn default() -> Self {
         Spec {
@@ -86,6 +98,7 @@ impl Default for Spec {
             set: Table::new(),
             axes: BTreeMap::new(),
             condor: Condor::default(),
+            slurm: Slurm::default(),
         }
     }
 }

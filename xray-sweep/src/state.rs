@@ -4,11 +4,12 @@
 mod jobs;
 mod judge;
 
-use crate::attempt::{Attempt, Ending};
+use crate::attempt::{Attempt, Ending, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::{CellResult, Outcome};
 use crate::job_log::{Job, JobLog, JobState};
-use crate::launchers::condor;
+use crate::launchers::queues::{self, Queues};
+use crate::launchers::{condor, slurm};
 use crate::local_attempts::{self, read_attempts};
 use crate::plan::read_cells;
 use crate::present;
@@ -124,7 +125,7 @@ pub struct Survey {
 /// # Errors
 /// When the list of cells is damaged, and when any file is there and cannot be read: a sweep looks other without it.
 pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
-    let survey = look(dir, &condor::queue(dir))?;
+    let survey = look(dir, &queues::ask(dir))?;
     survey.notes.iter().for_each(|note| say(format_args!("warning: {note}")));
     Ok(survey.cells)
 }
@@ -133,7 +134,7 @@ pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
 ///
 /// # Errors
 /// As [`survey`].
-pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
+pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
     let cells = read_cells(dir)?;
     // After the queue and before the results: what ends meanwhile is seen to have ended.
     let log = JobLog::read(&dir.job_log())?;
@@ -147,7 +148,9 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
             counted(log.damaged, "event")
         ));
     }
-    let believed = believed(&cells, log, queue, &Submissions::read(dir)?, is_here);
+    let mut believed = believed(&cells, log, &queues.condor, &Submissions::read(dir)?, is_here);
+    believed.of_slurm(&queues.slurm);
+    let waiting = slurm::Waiting::read(dir, &queues.slurm)?;
     let mut jobs: HashMap<&str, Vec<&Job>> = HashMap::new();
     for job in &believed.jobs {
         jobs.entry(job.cell.as_deref().unwrap_or_default()).or_default().push(job);
@@ -157,7 +160,7 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
     let begins_later = believed.jobs.iter().any(|job| job.submitted.is_none() && job.latest.is_some());
     let report = |cell: Cell| {
         let jobs = jobs_of(&cell.id);
-        let (report, notes) = report(cell, dir, jobs, now)?;
+        let (report, notes) = report(cell, dir, jobs, &waiting, now)?;
         let lacks_starts = begins_later || report.has_unknown_start();
         Ok::<_, FileError>((CellReport { lacks_starts, ..report }, notes))
     };
@@ -181,7 +184,8 @@ pub fn look(dir: &SweepDir, queue: &Queue) -> Result<Survey, Failure> {
         }
     }
     surplus.extend(surplus_clusters(&cells, &believed.jobs, &surplus));
-    let mut notes = notes(queue, believed.unasked);
+    let mut notes = notes(&queues.condor, believed.unasked);
+    notes.extend(waiting.note(&cells));
     notes.extend(note_of_starts(&cells));
     notes.extend(damaged);
     Ok(Survey { cells, held, surplus, notes })
@@ -199,7 +203,7 @@ fn surplus_of(report: &CellReport, jobs: &[&Job], in_queue: &HashSet<String>) ->
 
 /// The clusters that have nothing left to make but jobs of cells that are done.
 fn surplus_clusters(cells: &[CellReport], jobs: &[Job], surplus: &[String]) -> Vec<String> {
-    let is_cluster = |job: &&Job| job.state.is_open() && !job.id.contains('.');
+    let is_cluster = |job: &&Job| job.state.is_open() && job.id.bytes().all(|byte| byte.is_ascii_digit());
     let clusters: BTreeSet<&str> = jobs.iter().filter(is_cluster).map(|job| job.id.as_str()).collect();
     if clusters.is_empty() {
         return Vec::new();
@@ -253,6 +257,7 @@ fn report(
     cell: Cell,
     dir: &SweepDir,
     jobs: &[&Job],
+    waiting: &slurm::Waiting,
     now: SystemTime,
 ) -> Result<(CellReport, Vec<String>), FileError> {
     let dir = dir.cell(&cell.id);
@@ -266,7 +271,11 @@ fn report(
     let local = read_attempts(&dir.attempts(), &mut notes)?;
     let mut attempts: Vec<Attempt> = jobs.iter().flat_map(|job| job.attempts.iter().cloned()).collect();
     let ended = attempts.iter().filter_map(|attempt| attempt.ended.as_deref()).max();
-    let lives = local_attempts::lives(local.last(), status.as_ref(), ended, now);
+    let lives = match local.last() {
+        // The queue has said whether its job runs.
+        Some(attempt) if attempt.launcher == Launcher::Slurm && waiting.is_asked() => false,
+        latest => local_attempts::lives(latest, status.as_ref(), ended, now),
+    };
     attempts.extend(local);
     // RFC 3339 in UTC: the order of the letters is that of the times. A log may begin after a start.
     let when = |attempt: &Attempt| attempt.started.clone().or_else(|| attempt.ended.clone());
@@ -276,7 +285,8 @@ fn report(
         _ => Spent::read(&dir, &mut notes)?,
     };
     let latest = attempts.iter().rev().find(|attempt| !spent.has_attempt(attempt));
-    let jobs: Vec<&Job> = jobs.iter().copied().filter(|job| !spent.has_job(job)).collect();
+    let may_wait = waiting.job_of(&cell.id, &attempts);
+    let jobs: Vec<&Job> = jobs.iter().copied().chain(&may_wait).filter(|job| !spent.has_job(job)).collect();
     let evidence = Evidence { result: &result, jobs: &jobs, lives, latest };
     let (state, reason) = judge(&evidence, || last_line(&dir))?;
     let outcome = match result {

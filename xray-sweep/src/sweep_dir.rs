@@ -62,6 +62,11 @@ impl SweepDir {
         self.submissions().join(format!("{cluster}.csv"))
     }
 
+    /// Slurm's side: lists of the cells that arrays run, and what jobs say beside the trainer.
+    pub fn slurm(&self) -> PathBuf {
+        self.0.join("slurm")
+    }
+
     /// The event log of DAGMan itself.
     pub fn dag_log(&self) -> PathBuf {
         self.0.join("sweep.dag.dagman.log")

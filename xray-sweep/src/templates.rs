@@ -1,4 +1,4 @@
-//! Submit files from templates: the built-in ones of `condor-templates/`, or a copy that somebody edited.
+//! Submit files from templates: the built-in ones of `submit-templates/`, or a copy that somebody edited.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -8,10 +8,11 @@ use std::path::Path;
 use xray_artifacts::{Exit, Failure, read_text};
 
 /// Name and built-in text of every template.
-const BUILT_IN: [(&str, &str); 3] = [
-    ("job.sub.jinja", include_str!("../../condor-templates/job.sub.jinja")),
-    ("sweep.dag.jinja", include_str!("../../condor-templates/sweep.dag.jinja")),
-    ("collect.sh.jinja", include_str!("../../condor-templates/collect.sh.jinja")),
+const BUILT_IN: [(&str, &str); 4] = [
+    ("job.sub.jinja", include_str!("../../submit-templates/job.sub.jinja")),
+    ("sweep.dag.jinja", include_str!("../../submit-templates/sweep.dag.jinja")),
+    ("collect.sh.jinja", include_str!("../../submit-templates/collect.sh.jinja")),
+    ("sweep.sbatch.jinja", include_str!("../../submit-templates/sweep.sbatch.jinja")),
 ];
 
 /// Templates, ready to be filled.
@@ -55,7 +56,7 @@ fn failure(name: &str, error: &minijinja::Error) -> Failure {
     let line = error.line().map_or(String::new(), |line| format!(": line {line}"));
     let detail = error.detail().map_or(String::new(), |detail| format!(": {detail}"));
     Failure::new(Exit::Usage, format!("template {name}{line}: {}{detail}", error.kind()))
-        .hint("condor-templates/README.md lists what a template can use")
+        .hint("submit-templates/README.md lists what a template can use")
 }
 
 #[cfg(test)]

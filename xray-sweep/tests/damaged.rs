@@ -13,6 +13,7 @@ use xray_artifacts::{State, checksum, write_json};
 use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell_result::Outcome;
 use xray_sweep::collect::collect;
+use xray_sweep::launchers::queues::Queues;
 use xray_sweep::local_attempts::append_attempt;
 use xray_sweep::plan::Plan;
 use xray_sweep::queue::Queue;
@@ -107,16 +108,21 @@ fn sweep(folder: &Path) -> (SweepDir, [String; 3]) {
     (dir, cells.map(|cell| cell.id))
 }
 
+fn no_pool() -> Queues {
+    let silent = || Queue::Silent("none here".into());
+    Queues { condor: silent(), slurm: silent() }
+}
+
 #[test]
 fn what_a_sweep_is_collected_from_is_named_when_damaged_and_never_believed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (dir, [done, failed, kept]) = sweep(folder.path());
-    let queue = Queue::Silent("none here".into());
+    let queues = no_pool();
     let restored = dir.cell(&kept);
     let written_over = fs::read(restored.result()).expect("there");
     let look = || {
         fs::write(restored.result(), &written_over).expect("writable");
-        look(&dir, &queue)
+        look(&dir, &queues)
     };
     let known = look().expect("whole");
     assert_eq!(
@@ -178,7 +184,7 @@ fn what_a_report_is_made_of_is_named_when_damaged() {
     let cells = [cell(1.0, 1)];
     fixture::plan(&dir, &cells);
     write_predictions(&dir, &cells[0], 60);
-    let survey = look(&dir, &Queue::Silent("none here".into())).expect("whole");
+    let survey = look(&dir, &no_pool()).expect("whole");
     collect(&dir, &survey.cells, &dir.collected()).expect("writable");
     fs::write(dir.spec(), "trials = 5\n").expect("writable");
     let plan = Plan {

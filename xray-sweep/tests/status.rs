@@ -6,6 +6,7 @@ use xray_artifacts::{Exit, RunResult, Seconds, State, Status, write_json};
 use xray_metrics::Evaluation;
 use xray_sweep::attempt::Attempt;
 use xray_sweep::cell::{Cell, Request, write_cells};
+use xray_sweep::launchers::queues::Queues;
 use xray_sweep::local_attempts::append_attempt;
 use xray_sweep::logs::{Which, logs};
 use xray_sweep::queue::{Content, Queue};
@@ -96,16 +97,22 @@ fn every_state() -> (tempfile::TempDir, SweepDir) {
     (folder, dir)
 }
 
+/// As on a machine without either.
+fn no_pool() -> Queues {
+    let silent = || Queue::Silent("none here".into());
+    Queues { condor: silent(), slurm: silent() }
+}
+
 /// As on a machine without HTCondor.
 fn reports(dir: &SweepDir) -> Vec<CellReport> {
-    look(dir, &Queue::Silent("none here".into())).expect("a sweep").cells
+    look(dir, &no_pool()).expect("a sweep").cells
 }
 
 #[test]
 fn what_a_deleted_log_told_is_missing_and_said_to_be() {
     let (_folder, dir) = every_state();
     let lacking = || {
-        let survey = look(&dir, &Queue::Silent("none here".into())).expect("a sweep");
+        let survey = look(&dir, &no_pool()).expect("a sweep");
         let lacking = survey.cells.iter().filter(|report| report.lacks_starts);
         let lacking: Vec<_> = lacking.map(|report| report.cell.id.clone()).collect();
         (lacking, survey.notes.last().cloned().unwrap_or_default())
@@ -123,14 +130,14 @@ fn what_a_deleted_log_told_is_missing_and_said_to_be() {
 #[test]
 fn what_the_queue_does_not_hold_is_not_queued() {
     let (_folder, dir) = every_state();
-    let silent = look(&dir, &Queue::Silent("none here".into())).expect("a sweep");
+    let silent = look(&dir, &no_pool()).expect("a sweep");
     assert_eq!(
         silent.notes[0],
         "the queue cannot be asked (none here): 4 jobs are believed to be in it, as the event log says"
     );
     assert_eq!(silent.held["he1d"], ["9.2"], "not the number of a process that ran here");
     let content = Content { asked: "2026-11-24T10:00:00Z".into(), ..Content::default() };
-    let survey = look(&dir, &Queue::Holds(content)).expect("a sweep");
+    let survey = look(&dir, &Queues { condor: Queue::Holds(content), ..no_pool() }).expect("a sweep");
     let states: Vec<CellState> = survey.cells.iter().map(|report| report.state).collect();
     use CellState::{Done, Failed, Lost, Missing, Stale};
     assert_eq!(states, [Done, Lost, Lost, Lost, Failed, Lost, Missing, Stale]);

@@ -14,6 +14,7 @@ mod page;
 mod pip;
 mod quickstart;
 mod sanitize;
+mod slurm;
 mod test;
 mod torture;
 
@@ -50,6 +51,8 @@ enum Command {
     Torture(torture::TortureArguments),
     #[command(subcommand)]
     Condor(condor::Condor),
+    #[command(subcommand)]
+    Slurm(slurm::Slurm),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),
         Command::Condor(condor) => condor::run(&condor),
+        Command::Slurm(slurm) => slurm::run(&slurm),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

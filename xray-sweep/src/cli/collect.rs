@@ -3,7 +3,7 @@
 use super::run::warn;
 use super::{OutputFormat, Sweep};
 use crate::collect::Collected;
-use crate::launchers::condor;
+use crate::launchers::queues;
 use crate::plan::read_plan;
 use crate::report::ReportOptions;
 use crate::state::look;
@@ -33,7 +33,7 @@ pub(super) struct CollectArguments {
 pub(super) fn collect(arguments: &CollectArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     read_plan(&dir)?;
-    let survey = look(&dir, &condor::queue(&dir))?;
+    let survey = look(&dir, &queues::ask(&dir))?;
     warn(&survey);
     let folder = arguments.out.clone().unwrap_or_else(|| dir.collected());
     let collected = crate::collect::collect(&dir, &survey.cells, &folder)?;

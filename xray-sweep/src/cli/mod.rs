@@ -1,6 +1,7 @@
 //! The command line of `xray-sweep`.
 
 mod collect;
+mod job;
 mod plan;
 mod run;
 mod watch;
@@ -14,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   xray-sweep plan sweeps/nih --data shards --fractions 0.1..1.0:0.1 --trials 5
   cd sweeps/nih && condor_submit sweep.sub         on a pool, by hand
+  sbatch sweeps/nih/sweep.sbatch                   on a cluster with Slurm, by hand
   xray-sweep run sweeps/nih --launcher local -j 2  the same without a pool
   xray-sweep status sweeps/nih --watch
   xray-sweep collect sweeps/nih && xray-sweep report sweeps/nih
@@ -22,7 +24,7 @@ Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches, or no machine 
 missing or failed · 5 bad or changed data · 7 planned with other code · 78 this machine cannot run it ·
 130/143 stopped by a signal";
 
-/// Plan, run and collect many training runs, on an HTCondor pool or on this machine.
+/// Plan, run and collect many training runs, on an HTCondor pool, a Slurm cluster or this machine.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
@@ -38,6 +40,7 @@ enum Command {
     Logs(watch::LogsArguments),
     Retry(run::RetryArguments),
     Collect(collect::CollectArguments),
+    Job(job::JobArguments),
     Report(collect::ReportArguments),
 }
 
@@ -72,6 +75,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Status(arguments)) => watch::status(&arguments),
         Some(Command::Logs(arguments)) => watch::logs(&arguments),
         Some(Command::Retry(arguments)) => run::retry(&arguments),
+        Some(Command::Job(arguments)) => job::job(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),
         Some(Command::Report(arguments)) => collect::report(&arguments),
         None => Err(Failure::new(Exit::Usage, "no command given").hint("xray-sweep --help lists them")),

@@ -120,6 +120,12 @@ struct PoolArguments {
     /// An environment variable of the jobs
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_text)]
     environment: Vec<(String, String)>,
+    /// An option of Slurm's sbatch for every job, such as --sbatch=--partition=short; may be given several times
+    #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
+    /// At most so many jobs of one array run at a time on Slurm
+    #[arg(long, value_name = "N")]
+    max_running: Option<u32>,
     /// Folder of templates instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -200,6 +206,11 @@ impl PlanArguments {
         condor.transfer_data &= !pool.shared_data;
         condor.attributes.extend(pool.attributes.clone());
         condor.environment.extend(pool.environment.clone());
+        let slurm = &mut spec.slurm;
+        if !pool.sbatch.is_empty() {
+            slurm.options.clone_from(&pool.sbatch);
+        }
+        slurm.max_running = pool.max_running.or(slurm.max_running);
         Ok(spec)
     }
 }
@@ -261,7 +272,8 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     lines.push(format!(
-        "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  xray-sweep run {word} --launcher local"
+        "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  sbatch {word}/sweep.sbatch\n  xray-sweep run {word} --launcher \
+         local|condor|slurm"
     ));
     lines.join("\n") + "\n"
 }

@@ -5,8 +5,9 @@ use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
-use crate::launchers::condor::{self, QueueWatch};
 use crate::launchers::local::{self, Event, LocalOptions};
+use crate::launchers::queues::{self, QueueWatch};
+use crate::launchers::{Submission, condor, slurm};
 use crate::lock::Lock;
 use crate::plan::{Plan, check_binaries, mend, read_plan};
 use crate::queue::{Content, Queue};
@@ -24,7 +25,7 @@ use xray_artifacts::{Exit, Failure, Status, read_json};
 use xray_cli::{print, say};
 use xray_display::counted;
 
-/// Run the cells that have no result yet, here or on a pool
+/// Run the cells that have no result yet, here, on a pool or on a cluster
 ///
 /// Ctrl-C stops cleanly: what runs is saved, and the same command goes on from there.
 #[derive(Debug, Args)]
@@ -43,10 +44,10 @@ pub(super) struct RunArguments {
     /// Threads of each run on this machine [default: cores divided by jobs]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Submit and return; otherwise the event log is followed until all jobs have ended
+    /// Submit and return; otherwise jobs are followed until all have ended
     #[arg(long)]
     detach: bool,
-    /// List what would be run, and do nothing; with a pool, have HTCondor check the submit file
+    /// List what would be run, and do nothing; with a pool, have it check what would be submitted
     #[arg(long)]
     dry_run: bool,
 }
@@ -84,7 +85,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     same_data(&plan)?;
     match arguments.launcher {
         Launcher::Local => run_here(arguments, &dir, &plan, &selection),
-        Launcher::Condor => {
+        Launcher::Condor | Launcher::Slurm => {
             check_binaries(&dir, &plan)?;
             run_on_pool(arguments, &dir, &selection)
         }
@@ -109,7 +110,7 @@ fn run_here(
 ) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(dir);
     if arguments.dry_run {
-        let survey = look(dir, watch.queue())?;
+        let survey = look(dir, watch.queues())?;
         warn(&survey);
         print(&listed(&selection.choose(&survey.cells)?, "would be run here"))?;
         return Ok(Exit::Ok);
@@ -145,7 +146,7 @@ fn run_here(
 fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Failure> {
     let mut told = false;
     loop {
-        let reports = look(dir, watch.queue())?.cells;
+        let reports = look(dir, watch.queues())?.cells;
         let is_local = |attempt: &&Attempt| attempt.launcher == Launcher::Local;
         let at_work = |report: &&CellReport| {
             report.state == CellState::Running && report.attempts.last().as_ref().is_some_and(is_local)
@@ -164,24 +165,20 @@ fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Fa
 
 fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(dir);
-    let survey = if arguments.dry_run { look(dir, watch.queue())? } else { settled(dir, &mut watch)? };
+    let survey = if arguments.dry_run { look(dir, watch.queues())? } else { settled(dir, &mut watch)? };
     let reports = &survey.cells;
     let chosen = selection.choose(reports)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     if arguments.dry_run {
         warn(&survey);
         print(&listed(&chosen, "would be submitted"))?;
-        condor::submit(dir, &cells, true)?;
+        submit(arguments.launcher, dir, &cells, true)?;
         return Ok(Exit::Ok);
     }
     if !cells.is_empty() {
         prepare(dir, &chosen)?;
-        if let Some(submission) = condor::submit(dir, &cells, false)? {
-            say(format_args!(
-                "submitted {} as cluster {}",
-                counted(submission.jobs, "job"),
-                submission.cluster
-            ));
+        for Submission { name, jobs } in submit(arguments.launcher, dir, &cells, false)? {
+            say(format_args!("submitted {} as {name}", counted(jobs, "job")));
         }
         watch.forget();
     }
@@ -191,8 +188,20 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     if arguments.detach {
         return Ok(Exit::Ok);
     }
-    say("following the event log; Ctrl-C leaves the jobs in the queue");
+    say("following them; Ctrl-C leaves the jobs in the queue");
     follow(dir, cells.len(), &mut watch)
+}
+
+fn submit(
+    launcher: Launcher,
+    dir: &SweepDir,
+    cells: &[&Cell],
+    is_dry: bool,
+) -> Result<Vec<Submission>, Failure> {
+    match launcher {
+        Launcher::Slurm => slurm::submit(dir, cells, is_dry),
+        Launcher::Condor | Launcher::Local => condor::submit(dir, cells, is_dry),
+    }
 }
 
 /// Says what a person should know of a look.
@@ -205,12 +214,14 @@ pub(super) fn warn(survey: &Survey) {
 /// any more are forgotten.
 fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
     watch.forget();
-    let survey = look(dir, watch.queue())?;
+    let survey = look(dir, watch.queues())?;
     warn(&survey);
     remove_surplus(dir, &survey, watch)?;
-    if let Queue::Holds(content) = watch.queue() {
+    let queues = watch.queues();
+    if let Queue::Holds(content) = &queues.condor {
         forget_submissions(dir, content);
     }
+    slurm::forget(dir, &queues.slurm);
     Ok(survey)
 }
 
@@ -220,12 +231,12 @@ fn remove_surplus(dir: &SweepDir, survey: &Survey, watch: &mut QueueWatch<'_>) -
     }
     // It may have left the queue by itself since that was asked.
     watch.forget();
-    let surplus = look(dir, watch.queue())?.surplus;
+    let surplus = look(dir, watch.queues())?.surplus;
     if surplus.is_empty() {
         return Ok(());
     }
     watch.forget();
-    match condor::remove(&surplus) {
+    match queues::remove(&surplus) {
         Ok(()) => {
             let jobs = surplus.join(" ");
             say(format_args!("removed from the queue, because their cells are done: jobs {jobs}"));
@@ -256,7 +267,7 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
     let mut patience = if jobs > 0 { 20 } else { 0 };
     let mut is_sure = false;
     loop {
-        let survey = look(dir, watch.queue())?;
+        let survey = look(dir, watch.queues())?;
         remove_surplus(dir, &survey, watch)?;
         let mut counts: BTreeMap<CellState, usize> = BTreeMap::new();
         for report in &survey.cells {
@@ -320,7 +331,7 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
 }
 
 fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
-    let reports = look(dir, watch.queue())?.cells;
+    let reports = look(dir, watch.queues())?.cells;
     let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
     say(format_args!("{} of {} done", reports.len() - open.len(), counted(reports.len(), "cell")));
     for report in open.iter().take(10) {
@@ -348,7 +359,7 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
     let held = survey.held.iter().filter(|(cell, _)| is_chosen(cell)).flat_map(|(_, jobs)| jobs.clone());
     let held: Vec<String> = held.collect::<BTreeSet<_>>().into_iter().collect();
     if !held.is_empty() {
-        condor::release(&held)?;
+        queues::release(&held)?;
     }
     let is_failed = |report: &&CellReport| report.state == CellState::Failed && is_chosen(&report.cell.id);
     let failed: Vec<_> = reports.iter().filter(is_failed).collect();
@@ -357,7 +368,7 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
     }
     print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()))?;
     if !failed.is_empty() {
-        print(&format!("Next: xray-sweep run {} --launcher local|condor\n", shell::path(dir.path())))?;
+        print(&format!("Next: xray-sweep run {} --launcher local|condor|slurm\n", shell::path(dir.path())))?;
     }
     Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
 }

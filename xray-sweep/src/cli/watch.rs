@@ -1,7 +1,7 @@
 //! `xray-sweep status` and `logs`.
 
 use super::{OutputFormat, Sweep};
-use crate::launchers::condor::QueueWatch;
+use crate::launchers::queues::QueueWatch;
 use crate::logs::{self, Which};
 use crate::plan::read_plan;
 use crate::shell;
@@ -35,7 +35,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(&dir);
     let mut told = BTreeSet::new();
     loop {
-        let survey = look(&dir, watch.queue())?;
+        let survey = look(&dir, watch.queues())?;
         let reports = &survey.cells;
         let text = match arguments.format {
             OutputFormat::Text => status::text(reports, width(), color),

@@ -1,26 +1,21 @@
 //! Cells as jobs of an HTCondor pool: submitted in one go, then followed through the event log, which costs the
 //! pool nothing; now and then the queue is asked what it holds.
 
+use super::Submission;
 use crate::cell::Cell;
 use crate::queue::{ATTRIBUTES, CONSTRAINT, Content, Queue};
 use crate::sweep_dir::SweepDir;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use xray_artifacts::{Exit, Failure, FileError, write_bytes};
 
-/// What `condor_submit` said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
-    /// The cluster's number.
-    pub cluster: String,
-    /// How many jobs it has.
-    pub jobs: usize,
-}
-
 /// Submits `cells` with the sweep's submit file. `is_dry` asks HTCondor to check it and submits nothing.
-pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Option<Submission>, Failure> {
+///
+/// # Errors
+/// When HTCondor does not take it; nothing is submitted then.
+pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submission>, Failure> {
     let rows = write_rows(dir, cells)?;
     let mut command = Command::new("condor_submit");
     command.current_dir(dir.path());
@@ -38,7 +33,7 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Option<Su
             .hint("nothing was submitted; `condor_status` and `condor_q` tell whether the pool answers"));
     }
     if is_dry {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     // `12.0 - 12.29`
     let text = String::from_utf8_lossy(&output.stdout);
@@ -47,7 +42,7 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Option<Su
     let (from, to) = (dir.path().join(rows), dir.submitted(&cluster));
     let kept = std::fs::create_dir_all(dir.submissions()).and_then(|()| std::fs::rename(&from, &to));
     kept.map_err(|source| FileError::Io { path: to, action: "write", source })?;
-    Ok(Some(Submission { cluster, jobs: cells.len() }))
+    Ok(vec![Submission { name: format!("cluster {cluster}"), jobs: cells.len() }])
 }
 
 /// Asks what the queue of this machine holds of a sweep: the jobs of all users, and the clusters that have some to
@@ -82,31 +77,6 @@ fn answer(child: Child) -> Result<Vec<u8>, String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it failed").to_owned();
     Err(format!("condor_q: {line}"))
-}
-
-/// A queue that is asked now and then: the event log, which costs the pool nothing, tells what happens meanwhile.
-pub struct QueueWatch<'a> {
-    dir: &'a SweepDir,
-    said: Option<(Instant, Queue)>,
-}
-
-impl<'a> QueueWatch<'a> {
-    /// Of the sweep in `dir`.
-    pub fn new(dir: &'a SweepDir) -> Self {
-        QueueWatch { dir, said: None }
-    }
-
-    /// What the queue said within the last half a minute.
-    pub fn queue(&mut self) -> &Queue {
-        const AGE: Duration = Duration::from_secs(30);
-        let said = self.said.take().filter(|(when, _)| when.elapsed() < AGE);
-        &self.said.insert(said.unwrap_or_else(|| (Instant::now(), queue(self.dir)))).1
-    }
-
-    /// Makes sure that it is asked anew.
-    pub fn forget(&mut self) {
-        self.said = None;
-    }
 }
 
 /// Names of the machine whose queue `condor_q` asks here.

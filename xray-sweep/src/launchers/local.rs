@@ -1,22 +1,18 @@
 //! Cells as processes of this machine: so many at a time, each with its share of the cores, as the memory
 //! allows.
 
+use super::process::Process;
+use super::stop::Stop;
 use crate::attempt::{Attempt, Ending, Launcher};
 use crate::cell::Cell;
 use crate::local_attempts::append_attempt;
 use crate::plan::{Plan, runnable_here};
 use crate::sweep_dir::SweepDir;
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use xray_artifacts::{Exit, Failure, FileError, time_of_day};
+use xray_artifacts::{Exit, Failure};
 
 /// How cells are run here.
 #[derive(Clone, Debug)]
@@ -70,7 +66,9 @@ pub fn run(
             return Ok(stop.requested());
         }
         while let Some(cell) = waiting.front().filter(|cell| !stopping && fits(&running, cell, options)) {
-            running.push(start(dir, plan, programs.of(cell), cell, options.threads)?);
+            let launched = Attempt { launcher: Launcher::Local, ..Attempt::default() };
+            let process = Process::start(dir, plan, programs.of(cell), cell, options.threads, launched)?;
+            running.push(Job { cell, process });
             observe(Event::Started(cell));
             waiting.pop_front();
         }
@@ -79,17 +77,17 @@ pub fn run(
                 observe(Event::Stopping);
             }
             told = true;
-            stop.pass_on(&mut running);
+            stop.pass_on(running.iter_mut().map(|job| &mut job.process));
         }
         std::thread::sleep(PAUSE);
         let mut still = Vec::new();
         for mut job in running {
-            let waited = job.child.try_wait();
-            match waited.map_err(|error| failure(programs.of(job.cell), "be waited for", error))? {
+            match job.process.ended()? {
                 None => still.push(job),
                 Some(status) => {
-                    let cell = job.cell;
-                    let attempt = job.end(dir, status)?;
+                    let Job { cell, process } = job;
+                    let attempt = process.attempt(status);
+                    append_attempt(&dir.cell(&cell.id).attempts(), &attempt)?;
                     observe(Event::Ended(cell, &attempt));
                     // Saved on purpose: the same command goes on.
                     if attempt.ending == Some(Ending::Checkpointed) {
@@ -136,118 +134,7 @@ fn fits(running: &[Job<'_>], cell: &Cell, options: &LocalOptions) -> bool {
 
 struct Job<'a> {
     cell: &'a Cell,
-    child: Child,
-    attempt: Attempt,
-}
-
-fn start<'a>(
-    dir: &SweepDir,
-    plan: &Plan,
-    program: &Path,
-    cell: &'a Cell,
-    threads: usize,
-) -> Result<Job<'a>, Failure> {
-    let folder = dir.cell(&cell.id);
-    let open = |path: PathBuf| {
-        File::options().append(true).create(true).open(&path).map_err(|source| FileError::Io {
-            path,
-            action: "write",
-            source,
-        })
-    };
-    let mut command = Command::new(program);
-    command.arg("--config").arg(folder.config()).arg("--data").arg(&plan.data).arg("--run").arg(folder.run());
-    command.args(["--cell", &cell.id, "--threads", &threads.to_string()]);
-    command.stdin(Stdio::null()).stdout(open(folder.stdout())?).stderr(open(folder.stderr())?);
-    // A group of its own: Ctrl-C reaches this process alone, which then stops its jobs in good order.
-    command.process_group(0);
-    let child = command.spawn().map_err(|error| failure(program, "be started", error))?;
-    let attempt = Attempt {
-        cell: cell.id.clone(),
-        launcher: Launcher::Local,
-        job: child.id().to_string(),
-        host: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
-        started: Some(now()),
-        requested_memory_mib: Some(cell.request.memory_mib),
-        ..Attempt::default()
-    };
-    append_attempt(&folder.attempts(), &attempt)?;
-    Ok(Job { cell, child, attempt })
-}
-
-impl Job<'_> {
-    fn end(self, dir: &SweepDir, status: ExitStatus) -> Result<Attempt, Failure> {
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        let ending = match code.and_then(Exit::from_code) {
-            Some(Exit::Ok) => Ending::Finished,
-            Some(Exit::Checkpointed) => Ending::Checkpointed,
-            Some(Exit::Interrupted | Exit::Terminated) => Ending::Removed,
-            _ => Ending::Failed,
-        };
-        let signal = status.signal().and_then(|signal| u8::try_from(signal).ok());
-        let attempt =
-            Attempt { ended: Some(now()), ending: Some(ending), exit: code, signal, ..self.attempt };
-        append_attempt(&dir.cell(&self.cell.id).attempts(), &attempt)?;
-        Ok(attempt)
-    }
-}
-
-fn failure(program: &Path, verb: &str, error: std::io::Error) -> Failure {
-    Failure::new(Exit::CannotRunHere, format!("{} cannot {verb}: {error}", program.display()))
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_seconds(time_of_day()).to_string()
-}
-
-/// SIGINT and SIGTERM: the first asks jobs to save and end, a second one ends them at once.
-struct Stop {
-    interrupt: Arc<AtomicBool>,
-    terminate: Arc<AtomicBool>,
-    requests: u32,
-    exit: Option<Exit>,
-}
-
-impl Stop {
-    fn install() -> Result<Stop, Failure> {
-        let (interrupt, terminate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let stop = Stop { interrupt, terminate, requests: 0, exit: None };
-        let register =
-            |signal, flag: &Arc<AtomicBool>| signal_hook::flag::register(signal, flag.clone()).map(drop);
-        register(SIGINT, &stop.interrupt)
-            .and_then(|()| register(SIGTERM, &stop.terminate))
-            .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot listen to signals: {error}")))?;
-        Ok(stop)
-    }
-
-    /// Looks for signals since the last look; the exit code that the first one asked for.
-    fn requested(&mut self) -> Option<Exit> {
-        for (flag, exit) in [(&self.interrupt, Exit::Interrupted), (&self.terminate, Exit::Terminated)] {
-            if flag.swap(false, Ordering::SeqCst) {
-                self.requests += 1;
-                self.exit = self.exit.or(Some(exit));
-            }
-        }
-        self.exit
-    }
-
-    fn pass_on(&self, running: &mut [Job<'_>]) {
-        for job in running {
-            if self.requests > 1 {
-                let _ = job.child.kill();
-            } else if job.attempt.reason.is_none() {
-                terminate(&job.child);
-                job.attempt.reason = Some("stopped with its launcher".into());
-            }
-        }
-    }
-}
-
-/// The standard library sends SIGKILL only. The child has not been waited for, so its number is its own.
-fn terminate(child: &Child) {
-    let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // It fails where the child has ended meanwhile.
-    let _ = number.map(|number| kill_process(number, Signal::TERM));
+    process: Process,
 }
 
 /// Memory that processes could have without swapping, where the system tells.

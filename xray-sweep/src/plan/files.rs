@@ -4,7 +4,7 @@
 use super::check::read_by_htcondor;
 use super::codes::{ExitCodes, SignalCodes, SubCode};
 use super::lists::{ShardList, ShardLists};
-use super::{Plan, absolute, listed, machines, quote};
+use super::{Plan, absolute, listed, machines, quote, slurm_script};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
@@ -58,6 +58,7 @@ impl Files<'_> {
         let node_sub = templates.render("job.sub.jinja", &values)?;
         let sweep_dag = templates.render("sweep.dag.jinja", &values)?;
         let collect = templates.render("collect.sh.jinja", &values)?;
+        let script = slurm_script::write(dir, spec, plan, cells, &templates)?;
 
         self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
         if let Some(row) = rows.first().filter(|_| self.asks_htcondor) {
@@ -72,6 +73,7 @@ impl Files<'_> {
             write(COLLECT, &collect)?;
             make_executable(&dir.path().join(COLLECT))?;
             write("cells.csv", &csv(&columns(cells), &rows))?;
+            write("sweep.sbatch", &script)?;
             spec.write(&dir.spec())
         };
         let flush_folders = || if self.folders.is_empty() { Ok(()) } else { flush(dir) };
@@ -171,7 +173,7 @@ fn csv(columns: &[&str], rows: &[BTreeMap<&str, String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What templates can use; `condor-templates/README.md` explains each.
+/// What templates can use; `submit-templates/README.md` explains each.
 #[derive(Serialize)]
 struct Values<'a> {
     name: String,
@@ -266,10 +268,7 @@ impl<'a> Values<'a> {
             columns: columns(cells).join(", "),
             rows,
             collect_script: COLLECT,
-            xray_sweep: shell::word(
-                &std::env::current_exe()
-                    .map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()),
-            ),
+            xray_sweep: this_program(),
         })
     }
 }
@@ -280,6 +279,12 @@ impl<'a> BinaryValues<'a> {
         let mebibytes = format!("{:.1}", binary.bytes as f64 / f64::from(1 << 20));
         BinaryValues { file, level: *level, gpu: *gpu, mebibytes, needs: binary.needs(), blake3 }
     }
+}
+
+/// The path of this program, quoted for a shell.
+pub(super) fn this_program() -> String {
+    let path = std::env::current_exe();
+    shell::word(&path.map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()))
 }
 
 /// An expression of the sweep, where it has one.

@@ -145,6 +145,16 @@ impl Jobs {
         }
     }
 
+    /// Adds what Slurm's queue holds. It tells of what waits and runs only; how a job ended, its cell's folder says.
+    pub(super) fn of_slurm(&mut self, queue: &Queue) {
+        let Queue::Holds(content) = queue else { return };
+        for queued in &content.jobs {
+            self.in_queue.insert(queued.id.clone());
+            let (cell, reason) = (Some(queued.cell.clone()), queued.reason.clone());
+            self.jobs.push(Job { cell, state: queued.state, reason, ..Job::new(queued.id.clone()) });
+        }
+    }
+
     fn owed_by_factory(&mut self, factory: &Factory, cells: &[Cell]) {
         let made = self.cells_of(&factory.cluster);
         // Which are left cannot be told: rather one too many is believed to wait than one run twice.

@@ -94,7 +94,7 @@ fn check(workplace: &Workplace, number: usize, more: &[&str], expected: &Expecte
 fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
     let Some(workplace) = Workplace::new() else { return };
     // A copy of the templates says the same as those that are built in.
-    let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/../condor-templates");
+    let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/../submit-templates");
     let backends: [&[&str]; 5] = [
         &[],
         &["--set", "backend=cpu"],

@@ -39,7 +39,8 @@ impl Machine {
 
     /// The pool below `folder`, which must be up.
     pub(super) fn running(folder: &Path) -> Result<Self> {
-        let down = || Unavailable::new("none is up", "start it with `cargo xtask condor up`");
+        let down =
+            || Unavailable::new("HTCondor pool", "none is up", "start it with `cargo xtask condor up`");
         Ok(Self::find(folder).ok_or_else(down)?)
     }
 
@@ -158,7 +159,7 @@ fn has_mount(mountinfo: &str, point: &Path) -> bool {
 fn can_start() -> Result<()> {
     let install = "install HTCondor, or run this as root on a machine that allows mounts";
     if !steps::succeeds(steps::command("sh").args(["-c", r#"[ "$(id -u)" = 0 ]"#])) {
-        return Err(Unavailable::new("only root can start one", install).into());
+        return Err(Unavailable::new("HTCondor pool", "only root can start one", install).into());
     }
     let mut unshare = steps::command("unshare");
     if !steps::succeeds(unshare.args([
@@ -171,7 +172,12 @@ fn can_start() -> Result<()> {
         "--ipc",
         "true",
     ])) {
-        return Err(Unavailable::new("this machine allows no namespaces (unshare failed)", install).into());
+        return Err(Unavailable::new(
+            "HTCondor pool",
+            "this machine allows no namespaces (unshare failed)",
+            install,
+        )
+        .into());
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(super) fn built(folder: &Path) -> Result<PathBuf> {
 fn build(folder: &Path, root: &Path) -> Result<()> {
     if !steps::succeeds(steps::command("debootstrap").arg("--version")) {
         let hint = "install HTCondor, or debootstrap: apt-get install debootstrap";
-        return Err(Unavailable::new("debootstrap is not installed", hint).into());
+        return Err(Unavailable::new("HTCondor pool", "debootstrap is not installed", hint).into());
     }
     let log = folder.join("build.log");
     let mirror = mirror();
@@ -55,7 +55,9 @@ fn build(folder: &Path, root: &Path) -> Result<()> {
         let said = fs::read_to_string(&log).unwrap_or_default();
         let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or("no word");
         let why = format!("it could not be installed from {mirror}: {last} ({})", log.display());
-        return Err(Unavailable::new(why, "is there a network? the log says what failed").into());
+        return Err(
+            Unavailable::new("HTCondor pool", why, "is there a network? the log says what failed").into()
+        );
     }
     eprintln!("installed in {}", steps::duration(began.elapsed()));
     Ok(())

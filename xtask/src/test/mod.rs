@@ -8,7 +8,7 @@ mod vulkan;
 mod worker;
 
 use crate::ledger::Ledger;
-use crate::{condor, page};
+use crate::{condor, page, slurm};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner, Selection};
@@ -50,7 +50,7 @@ pub(crate) struct TestArguments {
     #[arg(long, value_name = "FOLDER")]
     vulkan: Option<PathBuf>,
 
-    /// Skip the tests on a real HTCondor pool; otherwise one is started where that is possible
+    /// Skip the tests on a real HTCondor pool and a real Slurm; otherwise they are started where that is possible
     #[arg(long)]
     no_pool: bool,
 }
@@ -91,12 +91,18 @@ pub(crate) fn run_in(arguments: &TestArguments, ledger: &mut Ledger) -> Result<(
         Ok(_) => runner.give("XRAY_CONDOR_RUN", own.clone()),
         Err(reason) => skipped.push(format!("no HTCondor pool: {reason:#}")),
     }
+    let cluster =
+        if arguments.no_pool { Err(anyhow!("--no-pool")) } else { ledger.step("Slurm", slurm::for_tests) };
+    match &cluster {
+        Ok(_) => runner.give("XRAY_SLURM_RUN", own.clone()),
+        Err(reason) => skipped.push(format!("no Slurm: {reason:#}")),
+    }
     if page::installed().is_some() {
         runner.give("XRAY_PAGE_CHECK", own);
     }
     let tested = test_all(&mut runner, arguments, ledger, &mut report);
-    // The pool is a process of its own, which would outlive this one.
-    drop(pool);
+    // Both are processes of their own, which would outlive this one.
+    drop((pool, cluster));
     tested?;
     skipped.extend(skipped::grouped(&report.skipped));
     for reason in &skipped {

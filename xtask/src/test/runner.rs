@@ -21,9 +21,15 @@ pub(super) struct Runner {
 }
 
 /// What a test can be given: a Python, a folder of packaged workers, a trainer for GPUs, a program whose `condor run`
-/// reaches a pool, and one whose `page` looks at a page in a browser.
-pub(super) const VARIABLES: [&str; 5] =
-    ["XRAY_PYTHON", "XRAY_WORKER_DIR", "XRAY_GPU_TRAINER", "XRAY_CONDOR_RUN", "XRAY_PAGE_CHECK"];
+/// reaches a pool, one whose `slurm run` reaches a Slurm, and one whose `page` looks at a page in a browser.
+pub(super) const VARIABLES: [&str; 6] = [
+    "XRAY_PYTHON",
+    "XRAY_WORKER_DIR",
+    "XRAY_GPU_TRAINER",
+    "XRAY_CONDOR_RUN",
+    "XRAY_SLURM_RUN",
+    "XRAY_PAGE_CHECK",
+];
 
 /// Some tests of the workspace, and how they are built.
 #[derive(Clone, Copy, Debug)]

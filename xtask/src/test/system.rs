@@ -3,6 +3,7 @@
 use super::TestArguments;
 use crate::condor;
 use crate::page;
+use crate::slurm;
 use anyhow::Result;
 use std::fs;
 use std::process::Command;
@@ -40,6 +41,12 @@ const POOL: Need = Need {
     is_there: has_pool_or_its_maker,
 };
 
+const SLURM: Need = Need {
+    packages: &["slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge"],
+    what: "no Slurm to run sweeps on",
+    is_there: slurm::is_installed,
+};
+
 const BROWSER: Need = Need {
     packages: &["chromium", "fonts-dejavu-core"],
     what: "no Chromium to look at pages with",
@@ -53,6 +60,7 @@ pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
         (PYTHON, !arguments.no_python),
         (OLD_PROCESSOR, !arguments.no_worker),
         (POOL, !arguments.no_pool),
+        (SLURM, !arguments.no_pool),
         (BROWSER, true),
     ];
     let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);

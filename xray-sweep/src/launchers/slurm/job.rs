@@ -1,0 +1,241 @@
+//! One cell as a task of an array: picks the program that this machine can run, starts it, passes Slurm's signals on,
+//! writes down how it ended, and has it started again where that helps.
+
+use super::arrays::Array;
+use super::next::{Anew, Next, Seen, next};
+use super::queue::read_list;
+use super::{absolute, taken};
+use crate::attempt::{Attempt, Ending, Launcher};
+use crate::cell::Cell;
+use crate::cell_result::CellResult;
+use crate::launchers::process::{Process, begun, now};
+use crate::launchers::stop::Stop;
+use crate::local_attempts::{append_attempt, read_attempts};
+use crate::plan::{read_cells, read_plan, runnable_here};
+use crate::present;
+use crate::reset::Spent;
+use crate::spec::Spec;
+use crate::sweep_dir::{CellDir, SweepDir};
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure, Status, microarch};
+use xray_cli::say;
+
+/// Which cell, and what of Slurm's variables matters.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The list of cells, below the sweep directory.
+    pub list: String,
+    /// Its row, from 0.
+    pub row: usize,
+}
+
+/// What Slurm says of the job in its environment.
+struct Job {
+    /// `12_3`; the number of its process where Slurm is not there.
+    id: String,
+    /// The number that `scontrol` knows it by.
+    number: Option<String>,
+    /// The machine, by Slurm's name.
+    node: Option<String>,
+    threads: Option<usize>,
+    memory_mib: Option<u64>,
+}
+
+impl Job {
+    fn of_environment() -> Job {
+        let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let number = text("SLURM_JOB_ID");
+        let task = text("SLURM_ARRAY_JOB_ID").zip(text("SLURM_ARRAY_TASK_ID"));
+        let id = task.map(|(array, task)| format!("{array}_{task}")).or_else(|| number.clone());
+        Job {
+            id: id.unwrap_or_default(),
+            number,
+            node: text("SLURMD_NODENAME"),
+            threads: text("SLURM_CPUS_PER_TASK")
+                .or_else(|| text("SLURM_CPUS_ON_NODE"))
+                .and_then(|n| n.parse().ok()),
+            memory_mib: text("SLURM_MEM_PER_NODE").and_then(|mib| mib.parse().ok()),
+        }
+    }
+
+    /// Whether Slurm means it to run on: a cancelled or preempted job is told to end, too, and is completing.
+    fn goes_on(&self) -> bool {
+        let Some(number) = &self.number else { return false };
+        let show = Command::new("scontrol").args(["--oneliner", "show", "job", number]).output();
+        show.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("JobState=RUNNING"))
+    }
+
+    /// Has Slurm start it once more; it ends this process.
+    fn requeue(&self) -> bool {
+        let Some(number) = &self.number else { return false };
+        Command::new("scontrol").args(["requeue", number]).status().is_ok_and(|status| status.success())
+    }
+}
+
+/// Runs the cell of `task`. What ends is what the trainer ended with.
+///
+/// # Errors
+/// When there is no such cell, no program of the sweep runs here, or a file of the cell cannot be read or written.
+pub fn run(dir: &SweepDir, task: &Task) -> Result<Exit, Failure> {
+    let plan = read_plan(dir)?;
+    let spec = Spec::read(&dir.spec())?;
+    let cell = cell_of(dir, task)?;
+    let folder = dir.cell(&cell.id);
+    if matches!(CellResult::read(&cell, &folder)?, CellResult::Done(_)) {
+        say(format_args!("{} is done already", cell.name()));
+        return Ok(Exit::Ok);
+    }
+    let job = Job::of_environment();
+    let launched = Attempt {
+        launcher: Launcher::Slurm,
+        job: job.id.clone(),
+        host: job.node.clone(),
+        microarch: microarch().map(str::to_owned),
+        requested_memory_mib: job.memory_mib,
+        ..Attempt::default()
+    };
+    let step = step(&folder)?;
+    let attempt = match runnable_here(dir, &plan, |binary| binary.gpu == (cell.request.gpus > 0)) {
+        Ok(program) => {
+            let threads = job.threads.unwrap_or(cell.request.cpus as usize);
+            let process = Process::start(dir, &plan, &program, &cell, threads, launched)?;
+            wait(process)?
+        }
+        Err(failure) => unable(&cell, launched, &failure),
+    };
+    let seen = Seen {
+        goes_on: attempt.ending == Some(Ending::Removed) && job.goes_on(),
+        has_moved: self::step(&folder)? > step,
+    };
+    finish(&Finish { dir, spec: &spec, cell: &cell, folder: &folder, job: &job, task }, attempt, seen)
+}
+
+fn cell_of(dir: &SweepDir, task: &Task) -> Result<Cell, Failure> {
+    let cells = read_cells(dir)?;
+    let id = read_list(dir, &task.list).into_iter().nth(task.row);
+    let found = id.and_then(|id| cells.into_iter().find(|cell| cell.id == id));
+    found.ok_or_else(|| {
+        let message = format!("row {} of {} names no cell of {}", task.row, task.list, dir.path().display());
+        Failure::new(Exit::NothingMatches, message)
+            .hint("the list is written by `xray-sweep plan` and `xray-sweep run --launcher slurm`")
+    })
+}
+
+/// How far its run is.
+fn step(folder: &CellDir) -> Result<u64, Failure> {
+    let status: Option<Status> = present::json(&folder.status())?.or_note(&mut Vec::new());
+    Ok(status.map_or(0, |status| status.step))
+}
+
+/// Until it has ended. Slurm may say more than once that the time is up.
+fn wait(mut process: Process) -> Result<Attempt, Failure> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut stop = Stop::install()?;
+    loop {
+        if let Some(status) = process.ended()? {
+            return Ok(process.attempt(status));
+        }
+        if stop.requested().is_some() {
+            process.stop("stopped by Slurm");
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// A start that came to nothing: no program of the sweep runs here.
+fn unable(cell: &Cell, launched: Attempt, failure: &Failure) -> Attempt {
+    Attempt {
+        ended: Some(now()),
+        ending: Some(Ending::Failed),
+        exit: Some(failure.exit.code()),
+        reason: Some(failure.message.clone()),
+        ..begun(cell, launched)
+    }
+}
+
+/// What the end of a start is about.
+struct Finish<'a> {
+    dir: &'a SweepDir,
+    spec: &'a Spec,
+    cell: &'a Cell,
+    folder: &'a CellDir,
+    job: &'a Job,
+    task: &'a Task,
+}
+
+/// Decides what comes next and writes the start down, before anything is done: a job that is requeued is ended by it.
+fn finish(of: &Finish<'_>, attempt: Attempt, seen: Seen) -> Result<Exit, Failure> {
+    let path = of.folder.attempts();
+    let mut notes = Vec::new();
+    let spent = Spent::read(of.folder, &mut notes)?;
+    let mut attempts = read_attempts(&path, &mut notes)?;
+    let is_this = |other: &Attempt| (&other.job, &other.started) == (&attempt.job, &attempt.started);
+    attempts.retain(|other| !is_this(other) && !spent.has_attempt(other));
+    attempts.push(attempt.clone());
+    let next = next(&attempts, seen, of.spec.condor.retries);
+    let exit = attempt.exit.and_then(Exit::from_code).unwrap_or(Exit::Unexpected);
+    let text = attempt.ending_text();
+    let reason = match &next {
+        Next::Enough(why) => Some(why.clone()),
+        // Its own stop is no reason to be named once it goes on.
+        Next::Again => None,
+        Next::Nothing | Next::Anew(_) => attempt.reason.clone(),
+    };
+    let attempt = Attempt { reason, ..attempt };
+    append_attempt(&path, &attempt)?;
+    say(format_args!("{}: {text} on {}", of.cell.name(), attempt.place()));
+    let anew = match next {
+        Next::Nothing => None,
+        Next::Enough(why) => {
+            say(why);
+            None
+        }
+        Next::Again if of.job.requeue() => {
+            say("requeued");
+            // Slurm ends this process now.
+            std::thread::sleep(Duration::from_secs(60));
+            return Ok(exit);
+        }
+        // Where jobs may not be requeued, another one does.
+        Next::Again => Some(Anew { memory_factor: 1, exclude: BTreeSet::new(), may_return: true }),
+        Next::Anew(anew) => Some(anew),
+    };
+    if let Some(anew) = anew
+        && let Err(failure) = submit(of, &anew)
+    {
+        let why = format!("{text}; another job could not be submitted: {}", failure.message);
+        say(&why);
+        append_attempt(&path, &Attempt { reason: Some(why), ..attempt })?;
+    }
+    Ok(exit)
+}
+
+/// Submits another job for the same row.
+fn submit(of: &Finish<'_>, anew: &Anew) -> Result<(), Failure> {
+    let task = of.job.id.split_once('_').and_then(|(_, task)| task.parse::<usize>().ok());
+    let task = task.filter(|task| *task <= of.task.row).unwrap_or(0);
+    let mut array = Array {
+        list: &of.task.list,
+        first: of.task.row - task,
+        tasks: task.to_string(),
+        memory_mib: of.cell.request.memory_mib * anew.memory_factor,
+        request: of.cell.request,
+        exclude: anew.exclude.iter().cloned().collect(),
+    };
+    let path = absolute(of.dir.path());
+    let mut taken_by = taken(&mut array.command(&path, &of.spec.slurm, false));
+    if taken_by.is_err() && anew.may_return && !array.exclude.is_empty() {
+        array.exclude.clear();
+        taken_by = taken(&mut array.command(&path, &of.spec.slurm, false));
+    }
+    let number = taken_by?;
+    let without = if array.exclude.is_empty() {
+        String::new()
+    } else {
+        format!(", not on {}", array.exclude.join(", "))
+    };
+    say(format_args!("submitted again as {number}_{task}, with {} MiB{without}", array.memory_mib));
+    Ok(())
+}

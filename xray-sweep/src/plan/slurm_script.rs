@@ -1,0 +1,90 @@
+//! `sweep.sbatch`: the script of every job on Slurm, which can be submitted by hand, and the list of cells that it runs
+//! then.
+
+use super::files::this_program;
+use super::{Plan, absolute};
+use crate::cell::{Cell, Request};
+use crate::launchers::slurm;
+use crate::shell;
+use crate::spec::Spec;
+use crate::sweep_dir::SweepDir;
+use crate::templates::Templates;
+use serde::Serialize;
+use xray_artifacts::{Exit, Failure};
+
+/// Tasks of an array, unless a cluster's administrator allows more (`MaxArraySize`).
+const TASKS: usize = 1000;
+
+/// What the template can use; `submit-templates/README.md` explains each.
+#[derive(Serialize)]
+struct Values<'a> {
+    name: String,
+    code: &'a str,
+    cells: usize,
+    /// Of the first array: the highest task, and how many run at a time.
+    tasks: String,
+    dir: String,
+    folder: String,
+    list: String,
+    comment: String,
+    options: Vec<String>,
+    environment: Vec<String>,
+    /// Where the other arrays begin, with their tasks.
+    others: Vec<Other>,
+    xray_sweep: String,
+}
+
+#[derive(Serialize)]
+struct Other {
+    first: usize,
+    tasks: String,
+    comment: String,
+}
+
+/// Writes the list and fills the template. Submitted by hand, every job asks for what the largest cell needs.
+///
+/// # Errors
+/// When the list cannot be written, or the folder has a name that no line of a script can hold.
+pub(super) fn write(
+    dir: &SweepDir,
+    spec: &Spec,
+    plan: &Plan,
+    cells: &[Cell],
+    templates: &Templates,
+) -> Result<String, Failure> {
+    let path = absolute(dir.path());
+    let folder = path.to_str().filter(|text| !text.contains(|c: char| c.is_control() || c == '"'));
+    let folder = folder.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("{:?} cannot stand in a script for Slurm", path))
+            .hint("plan into a folder whose name has no quotes and no line breaks")
+    })?;
+    let ids: Vec<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
+    let list = slurm::write_list(dir, "cells", &ids)?;
+    let throttle = spec.slurm.max_running.map_or(String::new(), |most| format!("%{most}"));
+    let tasks = |first: usize| format!("0-{}{throttle}", TASKS.min(cells.len() - first) - 1);
+    let largest =
+        |of: &dyn Fn(&Request) -> u64| cells.iter().map(|cell| of(&cell.request)).max().unwrap_or_default();
+    let request = Request {
+        cpus: u32::try_from(largest(&|request| request.cpus.into())).unwrap_or(u32::MAX),
+        memory_mib: largest(&|request| request.memory_mib),
+        disk_mib: largest(&|request| request.disk_mib),
+        gpus: u32::try_from(largest(&|request| request.gpus.into())).unwrap_or(u32::MAX),
+    };
+    let other = |first| Other { first, tasks: tasks(first), comment: slurm::comment(&list, first) };
+    let variable = |(name, value): (&String, &String)| format!("{name}={}", shell::word(value));
+    let values = Values {
+        name: path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned()),
+        code: &plan.code,
+        cells: cells.len(),
+        tasks: tasks(0),
+        dir: shell::word(folder),
+        folder: folder.to_owned(),
+        comment: slurm::comment(&list, 0),
+        options: slurm::lines(&request, &spec.slurm),
+        environment: spec.condor.environment.iter().map(variable).collect(),
+        others: (TASKS..cells.len()).step_by(TASKS).map(other).collect(),
+        xray_sweep: this_program(),
+        list,
+    };
+    templates.render("sweep.sbatch.jinja", &values)
+}

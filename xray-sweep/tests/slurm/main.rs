@@ -1,0 +1,8 @@
+//! Sweeps of real trainings on a real Slurm. `cargo xtask test` starts one where Debian's packages can be had.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod interruptions;
+mod refusals;
+mod sweep;
+mod workplace;

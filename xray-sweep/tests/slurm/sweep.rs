@@ -1,0 +1,108 @@
+//! Whole sweeps: by `run`, and by hand.
+
+use crate::workplace::{Workplace, checked, ended, said};
+use std::fs;
+use std::process::Command;
+use xray_artifacts::Exit;
+
+const GRID: [&str; 4] = ["--fractions", "0.3,0.6,1", "--trials", "2"];
+
+#[test]
+fn a_sweep_on_slurm_comes_to_the_same_bits_as_here() {
+    let Some(workplace) = Workplace::new() else { return };
+    for name in ["here", "slurm", "by-hand"] {
+        checked(&mut workplace.plan(name, 12, None, &GRID));
+    }
+    checked(&mut workplace.xray_sweep(&["run", "here"]));
+    let dry = said(&ended(
+        &mut workplace.xray_sweep(&["run", "slurm", "--launcher", "slurm", "--dry-run"]),
+        Exit::Ok,
+    ));
+    assert!(dry.contains("6 cells would be submitted"), "{dry}");
+    assert!(workplace.cells("slurm").iter().all(|cell| cell["state"] == "missing"), "nothing was submitted");
+
+    // Arrays of this cluster have four tasks at most.
+    let ran = said(&ended(&mut workplace.xray_sweep(&["run", "slurm", "--launcher", "slurm"]), Exit::Ok));
+    assert!(
+        ran.contains("submitted 4 jobs as array ") && ran.contains("submitted 2 jobs as array "),
+        "{ran}"
+    );
+    assert!(ran.contains("6 of 6 cells done"), "{ran}");
+    assert_eq!(workplace.found("slurm"), workplace.found("here"));
+    for cell in workplace.cells("slurm") {
+        let [attempt] = &workplace.attempts("slurm", &cell)[..] else { panic!("one start: {cell}") };
+        assert_eq!((&attempt["launcher"], &attempt["ending"]), (&"slurm".into(), &"finished".into()));
+        assert!(["old", "new"].contains(&attempt["host"].as_str().expect("a machine")), "{attempt}");
+        assert!(attempt["microarch"].as_str().expect("a level").starts_with("x86_64-v"), "{attempt}");
+        assert_eq!(attempt["requested_memory_mib"], 700);
+    }
+    let collected = checked(&mut workplace.xray_sweep(&["collect", "slurm", "--format", "json"]));
+    assert!(collected.contains("\"done\": 6"), "{collected}");
+    let again = said(&ended(&mut workplace.xray_sweep(&["run", "slurm", "--launcher", "slurm"]), Exit::Ok));
+    assert!(again.contains("nothing to submit"), "{again}");
+
+    // The script says how, for more cells than an array of this cluster may have.
+    let script = fs::read_to_string(workplace.path("by-hand/sweep.sbatch")).expect("planned");
+    assert!(
+        script.contains("\n#SBATCH --array=0-5\n") && script.contains("\n#SBATCH --mem=700M\n"),
+        "{script}"
+    );
+    let line = script.lines().find_map(|line| line.strip_prefix("#SBATCH --comment="));
+    let list = line.and_then(|comment| comment.strip_suffix("+0")).expect("a list of cells");
+    checked(&mut workplace.command(&["sbatch", "--array=0-3", "by-hand/sweep.sbatch"]));
+    let comment = format!("--comment={list}+4");
+    let second = ["sbatch", "--array=0-1%1", comment.as_str(), "by-hand/sweep.sbatch", list, "4"];
+    checked(&mut workplace.command(&second));
+    let queued = workplace.cells("by-hand");
+    assert!(queued.iter().all(|cell| cell["state"] != "missing"), "{queued:#?}");
+    workplace.wait_until_done("by-hand");
+    assert_eq!(workplace.found("by-hand"), workplace.found("here"));
+}
+
+/// As the trainer, but on the machine `old` its first instruction is one that no processor has.
+const UNABLE: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((section(".xray.isa"), used)) static const volatile char level[] = "x86_64-v1";
+int main(int count, char **arguments) {
+    const char *node = getenv("SLURMD_NODENAME");
+    int trains = count > 1 && strcmp(arguments[1], "--config") == 0;
+    if (trains && node && strcmp(node, "old") == 0) __builtin_trap();
+    execv(TRAINER, arguments);
+    return level[0];
+}
+"#;
+
+#[test]
+fn an_illegal_instruction_is_tried_on_another_machine() {
+    let Some(workplace) = Workplace::new() else { return };
+    let (source, unable) = (workplace.path("unable.c"), workplace.path("unable"));
+    let trainer = crate::workplace::program("xray-train");
+    fs::write(&source, UNABLE).expect("writable");
+    let define = format!("-DTRAINER={:?}", trainer.display().to_string());
+    checked(Command::new("cc").arg(define).arg("-o").args([&unable, &source]));
+    let grid = ["--fractions", "0.5,1", "--trials", "2", "--sbatch=--exclusive"];
+    checked(&mut workplace.plan("sweep", 6, Some(&unable), &grid));
+    let ran = said(&ended(
+        &mut workplace.xray_sweep(&["run", "sweep", "--launcher", "slurm", "--detach"]),
+        Exit::Ok,
+    ));
+    assert!(ran.contains("submitted 4 jobs"), "{ran}");
+    let cells = workplace.wait_until_done("sweep");
+    let mut illegal = 0;
+    for cell in &cells {
+        let attempts = workplace.attempts("sweep", cell);
+        let (last, before) = attempts.split_last().expect("a start");
+        assert_eq!((&last["host"], &last["ending"]), (&"new".into(), &"finished".into()), "{attempts:#?}");
+        assert!(before.len() <= 1, "{attempts:#?}");
+        for attempt in before {
+            assert_eq!((&attempt["host"], &attempt["signal"]), (&"old".into(), &4.into()), "{attempts:#?}");
+            illegal += 1;
+        }
+    }
+    assert!(illegal > 0, "one of them began on the old machine");
+    let output = fs::read_dir(workplace.path("sweep/slurm")).expect("a folder").flatten();
+    let output: String = output.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    assert!(output.contains("illegal instruction on old") && output.contains(", not on old"), "{output}");
+}
