@@ -23,6 +23,8 @@ pub enum Exit {
     Diverged = 6,
     /// A model, checkpoint or weights file of another shape or version, or a run that is not the planned one.
     ModelMismatch = 7,
+    /// A file that settings name and that is not the one that was planned: changed since, or half of it.
+    DamagedFile = 8,
     /// This processor or this configuration cannot run the program.
     CannotRunHere = 78,
     /// A checkpoint was written on purpose; the same command continues from it.
@@ -35,7 +37,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code there is.
-    pub const ALL: [Exit; 12] = [
+    pub const ALL: [Exit; 13] = [
         Exit::Ok,
         Exit::Unexpected,
         Exit::Usage,
@@ -44,6 +46,7 @@ impl Exit {
         Exit::BadData,
         Exit::Diverged,
         Exit::ModelMismatch,
+        Exit::DamagedFile,
         Exit::CannotRunHere,
         Exit::Checkpointed,
         Exit::Interrupted,
@@ -73,6 +76,6 @@ mod tests {
 
     #[test]
     fn a_number_never_changes_its_meaning() {
-        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 78, 85, 130, 143]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 78, 85, 130, 143]);
     }
 }

@@ -17,6 +17,7 @@
 mod bundle;
 mod cell_id;
 mod clock;
+mod content_name;
 mod dataset;
 mod environment;
 mod exit;
@@ -38,6 +39,7 @@ mod text;
 pub use bundle::{Calibration, Imported, Integers, Member, ModelCard, Provenance, Support, Threshold};
 pub use cell_id::cell_id;
 pub use clock::time_of_day;
+pub use content_name::ContentName;
 pub use dataset::{
     DatasetManifest, ImageFormat, ShardEntry, Source, Split, SplitRule, SplitSummary, first_record,
     records_of_fraction,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, Versioned, write_bytes};
+use xray_artifacts::{ContentName, Exit, Failure, Versioned, write_bytes};
 
 /// A planned run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Cell {
     /// Into how many folds train and val are cut; 0 where they are as they were built.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folds: u64,
+    /// The files that its settings name, by configuration key; they lie in the sweep's `bin/`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, CellFile>,
     /// The data set's id.
     pub dataset: String,
     /// Version and commit of the trainer it was planned with.
@@ -41,6 +44,17 @@ pub struct Cell {
 impl Versioned for Cell {
     const FORMAT: u32 = 1;
     const KIND: &'static str = "cell";
+}
+
+/// A file that a setting of a cell names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellFile {
+    /// The path that a person gave.
+    pub given: String,
+    /// What it holds, and the name of its copy.
+    pub content: ContentName,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// What a run asks of a machine.
@@ -66,6 +80,11 @@ impl Cell {
     /// The share of the train split whose shards it needs, and where that begins.
     pub(crate) fn needs(&self) -> (f64, f64) {
         needed(self.folds, self.fraction, self.fraction_offset)
+    }
+
+    /// Bytes of the files that its settings name.
+    pub fn file_bytes(&self) -> u64 {
+        file_bytes(&self.files)
     }
 
     /// What tables and charts know a cell by: its axes, fraction and trial.
@@ -101,6 +120,12 @@ pub(crate) fn folds(config: &Value) -> u64 {
 /// Whose shards a run needs of the train split: its share of it, but folds are cut of all of it.
 pub(crate) fn needed(folds: u64, fraction: f64, offset: f64) -> (f64, f64) {
     if folds == 0 { (fraction, offset) } else { (1.0, 0.0) }
+}
+
+/// Bytes of different files.
+pub(crate) fn file_bytes(files: &BTreeMap<String, CellFile>) -> u64 {
+    let sizes: BTreeMap<_, _> = files.values().map(|file| (&file.content, file.bytes)).collect();
+    sizes.values().sum()
 }
 
 fn is_zero(folds: &u64) -> bool {
@@ -217,6 +242,7 @@ mod tests {
             axes: BTreeMap::from([("model.width".to_owned(), 16.into())]),
             train_images: 100,
             folds: 0,
+            files: BTreeMap::new(),
             dataset: "d".to_owned(),
             code: "1".to_owned(),
             request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },

@@ -6,7 +6,8 @@ use xray_artifacts::Exit;
 
 /// Exit codes after which another start would end the same way, on whatever machine: the retry policy of the
 /// submit file has them from here.
-pub(crate) const FOR_GOOD: [Exit; 4] = [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch];
+pub(crate) const FOR_GOOD: [Exit; 5] =
+    [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch, Exit::DamagedFile];
 
 impl Attempt {
     /// Whether it died of an instruction that its machine does not have, directly or behind a shell.
@@ -54,6 +55,7 @@ fn exit_text(code: u8) -> String {
         Some(Exit::BadData) => "data",
         Some(Exit::Diverged) => "diverged",
         Some(Exit::ModelMismatch) => "another model or plan",
+        Some(Exit::DamagedFile) => "a planned file is damaged",
         Some(Exit::CannotRunHere) => "this machine cannot run it",
         Some(Exit::Checkpointed) => "a checkpoint is saved",
         Some(Exit::Interrupted | Exit::Terminated) => "stopped",
@@ -80,6 +82,10 @@ mod tests {
         check(Attempt { exit: Some(behind_a_shell(ILLEGAL_INSTRUCTION)), ..failed() }, "illegal instruction");
         check(Attempt { signal: Some(SIGSEGV as u8), ..failed() }, "segmentation fault (SIGSEGV)");
         check(Attempt { exit: Some(Exit::BadData.code()), ..failed() }, "exit code 5 (data)");
+        check(
+            Attempt { exit: Some(Exit::DamagedFile.code()), ..failed() },
+            "exit code 8 (a planned file is damaged)",
+        );
         check(Attempt { exit: Some(Exit::Unexpected.code()), ..failed() }, "exit code 1");
         let reason = |reason: &str| Some(reason.to_owned());
         let held = Attempt { ending: Some(Ending::Held), reason: reason("disk full"), ..Attempt::default() };

@@ -4,8 +4,8 @@
 mod binaries;
 mod check;
 mod codes;
-mod file_settings;
 mod files;
+mod given_files;
 mod listed;
 mod lists;
 pub(crate) mod machines;
@@ -14,13 +14,13 @@ mod quote;
 mod slurm_script;
 
 pub use binaries::{Binary, check_binaries, runnable_here};
-pub(crate) use file_settings::{absolute_setting, absolute_values};
 pub(crate) use files::placeholder;
+pub use given_files::check_files;
 pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
 pub use mend::mend;
 
-use crate::cell::{Cell, Request, folds, needed};
+use crate::cell::{Cell, Request, file_bytes, folds, needed};
 use crate::data::Data;
 use crate::gpu;
 use crate::grid::{Point, points};
@@ -87,7 +87,7 @@ pub struct PlanOptions {
     pub gpu_binary: Option<PathBuf>,
     /// A build that runs here and checks the configuration; by default the one that needs least.
     pub resolve_with: Option<PathBuf>,
-    /// Cells that were planned with other code are planned anew.
+    /// Cells that were planned with other code or other files are planned anew.
     pub replace: bool,
     /// Whether HTCondor, where it is installed, is asked to read the submit file.
     pub asks_htcondor: bool,
@@ -102,8 +102,10 @@ pub struct Planned {
     pub cells: Vec<Cell>,
     /// How many of them are new.
     pub added: usize,
-    /// How many cells of other code are no longer in the sweep.
+    /// How many cells of other code or other files are no longer in the sweep.
     pub replaced: usize,
+    /// Bytes that a job is sent: the least and the most.
+    pub sent_bytes: [u64; 2],
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -123,15 +125,17 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let mut resolved = resolve(&found, spec, &points, options)?;
     slurm::check_options(&spec.slurm)?;
     gpu::check_use(&spec.condor, &resolved.configs)?;
-    notes.extend(file_settings::check(&mut resolved.configs)?);
     for config in &mut resolved.configs {
         spec.budget.apply(config, data.train_images(folds(config)));
     }
     let kept = kept(dir, before.as_ref(), &mut notes)?;
     let planned_with = kept.len();
+    let files = given_files::name(&mut resolved, &kept, &mut notes)?;
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
+    let kept = given_files::same(dir, kept, &files, options.replace)?;
     let replaced = planned_with - kept.len();
-    let cells = cells(spec, &data, &points, &resolved, &found)?;
+    let mut sending = Sending { shards: lists::Bytes::new(&data, spec.condor.transfer_data), found: &found };
+    let cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
     // What a cell asks of a machine is no part of it, so it may change with every plan.
     let requests: BTreeMap<&str, Request> =
         cells.iter().map(|cell| (cell.id.as_str(), cell.request)).collect();
@@ -146,9 +150,11 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
     all.sort_by(Cell::order);
     one_run_a_place(dir, &all)?;
+    let sent_bytes = sending.range(&all);
     let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
     let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
 
+    notes.extend(given_files::install(dir, &all, |cell| !known.contains(&cell.id))?);
     let mut plan = Plan {
         data: data.dir.clone(),
         dataset: data.id.clone(),
@@ -166,7 +172,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
         notes.push(format!(
-            "{} of other code left the sweep; what ran stays in cells/",
+            "{} of other code or files left the sweep; what ran stays in cells/",
             counted(replaced, "cell")
         ));
     }
@@ -174,7 +180,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         notes
             .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
     }
-    Ok(Planned { plan, cells: all, added, replaced, notes })
+    Ok(Planned { plan, cells: all, added, replaced, sent_bytes, notes })
 }
 
 /// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
@@ -264,17 +270,37 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     gpu::setting(&spec.condor).into_iter().chain(shared).chain(point.settings()).collect()
 }
 
+/// What jobs are sent.
+struct Sending<'a> {
+    shards: lists::Bytes<'a>,
+    found: &'a binaries::Found,
+}
+
+impl Sending<'_> {
+    /// Bytes for a cell with these shares of the train split, GPUs and files.
+    fn of(&mut self, (fraction, offset): (f64, f64), gpus: u32, files: &given_files::Files) -> u64 {
+        self.shards.of(fraction, offset) + self.found.largest(gpus > 0) + file_bytes(files)
+    }
+
+    /// The least and the most for one of `cells`.
+    fn range(&mut self, cells: &[Cell]) -> [u64; 2] {
+        let sent: Vec<u64> =
+            cells.iter().map(|cell| self.of(cell.needs(), cell.request.gpus, &cell.files)).collect();
+        [sent.iter().min(), sent.iter().max()].map(|bytes| bytes.copied().unwrap_or_default())
+    }
+}
+
 fn cells(
     spec: &Spec,
     data: &Data,
     points: &[Point],
     resolved: &Resolved,
-    found: &binaries::Found,
+    files: Vec<given_files::Files>,
+    sending: &mut Sending<'_>,
 ) -> Result<Vec<Cell>, Failure> {
-    let mut bytes = lists::Bytes::new(data, spec.condor.transfer_data);
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut cells = Vec::with_capacity(points.len());
-    for (at, (point, config)) in points.iter().zip(&resolved.configs).enumerate() {
+    for (at, ((point, config), files)) in points.iter().zip(&resolved.configs).zip(files).enumerate() {
         let id = cell_id(config, &data.id, &resolved.version);
         if let Some(first) = seen.insert(id.clone(), at) {
             let (a, b) = (&points[first], point);
@@ -286,8 +312,7 @@ fn cells(
         let folds = folds(config);
         let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
         let gpus = gpu::of_cell(&spec.condor, config)?;
-        let (fraction, offset) = needed(folds, point.fraction, point.offset);
-        let (shard_bytes, binary_bytes) = (bytes.of(fraction, offset), found.largest(gpus > 0));
+        let sent = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
         cells.push(Cell {
             format: Cell::FORMAT,
             id,
@@ -300,7 +325,8 @@ fn cells(
             folds,
             dataset: data.id.clone(),
             code: resolved.version.clone(),
-            request: request(&spec.condor, config, gpus, images, shard_bytes, binary_bytes)?,
+            request: request(&spec.condor, config, gpus, images, sent, file_bytes(&files))?,
+            files,
         });
     }
     Ok(cells)

@@ -34,14 +34,15 @@ const CPUS: u32 = 2;
 /// step's memory and little more.
 const DRIVER_MIB: u64 = 1024;
 
-/// What one run of `config` asks for beside `gpus`; `shard_bytes` of shards are sent along.
+/// What one run of `config` asks for beside `gpus`; it is sent `sent_bytes`, among them `file_bytes` of files that it reads
+/// into memory.
 pub fn request(
     condor: &Condor,
     config: &Json,
     gpus: u32,
     train_images: u64,
-    shard_bytes: u64,
-    binary_bytes: u64,
+    sent_bytes: u64,
+    file_bytes: u64,
 ) -> Result<Request, Failure> {
     let number = |path: &str| config.pointer(path).and_then(Json::as_u64).unwrap_or_default();
     let text = |path: &str| config.pointer(path).and_then(Json::as_str).unwrap_or_default();
@@ -52,12 +53,13 @@ pub fn request(
         Some(text) => mebibytes("memory", text)?,
         None => {
             let driver = u64::from(gpus) * DRIVER_MIB;
-            (step_mib(config).ceil() as u64 + in_memory.div_ceil(MIB) + driver).next_multiple_of(256)
+            (step_mib(config).ceil() as u64 + (in_memory + file_bytes).div_ceil(MIB) + driver)
+                .next_multiple_of(256)
         }
     };
     let disk_mib = match &condor.disk {
         Some(text) => mebibytes("disk", text)?,
-        None => (1024 + (shard_bytes + binary_bytes + on_disk).div_ceil(MIB) * 11 / 10).next_multiple_of(256),
+        None => (1024 + (sent_bytes + on_disk).div_ceil(MIB) * 11 / 10).next_multiple_of(256),
     };
     Ok(Request { cpus: condor.cpus.unwrap_or(CPUS).max(1), memory_mib, disk_mib, gpus })
 }
@@ -124,11 +126,14 @@ mod tests {
             })
         };
         let ask = |condor: &Condor, size, gpus| {
-            request(condor, &config(size), gpus, 1000, 100 * MIB, 10 * MIB).expect("good")
+            request(condor, &config(size), gpus, 1000, 110 * MIB, 0).expect("good")
         };
+        let with_files =
+            request(&Condor::default(), &config(64), 0, 1000, 622 * MIB, 512 * MIB).expect("good");
         let (small, large) = (ask(&Condor::default(), 64, 0), ask(&Condor::default(), 224, 0));
         assert!(small.memory_mib < large.memory_mib, "{small:?} {large:?}");
         assert_eq!((small.gpus, small.cpus, small.disk_mib), (0, 2, 1280));
+        assert_eq!((with_files.memory_mib, with_files.disk_mib), (small.memory_mib + 512, 1280 + 512));
         let driven = ask(&Condor::default(), 64, 1);
         assert_eq!((driven.gpus, driven.memory_mib), (1, small.memory_mib + DRIVER_MIB));
         let said = Condor { cpus: Some(4), memory: Some("3GB".into()), ..Condor::default() };

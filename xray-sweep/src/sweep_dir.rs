@@ -1,6 +1,7 @@
 //! The sweep directory: where everything lies, and what its files are called.
 
 use std::path::{Path, PathBuf};
+use xray_artifacts::ContentName;
 
 /// A sweep directory.
 #[derive(Clone, Debug)]
@@ -72,9 +73,14 @@ impl SweepDir {
         self.0.join("sweep.dag.dagman.log")
     }
 
-    /// The programs that jobs run.
+    /// The programs that jobs run, and the files that their settings name.
     pub fn bin(&self) -> PathBuf {
         self.0.join("bin")
+    }
+
+    /// The copy of a file that settings name.
+    pub fn file(&self, content: &ContentName) -> PathBuf {
+        self.bin().join(content.as_str())
     }
 
     /// Held by the one process that plans or runs.

@@ -11,6 +11,8 @@ use xray_artifacts::{Exit, Failure};
 pub struct Resolved {
     /// Its version and commit.
     pub version: String,
+    /// Keys of the settings that name files.
+    pub files: Vec<String>,
     /// One configuration per set of settings, in their order.
     pub configs: Vec<Json>,
 }
@@ -19,6 +21,7 @@ pub struct Resolved {
 struct Header {
     format: u32,
     version: String,
+    files: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -29,7 +32,7 @@ struct Answer {
 }
 
 /// The format of the trainer's answers.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Asks `program` to resolve each of `settings` above the configuration file `config`, in one process.
 ///
@@ -63,7 +66,10 @@ pub fn resolve(
     let header = answers.first().and_then(|line| serde_json::from_str::<Header>(line).ok());
     let header = header.filter(|header| header.format == FORMAT && answers.len() == settings.len() + 1);
     let header = header.ok_or_else(|| {
-        failed("does not answer `--resolve` as this version expects").hint("build both from the same commit")
+        failed("does not answer `--resolve` as this version expects").hint(
+            "build both from the same commit; a sweep of an earlier version goes on with that version, or is planned anew \
+             with --binary and --replace",
+        )
     })?;
     let config = |(at, line): (usize, &String)| {
         let answer: Answer =
@@ -75,7 +81,7 @@ pub fn resolve(
         })
     };
     let configs = answers[1..].iter().enumerate().map(config).collect::<Result<_, Failure>>()?;
-    Ok(Resolved { version: header.version, configs })
+    Ok(Resolved { version: header.version, files: header.files, configs })
 }
 
 /// A trainer that dies has said why on its stderr; then writing ends early, and that is no second error.

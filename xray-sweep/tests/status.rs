@@ -25,6 +25,7 @@ fn cell(id: &str, fraction: f64, trial: u32) -> Cell {
         axes: BTreeMap::new(),
         train_images: (fraction * 1000.0) as u64,
         folds: 0,
+        files: BTreeMap::new(),
         dataset: "data".to_owned(),
         code: "0.1.0".to_owned(),
         request: Request { cpus: 1, memory_mib: 1000, disk_mib: 100, gpus: 0 },

@@ -52,10 +52,10 @@ pub(crate) const TRAIN: &str = "xray-train --data LAB/shards --set preprocessing
     --set training.bootstrap_resamples=20 --set training.log_every=1 --set 'training.checkpoint_every=3 steps' \
     --set 'training.evaluate_every=4 steps' --threads 1 -q --run FOLDER/run";
 
-/// A sweep of two such trainings.
+/// A sweep of two such trainings, from the weights of one.
 pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --fractions 0.5,1.0 --trials 1 --no-pool \
     --set 'training.duration=1 epochs' --set model.width=8 --set preprocessing.size=32 \
-    --set training.bootstrap_resamples=20";
+    --set training.bootstrap_resamples=20 --set fine_tuning.weights=LAB/templates/run/run/model/model.safetensors";
 
 /// Shards of the images.
 pub(crate) const BUILD: &str =

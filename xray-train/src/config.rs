@@ -1,6 +1,7 @@
 //! A run's configuration: one struct that composes those of the parts, and the checks that need no data.
 
 use crate::fine_tuning::FineTuning;
+use crate::given_file::GivenFile;
 use crate::schedule::{Schedule, TrainingConfig};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ pub struct DataConfig {
     /// Names of the features in TFRecords made by others: a preset; empty to detect it.
     pub features: String,
     /// For TFRecords made by others: a table that says whose images they are.
-    pub patients: PathBuf,
+    pub patients: GivenFile,
     /// Into how many folds the patients of train and val are cut, for a cross-validation; 0 for none.
     pub folds: u64,
     /// The fold that validates, from 0, while the others train; -1 for none.
@@ -142,7 +143,7 @@ impl Default for RunConfig {
                 fraction: 1.0,
                 fraction_offset: 0.0,
                 features: String::new(),
-                patients: PathBuf::new(),
+                patients: GivenFile::default(),
                 folds: 0,
                 fold: NO_FOLD,
                 cache: CacheKind::Ram,

@@ -2,6 +2,7 @@
 
 use crate::config::{DataConfig, RunConfig};
 use crate::events::{Event, Observer};
+use crate::given_file::PATIENTS;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,11 @@ pub struct TrainingData {
 /// Where the synthetic set lies when no data are configured.
 pub const SYNTHETIC_DIR: &str = "data/synthetic";
 
-/// Opens the data set and draws the training records.
-pub fn open(config: &RunConfig, observer: &mut dyn Observer) -> Result<TrainingData, Failure> {
+/// Opens the data set and draws the training records. `files` is the folder of files that settings name by a relative path.
+pub fn open(config: &RunConfig, files: &Path, observer: &mut dyn Observer) -> Result<TrainingData, Failure> {
     let (run, seed, config) = (config, config.seed, &config.data);
     let dir = if config.dir.as_os_str().is_empty() { synthetic(observer)? } else { config.dir.clone() };
-    let dataset = Arc::new(Dataset::open(&dir, &open_options(config)?)?);
+    let dataset = Arc::new(Dataset::open(&dir, &open_options(config, &dir, files)?)?);
     for warning in dataset.warnings() {
         observer.observe(&Event::Warning(warning))?;
     }
@@ -81,8 +82,10 @@ fn spelled(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-fn open_options(config: &DataConfig) -> Result<OpenOptions, Failure> {
-    let patients = (!config.patients.as_os_str().is_empty()).then(|| config.patients.clone());
+fn open_options(config: &DataConfig, dir: &Path, files: &Path) -> Result<OpenOptions, Failure> {
+    // Our own shards say themselves whose images they are.
+    let is_ours = dir.join(DatasetManifest::FILE_NAME).exists();
+    let patients = if is_ours { None } else { config.patients.find(PATIENTS, files)? };
     let names = match config.features.as_str() {
         "" => None,
         name => Some(feature_names(name)?),

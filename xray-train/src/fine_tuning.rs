@@ -3,9 +3,10 @@
 use crate::checkpoint::Progress;
 use crate::config::duration_of_training;
 use crate::events::{Event, Observer};
+use crate::given_file::{GivenFile, WEIGHTS};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::Path;
 use xray_artifacts::{Exit, Failure};
 use xray_model::{Head, ImportOptions, Learner, Note, read_weights};
 
@@ -14,7 +15,7 @@ use xray_model::{Head, ImportOptions, Learner, Note, read_weights};
 #[serde(deny_unknown_fields)]
 pub struct FineTuning {
     /// A safetensors or PyTorch file of first weights; empty to draw them.
-    pub weights: PathBuf,
+    pub weights: GivenFile,
     /// `keep` the file's last layer, or `replace` it by a new one.
     pub head: Head,
     /// Whether tensors that do not fit are left out.
@@ -30,7 +31,7 @@ pub struct FineTuning {
 impl Default for FineTuning {
     fn default() -> Self {
         FineTuning {
-            weights: PathBuf::new(),
+            weights: GivenFile::default(),
             head: Head::Keep,
             partial: false,
             part: String::new(),
@@ -47,7 +48,7 @@ impl FineTuning {
     /// Refuses values that mean nothing.
     pub fn check(&self) -> Result<(), Failure> {
         let frozen = self.frozen_steps(|_| 1)? > 0;
-        if frozen && self.weights.as_os_str().is_empty() {
+        if frozen && self.weights.is_none() {
             return Err(Failure::new(Exit::Usage, "fine_tuning.frozen without fine_tuning.weights")
                 .hint("layers that were drawn at random must learn; give --init FILE"));
         }
@@ -64,24 +65,24 @@ impl FineTuning {
     }
 
     /// Gives a fresh learner the file's weights, where there is a file, and says what of them was not simply copied.
-    /// `progress` keeps which weights they are, for the model's card.
+    /// `files` is the folder of files that are named by a relative path; `progress` keeps which weights they are, for the
+    /// model's card.
     pub fn begin(
         &self,
+        files: &Path,
         learner: &mut Learner,
         progress: &mut Progress,
         observer: &mut dyn Observer,
     ) -> Result<(), Failure> {
-        if self.weights.as_os_str().is_empty() {
-            return Ok(());
-        }
+        let Some(path) = self.weights.find(WEIGHTS, files)? else { return Ok(()) };
         let options = ImportOptions { head: self.head, partial: self.partial, part: self.part.clone() };
-        let found = read_weights(&self.weights)?;
+        let found = read_weights(&path)?;
         let import = learner.import(found, options).map_err(|error| {
             let failure = Failure::from(error);
-            Failure { message: format!("{}: {}", self.weights.display(), failure.message), ..failure }
+            Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
         })?;
         let part = if import.part.is_empty() { String::new() } else { format!(", {}", import.part) };
-        let weights = format!("{}{part}", self.weights.display());
+        let weights = format!("{}{part}", self.weights);
         let (taken, all) = (import.taken, import.weights.tensors.len());
         observer.observe(&Event::Note(&format!("first weights from {weights}: {taken} of {all} tensors")))?;
         for note in &import.notes {

@@ -17,6 +17,7 @@ pub mod data;
 pub mod environment;
 pub mod events;
 pub mod fine_tuning;
+pub mod given_file;
 pub mod logits;
 pub mod observers;
 mod pending;

@@ -5,6 +5,7 @@ use crate::data::{self, TrainingData};
 use crate::observers::Console;
 use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
+use std::path::Path;
 use xray_artifacts::{Exit, Failure, Predictions, Preprocessing, Split};
 use xray_data::{Dataset, LoaderConfig};
 use xray_model::Predictor;
@@ -20,7 +21,7 @@ impl<'a> Rescoring<'a> {
     /// Opens the data that the run's configuration names. Warnings go to stderr.
     pub fn open(config: &'a RunConfig) -> Result<Self, Failure> {
         let mut console = Console::new(true);
-        let data = data::open(config, &mut console)?;
+        let data = data::open(config, Path::new(""), &mut console)?;
         Ok(Rescoring { config, data, console })
     }
 

@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub quiet: bool,
     /// The sweep's cell that this run is, to be named in its result.
     pub cell: Option<String>,
+    /// Where files are that settings name by a relative path; where empty, the current folder.
+    pub files: PathBuf,
 }
 
 /// A result with this project's scores.
@@ -99,7 +101,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
         warnings.observe(&Event::Warning(&text))?;
     }
-    let data = data::open(config, &mut warnings)?;
+    let data = data::open(config, &options.files, &mut warnings)?;
     record::claim_data(dir, data.dataset.id(), checkpoint.as_ref())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;

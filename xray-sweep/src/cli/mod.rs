@@ -21,8 +21,8 @@ Examples:
   xray-sweep collect sweeps/nih && xray-sweep report sweeps/nih
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches, or no machine of the pool does · 4 cells are
-missing or failed · 5 bad or changed data · 7 planned with other code · 78 this machine cannot run it ·
-130/143 stopped by a signal";
+missing or failed · 5 bad or changed data · 7 planned with other code · 8 a planned file changed or is damaged ·
+78 this machine cannot run it · 130/143 stopped by a signal";
 
 /// Plan, run and collect many training runs, on an HTCondor pool, a Slurm cluster or this machine.
 #[derive(Debug, Parser)]

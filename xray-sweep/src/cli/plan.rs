@@ -2,19 +2,18 @@
 
 use super::{OutputFormat, Sweep};
 use crate::budget::Budget;
-use crate::cell::Cell;
+use crate::cell::{Cell, CellFile};
 use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
 use crate::lock::Lock;
-use crate::plan::{
-    PlanOptions, Planned, absolute_setting, absolute_values, plan, plan_of, read_spec, slot_constraint,
-};
+use crate::plan::{PlanOptions, Planned, plan, plan_of, read_spec, slot_constraint};
 use crate::present::is_there;
 use crate::shell;
 use crate::spec::{Spec, parse_axis, parse_setting};
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
@@ -64,7 +63,7 @@ pub(super) struct PlanArguments {
     /// A build that runs on this machine, to check the configuration where those that are sent do not
     #[arg(long, value_name = "PATH", help_heading = "Programs")]
     resolve_with: Option<PathBuf>,
-    /// Plan all cells anew that were planned with another version of the trainer
+    /// Plan all cells anew that were planned with another version of the trainer, or with files that changed since
     #[arg(long, help_heading = "Programs")]
     replace: bool,
     #[command(flatten)]
@@ -188,8 +187,8 @@ impl PlanArguments {
         replace(&mut spec.budget, self.budget);
         spec.rotate_data |= self.rotate_data;
         spec.config = self.config.as_ref().map(absolute).or(spec.config);
-        spec.set.extend(self.set.clone().into_iter().map(absolute_setting));
-        spec.axes.extend(self.axes.clone().into_iter().map(absolute_values));
+        spec.set.extend(self.set.clone());
+        spec.axes.extend(self.axes.clone());
         let (pool, condor) = (&self.pool, &mut spec.condor);
         spec.templates = pool.templates.as_ref().map(absolute).or(spec.templates);
         condor.cpus = pool.cpus.or(condor.cpus);
@@ -248,14 +247,18 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
 }
 
 fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
-    let Planned { plan, cells, added, .. } = planned;
+    let Planned { plan, cells, added, sent_bytes, .. } = planned;
     let dir = arguments.sweep.dir.display();
     let word = shell::path(&arguments.sweep.dir);
     let mut lines =
         vec![format!("{dir}: {}, new: {added}; trainer {}", counted(cells.len(), "cell"), plan.code)];
     for binary in &plan.binaries {
-        let mebibytes = binary.bytes as f64 / f64::from(1 << 20);
-        lines.push(format!("  program   {}: {mebibytes:.1} MiB, needs {}", binary.file, binary.needs()));
+        let size = mebibytes(binary.bytes);
+        lines.push(format!("  program   {}: {size} MiB, needs {}", binary.file, binary.needs()));
+    }
+    for file in files(cells) {
+        let size = mebibytes(file.bytes);
+        lines.push(format!("  file      {}: {size} MiB, bin/{:.15}…", file.given, file.content.as_str()));
     }
     let range = |values: &dyn Fn(&Cell) -> u64| {
         let low = cells.iter().map(values).min().unwrap_or_default();
@@ -270,6 +273,9 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
         gpus => format!(", {gpus} GPU"),
     };
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
+    let [least, most] = sent_bytes.map(mebibytes);
+    let sent = if least == most { least } else { format!("{least} to {most}") };
+    lines.push(format!("  sent      {sent} MiB to each job"));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     lines.push(format!(
         "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  sbatch {word}/sweep.sbatch\n  xray-sweep run {word} --launcher \
@@ -278,12 +284,28 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
     lines.join("\n") + "\n"
 }
 
+/// The files that settings name, each once.
+fn files(cells: &[Cell]) -> Vec<&CellFile> {
+    let all: BTreeMap<_, _> = cells
+        .iter()
+        .flat_map(|cell| cell.files.values())
+        .map(|file| ((&file.given, &file.content), file))
+        .collect();
+    all.into_values().collect()
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
+}
+
 fn to_json(planned: &Planned) -> serde_json::Value {
     json!({
         "format": 1,
         "cells": planned.cells.len(),
         "added": planned.added,
         "replaced": planned.replaced,
+        "sent_bytes": planned.sent_bytes,
+        "files": files(&planned.cells),
         "plan": planned.plan,
         "notes": planned.notes,
     })

@@ -9,7 +9,7 @@ use crate::launchers::local::{self, Event, LocalOptions};
 use crate::launchers::queues::{self, QueueWatch};
 use crate::launchers::{Submission, condor, slurm};
 use crate::lock::Lock;
-use crate::plan::{Plan, check_binaries, mend, read_plan};
+use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::selection::{Selection, find};
@@ -304,6 +304,7 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
 
 /// Makes removed folders again, and moves aside what must not be continued from. An unfinished run keeps its checkpoint.
 fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
+    check_files(dir, chosen.iter().map(|report| &report.cell))?;
     for note in mend(dir, &read_plan(dir)?, chosen.iter().map(|report| &report.cell))? {
         say(format_args!("warning: {note}"));
     }

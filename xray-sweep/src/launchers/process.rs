@@ -45,6 +45,9 @@ impl Process {
         command.arg("--config").arg(folder.config()).arg("--data").arg(&plan.data);
         command.arg("--run").arg(folder.run());
         command.args(["--cell", &cell.id, "--threads", &threads.to_string()]);
+        if !cell.files.is_empty() {
+            command.arg("--files").arg(dir.bin());
+        }
         command.stdin(Stdio::null()).stdout(open(folder.stdout())?).stderr(open(folder.stderr())?);
         // A group of its own: Ctrl-C reaches this process alone, which then stops its jobs in good order.
         command.process_group(0);

@@ -14,6 +14,7 @@ pub(super) struct ExitCodes {
     bad_data: u8,
     diverged: u8,
     model_mismatch: u8,
+    damaged_file: u8,
     cannot_run_here: u8,
     checkpointed: u8,
     /// Those after which another start would end the same way, as HTCondor writes a list.
@@ -52,6 +53,7 @@ impl ExitCodes {
             bad_data: Exit::BadData.code(),
             diverged: Exit::Diverged.code(),
             model_mismatch: Exit::ModelMismatch.code(),
+            damaged_file: Exit::DamagedFile.code(),
             cannot_run_here: Exit::CannotRunHere.code(),
             checkpointed: Exit::Checkpointed.code(),
             for_good: format!("{{{}}}", for_good.join(", ")),
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn templates_get_numbers_and_lists_as_htcondor_writes_them() {
-        assert_eq!(ExitCodes::new().for_good, "{2, 5, 6, 7}");
+        assert_eq!(ExitCodes::new().for_good, "{2, 5, 6, 7, 8}");
         let (signal, shell) = (SignalCodes::direct(), SignalCodes::behind_a_shell());
         assert_eq!((signal.illegal_instruction, signal.killed), (4, 9));
         assert_eq!((shell.illegal_instruction, shell.killed), (132, 137));

@@ -3,7 +3,7 @@
 
 use super::check::read_by_htcondor;
 use super::codes::{ExitCodes, SignalCodes, SubCode};
-use super::lists::{ShardList, ShardLists};
+use super::lists::{FileList, ShardList, ShardLists, file_list, file_lists};
 use super::{Plan, absolute, listed, machines, quote, slurm_script};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
@@ -30,6 +30,7 @@ fn columns(cells: &[Cell]) -> Vec<&'static str> {
     columns.extend(uses(true).then_some("gpus"));
     columns.extend((uses(true) && uses(false)).then_some("program"));
     columns.push("shards");
+    columns.extend(cells.iter().any(|cell| !cell.files.is_empty()).then_some("files"));
     columns
 }
 
@@ -161,6 +162,7 @@ fn row(dir: &SweepDir, cell: &Cell, lists: &ShardLists) -> Result<BTreeMap<&'sta
         ("gpus", request.gpus.to_string()),
         ("program", machines::program_name(request.gpus > 0).to_owned()),
         ("shards", lists.name(cell.needs()).to_owned()),
+        ("files", file_list(cell).name),
         ("done", if is_done(dir, cell)? { "DONE".to_owned() } else { String::new() }),
     ]))
 }
@@ -196,6 +198,7 @@ struct Values<'a> {
     gpus: bool,
     require_gpus: Option<&'a str>,
     shard_lists: &'a [ShardList],
+    file_lists: Vec<FileList>,
     condor: &'a Condor,
     exit: ExitCodes,
     signal: SignalCodes,
@@ -259,6 +262,7 @@ impl<'a> Values<'a> {
             gpus,
             require_gpus: quoted("--require-gpus", &spec.condor.require_gpus)?,
             shard_lists,
+            file_lists: file_lists(cells),
             condor: &spec.condor,
             exit: ExitCodes::new(),
             signal: SignalCodes::direct(),

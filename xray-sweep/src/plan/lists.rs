@@ -1,10 +1,11 @@
-//! Which files of the data set go with which cells. Cells of one fraction share a list, which the submit file
-//! names once.
+//! Which files go with which cells: those of the data set, and those that settings name. Cells that are sent the same
+//! share a list, which the submit file names once.
 
 use super::quote::sent_file;
+use crate::cell::Cell;
 use crate::data::Data;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use xray_artifacts::{DatasetManifest, Failure};
 
@@ -68,6 +69,34 @@ fn list(data: &Data, fraction: f64, offset: f64) -> ShardList {
     files.extend(shards.iter().flat_map(|shard| [path(&shard.file), path(&format!("{}.idx", shard.file))]));
     let bytes: u64 = shards.iter().map(|shard| shard.bytes).sum();
     ShardList { name: format!("shards_{first}_{}", train.len()), files, mebibytes: bytes.div_ceil(1 << 20) }
+}
+
+/// The files that the settings of cells name, as HTCondor is told them, under a name that follows from their content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct FileList {
+    pub(super) name: String,
+    pub(super) files: Vec<String>,
+    pub(super) mebibytes: u64,
+}
+
+/// The list of a cell: `no_files`, or `files_` and how the names of what they hold begin.
+pub(super) fn file_list(cell: &Cell) -> FileList {
+    const DIGITS: usize = 12;
+    let contents: BTreeSet<&str> = cell.files.values().map(|file| file.content.as_str()).collect();
+    let parts = contents.iter().map(|content| &content["blake3-".len()..][..DIGITS]);
+    let name = match contents.is_empty() {
+        true => "no_files".to_owned(),
+        false => ["files"].into_iter().chain(parts).collect::<Vec<_>>().join("_"),
+    };
+    // Seen from the cell's folder, so the sweep's own path is in no list.
+    let files = contents.iter().map(|content| format!("../../bin/{content}")).collect();
+    FileList { name, files, mebibytes: cell.file_bytes().div_ceil(1 << 20) }
+}
+
+/// All lists of `cells`; none where no cell has a file.
+pub(super) fn file_lists(cells: &[Cell]) -> Vec<FileList> {
+    let lists: BTreeSet<FileList> = cells.iter().map(file_list).collect();
+    if lists.iter().all(|list| list.files.is_empty()) { Vec::new() } else { lists.into_iter().collect() }
 }
 
 /// Bytes of shards by fraction and offset, computed once each.

@@ -1,6 +1,6 @@
 //! Folders of cells that somebody removed, made again.
 
-use super::{Plan, files};
+use super::{Plan, files, given_files};
 use crate::cell::{Cell, folds};
 use crate::data::Data;
 use crate::grid::Point;
@@ -62,8 +62,8 @@ fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Js
     let said = |failure: Failure| failure.message;
     let resolved = trainer::resolve(program, spec.config.as_deref(), &[settings], |_| cell.name());
     let mut resolved = resolved.map_err(said)?;
-    super::file_settings::check(&mut resolved.configs).map_err(said)?;
     let mut config = resolved.configs.remove(0);
+    given_files::put(&mut config, &cell.files);
     let train_images = data.train_images(folds(&config));
     spec.budget.apply(&mut config, train_images);
     if cell_id(&config, &data.id, &resolved.version) == cell.id {

@@ -22,6 +22,7 @@ fn cell(id: &str) -> Cell {
         axes: BTreeMap::new(),
         train_images: 10,
         folds: 0,
+        files: BTreeMap::new(),
         dataset: "d".into(),
         code: "1".into(),
         request: Request { cpus: 1, memory_mib: 1, disk_mib: 1, gpus: 0 },

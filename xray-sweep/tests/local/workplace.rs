@@ -66,6 +66,21 @@ impl Workplace {
         self.sweep(&arguments)
     }
 
+    /// The trainer itself.
+    pub(crate) fn train(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.trainer);
+        command.current_dir(self.folder.path()).args(arguments).output().expect("the trainer starts")
+    }
+
+    /// Weights of the network that quick runs train, in `name`.
+    pub(crate) fn write_weights(&self, name: &str, seed: &str) {
+        let folder = format!("of-{name}");
+        let mut arguments = vec!["--data", "shards", "--run", &folder, "--steps", "2", "--seed", seed];
+        arguments.extend(SETTINGS.iter().flat_map(|setting| ["--set", *setting]));
+        assert_exit(&self.train(&arguments), Exit::Ok);
+        std::fs::copy(self.path(&folder).join("model/model.safetensors"), self.path(name)).expect("a bundle");
+    }
+
     /// Lines of `cells.jsonl`.
     pub(crate) fn cells(&self, dir: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(dir).join("cells.jsonl")).expect("planned");

@@ -6,6 +6,7 @@
 mod dag;
 mod eviction;
 mod failures;
+mod given_files;
 mod gpu;
 mod grid;
 mod processors;

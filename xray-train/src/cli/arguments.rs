@@ -7,7 +7,7 @@ use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::Value;
 use xray_artifacts::Failure;
 
@@ -23,8 +23,8 @@ Examples:
 The same command started again continues an interrupted run and prints the result of a finished one.
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
-checkpoint mismatch · 78 this machine cannot run it · 85 checkpointed, start me again · 130/143 stopped by a
-signal, saved";
+checkpoint mismatch · 8 a planned file changed or is damaged · 78 this machine cannot run it ·
+85 checkpointed, start me again · 130/143 stopped by a signal, saved";
 
 /// Train a chest X-ray classifier and score it honestly.
 #[derive(Debug, Parser)]
@@ -52,8 +52,8 @@ pub struct Arguments {
     /// Width and height of the network's input in pixels (preprocessing.size)
     #[arg(long, value_name = "PX")]
     size: Option<u32>,
-    /// First weights: a safetensors or PyTorch file of this network, as torchvision or torchxrayvision name its tensors
-    /// (fine_tuning.weights)
+    /// First weights: a safetensors or PyTorch file of this network, as torchvision or torchxrayvision name its tensors;
+    /// or none (fine_tuning.weights)
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// The last layer of --init: keep it, or replace it by a new one (fine_tuning.head)
@@ -113,6 +113,10 @@ pub struct Arguments {
     /// Configuration file; by default the nearest xray.toml from here upwards
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Folder of the files that settings name by a relative path, such as SWEEP/bin for a cell of a sweep [default: the
+    /// current folder]
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
     /// Run directory; by default runs/NAME, named after the settings
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -233,7 +237,13 @@ impl Arguments {
             checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,
             quiet: self.quiet,
             cell: self.cell.clone(),
+            files: self.files().to_owned(),
         })
+    }
+
+    /// Where files are that settings name by a relative path.
+    pub fn files(&self) -> &Path {
+        self.files.as_deref().unwrap_or(Path::new(""))
     }
 }
 

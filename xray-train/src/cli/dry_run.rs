@@ -5,6 +5,7 @@ use crate::data::{self, TrainingData};
 use crate::environment::{announce, work_of_step};
 use crate::events::{Event, Observer};
 use serde::Serialize;
+use std::path::Path;
 use xray_artifacts::{Failure, FileError};
 use xray_cli::say;
 use xray_display::counted;
@@ -31,9 +32,9 @@ pub struct Costs {
     pub step: Option<DeviceWork>,
 }
 
-/// Opens the data, makes the network, and counts.
-pub fn dry_run(config: &RunConfig) -> Result<Costs, Failure> {
-    let TrainingData { dataset, records, prevalence, .. } = data::open(config, &mut ToStderr)?;
+/// Opens the data, makes the network, and counts. `files` is the folder of files that settings name by a relative path.
+pub fn dry_run(config: &RunConfig, files: &Path) -> Result<Costs, Failure> {
+    let TrainingData { dataset, records, prevalence, .. } = data::open(config, files, &mut ToStderr)?;
     let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
     announce(learner.device(), &mut ToStderr)?;
     let info = learner.device();

@@ -37,7 +37,7 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if arguments.dry_run {
-        print(&dry_text(&config, arguments.format)?)?;
+        print(&dry_text(&config, arguments.files(), arguments.format)?)?;
         return Ok(Exit::Ok);
     }
     let options = arguments.options(&config)?;
@@ -46,8 +46,8 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
     Ok(outcome.exit.and_then(Exit::from_code).unwrap_or(Exit::Ok))
 }
 
-fn dry_text(config: &RunConfig, format: OutputFormat) -> Result<String, Failure> {
-    let costs = dry_run(config)?;
+fn dry_text(config: &RunConfig, files: &Path, format: OutputFormat) -> Result<String, Failure> {
+    let costs = dry_run(config, files)?;
     Ok(match format {
         OutputFormat::Text => format!("{}\n# {}\n", to_toml(config), costs.text().replace('\n', "\n# ")),
         OutputFormat::Json => format!("{:#}\n", serde_json::json!({ "config": config, "costs": costs })),

@@ -1,6 +1,7 @@
 //! `--resolve`: many sets of settings in, many configurations out, for a program that plans runs and must not
 //! link this one. What it plans is then checked by the trainer that will run it.
 
+use crate::config::RunConfig;
 use crate::environment::VERSION;
 use crate::settings::Settings;
 use serde_json::{Map, Value as Json, json};
@@ -8,8 +9,9 @@ use std::io::{BufRead, Write};
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
 
-/// Reads one JSON object of `"key": value` a line. Writes one line with the version of this program, then
-/// one a line: `{"config": ...}`, or `{"error": ..., "hint": ...}` where the settings describe no run.
+/// Reads one JSON object of `"key": value` a line. Writes one line with the version of this program and the keys of
+/// settings that name files, then one a line: `{"config": ...}`, or `{"error": ..., "hint": ...}` where the settings
+/// describe no run.
 pub(super) fn resolve_lines(
     base: &Settings,
     overrides: &[(String, Value)],
@@ -17,7 +19,8 @@ pub(super) fn resolve_lines(
     mut output: impl Write,
 ) -> Result<(), Failure> {
     let io = |error| Failure::new(Exit::Unexpected, format!("--resolve: {error}"));
-    writeln!(output, "{}", json!({ "format": 1, "version": VERSION })).map_err(io)?;
+    let files = RunConfig::default().files().map(|(key, _)| key);
+    writeln!(output, "{}", json!({ "format": FORMAT, "version": VERSION, "files": files })).map_err(io)?;
     for line in input.lines() {
         let line = line.map_err(io)?;
         let mut all = overrides.to_vec();
@@ -33,6 +36,9 @@ pub(super) fn resolve_lines(
     }
     output.flush().map_err(io)
 }
+
+/// Of the answers; before there were `files`, it was 1.
+const FORMAT: u32 = 2;
 
 fn parse(line: &str) -> Result<Vec<(String, Value)>, Failure> {
     let usage = |text: String| Failure::new(Exit::Usage, format!("--resolve: {text}: {line}"));
@@ -59,6 +65,7 @@ mod tests {
         let lines: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines.len(), 5);
         assert_eq!(lines[0]["version"], VERSION);
+        assert_eq!(lines[0]["files"], json!(["data.patients", "fine_tuning.weights"]));
         assert_eq!(
             (&lines[1]["config"]["seed"], &lines[1]["config"]["model"]["width"]),
             (&json!(7), &json!(8))

@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
             None => {
                 let dataset = self.data.dataset.id().to_owned();
                 let mut progress = Progress { dataset, ..Progress::default() };
-                self.config.fine_tuning.begin(&mut learner, &mut progress, observer)?;
+                self.config.fine_tuning.begin(&options.files, &mut learner, &mut progress, observer)?;
                 progress
             }
         };

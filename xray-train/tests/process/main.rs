@@ -3,6 +3,7 @@
 mod bad_input;
 mod command_line;
 mod fine_tuning;
+mod given_files;
 mod gpu_program;
 mod interrupted;
 mod logits;
