@@ -271,7 +271,7 @@ fn a_failure_from_before_a_retry_says_nothing_of_the_next_start() {
     let jobs = [Job { attempts: vec![failed], ..job(JobState::Completed, BEFORE) }];
     let look = |jobs: &[Job]| {
         let jobs: Vec<_> = jobs.iter().collect();
-        report(cell.clone(), &dir, &jobs, SystemTime::now()).expect("readable").0
+        report(cell.clone(), &dir, &jobs, &slurm::Waiting::default(), SystemTime::now()).expect("readable").0
     };
     let before = look(&jobs);
     assert_eq!(before.state, CellState::Failed);

@@ -59,6 +59,26 @@ fn a_sweep_on_slurm_comes_to_the_same_bits_as_here() {
     assert_eq!(workplace.found("by-hand"), workplace.found("here"));
 }
 
+/// First weights are copied into the sweep, and found there by a job.
+#[test]
+fn files_that_settings_name_are_found_by_jobs() {
+    let Some(workplace) = Workplace::new() else { return };
+    let one = ["--fractions", "1", "--trials", "1"];
+    checked(&mut workplace.plan("first", 6, None, &one));
+    checked(&mut workplace.xray_sweep(&["run", "first"]));
+    let weights = workplace.file("first", &workplace.cells("first")[0], "run/model/model.safetensors");
+    fs::copy(weights, workplace.path("w.safetensors")).expect("weights");
+    let axis = [&one[..], &["--axis", "fine_tuning.weights=w.safetensors,none"]].concat();
+    for (name, launcher) in [("here", "local"), ("slurm", "slurm")] {
+        checked(&mut workplace.plan(name, 6, None, &axis));
+        checked(&mut workplace.xray_sweep(&["run", name, "--launcher", launcher]));
+    }
+    let found = workplace.found("slurm");
+    assert_eq!(found, workplace.found("here"));
+    assert_eq!(found.len(), 2);
+    assert_ne!(found[0].2, found[1].2, "first weights count");
+}
+
 /// As the trainer, but on the machine `old` its first instruction is one that no processor has.
 const UNABLE: &str = r#"
 #include <stdlib.h>
