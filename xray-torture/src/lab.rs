@@ -55,7 +55,7 @@ pub(crate) const TRAIN: &str = "xray-train --data LAB/shards --set preprocessing
 /// A sweep of two such trainings, from the weights of one.
 pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --fractions 0.5,1.0 --trials 1 --no-pool \
     --set 'training.duration=1 epochs' --set model.width=8 --set preprocessing.size=32 \
-    --set training.bootstrap_resamples=20 --set fine_tuning.weights=LAB/templates/run/run/model/model.safetensors";
+    --set training.bootstrap_resamples=20 --set fine_tuning.weights=templates/run/run/model/model.safetensors";
 
 /// Shards of the images.
 pub(crate) const BUILD: &str =
