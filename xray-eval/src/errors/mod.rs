@@ -1,6 +1,7 @@
 //! Where a model is wrong, and where its labels may be: the worst mistakes of each finding with their maps, and labels that
 //! the scores contradict, on records that the model was not trained on.
 
+mod by_finding;
 mod judged;
 mod page;
 mod pictures;
