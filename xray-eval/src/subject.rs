@@ -6,6 +6,7 @@ use crate::score_file::{ScoreFile, ScoreKind};
 use std::collections::HashSet;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Predictions, RunResult, Split, State, read_json};
+use xray_bundle::{CARD, read_card};
 use xray_metrics::{Evaluation, Scores, TestScores, ValidationScores};
 
 /// A model's scores.
@@ -38,8 +39,7 @@ impl Subject {
     pub fn of_run(dir: &Path) -> Result<Subject, Failure> {
         let result = dir.join("result.json");
         if !result.is_file() {
-            return Err(Failure::new(Exit::NothingMatches, format!("{} is no run directory", dir.display()))
-                .hint("name the folder that `xray-train` printed, or a CSV file of scores"));
+            return Err(no_run(dir));
         }
         let outcome: RunResult<Evaluation> = read_json(&result)?;
         if outcome.scores.is_empty() {
@@ -113,6 +113,24 @@ pub(crate) fn shared_patients(val: &Predictions, test: &Predictions) -> Option<S
 fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {
     let counts = scores(predictions)?.counts();
     Ok(counts.iter().map(|label| label.prevalence().unwrap_or(f64::NAN)).collect())
+}
+
+/// Why a folder without a result has no scores: it is a bundle, or nothing that is known.
+fn no_run(dir: &Path) -> Failure {
+    let dir_is = |what: &str| Failure::new(Exit::NothingMatches, format!("{} is {what}", dir.display()));
+    if !dir.join(CARD).is_file() {
+        return dir_is("no run directory")
+            .hint("name the folder that `xray-train` printed, or a CSV file of scores");
+    }
+    match read_card(dir).map(|card| card.members.len()) {
+        Ok(0) => dir_is("a bundle, which keeps no predictions of records")
+            .hint("name the run directory that it comes from, or a CSV file of scores"),
+        Ok(members) => {
+            dir_is(&format!("the bundle of an ensemble of {members} networks, which keeps no predictions of records"))
+                .hint("name the run directories that it was made of, or the CSV file of scores that was written with it")
+        }
+        Err(failure) => failure,
+    }
 }
 
 /// Why a run has no scores, and what to do about it.

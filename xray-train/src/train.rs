@@ -5,17 +5,17 @@
 
 use crate::checkpoint::{self, Best, Progress};
 use crate::events::{Event, Observer, StepReport};
+use crate::gradients::Passes;
 use crate::pending::{Given, Pending};
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
 use crate::scoring::Evaluator;
-use crate::scoring::pixels_of;
 use crate::signals::StopFlag;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
 use xray_data::{Batch, Epoch, Loader};
 use xray_metrics::Evaluation;
-use xray_model::{Error, Gradients, LabelledImages, Learner, Precision, StepRecord};
+use xray_model::{Error, Learner, Precision, StepRecord};
 
 /// When things happen, in steps.
 #[derive(Clone, Debug)]
@@ -30,8 +30,6 @@ pub struct Timetable {
     pub total_steps: u64,
     /// Steps of one pass over the training records.
     pub steps_per_epoch: u64,
-    /// At most so many images of a batch at once.
-    pub images_at_once: usize,
     /// Steps between log lines. A device that runs behind is read at each of them, and not in between unless it is slow.
     pub log_every: u64,
     /// Steps between evaluations.
@@ -63,8 +61,8 @@ pub struct Trainer<'a> {
     pub learner: Learner,
     /// The training records.
     pub loader: Loader,
-    /// What their levels of gray are for the network.
-    pub values: [f32; 256],
+    /// How they go through the network.
+    pub passes: Passes,
     /// The validation records.
     pub validation: Evaluator,
     /// When things happen.
@@ -148,38 +146,11 @@ impl Trainer<'_> {
         let begun = Instant::now();
         let learning_rate = self.learning_rate();
         self.learner.set_backbone_rate(self.backbone_rate());
-        let gradients = self.gradients(&batch);
+        let gradients = self.passes.gradients(&self.learner, &batch, &mut self.progress.seconds);
         let clock = Instant::now();
         self.learner.step(gradients, learning_rate);
         self.progress.seconds.optimizer += clock.elapsed().as_secs_f64();
         self.pending.push(Given { step: self.progress.step, learning_rate, ids: batch.ids }, begun);
-    }
-
-    /// The batch's gradients, part by part: each part counts by its share of the known labels, so that the sum is that
-    /// of the batch.
-    fn gradients(&mut self, batch: &Batch) -> Gradients {
-        let known = |labels: &[f32]| labels.iter().filter(|label| !label.is_nan()).count().max(1) as f32;
-        let all = known(&batch.labels);
-        let images = self.timetable.images_at_once;
-        let (pixels, classes) = (batch.images.len() / batch.len(), batch.labels.len() / batch.len());
-        let values = self.values;
-        let parts = pixels_of(&batch.images, &values).chunks(images * pixels);
-        let parts = parts.zip(batch.labels.chunks(images * classes));
-        let mut sum = None;
-        for (images, labels) in parts {
-            let clock = Instant::now();
-            let pass = self.learner.forward(&LabelledImages { images, labels, size: batch.size });
-            let share = known(labels) / all;
-            let forward = clock.elapsed();
-            let found = self.learner.backward(pass.weighted(share));
-            sum = Some(match sum {
-                Some(sum) => self.learner.add(sum, found),
-                None => found,
-            });
-            self.progress.seconds.forward += forward.as_secs_f64();
-            self.progress.seconds.backward += (clock.elapsed() - forward).as_secs_f64();
-        }
-        sum.expect("a batch has a part")
     }
 
     fn learning_rate(&self) -> f64 {
@@ -204,7 +175,7 @@ impl Trainer<'_> {
     fn settle(&mut self) -> Result<(), Failure> {
         let clock = Instant::now();
         let records = self.learner.records();
-        let records = records.map_err(|error| device_failure(error, self.timetable.images_at_once))?;
+        let records = records.map_err(|error| device_failure(error, self.passes.images_at_once))?;
         self.progress.seconds.backward += clock.elapsed().as_secs_f64();
         let steps = self.pending.take(Instant::now());
         assert_eq!(records.len(), steps.len(), "every step is on record");
@@ -382,7 +353,7 @@ pub(crate) fn device_failure(error: Error, images_at_once: usize) -> Failure {
 
 /// What became of a step.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+pub(crate) enum Verdict {
     Taken,
     /// It changed nothing, because the loss was scaled by too much; the next is scaled by half of that.
     Skipped {
@@ -393,7 +364,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(record: &StepRecord) -> Verdict {
+    pub(crate) fn of(record: &StepRecord) -> Verdict {
         match *record {
             StepRecord { loss, .. } if !loss.is_finite() => Verdict::Diverged(format!("the loss is {loss}")),
             StepRecord { skipped_at: Some(scale), .. } => Verdict::Skipped { scale },

@@ -6,7 +6,7 @@ mod packed;
 use super::archive::is_archive;
 use super::folder::{Pictures, pictures};
 use super::tfrecord::{Listed, list, listed_file};
-use super::{ImageFolder, ImageRow, Join, Missing, Origin, SourceImage, beside, csv_table, dicom};
+use super::{ImageFolder, ImageRow, Join, Keep, Missing, Origin, SourceImage, beside, csv_table, dicom};
 use crate::dataset::{Dataset, Draw, OpenOptions, RecordId};
 use crate::error::{Error, Result};
 use crate::example::Example;
@@ -373,6 +373,11 @@ fn of_file(file: &Arc<RecordFile>, split: Option<Split>, names: &Arc<FeatureName
     records.collect()
 }
 
+/// What is done with images that come by in an archive, where there is a folder for them.
+pub(super) fn keep(folder: Option<&Path>) -> Result<Option<Box<Keep<'static>>>> {
+    folder.map(packed::keep).transpose()
+}
+
 fn of_table(table: &Path, options: &GivenOptions, given: &mut Given) -> Result<()> {
     // Several rows of an image, one per reader or box, are one image, unless they contradict each other.
     let join = Some(options.columns.join.unwrap_or(Join::Any));
@@ -381,7 +386,7 @@ fn of_table(table: &Path, options: &GivenOptions, given: &mut Given) -> Result<(
     let folder = ImageFolder::scan(options.images.as_deref().unwrap_or(beside(table)))?;
     dicom::name_by_instance_if_needed(&mut listing, &folder);
     given.notes.append(&mut listing.notes);
-    let keep = options.keep_in.as_deref().map(packed::keep).transpose()?;
+    let keep = keep(options.keep_in.as_deref())?;
     let set = listing.locate(&folder, Missing::Keep, keep.as_deref())?;
     given.notes.extend(set.warnings);
     given.images.extend(set.images.into_iter().map(GivenImage::of_row));

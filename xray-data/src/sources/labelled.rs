@@ -33,6 +33,9 @@ pub struct LabelledOptions {
     pub label_set: LabelSet,
     /// Only images that are said to be of this view.
     pub view: Option<ViewFilter>,
+    /// The folder for what comes by in archives that can only be read from front to back (tar.gz); without one they are
+    /// refused.
+    pub keep_in: Option<PathBuf>,
 }
 
 /// Images and what is true of them.
@@ -72,13 +75,14 @@ fn read_all(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
             _ => {
                 let labels = &options.columns.labels;
                 let labels = if labels.is_empty() { nih_14() } else { labels.clone() };
-                in_folder(nih::read(&nih::find_table(data)?, &labels)?, data)
+                in_folder(nih::read(&nih::find_table(data)?, &labels)?, data, options)
             }
         },
         None => {
             let beside = data.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = ImageFolder::scan(beside.unwrap_or(Path::new(".")))?;
-            of_set(listing(data, options, &folder)?.locate(&folder, Missing::Keep, None)?)
+            let keep = given::keep(options.keep_in.as_deref())?;
+            of_set(listing(data, options, &folder)?.locate(&folder, Missing::Keep, keep.as_deref())?)
         }
         Some(truth) if has_records || !is_folder => joined(data, truth, options),
         Some(truth) => in_folder_by(truth, data, options),
@@ -99,7 +103,7 @@ fn of_release(release: Release, data: &Path, options: &LabelledOptions) -> Resul
     if let Some(view) = options.view {
         listing.keep_view(view)?;
     }
-    in_folder(listing, data)
+    in_folder(listing, data, options)
 }
 
 fn of_dataset(data: &Path, options: &LabelledOptions) -> Result<Labelled> {
@@ -122,12 +126,13 @@ fn listing(table: &Path, options: &LabelledOptions, folder: &ImageFolder) -> Res
 fn in_folder_by(truth: &Path, folder: &Path, options: &LabelledOptions) -> Result<Labelled> {
     let images = ImageFolder::scan(folder)?;
     let listing = listing(truth, options, &images)?;
-    in_folder(listing, folder)
+    in_folder(listing, folder, options)
 }
 
-fn in_folder(listing: Listing, folder: &Path) -> Result<Labelled> {
+fn in_folder(listing: Listing, folder: &Path, options: &LabelledOptions) -> Result<Labelled> {
     let all = if is_archive(folder) { 0 } else { pictures(folder)?.files.len() as u64 };
-    let mut set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip, None)?;
+    let keep = given::keep(options.keep_in.as_deref())?;
+    let mut set = listing.locate(&ImageFolder::scan(folder)?, Missing::Skip, keep.as_deref())?;
     set.warnings.append(&mut set.notes);
     let (missing, untold) = (set.missing, all.saturating_sub(set.images.len() as u64));
     let mut labelled = of_set(set)?;
@@ -151,8 +156,9 @@ fn of_set(set: SourceSet) -> Result<Labelled> {
 
 /// Records or rows whose truths stand in another table, by the images' names.
 fn joined(data: &Path, truth: &Path, options: &LabelledOptions) -> Result<Labelled> {
-    let LabelledOptions { columns, features, .. } = options;
-    let given_options = GivenOptions { features: features.clone(), ..GivenOptions::default() };
+    let LabelledOptions { columns, features, keep_in, .. } = options;
+    let given_options =
+        GivenOptions { features: features.clone(), keep_in: keep_in.clone(), ..GivenOptions::default() };
     let given = given::read(&[data.to_owned()], &given_options)?;
     let mut listing = csv_table::read(truth, columns)?;
     let rows: HashMap<&str, _> =

@@ -95,6 +95,8 @@ impl DataArguments {
             features: self.features.clone(),
             label_set: self.label_set.unwrap_or_default(),
             view: self.view,
+            // Nothing is written that it could lie beside.
+            keep_in: Some(std::env::temp_dir()),
         }
     }
 

@@ -1,19 +1,20 @@
 //! Where a model is wrong, and where its labels may be: the worst mistakes of each finding with their maps, and labels that
 //! the scores contradict, on records that the model was not trained on.
 
+mod by_finding;
 mod judged;
 mod page;
 mod pictures;
 mod text;
 
-use crate::subject::failure;
+use crate::out_of_fold::within_runs;
 use judged::Judged;
 use pictures::Wanted;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, write_bytes};
 use xray_metrics::label_errors::label_errors;
-use xray_metrics::{Rule, ValidationScores, auc, auc_intervals};
+use xray_metrics::{Rule, ValidationScores};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ pub struct LabelMistakes {
     pub false_positives: Option<usize>,
     /// How many have it and are not called.
     pub false_negatives: Option<usize>,
-    /// How well the scores tell it apart.
+    /// How well the scores tell it apart, among the records of the same run.
     pub auc: Option<f64>,
     /// What that could be on other patients; null with few of them.
     pub auc_interval: Option<[f64; 2]>,
@@ -138,8 +139,8 @@ fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
 fn find(judged: &Judged, options: &ErrorsOptions) -> Result<Errors, Failure> {
     let scores = judged.scores()?;
     let (counts, of_labels) = (scores.counts(), label_errors(ValidationScores::new(scores)));
-    let ranks = auc_intervals(scores, judged.records.patient_numbers().as_deref());
-    let ranks = ranks.map_err(|error| failure(judged.records.split, &error))?.labels;
+    let records = judged.runs.iter().map(|(_, records)| *records);
+    let ranks = within_runs(scores, records, judged.records.patient_numbers().as_deref())?.labels;
     let mut labels = Vec::new();
     let mut suspects = Vec::new();
     for (at, label) in judged.records.labels.iter().enumerate() {
@@ -148,7 +149,7 @@ fn find(judged: &Judged, options: &ErrorsOptions) -> Result<Errors, Failure> {
         let worst = |found: &[usize]| {
             found.iter().take(options.images).map(|&record| Mistake::of(judged, record, at)).collect()
         };
-        let auc_interval = ranks[at].ok();
+        let auc_interval = ranks[at].interval.ok();
         let errors = of_labels[at].as_ref().filter(|_| auc_interval.is_some_and(|[low, _]| low > 0.5));
         suspects.extend(errors.iter().flat_map(|errors| &errors.suspects).map(|suspect| Suspect {
             id: judged.records.ids[suspect.record].clone(),
@@ -164,7 +165,7 @@ fn find(judged: &Judged, options: &ErrorsOptions) -> Result<Errors, Failure> {
             negatives: counts[at].negatives,
             false_positives: number(&called),
             false_negatives: number(&missed),
-            auc: auc(&scores.column(at)),
+            auc: ranks[at].auc,
             auc_interval,
             suspected: errors.map(|errors| errors.suspects.len()),
             worst_false_positives: worst(&called),

@@ -1,11 +1,11 @@
 //! The page: one file without scripts or network, pictures inside it.
 
+use super::by_finding::COLUMNS;
 use super::pictures::Pictures;
 use super::{Errors, LabelMistakes, Mistake, Suspect};
-use crate::figures::with_interval;
 use std::fmt::Write;
 use xray_display::page::{Page, PageColumn, PageSection, escape, html_table, sentence};
-use xray_display::{DASH, counted, percent};
+use xray_display::{counted, percent};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -37,28 +37,13 @@ fn in_short(errors: &Errors) -> PageSection {
     for note in &errors.notes {
         let _ = writeln!(body, "<p class=\"warning\">{}</p>", sentence(note));
     }
-    let columns = [
-        ("finding", false),
-        ("with it", true),
-        ("not called", true),
-        ("without it", true),
-        ("called", true),
-        ("AUC (95 % interval)", true),
-        ("labels suspected", true),
-    ];
-    let count = |value: Option<usize>| value.map_or(DASH.to_owned(), |value| value.to_string());
+    let column = |(at, &title)| PageColumn { title, is_number: at > 0, is_long: false };
+    let columns: Vec<PageColumn<'_>> = COLUMNS.iter().enumerate().map(column).collect();
     let row = |label: &LabelMistakes| {
-        vec![
-            spaced(&label.label),
-            label.positives.to_string(),
-            count(label.false_negatives),
-            label.negatives.to_string(),
-            count(label.false_positives),
-            with_interval(label.auc, label.auc_interval),
-            count(label.suspected),
-        ]
+        let mut row = label.row();
+        row[0] = spaced(&row[0]);
+        row
     };
-    let columns = columns.map(|(title, is_number)| PageColumn { title, is_number, is_long: false });
     let rows: Vec<Vec<String>> = errors.labels.iter().map(row).collect();
     body += &html_table("Mistakes by finding", &columns, &rows);
     PageSection { id: "in-short".into(), title: "In short".into(), body }

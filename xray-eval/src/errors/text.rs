@@ -1,8 +1,8 @@
 //! Mistakes for a terminal.
 
 use super::Errors;
-use crate::figures::with_interval;
-use xray_display::{DASH, TextTable, counted, number};
+use super::by_finding::COLUMNS;
+use xray_display::{TextTable, counted, number};
 
 /// So many suspected labels are read in a terminal; the page has more.
 const SHOWN: usize = 10;
@@ -23,27 +23,8 @@ impl Errors {
     }
 
     fn by_label(&self) -> String {
-        let mut table = TextTable::new(&[
-            "finding",
-            "with it",
-            "missed",
-            "without it",
-            "called",
-            "AUC (95 % interval)",
-            "labels suspected",
-        ]);
-        let count = |value: Option<usize>| value.map_or(DASH.to_owned(), |value| value.to_string());
-        for label in &self.labels {
-            table.row(vec![
-                label.label.clone(),
-                label.positives.to_string(),
-                count(label.false_negatives),
-                label.negatives.to_string(),
-                count(label.false_positives),
-                with_interval(label.auc, label.auc_interval),
-                count(label.suspected),
-            ]);
-        }
+        let mut table = TextTable::new(&COLUMNS);
+        self.labels.iter().for_each(|label| table.row(label.row()));
         table.text()
     }
 

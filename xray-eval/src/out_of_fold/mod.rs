@@ -1,5 +1,10 @@
 //! The runs of a cross-validation as one: every record of train and val with the score of the run that did not train on
 //! it, and what these scores are worth. Nothing is predicted again.
+//!
+//! A record is compared with those that the same run scored. Scores of different runs differ in their level, and a run's
+//! level goes against its own validation records: where those have more positives than others, its training records have
+//! fewer. So the AUC of all scores in one pool lies below what the models are worth, and below 0.5 where they know nothing
+//! (Parker, Günter and Bedo, BMC Bioinformatics 8, 2007; Airola et al., Computational Statistics & Data Analysis 55, 2011).
 
 mod folds;
 mod text;
@@ -11,7 +16,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, Predictions, Split};
 use xray_metrics::units::Unit;
-use xray_metrics::{auc, auc_intervals};
+use xray_metrics::{Scores, Within, auc, within};
 
 /// Where out-of-fold predictions go.
 #[derive(Clone, Debug)]
@@ -79,11 +84,11 @@ pub struct LabelOutOfFold {
 /// An AUC of all folds, and those of each.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutOfFoldAuc {
-    /// All records in one pool: also how well scores of different runs agree in their level.
-    pub pooled: Option<f64>,
-    /// What it could be on other patients; null with few of them.
+    /// Each positive record beside the negative ones of its own fold: the mean of the folds' AUCs, by their positives.
+    pub within_folds: Option<f64>,
+    /// What it could be on other patients, of these very runs; null with few patients.
     pub interval: Option<[f64; 2]>,
-    /// Mean of the folds that define one. It has no interval: folds share most of their training patients.
+    /// Mean of the folds that define one, each counting alike.
     pub mean_of_folds: Option<f64>,
     /// The lowest of them.
     pub lowest: Option<f64>,
@@ -102,36 +107,57 @@ pub fn out_of_fold(runs: &[PathBuf], options: &OutOfFoldOptions) -> Result<OutOf
     let pool = pooled(&folds);
     let of_folds = folds.iter().map(FoldScores::of).collect::<Result<Vec<_>, _>>()?;
     let all = scores(&pool)?;
-    let intervals = auc_intervals(all, pool.patient_numbers().as_deref());
-    let intervals = intervals.map_err(|error| failure(Split::Val, &error))?;
+    let patients = pool.patient_numbers();
+    let found = within_runs(all, folds.iter().map(|fold| fold.val.ids.len()), patients.as_deref())?;
     let of_label = |(at, label): (usize, &String)| LabelOutOfFold {
         label: label.clone(),
         positives: all.counts()[at].positives,
         negatives: all.counts()[at].negatives,
         auc: OutOfFoldAuc::of(
-            auc(&all.column(at)),
-            intervals.labels[at].ok(),
+            found.labels[at].auc,
+            found.labels[at].interval.ok(),
             of_folds.iter().filter_map(|fold| fold.aucs[at]),
         ),
     };
+    let (unit, units) = match &patients {
+        Some(numbers) => (Unit::Patient, distinct(numbers)),
+        None => (Unit::Record, pool.ids.len()),
+    };
     let labels = pool.labels.iter().enumerate().map(of_label).collect();
-    let found = OutOfFold {
-        format: 1,
+    let result = OutOfFold {
+        format: 2,
         out: options.out.clone(),
         notes,
         records: pool.ids.len(),
-        unit: intervals.unit,
-        units: intervals.units,
+        unit,
+        units,
         labels,
         macro_auc: OutOfFoldAuc::of(
-            macro_auc(all),
-            intervals.macro_auc.ok(),
+            found.macro_auc,
+            found.macro_interval.ok(),
             of_folds.iter().filter_map(|fold| fold.macro_auc),
         ),
         folds: of_folds,
     };
     pool.save(&options.out)?;
-    Ok(found)
+    Ok(result)
+}
+
+/// AUCs of the records of several runs, so many of each one behind the other, compared with those of the same run only.
+pub(crate) fn within_runs(
+    scores: Scores<'_>,
+    records: impl Iterator<Item = usize>,
+    patients: Option<&[u32]>,
+) -> Result<Within, Failure> {
+    let runs: Vec<usize> =
+        records.enumerate().flat_map(|(run, records)| std::iter::repeat_n(run, records)).collect();
+    let count = runs.last().map_or(0, |last| last + 1);
+    within(scores, &runs, count, patients).map_err(|error| failure(Split::Val, &error))
+}
+
+/// How many patients have numbers from 0 on.
+fn distinct(numbers: &[u32]) -> usize {
+    numbers.iter().max().map_or(0, |most| *most as usize + 1)
 }
 
 fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
@@ -166,7 +192,7 @@ impl FoldScores {
             fold: run.fold.index(),
             run: run.path.clone(),
             records: run.val.ids.len(),
-            patients: patients.map(|numbers| numbers.iter().max().map_or(0, |most| *most as usize + 1)),
+            patients: patients.as_deref().map(distinct),
             macro_auc: macro_auc(scores),
             aucs: (0..scores.num_labels()).map(|label| auc(&scores.column(label))).collect(),
         })
@@ -174,10 +200,10 @@ impl FoldScores {
 }
 
 impl OutOfFoldAuc {
-    fn of(pooled: Option<f64>, interval: Option<[f64; 2]>, folds: impl Iterator<Item = f64>) -> Self {
+    fn of(within_folds: Option<f64>, interval: Option<[f64; 2]>, folds: impl Iterator<Item = f64>) -> Self {
         let folds: Vec<f64> = folds.collect();
         OutOfFoldAuc {
-            pooled,
+            within_folds,
             interval,
             mean_of_folds: xray_metrics::mean(folds.iter().copied()),
             lowest: folds.iter().copied().reduce(f64::min),

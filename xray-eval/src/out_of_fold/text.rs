@@ -16,9 +16,9 @@ impl OutOfFold {
             }
         };
         format!(
-            "{notes}{} {whose}, each scored by the run that did not train on it\n\n{}\n{}\npooled: all records together, also \
-             across runs; intervals are by {}. Folds share most of their training\npatients, so their mean has no \
-             interval.\n{}: the predictions of all folds\n",
+            "{notes}{} {whose}, each scored by the run that did not train on it\n\n{}\n{}\nwithin folds: each \
+             positive beside the negatives of its own fold, because scores of different runs differ in level;\nintervals are \
+             by {}, of these very runs. Mean of folds: each fold counts alike.\n{}: the predictions of all folds\n",
             counted(self.records, "record"),
             self.by_fold(),
             self.by_label(),
@@ -45,7 +45,7 @@ impl OutOfFold {
         let mut table = TextTable::new(&[
             "AUC",
             "positives",
-            "pooled (95 % interval)",
+            "within folds (95 % interval)",
             "mean of folds",
             "lowest",
             "highest",
@@ -62,7 +62,7 @@ fn row(name: &str, positives: String, auc: &OutOfFoldAuc) -> Vec<String> {
     vec![
         name.to_owned(),
         positives,
-        with_interval(auc.pooled, auc.interval),
+        with_interval(auc.within_folds, auc.interval),
         number(auc.mean_of_folds),
         number(auc.lowest),
         number(auc.highest),

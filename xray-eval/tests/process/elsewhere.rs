@@ -1,5 +1,6 @@
 //! `xray-eval run --data`: a model on another data set.
 
+use crate::prediction::{gzip, tar_of};
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::{Value, json};
 use std::fs;
@@ -205,6 +206,30 @@ fn labels_are_matched_by_name_and_map_and_the_others_are_listed() {
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
+}
+
+/// A tar.gz is read once, from front to back, and its images have the figures of the folder's.
+#[test]
+fn a_tar_gz_is_the_folder_that_was_packed() {
+    let workplace = Workplace::with_run();
+    hospital(&workplace);
+    let folder = fs::read_dir(workplace.path("images/2024")).expect("there");
+    let packed = folder.map(|entry| {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (format!("2024/{name}"), fs::read(&path).expect("readable"))
+    });
+    let files: Vec<_> = packed.collect();
+    fs::write(workplace.path("images.tar.gz"), gzip(&tar_of(&files))).expect("writable");
+    let on = |data: &'static str| {
+        let table = TABLE.map(|word| if word == "images" { data } else { word });
+        json(&workplace, &[&["run", "run", "--map", "Mass=Growth"][..], &table].concat())
+    };
+    let (folder, archive) = (on("images"), on("images.tar.gz"));
+    for figures in ["beside", "macro_auc", "unread", "labels"] {
+        assert_eq!(archive[figures], folder[figures], "{figures}");
+    }
+    assert_eq!(archive["appraisal"]["test"], folder["appraisal"]["test"]);
 }
 
 #[test]

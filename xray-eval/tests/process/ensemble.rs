@@ -273,6 +273,13 @@ fn what_makes_no_bundle_and_what_no_ensemble_does_is_said() {
     ] {
         refused(Exit::Usage, &arguments, part);
     }
+    // What has no predictions is no member, and says what it is.
+    let with = |member: &'static str| ["ensemble", "run", member, "--out", "more.csv"];
+    let keeps_none = "which keeps no predictions of records";
+    let of_two = format!("both is the bundle of an ensemble of 2 networks, {keeps_none}");
+    refused(Exit::NothingMatches, &with("both"), &of_two);
+    refused(Exit::NothingMatches, &with("other/model"), &format!("other/model is a bundle, {keeps_none}"));
+    refused(Exit::NothingMatches, &with("shards"), "shards is no run directory");
     // What an interrupted start leaves is no bundle yet, and is replaced.
     fs::remove_file(workplace.path("both/model.json")).expect("there");
     let again =

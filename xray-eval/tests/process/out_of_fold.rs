@@ -59,23 +59,37 @@ fn every_record_is_scored_by_the_run_that_did_not_train_on_it() {
             assert_eq!(pool.logits[here * classes..][..classes], own.logits[at * classes..][..classes]);
         }
     }
-    // The figures, by the same functions on the file, and by hand over the folds.
+    // The figures, by hand over the folds: each by its positives, and each alike.
     let of = |predictions: &Predictions, label: usize| {
         let scores = Scores::new(&predictions.logits, &predictions.truth, classes).expect("finite");
-        auc(&scores.column(label))
+        Some((auc(&scores.column(label))?, scores.counts()[label].positives as f64))
+    };
+    let close = |found: &Value, expected: Option<f64>| match (found.as_f64(), expected) {
+        (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
+        (found, expected) => found == expected,
     };
     for label in 0..classes {
         let row = &found["labels"][label];
-        assert_eq!(row["pooled"].as_f64(), of(&pool, label), "{row}");
-        let folds: Vec<f64> = rest.iter().filter_map(|own| of(own, label)).collect();
-        let mean = (!folds.is_empty()).then(|| folds.iter().sum::<f64>() / folds.len() as f64);
-        assert_eq!(row["mean_of_folds"].as_f64(), mean, "{row}");
-        if let (Some([low, high]), Some(pooled)) = (
-            serde_json::from_value::<Option<[f64; 2]>>(row["interval"].clone()).expect("two"),
-            of(&pool, label),
-        ) {
-            assert!(low < pooled && pooled < high, "{row}");
+        let folds: Vec<(f64, f64)> = rest.iter().filter_map(|own| of(own, label)).collect();
+        let positives: f64 = folds.iter().map(|fold| fold.1).sum();
+        let some = |value: f64| (!folds.is_empty()).then_some(value);
+        let within = some(folds.iter().map(|fold| fold.0 * fold.1).sum::<f64>() / positives);
+        assert!(close(&row["within_folds"], within), "{row}, not {within:?}");
+        let mean = some(folds.iter().map(|fold| fold.0).sum::<f64>() / folds.len() as f64);
+        assert!(close(&row["mean_of_folds"], mean), "{row}, not {mean:?}");
+        if let (Some([low, high]), Some(within)) =
+            (serde_json::from_value::<Option<[f64; 2]>>(row["interval"].clone()).expect("two"), within)
+        {
+            assert!(low < within && within < high, "{row}");
         }
+    }
+    // The page of mistakes says the same, by calibrated probabilities.
+    let page = ["errors", "fold-0", "fold-1", "fold-2", "--out", "errors.html", "--format", "json"];
+    let output = workplace.eval(&page);
+    assert_exit(&output, Exit::Ok);
+    let errors: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for (label, row) in errors["labels"].as_array().expect("a list").iter().enumerate() {
+        assert!(close(&row["auc"], found["labels"][label]["within_folds"].as_f64()), "{row}");
     }
     assert_eq!(found["unit"], "patient");
     assert!(found["macro_auc"]["interval"].is_array(), "{found}");

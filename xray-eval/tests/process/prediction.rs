@@ -495,7 +495,7 @@ fn archives_are_folders() {
     refused("bad.tgz", &packed[..packed.len() - 9], "it ends too early");
 }
 
-fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -514,7 +514,7 @@ fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     writer.finish().expect("memory").into_inner()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(bytes).expect("memory");
     packed.finish().expect("memory")

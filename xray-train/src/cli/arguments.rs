@@ -1,8 +1,10 @@
 //! Flags and what they mean. Each flag that decides numbers is shorthand for a configuration key.
 
+use super::range_test::RangeTest;
 use super::resolve::resolve_lines;
 use crate::config::{RunConfig, duration};
 use crate::fine_tuning::ALWAYS;
+use crate::range_test::{Course, Rates};
 use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
 use clap::{Parser, ValueEnum};
@@ -16,6 +18,7 @@ Examples:
   xray-train                                      train on a synthetic set that is made once
   xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
   xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
+  xray-train --data DIR --find-learning-rate      try rates from small to large in one short training, suggest one
   # start from weights of torchvision or torchxrayvision
   xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth \\
       --init-head replace --freeze backbone --epochs-frozen 1
@@ -25,6 +28,24 @@ The same command started again continues an interrupted run and prints the resul
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
 checkpoint mismatch · 8 a planned file changed or is damaged · 78 this machine cannot run it ·
 85 checkpointed, start me again · 130/143 stopped by a signal, saved";
+
+/// Steps of `--find-learning-rate` without a number.
+const DEFAULT_STEPS: &str = "200";
+
+/// What is of no use to a test that is no run: how long one takes, where it lies, how it is taken up again.
+const OF_A_RUN: [&str; 11] = [
+    "epochs",
+    "steps",
+    "examples",
+    "max_time",
+    "run",
+    "resume",
+    "overwrite",
+    "checkpoint_exit_every",
+    "cell",
+    "dry_run",
+    "resolve",
+];
 
 /// Train a chest X-ray classifier and score it honestly.
 #[derive(Debug, Parser)]
@@ -141,6 +162,17 @@ pub struct Arguments {
     /// Print the resolved configuration and what it costs, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Instead of a run, take so many steps (200) with a learning rate that grows from step to step, show what the loss says
+    /// of the rates and suggest one; nothing is kept
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_STEPS)]
+    #[arg(conflicts_with_all = OF_A_RUN)]
+    find_learning_rate: Option<u64>,
+    /// Rates that --find-learning-rate goes through; 1e-6..1 for Adam, 1e-4..100 for SGD
+    #[arg(long, value_name = "LOW..HIGH", requires = "find_learning_rate")]
+    rates: Option<Rates>,
+    /// Chart of --find-learning-rate
+    #[arg(long, value_name = "FILE.svg", requires = "find_learning_rate")]
+    out: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value = "text")]
     pub format: OutputFormat,
@@ -225,6 +257,14 @@ impl Arguments {
             ("threads", count(self.threads.map(|n| n as u64))),
         ];
         flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
+    /// The range test that is asked for in place of a run.
+    pub fn range_test(&self, config: &RunConfig) -> Result<Option<RangeTest>, Failure> {
+        let Some(steps) = self.find_learning_rate else { return Ok(None) };
+        let rates = self.rates.unwrap_or_else(|| Rates::of(config.optimizer.algorithm));
+        let course = Course::new(steps, rates)?;
+        RangeTest::new(course, self.out.clone(), self.quiet).map(Some)
     }
 
     /// How to run it.

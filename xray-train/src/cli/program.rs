@@ -40,6 +40,10 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
         print(&dry_text(&config, arguments.files(), arguments.format)?)?;
         return Ok(Exit::Ok);
     }
+    if let Some(test) = arguments.range_test(&config)? {
+        print(&test.run(&config, arguments.format)?)?;
+        return Ok(Exit::Ok);
+    }
     let options = arguments.options(&config)?;
     let outcome = run(&config, &options)?;
     print(&result_text(&outcome, &options.dir, arguments.format)?)?;

@@ -5,9 +5,11 @@ use super::{Outcome, RunOptions};
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
 use crate::data::TrainingData;
-use crate::environment::{VERSION, announce, environment, now, peak_memory_bytes, work_of_step};
-use crate::events::{Event, Observer};
+use crate::environment::{VERSION, environment, now, peak_memory_bytes};
+use crate::events::Observer;
+use crate::gradients::Passes;
 use crate::pending::Pending;
+use crate::prepared::{Prepared, prepare, training_loader};
 use crate::run_dir::RunDir;
 use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
@@ -16,9 +18,7 @@ use crate::train::{Ending, Timetable, Trainer};
 use std::time::Instant;
 use xray_artifacts::{Exit, Failure, Provenance, Seconds, Split, State, TrainingSummary, write_json};
 use xray_bundle::Card;
-use xray_data::{Loader, LoaderConfig};
-use xray_display::counted;
-use xray_image::normalised_levels;
+use xray_data::LoaderConfig;
 use xray_model::{Learner, Predictor};
 
 /// Data, settings and learner of one run.
@@ -37,50 +37,10 @@ impl<'a> Session<'a> {
         data: TrainingData,
         observer: &mut dyn Observer,
     ) -> Result<Self, Failure> {
-        let threads = config.resolved_threads();
-        let loading = LoaderConfig {
-            batch_size: config.training.batch_size,
-            seed: config.seed,
-            threads,
-            cache: config.data.cache.in_folder(dir.cache()),
-            skip_bad: config.data.skip_bad,
-            ..LoaderConfig::default()
-        };
-        let learner = Learner::new(&config.learner(&data.prevalence), config.seed)?;
-        // A GPU is sent a quarter of the bytes, and normalises them.
-        let loading = LoaderConfig { as_levels: learner.runs_behind(), ..loading };
-        let info = learner.device();
-        announce(info, observer)?;
-        observer.observe(&Event::Note(&format!(
-            "{} of {} parameters on {} ({}, {}), {}",
-            config.model.architecture.name(),
-            learner.num_parameters(),
-            info.name,
-            info.backend.name(),
-            info.precision,
-            counted(threads, "thread"),
-        )))?;
-        observer.observe(&Event::Note(&format!(
-            "{} (fraction {}), {}, from {}",
-            counted(data.records.len(), "training image"),
-            config.data.fraction,
-            counted(data.dataset.labels().len(), "label"),
-            data.dataset.path().display(),
-        )))?;
-        if let Some(fold) = config.data.fold()? {
-            let (index, of) = (fold.index(), fold.of());
-            let text = format!(
-                "cross-validation by patient: fold {index} of {of} (0 to {}) validates, the others train",
-                of - 1
-            );
-            observer.observe(&Event::Note(&text))?;
-        }
-        // Found out before a step is taken: too little memory, too.
-        let images = config.training.images_at_once().min(data.records.len());
-        if let Some(work) = learner.count_step(images, data.preprocessing.size)? {
-            observer.observe(&Event::Note(&work_of_step(work)))?;
-        }
-        write_json(&dir.environment(), &environment(threads, info))?;
+        let cache = config.data.cache.in_folder(dir.cache());
+        let Prepared { learner, loading } = prepare(config, &data, cache, observer)?;
+        let environment = environment(config.resolved_threads(), learner.device());
+        write_json(&dir.environment(), &environment)?;
         Ok(Session { dir, config, data, loading, learner: Some(learner) })
     }
 
@@ -97,11 +57,7 @@ impl<'a> Session<'a> {
         started: Instant,
         observer: &mut dyn Observer,
     ) -> Result<(Ending, Progress), Failure> {
-        let augmentation = self.config.data.augment.then_some(self.config.augmentation);
-        let uncertain = self.config.data.uncertain;
-        let loading = LoaderConfig { shuffle: true, augmentation, uncertain, ..self.loading.clone() };
-        let (dataset, records) = (self.data.dataset.clone(), self.data.records.clone());
-        let loader = Loader::new(dataset, records, self.data.preprocessing.clone(), loading)?;
+        let loader = training_loader(self.config, &self.data, &self.loading)?;
         let mut learner = self.learner.take().expect("a session trains once");
         let progress = match checkpoint {
             Some(Checkpoint { state, progress, .. }) => {
@@ -123,7 +79,7 @@ impl<'a> Session<'a> {
         let mut trainer = Trainer {
             learner,
             loader,
-            values: normalised_levels(&self.data.preprocessing),
+            passes: Passes::of(self.config, &self.data.preprocessing),
             validation: self.evaluator(Split::Val)?,
             timetable,
             seconds_before: progress.seconds.total,
@@ -149,7 +105,6 @@ impl<'a> Session<'a> {
             backbone_rate: self.config.fine_tuning.backbone_rate,
             total_steps: steps(training.duration),
             steps_per_epoch,
-            images_at_once: training.images_at_once(),
             log_every: training.log_every,
             evaluate_every: steps(training.evaluate_every),
             checkpoint_every: steps(training.checkpoint_every),

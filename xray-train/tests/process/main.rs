@@ -8,6 +8,7 @@ mod gpu_program;
 mod interrupted;
 mod logits;
 mod precision;
+mod range_test;
 mod results;
 mod stopping;
 mod worker;

@@ -134,7 +134,7 @@ impl ArchiveProblem {
                 "images and tables hardly shrink so: look at the archive, and unpack it yourself if it is what you want"
             }
             ArchiveProblem::FrontToBack => {
-                "unpack it, or read it with `xray-data build` or `xray-eval predict`"
+                "unpack it, or read it with `xray-data build`, `xray-eval predict` or `xray-eval run --data`"
             }
         }
     }
