@@ -5,7 +5,7 @@ use super::{Outcome, RunOptions};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::RunConfig;
 use crate::environment::{VERSION, peak_memory_bytes};
-use crate::observers::StatusFile;
+use crate::observers::{StatusFile, tensorboard};
 use crate::run_dir::RunDir;
 use std::fs;
 use std::io;
@@ -57,12 +57,15 @@ pub(super) fn claim_data(dir: &RunDir, id: &str, checkpoint: Option<&Checkpoint>
 }
 
 /// Writes why the run failed.
-pub(super) fn fail(dir: &RunDir, failure: &Failure) -> Result<(), Failure> {
+pub(super) fn fail(dir: &RunDir, config: &RunConfig, failure: &Failure) -> Result<(), Failure> {
     let mut outcome: Outcome = read_json(&dir.result())?;
     (outcome.state, outcome.exit) = (state_of(failure.exit), Some(failure.exit.code()));
     outcome.reason = Some(failure.message.clone());
     outcome.peak_memory_bytes = peak_memory_bytes();
     write_json(&dir.result(), &outcome)?;
+    if config.training.tensorboard {
+        tensorboard::conclude(dir, outcome.state)?;
+    }
     end_status(dir, outcome.state)
 }
 
@@ -109,8 +112,12 @@ fn keep(dir: &RunDir) -> Result<(), Failure> {
         move |source| FileError::Io { path, action, source }
     };
     // The result last: with it all is there.
-    let files = [dir.metrics(), dir.environment(), dir.status(), dir.result()];
-    let place = |path: &Path| kept.join(path.file_name().unwrap_or_default());
+    let files = [dir.metrics(), dir.events(), dir.environment(), dir.status(), dir.result()];
+    let place = |path: &Path| match path {
+        // Under its own name TensorBoard would show it as another run.
+        path if *path == dir.events() => kept.join("events"),
+        path => kept.join(path.file_name().unwrap_or_default()),
+    };
     if place(&dir.result()).exists() {
         return Ok(());
     }
@@ -130,11 +137,11 @@ mod tests {
     fn a_finished_result_is_kept_apart_until_the_run_is_overwritten() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = RunDir::open(folder.path()).expect("writable");
-        for path in [dir.metrics(), dir.environment(), dir.status(), dir.result()] {
+        for path in [dir.metrics(), dir.events(), dir.environment(), dir.status(), dir.result()] {
             fs::write(path, "whole").expect("writable");
         }
         keep(&dir).expect("writable");
-        for name in ["metrics.jsonl", "env.json", "status.json", "result.json"] {
+        for name in ["metrics.jsonl", "events", "env.json", "status.json", "result.json"] {
             assert_eq!(fs::read(dir.finished().join(name)).expect("kept"), b"whole", "{name}");
         }
         dir.clear().expect("writable");

@@ -9,5 +9,6 @@ mod logits;
 mod precision;
 mod results;
 mod stopping;
+mod tensorboard;
 mod worker;
 mod workplace;
