@@ -16,6 +16,7 @@ pub fn cell_id(config: &Value, dataset: &str, code: &str) -> String {
         }
         if let Some(training) = config.get_mut("training").and_then(Value::as_object_mut) {
             training.remove("tensorboard");
+            training.remove("keep");
         }
     }
     let mut cell = json!(["xray cell 1", config, dataset, code]);
@@ -27,7 +28,7 @@ pub fn cell_id(config: &Value, dataset: &str, code: &str) -> String {
 mod tests {
     use super::*;
 
-    const CONFIG: &str = r#"{"seed":1,"threads":2,"data":{"dir":"a","cache":"ram","fraction":0.3},"training":{"tensorboard":true,"log_every":9}}"#;
+    const CONFIG: &str = r#"{"seed":1,"threads":2,"data":{"dir":"a","cache":"ram","fraction":0.3},"training":{"tensorboard":true,"keep":"all","log_every":9}}"#;
 
     fn id_of(config: &str) -> String {
         cell_id(&serde_json::from_str(config).expect("JSON"), "data", "1.0 (abc)")
@@ -52,7 +53,9 @@ mod tests {
         let id = id_of(CONFIG);
         let moved = CONFIG.replace("\"a\"", "\"/b\"").replace("ram", "none").replace(":2,", ":8,");
         assert_eq!(id_of(&moved), id);
-        assert_eq!(id_of(&CONFIG.replace("\"tensorboard\":true", "\"tensorboard\":false")), id);
+        let files =
+            CONFIG.replace("\"tensorboard\":true", "\"tensorboard\":false").replace("\"all\"", "\"result\"");
+        assert_eq!(id_of(&files), id);
         assert_eq!(id_of(r#"{"data":{"fraction":0.3},"seed":1,"training":{"log_every":9}}"#), id);
     }
 }

@@ -90,6 +90,7 @@ const SETTINGS: &[(&str, Tried)] = {
         ("training.label_smoothing", Values(&["0.1"])),
         ("training.log_every", Values(&["3"])),
         ("training.tensorboard", Values(&["false"])),
+        ("training.keep", NamesBut(&[])),
         ("training.bootstrap_resamples", Values(&["0", "30"])),
         ("fine_tuning.weights", Values(&["WEIGHTS"])),
         ("fine_tuning.head", NamesBut(&[])),

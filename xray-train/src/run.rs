@@ -50,7 +50,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let finished = record::finished(&dir)?;
     dir.claim(config, finished.is_some() || checkpoint::exists(&dir)?)?;
     if let Some(outcome) = finished {
-        record::conclude(&dir, &outcome)?;
+        record::conclude(&dir, config, &outcome)?;
         if !options.quiet {
             xray_cli::say(format_args!("{} is finished already: this is its result", dir.path().display()));
         }
@@ -69,7 +69,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let outcome = outcome?;
     recorded?;
     if outcome.state == State::Finished {
-        record::conclude(&dir, &outcome)?;
+        record::conclude(&dir, config, &outcome)?;
     }
     Ok(outcome)
 }

@@ -136,6 +136,11 @@ impl RunDir {
         self.path.join("finished")
     }
 
+    /// The result in it.
+    pub fn finished_result(&self) -> PathBuf {
+        self.finished().join("result.json")
+    }
+
     /// Prepared images, with `data.cache = "disk"`.
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")
@@ -241,7 +246,7 @@ const MADE: [&str; 15] = [
 ];
 
 /// Settings that may differ between the starts of one run: they change no number.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "threads",
     "format",
     "data.dir", // wherever the data lie: what they are is compared when they are open
@@ -250,6 +255,7 @@ const FREE: [&str; 8] = [
     "training.checkpoint_time",
     "training.checkpoint_every",
     "training.tensorboard",
+    "training.keep",
 ];
 
 /// The settings that decide a run's numbers, by their keys; those that say nothing are left out.

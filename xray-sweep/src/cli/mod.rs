@@ -1,5 +1,6 @@
 //! The command line of `xray-sweep`.
 
+mod clean;
 mod collect;
 mod plan;
 mod run;
@@ -39,6 +40,7 @@ enum Command {
     Retry(run::RetryArguments),
     Collect(collect::CollectArguments),
     Report(collect::ReportArguments),
+    Clean(clean::CleanArguments),
 }
 
 /// Which sweep.
@@ -74,6 +76,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Retry(arguments)) => run::retry(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),
         Some(Command::Report(arguments)) => collect::report(&arguments),
+        Some(Command::Clean(arguments)) => clean::run(&arguments),
         None => Err(Failure::new(Exit::Usage, "no command given").hint("xray-sweep --help lists them")),
     }
 }

@@ -63,7 +63,7 @@ const STATEFUL: [(&str, &[&str]); 15] = [
 ];
 
 /// Settings that keep none: they say what is computed, and nothing of it lasts beyond a step.
-const STATELESS: [&str; 20] = [
+const STATELESS: [&str; 21] = [
     "backend",
     "precision", // f16 keeps a scale; gpu_program.rs interrupts it where a GPU offers it
     "data.dir",
@@ -82,6 +82,7 @@ const STATELESS: [&str; 20] = [
     "optimizer.epsilon",
     "training.max_time",
     "training.tensorboard",
+    "training.keep", // kept.rs
     "fine_tuning.partial",
     "fine_tuning.part",
 ];

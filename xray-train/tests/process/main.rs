@@ -5,6 +5,7 @@ mod command_line;
 mod fine_tuning;
 mod gpu_program;
 mod interrupted;
+mod kept;
 mod logits;
 mod precision;
 mod results;
