@@ -109,3 +109,10 @@ pub struct Seconds {
     /// All of it, from the first start.
     pub total: f64,
 }
+
+impl Seconds {
+    /// What was spent on optimizer steps: fetching, both passes and the update, without scoring and saving.
+    pub fn training(&self) -> f64 {
+        self.data + self.forward + self.backward + self.optimizer
+    }
+}

@@ -57,11 +57,17 @@ impl CellResult {
 }
 
 const RESULT: &str = "result.json";
+const EVENTS: &str = "events.out.tfevents.run";
 
 /// The result last: until it is there, all of it is put back again next time.
 fn restore(dir: &CellDir) -> Result<(), FileError> {
-    for name in ["metrics.jsonl", "env.json", "status.json", RESULT] {
-        let Some(bytes) = present::bytes(&dir.finished().join(name))? else { return Ok(()) };
+    // Only under its own name is a file of events one for TensorBoard, which would show the copy as another run.
+    let kept = |name| if name == EVENTS { "events" } else { name };
+    for name in ["metrics.jsonl", EVENTS, "env.json", "status.json", RESULT] {
+        let Some(bytes) = present::bytes(&dir.finished().join(kept(name)))? else {
+            // Not every run writes events.
+            if name == EVENTS { continue } else { return Ok(()) }
+        };
         if write_bytes(&dir.run().join(name), &bytes).is_err() {
             // Where this user may not write, it counts all the same.
             return Ok(());

@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod budget;
 pub mod cell;
 pub mod cell_result;
+pub mod clean;
 pub mod cli;
 pub mod collect;
 pub mod data;

@@ -116,6 +116,7 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("half", "run/config.toml", &[Train]),
         ("half", "run/result.json", &[Train]),
         ("half", "run/metrics.jsonl", &[Train]),
+        ("half", "run/events.out.tfevents.*", &[Train]),
         ("cached", "run/cache/*", &[TrainCached]),
         ("cached", "run/*", &[]),
         ("cached", "run/checkpoints/*/*", &[]),
@@ -179,6 +180,7 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("reported", "run/checkpoints/*/*", &[]),
         // What a run says while it works, for people and for a sweep's status.
         ("*", "metrics.jsonl", &[]),
+        ("*", "events.out.tfevents.*", &[]),
         ("*", "status.json", &[]),
         ("*", "env.json", &[]),
         ("*", "train.log", &[]),
@@ -245,8 +247,14 @@ fn target(targets: &[Target], number: u64) -> Result<&Target> {
     targets.get(place(number)).with_context(|| format!("there are only {} kinds to damage", targets.len()))
 }
 
-/// Losses and scores of the steps, the copy of them, and their picture.
-const COURSE: [&str; 3] = ["run/metrics.jsonl", "run/finished/metrics.jsonl", "run/curve.svg"];
+/// Losses and scores of the steps, the same for TensorBoard, the copies of both, and their picture.
+const COURSE: [&str; 5] = [
+    "run/metrics.jsonl",
+    "run/events.out.tfevents.run",
+    "run/finished/metrics.jsonl",
+    "run/finished/events",
+    "run/curve.svg",
+];
 
 /// All files of all folders, by who reads them. One that no row names is an error.
 fn targets(lab: &Lab) -> Result<Vec<Target>> {

@@ -10,6 +10,8 @@ pub(crate) enum Compared {
     Json,
     /// The same for each line.
     JsonLines,
+    /// The records of an event file, without times, speeds and the settings.
+    Events,
     /// Settings.
     Toml,
     /// Tensors, and the header's values without times.
@@ -33,7 +35,7 @@ const fn kind(pattern: &'static str, compared: Compared) -> FileKind {
 
 /// The first row that fits is a file's kind.
 const KINDS: &[FileKind] = {
-    use Compared::{Bytes, Json, JsonLines, Litter, Nothing, Tensors, Toml};
+    use Compared::{Bytes, Events, Json, JsonLines, Litter, Nothing, Tensors, Toml};
     &[
         kind("*.tmp", Litter),
         kind(".new.*/*", Litter),
@@ -56,6 +58,8 @@ const KINDS: &[FileKind] = {
         kind("result.json", Json),
         kind("config.toml", Toml),
         kind("metrics.jsonl", JsonLines),
+        kind("events.out.tfevents.*", Events),
+        kind("finished/events", Events),
         kind("curve.svg", Bytes),
         kind("status.json", Nothing),
         kind("env.json", Nothing),
@@ -133,6 +137,7 @@ mod tests {
         check("run/checkpoints/best/step-12.safetensors", Some(Compared::Tensors));
         check("cells/0a1b/run/model/model.safetensors", Some(Compared::Tensors));
         check("run/result.json.123.tmp", Some(Compared::Litter));
+        check("run/events.out.tfevents.run", Some(Compared::Events));
         check("collected/runs.parquet", Some(Compared::Bytes));
         check("cells/0a1b/run.1/result.json", Some(Compared::Nothing));
         check("cells/0a1b/run.1/notes.bin", None);

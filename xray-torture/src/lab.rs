@@ -50,7 +50,7 @@ pub(crate) const PROGRAMS: [&str; 5] = ["xray-data", "xray-train", "xray-eval", 
 /// A training of a third of a second whose checkpoints, evaluations and epochs do not fall together.
 pub(crate) const TRAIN: &str = "xray-train --data LAB/shards --set preprocessing.size=32 --set model.width=8 --set 'training.duration=2 epochs' \
     --set training.bootstrap_resamples=20 --set training.log_every=1 --set 'training.checkpoint_every=3 steps' \
-    --set 'training.evaluate_every=4 steps' --threads 1 -q --run FOLDER/run";
+    --set 'training.evaluate_every=4 steps' --set training.keep=all --threads 1 -q --run FOLDER/run";
 
 /// A sweep of two such trainings, from the weights of one.
 pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --fractions 0.5,1.0 --trials 1 --no-pool \

@@ -89,6 +89,8 @@ const SETTINGS: &[(&str, Tried)] = {
         ("training.average_decay", Values(&["0.5", "0.9"])),
         ("training.label_smoothing", Values(&["0.1"])),
         ("training.log_every", Values(&["3"])),
+        ("training.tensorboard", Values(&["false"])),
+        ("training.keep", NamesBut(&[])),
         ("training.bootstrap_resamples", Values(&["0", "30"])),
         ("fine_tuning.weights", Values(&["WEIGHTS"])),
         ("fine_tuning.head", NamesBut(&[])),

@@ -156,6 +156,7 @@ fn content(bytes: &[u8], compared: Compared, folder: &Path) -> Result<Value> {
     Ok(match compared {
         Compared::Json => json_value(&text()?)?,
         Compared::JsonLines => text()?.lines().map(json_value).collect::<Result<_>>()?,
+        Compared::Events => events(bytes)?,
         Compared::Toml => lasting(serde_json::to_value(toml::from_str::<toml::Value>(&text()?)?)?),
         Compared::Tensors => tensors(bytes, folder)?,
         // A folder's own path stands in texts.
@@ -200,6 +201,24 @@ fn lasting(value: Value) -> Value {
 
 fn hash(bytes: &[u8]) -> Value {
     Value::String(blake3::hash(bytes).to_hex()[..16].to_owned())
+}
+
+/// The records of a file of TensorFlow's events, each by its hash without the time, which is the first field. Speeds are of
+/// one try, and the settings' records hold times of their own.
+fn events(mut rest: &[u8]) -> Result<Value> {
+    const TIME: usize = 9;
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let length = rest.first_chunk().context("a record is cut")?;
+        let end = 12 + usize::try_from(u64::from_le_bytes(*length))?;
+        let payload = rest.get(12 + TIME..end).context("a record is cut")?;
+        rest = rest.get(end + 4..).context("a record is cut")?;
+        let holds = |name: &[u8]| payload.windows(name.len()).any(|part| part == name);
+        if !holds(b"images_per_second") && !holds(b"_hparams_/") {
+            found.push(hash(payload));
+        }
+    }
+    Ok(Value::Array(found))
 }
 
 /// The tensors of a safetensors file, each by its hash, and what else its header says.

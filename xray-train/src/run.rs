@@ -9,6 +9,7 @@ use crate::config::RunConfig;
 use crate::data;
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::events::{Event, Observer, Observers};
+use crate::observers::tensorboard::{self, EventFile};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
@@ -51,7 +52,7 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     let finished = record::finished(&dir)?;
     dir.claim(config, finished.is_some() || checkpoint::exists(&dir)?)?;
     if let Some(outcome) = finished {
-        record::conclude(&dir, &outcome)?;
+        record::conclude(&dir, config, &outcome)?;
         if !options.quiet {
             xray_cli::say(format_args!("{} is finished already: this is its result", dir.path().display()));
         }
@@ -65,12 +66,12 @@ pub fn run(config: &RunConfig, options: &RunOptions) -> Result<Outcome, Failure>
     // Where even this cannot be written, the failure itself is the more useful message.
     let recorded = match &outcome {
         Ok(outcome) => record::end_status(&dir, outcome.state),
-        Err(failure) => record::fail(&dir, failure),
+        Err(failure) => record::fail(&dir, config, failure),
     };
     let outcome = outcome?;
     recorded?;
     if outcome.state == State::Finished {
-        record::conclude(&dir, &outcome)?;
+        record::conclude(&dir, config, &outcome)?;
     }
     Ok(outcome)
 }
@@ -86,16 +87,22 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let start = Progress::default();
     let known = checkpoint.as_ref().map_or(&start, |found| &found.progress);
     let damaged = checkpoint::truncate_lines(&dir.metrics(), known)?;
+    let events = config.training.tensorboard.then(|| EventFile::open(dir, config, known)).transpose()?;
+    let incomplete = events.as_ref().and_then(EventFile::note);
     let mut observers = Observers(vec![
         Box::new(Console::new(options.quiet)),
         Box::new(LogFile::open(&dir.log())?),
         Box::new(MetricsFile::open(&dir.metrics(), config.training.log_every)?),
         Box::new(StatusFile::start(&dir.status())?),
     ]);
+    observers.0.extend(events.map(|events| Box::new(events) as Box<dyn Observer>));
     let mut warnings = Warnings::new(&mut observers);
     if damaged > 0 {
         let text = format!("{}: {damaged} damaged lines are left out", dir.metrics().display());
         warnings.observe(&Event::Warning(&text))?;
+    }
+    if let Some(text) = incomplete {
+        warnings.observe(&Event::Note(&text))?;
     }
     if let Some(Checkpoint { instead_of: Some(what), progress, .. }) = &checkpoint {
         let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
@@ -132,6 +139,9 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         if let Some(text) = drawn.unwrap_or_else(|failure| Some(failure.message)) {
             warnings.observe(&Event::Warning(&text))?;
         }
+    }
+    if config.training.tensorboard {
+        tensorboard::conclude(dir, outcome.state)?;
     }
     outcome.warnings = warnings.into_heard();
     outcome.peak_memory_bytes = peak_memory_bytes();

@@ -76,6 +76,11 @@ impl RunDir {
         self.path.join("metrics.jsonl")
     }
 
+    /// The same for TensorBoard, which knows such a file by its name.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.out.tfevents.run")
+    }
+
     /// The course of the run as a picture.
     pub fn curve(&self) -> PathBuf {
         self.path.join("curve.svg")
@@ -129,6 +134,11 @@ impl RunDir {
     /// A second copy of what a finished run found.
     pub fn finished(&self) -> PathBuf {
         self.path.join("finished")
+    }
+
+    /// The result in it.
+    pub fn finished_result(&self) -> PathBuf {
+        self.finished().join("result.json")
     }
 
     /// Prepared images, with `data.cache = "disk"`.
@@ -217,7 +227,7 @@ impl RunDir {
 }
 
 /// All that a run makes in its folder, and what is made of it there. The result goes first: what is left is no run then.
-const MADE: [&str; 14] = [
+const MADE: [&str; 15] = [
     "result.json",
     "finished",
     "model",
@@ -229,13 +239,14 @@ const MADE: [&str; 14] = [
     "env.json",
     "status.json",
     "metrics.jsonl",
+    "events.out.tfevents.run",
     "curve.svg",
     "train.log",
     "cache",
 ];
 
 /// Settings that may differ between the starts of one run: they change no number.
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "threads",
     "format",
     "data.dir", // wherever the data lie: what they are is compared when they are open
@@ -243,7 +254,19 @@ const FREE: [&str; 7] = [
     "training.max_time",
     "training.checkpoint_time",
     "training.checkpoint_every",
+    "training.tensorboard",
+    "training.keep",
 ];
+
+/// The settings that decide a run's numbers, by their keys; those that say nothing are left out.
+pub(crate) fn deciding_settings(config: &RunConfig) -> Vec<(String, Value)> {
+    // By way of text, where 0.1 of single precision is 0.1.
+    let text = toml::to_string(config).expect("a configuration is plain values");
+    let mut settings = Vec::new();
+    flatten(&text.parse().expect("just written"), "", &mut settings);
+    settings.retain(|(key, value)| !FREE.contains(&key.as_str()) && value.as_str() != Some(""));
+    settings
+}
 
 /// Settings that runs of earlier versions do not name, and what those runs were.
 fn added() -> [(&'static str, Value); 3] {

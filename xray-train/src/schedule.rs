@@ -3,6 +3,7 @@
 
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
+use xray_artifacts::Keep;
 
 /// How the learning rate changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,10 @@ pub struct TrainingConfig {
     pub label_smoothing: f32,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
+    /// Whether the run's course is written for TensorBoard too.
+    pub tensorboard: bool,
+    /// What of a finished run is kept: `all`, `resumable` or `result`.
+    pub keep: Keep,
     /// 0 leaves the intervals of the final scores out. Any other number asks for them and changes nothing: they were of
     /// so many resamples once and come from a formula now, and the ids of cells hold the number.
     pub bootstrap_resamples: u32,
@@ -122,6 +127,8 @@ impl Default for TrainingConfig {
             average_decay: 0.0,
             label_smoothing: 0.0,
             log_every: 10,
+            tensorboard: true,
+            keep: Keep::default(),
             bootstrap_resamples: 1000,
         }
     }

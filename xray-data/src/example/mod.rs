@@ -8,6 +8,7 @@ mod builder;
 mod wire;
 
 pub use builder::ExampleBuilder;
+pub use wire::put_varint;
 use wire::{Fields, Value, Varints};
 
 /// Why bytes are no `tf.train.Example`.
@@ -340,7 +341,7 @@ mod tests {
     fn features_without_end_take_no_memory() {
         let entries = [0x0a, 0x00].repeat(MAX_FEATURES + 1);
         let mut record = vec![0x0a];
-        wire::put_varint(&mut record, entries.len() as u64);
+        put_varint(&mut record, entries.len() as u64);
         record.extend(entries);
         check_refused(&record, ExampleProblem::Features);
     }

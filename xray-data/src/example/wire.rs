@@ -109,8 +109,8 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, ExampleProblem> {
     Err(if rest.len() < 10 { ExampleProblem::Truncated } else { ExampleProblem::Varint })
 }
 
-/// Appends `number` in that form.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+/// Appends `number` as protocol buffers store integers: seven bits a byte, lowest first.
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

@@ -77,6 +77,12 @@ pub(super) fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
+/// A record with this payload, as it lies in a file: for whoever adds to one that others read meanwhile, by one write.
+pub fn framed(payload: &[u8]) -> Vec<u8> {
+    let crc = masked_crc(payload).to_le_bytes();
+    [&header(payload.len() as u64), payload, &crc].concat()
+}
+
 /// The header of a record with a payload of `length` bytes.
 pub(super) fn header(length: u64) -> [u8; HEADER as usize] {
     let mut bytes = [0; HEADER as usize];

@@ -12,7 +12,7 @@ mod mapping;
 mod reader;
 mod writer;
 
-pub use frame::RecordProblem;
+pub use frame::{RecordProblem, framed};
 pub use index::{IndexEntry, RecordIndex};
 pub(crate) use index::{Sums, Written};
 pub use inflate::Compression;

@@ -35,6 +35,13 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
 }
 
+impl Record<'_> {
+    /// Where the next record begins, in bytes.
+    pub fn end(&self) -> u64 {
+        self.offset + OVERHEAD + self.payload.len() as u64
+    }
+}
+
 impl RecordFile {
     /// Opens and maps a file. Compression is told by content, not by name: a file is inflated when it is no
     /// TFRecord and begins as gzip or zlib does.

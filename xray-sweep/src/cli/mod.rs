@@ -1,5 +1,6 @@
 //! The command line of `xray-sweep`.
 
+mod clean;
 mod collect;
 mod job;
 mod plan;
@@ -42,6 +43,7 @@ enum Command {
     Collect(collect::CollectArguments),
     Job(job::JobArguments),
     Report(collect::ReportArguments),
+    Clean(clean::CleanArguments),
 }
 
 /// Which sweep.
@@ -78,6 +80,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Job(arguments)) => job::job(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),
         Some(Command::Report(arguments)) => collect::report(&arguments),
+        Some(Command::Clean(arguments)) => clean::run(&arguments),
         None => Err(Failure::new(Exit::Usage, "no command given").hint("xray-sweep --help lists them")),
     }
 }

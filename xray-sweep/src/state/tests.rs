@@ -299,6 +299,8 @@ fn what_a_finished_run_kept_apart_is_put_back_over_less_and_over_nothing_else() 
     for name in ["metrics.jsonl", "env.json", "status.json"] {
         std::fs::write(place.finished().join(name), "whole").expect("writable");
     }
+    // A run of before there were events, or without them, has none to put back.
+    let events = place.run().join("events.out.tfevents.run");
     write(&place.finished().join("result.json"), State::Finished);
     let whole = std::fs::read(place.finished().join("result.json")).expect("just written");
     for less in [State::Started, State::Training, State::Interrupted, State::Failed, State::Diverged] {
@@ -310,7 +312,10 @@ fn what_a_finished_run_kept_apart_is_put_back_over_less_and_over_nothing_else() 
         );
         assert_eq!(std::fs::read(place.result()).expect("there"), whole);
         assert_eq!(std::fs::read(place.metrics()).expect("there"), b"whole");
+        assert!(!events.exists() || std::fs::read(&events).expect("there") == b"kept", "{less:?}");
+        std::fs::write(place.finished().join("events"), "kept").expect("writable");
     }
+    assert!(events.exists());
     std::fs::write(place.result(), &whole[..whole.len() / 2]).expect("writable");
     assert!(
         matches!(CellResult::read(&cell, &place).expect("readable"), CellResult::Damaged(_)),

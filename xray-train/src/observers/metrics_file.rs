@@ -23,29 +23,41 @@ impl MetricsFile {
     pub fn open(path: &Path, every: u64) -> Result<Self, FileError> {
         Ok(MetricsFile { path: path.to_owned(), file: append(path)?, every })
     }
+}
 
-    fn write(&mut self, line: &impl Serialize) -> Result<(), FileError> {
-        let line = serde_json::to_string(line).expect("numbers and strings");
+impl Observer for MetricsFile {
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        let Some(line) = Line::of(event, self.every) else { return Ok(()) };
+        let line = serde_json::to_string(&line).expect("numbers and strings");
         let written = writeln!(self.file, "{}", sealed_line(&line));
         written.map_err(|source| FileError::Io { path: self.path.clone(), action: "write", source })
     }
 }
 
-impl Observer for MetricsFile {
-    fn observe(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+/// What is written of an event.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Line {
+    Step(StepLine),
+    Evaluation(Value),
+}
+
+impl Line {
+    /// For each `every`-th step and every evaluation.
+    pub(super) fn of(event: &Event<'_>, every: u64) -> Option<Line> {
         match event {
-            Event::Step(report) if report.step.is_multiple_of(self.every) => self.write(&step_line(report)),
+            Event::Step(report) if report.step.is_multiple_of(every) => Some(Line::Step(step_line(report))),
             Event::Evaluated { split, step, evaluation, is_best } => {
-                self.write(&evaluation_line(split.name(), *step, evaluation, *is_best))
+                Some(Line::Evaluation(evaluation_line(split.name(), *step, evaluation, *is_best)))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 }
 
 /// A struct and not a `Value`, which would print `0.1` of an `f32` as `0.10000000149011612`.
 #[derive(Serialize)]
-struct StepLine {
+pub(super) struct StepLine {
     event: &'static str,
     step: u64,
     epoch: f64,

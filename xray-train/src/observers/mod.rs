@@ -4,6 +4,7 @@ mod console;
 mod log_file;
 mod metrics_file;
 mod status_file;
+pub mod tensorboard;
 mod warnings;
 
 pub use console::Console;

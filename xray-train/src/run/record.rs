@@ -5,24 +5,50 @@ use super::{Outcome, RunOptions};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::RunConfig;
 use crate::environment::{VERSION, peak_memory_bytes};
-use crate::observers::StatusFile;
+use crate::observers::{StatusFile, tensorboard};
 use crate::run_dir::RunDir;
 use std::fs;
 use std::io;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, write_bytes, write_json};
 
-/// The result of a run that is at its end already.
+/// The result of a run that is at its end already. Where it is damaged or gone, the run makes it again from its
+/// checkpoint; where that was not kept, it is put back from what was kept apart.
 ///
 /// # Errors
-/// A result that cannot be read, or is of a version that this build does not know: it may be that of a finished run.
+/// A result that cannot be read, or is of a version that this build does not know: it may be that of a finished run. A
+/// finished run of which neither a whole result nor a checkpoint is left.
 pub(super) fn finished(dir: &RunDir) -> Result<Option<Outcome>, Failure> {
-    Ok(read(dir)?.filter(|outcome| outcome.state == State::Finished))
+    let found = read(&dir.result())?;
+    if found.is_none() && !checkpoint::exists(dir)? && dir.finished().exists() {
+        return put_back(dir).map(Some);
+    }
+    Ok(found.filter(is_finished))
 }
 
-/// The result; none where there is none or it is damaged, as the run then makes it again.
-fn read(dir: &RunDir) -> Result<Option<Outcome>, Failure> {
-    match read_json(&dir.result()) {
+fn is_finished(outcome: &Outcome) -> bool {
+    outcome.state == State::Finished
+}
+
+fn put_back(dir: &RunDir) -> Result<Outcome, Failure> {
+    let (result, kept) = (dir.result(), dir.finished_result());
+    let Some(outcome) = read(&kept)?.filter(is_finished) else {
+        let message = format!(
+            "{} is damaged or gone, so is {}, and the finished run kept no checkpoint to make them again from",
+            result.display(),
+            kept.display()
+        );
+        return Err(Failure::new(Exit::ModelMismatch, message)
+            .hint("bring one of the files back, or start over with --overwrite"));
+    };
+    write_json(&result, &outcome)?;
+    xray_cli::say(format_args!("{} was damaged or gone: put back from {}", result.display(), kept.display()));
+    Ok(outcome)
+}
+
+/// A result; none where there is none or it is damaged.
+fn read(path: &Path) -> Result<Option<Outcome>, Failure> {
+    match read_json(path) {
         Ok(outcome) => Ok(Some(outcome)),
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(FileError::Seal { .. } | FileError::Syntax { .. }) => Ok(None),
@@ -37,7 +63,7 @@ pub(super) fn begun(config: &RunConfig, options: &RunOptions) -> Outcome {
 
 /// Writes the placeholder that a job which dies still returns. What an interrupted start left is kept.
 pub(super) fn begin(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<(), Failure> {
-    if read(dir)?.is_none() {
+    if read(&dir.result())?.is_none() {
         write_json(&dir.result(), &begun(config, options))?;
     }
     Ok(())
@@ -57,12 +83,15 @@ pub(super) fn claim_data(dir: &RunDir, id: &str, checkpoint: Option<&Checkpoint>
 }
 
 /// Writes why the run failed.
-pub(super) fn fail(dir: &RunDir, failure: &Failure) -> Result<(), Failure> {
+pub(super) fn fail(dir: &RunDir, config: &RunConfig, failure: &Failure) -> Result<(), Failure> {
     let mut outcome: Outcome = read_json(&dir.result())?;
     (outcome.state, outcome.exit) = (state_of(failure.exit), Some(failure.exit.code()));
     outcome.reason = Some(failure.message.clone());
     outcome.peak_memory_bytes = peak_memory_bytes();
     write_json(&dir.result(), &outcome)?;
+    if config.training.tensorboard {
+        tensorboard::conclude(dir, outcome.state)?;
+    }
     end_status(dir, outcome.state)
 }
 
@@ -85,15 +114,16 @@ pub(super) fn end_status(dir: &RunDir, state: State) -> Result<(), Failure> {
 }
 
 /// What remains to be done when the result of a finished run is written, also by a later start where the first was
-/// killed before: the heartbeat ends, checkpoints that nobody will need go, and the result is kept a second time.
+/// killed before: the heartbeat ends, the result is kept a second time, and what nobody will need goes.
 ///
 /// # Errors
 /// A file that cannot be read, written or removed. The result stands.
-pub(super) fn conclude(dir: &RunDir, outcome: &Outcome) -> Result<(), Failure> {
+pub(super) fn conclude(dir: &RunDir, config: &RunConfig, outcome: &Outcome) -> Result<(), Failure> {
     end_status(dir, outcome.state)?;
     checkpoint::forget_previous(dir)?;
     checkpoint::forget_best(dir, outcome.training.best_step.as_slice())?;
-    keep(dir)
+    keep_apart(dir)?;
+    Ok(config.training.keep.tidy(dir.path())?)
 }
 
 /// Keeps the result and what belongs to it a second time, where that has not been done, in a folder that only a
@@ -102,16 +132,20 @@ pub(super) fn conclude(dir: &RunDir, outcome: &Outcome) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A file that cannot be read or written. The result stands; the next start makes up for it.
-fn keep(dir: &RunDir) -> Result<(), Failure> {
+fn keep_apart(dir: &RunDir) -> Result<(), Failure> {
     let kept = dir.finished();
     let io = |path: &Path, action| {
         let path = path.to_owned();
         move |source| FileError::Io { path, action, source }
     };
     // The result last: with it all is there.
-    let files = [dir.metrics(), dir.environment(), dir.status(), dir.result()];
-    let place = |path: &Path| kept.join(path.file_name().unwrap_or_default());
-    if place(&dir.result()).exists() {
+    let files = [dir.metrics(), dir.events(), dir.environment(), dir.status(), dir.result()];
+    let place = |path: &Path| match path {
+        // Under its own name TensorBoard would show it as another run.
+        path if *path == dir.events() => kept.join("events"),
+        path => kept.join(path.file_name().unwrap_or_default()),
+    };
+    if dir.finished_result().exists() {
         return Ok(());
     }
     fs::create_dir_all(&kept).map_err(io(&kept, "create"))?;
@@ -130,11 +164,11 @@ mod tests {
     fn a_finished_result_is_kept_apart_until_the_run_is_overwritten() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = RunDir::open(folder.path()).expect("writable");
-        for path in [dir.metrics(), dir.environment(), dir.status(), dir.result()] {
+        for path in [dir.metrics(), dir.events(), dir.environment(), dir.status(), dir.result()] {
             fs::write(path, "whole").expect("writable");
         }
-        keep(&dir).expect("writable");
-        for name in ["metrics.jsonl", "env.json", "status.json", "result.json"] {
+        keep_apart(&dir).expect("writable");
+        for name in ["metrics.jsonl", "events", "env.json", "status.json", "result.json"] {
             assert_eq!(fs::read(dir.finished().join(name)).expect("kept"), b"whole", "{name}");
         }
         dir.clear().expect("writable");

@@ -16,7 +16,7 @@ use crate::signals::StopFlag;
 use crate::span::Span;
 use crate::train::{Ending, Timetable, Trainer};
 use std::time::Instant;
-use xray_artifacts::{Exit, Failure, Provenance, Seconds, Split, State, TrainingSummary, write_json};
+use xray_artifacts::{Exit, Failure, Provenance, Split, State, TrainingSummary, write_json};
 use xray_bundle::Card;
 use xray_data::LoaderConfig;
 use xray_model::{Learner, Predictor};
@@ -154,8 +154,7 @@ impl<'a> Session<'a> {
 
     /// How far the run came, without scores; `begun` says which run it is.
     pub(super) fn outcome(&self, progress: &Progress, begun: Outcome) -> Outcome {
-        let Seconds { data, forward, backward, optimizer, .. } = progress.seconds;
-        let training = data + forward + backward + optimizer;
+        let training = progress.seconds.training();
         let images = self.data.records.len();
         Outcome {
             train_images: images as u64,

@@ -63,7 +63,7 @@ const STATEFUL: [(&str, &[&str]); 15] = [
 ];
 
 /// Settings that keep none: they say what is computed, and nothing of it lasts beyond a step.
-const STATELESS: [&str; 19] = [
+const STATELESS: [&str; 21] = [
     "backend",
     "precision", // f16 keeps a scale; gpu_program.rs interrupts it where a GPU offers it
     "data.dir",
@@ -81,6 +81,8 @@ const STATELESS: [&str; 19] = [
     "model.architecture", // each is taken below
     "optimizer.epsilon",
     "training.max_time",
+    "training.tensorboard",
+    "training.keep", // kept.rs
     "fine_tuning.partial",
     "fine_tuning.part",
 ];

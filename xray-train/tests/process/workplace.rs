@@ -1,5 +1,6 @@
 //! A temporary folder with shards of phantoms, and the binary run in it.
 
+use crate::tensorboard::scalars;
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -77,6 +78,7 @@ impl Workplace {
             weights: bytes("model/model.safetensors"),
             predictions: bytes("predictions-test.safetensors"),
             metrics: String::from_utf8(bytes("metrics.jsonl")).expect("text"),
+            events: scalars(&self.path(run)),
             scores: self.json(&format!("{run}/result.json"))["scores"].clone(),
             warnings: self.json(&format!("{run}/result.json"))["warnings"].clone(),
         }
@@ -88,6 +90,8 @@ pub(crate) struct Fingerprint {
     weights: Vec<u8>,
     predictions: Vec<u8>,
     pub(crate) metrics: String,
+    /// Tags, steps and values for TensorBoard, in the order of the file.
+    events: Vec<(String, i64, f32)>,
     scores: serde_json::Value,
     warnings: serde_json::Value,
 }
@@ -96,6 +100,7 @@ impl Fingerprint {
     /// Fails naming what differs; the values themselves would fill the screen.
     pub(crate) fn assert_equals(&self, other: &Fingerprint, what: &str) {
         assert_eq!(self.metrics, other.metrics, "{what}: metrics");
+        assert_eq!(self.events, other.events, "{what}: events");
         assert!(self.weights == other.weights, "{what}: weights differ");
         assert!(self.predictions == other.predictions, "{what}: predictions differ");
         assert!(self.scores == other.scores, "{what}: scores differ");
