@@ -69,6 +69,11 @@ impl Trainer {
         self.network.as_ref().expect(NETWORK_IS_HERE)
     }
 
+    /// Its passes record nothing from now on. What is recorded is kept until a backward pass, which then never comes.
+    pub(crate) fn hold(&mut self) {
+        self.network = self.network.take().map(Module::no_grad);
+    }
+
     pub(crate) fn forward(&self, batch: &LabelledImages<'_>, is_frozen: bool) -> Pass {
         let pixels = batch.images.normalised();
         let images = |device: &Device| images(&pixels, batch.size, &self.channels, device, self.backend);

@@ -193,6 +193,13 @@ impl Learner {
         self.backbone_rate = factor;
     }
 
+    /// Keeps the weights as they are from now on: losses are asked for, and no gradients.
+    pub fn hold(&mut self) {
+        if let Engine::Graph(trainer) = &mut self.engine {
+            trainer.hold();
+        }
+    }
+
     /// The device that was opened.
     pub fn device(&self) -> &DeviceInfo {
         &self.info

@@ -3,7 +3,7 @@
 use super::run::warn;
 use super::{OutputFormat, Sweep};
 use crate::clean::{Freed, clean};
-use crate::launchers::condor;
+use crate::launchers::queues;
 use crate::lock::Lock;
 use crate::plan::read_plan;
 use crate::state::look;
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &CleanArguments) -> Result<Exit, Failure> {
     let CleanArguments { keep, yes, .. } = *arguments;
     // What only looks disturbs nobody.
     let _lock = yes.then(|| Lock::take(&dir, "clean")).transpose()?;
-    let survey = look(&dir, &condor::queue(&dir))?;
+    let survey = look(&dir, &queues::ask(&dir))?;
     warn(&survey);
     let freed = clean(&dir, &survey.cells, keep, yes)?;
     let tally = Tally::of(survey.cells.iter().map(|report| report.state));

@@ -41,7 +41,7 @@ fn work(arguments: Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if let Some(test) = arguments.range_test(&config)? {
-        print(&test.run(&config, arguments.format)?)?;
+        print(&test.run(&config, arguments.files(), arguments.format)?)?;
         return Ok(Exit::Ok);
     }
     let options = arguments.options(&config)?;

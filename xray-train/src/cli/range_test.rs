@@ -26,9 +26,9 @@ impl RangeTest {
         Ok(RangeTest { course, chart, is_quiet })
     }
 
-    /// Does it, draws the chart, and returns what to print.
-    pub fn run(&self, config: &RunConfig, format: OutputFormat) -> Result<String, Failure> {
-        let findings = Findings::of(config, &self.course, &mut Console::new(self.is_quiet))?;
+    /// Does it, draws the chart, and returns what to print. `files` is as for [`Findings::of`].
+    pub fn run(&self, config: &RunConfig, files: &Path, format: OutputFormat) -> Result<String, Failure> {
+        let findings = Findings::of(config, files, &self.course, &mut Console::new(self.is_quiet))?;
         if let Some(file) = &self.chart {
             write_bytes(file, findings.chart().file().as_bytes())?;
         }

@@ -26,6 +26,7 @@ use crate::prepared::{Prepared, prepare, training_loader};
 use crate::train::{Verdict, device_failure};
 use serde::Serialize;
 use smoothing::Smoothing;
+use std::path::Path;
 use xray_artifacts::{Failure, Seconds};
 use xray_data::{Batch, Cache, Loader};
 use xray_model::{Learner, catch_device_failure};
@@ -81,12 +82,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Trains with growing rates, and keeps nothing of it but what was measured.
+    /// Trains with growing rates, and keeps nothing of it but what was measured. `files` is the folder of files that settings
+    /// name by a relative path.
     ///
     /// # Errors
     /// Those of a run: data that cannot be used, a device that is not there or fails.
-    pub fn of(config: &RunConfig, course: &Course, observer: &mut dyn Observer) -> Result<Findings, Failure> {
-        let measured = catch_device_failure(|| measure(config, course, observer));
+    pub fn of(
+        config: &RunConfig,
+        files: &Path,
+        course: &Course,
+        observer: &mut dyn Observer,
+    ) -> Result<Findings, Failure> {
+        let measured = catch_device_failure(|| measure(config, files, course, observer));
         let images = config.training.images_at_once();
         let measured = measured.unwrap_or_else(|error| Err(device_failure(error, images)))?;
         let Measured { measurements, smoothed, ending } = measured;
@@ -105,13 +112,19 @@ struct Measured {
     ending: Ending,
 }
 
-fn measure(config: &RunConfig, course: &Course, observer: &mut dyn Observer) -> Result<Measured, Failure> {
-    let data = data::open(config, observer)?;
+fn measure(
+    config: &RunConfig,
+    files: &Path,
+    course: &Course,
+    observer: &mut dyn Observer,
+) -> Result<Measured, Failure> {
+    let data = data::open(config, files, observer)?;
     // Most records are looked at once.
     let Prepared { mut learner, loading } = prepare(config, &data, Cache::None, observer)?;
-    config.fine_tuning.begin(&mut learner, &mut Progress::default(), observer)?;
+    config.fine_tuning.begin(files, &mut learner, &mut Progress::default(), observer)?;
     let mut first = Learner::new(&config.learner(&data.prevalence), config.seed)?;
     first.restore(&learner.state()?, 0)?;
+    first.hold();
     // What is frozen in the first step stays so.
     let is_frozen = config.fine_tuning.frozen_steps(|_| 1)? > 0;
     let backbone_rate = if is_frozen { 0.0 } else { config.fine_tuning.backbone_rate };

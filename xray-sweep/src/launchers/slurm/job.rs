@@ -129,16 +129,23 @@ fn step(folder: &CellDir) -> Result<u64, Failure> {
     Ok(status.map_or(0, |status| status.step))
 }
 
+const STOPPED: &str = "stopped by Slurm";
+
 /// Until it has ended. Slurm may say more than once that the time is up.
 fn wait(mut process: Process) -> Result<Attempt, Failure> {
     const PAUSE: Duration = Duration::from_millis(100);
     let mut stop = Stop::install()?;
     loop {
         if let Some(status) = process.ended()? {
-            return Ok(process.attempt(status));
+            let mut attempt = process.attempt(status);
+            if attempt.ending == Some(Ending::Removed) {
+                // Slurm may have told the trainer itself, before this process.
+                attempt.reason.get_or_insert_with(|| STOPPED.to_owned());
+            }
+            return Ok(attempt);
         }
         if stop.requested().is_some() {
-            process.stop("stopped by Slurm");
+            process.stop(STOPPED);
         }
         std::thread::sleep(PAUSE);
     }
