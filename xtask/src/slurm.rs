@@ -47,6 +47,11 @@ pub(crate) fn run(slurm: &Slurm) -> Result<ExitCode> {
         }
         Slurm::Down => cluster.down().map(|()| ExitCode::SUCCESS),
         Slurm::Run(arguments) => {
+            if !cluster.path("slurm.conf").is_file() {
+                return Err(
+                    Unavailable::new("Slurm", "none is up", "start it with `cargo xtask slurm up`").into()
+                );
+            }
             let (program, rest) = arguments.command.split_first().expect("clap requires a command");
             execute(cluster.command(program).args(rest))
         }
@@ -69,13 +74,13 @@ impl Drop for TestCluster {
     }
 }
 
-/// Whether Slurm's programs are installed.
+/// Whether Slurm's programs are installed. They are not asked: without a configuration each waits for a minute.
 pub(crate) fn is_installed() -> bool {
-    DAEMONS.iter().all(|daemon| Path::new("/usr/sbin").join(daemon).is_file())
-        && succeeds(command("sbatch").arg("-V"))
+    PROGRAMS.iter().all(|program| Path::new(program).is_file())
 }
 
-const DAEMONS: [&str; 3] = ["munged", "slurmctld", "slurmd"];
+const PROGRAMS: [&str; 4] =
+    ["/usr/sbin/munged", "/usr/sbin/slurmctld", "/usr/sbin/slurmd", "/usr/bin/sbatch"];
 
 struct Cluster {
     folder: PathBuf,
@@ -136,14 +141,14 @@ impl Cluster {
 
     /// Whether all machines are there.
     fn answers(&self) -> bool {
+        if !self.path("slurm.conf").is_file() {
+            return false;
+        }
         let states = output(self.command("sinfo").args(["--noheader", "--Node", "--format=%T"]));
-        self.path("slurm.conf").is_file()
-            && states.is_ok_and(|states| {
-                let good = states
-                    .lines()
-                    .filter(|state| ["idle", "mixed", "allocated", "completing"].contains(state));
-                good.count() == MACHINES.len()
-            })
+        states.is_ok_and(|states| {
+            let good = ["idle", "mixed", "allocated", "completing"];
+            states.lines().filter(|state| good.contains(state)).count() == MACHINES.len()
+        })
     }
 
     fn down(&self) -> Result<()> {

@@ -21,10 +21,6 @@ fn begun(workplace: &Workplace) -> (Json, String) {
     (cell, job)
 }
 
-fn seen(attempts: &[Json]) -> Vec<&str> {
-    attempts.iter().map(|attempt| attempt["ending"].as_str().unwrap_or("none")).collect()
-}
-
 #[test]
 fn a_job_whose_time_is_up_saves_and_is_queued_again() {
     let Some(workplace) = Workplace::new() else { return };
@@ -32,8 +28,8 @@ fn a_job_whose_time_is_up_saves_and_is_queued_again() {
     // As Slurm does two minutes before the limit.
     checked(&mut workplace.command(&["scancel", "--signal=TERM", "--batch", &job]));
     workplace.wait_until_done("sweep");
+    assert_eq!(workplace.endings("sweep", &cell), ["removed", "finished"]);
     let attempts = workplace.attempts("sweep", &cell);
-    assert_eq!(seen(&attempts), ["removed", "finished"], "{attempts:#?}");
     assert_eq!(attempts[0]["job"], attempts[1]["job"], "the same job");
     assert_eq!(workplace.found("sweep"), workplace.found("here"));
 }
@@ -45,8 +41,8 @@ fn a_killed_trainer_is_given_more_memory() {
     let trainer = workplace.trainer_at_work("sweep", &cell);
     checked(Command::new("kill").args(["-KILL", &trainer]));
     workplace.wait_until_done("sweep");
+    assert_eq!(workplace.endings("sweep", &cell), ["failed", "finished"]);
     let attempts = workplace.attempts("sweep", &cell);
-    assert_eq!(seen(&attempts), ["failed", "finished"], "{attempts:#?}");
     assert_eq!((&attempts[0]["signal"], &attempts[1]["requested_memory_mib"]), (&9.into(), &1400.into()));
     assert_eq!(workplace.found("sweep"), workplace.found("here"));
 }
@@ -63,7 +59,7 @@ fn a_job_that_was_killed_as_a_whole_is_lost_and_goes_on_when_asked() {
     let reason = cells[0]["reason"].as_str().expect("a sentence").to_owned();
     assert!(reason.contains("is gone"), "{reason}");
     checked(&mut workplace.xray_sweep(&["run", "sweep", "--launcher", "slurm"]));
-    assert_eq!(seen(&workplace.attempts("sweep", &cell)), ["none", "finished"]);
+    assert_eq!(workplace.endings("sweep", &cell), ["none", "finished"]);
     assert_eq!(workplace.found("sweep"), workplace.found("here"));
 }
 
@@ -94,6 +90,6 @@ fn a_cancelled_job_saves_and_is_not_queued_again() {
     let retry = checked(&mut workplace.xray_sweep(&["retry", "sweep"]));
     assert!(retry.starts_with("1 held jobs released, 0 failed"), "{retry}");
     workplace.wait_until_done("sweep");
-    assert_eq!(seen(&workplace.attempts("sweep", &cell)), ["removed", "finished"]);
+    assert_eq!(workplace.endings("sweep", &cell), ["removed", "finished"]);
     assert_eq!(workplace.found("sweep"), workplace.found("here"));
 }

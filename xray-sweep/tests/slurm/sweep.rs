@@ -30,6 +30,7 @@ fn a_sweep_on_slurm_comes_to_the_same_bits_as_here() {
     assert!(ran.contains("6 of 6 cells done"), "{ran}");
     assert_eq!(workplace.found("slurm"), workplace.found("here"));
     for cell in workplace.cells("slurm") {
+        assert_eq!(workplace.endings("slurm", &cell), ["finished"]);
         let [attempt] = &workplace.attempts("slurm", &cell)[..] else { panic!("one start: {cell}") };
         assert_eq!((&attempt["launcher"], &attempt["ending"]), (&"slurm".into(), &"finished".into()));
         assert!(["old", "new"].contains(&attempt["host"].as_str().expect("a machine")), "{attempt}");
@@ -105,6 +106,7 @@ fn an_illegal_instruction_is_tried_on_another_machine() {
     checked(&mut workplace.plan("sweep", 6, Some(&unable), &["--fractions", "0.5,1", "--trials", "2"]));
     checked(&mut workplace.command(&["sbatch", "--nodelist=old", "--array=0-3", "sweep/sweep.sbatch"]));
     for cell in &workplace.wait_until_done("sweep") {
+        assert_eq!(workplace.endings("sweep", cell), ["failed", "finished"]);
         let attempts = workplace.attempts("sweep", cell);
         let [first, second] = &attempts[..] else { panic!("two starts: {attempts:#?}") };
         assert_eq!((&first["host"], &first["signal"]), (&"old".into(), &4.into()), "{attempts:#?}");

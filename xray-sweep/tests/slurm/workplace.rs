@@ -116,6 +116,20 @@ impl Workplace {
         attempts
     }
 
+    /// How each start ended, once the last has: a job writes it down a moment after the result.
+    pub(crate) fn endings(&self, name: &str, cell: &Json) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let attempts = self.attempts(name, cell);
+            if attempts.last().is_some_and(|last| !last["ending"].is_null()) {
+                let ending = |attempt: &Json| attempt["ending"].as_str().unwrap_or("none").to_owned();
+                return attempts.iter().map(ending).collect();
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "no end: {attempts:#?}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The process that trains a cell, once it has taken some steps.
     pub(crate) fn trainer_at_work(&self, name: &str, cell: &Json) -> String {
         let began = Instant::now();

@@ -137,7 +137,7 @@ mod tests {
     fn a_machine_that_cannot_run_it_is_left_three_times() {
         for bad in [signal(ILLEGAL_INSTRUCTION), exit(behind_a_shell(ILLEGAL_INSTRUCTION)), exit(78)] {
             let other = Attempt { host: Some("node2".to_owned()), ..bad.clone() };
-            assert_eq!(decide(&[bad.clone()]), anew(1, &["node1"], false));
+            assert_eq!(decide(std::slice::from_ref(&bad)), anew(1, &["node1"], false));
             assert_eq!(decide(&[bad.clone(), other.clone()]), anew(1, &["node1", "node2"], false));
             assert_eq!(decide(&[bad.clone(), other.clone(), bad.clone(), other]), Next::Nothing);
         }

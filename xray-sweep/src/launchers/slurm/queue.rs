@@ -4,9 +4,11 @@ use super::arrays::of_comment;
 use crate::job_log::JobState;
 use crate::queue::{Content, Places, Queue, QueuedJob, stamp};
 use crate::sweep_dir::SweepDir;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 /// Between the fields of a line: no path or comment holds it.
@@ -15,9 +17,35 @@ const SEPARATOR: char = '\u{1f}';
 /// The array's number, the task's, the state, its reason, the comment, the folder.
 const FIELDS: [&str; 6] = ["%F", "%K", "%T", "%r", "%k", "%Z"];
 
-/// Asks for the jobs of all users: whoever may see a sweep may see its jobs.
+/// Where Slurm's programs look for their configuration: for a minute, where there is none.
+const CONFIGURATIONS: [&str; 3] =
+    ["/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf"];
+
+/// Asks for the jobs of all users: whoever may see a sweep may see its jobs. A sweep that shows no sign of Slurm waits a
+/// moment for the answer, and not at all where no Slurm is set up.
 pub(super) fn ask(dir: &SweepDir) -> Queue {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const A_MOMENT: Duration = Duration::from_secs(5);
+    let is_known = is_known(dir);
+    let is_set_up = || CONFIGURATIONS.iter().any(|path| Path::new(path).exists());
+    if !is_known && std::env::var_os("SLURM_CONF").is_none() && !is_set_up() {
+        return Queue::Silent("no Slurm is set up here".to_owned());
+    }
     let asked = SystemTime::now() - Duration::from_secs(1);
+    match answer(if is_known { PATIENCE } else { A_MOMENT }) {
+        Ok(text) => Queue::Holds(parse(dir, asked, &text)),
+        Err(why) => Queue::Silent(why),
+    }
+}
+
+/// Whether cells were given to Slurm: jobs leave files beside the list that planning makes.
+fn is_known(dir: &SweepDir) -> bool {
+    let files = std::fs::read_dir(dir.slurm()).into_iter().flatten().flatten();
+    files.into_iter().any(|file| !file.file_name().to_string_lossy().starts_with("cells-"))
+}
+
+/// What `squeue` prints, or why it does not.
+fn answer(patience: Duration) -> Result<String, String> {
     let format = FIELDS.join(&SEPARATOR.to_string());
     let mut command = Command::new("squeue");
     // One line a task, of all partitions, in whatever format the user likes for himself.
@@ -25,15 +53,25 @@ pub(super) fn ask(dir: &SweepDir) -> Queue {
     for name in ["SQUEUE_FORMAT", "SQUEUE_FORMAT2", "SQUEUE_STATES", "SQUEUE_USERS", "SQUEUE_PARTITION"] {
         command.env_remove(name);
     }
-    match command.stdin(Stdio::null()).output() {
-        Err(error) => Queue::Silent(format!("squeue: {error}")),
-        Ok(output) if !output.status.success() => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it failed");
-            Queue::Silent(line.to_owned())
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|error| format!("squeue: {error}"))?;
+    let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = match receiver.recv_timeout(patience) {
+        Ok(output) => output.map_err(|error| format!("squeue: {error}"))?,
+        Err(_) => {
+            // The thread still waits for it, so that its number is its own.
+            let _ = number.map(|number| kill_process(number, Signal::KILL));
+            return Err(format!("squeue does not answer within {} s", patience.as_secs()));
         }
-        Ok(output) => Queue::Holds(parse(dir, asked, &String::from_utf8_lossy(&output.stdout))),
+    };
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("squeue failed");
+    Err(line.to_owned())
 }
 
 fn parse(dir: &SweepDir, asked: SystemTime, text: &str) -> Content {
