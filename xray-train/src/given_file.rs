@@ -99,7 +99,7 @@ mod tests {
     use xray_model::Loss;
 
     /// Settings of text, or lists, that name no file.
-    const NO_FILES: [&str; 20] = [
+    const NO_FILES: [&str; 21] = [
         "backend",
         "precision",
         "data.dir", // a folder, of which the launcher says where it is
@@ -116,6 +116,7 @@ mod tests {
         "training.max_time",
         "training.evaluate_every",
         "training.checkpoint_every",
+        "training.keep",
         "training.checkpoint_time",
         "fine_tuning.head",
         "fine_tuning.part",
