@@ -84,6 +84,8 @@ const KINDS: &[FileKind] = {
         kind("*.sub", Bytes),
         kind("*.dag", Bytes),
         kind("*.sh", Bytes),
+        kind("*.sbatch", Bytes),
+        kind("slurm/*.txt", Bytes),
         kind("bin/*", Bytes),
         kind("attempts.jsonl", Nothing),
         kind("retried.json", Nothing),
