@@ -16,13 +16,12 @@ use crate::present;
 use crate::reset::Spent;
 use crate::spec::Spec;
 use crate::sweep_dir::{CellDir, SweepDir};
-use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure, Status, microarch};
 use xray_cli::say;
 
-/// Which cell, and what of Slurm's variables matters.
+/// A row of a list of cells.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The list of cells, below the sweep directory.
@@ -33,7 +32,7 @@ pub struct Task {
 
 /// What Slurm says of the job in its environment.
 struct Job {
-    /// `12_3`; the number of its process where Slurm is not there.
+    /// `12_3`; empty where Slurm is not there.
     id: String,
     /// The number that `scontrol` knows it by.
     number: Option<String>,
@@ -74,7 +73,7 @@ impl Job {
     }
 }
 
-/// Runs the cell of `task`. What ends is what the trainer ended with.
+/// Runs the cell of `task` and returns the exit code of its trainer.
 ///
 /// # Errors
 /// When there is no such cell, no program of the sweep runs here, or a file of the cell cannot be read or written.
@@ -187,7 +186,7 @@ fn finish(of: &Finish<'_>, attempt: Attempt, seen: Seen) -> Result<Exit, Failure
     let reason = match &next {
         Next::Enough(why) => Some(why.clone()),
         // Its own stop is no reason to be named once it goes on.
-        Next::Again => None,
+        Next::Again(_) => None,
         Next::Nothing | Next::Anew(_) => attempt.reason.clone(),
     };
     let attempt = Attempt { reason, ..attempt };
@@ -199,15 +198,13 @@ fn finish(of: &Finish<'_>, attempt: Attempt, seen: Seen) -> Result<Exit, Failure
             say(why);
             None
         }
-        Next::Again if of.job.requeue() => {
+        Next::Again(_) if of.job.requeue() => {
             say("requeued");
             // Slurm ends this process now.
             std::thread::sleep(Duration::from_secs(60));
             return Ok(exit);
         }
-        // Where jobs may not be requeued, another one does.
-        Next::Again => Some(Anew { memory_factor: 1, exclude: BTreeSet::new(), may_return: true }),
-        Next::Anew(anew) => Some(anew),
+        Next::Again(anew) | Next::Anew(anew) => Some(anew),
     };
     if let Some(anew) = anew
         && let Err(failure) = submit(of, &anew)

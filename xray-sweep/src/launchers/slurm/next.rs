@@ -14,8 +14,8 @@ const ESCALATIONS: usize = 3;
 pub(super) enum Next {
     /// Nothing: it is done, failed for good, or somebody took the job away.
     Nothing,
-    /// The same job once more.
-    Again,
+    /// The same job once more; another one, where jobs may not be queued again.
+    Again(Anew),
     /// Another job.
     Anew(Anew),
     /// Nothing any more, and why.
@@ -48,15 +48,18 @@ pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
     let of = |is: fn(&Attempt) -> bool| attempts.iter().filter(move |attempt| is(attempt));
     let hosts = |is: fn(&Attempt) -> bool| of(is).filter_map(|attempt| attempt.host.clone()).collect();
     let kills = of(is_killed).count();
-    let anew = |exclude, may_return| {
+    let another = |exclude, may_return| {
         let memory_factor = 1 + kills.min(ESCALATIONS) as u64;
-        Next::Anew(Anew { memory_factor, exclude, may_return })
+        Anew { memory_factor, exclude, may_return }
     };
+    let anew = |exclude, may_return| Next::Anew(another(exclude, may_return));
+    // It keeps what earlier starts have taught.
+    let again = || Next::Again(another(hosts(is_unable), false));
     match last.ending {
         Some(Ending::Finished) => return Next::Nothing,
-        Some(Ending::Checkpointed) => return Next::Again,
+        Some(Ending::Checkpointed) => return again(),
         Some(Ending::Removed) if !seen.goes_on => return Next::Nothing,
-        Some(Ending::Removed) if seen.has_moved => return Next::Again,
+        Some(Ending::Removed) if seen.has_moved => return again(),
         Some(Ending::Removed) => {
             return Next::Enough(
                 "the time limit ended it before it got any further; give it more with --sbatch=--time=… when planning"
@@ -126,8 +129,16 @@ mod tests {
     fn what_was_saved_goes_on_unless_it_was_cancelled() {
         assert_eq!(decide(&[]), Next::Nothing);
         assert_eq!(decide(&[ended(Ending::Finished)]), Next::Nothing);
-        assert_eq!(decide(&[ended(Ending::Checkpointed)]), Next::Again);
-        assert_eq!(decide(&[ended(Ending::Removed)]), Next::Again);
+        let again = |memory_factor, exclude: &[&str]| {
+            let Next::Anew(another) = anew(memory_factor, exclude, false) else {
+                unreachable!("it is made so")
+            };
+            Next::Again(another)
+        };
+        assert_eq!(decide(&[ended(Ending::Checkpointed)]), again(1, &[]));
+        let taught = [signal(KILLED), signal(ILLEGAL_INSTRUCTION), ended(Ending::Removed)];
+        assert_eq!(decide(&taught), again(2, &["node1"]));
+        assert_eq!(decide(&[ended(Ending::Removed)]), again(1, &[]));
         let removed = |goes_on, has_moved| next(&[ended(Ending::Removed)], Seen { goes_on, has_moved }, 2);
         assert_eq!(removed(false, true), Next::Nothing);
         assert!(matches!(removed(true, false), Next::Enough(why) if why.starts_with("the time limit")));
