@@ -53,10 +53,9 @@ pub(super) fn write(
     templates: &Templates,
 ) -> Result<String, Failure> {
     let path = absolute(dir.path());
-    let folder = path.to_str().filter(|text| !text.contains(|c: char| c.is_control() || c == '"'));
-    let folder = folder.ok_or_else(|| {
+    let folder = path.to_str().filter(|text| !text.contains(char::is_control)).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{:?} cannot stand in a script for Slurm", path))
-            .hint("plan into a folder whose name has no quotes and no line breaks")
+            .hint("plan into a folder whose name is UTF-8 and has no line breaks")
     })?;
     let ids: Vec<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
     let list = slurm::write_list(dir, "cells", &ids)?;
@@ -73,12 +72,12 @@ pub(super) fn write(
     let other = |first| Other { first, tasks: tasks(first), comment: slurm::comment(&list, first) };
     let variable = |(name, value): (&String, &String)| format!("{name}={}", shell::word(value));
     let values = Values {
-        name: path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned()),
+        name: option(&path.file_name().map_or_else(|| "sweep".into(), |name| name.to_string_lossy())),
         code: &plan.code,
         cells: cells.len(),
         tasks: tasks(0),
         dir: shell::word(folder),
-        folder: folder.to_owned(),
+        folder: option(folder),
         comment: slurm::comment(&list, 0),
         options: slurm::lines(&request, &spec.slurm),
         environment: spec.condor.environment.iter().map(variable).collect(),
@@ -87,4 +86,9 @@ pub(super) fn write(
         list,
     };
     templates.render("sweep.sbatch.jinja", &values)
+}
+
+/// Text as the value of an option behind `#SBATCH`, whose quotes and backslashes Slurm reads much as a shell does.
+fn option(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }

@@ -6,11 +6,13 @@ use std::process::Command;
 use xray_artifacts::Exit;
 
 const GRID: [&str; 4] = ["--fractions", "0.3,0.6,1", "--trials", "2"];
+/// What Slurm, a shell and a pattern of file names would each read otherwise than it is written.
+const BY_HAND: &str = r#"by "hand", it's 50%A; \ #2 $(id) (é)"#;
 
 #[test]
 fn a_sweep_on_slurm_comes_to_the_same_bits_as_here() {
     let Some(workplace) = Workplace::new() else { return };
-    for name in ["here", "slurm", "by-hand"] {
+    for name in ["here", "slurm", BY_HAND] {
         checked(&mut workplace.plan(name, 12, None, &GRID));
     }
     checked(&mut workplace.xray_sweep(&["run", "here"]));
@@ -43,21 +45,22 @@ fn a_sweep_on_slurm_comes_to_the_same_bits_as_here() {
     assert!(again.contains("nothing to submit"), "{again}");
 
     // The script says how, for more cells than an array of this cluster may have.
-    let script = fs::read_to_string(workplace.path("by-hand/sweep.sbatch")).expect("planned");
+    let script = fs::read_to_string(workplace.path(BY_HAND).join("sweep.sbatch")).expect("planned");
     assert!(
         script.contains("\n#SBATCH --array=0-5\n") && script.contains("\n#SBATCH --mem=700M\n"),
         "{script}"
     );
     let line = script.lines().find_map(|line| line.strip_prefix("#SBATCH --comment="));
     let list = line.and_then(|comment| comment.strip_suffix("+0")).expect("a list of cells");
-    checked(&mut workplace.command(&["sbatch", "--array=0-3", "by-hand/sweep.sbatch"]));
+    let by_hand = format!("{BY_HAND}/sweep.sbatch");
+    checked(&mut workplace.command(&["sbatch", "--array=0-3", &by_hand]));
     let comment = format!("--comment={list}+4");
-    let second = ["sbatch", "--array=0-1%1", comment.as_str(), "by-hand/sweep.sbatch", list, "4"];
+    let second = ["sbatch", "--array=0-1%1", comment.as_str(), &by_hand, list, "4"];
     checked(&mut workplace.command(&second));
-    let queued = workplace.cells("by-hand");
+    let queued = workplace.cells(BY_HAND);
     assert!(queued.iter().all(|cell| cell["state"] != "missing"), "{queued:#?}");
-    workplace.wait_until_done("by-hand");
-    assert_eq!(workplace.found("by-hand"), workplace.found("here"));
+    workplace.wait_until_done(BY_HAND);
+    assert_eq!(workplace.found(BY_HAND), workplace.found("here"));
 }
 
 /// First weights are copied into the sweep, and found there by a job.
