@@ -109,9 +109,30 @@ struct Shared {
     panic: Mutex<Option<Panic>>,
     helpers: Vec<Helper>,
     threads: OnceLock<Vec<Thread>>,
-    /// How often a helper looks for a pass before it sleeps: not once where there are more threads than processors, of
-    /// which looking would take time from those at work.
+    /// How helpers wait for a pass, and who wakes them.
+    waiting: Waiting,
+}
+
+/// How helpers wait.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// How often one looks for a pass before it sleeps.
     looks: u32,
+    /// How many the owner wakes for a pass.
+    woken: usize,
+    /// How many each of those wakes, so that the owner need not wake all.
+    passed_on: usize,
+}
+
+impl Waiting {
+    fn of(threads: usize, processors: usize) -> Self {
+        if threads > processors {
+            // Looking would take time from those at work, and so would waking more than can work.
+            Self { looks: 0, woken: processors, passed_on: 0 }
+        } else {
+            Self { looks: LOOKS, woken: 2, passed_on: 2 }
+        }
+    }
 }
 
 /// What one helper says of itself, in lines of memory that no other helper writes: counting themselves at one place, many
@@ -149,7 +170,7 @@ impl Team {
             panic: Mutex::new(None),
             helpers: (0..helpers).map(|_| Helper::default()).collect(),
             threads: OnceLock::new(),
-            looks: if threads > processors() { 0 } else { LOOKS },
+            waiting: Waiting::of(threads, processors()),
         }));
         let helper = |number: usize| {
             let thread = thread::Builder::new().name(format!("kernels-{number}"));
@@ -177,7 +198,7 @@ impl Team {
         shared.next.store(0, Ordering::Relaxed);
         let number = shared.state.load(Ordering::Relaxed) / PASS + 1;
         shared.state.store(number * PASS, Ordering::SeqCst);
-        shared.wake();
+        shared.wake(shared.waiting.woken);
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(pass)));
         if own.is_err() {
             shared.give_up();
@@ -252,7 +273,7 @@ impl Shared {
                 return state;
             }
             looks += 1;
-            if looks < self.looks {
+            if looks < self.waiting.looks {
                 hint::spin_loop();
                 continue;
             }
@@ -262,20 +283,19 @@ impl Shared {
                 thread::park();
             }
             if !self.helpers[number].is_asleep.swap(false, Ordering::SeqCst) {
-                // Whoever is woken wakes others, so that the owner need not wake all.
-                self.wake();
+                self.wake(self.waiting.passed_on);
             }
             looks = 0;
         }
     }
 
-    /// Wakes two of those that sleep.
-    fn wake(&self) {
+    /// Wakes so many of those that sleep.
+    fn wake(&self, most: usize) {
         let Some(threads) = self.threads.get() else { return };
         let asleep = self.helpers.iter().map(|helper| &helper.is_asleep).zip(threads);
         let woken = asleep
             .filter(|(asleep, _)| asleep.load(Ordering::SeqCst) && asleep.swap(false, Ordering::SeqCst));
-        woken.take(2).for_each(|(_, helper)| helper.unpark());
+        woken.take(most).for_each(|(_, helper)| helper.unpark());
     }
 }
 
@@ -314,18 +334,35 @@ mod tests {
     #[test]
     fn threads_that_fell_asleep_work_again() {
         let team = Team::of(3);
+        let all = 3.min(1 + processors());
         for _ in 0..20 {
             thread::sleep(std::time::Duration::from_millis(2));
-            // Each waits until all three have a part.
+            // Each waits until all have a part.
             let (here, begun) = (AtomicUsize::new(0), std::time::Instant::now());
-            let ended = team.run(3, &|_| {
+            let ended = team.run(all, &|_| {
                 here.fetch_add(1, Ordering::SeqCst);
-                while here.load(Ordering::SeqCst) < 3 {
+                while here.load(Ordering::SeqCst) < all {
                     assert!(begun.elapsed().as_secs() < 20, "a thread never woke up");
                     thread::yield_now();
                 }
             });
             assert!(ended.is_ok());
+        }
+    }
+
+    #[test]
+    fn no_more_threads_are_woken_than_can_work() {
+        let team = Team::of(processors() + 30);
+        for _ in 0..20 {
+            thread::sleep(std::time::Duration::from_millis(2));
+            let here = Mutex::new(std::collections::HashSet::new());
+            let ended = team.run(1000, &|_| {
+                here.lock().expect("no panic").insert(thread::current().id());
+                thread::yield_now();
+            });
+            assert!(ended.is_ok());
+            let here = here.into_inner().expect("no panic").len();
+            assert!(here <= 1 + processors(), "{here} threads took a part");
         }
     }
 

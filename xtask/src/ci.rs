@@ -5,12 +5,12 @@ use crate::fuzz;
 use crate::ledger::Ledger;
 use crate::test::{self, TestArguments};
 use crate::torture;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use xray_workspace::steps::{self, cargo};
+use xray_workspace::steps::{self, cargo, command};
 
 /// Check formatting, lints, documentation and dependencies, run every test, attack the programs and interrupt them
 ///
@@ -48,12 +48,24 @@ fn interrupted(ledger: &mut Ledger) -> Result<()> {
 }
 
 fn check(ledger: &mut Ledger) -> Result<()> {
-    ledger.step("formatting", || steps::run(&mut cargo(["fmt", "--all", "--check"])))?;
+    ledger.step("formatting", || {
+        steps::run(&mut cargo(["fmt", "--all", "--check"])).and(without_conflicts())
+    })?;
     if let Some(reason) = ledger.step("dependencies", deny::check)? {
         eprintln!("skipped: {reason}");
     }
     ledger.step("lints", || steps::run(&mut cargo(CLIPPY)))?;
     ledger.step("documentation", || steps::run(&mut documentation()))
+}
+
+/// Refuses what a merge left for a person to settle, which no compiler sees in a document.
+fn without_conflicts() -> Result<()> {
+    let mut grep = command("git");
+    grep.args(["grep", "--line-number", "--extended-regexp", "^(<{7}|>{7}) "]).current_dir(steps::root());
+    let found = grep.output().context("cannot start git")?;
+    // 1 where nothing matches, 128 outside of a repository.
+    ensure!(!found.status.success(), "left by a merge:\n{}", String::from_utf8_lossy(&found.stdout));
+    Ok(())
 }
 
 const CLIPPY: [&str; 7] = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
