@@ -75,6 +75,7 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
         labels: names.label_names(),
         images,
         missing: 0,
+        unusable: Vec::new(),
         notes: Vec::new(),
         warnings,
         built,
