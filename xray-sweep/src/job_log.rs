@@ -226,7 +226,7 @@ impl Job {
                 let used = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
                 self.must_have_started();
                 if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.used_memory_mib = attempt.used_memory_mib.max(used);
+                    attempt.used_memory_mib = attempt.used_memory_mib.max(measured(used));
                 }
             }
             FILE_TRANSFER => self.sends(event, time),
@@ -368,8 +368,13 @@ impl Job {
         let mut next = || figures.next().flatten();
         attempt.allocated_memory_mib = next().or(attempt.allocated_memory_mib);
         attempt.requested_memory_mib = next().or(attempt.requested_memory_mib);
-        attempt.used_memory_mib = attempt.used_memory_mib.max(next());
+        attempt.used_memory_mib = attempt.used_memory_mib.max(measured(next()));
     }
+}
+
+/// The memory that a job used; HTCondor says 0 of one that ended before it looked.
+fn measured(mebibytes: Option<u64>) -> Option<u64> {
+    mebibytes.filter(|mebibytes| *mebibytes > 0)
 }
 
 /// Why a job is held, with HTCondor's numbers for it.

@@ -202,6 +202,26 @@ fn a_log_that_begins_in_the_middle_names_the_cell_and_the_start() {
 }
 
 #[test]
+fn a_job_that_ended_before_its_memory_was_looked_at_says_nothing_of_it() {
+    let ad = "028 (3.1.0) 2026-01-01 10:00:00 Job ad information event triggered.\nTriggerEventTypeNumber = 5\n\
+              XrayCell = \"a\"\n...\n";
+    let size = |used: u64| {
+        format!(
+            "006 (3.1.0) 2026-01-01 10:00:00 Image size of job updated: 1\n\t{used}  -  MemoryUsage of job (MB)\n...\n"
+        )
+    };
+    let end = |used: u64| {
+        format!(
+            "005 (3.1.0) 2026-01-01 10:00:00 Job terminated.\n\t(1) Normal termination (return value 5)\n\
+             \tPartitionable Resources :    Usage  Request Allocated\n\t   Memory (MB)          :{used:9}      512       512\n...\n"
+        )
+    };
+    let used = |text: String| job(&(text + ad), "a").attempts[0].used_memory_mib;
+    assert_eq!([used(size(0)), used(end(0))], [None, None]);
+    assert_eq!([used(size(4)), used(end(4)), used(size(4) + &end(0))], [Some(4); 3]);
+}
+
+#[test]
 fn a_cluster_that_makes_its_jobs_one_by_one_is_told_from_one_that_has_made_them() {
     let event = |code, cluster| format!("{code} ({cluster}.-01.000) 2026-01-01 10:00:00 Cluster\n...\n");
     let log = parse((event("035", 1) + &event("035", 2) + &event("036", 1)).as_bytes());

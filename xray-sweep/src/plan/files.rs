@@ -24,12 +24,12 @@ use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, to_json
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
-fn columns(cells: &[Cell]) -> Vec<&'static str> {
+fn columns(cells: &[Cell], transfer_data: bool) -> Vec<&'static str> {
     let uses = |gpu: bool| cells.iter().any(|cell| (cell.request.gpus > 0) == gpu);
     let mut columns = vec!["id", "fraction", "trial", "seed", "cpus", "memory", "disk"];
     columns.extend(uses(true).then_some("gpus"));
     columns.extend((uses(true) && uses(false)).then_some("program"));
-    columns.push("shards");
+    columns.extend(transfer_data.then_some("shards"));
     columns.extend(cells.iter().any(|cell| !cell.files.is_empty()).then_some("files"));
     columns
 }
@@ -50,6 +50,7 @@ impl Files<'_> {
     pub(super) fn write(&self, plan: &mut Plan) -> Result<(), Failure> {
         let Files { dir, spec, data, cells, .. } = *self;
         let draws = cells.iter().map(Cell::needs);
+        let columns = columns(cells, spec.condor.transfer_data);
         let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
         let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
@@ -63,7 +64,7 @@ impl Files<'_> {
 
         self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
         if let Some(row) = rows.first().filter(|_| self.asks_htcondor) {
-            let row = columns(cells).into_iter().map(|column| (column, row[column].as_str()));
+            let row = columns.iter().map(|column| (*column, row[column].as_str()));
             read_by_htcondor(dir, &node_sub, row)?;
         }
         let write = |name: &str, text: &str| write_bytes(&dir.path().join(name), text.as_bytes());
@@ -73,7 +74,7 @@ impl Files<'_> {
             write("sweep.dag", &sweep_dag)?;
             write(COLLECT, &collect)?;
             make_executable(&dir.path().join(COLLECT))?;
-            write("cells.csv", &csv(&columns(cells), &rows))?;
+            write("cells.csv", &csv(&columns, &rows))?;
             write("sweep.sbatch", &script)?;
             spec.write(&dir.spec())
         };
@@ -240,7 +241,8 @@ impl<'a> Values<'a> {
         let name =
             path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
         let transfer_data = spec.condor.transfer_data;
-        let gpus = columns(cells).contains(&"gpus");
+        let columns = columns(cells, transfer_data);
+        let gpus = columns.contains(&"gpus");
         Ok(Values {
             name,
             dag: false,
@@ -268,8 +270,8 @@ impl<'a> Values<'a> {
             signal: SignalCodes::direct(),
             shell: SignalCodes::behind_a_shell(),
             sub_code: SubCode::new(),
-            column_names: columns(cells),
-            columns: columns(cells).join(", "),
+            columns: columns.join(", "),
+            column_names: columns,
             rows,
             collect_script: COLLECT,
             xray_sweep: this_program(),
