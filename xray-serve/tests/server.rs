@@ -311,6 +311,11 @@ fn check_prints_what_the_server_would_answer() {
         code == Some(Exit::BadData.code().into()) && said.contains("a GIF, not JPEG or PNG (HTTP 415)"),
         "{said}"
     );
+    for endless in ["/dev/null", "/dev/tty", "/"] {
+        let (code, _, said) = program(&["check", &model, endless]);
+        assert_eq!(code, Some(Exit::Unexpected.code().into()), "{said}");
+        assert!(said.contains(&format!("cannot read {endless}: not a regular file")), "{said}");
+    }
     assert_eq!(program(&["check", "nowhere", &image]).0, Some(Exit::Unexpected.code().into()));
     let (code, _, said) = program(&["--bind", "127.0.0.1:0"]);
     assert!(code == Some(Exit::Usage.code().into()) && said.contains("--model RUN/model"), "{said}");
