@@ -11,10 +11,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use xray_artifacts::Exit;
 use xray_image::encode_jpeg;
 use xray_serve::limits::Limits;
+use xray_serve::server::check_clock;
 use xray_serve::settings::Settings;
 
 fn running(limits: Limits) -> Running {
@@ -290,6 +291,14 @@ fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
         Program::cargo_bin("xray-serve").expect("built").args(arguments).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_clock_that_no_answer_can_bear_is_refused() {
+    let epoch = SystemTime::UNIX_EPOCH;
+    check_clock(epoch).expect("the first second");
+    let failure = check_clock(epoch - Duration::from_secs(1)).expect_err("before");
+    assert_eq!(failure.message, "the clock of this machine stands before 1970");
 }
 
 #[test]
