@@ -5,6 +5,7 @@ mod collect;
 mod job;
 mod plan;
 mod run;
+mod rung;
 mod watch;
 
 use crate::sweep_dir::SweepDir;
@@ -42,6 +43,7 @@ enum Command {
     Retry(run::RetryArguments),
     Collect(collect::CollectArguments),
     Job(job::JobArguments),
+    Rung(rung::RungArguments),
     Report(collect::ReportArguments),
     Clean(clean::CleanArguments),
 }
@@ -78,6 +80,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Logs(arguments)) => watch::logs(&arguments),
         Some(Command::Retry(arguments)) => run::retry(&arguments),
         Some(Command::Job(arguments)) => job::job(&arguments),
+        Some(Command::Rung(arguments)) => rung::rung(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),
         Some(Command::Report(arguments)) => collect::report(&arguments),
         Some(Command::Clean(arguments)) => clean::run(&arguments),

@@ -12,11 +12,13 @@ use crate::lock::Lock;
 use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
+use crate::rungs::{Advance, advance};
 use crate::selection::{Selection, find};
 use crate::shell;
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
+use crate::tally::Tally;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -80,8 +82,12 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let plan = read_plan(&dir)?;
     let _lock = Lock::take(&dir, "run")?;
     let selection = &arguments.selection;
-    let selection =
-        Selection { failed: selection.failed, stale: selection.stale, only: selection.cells.clone() };
+    let selection = Selection {
+        failed: selection.failed,
+        stale: selection.stale,
+        only: selection.cells.clone(),
+        is_led: false,
+    };
     same_data(&plan)?;
     match arguments.launcher {
         Launcher::Local => run_here(arguments, &dir, &plan, &selection),
@@ -115,9 +121,34 @@ fn run_here(
         print(&listed(&selection.choose(&survey.cells)?, "would be run here"))?;
         return Ok(Exit::Ok);
     }
-    wait_for_orphans(dir, &mut watch)?;
-    let reports = settled(dir, &mut watch)?.cells;
-    let chosen = selection.choose(&reports)?;
+    let mut stopped = None;
+    // Once, and once more for every rung that is decided.
+    while stopped.is_none() {
+        stopped = run_once(arguments, dir, plan, selection, &mut watch)?;
+        if stopped.is_some() || !decided(dir, &mut watch)? {
+            break;
+        }
+    }
+    let exit = summary(dir, &mut watch)?;
+    if let Some(stopped) = stopped {
+        say("stopped; the same command goes on from here");
+        return Ok(stopped);
+    }
+    Ok(exit)
+}
+
+/// Runs the cells that can be run now; returns whether a signal ended it early.
+fn run_once(
+    arguments: &RunArguments,
+    dir: &SweepDir,
+    plan: &Plan,
+    selection: &Selection,
+    watch: &mut QueueWatch<'_>,
+) -> Result<Option<Exit>, Failure> {
+    wait_for_orphans(dir, watch)?;
+    let survey = ready(dir, watch, selection)?;
+    let reports = survey.cells;
+    let chosen = Selection { is_led: survey.is_led, ..selection.clone() }.choose(&reports)?;
     prepare(dir, &chosen)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -134,12 +165,31 @@ fn run_here(
     let mut table = Table::new(dir, cells.len());
     let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
     table.finish();
-    let exit = summary(dir, &mut watch)?;
-    if let Some(stopped) = stopped {
-        say("stopped; the same command goes on from here");
-        return Ok(stopped);
+    Ok(stopped)
+}
+
+/// A look at the sweep before anything is started, with the rung decided to which all cells have come. Failed cells that
+/// are to be started again may still come to it.
+fn ready(dir: &SweepDir, watch: &mut QueueWatch<'_>, selection: &Selection) -> Result<Survey, Failure> {
+    let survey = settled(dir, watch)?;
+    if selection.failed || !tell(advance(dir, &survey.cells)?) {
+        return Ok(survey);
     }
-    Ok(exit)
+    ready(dir, watch, selection)
+}
+
+/// Decides the open rung, if all cells have come to it; whether it did.
+fn decided(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<bool, Failure> {
+    watch.forget();
+    let reports = look(dir, watch.queues())?.cells;
+    Ok(tell(advance(dir, &reports)?))
+}
+
+/// Says what was decided, if anything was.
+fn tell(advance: Advance) -> bool {
+    let Advance::Decided(decision) = advance else { return false };
+    say(decision.text());
+    true
 }
 
 /// A launcher that was killed leaves its runs at work. They are not disturbed, and none is started twice.
@@ -165,19 +215,45 @@ fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Fa
 
 fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(dir);
-    let survey = if arguments.dry_run { look(dir, watch.queues())? } else { settled(dir, &mut watch)? };
+    loop {
+        let exit = submit_and_follow(arguments, dir, selection, &mut watch)?;
+        // Whoever leads the sweep through its rungs may have died.
+        if arguments.dry_run || arguments.detach || !decided(dir, &mut watch)? {
+            return Ok(exit);
+        }
+    }
+}
+
+fn submit_and_follow(
+    arguments: &RunArguments,
+    dir: &SweepDir,
+    selection: &Selection,
+    watch: &mut QueueWatch<'_>,
+) -> Result<Exit, Failure> {
+    let survey = if arguments.dry_run { look(dir, watch.queues())? } else { ready(dir, watch, selection)? };
     let reports = &survey.cells;
-    let chosen = selection.choose(reports)?;
+    let has_rungs = reports.iter().any(|report| !report.cell.rungs.is_empty());
+    let by_dag = has_rungs && arguments.launcher == Launcher::Condor;
+    if by_dag && !selection.only.is_empty() {
+        let message = "--cell cannot be had of a sweep with rungs on a pool: sweep.dag starts all that go on";
+        return Err(Failure::new(Exit::Usage, message).hint("leave --cell out, or use --launcher local"));
+    }
+    let selection = Selection { is_led: survey.is_led, ..selection.clone() };
+    let chosen = if by_dag && survey.is_led { Vec::new() } else { selection.choose(reports)? };
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
+    let submit = || match by_dag {
+        true => condor::submit_dag(dir, &cells, arguments.dry_run),
+        false => submit(arguments.launcher, dir, &cells, arguments.dry_run),
+    };
     if arguments.dry_run {
         warn(&survey);
         print(&listed(&chosen, "would be submitted"))?;
-        submit(arguments.launcher, dir, &cells, true)?;
+        submit()?;
         return Ok(Exit::Ok);
     }
     if !cells.is_empty() {
         prepare(dir, &chosen)?;
-        for Submission { name, jobs } in submit(arguments.launcher, dir, &cells, false)? {
+        for Submission { name, jobs } in submit()? {
             say(format_args!("submitted {} as {name}", counted(jobs, "job")));
         }
         watch.forget();
@@ -185,11 +261,21 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     if cells.is_empty() {
         say("nothing to submit");
     }
+    let is_busy = |report: &CellReport| matches!(report.state, CellState::Running | CellState::Queued);
+    let comes_to_a_rung = |report: &CellReport| report.climb.stop_at.is_some();
+    if arguments.launcher == Launcher::Slurm
+        && reports.iter().any(comes_to_a_rung)
+        && (!cells.is_empty() || reports.iter().any(is_busy))
+        && let Some(number) = slurm::lead(dir)?
+    {
+        say(format_args!("job {number} decides the rung when they have come to it, and submits who goes on"));
+        watch.forget();
+    }
     if arguments.detach {
         return Ok(Exit::Ok);
     }
     say("following them; Ctrl-C leaves the jobs in the queue");
-    follow(dir, cells.len(), &mut watch)
+    follow(dir, cells.len(), watch)
 }
 
 fn submit(
@@ -284,7 +370,8 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
         }
         last = line;
         let busy = |state| counts.get(&state).copied().unwrap_or(0) > 0;
-        if busy(CellState::Running) || busy(CellState::Queued) {
+        let is_led = survey.is_led && busy(CellState::Waiting);
+        if busy(CellState::Running) || busy(CellState::Queued) || is_led {
             (patience, is_sure) = (0, false);
         } else if patience > 0 {
             patience -= 1;
@@ -317,7 +404,8 @@ fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
             CellResult::Absent if report.state == CellState::Failed || !folder.run().exists() => {
                 reset(&folder, &report.attempts)?;
             }
-            CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {}
+            CellResult::Absent | CellResult::Unfinished(_) | CellResult::Stopped(_) | CellResult::Done(_) => {
+            }
         }
     }
     Ok(())
@@ -333,8 +421,13 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
 
 fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
     let reports = look(dir, watch.queues())?.cells;
-    let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
-    say(format_args!("{} of {} done", reports.len() - open.len(), counted(reports.len(), "cell")));
+    let tally = Tally::of(reports.iter().map(|report| report.state));
+    let left = match tally.count(CellState::Stopped) {
+        0 => String::new(),
+        left => format!(", {left} stopped at a rung"),
+    };
+    say(format_args!("{} of {} done{left}", tally.done(), counted(reports.len(), "cell")));
+    let open: Vec<_> = reports.iter().filter(|report| !report.state.is_final()).collect();
     for report in open.iter().take(10) {
         let reason =
             report.reason.as_deref().map_or(String::new(), |reason| format!(": {}", clipped(reason)));

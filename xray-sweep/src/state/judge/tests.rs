@@ -36,7 +36,10 @@ fn check(
     expected: (CellState, Option<&str>),
 ) {
     let jobs: Vec<&Job> = jobs.iter().collect();
-    let (state, reason) = judge(&Evidence { result, jobs: &jobs, lives, latest }, || Ok(Some("boom".into())))
+    let (state, reason) =
+        judge(&Evidence { result, climb: &Climb::default(), jobs: &jobs, lives, latest }, || {
+            Ok(Some("boom".into()))
+        })
         .expect("nothing is read");
     assert_eq!((state, reason.as_deref()), expected);
 }
@@ -116,8 +119,13 @@ fn nothing_at_all_is_missing() {
 fn an_exit_code_that_would_come_again_is_a_failure_and_another_is_a_loss() {
     let state = |exit| {
         let attempt = Attempt { exit: Some(exit), ..ended(Ending::Failed) };
-        let evidence =
-            Evidence { result: &CellResult::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
+        let evidence = Evidence {
+            result: &CellResult::Absent,
+            climb: &Climb::default(),
+            jobs: &[],
+            lives: false,
+            latest: Some(&attempt),
+        };
         judge(&evidence, || Ok(None)).expect("nothing is read").0
     };
     let again = [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch, Exit::CannotRunHere];
