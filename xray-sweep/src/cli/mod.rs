@@ -4,6 +4,8 @@ mod clean;
 mod collect;
 mod job;
 mod plan;
+mod progress;
+mod retry;
 mod run;
 mod rung;
 mod watch;
@@ -40,7 +42,7 @@ enum Command {
     Run(run::RunArguments),
     Status(watch::StatusArguments),
     Logs(watch::LogsArguments),
-    Retry(run::RetryArguments),
+    Retry(retry::RetryArguments),
     Collect(collect::CollectArguments),
     Job(job::JobArguments),
     Rung(rung::RungArguments),
@@ -78,7 +80,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => watch::status(&arguments),
         Some(Command::Logs(arguments)) => watch::logs(&arguments),
-        Some(Command::Retry(arguments)) => run::retry(&arguments),
+        Some(Command::Retry(arguments)) => retry::retry(&arguments),
         Some(Command::Job(arguments)) => job::job(&arguments),
         Some(Command::Rung(arguments)) => rung::rung(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),

@@ -1,11 +1,12 @@
-//! `xray-sweep run` and `retry`.
+//! `xray-sweep run`.
 
 use super::Sweep;
+use super::progress::Table;
 use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
-use crate::launchers::local::{self, Event, LocalOptions};
+use crate::launchers::local::{self, LocalOptions};
 use crate::launchers::queues::{self, QueueWatch};
 use crate::launchers::{Submission, condor, slurm};
 use crate::lock::Lock;
@@ -13,17 +14,16 @@ use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::rungs::{Advance, advance};
-use crate::selection::{Selection, find};
+use crate::selection::Selection;
 use crate::shell;
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
 use crate::tally::Tally;
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, Status, read_json};
+use xray_artifacts::{Exit, Failure};
 use xray_cli::{print, say};
 use xray_display::counted;
 
@@ -62,16 +62,6 @@ struct SelectionArguments {
     /// Cells whose folder holds a result of other data or code, too; it is moved aside
     #[arg(long)]
     stale: bool,
-    /// Only this cell, by the beginning of its id; may be given several times
-    #[arg(long = "cell", value_name = "ID")]
-    cells: Vec<String>,
-}
-
-/// Release held jobs and make failed cells ready to be run again
-#[derive(Debug, Args)]
-pub(super) struct RetryArguments {
-    #[command(flatten)]
-    sweep: Sweep,
     /// Only this cell, by the beginning of its id; may be given several times
     #[arg(long = "cell", value_name = "ID")]
     cells: Vec<String>,
@@ -298,7 +288,7 @@ pub(super) fn warn(survey: &Survey) {
 /// A look at the sweep before anything is started. What the queue need not hold any more is taken out of it, so that
 /// no second job of a cell overwrites what the first has found; and the rows of submissions that it does not hold
 /// any more are forgotten.
-fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
+pub(super) fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
     watch.forget();
     let survey = look(dir, watch.queues())?;
     warn(&survey);
@@ -437,104 +427,4 @@ fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> 
         say(format_args!("  and {} more; `xray-sweep status {}`", open.len() - 10, shell::path(dir.path())));
     }
     Ok(if open.is_empty() { Exit::Ok } else { Exit::SweepIncomplete })
-}
-
-pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
-    let dir = arguments.sweep.dir();
-    read_plan(&dir)?;
-    let _lock = Lock::take(&dir, "retry")?;
-    let survey = settled(&dir, &mut QueueWatch::new(&dir))?;
-    let reports = &survey.cells;
-    let mut only = HashSet::new();
-    for prefix in &arguments.cells {
-        only.insert(find(reports, prefix)?.cell.id.clone());
-    }
-    let is_chosen = |id: &String| only.is_empty() || only.contains(id);
-    let held = survey.held.iter().filter(|(cell, _)| is_chosen(cell)).flat_map(|(_, jobs)| jobs.clone());
-    let held: Vec<String> = held.collect::<BTreeSet<_>>().into_iter().collect();
-    if !held.is_empty() {
-        queues::release(&held)?;
-    }
-    let is_failed = |report: &&CellReport| report.state == CellState::Failed && is_chosen(&report.cell.id);
-    let failed: Vec<_> = reports.iter().filter(is_failed).collect();
-    for report in &failed {
-        reset(&dir.cell(&report.cell.id), &report.attempts)?;
-    }
-    print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()))?;
-    if !failed.is_empty() {
-        print(&format!("Next: xray-sweep run {} --launcher local|condor|slurm\n", shell::path(dir.path())))?;
-    }
-    Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
-}
-
-/// On a terminal one line per run at work, above a bar over all; elsewhere a line per run that ended.
-struct Table<'a> {
-    dir: &'a SweepDir,
-    screen: MultiProgress,
-    total: ProgressBar,
-    lines: BTreeMap<String, ProgressBar>,
-}
-
-impl<'a> Table<'a> {
-    fn new(dir: &'a SweepDir, cells: usize) -> Self {
-        let screen = MultiProgress::new();
-        let style =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
-        let total = screen.add(ProgressBar::new(cells as u64).with_style(style.expect("a good template")));
-        Table { dir, screen, total, lines: BTreeMap::new() }
-    }
-
-    fn observe(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Started(cell) => {
-                let style = ProgressStyle::with_template("  {bar:20} {pos:>5}/{len:<5} steps  {msg}");
-                let line = ProgressBar::new(0).with_style(style.expect("a good template"));
-                let line = self.screen.insert_before(&self.total, line);
-                line.set_message(cell.name());
-                self.lines.insert(cell.id.clone(), line);
-            }
-            Event::Tick(running) => {
-                for cell in *running {
-                    let status = read_json::<Status>(&self.dir.cell(&cell.id).status());
-                    if let (Ok(status), Some(line)) = (status, self.lines.get(&cell.id)) {
-                        line.set_length(status.total_steps);
-                        line.set_position(status.step);
-                    }
-                }
-            }
-            Event::Ended(cell, attempt) => {
-                if let Some(line) = self.lines.remove(&cell.id) {
-                    line.finish_and_clear();
-                }
-                self.total.inc(1);
-                self.say(&format!("{}: {}", cell.name(), ending(attempt)));
-            }
-            Event::Stopping => {
-                self.say("stopping: every run saves its checkpoint (again to end them at once)")
-            }
-        }
-    }
-
-    fn say(&self, text: &str) {
-        if self.screen.is_hidden() {
-            say(text);
-        } else {
-            let _ = self.screen.println(text);
-        }
-    }
-
-    fn finish(&self) {
-        self.total.finish_and_clear();
-    }
-}
-
-fn ending(attempt: &Attempt) -> String {
-    match (attempt.exit.and_then(Exit::from_code), attempt.exit, attempt.signal) {
-        (Some(Exit::Ok), ..) => "done".to_owned(),
-        (Some(Exit::Checkpointed), ..) => "saved, goes on".to_owned(),
-        (Some(Exit::Interrupted | Exit::Terminated), ..) => "stopped and saved".to_owned(),
-        (_, Some(code), _) => format!("failed with exit code {code}"),
-        (_, None, Some(signal)) => format!("killed by signal {signal}"),
-        (_, None, None) => "ended".to_owned(),
-    }
 }

@@ -35,10 +35,11 @@ pub(super) struct RungArguments {
 
 pub(super) fn rung(arguments: &RungArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
-    read_plan(&dir)?;
+    read_plan(&dir).map_err(no_answer)?;
     match (arguments.rung, &arguments.before, &arguments.after, arguments.launcher) {
         (Some(rung), Some(cell), ..) => {
-            Ok(if has_work(&dir, rung, cell)? { Exit::Ok } else { Exit::NothingMatches })
+            let has_work = has_work(&dir, rung, cell).map_err(no_answer)?;
+            Ok(if has_work { Exit::Ok } else { Exit::NothingMatches })
         }
         (Some(rung), _, Some(cell), _) => {
             Ok(if comes_through(&dir, rung, cell)? { Exit::Ok } else { Exit::SweepIncomplete })
@@ -50,6 +51,14 @@ pub(super) fn rung(arguments: &RungArguments) -> Result<Exit, Failure> {
                 .hint("sweep.dag starts who goes on, `xray-sweep run` does it here"))
         }
         (rung, ..) => decide(arguments, rung),
+    }
+}
+
+/// An error must not pass for the answer that there is nothing to do, on which DAGMan leaves a node out.
+fn no_answer(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NothingMatches => Failure { exit: Exit::Unexpected, ..failure },
+        _ => failure,
     }
 }
 

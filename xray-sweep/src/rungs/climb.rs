@@ -94,3 +94,72 @@ fn is_at(stop: &Stop, at: &str) -> bool {
     let length = |text: &str| text.parse::<Length>().ok();
     length(&stop.at).is_some() && length(&stop.at) == length(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Request;
+    use crate::cell_result::Outcome;
+    use crate::rungs::Ranked;
+    use std::collections::BTreeMap;
+    use xray_artifacts::{State, TrainingSummary};
+
+    fn cell() -> Cell {
+        Cell {
+            format: 1,
+            id: "a".to_owned(),
+            fraction: 1.0,
+            fraction_offset: 0.0,
+            trial: 1,
+            seed: 0,
+            axes: BTreeMap::new(),
+            train_images: 100,
+            rungs: vec!["1 epochs".to_owned(), "3 epochs".to_owned()],
+            folds: 0,
+            files: BTreeMap::new(),
+            dataset: "d".to_owned(),
+            code: "1".to_owned(),
+            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },
+        }
+    }
+
+    fn stopped(at: &str, score: f64) -> CellResult {
+        let stop = Some(Stop { at: at.to_owned(), val_macro_auc: Some(score) });
+        let training = TrainingSummary { stop, ..TrainingSummary::default() };
+        CellResult::Stopped(Box::new(Outcome {
+            state: State::Stopped,
+            training,
+            ..Outcome::begin(Some("a".into()), "1", 1.0, 0)
+        }))
+    }
+
+    fn decided(rung: usize, score: f64, goes_on: bool) -> Decision {
+        let cells = BTreeMap::from([("a".to_owned(), Some(score))]);
+        let point = Ranked { axes: BTreeMap::new(), score: Some(score), cells, goes_on };
+        Decision { rung, at: String::new(), keep: 0.5, points: vec![point] }
+    }
+
+    fn check(decisions: &[Decision], result: &CellResult, stop_at: Option<&str>, text: Option<&str>) {
+        let climb = Climb::of(&cell(), decisions, result);
+        assert_eq!((climb.stop_at.as_deref(), climb.text().as_deref()), (stop_at, text));
+    }
+
+    #[test]
+    fn decisions_and_the_own_result_say_where_a_cell_stands() {
+        let [first, second] = [decided(1, 0.6, true), decided(2, 0.7, true)];
+        check(&[], &CellResult::Absent, Some("1 epochs"), None);
+        // However it is spelt.
+        check(&[], &stopped("1 epoch", 0.6), Some("1 epochs"), Some("waits at rung 1 (0.600)"));
+        // Stopped by hand elsewhere, it has not come to the rung.
+        check(&[], &stopped("2 epochs", 0.6), Some("1 epochs"), None);
+        let one = std::slice::from_ref(&first);
+        check(one, &stopped("1 epochs", 0.6), Some("3 epochs"), Some("goes on from rung 1 (0.600)"));
+        check(one, &stopped("3 epochs", 0.7), Some("3 epochs"), Some("waits at rung 2 (0.700)"));
+        check(&[first, second], &stopped("3 epochs", 0.7), None, Some("goes on from rung 2 (0.700)"));
+        let left = [decided(1, 0.6, false)];
+        check(&left, &stopped("1 epochs", 0.6), None, Some("stopped at rung 1 (0.600, 1 of 1)"));
+        assert!(Climb::of(&cell(), &left, &stopped("1 epochs", 0.6)).is_left());
+        let none = Cell { rungs: Vec::new(), ..cell() };
+        assert_eq!(Climb::of(&none, &left, &CellResult::Absent), Climb::default());
+    }
+}

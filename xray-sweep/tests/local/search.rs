@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use xray_artifacts::Exit;
 
 const ONE: [&str; 4] = ["--fractions", "1", "--trials", "1"];
-const AXES: [&str; 4] = ["--axis", "schedule.learning_rate=log(1e-4,1e-2)", "--axis", "model.width=4,8"];
+const AXES: [&str; 4] = ["--axis", "schedule.learning_rate=log(1e-4,1e-2)", "--axis", "loss.name=bce,focal"];
 
 fn ids(workplace: &Workplace, dir: &str) -> BTreeSet<String> {
     workplace.cells(dir).iter().map(|cell| cell["id"].to_string()).collect()

@@ -56,7 +56,7 @@ pub fn lead(dir: &SweepDir) -> Result<Option<String>, Failure> {
         command.arg(format!("--dependency=afterany:{}", after.join(":")));
     }
     command.arg("--job-name=rung").arg(format!("--comment={COMMENT}"));
-    command.arg(format!("--chdir={}", path.display())).args(["--output=slurm/%A.txt", "--open-mode=append"]);
+    command.arg(format!("--chdir={}", path.display())).args(["--output=slurm/%j.txt", "--open-mode=append"]);
     command.args(lines(&REQUEST, &spec.slurm));
     let folder = shell::path(&path);
     command.arg(format!("--wrap=exec {} rung {folder} --launcher slurm", this_program()));

@@ -167,6 +167,8 @@ mod tests {
             line("12", "0", "RUNNING", "None", "../s/slurm/run-1.txt+0", "s"),
             line("13", "0", "COMPLETED", "None", "slurm/run-1.txt+0", "s"),
             line("14", "0", "PENDING", "BadConstraints", "slurm/run-1.txt+0", "s"),
+            line("15", "N/A", "PENDING", "Dependency", COMMENT, "s"),
+            line("16", "N/A", "PENDING", "Dependency", COMMENT, "other"),
             "nonsense\n".to_owned(),
         ];
         let found = parse(&dir, UNIX_EPOCH, &text.concat());
@@ -180,6 +182,7 @@ mod tests {
             ("14_0", "a", JobState::Held),
         ];
         assert_eq!(seen, expected);
+        assert_eq!(found.dags.iter().map(|dag| dag.id.as_str()).collect::<Vec<_>>(), ["15"], "it decides");
         assert_eq!(found.jobs[2].reason.as_deref(), Some("JobHeldUser"));
     }
 }

@@ -67,6 +67,32 @@ fn what_goes_on_comes_before_what_has_ended() {
 }
 
 #[test]
+fn what_rests_at_a_rung_rests_and_what_goes_on_from_it_may_be_started() {
+    let stopped = CellResult::Stopped(outcome(State::Stopped, Some("as asked")));
+    let judged = |rest, latest: Option<&Attempt>, jobs: &[&Job]| {
+        let climb = Climb { scores: vec![Some(0.61)], rest, ..Climb::default() };
+        let evidence = Evidence { result: &stopped, climb: &climb, jobs, lives: false, latest };
+        judge(&evidence, || Ok(None)).expect("nothing is read")
+    };
+    let is = |found: (CellState, Option<String>), state, why: &str| {
+        assert_eq!(found, (state, Some(why.to_owned())));
+    };
+    let finished = ended(Ending::Finished);
+    let left = Some(Rest::Left { rung: 1, place: 7, of: 9 });
+    is(judged(left, Some(&finished), &[]), CellState::Stopped, "stopped at rung 1 (0.610, 7 of 9)");
+    // The queue may not know yet that its job is over.
+    let running = job(JobState::Running, None);
+    is(
+        judged(Some(Rest::Waits { rung: 1 }), None, &[&running]),
+        CellState::Waiting,
+        "waits at rung 1 (0.610)",
+    );
+    is(judged(None, Some(&finished), &[]), CellState::Waiting, "goes on from rung 1 (0.610)");
+    assert_eq!(judged(None, Some(&finished), &[&running]).0, CellState::Running);
+    assert_eq!(judged(None, Some(&ended(Ending::Removed)), &[]).0, CellState::Lost);
+}
+
+#[test]
 fn an_illegal_instruction_is_a_failure_with_its_machine() {
     let died = Attempt { signal: Some(ILLEGAL_INSTRUCTION), ..ended(Ending::Failed) };
     let expected = (CellState::Failed, Some("illegal instruction on node7 (x86_64-v2)"));
