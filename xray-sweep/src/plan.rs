@@ -14,20 +14,22 @@ mod quote;
 mod slurm_script;
 
 pub use binaries::{Binary, check_binaries, runnable_here};
-pub(crate) use files::placeholder;
+pub(crate) use files::{placeholder, this_program};
 pub use given_files::check_files;
 pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
 pub use mend::mend;
 
-use crate::cell::{Cell, Request, file_bytes, folds, needed};
+use crate::cell::{Cell, file_bytes, folds, needed};
 use crate::data::Data;
 use crate::gpu;
 use crate::grid::{Point, points};
 use crate::isa::Level;
 use crate::launchers::slurm;
+use crate::length::Length;
 use crate::present::{bytes, is_there};
 use crate::request::request;
+use crate::rungs;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::trainer::{self, Resolved};
@@ -119,6 +121,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         same_data(dir, before, &data)?;
         listed::settle(dir, before)?;
     }
+    rungs::check(spec)?;
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
     let mut notes = Vec::new();
@@ -129,18 +132,19 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         spec.budget.apply(config, data.train_images(folds(config)));
     }
     let kept = kept(dir, before.as_ref(), &mut notes)?;
-    let planned_with = kept.len();
+    let planned_before = kept.clone();
     let files = given_files::name(&mut resolved, &kept, &mut notes)?;
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let kept = given_files::same(dir, kept, &files, options.replace)?;
-    let replaced = planned_with - kept.len();
+    let replaced = planned_before.len() - kept.len();
     let mut sending = Sending { shards: lists::Bytes::new(&data, spec.condor.transfer_data), found: &found };
     let cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
-    // What a cell asks of a machine is no part of it, so it may change with every plan.
-    let requests: BTreeMap<&str, Request> =
-        cells.iter().map(|cell| (cell.id.as_str(), cell.request)).collect();
-    let asked =
-        |cell: Cell| Cell { request: *requests.get(cell.id.as_str()).unwrap_or(&cell.request), ..cell };
+    // What a cell asks of a machine and where it stops are no part of it, so they may change with every plan.
+    let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
+    let asked = |cell: Cell| match planned.get(cell.id.as_str()) {
+        Some(now) => Cell { request: now.request, rungs: now.rungs.clone(), ..cell },
+        None => cell,
+    };
     let kept: Vec<Cell> = kept.into_iter().map(asked).collect();
     let known: HashSet<String> = kept.iter().map(|cell| cell.id.clone()).collect();
     let configs: BTreeMap<String, &Json> =
@@ -148,8 +152,9 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(&cell.id)).collect();
     let added = new.len();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
-    all.sort_by(Cell::order);
+    all.sort_by(|a, b| spec.order.of(a, b));
     one_run_a_place(dir, &all)?;
+    rungs::stay(dir, &planned_before, &all)?;
     let sent_bytes = sending.range(&all);
     let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
     let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
@@ -267,7 +272,9 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     let shared = spec.settings().into_iter();
     let shared =
         shared.map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
-    gpu::setting(&spec.condor).into_iter().chain(shared).chain(point.settings()).collect()
+    // The last rung is the length of training.
+    let length = spec.rungs.last().map(|last| (rungs::DURATION.to_owned(), last.to_string().into()));
+    gpu::setting(&spec.condor).into_iter().chain(shared).chain(length).chain(point.settings()).collect()
 }
 
 /// What jobs are sent.
@@ -312,6 +319,8 @@ fn cells(
         let folds = folds(config);
         let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
         let gpus = gpu::of_cell(&spec.condor, config)?;
+        let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds)).to_string();
+        let on_the_way = &spec.rungs[..spec.rungs.len().saturating_sub(1)];
         let sent = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
         cells.push(Cell {
             format: Cell::FORMAT,
@@ -322,6 +331,7 @@ fn cells(
             seed: point.seed,
             axes: point.axes.clone(),
             train_images: images,
+            rungs: on_the_way.iter().map(stop).collect(),
             folds,
             dataset: data.id.clone(),
             code: resolved.version.clone(),

@@ -13,6 +13,7 @@ use crate::observers::tensorboard::{self, EventFile};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
+use crate::span::Span;
 use crate::train::{Ending, device_failure};
 use session::Session;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub overwrite: bool,
     /// Save and exit with code 85 after this time.
     pub checkpoint_exit: Option<Duration>,
+    /// Save, say how good the run is and end there, to go on another time.
+    pub stop_at: Option<Span>,
     /// Warnings and results only.
     pub quiet: bool,
     /// The sweep's cell that this run is, to be named in its result.
@@ -122,6 +125,16 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let before = progress.seconds.total - started.elapsed().as_secs_f64();
     let interrupted = match ending {
         Ending::Interrupted(exit) => Some(exit),
+        Ending::Stopped { val_macro_auc } => {
+            let text = record::stop(&mut outcome, options, val_macro_auc);
+            warnings.observe(&Event::Note(&text))?;
+            None
+        }
+        Ending::Past => {
+            let text = format!("it is at step {} already, beyond where it was to stop", progress.step);
+            warnings.observe(&Event::Note(&text))?;
+            return record::left_alone(dir, outcome);
+        }
         Ending::Finished(reason) => {
             outcome.training.stopped_by = Some(reason.to_owned());
             session.finish(&mut outcome, &progress, &stop, &mut warnings)?

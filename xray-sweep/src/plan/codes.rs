@@ -10,6 +10,7 @@ use xray_artifacts::Exit;
 pub(super) struct ExitCodes {
     unexpected: u8,
     usage: u8,
+    nothing_matches: u8,
     sweep_incomplete: u8,
     bad_data: u8,
     diverged: u8,
@@ -49,6 +50,7 @@ impl ExitCodes {
         ExitCodes {
             unexpected: Exit::Unexpected.code(),
             usage: Exit::Usage.code(),
+            nothing_matches: Exit::NothingMatches.code(),
             sweep_incomplete: Exit::SweepIncomplete.code(),
             bad_data: Exit::BadData.code(),
             diverged: Exit::Diverged.code(),

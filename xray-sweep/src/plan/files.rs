@@ -60,6 +60,7 @@ impl Files<'_> {
         let node_sub = templates.render("job.sub.jinja", &values)?;
         let sweep_dag = templates.render("sweep.dag.jinja", &values)?;
         let collect = templates.render("collect.sh.jinja", &values)?;
+        let rung = templates.render("rung.sh.jinja", &values)?;
         let script = slurm_script::write(dir, spec, plan, cells, &templates)?;
 
         self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
@@ -74,6 +75,10 @@ impl Files<'_> {
             write("sweep.dag", &sweep_dag)?;
             write(COLLECT, &collect)?;
             make_executable(&dir.path().join(COLLECT))?;
+            if !values.rungs.is_empty() {
+                write(RUNG, &rung)?;
+                make_executable(&dir.path().join(RUNG))?;
+            }
             write("cells.csv", &csv(&columns, &rows))?;
             write("sweep.sbatch", &script)?;
             spec.write(&dir.spec())
@@ -93,6 +98,7 @@ fn flush(dir: &SweepDir) -> Result<(), Failure> {
 }
 
 const COLLECT: &str = "collect.sh";
+const RUNG: &str = "rung.sh";
 
 fn make_executable(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
@@ -208,8 +214,19 @@ struct Values<'a> {
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
+    rungs: Vec<RungValues<'a>>,
+    rung_script: &'static str,
     collect_script: &'static str,
     xray_sweep: String,
+}
+
+/// A rung of the DAG; the last is the end.
+#[derive(Serialize)]
+struct RungValues<'a> {
+    number: usize,
+    is_last: bool,
+    /// By cell.
+    stops: BTreeMap<&'a str, String>,
 }
 
 #[derive(Serialize)]
@@ -273,10 +290,27 @@ impl<'a> Values<'a> {
             columns: columns.join(", "),
             column_names: columns,
             rows,
+            rungs: rungs(cells),
+            rung_script: RUNG,
             collect_script: COLLECT,
             xray_sweep: this_program(),
         })
     }
+}
+
+/// One more than the stops; none without any.
+fn rungs(cells: &[Cell]) -> Vec<RungValues<'_>> {
+    let stops = cells.iter().map(|cell| cell.rungs.len()).max().unwrap_or_default();
+    let last = if stops == 0 { 0 } else { stops + 1 };
+    let stop = |cell: &Cell, number: usize| {
+        cell.rungs.get(number - 1).map_or_else(String::new, |at| format!("--stop-at '{at}'"))
+    };
+    let rung = |number| RungValues {
+        number,
+        is_last: number == last,
+        stops: cells.iter().map(|cell| (cell.id.as_str(), stop(cell, number))).collect(),
+    };
+    (1..=last).map(rung).collect()
 }
 
 impl<'a> BinaryValues<'a> {
@@ -288,7 +322,7 @@ impl<'a> BinaryValues<'a> {
 }
 
 /// The path of this program, quoted for a shell.
-pub(super) fn this_program() -> String {
+pub(crate) fn this_program() -> String {
     let path = std::env::current_exe();
     shell::word(&path.map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()))
 }

@@ -5,5 +5,7 @@ mod command_line;
 mod given_files;
 mod gpu;
 mod planning;
+mod rungs;
 mod running;
+mod search;
 mod workplace;

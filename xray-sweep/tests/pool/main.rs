@@ -12,6 +12,7 @@ mod grid;
 mod processors;
 mod queue;
 mod quoting;
+mod rungs;
 mod sweep;
 mod worker;
 mod workplace;

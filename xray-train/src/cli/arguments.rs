@@ -7,6 +7,7 @@ use crate::fine_tuning::ALWAYS;
 use crate::range_test::{Course, Rates};
 use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
+use crate::span::Span;
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ checkpoint mismatch · 8 a planned file changed or is damaged · 78 this machine
 const DEFAULT_STEPS: &str = "200";
 
 /// What is of no use to a test that is no run: how long one takes, where it lies, how it is taken up again.
-const OF_A_RUN: [&str; 11] = [
+const OF_A_RUN: [&str; 12] = [
     "epochs",
     "steps",
     "examples",
@@ -42,6 +43,7 @@ const OF_A_RUN: [&str; 11] = [
     "resume",
     "overwrite",
     "checkpoint_exit_every",
+    "stop_at",
     "cell",
     "dry_run",
     "resolve",
@@ -150,6 +152,10 @@ pub struct Arguments {
     /// Save and exit with code 85 after this much time, such as 30m, to be started again
     #[arg(long, value_name = "TIME")]
     checkpoint_exit_every: Option<String>,
+    /// Save, score validation and end after this length of training, such as "3 epochs", although the run is to be longer;
+    /// the same command with a later one, or without, goes on and comes to the same bits
+    #[arg(long, value_name = "LENGTH")]
+    stop_at: Option<Span>,
     /// The sweep's cell that this run is; its result says so
     #[arg(long, value_name = "ID")]
     cell: Option<String>,
@@ -275,6 +281,7 @@ impl Arguments {
             resume: self.resume,
             overwrite: self.overwrite,
             checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,
+            stop_at: self.stop_at,
             quiet: self.quiet,
             cell: self.cell.clone(),
             files: self.files().to_owned(),
