@@ -33,7 +33,6 @@ pub mod report;
 pub mod request;
 pub mod reset;
 pub mod selection;
-mod shell;
 pub mod signal;
 pub mod spec;
 mod staged;

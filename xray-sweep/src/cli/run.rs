@@ -13,7 +13,6 @@ use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::selection::{Selection, find};
-use crate::shell;
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
@@ -22,7 +21,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure, Status, read_json};
-use xray_cli::{print, say};
+use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Run the cells that have no result yet, here, on a pool or on a cluster
