@@ -38,7 +38,6 @@ pub mod reset;
 pub mod rungs;
 mod sample;
 pub mod selection;
-mod shell;
 pub mod signal;
 pub mod spec;
 mod staged;

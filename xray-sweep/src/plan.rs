@@ -4,6 +4,7 @@
 mod binaries;
 mod check;
 mod codes;
+mod data_url;
 mod files;
 mod given_files;
 mod listed;
@@ -12,6 +13,7 @@ pub(crate) mod machines;
 mod mend;
 mod quote;
 mod slurm_script;
+mod traffic;
 
 pub use binaries::{Binary, check_binaries, runnable_here};
 pub(crate) use files::{placeholder, this_program};
@@ -19,6 +21,7 @@ pub use given_files::check_files;
 pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
 pub use mend::mend;
+pub use traffic::Traffic;
 
 use crate::cell::{Cell, file_bytes, folds, needed};
 use crate::data::Data;
@@ -37,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use traffic::Load;
 use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
 use xray_cli::say;
 use xray_display::counted;
@@ -106,8 +110,8 @@ pub struct Planned {
     pub added: usize,
     /// How many cells of other code or other files are no longer in the sweep.
     pub replaced: usize,
-    /// Bytes that a job is sent: the least and the most.
-    pub sent_bytes: [u64; 2],
+    /// What jobs are sent and fetch.
+    pub traffic: Traffic,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -137,7 +141,8 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let kept = given_files::same(dir, kept, &files, options.replace)?;
     let replaced = planned_before.len() - kept.len();
-    let mut sending = Sending { shards: lists::Bytes::new(&data, spec.condor.transfer_data), found: &found };
+    let way = lists::Way::of(&spec.condor)?;
+    let mut sending = Sending { shards: lists::Bytes::new(&data), way, found: &found };
     let cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
     // What a cell asks of a machine and where it stops are no part of it, so they may change with every plan.
     let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
@@ -155,7 +160,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     all.sort_by(|a, b| spec.order.of(a, b));
     one_run_a_place(dir, &all)?;
     rungs::stay(dir, &planned_before, &all)?;
-    let sent_bytes = sending.range(&all);
+    let traffic = sending.traffic(&all);
     let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
     let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
 
@@ -173,7 +178,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let folders =
         folders.filter_map(|cell| Some((cell.id.as_str(), *configs.get(&cell.id)?))).collect::<Vec<_>>();
     let asks_htcondor = options.asks_htcondor;
-    files::Files { dir, spec, data: &data, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
+    files::Files { dir, spec, data: &data, way, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
     notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
         notes.push(format!(
@@ -185,7 +190,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         notes
             .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
     }
-    Ok(Planned { plan, cells: all, added, replaced, sent_bytes, notes })
+    Ok(Planned { plan, cells: all, added, replaced, traffic, notes })
 }
 
 /// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
@@ -277,23 +282,28 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     gpu::setting(&spec.condor).into_iter().chain(shared).chain(length).chain(point.settings()).collect()
 }
 
-/// What jobs are sent.
+/// What jobs are sent, and what they fetch.
 struct Sending<'a> {
     shards: lists::Bytes<'a>,
+    way: lists::Way<'a>,
     found: &'a binaries::Found,
 }
 
 impl Sending<'_> {
-    /// Bytes for a cell with these shares of the train split, GPUs and files.
-    fn of(&mut self, (fraction, offset): (f64, f64), gpus: u32, files: &given_files::Files) -> u64 {
-        self.shards.of(fraction, offset) + self.found.largest(gpus > 0) + file_bytes(files)
+    /// For a cell with these shares of the train split, GPUs and files.
+    fn of(&mut self, (fraction, offset): (f64, f64), gpus: u32, files: &given_files::Files) -> Load {
+        let sent = self.found.largest(gpus > 0) + file_bytes(files);
+        let shards = self.shards.of(fraction, offset);
+        match self.way {
+            lists::Way::Shared => Load { sent, fetched: 0 },
+            lists::Way::Sent => Load { sent: sent + shards, fetched: 0 },
+            lists::Way::Fetched(_) => Load { sent, fetched: shards },
+        }
     }
 
-    /// The least and the most for one of `cells`.
-    fn range(&mut self, cells: &[Cell]) -> [u64; 2] {
-        let sent: Vec<u64> =
-            cells.iter().map(|cell| self.of(cell.needs(), cell.request.gpus, &cell.files)).collect();
-        [sent.iter().min(), sent.iter().max()].map(|bytes| bytes.copied().unwrap_or_default())
+    fn traffic(&mut self, cells: &[Cell]) -> Traffic {
+        let load = |cell: &Cell| self.of(cell.needs(), cell.request.gpus, &cell.files);
+        Traffic::of(&cells.iter().map(load).collect::<Vec<_>>())
     }
 }
 
@@ -321,7 +331,7 @@ fn cells(
         let gpus = gpu::of_cell(&spec.condor, config)?;
         let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds)).to_string();
         let on_the_way = &spec.rungs[..spec.rungs.len().saturating_sub(1)];
-        let sent = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
+        let load = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
         cells.push(Cell {
             format: Cell::FORMAT,
             id,
@@ -335,7 +345,7 @@ fn cells(
             folds,
             dataset: data.id.clone(),
             code: resolved.version.clone(),
-            request: request(&spec.condor, config, gpus, images, sent, file_bytes(&files))?,
+            request: request(&spec.condor, config, gpus, images, load.total(), file_bytes(&files))?,
             files,
         });
     }

@@ -82,6 +82,8 @@ pub struct Condor {
     pub allow_unknown_microarch: bool,
     /// Whether shards are sent with each job; otherwise workers read `data` from a shared file system.
     pub transfer_data: bool,
+    /// Where `xray-data publish` put the shards, as jobs see it: they are fetched from there, not sent.
+    pub data_url: Option<String>,
     /// Attributes of the job, such as `ProjectName = "\"radiology\""`: ClassAd expressions.
     pub attributes: BTreeMap<String, String>,
     /// Environment variables of the job.
@@ -136,6 +138,7 @@ impl Default for Condor {
             retries: 2,
             allow_unknown_microarch: false,
             transfer_data: true,
+            data_url: None,
             attributes: BTreeMap::new(),
             environment: BTreeMap::new(),
         }

@@ -6,7 +6,7 @@ mod session;
 
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
-use crate::data;
+use crate::data::{self, Trust};
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::events::{Event, Observer, Observers};
 use crate::observers::tensorboard::{self, EventFile};
@@ -41,6 +41,8 @@ pub struct RunOptions {
     pub cell: Option<String>,
     /// Where files are that settings name by a relative path; where empty, the current folder.
     pub files: PathBuf,
+    /// Shards were fetched by somebody else: they are compared with the manifest before training.
+    pub verify_shards: bool,
 }
 
 /// A result with this project's scores.
@@ -111,7 +113,8 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
         warnings.observe(&Event::Warning(&text))?;
     }
-    let data = data::open(config, &options.files, &mut warnings)?;
+    let trust = if options.verify_shards { Trust::Verified } else { Trust::AsListed };
+    let data = data::open(config, &options.files, trust, &mut warnings)?;
     record::claim_data(dir, data.dataset.id(), checkpoint.as_ref())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;

@@ -13,15 +13,14 @@ use crate::order::Order;
 use crate::plan::{PlanOptions, Planned, plan, plan_of, read_spec, slot_constraint};
 use crate::present::is_there;
 use crate::rungs;
-use crate::shell;
-use crate::spec::{Spec, parse_setting};
+use crate::spec::{Condor, Spec, parse_setting};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
-use xray_cli::{print, say};
+use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
@@ -132,6 +131,10 @@ struct PoolArguments {
     /// Workers read the data from a shared file system; no shards are sent
     #[arg(long)]
     shared_data: bool,
+    /// Where the folder that `xray-data publish` wrote lies for jobs, such as osdf:///…, https://…, s3://… or file:///…: on
+    /// HTCondor a plug-in fetches the shards from there, and the access point does not send them; none to send them again
+    #[arg(long, value_name = "URL", conflicts_with = "shared_data")]
+    data_url: Option<String>,
     /// An attribute of the jobs, a ClassAd expression
     #[arg(long = "attribute", value_name = "NAME=EXPR", value_parser = parse_text)]
     attributes: Vec<(String, String)>,
@@ -183,9 +186,12 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
     for note in &planned.notes {
         say(format_args!("note: {note}"));
     }
+    if let Some(warning) = planned.traffic.warning(&spec.condor) {
+        say(format_args!("warning: {warning}"));
+    }
     let slots = if arguments.pool.no_pool { None } else { matching(&spec, &planned)? };
     match arguments.format {
-        OutputFormat::Text => print(&text(arguments, &planned, slots.as_deref()))?,
+        OutputFormat::Text => print(&text(arguments, &spec.condor, &planned, slots.as_deref()))?,
         OutputFormat::Json => print(&format!("{:#}\n", to_json(&planned)))?,
     }
     Ok(Exit::Ok)
@@ -235,6 +241,7 @@ impl PlanArguments {
         replace(&mut condor.retries, pool.retries);
         condor.allow_unknown_microarch |= pool.allow_unknown_microarch;
         condor.transfer_data &= !pool.shared_data;
+        condor.data_url = pool.data_url.clone().or(condor.data_url.take()).filter(|url| url != "none");
         condor.attributes.extend(pool.attributes.clone());
         condor.environment.extend(pool.environment.clone());
         let slurm = &mut spec.slurm;
@@ -290,8 +297,8 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
     ))
 }
 
-fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
-    let Planned { plan, cells, added, sent_bytes, .. } = planned;
+fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Option<&str>) -> String {
+    let Planned { plan, cells, added, traffic, .. } = planned;
     let dir = arguments.sweep.dir.display();
     let word = shell::path(&arguments.sweep.dir);
     let mut lines =
@@ -317,9 +324,7 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
         gpus => format!(", {gpus} GPU"),
     };
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
-    let [least, most] = sent_bytes.map(mebibytes);
-    let sent = if least == most { least } else { format!("{least} to {most}") };
-    lines.push(format!("  sent      {sent} MiB to each job"));
+    lines.push(traffic.text(condor));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     if let Some(rungs) = rungs_text(cells) {
         lines.push(format!("  rungs     {rungs}"));
@@ -359,7 +364,7 @@ fn to_json(planned: &Planned) -> serde_json::Value {
         "cells": planned.cells.len(),
         "added": planned.added,
         "replaced": planned.replaced,
-        "sent_bytes": planned.sent_bytes,
+        "traffic": planned.traffic,
         "files": files(&planned.cells),
         "plan": planned.plan,
         "notes": planned.notes,

@@ -7,7 +7,7 @@ use crate::lock::Lock;
 use crate::plan::read_plan;
 use crate::reset::reset;
 use crate::selection::find;
-use crate::shell;
+use xray_cli::shell;
 use crate::state::{CellReport, CellState};
 use clap::Args;
 use std::collections::{BTreeSet, HashSet};

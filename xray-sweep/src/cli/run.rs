@@ -14,8 +14,7 @@ use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::rungs::{Advance, advance};
-use crate::selection::Selection;
-use crate::shell;
+use crate::selection::{Selection, find};
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
@@ -24,7 +23,7 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use xray_artifacts::{Exit, Failure};
-use xray_cli::{print, say};
+use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Run the cells that have no result yet, here, on a pool or on a cluster

@@ -3,13 +3,12 @@
 
 use super::check::read_by_htcondor;
 use super::codes::{ExitCodes, SignalCodes, SubCode};
-use super::lists::{FileList, ShardList, ShardLists, file_list, file_lists};
+use super::lists::{FileList, PUBLISHED, ShardList, ShardLists, Way, file_list, file_lists};
 use super::{Plan, absolute, listed, machines, quote, slurm_script};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::isa::Level;
-use crate::shell;
 use crate::spec::{Condor, Spec};
 use crate::sweep_dir::{CellDir, SweepDir};
 use crate::templates::Templates;
@@ -20,7 +19,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, to_json, write_bytes};
+use xray_artifacts::{
+    DatasetManifest, Exit, Failure, FileError, State, Status, read_json, to_json, write_bytes, write_json,
+};
+use xray_cli::shell;
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
@@ -39,6 +41,8 @@ pub(super) struct Files<'a> {
     pub(super) dir: &'a SweepDir,
     pub(super) spec: &'a Spec,
     pub(super) data: &'a Data,
+    /// How shards come to jobs.
+    pub(super) way: Way<'a>,
     pub(super) cells: &'a [Cell],
     /// Cells whose folders are to be made, with their configurations.
     pub(super) folders: Vec<(&'a str, &'a Json)>,
@@ -48,10 +52,10 @@ pub(super) struct Files<'a> {
 
 impl Files<'_> {
     pub(super) fn write(&self, plan: &mut Plan) -> Result<(), Failure> {
-        let Files { dir, spec, data, cells, .. } = *self;
+        let Files { dir, spec, data, way, cells, .. } = *self;
         let draws = cells.iter().map(Cell::needs);
         let columns = columns(cells, spec.condor.transfer_data);
-        let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
+        let lists = ShardLists::new(data, way, draws)?;
         let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
         let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
@@ -70,6 +74,9 @@ impl Files<'_> {
         }
         let write = |name: &str, text: &str| write_bytes(&dir.path().join(name), text.as_bytes());
         let write_all = || -> Result<(), Failure> {
+            if matches!(way, Way::Fetched(_)) {
+                write_published(&dir.path().join(PUBLISHED), &data.manifest)?;
+            }
             write("sweep.sub", &sweep_sub)?;
             write("node.sub", &node_sub)?;
             write("sweep.dag", &sweep_dag)?;
@@ -88,6 +95,13 @@ impl Files<'_> {
         written.and(flushed)?;
         listed::publish(dir, plan, cells)
     }
+}
+
+/// The manifest that fits the names of published shards.
+fn write_published(folder: &Path, manifest: &DatasetManifest) -> Result<(), Failure> {
+    let io = |source| FileError::Io { path: folder.to_owned(), action: "create", source };
+    fs::create_dir_all(folder).map_err(io)?;
+    Ok(write_json(&folder.join(DatasetManifest::FILE_NAME), &manifest.published())?)
 }
 
 /// Sends what was written to the disk: once for all the cells' files.
@@ -344,8 +358,10 @@ fn arguments(spec: &Spec, plan: &Plan) -> Result<String, Failure> {
         let message = format!("checkpoint_every is `{every}`, it must be a time");
         return Err(Failure::new(Exit::Usage, message).hint("such as 30m or 1h"));
     }
+    // What came by way of others is not believed.
+    let verify = if spec.condor.data_url.is_some() { " --verify-shards" } else { "" };
     Ok(format!(
-        "--config config.toml --data {} --run run --cell $(id) --threads $(cpus) --checkpoint-exit-every {}",
+        "--config config.toml --data {}{verify} --run run --cell $(id) --threads $(cpus) --checkpoint-exit-every {}",
         quote::argument(data)?,
         quote::argument(every)?
     ))

@@ -1,5 +1,6 @@
 //! Sweeps on this machine, with the real trainer.
 
+mod by_url;
 mod cleaning;
 mod command_line;
 mod given_files;

@@ -27,8 +27,8 @@ Examples:
 The same command started again continues an interrupted run and prints the result of a finished one.
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
-checkpoint mismatch · 8 a planned file changed or is damaged · 78 this machine cannot run it ·
-85 checkpointed, start me again · 130/143 stopped by a signal, saved";
+checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched shard is not the planned one ·
+78 this machine cannot run it · 85 checkpointed, start me again · 130/143 stopped by a signal, saved";
 
 /// Steps of `--find-learning-rate` without a number.
 const DEFAULT_STEPS: &str = "200";
@@ -45,6 +45,7 @@ const OF_A_RUN: [&str; 12] = [
     "checkpoint_exit_every",
     "stop_at",
     "cell",
+    "verify_shards",
     "dry_run",
     "resolve",
 ];
@@ -140,6 +141,10 @@ pub struct Arguments {
     /// current folder]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
+    /// Compare every shard that is there with its hash in dataset.json before training, for shards that were fetched from a
+    /// server or a cache; exit code 9 names the first that differs
+    #[arg(long)]
+    verify_shards: bool,
     /// Run directory; by default runs/NAME, named after the settings
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -285,6 +290,7 @@ impl Arguments {
             quiet: self.quiet,
             cell: self.cell.clone(),
             files: self.files().to_owned(),
+            verify_shards: self.verify_shards,
         })
     }
 

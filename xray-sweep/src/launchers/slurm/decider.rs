@@ -10,7 +10,7 @@ use crate::plan::this_program;
 use crate::queue::Queue;
 use crate::rungs::{Advance, advance};
 use crate::selection::Selection;
-use crate::shell;
+use xray_cli::shell;
 use crate::spec::Spec;
 use crate::state::look;
 use crate::sweep_dir::SweepDir;
