@@ -60,6 +60,11 @@ impl ContentName {
         path.file_name()?.to_str()?.to_owned().try_into().ok()
     }
 
+    /// The hash alone.
+    pub fn hash(&self) -> &str {
+        &self.0[LEAD.len()..]
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

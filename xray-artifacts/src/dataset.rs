@@ -50,6 +50,31 @@ impl DatasetManifest {
         needed.collect()
     }
 
+    /// The same data under names that say what each shard holds: `train-00000-of-00042.blake3-HASH.tfrecord`. A copy of
+    /// another shard, from wherever it comes, then never has the name of this one.
+    ///
+    /// ```
+    /// # use xray_artifacts::{DatasetManifest, ShardEntry};
+    /// let shard = ShardEntry { file: "a.tfrecord".into(), records: 1, bytes: 20, blake3: "c0ffee".into() };
+    /// assert_eq!(shard.published_name("val", 2, 7), "val-00002-of-00007.blake3-c0ffee.tfrecord");
+    /// ```
+    #[must_use]
+    pub fn published(&self) -> DatasetManifest {
+        let mut manifest = self.clone();
+        for (split, summary) in &mut manifest.splits {
+            let of = summary.shards.len();
+            for (number, shard) in summary.shards.iter_mut().enumerate() {
+                shard.file = shard.published_name(split.name(), number, of);
+            }
+        }
+        manifest
+    }
+
+    /// All shards, split by split, in reading order.
+    pub fn shards(&self) -> impl Iterator<Item = &ShardEntry> {
+        self.splits.values().flat_map(|split| &split.shards)
+    }
+
     /// A hash over labels and content, in hexadecimal: equal for equal data, wherever they lie.
     pub fn id(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -150,6 +175,13 @@ pub struct ShardEntry {
     pub blake3: String,
 }
 
+impl ShardEntry {
+    /// What the shard is called where it is published, `number` from 0.
+    pub fn published_name(&self, split: &str, number: usize, of: usize) -> String {
+        format!("{split}-{number:05}-of-{of:05}.blake3-{}.tfrecord", self.blake3)
+    }
+}
+
 /// How records were given to splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -219,6 +251,20 @@ mod tests {
         check(0.5, 0.7, &[0, 2]); // records 21 to 29 and 0 to 5
         check(1.0, 0.5, &[0, 1, 2]);
         assert!(manifest(&[]).train_shards(1.0, 0.0).is_empty());
+    }
+
+    #[test]
+    fn a_published_set_is_the_same_set() {
+        let original = manifest(&[10, 10]);
+        let published = original.published();
+        assert_eq!(published.id(), original.id());
+        assert_eq!(published.published(), published);
+        assert_ne!(published, original);
+        let names: Vec<_> = published.shards().map(|shard| shard.file.as_str()).collect();
+        assert_eq!(names, ["train-00000-of-00002.blake3-.tfrecord", "train-00001-of-00002.blake3-.tfrecord"]);
+        let renamed = published.shards().zip(original.shards());
+        let rest = |shard: &ShardEntry| (shard.records, shard.bytes, shard.blake3.clone());
+        assert!(renamed.into_iter().all(|(a, b)| rest(a) == rest(b)));
     }
 
     #[test]

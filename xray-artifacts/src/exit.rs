@@ -25,6 +25,8 @@ pub enum Exit {
     ModelMismatch = 7,
     /// A file that settings name and that is not the one that was planned: changed since, or half of it.
     DamagedFile = 8,
+    /// A shard that was fetched for a job and is not the one that its manifest lists: another file, or half of it.
+    WrongShard = 9,
     /// This processor or this configuration cannot run the program.
     CannotRunHere = 78,
     /// A checkpoint was written on purpose; the same command continues from it.
@@ -37,7 +39,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code there is.
-    pub const ALL: [Exit; 13] = [
+    pub const ALL: [Exit; 14] = [
         Exit::Ok,
         Exit::Unexpected,
         Exit::Usage,
@@ -47,6 +49,7 @@ impl Exit {
         Exit::Diverged,
         Exit::ModelMismatch,
         Exit::DamagedFile,
+        Exit::WrongShard,
         Exit::CannotRunHere,
         Exit::Checkpointed,
         Exit::Interrupted,
@@ -76,6 +79,6 @@ mod tests {
 
     #[test]
     fn a_number_never_changes_its_meaning() {
-        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 78, 85, 130, 143]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 78, 85, 130, 143]);
     }
 }

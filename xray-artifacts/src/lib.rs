@@ -56,7 +56,7 @@ pub use nearest::{likeness, nearest};
 pub use new_file::{NewFile, sync_folder, write_bytes};
 pub use predictions::Predictions;
 pub use preprocessing::{ChannelRange, Crop, Preprocessing, PreprocessingProblem, ResizeFilter};
-pub use result::{RunResult, Seconds, TrainingSummary};
+pub use result::{RunResult, Seconds, Stop, TrainingSummary};
 pub use seal::{checksum, read_sealed_text, sealed_text, warn_unsealed, write_sealed_text};
 pub use sealed_line::{SealedLine, line_seal, sealed_line};
 pub use status::{State, Status};

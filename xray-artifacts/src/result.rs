@@ -88,6 +88,18 @@ pub struct TrainingSummary {
     pub stopped_by: Option<String>,
     /// Mean loss of the last epoch's steps.
     pub last_loss: Option<f32>,
+    /// Where it was last asked to stop on its way (`--stop-at`), and how good it was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+}
+
+/// A stop on the way to the end of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The length of training that was asked for, such as `3 epochs`.
+    pub at: String,
+    /// Highest macro-AUC on validation until there, this place included: what a run that ended there would have kept.
+    pub val_macro_auc: Option<f64>,
 }
 
 /// Wall-clock seconds by activity, over all restarts of the run. A GPU computes while the loop goes on: `forward` and

@@ -42,6 +42,8 @@ pub enum State {
     Finished,
     /// Ended by a signal, a time limit or on purpose, with a checkpoint to continue from.
     Interrupted,
+    /// Ended where it was asked to (`--stop-at`), with its score until there and a checkpoint to continue from.
+    Stopped,
     /// Ended by a loss that is not finite.
     Diverged,
     /// Ended by any other error.

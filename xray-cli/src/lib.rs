@@ -29,6 +29,7 @@ mod manual;
 mod output;
 mod program;
 mod progress;
+pub mod shell;
 
 pub use build::Build;
 pub use output::{print, say};

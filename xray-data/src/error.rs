@@ -5,6 +5,7 @@ use crate::check::LabelProblem;
 use crate::dataset::ShardProblem;
 use crate::example::ExampleProblem;
 use crate::loader::{BadRecord, LoaderProblem};
+use crate::publish::PublishProblem;
 use crate::schema::FeatureProblem;
 use crate::sources::{ArchiveProblem, SourceProblem, is_archive, short};
 use crate::split::SplitProblem;
@@ -219,6 +220,9 @@ pub enum Error {
     /// Shards cannot be written, or not there.
     #[error(transparent)]
     Build(#[from] BuildProblem),
+    /// A folder that cannot be published, or not there.
+    #[error(transparent)]
+    Publish(#[from] PublishProblem),
     /// A file of records is not the one that the data set lists.
     #[error("{}", path.display())]
     Shard {
@@ -315,6 +319,7 @@ impl Error {
             Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),
             Error::Build(problem) => return Some(problem.hint()),
+            Error::Publish(problem) => problem.hint(),
             Error::Shard { problem, .. } => problem.hint(),
             Error::EmptySplit { .. } => "build the data set with larger fractions for its splits",
             Error::Fraction(_) => "1 is all the data, 0.1 a tenth of it",
@@ -339,6 +344,7 @@ impl Error {
                 | SplitProblem::FewPatients { .. },
             ) => Exit::Usage,
             Error::Build(problem) => problem.exit(),
+            Error::Publish(problem) => problem.exit(),
             Error::Loader(problem) => problem.exit(),
             Error::EmptySplit { .. }
             | Error::NoImages { .. }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod example;
 pub mod labels;
 pub mod loader;
+pub mod publish;
 mod recognise;
 mod regular;
 pub mod schema;
@@ -23,6 +24,7 @@ pub use error::{Error, Place, Result};
 pub use example::{BytesList, Example, ExampleBuilder, ExampleProblem, Feature, FloatList, Int64List};
 pub use labels::{NIH_14, NO_FINDING, nih_14};
 pub use loader::{About, BadRecord, Batch, Cache, Epoch, Images, Loader, LoaderConfig, LoaderProblem};
+pub use publish::{Published, publish};
 pub use schema::{FeatureNames, FeatureProblem, Label, LabelCodes, Preset, Sample, Uncertain, encode_sample};
 pub use tfrecord::{
     Compression, IndexEntry, Record, RecordFile, RecordIndex, RecordProblem, RecordWriter, Records,

@@ -4,6 +4,7 @@ use crate::subject::unfinished;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, RunResult, read_json};
 use xray_bundle::{Bundle, CARD, Card, PreparedImage, read_card};
+use xray_data::sources::Origin;
 use xray_metrics::Evaluation;
 
 /// The folder of a bundle that is named itself, or by its run.
@@ -41,11 +42,7 @@ pub(crate) fn bundle(model: &Path) -> Result<Bundle, Failure> {
 
 /// The bytes of an image file.
 pub(crate) fn read(image: &Path) -> Result<Vec<u8>, Failure> {
-    Ok(std::fs::read(image).map_err(|source| FileError::Io {
-        path: image.to_owned(),
-        action: "read",
-        source,
-    })?)
+    Ok(Origin::File(image.to_owned()).bytes()?)
 }
 
 /// An image file as the model sees it; `image` is its name.

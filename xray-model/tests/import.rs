@@ -168,3 +168,17 @@ fn a_head_in_a_sequence_is_kept_or_replaced() {
     let message = learner().import(broken, ImportOptions::default()).expect_err("NaN").to_string();
     assert_eq!(message, "tensor `features.2.norm.running_var` holds values that are NaN or infinite");
 }
+
+/// Whoever opens a pipe waits for somebody who writes into it.
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pipe = folder.path().join("pipe.pth");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let (told, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(read_weights(&pipe).map(drop)));
+    let answer = answer.recv_timeout(std::time::Duration::from_secs(60)).expect("nobody waits for a writer");
+    let said = answer.expect_err("no file").to_string();
+    assert!(said.ends_with("it is no regular file"), "{said}");
+}

@@ -7,6 +7,7 @@ use crate::memory::Memory;
 use crate::problem::Problem;
 use std::fmt::Write;
 use std::path::Path;
+use std::{fs, io};
 use xray_artifacts::{Exit, Failure, FileError};
 use xray_bundle::Bundle;
 
@@ -16,8 +17,13 @@ use xray_bundle::Bundle;
 /// If the bundle or the file cannot be read, or the server would refuse the file.
 pub fn check(bundle: &Path, image: &Path) -> Result<ImageAnswer, Failure> {
     let bundle = Bundle::open(bundle)?;
-    let io = |source| FileError::Io { path: image.to_owned(), action: "read", source };
-    let file = std::fs::read(image).map_err(io)?;
+    let refused_by_the_system = |source| FileError::Io { path: image.to_owned(), action: "read", source };
+    // A pipe would be waited for, and a device never ends.
+    let file = fs::metadata(image).and_then(|found| match found.is_file() {
+        true => fs::read(image),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    });
+    let file = file.map_err(refused_by_the_system)?;
     let limits = Limits::default();
     examine(&bundle, &limits, &Memory::new(limits.memory), &file, Wanted::default())
         .map_err(|problem| refused(image, problem))

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use xray_artifacts::{Exit, Failure};
 use xray_bundle::Bundle;
 
@@ -128,6 +128,7 @@ impl ServeArguments {
                 Failure::new(Exit::Usage, format!("--workers is not a number from 1 to {MOST_WORKERS}"));
             return Err(failure.hint("leave it out for one per processor"));
         }
+        server::check_clock(SystemTime::now())?;
         let service = Arc::new(Service::new(self.settings()?));
         let bundle = Bundle::open(folder)?;
         let unexpected =

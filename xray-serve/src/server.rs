@@ -26,11 +26,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
+use xray_artifacts::{Exit, Failure};
 
 /// How long open requests may take when the server is asked to end.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -212,6 +213,18 @@ impl Connection {
             _ = watcher.watch(connection) => {}
             () = slot.seat.asked_to_end() => {}
         }
+    }
+}
+
+/// That the clock stands at a time that an answer can bear: hyper writes one into each, and panics instead before 1970.
+///
+/// # Errors
+/// If it does not.
+pub fn check_clock(now: SystemTime) -> Result<(), Failure> {
+    match now.duration_since(UNIX_EPOCH) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::new(Exit::Unexpected, "the clock of this machine stands before 1970")
+            .hint("set it: every answer bears the time")),
     }
 }
 

@@ -11,10 +11,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use xray_artifacts::Exit;
 use xray_image::encode_jpeg;
 use xray_serve::limits::Limits;
+use xray_serve::server::check_clock;
 use xray_serve::settings::Settings;
 
 fn running(limits: Limits) -> Running {
@@ -293,6 +294,14 @@ fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
+fn a_clock_that_no_answer_can_bear_is_refused() {
+    let epoch = SystemTime::UNIX_EPOCH;
+    check_clock(epoch).expect("the first second");
+    let failure = check_clock(epoch - Duration::from_secs(1)).expect_err("before");
+    assert_eq!(failure.message, "the clock of this machine stands before 1970");
+}
+
+#[test]
 fn check_prints_what_the_server_would_answer() {
     let folder = bundle();
     let (model, image) = (folder.path().display().to_string(), folder.path().join("chest.jpg"));
@@ -311,6 +320,11 @@ fn check_prints_what_the_server_would_answer() {
         code == Some(Exit::BadData.code().into()) && said.contains("a GIF, not JPEG or PNG (HTTP 415)"),
         "{said}"
     );
+    for endless in ["/dev/null", "/dev/tty", "/"] {
+        let (code, _, said) = program(&["check", &model, endless]);
+        assert_eq!(code, Some(Exit::Unexpected.code().into()), "{said}");
+        assert!(said.contains(&format!("cannot read {endless}: not a regular file")), "{said}");
+    }
     assert_eq!(program(&["check", "nowhere", &image]).0, Some(Exit::Unexpected.code().into()));
     let (code, _, said) = program(&["--bind", "127.0.0.1:0"]);
     assert!(code == Some(Exit::Usage.code().into()) && said.contains("--model RUN/model"), "{said}");

@@ -76,6 +76,8 @@ pub enum Ending {
     Evicted,
     /// HTCondor put the job on hold.
     Held,
+    /// HTCondor put the job on hold because its files did not reach the machine, or did not come back.
+    Undelivered,
     /// Somebody removed the job, or stopped the launcher.
     Removed,
     /// The connection to the machine broke, or the launcher died.

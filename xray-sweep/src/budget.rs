@@ -1,6 +1,7 @@
 //! What all fractions have in common: with epochs, less data also means fewer steps; with steps, every fraction trains
 //! as many steps as all the data would take, so that the curve shows the effect of the data alone.
 
+use crate::length::{Length, Unit};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -22,25 +23,30 @@ const LENGTHS: [&str; 3] = ["duration", "evaluate_every", "checkpoint_every"];
 impl Budget {
     /// Writes the lengths of a resolved configuration anew, for `train_images` records at fraction 1.
     pub fn apply(self, config: &mut Json, train_images: u64) {
-        let batch_size = config["training"]["batch_size"].as_u64().unwrap_or(1).max(1);
-        let steps_per_epoch = train_images.div_ceil(batch_size).max(1);
-        if self == Budget::Epochs {
-            return;
-        }
         for key in LENGTHS {
-            let length = &mut config["training"][key];
-            if let Some(epochs) = length.as_str().and_then(epochs) {
-                // As the trainer rounds, so that fraction 1 is the same run.
-                let steps = ((epochs * steps_per_epoch as f64).round() as u64).max(1);
-                *length = json!(format!("{steps} steps"));
+            let length = config["training"][key].as_str().and_then(|text| text.parse().ok());
+            if let Some(steps) = length.and_then(|length| self.steps(length, config, train_images)) {
+                config["training"][key] = json!(steps.to_string());
             }
         }
     }
-}
 
-fn epochs(length: &str) -> Option<f64> {
-    let (number, unit) = length.split_once(' ')?;
-    matches!(unit, "epoch" | "epochs").then(|| number.parse().ok()).flatten()
+    /// A length as runs with this configuration take it.
+    pub fn length(self, length: Length, config: &Json, train_images: u64) -> Length {
+        self.steps(length, config, train_images).unwrap_or(length)
+    }
+
+    /// None where it stays as it is.
+    fn steps(self, length: Length, config: &Json, train_images: u64) -> Option<Length> {
+        if self == Budget::Epochs || length.unit != Unit::Epochs {
+            return None;
+        }
+        let batch_size = config["training"]["batch_size"].as_u64().unwrap_or(1).max(1);
+        let steps_per_epoch = train_images.div_ceil(batch_size).max(1);
+        // As the trainer rounds, so that fraction 1 is the same run.
+        let count = (length.count * steps_per_epoch as f64).round().max(1.0);
+        Some(Length { count, unit: Unit::Steps })
+    }
 }
 
 #[cfg(test)]

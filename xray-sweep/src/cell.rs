@@ -27,6 +27,10 @@ pub struct Cell {
     pub axes: BTreeMap<String, Value>,
     /// Training records it uses; about as many, where `folds` says that it is one of a cross-validation.
     pub train_images: u64,
+    /// Lengths of training at which it stops to be compared with others, as the trainer is told them; the whole length is
+    /// not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<String>,
     /// Into how many folds train and val are cut; 0 where they are as they were built.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folds: u64,
@@ -241,6 +245,7 @@ mod tests {
             seed: 7,
             axes: BTreeMap::from([("model.width".to_owned(), 16.into())]),
             train_images: 100,
+            rungs: Vec::new(),
             folds: 0,
             files: BTreeMap::new(),
             dataset: "d".to_owned(),

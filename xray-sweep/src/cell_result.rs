@@ -19,6 +19,8 @@ pub enum CellResult {
     Done(Box<Outcome>),
     /// A run of this cell that has not come to its end: begun, or interrupted with a checkpoint.
     Unfinished(Box<Outcome>),
+    /// A run of this cell that came to a place where it was to stop on its way.
+    Stopped(Box<Outcome>),
     /// A run of this cell that ended without scores.
     Failed(Box<Outcome>),
     /// A result of other data, other code or another cell: left as it is and not counted.
@@ -35,7 +37,7 @@ impl CellResult {
     /// If it is there and cannot be read: the cell may be done, so it must not pass for one that is not.
     pub fn read(cell: &Cell, dir: &CellDir) -> Result<CellResult, FileError> {
         let found = CellResult::read_file(cell, &dir.result())?;
-        if let CellResult::Unfinished(_) | CellResult::Failed(_) = found {
+        if let CellResult::Unfinished(_) | CellResult::Stopped(_) | CellResult::Failed(_) = found {
             let kept = CellResult::read_file(cell, &dir.finished().join(RESULT))?;
             match kept {
                 CellResult::Done(_) => restore(dir)?,
@@ -82,6 +84,7 @@ fn judge(cell: &Cell, outcome: Outcome) -> CellResult {
     }
     match outcome.state {
         State::Finished => CellResult::Done(Box::new(outcome)),
+        State::Stopped => CellResult::Stopped(Box::new(outcome)),
         State::Diverged | State::Failed => CellResult::Failed(Box::new(outcome)),
         State::Planned => CellResult::Absent,
         State::Started | State::Training | State::Evaluating | State::Interrupted => {

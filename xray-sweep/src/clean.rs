@@ -1,7 +1,7 @@
-//! Frees what finished cells need no more. A cell counts as finished only by its own complete result, so what is at work,
-//! failed or unfinished keeps what it goes on from.
+//! Frees what finished cells need no more, and those that halving left behind. A cell counts as finished only by its own
+//! complete result, so what is at work, waits at a rung, failed or is unfinished keeps what it goes on from.
 
-use crate::state::{CellReport, CellState};
+use crate::state::CellReport;
 use crate::sweep_dir::SweepDir;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -24,7 +24,7 @@ pub struct Freed {
 /// A folder that cannot be read, a file that cannot be removed, or a trainer that is still in the run directory.
 pub fn clean(dir: &SweepDir, cells: &[CellReport], keep: Keep, remove: bool) -> Result<Vec<Freed>, Failure> {
     let mut freed = Vec::new();
-    for report in cells.iter().filter(|report| report.state == CellState::Done) {
+    for report in cells.iter().filter(|report| report.state.is_final()) {
         let cell = report.cell.id.clone();
         let run = dir.cell(&cell).run();
         let bytes = keep.frees(&run)?;

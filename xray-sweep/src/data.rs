@@ -34,11 +34,7 @@ impl Data {
     }
 
     fn check_sizes(&self) -> Result<(), Failure> {
-        let shards = Split::ALL
-            .iter()
-            .filter_map(|split| self.manifest.splits.get(split))
-            .flat_map(|split| &split.shards);
-        for shard in shards {
+        for shard in self.manifest.shards() {
             let path = self.dir.join(&shard.file);
             let found = std::fs::metadata(&path).map(|metadata| metadata.len()).ok();
             if found != Some(shard.bytes) {

@@ -1,6 +1,8 @@
 //! The points of a sweep: every combination of the axes, times fractions, times trials, and the settings
 //! that make each of them.
 
+use crate::axis::{Axis, json};
+use crate::sample::sample;
 use crate::spec::Spec;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -59,7 +61,7 @@ pub fn points(spec: &Spec) -> Result<Vec<Point>, Failure> {
     }
     let first_seed = first_seed(spec)?;
     let mut points = Vec::new();
-    for axes in combinations(spec)? {
+    for axes in combinations(spec, first_seed)? {
         for &fraction in spec.fractions.values() {
             for trial in 1..=spec.trials {
                 let turn = if spec.rotate_data { f64::from(trial - 1) / f64::from(spec.trials) } else { 0.0 };
@@ -80,35 +82,47 @@ fn first_seed(spec: &Spec) -> Result<u64, Failure> {
     }
 }
 
-fn combinations(spec: &Spec) -> Result<Vec<BTreeMap<String, Json>>, Failure> {
+/// Values of the axes: of every combination, or of the points that are drawn.
+fn combinations(spec: &Spec, seed: u64) -> Result<Vec<BTreeMap<String, Json>>, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
     let mut all = vec![BTreeMap::new()];
-    for (key, values) in &spec.axes {
-        let json: Vec<Json> = values
-            .iter()
-            .map(|value| serde_json::to_value(value).expect("a TOML value is a JSON value"))
-            .collect();
-        if json.is_empty() {
-            return Err(Failure::new(Exit::Usage, format!("axis `{key}` has no values")));
+    for (key, axis) in &spec.axes {
+        let values: Vec<Json> = match axis {
+            Axis::Values(values) => values.iter().map(json).collect(),
+            Axis::Drawn(_) if spec.sample.is_some() => continue,
+            Axis::Drawn(distribution) => {
+                return Err(usage(format!("axis `{key}` is {distribution}, which has no grid"))
+                    .hint("say how many points to draw: --sample N"));
+            }
+        };
+        if values.is_empty() {
+            return Err(usage(format!("axis `{key}` has no values")));
         }
         if let Some(twice) =
-            json.iter().enumerate().find_map(|(at, value)| json[..at].contains(value).then_some(value))
+            values.iter().enumerate().find_map(|(at, value)| values[..at].contains(value).then_some(value))
         {
-            return Err(Failure::new(Exit::Usage, format!("axis `{key}` has {twice} twice")));
+            return Err(usage(format!("axis `{key}` has {twice} twice")));
         }
         let with = |axes: &BTreeMap<String, Json>, value: &Json| {
             let mut axes = axes.clone();
             axes.insert(key.clone(), value.clone());
             axes
         };
-        all = all.iter().flat_map(|axes| json.iter().map(move |value| with(axes, value))).collect();
+        if spec.sample.is_none() {
+            all = all.iter().flat_map(|axes| values.iter().map(move |value| with(axes, value))).collect();
+        }
     }
-    Ok(all)
+    match spec.sample {
+        Some(count) => sample(&spec.axes, count, seed),
+        None => Ok(all),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{parse_axis, parse_setting};
+    use crate::axis::parse_axis;
+    use crate::spec::parse_setting;
 
     fn spec(axes: &[&str], set: &[&str]) -> Spec {
         let mut spec = Spec { fractions: "0.5,1".parse().expect("good"), trials: 2, ..Spec::default() };
@@ -150,6 +164,7 @@ mod tests {
         check(&["model.width=16,16"], &[], "axis `model.width` has 16 twice");
         check(&["model.width=[]"], &[], "axis `model.width` has no values");
         check(&["model.width=8"], &["model.width=16"], "`model.width` is both an axis and a setting");
+        check(&["a.b=log(1,2)"], &[], "axis `a.b` is log(1,2), which has no grid");
         check(&[], &["seed=-1"], "seed is -1, it must be a whole number from 0");
     }
 }

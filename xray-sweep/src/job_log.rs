@@ -7,6 +7,7 @@
 //! stays on its submit node.
 
 mod event;
+mod fetching;
 mod sending;
 mod time;
 
@@ -226,7 +227,7 @@ impl Job {
                 let used = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
                 self.must_have_started();
                 if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.used_memory_mib = attempt.used_memory_mib.max(used);
+                    attempt.used_memory_mib = attempt.used_memory_mib.max(measured(used));
                 }
             }
             FILE_TRANSFER => self.sends(event, time),
@@ -309,13 +310,14 @@ impl Job {
     }
 
     fn held(&mut self, event: &Event<'_>, time: String) {
-        let reason = event.first_line().map(str::to_owned);
+        let reason = event.first_line().map(fetching::sentence);
         let code: Option<u32> = event.number_after("Code ");
         let sub_code: Option<u32> = event.number_after("Subcode ");
         // Files that do not arrive are the fault of the start that they are sent for, and of none before.
         let at_transfer = code.is_some_and(|code| HOLDS_AT_TRANSFER.contains(&code));
+        let ending = if at_transfer { Ending::Undelivered } else { Ending::Held };
         if (!at_transfer || self.never_executed || self.running().is_some())
-            && let Some(attempt) = self.stopped(Ending::Held, time, reason.as_deref())
+            && let Some(attempt) = self.stopped(ending, time, reason.as_deref())
         {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
             attempt.signal = by_policy.and_then(signal::of_hold);
@@ -368,17 +370,22 @@ impl Job {
         let mut next = || figures.next().flatten();
         attempt.allocated_memory_mib = next().or(attempt.allocated_memory_mib);
         attempt.requested_memory_mib = next().or(attempt.requested_memory_mib);
-        attempt.used_memory_mib = attempt.used_memory_mib.max(next());
+        attempt.used_memory_mib = attempt.used_memory_mib.max(measured(next()));
     }
+}
+
+/// The memory that a job used; HTCondor says 0 of one that ended before it looked.
+fn measured(mebibytes: Option<u64>) -> Option<u64> {
+    mebibytes.filter(|mebibytes| *mebibytes > 0)
 }
 
 /// Why a job is held, with HTCondor's numbers for it.
 pub(crate) fn hold_reason(reason: Option<&str>, code: Option<u32>, sub_code: Option<u32>) -> String {
-    let reason = reason.unwrap_or("no reason given");
+    let reason = reason.map_or_else(|| "no reason given".to_owned(), fetching::sentence);
     match (code, sub_code) {
         (Some(code), None | Some(0)) => format!("{reason} (code {code})"),
         (Some(code), Some(sub_code)) => format!("{reason} (code {code}, sub-code {sub_code})"),
-        (None, _) => reason.to_owned(),
+        (None, _) => reason,
     }
 }
 

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod attempt;
+pub mod axis;
 pub mod budget;
 pub mod cell;
 pub mod cell_result;
@@ -23,17 +24,20 @@ pub mod grid;
 pub mod isa;
 pub mod job_log;
 pub mod launchers;
+pub mod length;
 pub mod local_attempts;
 pub mod lock;
 pub mod logs;
+pub mod order;
 pub mod plan;
 mod present;
 pub mod queue;
 pub mod report;
 pub mod request;
 pub mod reset;
+pub mod rungs;
+mod sample;
 pub mod selection;
-mod shell;
 pub mod signal;
 pub mod spec;
 mod staged;

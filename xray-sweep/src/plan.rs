@@ -4,6 +4,7 @@
 mod binaries;
 mod check;
 mod codes;
+mod data_url;
 mod files;
 mod given_files;
 mod listed;
@@ -12,22 +13,26 @@ pub(crate) mod machines;
 mod mend;
 mod quote;
 mod slurm_script;
+mod traffic;
 
 pub use binaries::{Binary, check_binaries, runnable_here};
-pub(crate) use files::placeholder;
+pub(crate) use files::{placeholder, this_program};
 pub use given_files::check_files;
 pub use listed::{CellList, read_cells};
 pub(crate) use machines::slot_constraint;
 pub use mend::mend;
+pub use traffic::Traffic;
 
-use crate::cell::{Cell, Request, file_bytes, folds, needed};
+use crate::cell::{Cell, file_bytes, folds, needed};
 use crate::data::Data;
 use crate::gpu;
 use crate::grid::{Point, points};
 use crate::isa::Level;
 use crate::launchers::slurm;
+use crate::length::Length;
 use crate::present::{bytes, is_there};
 use crate::request::request;
+use crate::rungs;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::trainer::{self, Resolved};
@@ -35,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use traffic::Load;
 use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
 use xray_cli::say;
 use xray_display::counted;
@@ -104,8 +110,8 @@ pub struct Planned {
     pub added: usize,
     /// How many cells of other code or other files are no longer in the sweep.
     pub replaced: usize,
-    /// Bytes that a job is sent: the least and the most.
-    pub sent_bytes: [u64; 2],
+    /// What jobs are sent and fetch.
+    pub traffic: Traffic,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -119,6 +125,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         same_data(dir, before, &data)?;
         listed::settle(dir, before)?;
     }
+    rungs::check(spec)?;
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
     let mut notes = Vec::new();
@@ -129,18 +136,20 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         spec.budget.apply(config, data.train_images(folds(config)));
     }
     let kept = kept(dir, before.as_ref(), &mut notes)?;
-    let planned_with = kept.len();
+    let planned_before = kept.clone();
     let files = given_files::name(&mut resolved, &kept, &mut notes)?;
     let kept = same_code(dir, kept, &resolved.version, options.replace)?;
     let kept = given_files::same(dir, kept, &files, options.replace)?;
-    let replaced = planned_with - kept.len();
-    let mut sending = Sending { shards: lists::Bytes::new(&data, spec.condor.transfer_data), found: &found };
+    let replaced = planned_before.len() - kept.len();
+    let way = lists::Way::of(&spec.condor)?;
+    let mut sending = Sending { shards: lists::Bytes::new(&data), way, found: &found };
     let cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
-    // What a cell asks of a machine is no part of it, so it may change with every plan.
-    let requests: BTreeMap<&str, Request> =
-        cells.iter().map(|cell| (cell.id.as_str(), cell.request)).collect();
-    let asked =
-        |cell: Cell| Cell { request: *requests.get(cell.id.as_str()).unwrap_or(&cell.request), ..cell };
+    // What a cell asks of a machine and where it stops are no part of it, so they may change with every plan.
+    let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
+    let asked = |cell: Cell| match planned.get(cell.id.as_str()) {
+        Some(now) => Cell { request: now.request, rungs: now.rungs.clone(), ..cell },
+        None => cell,
+    };
     let kept: Vec<Cell> = kept.into_iter().map(asked).collect();
     let known: HashSet<String> = kept.iter().map(|cell| cell.id.clone()).collect();
     let configs: BTreeMap<String, &Json> =
@@ -148,9 +157,10 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(&cell.id)).collect();
     let added = new.len();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
-    all.sort_by(Cell::order);
+    all.sort_by(|a, b| spec.order.of(a, b));
     one_run_a_place(dir, &all)?;
-    let sent_bytes = sending.range(&all);
+    rungs::stay(dir, &planned_before, &all)?;
+    let traffic = sending.traffic(&all);
     let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
     let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
 
@@ -168,7 +178,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let folders =
         folders.filter_map(|cell| Some((cell.id.as_str(), *configs.get(&cell.id)?))).collect::<Vec<_>>();
     let asks_htcondor = options.asks_htcondor;
-    files::Files { dir, spec, data: &data, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
+    files::Files { dir, spec, data: &data, way, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
     notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
         notes.push(format!(
@@ -180,7 +190,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         notes
             .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
     }
-    Ok(Planned { plan, cells: all, added, replaced, sent_bytes, notes })
+    Ok(Planned { plan, cells: all, added, replaced, traffic, notes })
 }
 
 /// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
@@ -267,26 +277,33 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     let shared = spec.settings().into_iter();
     let shared =
         shared.map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
-    gpu::setting(&spec.condor).into_iter().chain(shared).chain(point.settings()).collect()
+    // The last rung is the length of training.
+    let length = spec.rungs.last().map(|last| (rungs::DURATION.to_owned(), last.to_string().into()));
+    gpu::setting(&spec.condor).into_iter().chain(shared).chain(length).chain(point.settings()).collect()
 }
 
-/// What jobs are sent.
+/// What jobs are sent, and what they fetch.
 struct Sending<'a> {
     shards: lists::Bytes<'a>,
+    way: lists::Way<'a>,
     found: &'a binaries::Found,
 }
 
 impl Sending<'_> {
-    /// Bytes for a cell with these shares of the train split, GPUs and files.
-    fn of(&mut self, (fraction, offset): (f64, f64), gpus: u32, files: &given_files::Files) -> u64 {
-        self.shards.of(fraction, offset) + self.found.largest(gpus > 0) + file_bytes(files)
+    /// For a cell with these shares of the train split, GPUs and files.
+    fn of(&mut self, (fraction, offset): (f64, f64), gpus: u32, files: &given_files::Files) -> Load {
+        let sent = self.found.largest(gpus > 0) + file_bytes(files);
+        let shards = self.shards.of(fraction, offset);
+        match self.way {
+            lists::Way::Shared => Load { sent, fetched: 0 },
+            lists::Way::Sent => Load { sent: sent + shards, fetched: 0 },
+            lists::Way::Fetched(_) => Load { sent, fetched: shards },
+        }
     }
 
-    /// The least and the most for one of `cells`.
-    fn range(&mut self, cells: &[Cell]) -> [u64; 2] {
-        let sent: Vec<u64> =
-            cells.iter().map(|cell| self.of(cell.needs(), cell.request.gpus, &cell.files)).collect();
-        [sent.iter().min(), sent.iter().max()].map(|bytes| bytes.copied().unwrap_or_default())
+    fn traffic(&mut self, cells: &[Cell]) -> Traffic {
+        let load = |cell: &Cell| self.of(cell.needs(), cell.request.gpus, &cell.files);
+        Traffic::of(&cells.iter().map(load).collect::<Vec<_>>())
     }
 }
 
@@ -312,7 +329,9 @@ fn cells(
         let folds = folds(config);
         let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
         let gpus = gpu::of_cell(&spec.condor, config)?;
-        let sent = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
+        let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds)).to_string();
+        let on_the_way = &spec.rungs[..spec.rungs.len().saturating_sub(1)];
+        let load = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
         cells.push(Cell {
             format: Cell::FORMAT,
             id,
@@ -322,10 +341,11 @@ fn cells(
             seed: point.seed,
             axes: point.axes.clone(),
             train_images: images,
+            rungs: on_the_way.iter().map(stop).collect(),
             folds,
             dataset: data.id.clone(),
             code: resolved.version.clone(),
-            request: request(&spec.condor, config, gpus, images, sent, file_bytes(&files))?,
+            request: request(&spec.condor, config, gpus, images, load.total(), file_bytes(&files))?,
             files,
         });
     }

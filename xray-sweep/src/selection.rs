@@ -13,6 +13,8 @@ pub struct Selection {
     pub stale: bool,
     /// Only these, by the first characters of their ids, whatever became of them unless they are done.
     pub only: Vec<String>,
+    /// Whether somebody else starts the cells that go on from a rung.
+    pub is_led: bool,
 }
 
 impl Selection {
@@ -23,8 +25,12 @@ impl Selection {
             named.push(find(reports, prefix)?.cell.id.clone());
         }
         let wanted = |report: &&CellReport| match report.state {
-            CellState::Done | CellState::Running | CellState::Queued | CellState::Held => false,
+            // What others left behind at a rung does not go on, whatever is asked.
+            _ if report.climb.is_left() || report.climb.waits() => false,
+            CellState::Done | CellState::Stopped => false,
+            CellState::Running | CellState::Queued | CellState::Held => false,
             _ if !named.is_empty() => named.contains(&report.cell.id),
+            CellState::Waiting => !self.is_led,
             CellState::Missing | CellState::Lost => true,
             CellState::Failed => self.failed,
             CellState::Stale => self.stale,

@@ -1,8 +1,11 @@
 //! `sweep.toml`: what a sweep is asked to be. Flags of `plan` are laid on it, and what came of both is
 //! written back, so that a sweep directory says how it was made.
 
+use crate::axis::{Axis, parse_value};
 use crate::budget::Budget;
 use crate::fractions::Fractions;
+use crate::length::Length;
+use crate::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,14 +28,25 @@ pub struct Spec {
     pub budget: Budget,
     /// Whether trials also begin at different places of the training records.
     pub rotate_data: bool,
+    /// So many points drawn from the axes, in place of their grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u64>,
+    /// In which order cells are listed, and so started.
+    pub order: Order,
+    /// Lengths of training at which points are compared and the better ones go on; the last is the whole. Empty where all
+    /// train to their end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<Length>,
+    /// The share of points that goes on from a rung.
+    pub keep: f64,
     /// A configuration file of the trainer, below `set`.
     pub config: Option<PathBuf>,
     /// Folder of templates for the submit files, instead of the built-in ones.
     pub templates: Option<PathBuf>,
     /// Settings of every run, by configuration key.
     pub set: Table,
-    /// Further axes of the grid: values by configuration key.
-    pub axes: BTreeMap<String, Vec<Value>>,
+    /// Further axes of the grid: values, or the distribution of values, by configuration key.
+    pub axes: BTreeMap<String, Axis>,
     /// What jobs ask of a pool, of either kind, and how they live on HTCondor's.
     pub condor: Condor,
     /// How they live on a cluster with Slurm.
@@ -68,6 +82,8 @@ pub struct Condor {
     pub allow_unknown_microarch: bool,
     /// Whether shards are sent with each job; otherwise workers read `data` from a shared file system.
     pub transfer_data: bool,
+    /// Where `xray-data publish` put the shards, as jobs see it: they are fetched from there, not sent.
+    pub data_url: Option<String>,
     /// Attributes of the job, such as `ProjectName = "\"radiology\""`: ClassAd expressions.
     pub attributes: BTreeMap<String, String>,
     /// Environment variables of the job.
@@ -93,6 +109,10 @@ impl Default for Spec {
             trials: 3,
             budget: Budget::Epochs,
             rotate_data: false,
+            sample: None,
+            order: Order::Axes,
+            rungs: Vec::new(),
+            keep: 0.33,
             config: None,
             templates: None,
             set: Table::new(),
@@ -118,6 +138,7 @@ impl Default for Condor {
             retries: 2,
             allow_unknown_microarch: false,
             transfer_data: true,
+            data_url: None,
             attributes: BTreeMap::new(),
             environment: BTreeMap::new(),
         }
@@ -178,25 +199,10 @@ pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
     Ok((key.trim().to_owned(), parse_value(value.trim())))
 }
 
-/// `key=a,b,c`, each a TOML value or a bare word; or a TOML array.
-pub fn parse_axis(text: &str) -> Result<(String, Vec<Value>), String> {
-    let (key, list) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=a,b,c"))?;
-    let values = match parse_value(list.trim()) {
-        Value::Array(values) => values,
-        Value::String(_) => list.split(',').map(|value| parse_value(value.trim())).collect(),
-        value => vec![value],
-    };
-    Ok((key.trim().to_owned(), values))
-}
-
-fn parse_value(text: &str) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axis::parse_axis;
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -209,10 +215,13 @@ mod tests {
         ]);
         spec.set.extend([parse_setting("seed=7").expect("good")]);
         spec.condor.memory = Some("2GB".into());
+        spec.axes.extend([parse_axis("schedule.learning_rate=log(1e-4,1e-2)").expect("good")]);
+        (spec.sample, spec.rungs) = (Some(3), vec!["1 epochs".parse().expect("good")]);
         spec.write(&path).expect("writable");
         assert_eq!(Spec::read(&path).expect("just written"), spec);
-        assert_eq!(spec.axes["model.width"], [Value::Integer(16), Value::Integer(32)]);
-        assert_eq!(spec.axes["loss.name"], [Value::String("bce".into()), Value::String("focal".into())]);
+        let values = |values: &[Value]| Axis::Values(values.to_vec());
+        assert_eq!(spec.axes["model.width"], values(&[Value::Integer(16), Value::Integer(32)]));
+        assert_eq!(spec.axes["loss.name"], values(&["bce".into(), "focal".into()]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::plan::read_cells;
 use crate::present;
 use crate::queue::Queue;
 use crate::reset::Spent;
+use crate::rungs::{self, Climb, Decision};
 use crate::sweep_dir::{CellDir, SweepDir};
 use jobs::{Submissions, believed};
 use judge::{Evidence, judge};
@@ -32,10 +33,14 @@ use xray_display::counted;
 pub enum CellState {
     /// Its result is there, complete and its own.
     Done,
+    /// It came to a rung at which others were better, and does not go on.
+    Stopped,
     /// A job of it runs.
     Running,
     /// A job of it waits for a machine.
     Queued,
+    /// It came to a rung: it waits for the others there, or to be started again.
+    Waiting,
     /// HTCondor holds a job of it.
     Held,
     /// It ended without scores, and starting it again as it is would end the same way.
@@ -51,10 +56,12 @@ pub enum CellState {
 
 impl CellState {
     /// Every state, in the order in which they are listed.
-    pub const ALL: [CellState; 8] = [
+    pub const ALL: [CellState; 10] = [
         CellState::Done,
+        CellState::Stopped,
         CellState::Running,
         CellState::Queued,
+        CellState::Waiting,
         CellState::Held,
         CellState::Failed,
         CellState::Lost,
@@ -62,12 +69,19 @@ impl CellState {
         CellState::Stale,
     ];
 
+    /// Whether nothing more is to come of it: it is done, or others were better at a rung.
+    pub fn is_final(self) -> bool {
+        matches!(self, CellState::Done | CellState::Stopped)
+    }
+
     /// In one word: `done`, `running`, ...
     pub fn name(self) -> &'static str {
         match self {
             CellState::Done => "done",
+            CellState::Stopped => "stopped",
             CellState::Running => "running",
             CellState::Queued => "queued",
+            CellState::Waiting => "waiting",
             CellState::Held => "held",
             CellState::Failed => "failed",
             CellState::Lost => "lost",
@@ -97,6 +111,8 @@ pub struct CellReport {
     /// Whether some of them may be missing: the event log tells of a job and not of its submission, so that it has lost its
     /// beginning, or of no start of this cell although there is a result.
     pub lacks_starts: bool,
+    /// Where it stands between the rungs of a sweep that has some.
+    pub climb: Climb,
 }
 
 impl CellReport {
@@ -115,6 +131,8 @@ pub struct Survey {
     pub held: BTreeMap<String, Vec<String>>,
     /// Jobs in the queue whose cell another start has finished.
     pub surplus: Vec<String>,
+    /// Whether somebody is at work who decides rungs and starts who goes on from them: DAGMan, or a job of Slurm.
+    pub is_led: bool,
     /// What a person should know of it: who could not be asked, and what is damaged and was left out.
     pub notes: Vec<String>,
 }
@@ -155,12 +173,17 @@ pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
     for job in &believed.jobs {
         jobs.entry(job.cell.as_deref().unwrap_or_default()).or_default().push(job);
     }
+    let is_led = believed.is_led;
+    let decisions = match cells.iter().any(|cell| !cell.rungs.is_empty()) {
+        true => rungs::decisions(dir)?,
+        false => Vec::new(),
+    };
     let now = SystemTime::now();
     let jobs_of = |id: &str| jobs.get(id).map(Vec::as_slice).unwrap_or_default();
     let begins_later = believed.jobs.iter().any(|job| job.submitted.is_none() && job.latest.is_some());
     let report = |cell: Cell| {
         let jobs = jobs_of(&cell.id);
-        let (report, notes) = report(cell, dir, jobs, &waiting, now)?;
+        let (report, notes) = report(cell, dir, jobs, &waiting, &decisions, now)?;
         let lacks_starts = begins_later || report.has_unknown_start();
         Ok::<_, FileError>((CellReport { lacks_starts, ..report }, notes))
     };
@@ -188,7 +211,7 @@ pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
     notes.extend(waiting.note(&cells));
     notes.extend(note_of_starts(&cells));
     notes.extend(damaged);
-    Ok(Survey { cells, held, surplus, notes })
+    Ok(Survey { cells, held, surplus, is_led, notes })
 }
 
 /// The jobs in the queue beside the start that finished the cell.
@@ -258,6 +281,7 @@ fn report(
     dir: &SweepDir,
     jobs: &[&Job],
     waiting: &slurm::Waiting,
+    decisions: &[Decision],
     now: SystemTime,
 ) -> Result<(CellReport, Vec<String>), FileError> {
     let dir = dir.cell(&cell.id);
@@ -287,16 +311,19 @@ fn report(
     let latest = attempts.iter().rev().find(|attempt| !spent.has_attempt(attempt));
     let may_wait = waiting.job_of(&cell.id, &attempts);
     let jobs: Vec<&Job> = jobs.iter().copied().chain(&may_wait).filter(|job| !spent.has_job(job)).collect();
-    let evidence = Evidence { result: &result, jobs: &jobs, lives, latest };
+    let climb = Climb::of(&cell, decisions, &result);
+    let evidence = Evidence { result: &result, climb: &climb, jobs: &jobs, lives, latest };
     let (state, reason) = judge(&evidence, || last_line(&dir))?;
     let outcome = match result {
-        CellResult::Done(outcome) | CellResult::Unfinished(outcome) | CellResult::Failed(outcome) => {
-            Some(outcome)
-        }
+        CellResult::Done(outcome)
+        | CellResult::Unfinished(outcome)
+        | CellResult::Stopped(outcome)
+        | CellResult::Failed(outcome) => Some(outcome),
         CellResult::Absent | CellResult::Stale(_) | CellResult::Damaged(_) => None,
     };
+    let lacks_starts = false;
     let report =
-        CellReport { cell, state, reason, outcome, environment, status, attempts, lacks_starts: false };
+        CellReport { cell, state, reason, outcome, environment, status, attempts, lacks_starts, climb };
     Ok((report, notes))
 }
 

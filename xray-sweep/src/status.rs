@@ -26,6 +26,7 @@ pub fn text(reports: &[CellReport], width: usize, color: bool) -> String {
         summary(reports),
         holds_text(reports),
         ended_text(reports),
+        rungs_text(reports),
         running_text(reports),
         Memory::of(reports).map(|memory| memory.text()).unwrap_or_default(),
     ];
@@ -184,6 +185,14 @@ fn ended_text(reports: &[CellReport]) -> String {
     };
     let rows = reports.iter().filter(|report| is_over(report.state)).map(row).collect();
     section(&["ended", "cell", "where", "reason"], rows)
+}
+
+/// Cells at a rung, and those that were left there.
+fn rungs_text(reports: &[CellReport]) -> String {
+    let is_at_one = |state| matches!(state, CellState::Waiting | CellState::Stopped);
+    let row = |report: &CellReport| vec![report.cell.name(), report.reason.clone().unwrap_or_default()];
+    let rows = reports.iter().filter(|report| is_at_one(report.state)).map(row).collect();
+    section(&["at a rung", "where it stands"], rows)
 }
 
 /// A reason may name all images of a batch; `logs` and the JSON show the whole.

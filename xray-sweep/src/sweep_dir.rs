@@ -63,6 +63,16 @@ impl SweepDir {
         self.submissions().join(format!("{cluster}.csv"))
     }
 
+    /// What was decided at rungs, a file each.
+    pub fn rungs(&self) -> PathBuf {
+        self.0.join("rungs")
+    }
+
+    /// What was decided at one of them, counted from 1.
+    pub fn rung(&self, number: usize) -> PathBuf {
+        self.rungs().join(format!("{number}.json"))
+    }
+
     /// Slurm's side: lists of the cells that arrays run, and what jobs say beside the trainer.
     pub fn slurm(&self) -> PathBuf {
         self.0.join("slurm")

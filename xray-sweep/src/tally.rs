@@ -28,6 +28,11 @@ impl Tally {
         self.count(CellState::Done)
     }
 
+    /// Whether nothing more is to come of any cell.
+    pub fn is_final(&self) -> bool {
+        self.0.keys().all(|state| state.is_final())
+    }
+
     /// Cells in a state.
     pub fn count(&self, state: CellState) -> usize {
         self.0.get(&state).copied().unwrap_or(0)

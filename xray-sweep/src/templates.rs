@@ -8,9 +8,10 @@ use std::path::Path;
 use xray_artifacts::{Exit, Failure, read_text};
 
 /// Name and built-in text of every template.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("job.sub.jinja", include_str!("../../submit-templates/job.sub.jinja")),
     ("sweep.dag.jinja", include_str!("../../submit-templates/sweep.dag.jinja")),
+    ("rung.sh.jinja", include_str!("../../submit-templates/rung.sh.jinja")),
     ("collect.sh.jinja", include_str!("../../submit-templates/collect.sh.jinja")),
     ("sweep.sbatch.jinja", include_str!("../../submit-templates/sweep.sbatch.jinja")),
 ];

@@ -13,6 +13,7 @@ use xray_sweep::attempt::{Attempt, Ending};
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::{Collected, collect};
 use xray_sweep::report::{ReportOptions, report};
+use xray_sweep::rungs::Climb;
 use xray_sweep::signal::ILLEGAL_INSTRUCTION;
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
@@ -27,6 +28,7 @@ fn done(cell: Cell) -> CellReport {
         status: Some(fixture::status(State::Finished)),
         attempts: vec![fixture::attempt(&cell)],
         lacks_starts: false,
+        climb: Climb::default(),
         cell,
     }
 }
@@ -41,6 +43,7 @@ fn missing(cell: Cell) -> CellReport {
         status: None,
         attempts: Vec::new(),
         lacks_starts: false,
+        climb: Climb::default(),
     }
 }
 

@@ -10,6 +10,7 @@ use xray_artifacts::Exit;
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::collect;
 use xray_sweep::report::{ReportOptions, report};
+use xray_sweep::rungs::Climb;
 use xray_sweep::signal::ILLEGAL_INSTRUCTION;
 use xray_sweep::state::{CellReport, CellState};
 use xray_sweep::sweep_dir::SweepDir;
@@ -26,6 +27,7 @@ fn cell_report(cell: Cell, state: CellState, reason: Option<&str>) -> CellReport
         status: None,
         attempts: if state == CellState::Missing { Vec::new() } else { vec![fixture::attempt(&cell)] },
         lacks_starts: false,
+        climb: Climb::default(),
         cell,
     }
 }

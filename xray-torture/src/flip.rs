@@ -178,6 +178,9 @@ const READ: &[(&str, &str, &[Reader])] = {
         ("reported", "cells.jsonl", &[Report]),
         ("reported", "*", &[]),
         ("reported", "run/checkpoints/*/*", &[]),
+        ("halved", "rungs/*.json", &[Status, RunSweep, Collect]),
+        ("halved", "*", &[]),
+        ("halved", "run/checkpoints/*/*", &[]),
         // What a run says while it works, for people and for a sweep's status.
         ("*", "metrics.jsonl", &[]),
         ("*", "events.out.tfevents.*", &[]),

@@ -86,6 +86,8 @@ const KINDS: &[FileKind] = {
         kind("*.sh", Bytes),
         kind("*.sbatch", Bytes),
         kind("slurm/*.txt", Bytes),
+        kind("rungs/*.json", Json),
+        kind("rung.log", Nothing),
         kind("bin/*", Bytes),
         kind("attempts.jsonl", Nothing),
         kind("retried.json", Nothing),

@@ -57,6 +57,11 @@ pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --
     --set 'training.duration=1 epochs' --set model.width=8 --set preprocessing.size=32 \
     --set training.bootstrap_resamples=20 --set fine_tuning.weights=templates/run/run/model/model.safetensors";
 
+/// A sweep of three points, of which one goes on from the first rung.
+const HALVING: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --fractions 1 --trials 1 --no-pool \
+    --rungs '3 steps,9 steps' --sample 3 --axis 'schedule.learning_rate=log(1e-4,1e-2)' --set model.width=8 \
+    --set preprocessing.size=32 --set training.bootstrap_resamples=20";
+
 /// Shards of the images.
 pub(crate) const BUILD: &str =
     "xray-data build --csv LAB/images/labels.csv --labels Mass,Nodule --threads 1 --out FOLDER/shards";
@@ -123,6 +128,7 @@ impl Lab {
         lab.make("swept", "planned", &["xray-sweep run FOLDER/sweep --launcher local -j 1"])?;
         let [collect, report] = ["xray-sweep collect FOLDER/sweep", "xray-sweep report FOLDER/sweep"];
         lab.make("reported", "swept", &[collect, report])?;
+        lab.make("halved", "", &[HALVING, "xray-sweep run FOLDER/sweep --launcher local -j 1"])?;
         Ok(lab)
     }
 

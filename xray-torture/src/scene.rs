@@ -82,6 +82,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
             "xray-data split --csv LAB/images/labels.csv --labels Mass,Nodule --out FOLDER/split.csv",
             Keeps::Each,
         ),
+        scene("publish", "", "xray-data publish LAB/shards FOLDER/web --threads 1", Keeps::Each),
         scene("show", "", "xray-data show LAB/shards --out FOLDER/sheet.png", Keeps::Each),
         reading("check", "data", "xray-data check FOLDER/shards --threads 1"),
         scene("plan", "", PLAN, Keeps::Each),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use xray_artifacts::{Crop, DatasetManifest, Exit, Failure, ImageFormat, Preprocessing, ResizeFilter, Split};
 use xray_data::build::{BuildConfig, build};
 use xray_data::sources::synthetic;
-use xray_data::{Dataset, Draw, FeatureNames, OpenOptions, Preset, RecordId};
+use xray_data::{Dataset, Draw, Error, FeatureNames, OpenOptions, Preset, RecordId};
 use xray_image::SynthConfig;
 
 /// The training records and what is known of them.
@@ -29,11 +29,34 @@ pub struct TrainingData {
 /// Where the synthetic set lies when no data are configured.
 pub const SYNTHETIC_DIR: &str = "data/synthetic";
 
+/// Which shards are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the size that is listed; each record is compared with its checksums when it is read.
+    AsListed,
+    /// Those whose content was compared with the listed hash, before anything else.
+    Verified,
+}
+
 /// Opens the data set and draws the training records. `files` is the folder of files that settings name by a relative path.
-pub fn open(config: &RunConfig, files: &Path, observer: &mut dyn Observer) -> Result<TrainingData, Failure> {
+///
+/// # Errors
+/// As [`Dataset::open`]; a shard that is not the listed one is [`Exit::WrongShard`] where shards are to be verified.
+pub fn open(
+    config: &RunConfig,
+    files: &Path,
+    trust: Trust,
+    observer: &mut dyn Observer,
+) -> Result<TrainingData, Failure> {
     let (run, seed, config) = (config, config.seed, &config.data);
     let dir = if config.dir.as_os_str().is_empty() { synthetic(observer)? } else { config.dir.clone() };
-    let dataset = Arc::new(Dataset::open(&dir, &open_options(config, &dir, files)?)?);
+    let verify = trust == Trust::Verified;
+    let options = OpenOptions { verify, ..open_options(config, &dir, files)? };
+    let dataset = Dataset::open(&dir, &options).map_err(|error| match error {
+        Error::Shard { .. } if verify => wrong_shard(error),
+        other => other.into(),
+    });
+    let dataset = Arc::new(dataset?);
     for warning in dataset.warnings() {
         observer.observe(&Event::Warning(warning))?;
     }
@@ -48,6 +71,14 @@ pub fn open(config: &RunConfig, files: &Path, observer: &mut dyn Observer) -> Re
         counts.iter().map(|count| count.positives as f64 / (count.positives + count.negatives) as f64);
     let prevalence = prevalence.collect();
     Ok(TrainingData { dataset, records, prevalence, preprocessing })
+}
+
+/// Somebody on the way gave another file, or half of it; on another machine it may arrive whole.
+fn wrong_shard(error: Error) -> Failure {
+    let failure = Failure::from(error);
+    Failure { exit: Exit::WrongShard, ..failure }.hint(
+        "it was fetched so: compare the published folder with `xray-data check`, and what its server or a cache sends",
+    )
 }
 
 /// Settings together with what the build did to the images. Refuses those that it left nothing to do for.

@@ -1,7 +1,7 @@
 //! The data of an earlier run, opened as that run opened them, to score a model that the run did not score.
 
 use crate::config::RunConfig;
-use crate::data::{self, TrainingData};
+use crate::data::{self, TrainingData, Trust};
 use crate::observers::Console;
 use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
@@ -21,7 +21,7 @@ impl<'a> Rescoring<'a> {
     /// Opens the data that the run's configuration names. Warnings go to stderr.
     pub fn open(config: &'a RunConfig) -> Result<Self, Failure> {
         let mut console = Console::new(true);
-        let data = data::open(config, Path::new(""), &mut console)?;
+        let data = data::open(config, Path::new(""), Trust::AsListed, &mut console)?;
         Ok(Rescoring { config, data, console })
     }
 

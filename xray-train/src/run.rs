@@ -6,13 +6,14 @@ mod session;
 
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
-use crate::data;
+use crate::data::{self, Trust};
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::events::{Event, Observer, Observers};
 use crate::observers::tensorboard::{self, EventFile};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
+use crate::span::Span;
 use crate::train::{Ending, device_failure};
 use session::Session;
 use std::path::PathBuf;
@@ -32,12 +33,16 @@ pub struct RunOptions {
     pub overwrite: bool,
     /// Save and exit with code 85 after this time.
     pub checkpoint_exit: Option<Duration>,
+    /// Save, say how good the run is and end there, to go on another time.
+    pub stop_at: Option<Span>,
     /// Warnings and results only.
     pub quiet: bool,
     /// The sweep's cell that this run is, to be named in its result.
     pub cell: Option<String>,
     /// Where files are that settings name by a relative path; where empty, the current folder.
     pub files: PathBuf,
+    /// Shards were fetched by somebody else: they are compared with the manifest before training.
+    pub verify_shards: bool,
 }
 
 /// A result with this project's scores.
@@ -108,7 +113,8 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
         warnings.observe(&Event::Warning(&text))?;
     }
-    let data = data::open(config, &options.files, &mut warnings)?;
+    let trust = if options.verify_shards { Trust::Verified } else { Trust::AsListed };
+    let data = data::open(config, &options.files, trust, &mut warnings)?;
     record::claim_data(dir, data.dataset.id(), checkpoint.as_ref())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;
@@ -122,6 +128,16 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let before = progress.seconds.total - started.elapsed().as_secs_f64();
     let interrupted = match ending {
         Ending::Interrupted(exit) => Some(exit),
+        Ending::Stopped { val_macro_auc } => {
+            let text = record::stop(&mut outcome, options, val_macro_auc);
+            warnings.observe(&Event::Note(&text))?;
+            None
+        }
+        Ending::Past => {
+            let text = format!("it is at step {} already, beyond where it was to stop", progress.step);
+            warnings.observe(&Event::Note(&text))?;
+            return record::left_alone(dir, outcome);
+        }
         Ending::Finished(reason) => {
             outcome.training.stopped_by = Some(reason.to_owned());
             session.finish(&mut outcome, &progress, &stop, &mut warnings)?

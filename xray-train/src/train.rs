@@ -44,15 +44,24 @@ pub struct Timetable {
     pub early_stopping: u32,
     /// Time after which the process saves and exits, to be started again.
     pub checkpoint_exit: Option<Duration>,
+    /// The step after which the run saves, says how good it is and ends, to go on another time.
+    pub stop_step: Option<u64>,
 }
 
 /// Why the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ending {
     /// As planned: `duration`, `max-time` or `early-stopping`.
     Finished(&'static str),
     /// Stopped from outside, or to be started again; saved.
     Interrupted(Exit),
+    /// Where it was asked to stop; saved.
+    Stopped {
+        /// Highest macro-AUC on validation until there.
+        val_macro_auc: Option<f64>,
+    },
+    /// It was beyond that place before it began; nothing was done.
+    Past,
 }
 
 /// Everything the loop touches.
@@ -90,6 +99,9 @@ pub struct Trainer<'a> {
 impl Trainer<'_> {
     /// Trains from where `progress` is to an ending.
     pub fn train(&mut self) -> Result<Ending, Failure> {
+        if self.timetable.stop_step.is_some_and(|stop| self.progress.step > stop) {
+            return Ok(Ending::Past);
+        }
         self.observer
             .observe(&Event::Begin { step: self.progress.step, total_steps: self.timetable.total_steps })?;
         let mut saved = Instant::now();
@@ -102,6 +114,10 @@ impl Trainer<'_> {
                 continue;
             }
             if let Some(ending) = self.ending() {
+                break ending;
+            }
+            if self.timetable.stop_step == Some(self.progress.step) {
+                let Some(ending) = self.stopped()? else { continue };
                 break ending;
             }
             if self.is_checkpoint_due(saved) {
@@ -219,16 +235,22 @@ impl Trainer<'_> {
 
     /// False when someone asked to stop meanwhile: the evaluation then comes first when training goes on.
     fn evaluate(&mut self) -> Result<bool, Failure> {
+        let Some(evaluation) = self.evaluation()? else { return Ok(false) };
+        self.take_score(&evaluation)?;
+        Ok(true)
+    }
+
+    /// Scores validation; none when someone asked to stop meanwhile.
+    fn evaluation(&mut self) -> Result<Option<Evaluation>, Failure> {
         self.settle()?;
         let clock = Instant::now();
         let model = self.learner.predictor()?;
         let Some(predictions) = self.validation.predict(&model, &self.stop, self.observer)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let evaluation = self.validation.score(&predictions)?;
         self.progress.seconds.evaluation += clock.elapsed().as_secs_f64();
-        self.take_score(&evaluation)?;
-        Ok(true)
+        Ok(Some(evaluation))
     }
 
     /// Whether no step follows.
@@ -301,6 +323,17 @@ impl Trainer<'_> {
         } else {
             None
         }
+    }
+
+    /// The score of a run that stops on its way. Where no evaluation is due here, it is taken beside the run: nothing of
+    /// it is kept, so that the run goes on as if it had not stopped. None when someone asked to stop meanwhile.
+    fn stopped(&mut self) -> Result<Option<Ending>, Failure> {
+        let mut val_macro_auc = self.progress.best.and_then(|best| best.macro_auc);
+        if self.progress.evaluated_step < self.progress.step {
+            let Some(evaluation) = self.evaluation()? else { return Ok(None) };
+            val_macro_auc = [val_macro_auc, evaluation.macro_auc].into_iter().flatten().reduce(f64::max);
+        }
+        Ok(Some(Ending::Stopped { val_macro_auc }))
     }
 
     fn is_checkpoint_due(&self, saved: Instant) -> bool {

@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "xray-cli",
         ],
     ),
-    ("xray-sweep", &["xray-metrics", "xray-artifacts", "xray-display", "xray-cli"]),
+    ("xray-sweep", &["xray-metrics", "xray-random", "xray-artifacts", "xray-display", "xray-cli"]),
     (
         "xray-serve",
         &[

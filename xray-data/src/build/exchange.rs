@@ -91,9 +91,8 @@ pub(super) fn move_in(folder: &Path) -> Result<()> {
     let manifest = DatasetManifest::read(&workplace)?;
     remove_if_there(&folder.join(DatasetManifest::FILE_NAME))?;
     sync(folder)?;
-    let shards = manifest.splits.values().flat_map(|split| &split.shards);
-    let listed: HashSet<String> =
-        shards.flat_map(|shard| [shard.file.clone(), format!("{}.idx", shard.file)]).collect();
+    let names = manifest.shards().flat_map(|shard| [shard.file.clone(), format!("{}.idx", shard.file)]);
+    let listed: HashSet<String> = names.collect();
     for old in file_names(folder)?.iter().filter(|file| is_part(file) && !listed.contains(*file)) {
         remove_if_there(&folder.join(old))?;
     }

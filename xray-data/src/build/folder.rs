@@ -10,7 +10,7 @@ use crate::sources::Spill;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use xray_artifacts::{DatasetManifest, write_json};
+use xray_artifacts::{ContentName, DatasetManifest, write_json};
 
 /// A folder that is being filled. Dropped before [`finish`](Self::finish), it is left as it was.
 pub(super) struct OutputFolder {
@@ -165,9 +165,13 @@ pub(super) fn is_part(name: &str) -> bool {
     is_shard(name.strip_suffix(".idx").unwrap_or(name)) || name == DatasetManifest::FILE_NAME
 }
 
-/// Whether this is what a build calls a file of records.
+/// Whether this is what a build calls a file of records, or what it is called where it is published.
 pub(crate) fn is_shard(name: &str) -> bool {
     let shard = name.strip_suffix(".tfrecord");
+    let shard = shard.map(|shard| match shard.split_once('.') {
+        Some((shard, content)) if ContentName::try_from(content.to_owned()).is_ok() => shard,
+        _ => shard,
+    });
     let numbers =
         shard.and_then(|s| ["train-", "val-", "test-"].iter().find_map(|split| s.strip_prefix(split)));
     let is_number = |n: &str| n.len() >= 5 && n.bytes().all(|b| b.is_ascii_digit());
@@ -196,6 +200,8 @@ mod tests {
         check("train-00000-of-00042.tfrecord", true);
         check("test-00041-of-00042.tfrecord.idx", true);
         check("train-00000-of-00042.tfrecord.gz", false);
+        check(&format!("train-00000-of-00042.blake3-{}.tfrecord", "0f".repeat(32)), true);
+        check("train-00000-of-00042.blake3-0f.tfrecord", false);
         check("000-438.tfrec", false);
         check("train-a-of-b.tfrecord", false);
         check("val-00000-of-00001.tfrecord.idx.4711.tmp", true);

@@ -188,6 +188,7 @@ fn write(
 ) -> Result<Built> {
     refuse_duplicates(set)?;
     let rows: Vec<_> = set.images.iter().map(|image| &image.row).collect();
+    refuse_nothing(&set.unusable, rows.len())?;
     let assigned = assign(&rows, &config.split, config.seed)?;
     let shards = plan_shards(&rows, &assigned.splits, config.seed, config.records_per_shard);
     let ranges = if config.white_level.is_some() { Ranges::default() } else { Ranges::of(set) };
@@ -201,12 +202,9 @@ fn write(
 
     let mut skipped: Vec<(usize, String)> = written.iter().flat_map(|w| w.skipped.clone()).collect();
     skipped.sort_unstable();
-    if let [(_, first), ..] = skipped.as_slice()
-        && skipped.len() == rows.len()
-    {
-        let images = rows.len() as u64;
-        return Err(BuildProblem::NothingLeft { images, first: first.clone() }.into());
-    }
+    let while_written = skipped.into_iter().map(|(_, why)| why);
+    let skipped: Vec<String> = set.unusable.iter().cloned().chain(while_written).collect();
+    refuse_nothing(&skipped, rows.len() + set.unusable.len() - skipped.len())?;
     let manifest = DatasetManifest {
         labels: set.labels.clone(),
         image: ImageFormat {
@@ -226,7 +224,18 @@ fn write(
     };
     folder.finish(&manifest)?;
     let warnings = set.warnings.iter().cloned().chain(assigned.warnings).chain(ranges.warning()).collect();
-    Ok(Built { manifest, ranges, skipped: skipped.into_iter().map(|(_, why)| why).collect(), warnings })
+    Ok(Built { manifest, ranges, skipped, warnings })
+}
+
+/// Some image is left.
+fn refuse_nothing(skipped: &[String], left: usize) -> Result<()> {
+    match skipped.first() {
+        Some(first) if left == 0 => {
+            let images = skipped.len() as u64;
+            Err(BuildProblem::NothingLeft { images, first: first.clone() }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Each image has a name of its own.

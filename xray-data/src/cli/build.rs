@@ -142,7 +142,7 @@ pub(super) fn run(arguments: &BuildArguments, format: Format) -> Result<Exit, Fa
         passed.get_or_init(|| Progress::new("images of archives", None)).advance();
         Ok(kept)
     };
-    let set = arguments.source.read(&arguments.split, missing, Some(&keep));
+    let set = arguments.source.read(&arguments.split, missing, arguments.skip_bad, Some(&keep));
     passed.into_inner().iter().for_each(Progress::finish);
     write(&set?, output, &arguments.output.out, format)
 }

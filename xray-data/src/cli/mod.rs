@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod kind;
+mod publish;
 mod show;
 mod source;
 mod split;
@@ -62,6 +63,7 @@ enum Command {
     Stats(stats::StatsArguments),
     Split(split::SplitArguments),
     Show(show::ShowArguments),
+    Publish(publish::PublishArguments),
     Synth(synth::SynthArguments),
     Bench(bench::BenchArguments),
 }
@@ -78,6 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Stats(arguments)) => stats::run(&arguments, format),
         Some(Command::Split(arguments)) => split::run(&arguments, format),
         Some(Command::Show(arguments)) => show::run(&arguments, format),
+        Some(Command::Publish(arguments)) => publish::run(&arguments, format),
         Some(Command::Synth(arguments)) => synth::run(&arguments, format),
         Some(Command::Bench(arguments)) => bench::run(&arguments, format),
         None => Err(Failure::new(Exit::Usage, "no command was given").hint("xray-data --help lists them")),

@@ -213,11 +213,12 @@ impl SourceArguments {
         &self,
         split: &SplitOptions,
         missing: Missing,
+        skip_bad: bool,
         keep: Option<&Keep<'_>>,
     ) -> Result<SourceSet, Failure> {
         let parts = self.kind.parts()?;
         let mut set = match parts.is_empty() {
-            true => self.read_one(split, missing, keep)?,
+            true => self.read_one(split, missing, skip_bad, keep)?,
             false => self.read_parts(parts, split, missing, keep)?,
         };
         if let Some(view) = self.view {
@@ -247,7 +248,7 @@ impl SourceArguments {
             }
             return Ok((rows.into_iter().map(|listed| listed.row).collect(), warnings));
         }
-        let set = self.read(split, Missing::Skip, None)?;
+        let set = self.read(split, Missing::Skip, false, None)?;
         Ok((set.images.into_iter().map(|image| image.row).collect(), set.warnings))
     }
 
@@ -255,6 +256,7 @@ impl SourceArguments {
         &self,
         split: &SplitOptions,
         missing: Missing,
+        skip_bad: bool,
         keep: Option<&Keep<'_>>,
     ) -> Result<SourceSet, Failure> {
         match (self.listing(split)?, self.kind.tfrecord.first()) {
@@ -262,7 +264,7 @@ impl SourceArguments {
                 Ok(listing.locate(&ImageFolder::scan(&folder)?, missing, keep)?)
             }
             (None, Some(folder)) => self.read_records(folder, self.labels()),
-            (None, None) => self.read_other(&self.kind, split, missing),
+            (None, None) => self.read_other(&self.kind, split, missing, skip_bad),
         }
     }
 
@@ -402,9 +404,10 @@ impl SourceArguments {
         kind: &SourceKind,
         split: &SplitOptions,
         missing: Missing,
+        skip_bad: bool,
     ) -> Result<SourceSet, Failure> {
         let (Some(folder), Some(table)) = (&kind.dicom, &self.labels_csv) else { return Err(no_source()) };
-        Ok(xray_data::sources::dicom::read(folder, table, &self.columns(split), missing)?)
+        Ok(xray_data::sources::dicom::read(folder, table, &self.columns(split), missing, skip_bad)?)
     }
 
     fn columns(&self, split: &SplitOptions) -> CsvColumns {

@@ -63,6 +63,8 @@ pub(super) struct Shard {
     pub(super) records: u64,
     /// Of a shard of ours, in hexadecimal.
     blake3: Option<String>,
+    /// Whether all of the file was found to have that hash.
+    is_compared: bool,
     open: OnceLock<(RecordFile, RecordIndex)>,
     /// Held by the thread that opens the file.
     opening: Mutex<()>,
@@ -71,7 +73,8 @@ pub(super) struct Shard {
 impl Shard {
     /// A file of which nothing is known, `first` records behind the data set's first.
     pub(super) fn new(path: PathBuf, first: u64, records: u64) -> Self {
-        Shard { path, first, records, blake3: None, open: OnceLock::new(), opening: Mutex::default() }
+        let (open, opening) = (OnceLock::new(), Mutex::default());
+        Shard { path, first, records, blake3: None, is_compared: false, open, opening }
     }
 
     /// One of our own.
@@ -82,7 +85,7 @@ impl Shard {
 
     /// Whether the file is there with the listed size, and with the listed content if `verify`. An absent
     /// file is fine until one of its records is wanted: a worker has only the shards that its fraction needs.
-    pub(super) fn check(&self, entry: &ShardEntry, verify: bool) -> Result<()> {
+    pub(super) fn check(&mut self, entry: &ShardEntry, verify: bool) -> Result<()> {
         let (file, metadata) = match regular::open(&self.path) {
             Ok(open) => open,
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -92,7 +95,11 @@ impl Shard {
         if found != entry.bytes {
             return Err(self.error(ShardProblem::Bytes { expected: entry.bytes, found }));
         }
-        if verify { self.compare(file, &entry.blake3) } else { Ok(()) }
+        if verify {
+            self.compare(file, &entry.blake3)?;
+            self.is_compared = true;
+        }
+        Ok(())
     }
 
     /// Reads all of the file.
@@ -142,6 +149,7 @@ impl Shard {
             |written: &Written| blake3::Hash::from_bytes(written.blake3).to_hex().as_str() == blake3;
         match RecordIndex::load(file).filter(|index| index.written().is_some_and(is_listed)) {
             Some(index) => Ok(index),
+            None if self.is_compared => RecordIndex::scan(file),
             None => {
                 self.compare(regular::open(&self.path)?.0, blake3)?;
                 RecordIndex::scan(file)
@@ -176,7 +184,7 @@ impl Shard {
 /// # Errors
 /// [`Error::Shard`], and an absent file.
 pub(crate) fn compare_content(folder: &Path, entry: &ShardEntry) -> Result<()> {
-    let shard = Shard::listed(folder, 0, entry);
+    let mut shard = Shard::listed(folder, 0, entry);
     shard.require()?;
     shard.check(entry, true)
 }

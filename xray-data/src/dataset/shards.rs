@@ -15,7 +15,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     for (&split, summary) in &manifest.splits {
         let mut members = Vec::with_capacity(summary.images as usize);
         for entry in &summary.shards {
-            let shard = Shard::listed(path, first, entry);
+            let mut shard = Shard::listed(path, first, entry);
             shard.check(entry, options.verify)?;
             let number = shards.len() as u32;
             members.extend((0..entry.records as u32).map(|record| RecordId { shard: number, record }));

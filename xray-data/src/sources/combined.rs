@@ -18,6 +18,7 @@ pub fn combine(sets: Vec<(String, SourceSet)>) -> SourceSet {
         labels,
         images: Vec::new(),
         missing: 0,
+        unusable: Vec::new(),
         notes: Vec::new(),
         warnings: Vec::new(),
         built: common_format(&formats),
@@ -37,6 +38,7 @@ pub fn combine(sets: Vec<(String, SourceSet)>) -> SourceSet {
         all.notes.extend(set.notes.iter().map(said));
         all.warnings.extend(set.warnings.iter().map(said));
         all.missing += set.missing;
+        all.unusable.extend(set.unusable);
         let count = all.labels.len();
         all.images.extend(set.images.into_iter().map(|image| named(image, &name, &own, count)));
     }
@@ -107,6 +109,7 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             images: rows.iter().map(image).collect(),
             missing: 1,
+            unusable: vec!["a.dcm: damaged".into()],
             notes: vec!["a note".into()],
             warnings: vec!["a warning".into()],
             built: None,

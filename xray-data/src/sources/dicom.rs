@@ -8,6 +8,7 @@ use crate::sources::{
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use xray_artifacts::{Exit, one_line};
 use xray_image::{DicomPatient, read_dicom_patient};
 
 /// Headers are shorter as a rule: of a file this much is read first.
@@ -29,8 +30,15 @@ pub struct DicomHeader {
 }
 
 /// Reads DICOM files below `folder`, labelled by a table whose path column holds file names or SOP Instance
-/// UIDs. What the table does not tell of patient, view, sex and age comes from the headers.
-pub fn read(folder: &Path, table: &Path, columns: &CsvColumns, missing: Missing) -> Result<SourceSet> {
+/// UIDs. What the table does not tell of patient, view, sex and age comes from the headers; an image whose header cannot be
+/// read is left out where `skip_bad` says so, since nobody knows whose it is.
+pub fn read(
+    folder: &Path,
+    table: &Path,
+    columns: &CsvColumns,
+    missing: Missing,
+    skip_bad: bool,
+) -> Result<SourceSet> {
     let files = ImageFolder::scan(folder)?;
     let mut listing = csv_table::read(table, columns)?;
     if listing.rows.iter().any(|listed| files.find(&listed.file) == Found::Nothing) {
@@ -38,7 +46,14 @@ pub fn read(folder: &Path, table: &Path, columns: &CsvColumns, missing: Missing)
     }
     let mut set = listing.locate(&files, missing, None)?;
     set.kind = "dicom";
-    set.images.par_iter_mut().try_for_each(complete)?;
+    let completed: Vec<_> = std::mem::take(&mut set.images).into_par_iter().map(complete).collect();
+    for image in completed {
+        match image {
+            Ok(image) => set.images.push(image),
+            Err(error) if skip_bad && error.exit() == Exit::BadData => set.unusable.push(one_line(&error)),
+            Err(error) => return Err(error),
+        }
+    }
     Ok(set)
 }
 
@@ -80,14 +95,14 @@ pub(super) fn complete_without_patients(images: &mut [SourceImage]) {
     });
 }
 
-fn complete(image: &mut SourceImage) -> Result<()> {
-    let Some(header) = header_of(&image.origin)? else { return Ok(()) };
+fn complete(mut image: SourceImage) -> Result<SourceImage> {
+    let Some(header) = header_of(&image.origin)? else { return Ok(image) };
     let ImageRow { patient_id, view, sex, age, .. } = &mut image.row;
     *patient_id = patient_id.take().or(header.patient_id);
     *view = view.take().or(header.view);
     *sex = sex.take().or(header.sex);
     *age = age.or(header.age);
-    Ok(())
+    Ok(image)
 }
 
 /// Reads the header only.

@@ -190,7 +190,8 @@ impl Listing {
                 if lookup.headers {
                     dicom::complete_without_patients(&mut images);
                 }
-                Ok(SourceSet { kind, labels, images, missing, notes, warnings, built: None })
+                let unusable = Vec::new();
+                Ok(SourceSet { kind, labels, images, missing, unusable, notes, warnings, built: None })
             }
         }
     }

@@ -108,6 +108,8 @@ pub struct SourceSet {
     pub images: Vec<SourceImage>,
     /// Rows that were left out because their image file is missing.
     pub missing: u64,
+    /// Why images were left out whose files cannot be used, where that shows before they are wanted.
+    pub unusable: Vec<String>,
     /// How the source was read, for the manifest: columns, labels, rules.
     pub notes: Vec<String>,
     /// What a person should know before trusting the set.

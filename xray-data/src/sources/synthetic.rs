@@ -38,6 +38,7 @@ pub fn read(config: &SynthConfig) -> SourceSet {
         labels: nih_14(),
         images,
         missing: 0,
+        unusable: Vec::new(),
         notes: Vec::new(),
         warnings: Vec::new(),
         built: None,

@@ -1,6 +1,7 @@
 //! DICOM files written here byte by byte (PS3.5: explicit VR, little endian), read by the program.
 
 use crate::workbench::Workbench;
+use std::fs;
 use xray_data::sources::dicom::read_header;
 use xray_image::{GrayImage, decode_gray, encode_jpeg};
 
@@ -271,4 +272,41 @@ fn a_file_that_cannot_be_shown_is_named() {
         "{}",
         output.stderr
     );
+}
+
+/// Whose such a file is, only its header could say, so neither a split nor a warning may count on it.
+#[test]
+fn a_file_whose_header_cannot_be_read_is_left_out_where_that_is_asked_for() {
+    let bench = Workbench::new();
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("in/{name}.dcm"), jpeg_file(&gradient()));
+    }
+    let good = jpeg_file(&gradient());
+    let patient = good.windows(8).position(|found| found == b"\x10\0\x20\0LO\x02\0").expect("the patient");
+    let mut broken = good;
+    broken[patient + 6..patient + 8].copy_from_slice(&u16::MAX.to_le_bytes());
+    bench.write("in/broken.dcm", broken);
+    bench.write("labels.csv", "image,Mass\na.dcm,1\nbroken.dcm,1\nb.dcm,0\nc.dcm,0\n");
+    let source = "--dicom in --labels-csv labels.csv --val 0 --test 0";
+    let said = "in/broken.dcm: broken or unusual DICOM: element (0010,0020) should have 65535 bytes";
+
+    let refused = bench.refused(5, &format!("build {source} --out shards"));
+    assert!(refused.contains(said) && refused.contains("--skip-bad"), "{refused}");
+    let refused = bench.refused(5, &format!("split {source} --out split.csv"));
+    assert!(refused.contains(said), "{refused}");
+
+    let built = bench.run(&format!("build {source} --skip-bad --out shards --format json"));
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(built.stderr.contains(&format!("skipped: {said}")), "{}", built.stderr);
+    assert!(!built.stderr.contains("without a patient"), "{}", built.stderr);
+    let built: serde_json::Value = serde_json::from_str(&built.stdout).expect("JSON");
+    assert_eq!(built["skipped"], 1);
+    assert_eq!(built["manifest"]["split_rule"], "patient");
+    assert_eq!(built["manifest"]["splits"]["train"]["images"], 3);
+
+    for name in ["a", "b", "c"] {
+        fs::copy(bench.path("in/broken.dcm"), bench.path(&format!("in/{name}.dcm"))).expect("writable");
+    }
+    let nothing = bench.refused(5, &format!("build {source} --skip-bad --out none"));
+    assert!(nothing.contains("none of the 4 images can be used: in/a.dcm: "), "{nothing}");
 }

@@ -6,6 +6,7 @@ mod check;
 mod command_line;
 mod dicom;
 mod nih;
+mod publish;
 mod records;
 mod released;
 mod round_trip;

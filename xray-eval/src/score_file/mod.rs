@@ -23,9 +23,13 @@ use columns::Columns;
 use csv::StringRecord;
 use row::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, Predictions, Split};
+use xray_artifacts::{Exit, Failure, FileError, Predictions, Split, read_bounded};
 use xray_display::counted;
+
+/// A million rows of 14 labels are a third of it.
+const LARGEST: u64 = 1 << 30;
 
 /// The rows of a score file, by split. Rows without a split are of the test split.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +45,11 @@ pub struct ScoreFile {
 }
 
 impl ScoreFile {
-    /// Reads `path`. Without a `kind`, names and values tell what the scores are.
+    /// Reads `path`, which may be a pipe. Without a `kind`, names and values tell what the scores are.
     pub fn read(path: &Path, kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
-        let bytes = std::fs::read(path).map_err(|source| FileError::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
-        })?;
+        let bytes = File::open(path).and_then(|file| read_bounded(file, LARGEST));
+        let bytes =
+            bytes.map_err(|source| FileError::Io { path: path.to_owned(), action: "read", source })?;
         let prefixed = |failure: Failure| Failure {
             message: format!("{}: {}", path.display(), failure.message),
             ..failure

@@ -6,6 +6,9 @@ use super::{Columns, bad};
 use csv::StringRecord;
 use xray_artifacts::{Failure, Predictions, Split};
 
+/// In years; above, a number is no age.
+const OLDEST: f32 = 120.0;
+
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) id: String,
@@ -50,8 +53,13 @@ impl Row {
             "train" => Split::Train,
             other => return Err(wrong(&format!("the split is `{}`, not val or test", start(other)))),
         };
-        let age = known(columns.age)
-            .map(|age| age.parse().map_err(|_| wrong(&format!("the age is `{}`", start(age)))));
+        let age = known(columns.age).map(|age| {
+            let years = age.parse::<f32>().ok().filter(|years| (0.0..=OLDEST).contains(years));
+            years.ok_or_else(|| {
+                wrong(&format!("the age is `{}`", start(age)))
+                    .hint("in years, from 0 to 120, or empty for unknown")
+            })
+        });
         let age = age.transpose()?.unwrap_or(f32::NAN);
         let patient = without_zeros(known(columns.patient).unwrap_or_default()).to_owned();
         let [source, view, sex] =

@@ -208,11 +208,8 @@ fn labels_are_matched_by_name_and_map_and_the_others_are_listed() {
     }
 }
 
-/// A tar.gz is read once, from front to back, and its images have the figures of the folder's.
-#[test]
-fn a_tar_gz_is_the_folder_that_was_packed() {
-    let workplace = Workplace::with_run();
-    hospital(&workplace);
+/// Packs the hospital's pictures.
+fn pack(workplace: &Workplace) {
     let folder = fs::read_dir(workplace.path("images/2024")).expect("there");
     let packed = folder.map(|entry| {
         let path = entry.expect("readable").path();
@@ -221,15 +218,58 @@ fn a_tar_gz_is_the_folder_that_was_packed() {
     });
     let files: Vec<_> = packed.collect();
     fs::write(workplace.path("images.tar.gz"), gzip(&tar_of(&files))).expect("writable");
-    let on = |data: &'static str| {
-        let table = TABLE.map(|word| if word == "images" { data } else { word });
-        json(&workplace, &[&["run", "run", "--map", "Mass=Growth"][..], &table].concat())
-    };
+}
+
+fn table_of(data: &'static str) -> [&'static str; 8] {
+    TABLE.map(|word| if word == "images" { data } else { word })
+}
+
+/// A tar.gz is read once, from front to back, and its images have the figures of the folder's.
+#[test]
+fn a_tar_gz_is_the_folder_that_was_packed() {
+    let workplace = Workplace::with_run();
+    hospital(&workplace);
+    pack(&workplace);
+    let on =
+        |data| json(&workplace, &[&["run", "run", "--map", "Mass=Growth"][..], &table_of(data)].concat());
     let (folder, archive) = (on("images"), on("images.tar.gz"));
     for figures in ["beside", "macro_auc", "unread", "labels"] {
         assert_eq!(archive[figures], folder[figures], "{figures}");
     }
     assert_eq!(archive["appraisal"]["test"], folder["appraisal"]["test"]);
+}
+
+#[test]
+fn a_bundle_is_calibrated_on_a_tar_gz_as_on_the_folder() {
+    let workplace = Workplace::with_run();
+    hospital(&workplace);
+    pack(&workplace);
+    let table = fs::read_to_string(workplace.path("truth.csv")).expect("there");
+    let split = |(line, text): (usize, &str)| match line {
+        0 => format!("{text},split\n"),
+        _ => format!("{text},{}\n", if (line - 1) / 2 % 3 == 0 { "test" } else { "val" }),
+    };
+    fs::write(workplace.path("truth.csv"), table.lines().enumerate().map(split).collect::<String>())
+        .expect("writable");
+    let labels = workplace.predictions(Split::Test).labels;
+    let calibrated = |data| {
+        let bundle = format!("of-{data}");
+        fs::create_dir(workplace.path(&bundle)).expect("writable");
+        for file in ["model.json", "model.safetensors"] {
+            let from = workplace.path("run/model").join(file);
+            fs::copy(from, workplace.path(&bundle).join(file)).expect("a bundle");
+        }
+        let arguments = [&["calibrate", &bundle, "--map", "Mass=Growth"][..], &table_of(data)].concat();
+        assert_exit(&workplace.eval(&arguments), Exit::Ok);
+        let card = workplace.json(&format!("{bundle}/model.json"));
+        ["Mass", "Effusion"].map(|name| {
+            let at = labels.iter().position(|label| label == name).expect("one of the fourteen");
+            [card["thresholds"][at].clone(), card["calibration"][at].clone()]
+        })
+    };
+    let (folder, archive) = (calibrated("images"), calibrated("images.tar.gz"));
+    assert!(folder.iter().all(|[threshold, _]| threshold["logit"].is_number()), "{folder:?}");
+    assert_eq!(archive, folder);
 }
 
 #[test]

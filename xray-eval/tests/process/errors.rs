@@ -75,7 +75,33 @@ fn the_page_shows_the_worst_mistakes_and_loads_nothing() {
     assert!(stderr(&text).contains("page.html is there already"), "{}", stderr(&text));
     let text = workplace.eval(&["errors", "run", "--out", "other.html", "--images", "1"]);
     assert_exit(&text, Exit::Ok);
-    assert!(stdout(&text).contains("called at thresholds by youden"), "{}", stdout(&text));
+    let text = stdout(&text);
+    assert!(text.contains("called at thresholds by youden"), "{text}");
+    // The table, here and on the page: what is missed of those with a finding, and called of those without.
+    let html = fs::read_to_string(workplace.path("other.html")).expect("written");
+    let header =
+        ["finding", "with it", "missed", "without it", "called", "AUC (95 % interval)", "labels suspected"];
+    let of_text = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("|")
+    };
+    let of_page = |line: &str| {
+        let cells = line.split("</t").map(|cell| cell.rsplit('>').next().unwrap_or_default());
+        cells.take(header.len()).collect::<Vec<_>>().join("|")
+    };
+    assert!(text.lines().any(|line| of_text(line) == header.join("|")), "{text}");
+    for row in found["labels"].as_array().expect("a list") {
+        let count = |key: &str| row[key].as_u64().map_or("–".to_owned(), |count| count.to_string());
+        let auc = row["auc"].as_f64().map_or("–".to_owned(), |auc| format!("{auc:.3}"));
+        let counts = ["positives", "false_negatives", "negatives", "false_positives"].map(count).join("|");
+        let label = row["label"].as_str().expect("a text");
+        let suspected = format!("|{}", count("suspected"));
+        let is_it = |row: String, label: &str| {
+            row.starts_with(&format!("{label}|{counts}|{auc}")) && row.ends_with(&suspected)
+        };
+        assert!(text.lines().any(|line| is_it(of_text(line), label)), "{row} is not in\n{text}");
+        let spaced = label.replace('_', " ");
+        assert!(html.split("<tr").any(|line| is_it(of_page(line), &spaced)), "{row} is not on the page");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{Error, HostTensor, Result, StateDict};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use xray_artifacts::{FileError, check_tensors};
@@ -26,14 +26,15 @@ pub fn read_weights(path: &Path) -> Result<StateDict> {
     Ok(dict)
 }
 
-/// The bytes of a regular file: a device or a pipe may never end.
+/// The bytes of a regular file: a device or a pipe may never end. A pipe that nobody writes to is waited for when it is
+/// opened, so it is looked at before.
 fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
-    let file = File::open(path).map_err(io)?;
-    let described = file.metadata().map_err(io)?;
+    let described = fs::metadata(path).map_err(io)?;
     if !described.is_file() {
         return Err(Error::Weights { path: path.to_owned(), reason: "it is no regular file".into() });
     }
+    let file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
     file.take(described.len()).read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)

@@ -14,7 +14,7 @@ use xray_artifacts::{Exit, Failure, Keep};
 use xray_cli::print;
 use xray_display::{Align, Column, TextTable, counted};
 
-/// Free what finished cells need no more: optimizer states, second copies of weights, prepared images
+/// Free what finished cells, and those that halving left behind, need no more: optimizer states, second copies of weights, prepared images
 ///
 /// Says what would go; --yes removes it. Models, scores, predictions, curves and logs stay, and so does all that cells
 /// without a result hold, which go on from it.
@@ -65,7 +65,7 @@ fn text(freed: &[Freed], tally: &Tally, keep: Keep, removed: bool) -> String {
         table.row(vec![cell.clone(), megabytes(*bytes)]);
     }
     let mut text = if freed.is_empty() { String::new() } else { table.text() };
-    if tally.done() < tally.planned() {
+    if !tally.is_final() {
         text += &format!("{}; the others keep all they have\n", tally.text());
     }
     let all = megabytes(freed.iter().map(|cell| cell.bytes).sum());

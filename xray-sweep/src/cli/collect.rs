@@ -41,8 +41,7 @@ pub(super) fn collect(arguments: &CollectArguments) -> Result<Exit, Failure> {
         OutputFormat::Text => print(&text(&collected))?,
         OutputFormat::Json => print(&format!("{:#}\n", to_json(&collected)))?,
     }
-    let tally = &collected.tally;
-    Ok(if tally.done() == tally.planned() { Exit::Ok } else { Exit::SweepIncomplete })
+    Ok(if collected.tally.is_final() { Exit::Ok } else { Exit::SweepIncomplete })
 }
 
 fn text(collected: &Collected) -> String {

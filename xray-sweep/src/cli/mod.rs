@@ -4,7 +4,10 @@ mod clean;
 mod collect;
 mod job;
 mod plan;
+mod progress;
+mod retry;
 mod run;
+mod rung;
 mod watch;
 
 use crate::sweep_dir::SweepDir;
@@ -39,9 +42,10 @@ enum Command {
     Run(run::RunArguments),
     Status(watch::StatusArguments),
     Logs(watch::LogsArguments),
-    Retry(run::RetryArguments),
+    Retry(retry::RetryArguments),
     Collect(collect::CollectArguments),
     Job(job::JobArguments),
+    Rung(rung::RungArguments),
     Report(collect::ReportArguments),
     Clean(clean::CleanArguments),
 }
@@ -76,8 +80,9 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => watch::status(&arguments),
         Some(Command::Logs(arguments)) => watch::logs(&arguments),
-        Some(Command::Retry(arguments)) => run::retry(&arguments),
+        Some(Command::Retry(arguments)) => retry::retry(&arguments),
         Some(Command::Job(arguments)) => job::job(&arguments),
+        Some(Command::Rung(arguments)) => rung::rung(&arguments),
         Some(Command::Collect(arguments)) => collect::collect(&arguments),
         Some(Command::Report(arguments)) => collect::report(&arguments),
         Some(Command::Clean(arguments)) => clean::run(&arguments),

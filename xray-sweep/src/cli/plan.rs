@@ -1,23 +1,26 @@
 //! `xray-sweep plan`.
 
 use super::{OutputFormat, Sweep};
+use crate::axis::{Axis, parse_axis};
 use crate::budget::Budget;
 use crate::cell::{Cell, CellFile};
 use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
+use crate::length::{Length, Unit};
 use crate::lock::Lock;
+use crate::order::Order;
 use crate::plan::{PlanOptions, Planned, plan, plan_of, read_spec, slot_constraint};
 use crate::present::is_there;
-use crate::shell;
-use crate::spec::{Spec, parse_axis, parse_setting};
+use crate::rungs;
+use crate::spec::{Condor, Spec, parse_setting};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Value;
 use xray_artifacts::{Exit, Failure};
-use xray_cli::{print, say};
+use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
@@ -51,9 +54,24 @@ pub(super) struct PlanArguments {
     /// A configuration key of the trainer, for all runs
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     set: Vec<(String, Value)>,
-    /// A configuration key with several values: a further axis of the grid
+    /// A configuration key with several values: a further axis of the grid; or, for --sample, with a distribution:
+    /// log(1e-4,1e-2), uniform(a,b) or int(a,b)
     #[arg(long = "axis", value_name = "KEY=A,B,C", value_parser = parse_axis)]
-    axes: Vec<(String, Vec<Value>)>,
+    axes: Vec<(String, Axis)>,
+    /// Draw so many points from the axes instead of taking their grid, by the sweep's seed (--set seed=N); a larger number
+    /// adds points
+    #[arg(long, value_name = "N")]
+    sample: Option<u64>,
+    /// In which order cells are listed, and so started: in that of trials, half a sweep is a whole curve with fewer of them
+    #[arg(long, value_enum, value_name = "WHAT")]
+    order: Option<Order>,
+    /// Compare the points when they have trained so long, and let the better part go on: 1,3,9, or with units, such as
+    /// "500 steps,2000 steps"; the last is the length of training
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',')]
+    rungs: Vec<String>,
+    /// The share of points that goes on from a rung [default: 0.33]
+    #[arg(long, value_name = "SHARE")]
+    keep: Option<f64>,
     /// A build of the trainer to send with the jobs; v3=PATH and v4=PATH beside v1=PATH send each machine its own
     #[arg(long = "binary", value_name = "[LEVEL=]PATH", value_parser = parse_binary, help_heading = "Programs")]
     binaries: Vec<(Option<Level>, PathBuf)>,
@@ -113,6 +131,10 @@ struct PoolArguments {
     /// Workers read the data from a shared file system; no shards are sent
     #[arg(long)]
     shared_data: bool,
+    /// Where the folder that `xray-data publish` wrote lies for jobs, such as osdf:///…, https://…, s3://… or file:///…: on
+    /// HTCondor a plug-in fetches the shards from there, and the access point does not send them; none to send them again
+    #[arg(long, value_name = "URL", conflicts_with = "shared_data")]
+    data_url: Option<String>,
     /// An attribute of the jobs, a ClassAd expression
     #[arg(long = "attribute", value_name = "NAME=EXPR", value_parser = parse_text)]
     attributes: Vec<(String, String)>,
@@ -164,9 +186,12 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Exit, Failure> {
     for note in &planned.notes {
         say(format_args!("note: {note}"));
     }
+    if let Some(warning) = planned.traffic.warning(&spec.condor) {
+        say(format_args!("warning: {warning}"));
+    }
     let slots = if arguments.pool.no_pool { None } else { matching(&spec, &planned)? };
     match arguments.format {
-        OutputFormat::Text => print(&text(arguments, &planned, slots.as_deref()))?,
+        OutputFormat::Text => print(&text(arguments, &spec.condor, &planned, slots.as_deref()))?,
         OutputFormat::Json => print(&format!("{:#}\n", to_json(&planned)))?,
     }
     Ok(Exit::Ok)
@@ -189,6 +214,19 @@ impl PlanArguments {
         spec.config = self.config.as_ref().map(absolute).or(spec.config);
         spec.set.extend(self.set.clone());
         spec.axes.extend(self.axes.clone());
+        spec.sample = self.sample.or(spec.sample);
+        replace(&mut spec.order, self.order);
+        if !self.rungs.is_empty() {
+            spec.rungs = lengths(&self.rungs, unit(&spec))?;
+        }
+        if self.keep.is_some() && spec.rungs.is_empty() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--keep says which part goes on from a rung, and there is none",
+            )
+            .hint("name the rungs: --rungs 1,3,9"));
+        }
+        replace(&mut spec.keep, self.keep);
         let (pool, condor) = (&self.pool, &mut spec.condor);
         spec.templates = pool.templates.as_ref().map(absolute).or(spec.templates);
         condor.cpus = pool.cpus.or(condor.cpus);
@@ -203,6 +241,7 @@ impl PlanArguments {
         replace(&mut condor.retries, pool.retries);
         condor.allow_unknown_microarch |= pool.allow_unknown_microarch;
         condor.transfer_data &= !pool.shared_data;
+        condor.data_url = pool.data_url.clone().or(condor.data_url.take()).filter(|url| url != "none");
         condor.attributes.extend(pool.attributes.clone());
         condor.environment.extend(pool.environment.clone());
         let slurm = &mut spec.slurm;
@@ -212,6 +251,18 @@ impl PlanArguments {
         slurm.max_running = pool.max_running.or(slurm.max_running);
         Ok(spec)
     }
+}
+
+/// What rungs without a unit count: what the length of training does, if it was set.
+fn unit(spec: &Spec) -> Unit {
+    let set = spec.settings().into_iter().find(|(key, _)| key == rungs::DURATION);
+    let length = set.and_then(|(_, value)| value.as_str()?.parse::<Length>().ok());
+    length.map_or(Unit::Epochs, |length| length.unit)
+}
+
+fn lengths(texts: &[String], unit: Unit) -> Result<Vec<Length>, Failure> {
+    let parsed = texts.iter().map(|text| Length::parse(text, unit));
+    parsed.collect::<Result<_, _>>().map_err(|why| Failure::new(Exit::Usage, format!("--rungs: {why}")))
 }
 
 fn replace<T>(place: &mut T, value: Option<T>) {
@@ -246,8 +297,8 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
     ))
 }
 
-fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> String {
-    let Planned { plan, cells, added, sent_bytes, .. } = planned;
+fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Option<&str>) -> String {
+    let Planned { plan, cells, added, traffic, .. } = planned;
     let dir = arguments.sweep.dir.display();
     let word = shell::path(&arguments.sweep.dir);
     let mut lines =
@@ -273,15 +324,24 @@ fn text(arguments: &PlanArguments, planned: &Planned, slots: Option<&str>) -> St
         gpus => format!(", {gpus} GPU"),
     };
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
-    let [least, most] = sent_bytes.map(mebibytes);
-    let sent = if least == most { least } else { format!("{least} to {most}") };
-    lines.push(format!("  sent      {sent} MiB to each job"));
+    lines.push(traffic.text(condor));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
+    if let Some(rungs) = rungs_text(cells) {
+        lines.push(format!("  rungs     {rungs}"));
+        lines.push(format!("Next:\n  xray-sweep run {word} --launcher local|condor|slurm"));
+        return lines.join("\n") + "\n";
+    }
     lines.push(format!(
         "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  sbatch {word}/sweep.sbatch\n  xray-sweep run {word} --launcher \
          local|condor|slurm"
     ));
     lines.join("\n") + "\n"
+}
+
+/// Where cells stop on their way; none of a sweep without rungs.
+fn rungs_text(cells: &[Cell]) -> Option<String> {
+    let stops = cells.first().map(|cell| cell.rungs.join(", ")).filter(|stops| !stops.is_empty())?;
+    Some(format!("compared after {stops}; the better ones go on"))
 }
 
 /// The files that settings name, each once.
@@ -304,7 +364,7 @@ fn to_json(planned: &Planned) -> serde_json::Value {
         "cells": planned.cells.len(),
         "added": planned.added,
         "replaced": planned.replaced,
-        "sent_bytes": planned.sent_bytes,
+        "traffic": planned.traffic,
         "files": files(&planned.cells),
         "plan": planned.plan,
         "notes": planned.notes,

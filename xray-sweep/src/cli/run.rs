@@ -1,28 +1,29 @@
-//! `xray-sweep run` and `retry`.
+//! `xray-sweep run`.
 
 use super::Sweep;
+use super::progress::Table;
 use crate::attempt::{Attempt, Launcher};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
-use crate::launchers::local::{self, Event, LocalOptions};
+use crate::launchers::local::{self, LocalOptions};
 use crate::launchers::queues::{self, QueueWatch};
 use crate::launchers::{Submission, condor, slurm};
 use crate::lock::Lock;
 use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
+use crate::rungs::{Advance, advance};
 use crate::selection::{Selection, find};
-use crate::shell;
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
+use crate::tally::Tally;
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, Status, read_json};
-use xray_cli::{print, say};
+use xray_artifacts::{Exit, Failure};
+use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Run the cells that have no result yet, here, on a pool or on a cluster
@@ -65,23 +66,17 @@ struct SelectionArguments {
     cells: Vec<String>,
 }
 
-/// Release held jobs and make failed cells ready to be run again
-#[derive(Debug, Args)]
-pub(super) struct RetryArguments {
-    #[command(flatten)]
-    sweep: Sweep,
-    /// Only this cell, by the beginning of its id; may be given several times
-    #[arg(long = "cell", value_name = "ID")]
-    cells: Vec<String>,
-}
-
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let dir = arguments.sweep.dir();
     let plan = read_plan(&dir)?;
     let _lock = Lock::take(&dir, "run")?;
     let selection = &arguments.selection;
-    let selection =
-        Selection { failed: selection.failed, stale: selection.stale, only: selection.cells.clone() };
+    let selection = Selection {
+        failed: selection.failed,
+        stale: selection.stale,
+        only: selection.cells.clone(),
+        is_led: false,
+    };
     same_data(&plan)?;
     match arguments.launcher {
         Launcher::Local => run_here(arguments, &dir, &plan, &selection),
@@ -115,9 +110,34 @@ fn run_here(
         print(&listed(&selection.choose(&survey.cells)?, "would be run here"))?;
         return Ok(Exit::Ok);
     }
-    wait_for_orphans(dir, &mut watch)?;
-    let reports = settled(dir, &mut watch)?.cells;
-    let chosen = selection.choose(&reports)?;
+    let mut stopped = None;
+    // Once, and once more for every rung that is decided.
+    while stopped.is_none() {
+        stopped = run_once(arguments, dir, plan, selection, &mut watch)?;
+        if stopped.is_some() || !decided(dir, &mut watch)? {
+            break;
+        }
+    }
+    let exit = summary(dir, &mut watch)?;
+    if let Some(stopped) = stopped {
+        say("stopped; the same command goes on from here");
+        return Ok(stopped);
+    }
+    Ok(exit)
+}
+
+/// Runs the cells that can be run now; returns whether a signal ended it early.
+fn run_once(
+    arguments: &RunArguments,
+    dir: &SweepDir,
+    plan: &Plan,
+    selection: &Selection,
+    watch: &mut QueueWatch<'_>,
+) -> Result<Option<Exit>, Failure> {
+    wait_for_orphans(dir, watch)?;
+    let survey = ready(dir, watch, selection)?;
+    let reports = survey.cells;
+    let chosen = Selection { is_led: survey.is_led, ..selection.clone() }.choose(&reports)?;
     prepare(dir, &chosen)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -134,12 +154,31 @@ fn run_here(
     let mut table = Table::new(dir, cells.len());
     let stopped = local::run(dir, plan, &cells, &options, |event| table.observe(&event))?;
     table.finish();
-    let exit = summary(dir, &mut watch)?;
-    if let Some(stopped) = stopped {
-        say("stopped; the same command goes on from here");
-        return Ok(stopped);
+    Ok(stopped)
+}
+
+/// A look at the sweep before anything is started, with the rung decided to which all cells have come. Failed cells that
+/// are to be started again may still come to it.
+fn ready(dir: &SweepDir, watch: &mut QueueWatch<'_>, selection: &Selection) -> Result<Survey, Failure> {
+    let survey = settled(dir, watch)?;
+    if selection.failed || !tell(advance(dir, &survey.cells)?) {
+        return Ok(survey);
     }
-    Ok(exit)
+    ready(dir, watch, selection)
+}
+
+/// Decides the open rung, if all cells have come to it; whether it did.
+fn decided(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<bool, Failure> {
+    watch.forget();
+    let reports = look(dir, watch.queues())?.cells;
+    Ok(tell(advance(dir, &reports)?))
+}
+
+/// Says what was decided, if anything was.
+fn tell(advance: Advance) -> bool {
+    let Advance::Decided(decision) = advance else { return false };
+    say(decision.text());
+    true
 }
 
 /// A launcher that was killed leaves its runs at work. They are not disturbed, and none is started twice.
@@ -165,19 +204,45 @@ fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Fa
 
 fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(dir);
-    let survey = if arguments.dry_run { look(dir, watch.queues())? } else { settled(dir, &mut watch)? };
+    loop {
+        let exit = submit_and_follow(arguments, dir, selection, &mut watch)?;
+        // Whoever leads the sweep through its rungs may have died.
+        if arguments.dry_run || arguments.detach || !decided(dir, &mut watch)? {
+            return Ok(exit);
+        }
+    }
+}
+
+fn submit_and_follow(
+    arguments: &RunArguments,
+    dir: &SweepDir,
+    selection: &Selection,
+    watch: &mut QueueWatch<'_>,
+) -> Result<Exit, Failure> {
+    let survey = if arguments.dry_run { look(dir, watch.queues())? } else { ready(dir, watch, selection)? };
     let reports = &survey.cells;
-    let chosen = selection.choose(reports)?;
+    let has_rungs = reports.iter().any(|report| !report.cell.rungs.is_empty());
+    let by_dag = has_rungs && arguments.launcher == Launcher::Condor;
+    if by_dag && !selection.only.is_empty() {
+        let message = "--cell cannot be had of a sweep with rungs on a pool: sweep.dag starts all that go on";
+        return Err(Failure::new(Exit::Usage, message).hint("leave --cell out, or use --launcher local"));
+    }
+    let selection = Selection { is_led: survey.is_led, ..selection.clone() };
+    let chosen = if by_dag && survey.is_led { Vec::new() } else { selection.choose(reports)? };
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
+    let submit = || match by_dag {
+        true => condor::submit_dag(dir, &cells, arguments.dry_run),
+        false => submit(arguments.launcher, dir, &cells, arguments.dry_run),
+    };
     if arguments.dry_run {
         warn(&survey);
         print(&listed(&chosen, "would be submitted"))?;
-        submit(arguments.launcher, dir, &cells, true)?;
+        submit()?;
         return Ok(Exit::Ok);
     }
     if !cells.is_empty() {
         prepare(dir, &chosen)?;
-        for Submission { name, jobs } in submit(arguments.launcher, dir, &cells, false)? {
+        for Submission { name, jobs } in submit()? {
             say(format_args!("submitted {} as {name}", counted(jobs, "job")));
         }
         watch.forget();
@@ -185,11 +250,21 @@ fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) 
     if cells.is_empty() {
         say("nothing to submit");
     }
+    let is_busy = |report: &CellReport| matches!(report.state, CellState::Running | CellState::Queued);
+    let comes_to_a_rung = |report: &CellReport| report.climb.stop_at.is_some();
+    if arguments.launcher == Launcher::Slurm
+        && reports.iter().any(comes_to_a_rung)
+        && (!cells.is_empty() || reports.iter().any(is_busy))
+        && let Some(number) = slurm::lead(dir)?
+    {
+        say(format_args!("job {number} decides the rung when they have come to it, and submits who goes on"));
+        watch.forget();
+    }
     if arguments.detach {
         return Ok(Exit::Ok);
     }
     say("following them; Ctrl-C leaves the jobs in the queue");
-    follow(dir, cells.len(), &mut watch)
+    follow(dir, cells.len(), watch)
 }
 
 fn submit(
@@ -212,7 +287,7 @@ pub(super) fn warn(survey: &Survey) {
 /// A look at the sweep before anything is started. What the queue need not hold any more is taken out of it, so that
 /// no second job of a cell overwrites what the first has found; and the rows of submissions that it does not hold
 /// any more are forgotten.
-fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
+pub(super) fn settled(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Survey, Failure> {
     watch.forget();
     let survey = look(dir, watch.queues())?;
     warn(&survey);
@@ -284,7 +359,8 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
         }
         last = line;
         let busy = |state| counts.get(&state).copied().unwrap_or(0) > 0;
-        if busy(CellState::Running) || busy(CellState::Queued) {
+        let is_led = survey.is_led && busy(CellState::Waiting);
+        if busy(CellState::Running) || busy(CellState::Queued) || is_led {
             (patience, is_sure) = (0, false);
         } else if patience > 0 {
             patience -= 1;
@@ -317,7 +393,8 @@ fn prepare(dir: &SweepDir, chosen: &[&CellReport]) -> Result<(), Failure> {
             CellResult::Absent if report.state == CellState::Failed || !folder.run().exists() => {
                 reset(&folder, &report.attempts)?;
             }
-            CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {}
+            CellResult::Absent | CellResult::Unfinished(_) | CellResult::Stopped(_) | CellResult::Done(_) => {
+            }
         }
     }
     Ok(())
@@ -333,8 +410,13 @@ fn listed(chosen: &[&CellReport], what: &str) -> String {
 
 fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
     let reports = look(dir, watch.queues())?.cells;
-    let open: Vec<_> = reports.iter().filter(|report| report.state != CellState::Done).collect();
-    say(format_args!("{} of {} done", reports.len() - open.len(), counted(reports.len(), "cell")));
+    let tally = Tally::of(reports.iter().map(|report| report.state));
+    let left = match tally.count(CellState::Stopped) {
+        0 => String::new(),
+        left => format!(", {left} stopped at a rung"),
+    };
+    say(format_args!("{} of {} done{left}", tally.done(), counted(reports.len(), "cell")));
+    let open: Vec<_> = reports.iter().filter(|report| !report.state.is_final()).collect();
     for report in open.iter().take(10) {
         let reason =
             report.reason.as_deref().map_or(String::new(), |reason| format!(": {}", clipped(reason)));
@@ -344,104 +426,4 @@ fn summary(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> 
         say(format_args!("  and {} more; `xray-sweep status {}`", open.len() - 10, shell::path(dir.path())));
     }
     Ok(if open.is_empty() { Exit::Ok } else { Exit::SweepIncomplete })
-}
-
-pub(super) fn retry(arguments: &RetryArguments) -> Result<Exit, Failure> {
-    let dir = arguments.sweep.dir();
-    read_plan(&dir)?;
-    let _lock = Lock::take(&dir, "retry")?;
-    let survey = settled(&dir, &mut QueueWatch::new(&dir))?;
-    let reports = &survey.cells;
-    let mut only = HashSet::new();
-    for prefix in &arguments.cells {
-        only.insert(find(reports, prefix)?.cell.id.clone());
-    }
-    let is_chosen = |id: &String| only.is_empty() || only.contains(id);
-    let held = survey.held.iter().filter(|(cell, _)| is_chosen(cell)).flat_map(|(_, jobs)| jobs.clone());
-    let held: Vec<String> = held.collect::<BTreeSet<_>>().into_iter().collect();
-    if !held.is_empty() {
-        queues::release(&held)?;
-    }
-    let is_failed = |report: &&CellReport| report.state == CellState::Failed && is_chosen(&report.cell.id);
-    let failed: Vec<_> = reports.iter().filter(is_failed).collect();
-    for report in &failed {
-        reset(&dir.cell(&report.cell.id), &report.attempts)?;
-    }
-    print(&format!("{} held jobs released, {} failed cells made ready\n", held.len(), failed.len()))?;
-    if !failed.is_empty() {
-        print(&format!("Next: xray-sweep run {} --launcher local|condor|slurm\n", shell::path(dir.path())))?;
-    }
-    Ok(if held.is_empty() && failed.is_empty() { Exit::NothingMatches } else { Exit::Ok })
-}
-
-/// On a terminal one line per run at work, above a bar over all; elsewhere a line per run that ended.
-struct Table<'a> {
-    dir: &'a SweepDir,
-    screen: MultiProgress,
-    total: ProgressBar,
-    lines: BTreeMap<String, ProgressBar>,
-}
-
-impl<'a> Table<'a> {
-    fn new(dir: &'a SweepDir, cells: usize) -> Self {
-        let screen = MultiProgress::new();
-        let style =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
-        let total = screen.add(ProgressBar::new(cells as u64).with_style(style.expect("a good template")));
-        Table { dir, screen, total, lines: BTreeMap::new() }
-    }
-
-    fn observe(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Started(cell) => {
-                let style = ProgressStyle::with_template("  {bar:20} {pos:>5}/{len:<5} steps  {msg}");
-                let line = ProgressBar::new(0).with_style(style.expect("a good template"));
-                let line = self.screen.insert_before(&self.total, line);
-                line.set_message(cell.name());
-                self.lines.insert(cell.id.clone(), line);
-            }
-            Event::Tick(running) => {
-                for cell in *running {
-                    let status = read_json::<Status>(&self.dir.cell(&cell.id).status());
-                    if let (Ok(status), Some(line)) = (status, self.lines.get(&cell.id)) {
-                        line.set_length(status.total_steps);
-                        line.set_position(status.step);
-                    }
-                }
-            }
-            Event::Ended(cell, attempt) => {
-                if let Some(line) = self.lines.remove(&cell.id) {
-                    line.finish_and_clear();
-                }
-                self.total.inc(1);
-                self.say(&format!("{}: {}", cell.name(), ending(attempt)));
-            }
-            Event::Stopping => {
-                self.say("stopping: every run saves its checkpoint (again to end them at once)")
-            }
-        }
-    }
-
-    fn say(&self, text: &str) {
-        if self.screen.is_hidden() {
-            say(text);
-        } else {
-            let _ = self.screen.println(text);
-        }
-    }
-
-    fn finish(&self) {
-        self.total.finish_and_clear();
-    }
-}
-
-fn ending(attempt: &Attempt) -> String {
-    match (attempt.exit.and_then(Exit::from_code), attempt.exit, attempt.signal) {
-        (Some(Exit::Ok), ..) => "done".to_owned(),
-        (Some(Exit::Checkpointed), ..) => "saved, goes on".to_owned(),
-        (Some(Exit::Interrupted | Exit::Terminated), ..) => "stopped and saved".to_owned(),
-        (_, Some(code), _) => format!("failed with exit code {code}"),
-        (_, None, Some(signal)) => format!("killed by signal {signal}"),
-        (_, None, None) => "ended".to_owned(),
-    }
 }

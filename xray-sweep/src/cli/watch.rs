@@ -4,7 +4,6 @@ use super::{OutputFormat, Sweep};
 use crate::launchers::queues::QueueWatch;
 use crate::logs::{self, Which};
 use crate::plan::read_plan;
-use crate::shell;
 use crate::state::{CellReport, CellState, look};
 use crate::status;
 use clap::Args;
@@ -12,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
-use xray_cli::{print, say};
+use xray_cli::{print, say, shell};
 
 /// Where every cell stands
 #[derive(Debug, Args)]

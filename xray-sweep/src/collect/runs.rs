@@ -52,6 +52,7 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         epochs: training.map(|training| training.epochs),
         best_step: training.and_then(|training| training.best_step).map(count),
         stopped_by: training.and_then(|training| training.stopped_by.clone()),
+        rung_auc: rung_auc(report),
         last_loss: training.and_then(|training| training.last_loss),
 
         val: scores(report, Split::Val),
@@ -59,6 +60,12 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         seconds: outcome(report).map(|outcome| seconds(&outcome.seconds)).unwrap_or_default(),
         images_per_second: outcome(report).and_then(|outcome| outcome.images_per_second),
     }
+}
+
+/// What it had at each rung.
+fn rung_auc(report: &CellReport) -> Axes {
+    let scores = (1..).zip(&report.climb.scores);
+    Axes(scores.filter_map(|(rung, score): (usize, _)| Some((rung.to_string(), (*score)?.into()))).collect())
 }
 
 /// Its name, and what it rounded factors to if it did.

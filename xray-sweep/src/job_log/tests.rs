@@ -6,6 +6,7 @@ const VACATED: &str = include_str!("../../tests/fixtures/vacated.log");
 const MEMORY: &str = include_str!("../../tests/fixtures/memory.log");
 const RETRIES: &str = include_str!("../../tests/fixtures/retries.log");
 const FULL_DISK: &str = include_str!("../../tests/fixtures/full_disk.log");
+const NOT_FETCHED: &str = include_str!("../../tests/fixtures/not_fetched.log");
 const SHORT_OF_MEMORY: &str = include_str!("../../tests/fixtures/short_of_memory.log");
 const REMOVED: &str = include_str!("../../tests/fixtures/removed.log");
 
@@ -83,7 +84,7 @@ fn a_hold_for_memory_ends_the_start_that_it_evicted() {
 #[test]
 fn a_hold_while_files_are_sent_is_a_start_on_the_machine_they_were_sent_to() {
     let job = job(FULL_DISK, "a");
-    assert_eq!(endings(&job), ["? Held", "x86_64-v2 Finished exit 0"]);
+    assert_eq!(endings(&job), ["? Undelivered", "x86_64-v2 Finished exit 0"]);
     let hosts: Vec<_> = job.attempts.iter().filter_map(|attempt| attempt.host.as_deref()).collect();
     assert_eq!(hosts, ["node6", "node1"]);
     let sent = &job.attempts[0];
@@ -93,6 +94,19 @@ fn a_hold_while_files_are_sent_is_a_start_on_the_machine_they_were_sent_to() {
     );
     assert_eq!(sent.started.as_deref(), Some("2026-11-28T22:59:24Z"));
     assert_eq!((sent.requested_memory_mib, sent.allocated_memory_mib), (Some(500), Some(512)));
+}
+
+#[test]
+fn a_url_that_cannot_be_fetched_is_what_its_start_and_its_hold_are_told_of() {
+    let why =
+        "http://127.0.0.1:49891/web/late.tfrecord cannot be fetched: The requested URL returned error: 404";
+    let done = job(NOT_FETCHED, "a");
+    assert_eq!((done.state, done.attempts[0].reason.as_deref()), (JobState::Completed, Some(why)));
+    assert_eq!(endings(&done)[0], "x86_64-v2 Undelivered");
+    assert_eq!((done.attempts.len(), done.attempts[1].ending), (2, Some(Ending::Finished)));
+    let released = NOT_FETCHED.find("013 (").expect("a release");
+    let held = job(&NOT_FETCHED[..released], "a");
+    assert_eq!((held.state, held.reason), (JobState::Held, Some(format!("{why} (code 13, sub-code 256)"))));
 }
 
 #[test]
@@ -199,6 +213,26 @@ fn a_log_that_begins_in_the_middle_names_the_cell_and_the_start() {
         (attempt.cell.as_str(), attempt.host.as_deref(), attempt.started.as_deref()),
         ("a", Some("node7"), None)
     );
+}
+
+#[test]
+fn a_job_that_ended_before_its_memory_was_looked_at_says_nothing_of_it() {
+    let ad = "028 (3.1.0) 2026-01-01 10:00:00 Job ad information event triggered.\nTriggerEventTypeNumber = 5\n\
+              XrayCell = \"a\"\n...\n";
+    let size = |used: u64| {
+        format!(
+            "006 (3.1.0) 2026-01-01 10:00:00 Image size of job updated: 1\n\t{used}  -  MemoryUsage of job (MB)\n...\n"
+        )
+    };
+    let end = |used: u64| {
+        format!(
+            "005 (3.1.0) 2026-01-01 10:00:00 Job terminated.\n\t(1) Normal termination (return value 5)\n\
+             \tPartitionable Resources :    Usage  Request Allocated\n\t   Memory (MB)          :{used:9}      512       512\n...\n"
+        )
+    };
+    let used = |text: String| job(&(text + ad), "a").attempts[0].used_memory_mib;
+    assert_eq!([used(size(0)), used(end(0))], [None, None]);
+    assert_eq!([used(size(4)), used(end(4)), used(size(4) + &end(0))], [Some(4); 3]);
 }
 
 #[test]

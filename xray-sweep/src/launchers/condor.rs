@@ -4,6 +4,7 @@
 use super::Submission;
 use crate::cell::Cell;
 use crate::queue::{ATTRIBUTES, CONSTRAINT, Content, Queue};
+use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -43,6 +44,30 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submi
     let kept = std::fs::create_dir_all(dir.submissions()).and_then(|()| std::fs::rename(&from, &to));
     kept.map_err(|source| FileError::Io { path: to, action: "write", source })?;
     Ok(vec![Submission { name: format!("cluster {cluster}"), jobs: cells.len() }])
+}
+
+/// Has DAGMan run the sweep's DAG from its beginning; its nodes for `cells` have work to do, the others see that they have
+/// none. `is_dry` does nothing: nobody can be asked to check a DAG.
+///
+/// # Errors
+/// When HTCondor does not take it.
+pub fn submit_dag(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submission>, Failure> {
+    if is_dry {
+        return Ok(Vec::new());
+    }
+    let spec = Spec::read(&dir.spec())?;
+    let mut command = Command::new("condor_submit_dag");
+    command.current_dir(dir.path()).args(["-f", "-maxidle", &spec.condor.max_idle.to_string()]);
+    let output = output(command.arg("sweep.dag"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let cluster = text.split("submitted to cluster ").nth(1).and_then(|rest| rest.split('.').next());
+    let Some(cluster) = cluster.filter(|_| output.status.success()) else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.split_whitespace().chain(text.split_whitespace()).collect::<Vec<_>>().join(" ");
+        return Err(Failure::new(Exit::Unexpected, format!("condor_submit_dag failed: {said}"))
+            .hint("nothing was submitted; `condor_status` and `condor_q` tell whether the pool answers"));
+    };
+    Ok(vec![Submission { name: format!("nodes of DAGMan, cluster {cluster}"), jobs: cells.len() }])
 }
 
 /// Asks what the queue of this machine holds of a sweep: the jobs of all users, and the clusters that have some to

@@ -2,8 +2,10 @@
 
 use crate::attempt::{Attempt, Ending};
 use crate::cell::Cell;
+use crate::cell_result::CellResult;
 use crate::local_attempts::append_attempt;
 use crate::plan::Plan;
+use crate::rungs::{Climb, decisions};
 use crate::sweep_dir::SweepDir;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -45,6 +47,9 @@ impl Process {
         command.arg("--config").arg(folder.config()).arg("--data").arg(&plan.data);
         command.arg("--run").arg(folder.run());
         command.args(["--cell", &cell.id, "--threads", &threads.to_string()]);
+        if let Some(stop) = stop_at(dir, cell)? {
+            command.args(["--stop-at", &stop]);
+        }
         if !cell.files.is_empty() {
             command.arg("--files").arg(dir.bin());
         }
@@ -96,6 +101,15 @@ impl Process {
         let signal = status.signal().and_then(|signal| u8::try_from(signal).ok());
         Attempt { ended: Some(now()), ending: Some(ending), exit: code, signal, ..self.attempt }
     }
+}
+
+/// Where a cell stops next on its way, after what was decided so far.
+fn stop_at(dir: &SweepDir, cell: &Cell) -> Result<Option<String>, Failure> {
+    if cell.rungs.is_empty() {
+        return Ok(None);
+    }
+    let result = CellResult::read(cell, &dir.cell(&cell.id))?;
+    Ok(Climb::of(cell, &decisions(dir)?, &result).stop_at)
 }
 
 /// A start of now.

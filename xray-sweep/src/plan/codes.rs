@@ -5,16 +5,21 @@ use crate::signal::{self, KILLS, PER_KILL, PER_LEVEL, PER_MISSING_GPU, behind_a_
 use serde::Serialize;
 use xray_artifacts::Exit;
 
+/// The sub-code of a hold for a URL that a plug-in could not fetch is its exit code times this.
+const PER_PLUG_IN: u32 = 256;
+
 /// Exit codes.
 #[derive(Serialize)]
 pub(super) struct ExitCodes {
     unexpected: u8,
     usage: u8,
+    nothing_matches: u8,
     sweep_incomplete: u8,
     bad_data: u8,
     diverged: u8,
     model_mismatch: u8,
     damaged_file: u8,
+    wrong_shard: u8,
     cannot_run_here: u8,
     checkpointed: u8,
     /// Those after which another start would end the same way, as HTCondor writes a list.
@@ -35,11 +40,19 @@ pub(super) struct SubCode {
     kill: u32,
     kills: u32,
     missing_gpu: u32,
+    /// HTCondor's own: what it multiplies the exit code of a plug-in with that could not fetch a file.
+    plug_in: u32,
 }
 
 impl SubCode {
     pub(super) fn new() -> SubCode {
-        SubCode { level: PER_LEVEL, kill: PER_KILL, kills: KILLS, missing_gpu: PER_MISSING_GPU }
+        SubCode {
+            level: PER_LEVEL,
+            kill: PER_KILL,
+            kills: KILLS,
+            missing_gpu: PER_MISSING_GPU,
+            plug_in: PER_PLUG_IN,
+        }
     }
 }
 
@@ -49,11 +62,13 @@ impl ExitCodes {
         ExitCodes {
             unexpected: Exit::Unexpected.code(),
             usage: Exit::Usage.code(),
+            nothing_matches: Exit::NothingMatches.code(),
             sweep_incomplete: Exit::SweepIncomplete.code(),
             bad_data: Exit::BadData.code(),
             diverged: Exit::Diverged.code(),
             model_mismatch: Exit::ModelMismatch.code(),
             damaged_file: Exit::DamagedFile.code(),
+            wrong_shard: Exit::WrongShard.code(),
             cannot_run_here: Exit::CannotRunHere.code(),
             checkpointed: Exit::Checkpointed.code(),
             for_good: format!("{{{}}}", for_good.join(", ")),

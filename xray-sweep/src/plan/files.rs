@@ -3,13 +3,12 @@
 
 use super::check::read_by_htcondor;
 use super::codes::{ExitCodes, SignalCodes, SubCode};
-use super::lists::{FileList, ShardList, ShardLists, file_list, file_lists};
+use super::lists::{FileList, PUBLISHED, ShardList, ShardLists, Way, file_list, file_lists};
 use super::{Plan, absolute, listed, machines, quote, slurm_script};
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::isa::Level;
-use crate::shell;
 use crate::spec::{Condor, Spec};
 use crate::sweep_dir::{CellDir, SweepDir};
 use crate::templates::Templates;
@@ -20,16 +19,19 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, to_json, write_bytes};
+use xray_artifacts::{
+    DatasetManifest, Exit, Failure, FileError, State, Status, read_json, to_json, write_bytes, write_json,
+};
+use xray_cli::shell;
 
 /// The columns of `cells.csv`, which are the variables of the submit file. HTCondor takes every line of it for a
 /// job, so there is no line with their names, and it warns of one that the submit file does not use.
-fn columns(cells: &[Cell]) -> Vec<&'static str> {
+fn columns(cells: &[Cell], transfer_data: bool) -> Vec<&'static str> {
     let uses = |gpu: bool| cells.iter().any(|cell| (cell.request.gpus > 0) == gpu);
     let mut columns = vec!["id", "fraction", "trial", "seed", "cpus", "memory", "disk"];
     columns.extend(uses(true).then_some("gpus"));
     columns.extend((uses(true) && uses(false)).then_some("program"));
-    columns.push("shards");
+    columns.extend(transfer_data.then_some("shards"));
     columns.extend(cells.iter().any(|cell| !cell.files.is_empty()).then_some("files"));
     columns
 }
@@ -39,6 +41,8 @@ pub(super) struct Files<'a> {
     pub(super) dir: &'a SweepDir,
     pub(super) spec: &'a Spec,
     pub(super) data: &'a Data,
+    /// How shards come to jobs.
+    pub(super) way: Way<'a>,
     pub(super) cells: &'a [Cell],
     /// Cells whose folders are to be made, with their configurations.
     pub(super) folders: Vec<(&'a str, &'a Json)>,
@@ -48,9 +52,10 @@ pub(super) struct Files<'a> {
 
 impl Files<'_> {
     pub(super) fn write(&self, plan: &mut Plan) -> Result<(), Failure> {
-        let Files { dir, spec, data, cells, .. } = *self;
+        let Files { dir, spec, data, way, cells, .. } = *self;
         let draws = cells.iter().map(Cell::needs);
-        let lists = ShardLists::new(data, spec.condor.transfer_data, draws)?;
+        let columns = columns(cells, spec.condor.transfer_data);
+        let lists = ShardLists::new(data, way, draws)?;
         let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
         let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
@@ -59,21 +64,29 @@ impl Files<'_> {
         let node_sub = templates.render("job.sub.jinja", &values)?;
         let sweep_dag = templates.render("sweep.dag.jinja", &values)?;
         let collect = templates.render("collect.sh.jinja", &values)?;
+        let rung = templates.render("rung.sh.jinja", &values)?;
         let script = slurm_script::write(dir, spec, plan, cells, &templates)?;
 
         self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
         if let Some(row) = rows.first().filter(|_| self.asks_htcondor) {
-            let row = columns(cells).into_iter().map(|column| (column, row[column].as_str()));
+            let row = columns.iter().map(|column| (*column, row[column].as_str()));
             read_by_htcondor(dir, &node_sub, row)?;
         }
         let write = |name: &str, text: &str| write_bytes(&dir.path().join(name), text.as_bytes());
         let write_all = || -> Result<(), Failure> {
+            if matches!(way, Way::Fetched(_)) {
+                write_published(&dir.path().join(PUBLISHED), &data.manifest)?;
+            }
             write("sweep.sub", &sweep_sub)?;
             write("node.sub", &node_sub)?;
             write("sweep.dag", &sweep_dag)?;
             write(COLLECT, &collect)?;
             make_executable(&dir.path().join(COLLECT))?;
-            write("cells.csv", &csv(&columns(cells), &rows))?;
+            if !values.rungs.is_empty() {
+                write(RUNG, &rung)?;
+                make_executable(&dir.path().join(RUNG))?;
+            }
+            write("cells.csv", &csv(&columns, &rows))?;
             write("sweep.sbatch", &script)?;
             spec.write(&dir.spec())
         };
@@ -84,6 +97,13 @@ impl Files<'_> {
     }
 }
 
+/// The manifest that fits the names of published shards.
+fn write_published(folder: &Path, manifest: &DatasetManifest) -> Result<(), Failure> {
+    let io = |source| FileError::Io { path: folder.to_owned(), action: "create", source };
+    fs::create_dir_all(folder).map_err(io)?;
+    Ok(write_json(&folder.join(DatasetManifest::FILE_NAME), &manifest.published())?)
+}
+
 /// Sends what was written to the disk: once for all the cells' files.
 fn flush(dir: &SweepDir) -> Result<(), Failure> {
     let flushed = File::open(dir.path()).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
@@ -92,6 +112,7 @@ fn flush(dir: &SweepDir) -> Result<(), Failure> {
 }
 
 const COLLECT: &str = "collect.sh";
+const RUNG: &str = "rung.sh";
 
 fn make_executable(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
@@ -207,8 +228,19 @@ struct Values<'a> {
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
+    rungs: Vec<RungValues<'a>>,
+    rung_script: &'static str,
     collect_script: &'static str,
     xray_sweep: String,
+}
+
+/// A rung of the DAG; the last is the end.
+#[derive(Serialize)]
+struct RungValues<'a> {
+    number: usize,
+    is_last: bool,
+    /// By cell.
+    stops: BTreeMap<&'a str, String>,
 }
 
 #[derive(Serialize)]
@@ -240,7 +272,8 @@ impl<'a> Values<'a> {
         let name =
             path.file_name().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
         let transfer_data = spec.condor.transfer_data;
-        let gpus = columns(cells).contains(&"gpus");
+        let columns = columns(cells, transfer_data);
+        let gpus = columns.contains(&"gpus");
         Ok(Values {
             name,
             dag: false,
@@ -268,13 +301,30 @@ impl<'a> Values<'a> {
             signal: SignalCodes::direct(),
             shell: SignalCodes::behind_a_shell(),
             sub_code: SubCode::new(),
-            column_names: columns(cells),
-            columns: columns(cells).join(", "),
+            columns: columns.join(", "),
+            column_names: columns,
             rows,
+            rungs: rungs(cells),
+            rung_script: RUNG,
             collect_script: COLLECT,
             xray_sweep: this_program(),
         })
     }
+}
+
+/// One more than the stops; none without any.
+fn rungs(cells: &[Cell]) -> Vec<RungValues<'_>> {
+    let stops = cells.iter().map(|cell| cell.rungs.len()).max().unwrap_or_default();
+    let last = if stops == 0 { 0 } else { stops + 1 };
+    let stop = |cell: &Cell, number: usize| {
+        cell.rungs.get(number - 1).map_or_else(String::new, |at| format!("--stop-at '{at}'"))
+    };
+    let rung = |number| RungValues {
+        number,
+        is_last: number == last,
+        stops: cells.iter().map(|cell| (cell.id.as_str(), stop(cell, number))).collect(),
+    };
+    (1..=last).map(rung).collect()
 }
 
 impl<'a> BinaryValues<'a> {
@@ -286,7 +336,7 @@ impl<'a> BinaryValues<'a> {
 }
 
 /// The path of this program, quoted for a shell.
-pub(super) fn this_program() -> String {
+pub(crate) fn this_program() -> String {
     let path = std::env::current_exe();
     shell::word(&path.map_or_else(|_| "xray-sweep".to_owned(), |path| path.display().to_string()))
 }
@@ -308,8 +358,10 @@ fn arguments(spec: &Spec, plan: &Plan) -> Result<String, Failure> {
         let message = format!("checkpoint_every is `{every}`, it must be a time");
         return Err(Failure::new(Exit::Usage, message).hint("such as 30m or 1h"));
     }
+    // What came by way of others is not believed.
+    let verify = if spec.condor.data_url.is_some() { " --verify-shards" } else { "" };
     Ok(format!(
-        "--config config.toml --data {} --run run --cell $(id) --threads $(cpus) --checkpoint-exit-every {}",
+        "--config config.toml --data {}{verify} --run run --cell $(id) --threads $(cpus) --checkpoint-exit-every {}",
         quote::argument(data)?,
         quote::argument(every)?
     ))

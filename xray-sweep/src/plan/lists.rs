@@ -1,13 +1,48 @@
 //! Which files go with which cells: those of the data set, and those that settings name. Cells that are sent the same
 //! share a list, which the submit file names once.
 
+use super::data_url::DataUrl;
 use super::quote::sent_file;
 use crate::cell::Cell;
 use crate::data::Data;
+use crate::spec::Condor;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use xray_artifacts::{DatasetManifest, Failure};
+use xray_artifacts::{DatasetManifest, Exit, Failure, ShardEntry};
+
+/// How shards come to jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way<'a> {
+    /// Workers see them on a shared file system.
+    Shared,
+    /// The access point sends them.
+    Sent,
+    /// The machine fetches them from where they are published.
+    Fetched(DataUrl<'a>),
+}
+
+impl<'a> Way<'a> {
+    /// # Errors
+    /// An address that cannot be one, or beside a shared file system.
+    pub(super) fn of(condor: &'a Condor) -> Result<Way<'a>, Failure> {
+        match (&condor.data_url, condor.transfer_data) {
+            (None, true) => Ok(Way::Sent),
+            (None, false) => Ok(Way::Shared),
+            (Some(url), true) => DataUrl::parse(url).map(Way::Fetched),
+            (Some(url), false) => {
+                let message =
+                    format!("shards are to be read from a shared file system and fetched from {url}");
+                Err(Failure::new(Exit::Usage, message).hint(
+                    "leave --data-url out (in sweep.toml, data_url), or set transfer_data = true under [condor] there",
+                ))
+            }
+        }
+    }
+}
+
+/// Where the manifest of published shards lies in a sweep.
+pub(super) const PUBLISHED: &str = "data";
 
 /// A list of files under a name that follows from its content: `shards_0_3` are three training shards from
 /// number 0 on, with all of validation and test.
@@ -29,7 +64,7 @@ impl ShardLists {
     /// When the files are to be sent and HTCondor cannot be told their paths.
     pub(super) fn new(
         data: &Data,
-        is_sent: bool,
+        way: Way<'_>,
         draws: impl Iterator<Item = (f64, f64)>,
     ) -> Result<Self, Failure> {
         let (mut lists, mut names) = (BTreeMap::new(), BTreeMap::new());
@@ -38,12 +73,12 @@ impl ShardLists {
             if names.contains_key(&key) {
                 continue;
             }
-            let list = list(data, fraction, offset);
+            let list = list(data, way, fraction, offset);
             names.insert(key, list.name.clone());
             lists.insert(list.name.clone(), list);
         }
         let lists: Vec<ShardList> = lists.into_values().collect();
-        if is_sent {
+        if way != Way::Shared {
             lists
                 .iter()
                 .flat_map(|list| &list.files)
@@ -57,18 +92,39 @@ impl ShardLists {
     }
 }
 
-fn list(data: &Data, fraction: f64, offset: f64) -> ShardList {
+fn list(data: &Data, way: Way<'_>, fraction: f64, offset: f64) -> ShardList {
     let train = data.manifest.train_shards(fraction, offset);
     let all = data.manifest.train_shards(1.0, 0.0);
     let has = |at: usize| train.iter().any(|shard| shard.file == all[at].file);
     // The first of the run: the one whose predecessor, around the circle, is not in it.
     let first = (0..all.len()).find(|&at| has(at) && !has((at + all.len() - 1) % all.len())).unwrap_or(0);
     let shards = data.shards(fraction, offset);
-    let path = |name: &str| data.dir.join(name).display().to_string();
-    let mut files = vec![path(DatasetManifest::FILE_NAME)];
-    files.extend(shards.iter().flat_map(|shard| [path(&shard.file), path(&format!("{}.idx", shard.file))]));
+    let files = match way {
+        Way::Fetched(url) => fetched(data, url, &shards),
+        Way::Sent | Way::Shared => {
+            let path = |name: &str| data.dir.join(name).display().to_string();
+            let pair = |shard: &&ShardEntry| [path(&shard.file), path(&format!("{}.idx", shard.file))];
+            let manifest = path(DatasetManifest::FILE_NAME);
+            [manifest].into_iter().chain(shards.iter().flat_map(pair)).collect()
+        }
+    };
     let bytes: u64 = shards.iter().map(|shard| shard.bytes).sum();
     ShardList { name: format!("shards_{first}_{}", train.len()), files, mebibytes: bytes.div_ceil(1 << 20) }
+}
+
+/// The addresses of these shards, behind the manifest, which the access point sends: it says what must arrive. No index is
+/// fetched, because the trainer reads all of each shard anyway.
+fn fetched(data: &Data, url: DataUrl<'_>, shards: &[&ShardEntry]) -> Vec<String> {
+    let published = data.manifest.published();
+    let names: BTreeMap<&str, &str> = data
+        .manifest
+        .shards()
+        .zip(published.shards())
+        .map(|(shard, published)| (shard.file.as_str(), published.file.as_str()))
+        .collect();
+    let manifest = format!("../../{PUBLISHED}/{}", DatasetManifest::FILE_NAME);
+    let shards = shards.iter().map(|shard| url.file(names[shard.file.as_str()]));
+    [manifest].into_iter().chain(shards).collect()
 }
 
 /// The files that the settings of cells name, as HTCondor is told them, under a name that follows from their content.
@@ -101,19 +157,17 @@ pub(super) fn file_lists(cells: &[Cell]) -> Vec<FileList> {
 
 /// Bytes of shards by fraction and offset, computed once each.
 pub(super) struct Bytes<'a> {
-    data: Option<&'a Data>,
+    data: &'a Data,
     known: BTreeMap<(u64, u64), u64>,
 }
 
 impl<'a> Bytes<'a> {
-    /// Always 0 where no shards are sent.
-    pub(super) fn new(data: &'a Data, is_sent: bool) -> Self {
-        Bytes { data: is_sent.then_some(data), known: BTreeMap::new() }
+    pub(super) fn new(data: &'a Data) -> Self {
+        Bytes { data, known: BTreeMap::new() }
     }
 
     pub(super) fn of(&mut self, fraction: f64, offset: f64) -> u64 {
-        let Some(data) = self.data else { return 0 };
-        let sum = || data.shards(fraction, offset).iter().map(|shard| shard.bytes).sum();
+        let sum = || self.data.shards(fraction, offset).iter().map(|shard| shard.bytes).sum();
         *self.known.entry((fraction.to_bits(), offset.to_bits())).or_insert_with(sum)
     }
 }

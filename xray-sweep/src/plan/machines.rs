@@ -1,6 +1,7 @@
 //! Which machines can run the sweep, from what its programs need: HTCondor's expressions for it.
 
 use super::Binary;
+use super::data_url::DataUrl;
 use crate::cell::Request;
 use crate::isa::Level;
 use crate::plan::quote::expression;
@@ -169,6 +170,13 @@ pub(crate) fn slot_constraint(condor: &Condor, least: Level, request: &Request) 
     if request.gpus > 0 {
         clauses.push((format!("{} GPUs", request.gpus), format!("(TotalSlotGPUs ?: 0) >= {}", request.gpus)));
     }
+    // Of the jobs condor_submit requires it itself.
+    let plug_in = |url: DataUrl<'_>| {
+        let method = url.method();
+        let clause = format!("stringListIMember(\"{method}\", HasFileTransferPluginMethods ?: \"\")");
+        (format!("a plug-in for {method}"), clause)
+    };
+    clauses.extend(condor.data_url.as_deref().and_then(|url| DataUrl::parse(url).ok()).map(plug_in));
     clauses.extend(
         microarch_clause(least, condor.allow_unknown_microarch, "")
             .map(|clause| (format!("{least}"), clause)),

@@ -5,12 +5,12 @@ use super::files::this_program;
 use super::{Plan, absolute};
 use crate::cell::{Cell, Request};
 use crate::launchers::slurm;
-use crate::shell;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::templates::Templates;
 use serde::Serialize;
 use xray_artifacts::{Exit, Failure};
+use xray_cli::shell;
 
 /// Tasks of an array, unless a cluster's administrator allows more (`MaxArraySize`).
 const TASKS: usize = 1000;

@@ -50,7 +50,12 @@ impl Run {
     pub(super) fn stopped(&self) -> bool {
         match self.row.state {
             CellState::Failed | CellState::Lost | CellState::Held | CellState::Stale => true,
-            CellState::Done | CellState::Running | CellState::Queued | CellState::Missing => false,
+            CellState::Done
+            | CellState::Stopped
+            | CellState::Running
+            | CellState::Queued
+            | CellState::Waiting
+            | CellState::Missing => false,
         }
     }
 

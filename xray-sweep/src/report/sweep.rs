@@ -7,6 +7,7 @@ use super::runs::Run;
 use crate::cell::Cell;
 use crate::plan::{Plan, plan_of, read_cells, read_spec};
 use crate::present::{is_there, unreadable};
+use crate::rungs::{Decision, decisions};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::tables::{AttemptRow, Collection, LabelRow, MetricRow, RunRow};
@@ -33,6 +34,8 @@ pub(super) struct Sweep {
     pub(super) plan: Option<Plan>,
     /// What was asked; absent where only the tables were kept.
     pub(super) spec: Option<Spec>,
+    /// What was decided at rungs; none where there are none, or only the tables were kept.
+    pub(super) decisions: Vec<Decision>,
     /// Absent where the data are not here.
     pub(super) dataset: Option<DatasetManifest>,
     pub(super) chosen: Option<Chosen>,
@@ -86,6 +89,7 @@ impl Sweep {
             label: label.map(str::to_owned),
             spec: if_there(&dir.spec(), || read_spec(dir, plan.as_ref()))?,
             plan,
+            decisions: decisions(dir)?,
             dataset,
             chosen,
         })

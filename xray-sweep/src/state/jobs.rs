@@ -23,6 +23,8 @@ pub(super) struct Jobs {
     pub(super) jobs: Vec<Job>,
     /// Those among them that the queue itself named, by `cluster.proc`.
     pub(super) in_queue: HashSet<String>,
+    /// Whether DAGMan, or a job of Slurm that decides rungs, is at work.
+    pub(super) is_led: bool,
     /// How many are believed open although no queue said so.
     pub(super) unasked: usize,
 }
@@ -87,6 +89,7 @@ pub(super) fn believed(
             for factory in content.factories.iter().filter(is_ours) {
                 found.owed_by_factory(factory, cells);
             }
+            found.is_led |= !content.dags.is_empty();
             for dag in &content.dags {
                 found.owed_by_dag(dag, cells);
             }
@@ -95,6 +98,7 @@ pub(super) fn believed(
             found.unasked = found.jobs.iter().filter(|job| job.state.is_open()).count();
             found.unasked += found.owed_by_submissions(&log.factories, submissions, cells);
             if let Some(dag) = &submissions.dag {
+                found.is_led = true;
                 found.unasked += found.owed_by_dag(dag, cells);
             }
         }
@@ -148,6 +152,7 @@ impl Jobs {
     /// Adds what Slurm's queue holds. It tells of what waits and runs only; how a job ended, its cell's folder says.
     pub(super) fn of_slurm(&mut self, queue: &Queue) {
         let Queue::Holds(content) = queue else { return };
+        self.is_led |= !content.dags.is_empty();
         for queued in &content.jobs {
             self.in_queue.insert(queued.id.clone());
             let (cell, reason) = (Some(queued.cell.clone()), queued.reason.clone());

@@ -5,11 +5,14 @@ use crate::attempt::{Attempt, Ending};
 use crate::cell_result::{CellResult, Outcome};
 use crate::ending::FOR_GOOD;
 use crate::job_log::{Job, JobState};
+use crate::rungs::{Climb, Rest};
 use xray_artifacts::{Exit, FileError};
 
 /// What was found of a cell.
 pub(super) struct Evidence<'a> {
     pub(super) result: &'a CellResult,
+    /// Where it stands between rungs.
+    pub(super) climb: &'a Climb,
     /// Its jobs on a pool, in the order of their submission.
     pub(super) jobs: &'a [&'a Job],
     /// Whether it runs without a pool.
@@ -27,10 +30,14 @@ pub(super) fn judge(
     evidence: &Evidence<'_>,
     last_line: impl FnOnce() -> Result<Option<String>, FileError>,
 ) -> Result<(CellState, Option<String>), FileError> {
-    let Evidence { result, jobs, lives, latest } = evidence;
+    let Evidence { result, climb, jobs, lives, latest } = evidence;
     let job = |state: JobState| jobs.iter().rev().find(|job| job.state == state);
     if matches!(result, CellResult::Done(_)) {
         return Ok((CellState::Done, None));
+    }
+    if let (CellResult::Stopped(_), Some(rest)) = (result, climb.rest) {
+        let state = if matches!(rest, Rest::Left { .. }) { CellState::Stopped } else { CellState::Waiting };
+        return Ok((state, climb.text()));
     }
     if *lives || job(JobState::Running).is_some() {
         return Ok((CellState::Running, None));
@@ -49,7 +56,10 @@ pub(super) fn judge(
             (CellState::Failed, Some(format!("illegal instruction on {place}")))
         }
         CellResult::Damaged(why) => (CellState::Lost, Some(why.clone())),
-        CellResult::Absent | CellResult::Unfinished(_) | CellResult::Done(_) => {
+        CellResult::Stopped(outcome) if latest.is_none_or(|last| last.ending == Some(Ending::Finished)) => {
+            (CellState::Waiting, climb.text().or_else(|| outcome.reason.clone()))
+        }
+        CellResult::Absent | CellResult::Unfinished(_) | CellResult::Stopped(_) | CellResult::Done(_) => {
             ended_without_a_word(evidence, last_line)?
         }
     })

@@ -69,6 +69,8 @@ fn legend(reports: &[CellReport], width: usize, color: bool) -> String {
 fn letter(state: CellState, color: bool) -> String {
     let (letter, code) = match state {
         CellState::Done => ("D", "32"),
+        CellState::Stopped => ("-", "2;32"),
+        CellState::Waiting => ("W", "36"),
         CellState::Running => ("R", "36"),
         CellState::Queued => ("Q", "34"),
         CellState::Held => ("H", "33"),

@@ -3,7 +3,6 @@
 
 use super::Row;
 use super::file::rows;
-use crate::shell;
 use crate::sweep_dir::SweepDir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, Versioned, read_json, warn_unsealed};
+use xray_cli::shell;
 
 /// The file's name.
 pub const LIST: &str = "tables.json";

@@ -83,7 +83,7 @@ fn files_are_an_axis_and_every_job_is_sent_its_own() {
         assert_exit(&planned, Exit::Ok);
         let summary = String::from_utf8_lossy(&planned.stdout).into_owned();
         assert!(summary.contains("  file      a.bin: 0.0 MiB, bin/blake3-"), "{summary}");
-        assert!(summary.contains(" MiB to each job\n"), "{summary}");
+        assert!(summary.contains(" MB to each job, "), "{summary}");
 
         let submit = fs::read_to_string(workplace.path(&key).join("sweep.sub")).expect("written");
         assert!(submit.contains("= config.toml, run$($(files)), $($(shards))\n"), "{submit}");

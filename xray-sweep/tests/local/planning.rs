@@ -353,6 +353,11 @@ fn text_for_htcondor_is_quoted_or_refused() {
     let submit = fs::read_to_string(workplace.path("my sweep/sweep.sub")).expect("written");
     assert!(submit.contains("/it''s \"\"a\"\", b' --run run --cell $(id)"), "{submit}");
     assert!(submit.contains("My.ProjectName = \"x y\"\n"), "{submit}");
+    // HTCondor warns of a variable that nothing uses, such as shards that are not sent.
+    let variables = "queue id, fraction, trial, seed, cpus, memory, disk from ";
+    assert!(submit.contains(variables) && !submit.contains("$(shards)"), "{submit}");
+    let rows = fs::read_to_string(workplace.path("my sweep/cells.csv")).expect("written");
+    assert!(!rows.is_empty() && rows.lines().all(|row| row.split(',').count() == 7), "{rows}");
 }
 
 fn check_refused(workplace: &Workplace, more: &[&str], exit: Exit, expected: &str) {

@@ -66,6 +66,12 @@ impl Workplace {
         self.sweep(&arguments)
     }
 
+    /// `xray-data`.
+    pub(crate) fn data(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.trainer.with_file_name("xray-data"));
+        command.current_dir(self.folder.path()).args(arguments).output().expect("the program starts")
+    }
+
     /// The trainer itself.
     pub(crate) fn train(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.trainer);

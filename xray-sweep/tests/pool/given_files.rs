@@ -7,10 +7,10 @@ use std::fs;
 use std::process::Command;
 use xray_artifacts::{ContentName, Exit};
 
-const WEIGHTS: &str = "w.safetensors";
+pub(crate) const WEIGHTS: &str = "w.safetensors";
 
 /// Trains the network of the sweeps' cells for two steps, and leaves its weights in the folder.
-fn write_weights(workplace: &Workplace) {
+pub(crate) fn write_weights(workplace: &Workplace) {
     let mut train = Command::new(workplace.worker("xray-train"));
     train
         .current_dir(workplace.path(""))

@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod by_url;
 mod dag;
 mod eviction;
 mod failures;
@@ -12,6 +13,8 @@ mod grid;
 mod processors;
 mod queue;
 mod quoting;
+mod rungs;
+mod server;
 mod sweep;
 mod worker;
 mod workplace;

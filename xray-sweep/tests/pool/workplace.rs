@@ -25,9 +25,7 @@ impl Workplace {
         let workplace = Self { folder, xtask, workers };
         // The pool does not see where cargo put it.
         fs::copy(program("xray-sweep"), workplace.path("xray-sweep")).expect("the program can be copied");
-        let mut synth = Command::new(program("xray-data"));
-        synth.args(["synth", "--images", "240", "--size", "32", "--out"]).arg(workplace.path("shards"));
-        checked(&mut synth);
+        checked(&mut workplace.xray_data(&["synth", "--images", "240", "--size", "32", "--out", "shards"]));
         // All of it is shown at once: jobs of a sweep read the shards beside it.
         checked(&mut workplace.in_pool(&workplace.path(""), &["true"]));
         Some(workplace)
@@ -45,6 +43,13 @@ impl Workplace {
     /// `xray-sweep` on this machine, started in the folder.
     pub(crate) fn xray_sweep(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path("xray-sweep"));
+        command.args(arguments).current_dir(self.path(""));
+        command
+    }
+
+    /// `xray-data` on this machine, started in the folder.
+    pub(crate) fn xray_data(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("xray-data"));
         command.args(arguments).current_dir(self.path(""));
         command
     }

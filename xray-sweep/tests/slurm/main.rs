@@ -4,5 +4,6 @@
 
 mod interruptions;
 mod refusals;
+mod rungs;
 mod sweep;
 mod workplace;

@@ -7,6 +7,7 @@ use crate::fine_tuning::ALWAYS;
 use crate::range_test::{Course, Rates};
 use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
+use crate::span::Span;
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -26,14 +27,14 @@ Examples:
 The same command started again continues an interrupted run and prints the result of a finished one.
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
-checkpoint mismatch · 8 a planned file changed or is damaged · 78 this machine cannot run it ·
-85 checkpointed, start me again · 130/143 stopped by a signal, saved";
+checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched shard is not the planned one ·
+78 this machine cannot run it · 85 checkpointed, start me again · 130/143 stopped by a signal, saved";
 
 /// Steps of `--find-learning-rate` without a number.
 const DEFAULT_STEPS: &str = "200";
 
 /// What is of no use to a test that is no run: how long one takes, where it lies, how it is taken up again.
-const OF_A_RUN: [&str; 11] = [
+const OF_A_RUN: [&str; 12] = [
     "epochs",
     "steps",
     "examples",
@@ -42,7 +43,9 @@ const OF_A_RUN: [&str; 11] = [
     "resume",
     "overwrite",
     "checkpoint_exit_every",
+    "stop_at",
     "cell",
+    "verify_shards",
     "dry_run",
     "resolve",
 ];
@@ -138,6 +141,10 @@ pub struct Arguments {
     /// current folder]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
+    /// Compare every shard that is there with its hash in dataset.json before training, for shards that were fetched from a
+    /// server or a cache; exit code 9 names the first that differs
+    #[arg(long)]
+    verify_shards: bool,
     /// Run directory; by default runs/NAME, named after the settings
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -150,6 +157,10 @@ pub struct Arguments {
     /// Save and exit with code 85 after this much time, such as 30m, to be started again
     #[arg(long, value_name = "TIME")]
     checkpoint_exit_every: Option<String>,
+    /// Save, score validation and end after this length of training, such as "3 epochs", although the run is to be longer;
+    /// the same command with a later one, or without, goes on and comes to the same bits
+    #[arg(long, value_name = "LENGTH")]
+    stop_at: Option<Span>,
     /// The sweep's cell that this run is; its result says so
     #[arg(long, value_name = "ID")]
     cell: Option<String>,
@@ -275,9 +286,11 @@ impl Arguments {
             resume: self.resume,
             overwrite: self.overwrite,
             checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,
+            stop_at: self.stop_at,
             quiet: self.quiet,
             cell: self.cell.clone(),
             files: self.files().to_owned(),
+            verify_shards: self.verify_shards,
         })
     }
 

@@ -1,7 +1,7 @@
 //! `--dry-run`: what a configuration comes to, without doing it.
 
 use crate::config::RunConfig;
-use crate::data::{self, TrainingData};
+use crate::data::{self, TrainingData, Trust};
 use crate::environment::{announce, work_of_step};
 use crate::events::{Event, Observer};
 use serde::Serialize;
@@ -34,7 +34,8 @@ pub struct Costs {
 
 /// Opens the data, makes the network, and counts. `files` is the folder of files that settings name by a relative path.
 pub fn dry_run(config: &RunConfig, files: &Path) -> Result<Costs, Failure> {
-    let TrainingData { dataset, records, prevalence, .. } = data::open(config, files, &mut ToStderr)?;
+    let TrainingData { dataset, records, prevalence, .. } =
+        data::open(config, files, Trust::AsListed, &mut ToStderr)?;
     let learner = Learner::new(&config.learner(&prevalence), config.seed)?;
     announce(learner.device(), &mut ToStderr)?;
     let info = learner.device();

@@ -70,8 +70,12 @@ fn result_text(outcome: &Outcome, dir: &Path, format: OutputFormat) -> Result<St
             format!("\n{}\nrun directory: {}\n", table(outcome), dir.display())
         }
         OutputFormat::Text => format!(
-            "stopped and saved after {}; the same command continues\nrun directory: {}\n",
+            "stopped and saved after {}; {}\nrun directory: {}\n",
             counted(outcome.training.steps, "step"),
+            match outcome.state {
+                State::Stopped => "the same command with a later --stop-at, or none, continues",
+                _ => "the same command continues",
+            },
             dir.display()
         ),
     })

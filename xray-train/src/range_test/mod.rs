@@ -19,7 +19,7 @@ pub use suggestion::Conclusion;
 
 use crate::checkpoint::Progress;
 use crate::config::RunConfig;
-use crate::data;
+use crate::data::{self, Trust};
 use crate::events::{Event, Observer, StepReport};
 use crate::gradients::Passes;
 use crate::prepared::{Prepared, prepare, training_loader};
@@ -118,7 +118,7 @@ fn measure(
     course: &Course,
     observer: &mut dyn Observer,
 ) -> Result<Measured, Failure> {
-    let data = data::open(config, files, observer)?;
+    let data = data::open(config, files, Trust::AsListed, observer)?;
     // Most records are looked at once.
     let Prepared { mut learner, loading } = prepare(config, &data, Cache::None, observer)?;
     config.fine_tuning.begin(files, &mut learner, &mut Progress::default(), observer)?;

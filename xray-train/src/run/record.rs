@@ -10,7 +10,7 @@ use crate::run_dir::RunDir;
 use std::fs;
 use std::io;
 use std::path::Path;
-use xray_artifacts::{Exit, Failure, FileError, State, Status, read_json, write_bytes, write_json};
+use xray_artifacts::{Exit, Failure, FileError, State, Status, Stop, read_json, write_bytes, write_json};
 
 /// The result of a run that is at its end already. Where it is damaged or gone, the run makes it again from its
 /// checkpoint; where that was not kept, it is put back from what was kept apart.
@@ -93,6 +93,24 @@ pub(super) fn fail(dir: &RunDir, config: &RunConfig, failure: &Failure) -> Resul
         tensorboard::conclude(dir, outcome.state)?;
     }
     end_status(dir, outcome.state)
+}
+
+/// Notes that the run is where it was asked to stop, and how good it is there, which is also said in the sentence that
+/// comes back.
+pub(super) fn stop(outcome: &mut Outcome, options: &RunOptions, val_macro_auc: Option<f64>) -> String {
+    let at = options.stop_at.map(|span| span.to_string()).unwrap_or_default();
+    let score = val_macro_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.4}"));
+    outcome.state = State::Stopped;
+    outcome.reason =
+        Some(format!("stopped at {at}, as asked; the same command with a later --stop-at, or none, goes on"));
+    outcome.training.stopped_by = Some("stop-at".to_owned());
+    outcome.training.stop = Some(Stop { at: at.clone(), val_macro_auc });
+    format!("stopped at {at}, after step {}: best val macro-AUC {score}", outcome.training.steps)
+}
+
+/// The result that is there, of a run that had nothing to do; `outcome` where it is gone.
+pub(super) fn left_alone(dir: &RunDir, outcome: Outcome) -> Result<Outcome, Failure> {
+    Ok(Outcome { exit: Some(Exit::Ok.code()), ..read(&dir.result())?.unwrap_or(outcome) })
 }
 
 fn state_of(exit: Exit) -> State {

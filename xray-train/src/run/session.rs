@@ -112,6 +112,7 @@ impl<'a> Session<'a> {
             max_time: self.config.max_time()?,
             early_stopping: training.early_stopping,
             checkpoint_exit: options.checkpoint_exit,
+            stop_step: options.stop_at.map(steps),
         })
     }
 
@@ -167,6 +168,7 @@ impl<'a> Session<'a> {
                 best_val_macro_auc: progress.best.and_then(|best| best.macro_auc),
                 stopped_by: None,
                 last_loss: progress.last_loss,
+                stop: None,
             },
             seconds: progress.seconds,
             images_per_second: (training > 0.0).then(|| progress.examples as f64 / training),

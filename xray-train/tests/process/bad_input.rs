@@ -194,3 +194,45 @@ fn too_little_memory_is_said_and_what_was_saved_goes_on() {
     assert!(stderr(&output).contains("error: this program had to stop: the line above says why\n hint: "));
     assert_exit(&workplace.run("run", &[]), Exit::Ok);
 }
+
+/// As a cache or a server that gives another file.
+#[test]
+fn a_shard_that_is_not_the_listed_one_ends_a_verified_run_before_it_trains() {
+    let workplace = Workplace::new();
+    let verified = |run| workplace.run(run, &["--verify-shards"]);
+    assert_exit(&verified("whole"), Exit::Ok);
+    assert_exit(&workplace.run("believed", &[]), Exit::Ok);
+    let weights = |run: &str| fs::read(workplace.path(run).join("model/model.safetensors")).expect("trained");
+    assert!(weights("whole") == weights("believed"), "looking changes nothing");
+
+    // Test records are read last.
+    let shard = shards(&workplace.path("shards"), "test").pop().expect("a shard");
+    let name = shard.file_name().expect("a name").to_string_lossy().into_owned();
+    let whole = fs::read(&shard).expect("built");
+    let mut other = whole.clone();
+    other[whole.len() / 2] ^= 1;
+    for (run, content, why) in [
+        ("other", &other[..], "the shard's blake3 is "),
+        ("half", &whole[..whole.len() / 2], "the shard has "),
+    ] {
+        fs::write(&shard, content).expect("writable");
+        let output = verified(run);
+        assert_exit(&output, Exit::WrongShard);
+        let said = stderr(&output);
+        assert!(said.contains(&name) && said.contains(why) && said.contains(" hint: "), "{said}");
+        let result = workplace.json(&format!("{run}/result.json"));
+        assert_eq!((&result["exit"], &result["training"]["steps"]), (&9.into(), &0.into()), "{result}");
+    }
+    // A worker has the shards of its fraction only; an index it needs none.
+    fs::write(&shard, whole).expect("writable");
+    for file in fs::read_dir(workplace.path("shards")).expect("built") {
+        let path = file.expect("readable").path();
+        if path.extension().is_some_and(|end| end == "idx") {
+            fs::remove_file(path).expect("removable");
+        }
+    }
+    let last = shards(&workplace.path("shards"), "train").pop().expect("a shard");
+    fs::remove_file(last).expect("removable");
+    let tenth = ["--verify-shards", "--fraction", "0.1"];
+    assert_exit(&workplace.run("tenth", &tenth), Exit::Ok);
+}

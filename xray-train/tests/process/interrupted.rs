@@ -134,6 +134,17 @@ fn check(workplace: &Workplace, name: &str, more: &[&str]) {
     }
     assert!(starts > 2, "{name}: {starts} starts");
     workplace.fingerprint(&parts).assert_equals(&workplace.fingerprint(&whole), name);
+
+    // At the second stop no evaluation is due, under most settings at the first neither.
+    let rungs = format!("{name}-rungs");
+    for (stop, step) in [("1 steps", 1), ("3 steps", 3)] {
+        assert_exit(&run(&rungs, &["--stop-at", stop]), Exit::Ok);
+        let result = workplace.json(&format!("{rungs}/result.json"));
+        let early = result["state"] == "finished";
+        assert!(early || (result["state"] == "stopped" && result["training"]["steps"] == step), "{result:#}");
+    }
+    assert_exit(&run(&rungs, &[]), Exit::Ok);
+    workplace.fingerprint(&rungs).assert_equals(&workplace.fingerprint(&whole), name);
 }
 
 #[test]

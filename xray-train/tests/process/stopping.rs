@@ -1,7 +1,7 @@
 //! Killed, asked to stop, told to be started again: the run that goes on equals the one that was left alone,
 //! bit for bit.
 
-use crate::workplace::{Workplace, assert_exit};
+use crate::workplace::{Workplace, assert_exit, stderr};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use xray_artifacts::Exit;
@@ -80,6 +80,45 @@ fn checkpointed_on_purpose_it_advances_at_every_start() {
     }
     assert!(starts > 3, "{starts}");
     workplace.fingerprint("parts").assert_equals(&whole, "in parts");
+}
+
+#[test]
+fn it_stops_where_it_is_asked_to_with_the_score_of_a_run_of_that_length() {
+    let workplace = Workplace::new();
+    let whole = uninterrupted(&workplace);
+    // The rate is constant, so a run that is planned to be shorter takes the same steps. Validation is due at steps 5
+    // and 10: not at 4, where the score is the first, nor at 7.
+    for (stop, steps) in [("4 steps", 4), ("5 steps", 5), ("7 steps", 7)] {
+        let short = format!("short-{steps}");
+        assert_exit(&workplace.run(&short, &["--steps", &steps.to_string()]), Exit::Ok);
+        let expected =
+            workplace.json(&format!("{short}/result.json"))["training"]["best_val_macro_auc"].clone();
+        for _ in 0..2 {
+            let output = workplace.run("rungs", &["--stop-at", stop]);
+            assert_exit(&output, Exit::Ok);
+            assert!(
+                stderr(&output).contains(&format!("stopped at {stop}, after step {steps}")),
+                "{output:?}"
+            );
+            let result = workplace.json("rungs/result.json");
+            let found = &result["training"]["stop"];
+            assert!(expected.is_number(), "{expected}");
+            assert_eq!((&found["at"], &found["val_macro_auc"]), (&stop.into(), &expected));
+            assert_eq!((&result["state"], &result["scores"]), (&"stopped".into(), &serde_json::json!({})));
+        }
+    }
+    // It is beyond that place: nothing of it changes.
+    let before = workplace.json("rungs/result.json");
+    assert_exit(&workplace.run("rungs", &["--stop-at", "5 steps"]), Exit::Ok);
+    assert_eq!(workplace.json("rungs/result.json"), before);
+    // Killed on the way to the next stop.
+    let mut child = start(&workplace, "rungs");
+    wait_for_lines(&workplace, "rungs", 10);
+    child.kill().expect("it runs");
+    child.wait().expect("it was ours");
+    assert_exit(&workplace.run("rungs", &["--stop-at", "12 steps"]), Exit::Ok);
+    workplace.fingerprint("rungs").assert_equals(&whole, "in rungs");
+    assert_exit(&workplace.run("bad", &["--stop-at", "soon"]), Exit::Usage);
 }
 
 #[test]

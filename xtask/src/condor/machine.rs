@@ -196,12 +196,13 @@ fn boot(folder: &Path, root: &Path) -> Result<Machine> {
     };
     let configuration = write("pool.conf", CONFIGURATION)?;
     let wrapper = write("job-wrapper", include_str!("job-wrapper.sh"))?;
+    let plugin = write("osdf-plugin", include_str!("osdf-plugin.sh"))?;
     let log = File::create(state.join("boot.log"))?;
     // Not in a process group of its own: setsid would then fork and seem to have ended.
     let mut started = steps::command("setsid")
         .args(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--net", "--ipc"])
         .args(["--kill-child=KILL", "bash", "-c", include_str!("boot.sh"), "boot"])
-        .args([root, &state, &configuration, &wrapper])
+        .args([root, &state, &configuration, &wrapper, &plugin])
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()

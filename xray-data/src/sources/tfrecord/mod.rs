@@ -63,7 +63,7 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
         files.par_iter().zip(&listed).map(read_one).collect::<Result<_>>()?;
     if let Some(manifest) = &manifest {
         // After the records: what is wrong with one of them says more.
-        let listed = manifest.splits.values().flat_map(|summary| &summary.shards).collect::<Vec<_>>();
+        let listed = manifest.shards().collect::<Vec<_>>();
         listed.par_iter().try_for_each(|entry| compare_content(folder, entry))?;
     }
     let (images, paths): (Vec<SourceImage>, Vec<String>) = read.into_iter().flatten().unzip();
@@ -75,6 +75,7 @@ pub fn read(folder: &Path, options: &RecordOptions) -> Result<SourceSet> {
         labels: names.label_names(),
         images,
         missing: 0,
+        unusable: Vec::new(),
         notes: Vec::new(),
         warnings,
         built,
@@ -147,7 +148,7 @@ pub(crate) fn strays(folder: &Path, listed: &[Listed]) -> Vec<String> {
 
 /// Whether the shards have the records that the manifest lists.
 fn compare(manifest: &DatasetManifest, files: &[Arc<RecordFile>]) -> Result<()> {
-    let listed = manifest.splits.values().flat_map(|summary| &summary.shards);
+    let listed = manifest.shards();
     for (shard, file) in listed.zip(files) {
         let found = file.peek_all().count() as u64;
         if found != shard.records {

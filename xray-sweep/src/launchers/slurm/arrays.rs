@@ -26,14 +26,7 @@ pub(super) struct Array<'a> {
 impl Array<'_> {
     /// Submits them with the script of the sweep in `dir`, which is absolute.
     pub(super) fn command(&self, dir: &Path, slurm: &Slurm, is_dry: bool) -> Command {
-        let mut command = Command::new("sbatch");
-        // Inside a job Slurm's own variables describe that job, and not the next.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SLURM_") && name != "SLURM_CONF" {
-                command.env_remove(name);
-            }
-        }
-        command.arg("--parsable");
+        let mut command = sbatch();
         if is_dry {
             command.arg("--test-only");
         }
@@ -48,6 +41,19 @@ impl Array<'_> {
         command.arg(dir.join("sweep.sbatch")).arg(self.list).arg(self.first.to_string());
         command
     }
+}
+
+/// `sbatch`, which says the job's number.
+pub(super) fn sbatch() -> Command {
+    let mut command = Command::new("sbatch");
+    // Inside a job Slurm's own variables describe that job, and not the next.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SLURM_") && name != "SLURM_CONF" {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--parsable");
+    command
 }
 
 /// What an array says of itself in the queue.
@@ -73,7 +79,7 @@ pub(crate) fn lines(request: &Request, slurm: &Slurm) -> Vec<String> {
 }
 
 /// Options of `sbatch` that the plan itself gives, and by what else they are said.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 12] = [
     ("--array", "--max-running limits how many run at a time"),
     ("--chdir", "jobs run in the sweep directory"),
     ("--comment", "it says which cells an array runs"),
@@ -83,6 +89,7 @@ const OWN: [(&str, &str); 11] = [
     ("--cpus-per-task", "--cpus says it"),
     ("--requeue", "jobs are always requeued"),
     ("--no-requeue", "jobs are always requeued"),
+    ("--dependency", "jobs of rungs wait for one another"),
     ("--wrap", "the plan writes the script"),
     ("--parsable", "its number is read"),
 ];

@@ -14,6 +14,7 @@ use crate::local_attempts::{append_attempt, read_attempts};
 use crate::plan::{read_cells, read_plan, runnable_here};
 use crate::present;
 use crate::reset::Spent;
+use crate::rungs::{Climb, decisions};
 use crate::spec::Spec;
 use crate::sweep_dir::{CellDir, SweepDir};
 use std::process::Command;
@@ -82,8 +83,13 @@ pub fn run(dir: &SweepDir, task: &Task) -> Result<Exit, Failure> {
     let spec = Spec::read(&dir.spec())?;
     let cell = cell_of(dir, task)?;
     let folder = dir.cell(&cell.id);
-    if matches!(CellResult::read(&cell, &folder)?, CellResult::Done(_)) {
-        say(format_args!("{} is done already", cell.name()));
+    let result = CellResult::read(&cell, &folder)?;
+    let climb = Climb::of(&cell, &decisions(dir)?, &result);
+    let is_done = matches!(result, CellResult::Done(_));
+    if is_done || climb.rest.is_some() {
+        let at_rest = climb.text().filter(|_| !is_done);
+        let where_it_is = at_rest.unwrap_or_else(|| "is done already".to_owned());
+        say(format_args!("{} {where_it_is}", cell.name()));
         return Ok(Exit::Ok);
     }
     let job = Job::of_environment();

@@ -3,12 +3,16 @@
 //! stay on the login node. A folder that all machines see is what Slurm's users have, so no file is sent.
 
 mod arrays;
+mod decider;
 pub mod job;
 mod next;
 mod queue;
 mod waiting;
 
 pub(crate) use waiting::{Waiting, forget};
+
+pub(crate) use decider::stuck;
+pub use decider::{decide, lead};
 
 pub(crate) use arrays::{check_options, comment, lines, write_list};
 

@@ -1,8 +1,9 @@
 //! What `squeue` says of a sweep. An array says in its comment which list of cells it runs.
 
 use super::arrays::of_comment;
+use super::decider::COMMENT;
 use crate::job_log::JobState;
-use crate::queue::{Content, Places, Queue, QueuedJob, stamp};
+use crate::queue::{Content, Dag, Places, Queue, QueuedJob, stamp};
 use crate::sweep_dir::SweepDir;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
@@ -77,10 +78,14 @@ fn answer(patience: Duration) -> Result<String, String> {
 fn parse(dir: &SweepDir, asked: SystemTime, text: &str) -> Content {
     let mut places = Places::new(dir);
     let mut lists = HashMap::new();
-    let mut jobs = Vec::new();
+    let (mut jobs, mut dags) = (Vec::new(), Vec::new());
     for line in text.lines() {
         let fields: Vec<&str> = line.split(SEPARATOR).map(str::trim).collect();
         let &[array, task, state, reason, comment, folder] = fields.as_slice() else { continue };
+        if comment == COMMENT && places.is_here(Path::new(folder)) {
+            dags.extend(leader(array, state, reason, asked));
+            continue;
+        }
         let Some(((list, first), task)) = of_comment(comment).zip(task.parse::<usize>().ok()) else {
             continue;
         };
@@ -95,7 +100,14 @@ fn parse(dir: &SweepDir, asked: SystemTime, text: &str) -> Content {
             jobs.push(QueuedJob { id, cell: cell.clone(), state, reason, is_ours: true });
         }
     }
-    Content { asked: stamp(asked), jobs, ..Content::default() }
+    Content { asked: stamp(asked), jobs, dags, ..Content::default() }
+}
+
+/// A job that decides rungs leads the others as DAGMan does.
+fn leader(id: &str, state: &str, reason: &str, asked: SystemTime) -> Option<Dag> {
+    let state = state_of(state, reason)?;
+    let held = (state == JobState::Held).then(|| reason.to_owned());
+    Some(Dag { id: id.to_owned(), submitted: stamp(asked), held })
 }
 
 /// The cells of a list; none where it is gone or is none.
@@ -155,6 +167,8 @@ mod tests {
             line("12", "0", "RUNNING", "None", "../s/slurm/run-1.txt+0", "s"),
             line("13", "0", "COMPLETED", "None", "slurm/run-1.txt+0", "s"),
             line("14", "0", "PENDING", "BadConstraints", "slurm/run-1.txt+0", "s"),
+            line("15", "N/A", "PENDING", "Dependency", COMMENT, "s"),
+            line("16", "N/A", "PENDING", "Dependency", COMMENT, "other"),
             "nonsense\n".to_owned(),
         ];
         let found = parse(&dir, UNIX_EPOCH, &text.concat());
@@ -168,6 +182,7 @@ mod tests {
             ("14_0", "a", JobState::Held),
         ];
         assert_eq!(seen, expected);
+        assert_eq!(found.dags.iter().map(|dag| dag.id.as_str()).collect::<Vec<_>>(), ["15"], "it decides");
         assert_eq!(found.jobs[2].reason.as_deref(), Some("JobHeldUser"));
     }
 }

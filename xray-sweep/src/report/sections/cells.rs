@@ -98,6 +98,8 @@ fn grid(runs: &[Run]) -> Table {
 fn mark(state: CellState) -> &'static str {
     match state {
         CellState::Done => "●",
+        CellState::Stopped => "–",
+        CellState::Waiting => "◔",
         CellState::Running => "◐",
         CellState::Queued => "○",
         CellState::Missing => "·",

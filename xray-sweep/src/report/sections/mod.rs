@@ -15,6 +15,7 @@ mod learning_curve;
 mod net_benefit;
 mod provenance;
 mod run_time;
+mod rungs;
 mod sources;
 mod thresholds;
 
@@ -29,6 +30,7 @@ pub(super) fn all(sweep: &Sweep, other: Option<&Sweep>, rule: Rule) -> Vec<Secti
         sections.push(comparison::section(sweep, other));
     }
     sections.extend([
+        rungs::section(sweep),
         fractions::section(sweep),
         folds::section(sweep),
         learning_curve::section(sweep),

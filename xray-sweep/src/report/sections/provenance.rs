@@ -4,9 +4,9 @@ use crate::plan::Binary;
 use crate::report::document::{Block, Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
-use crate::shell;
 use crate::spec::Spec;
 use std::collections::BTreeSet;
+use xray_cli::shell;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("provenance", "Where this comes from");

@@ -36,7 +36,10 @@ fn check(
     expected: (CellState, Option<&str>),
 ) {
     let jobs: Vec<&Job> = jobs.iter().collect();
-    let (state, reason) = judge(&Evidence { result, jobs: &jobs, lives, latest }, || Ok(Some("boom".into())))
+    let (state, reason) =
+        judge(&Evidence { result, climb: &Climb::default(), jobs: &jobs, lives, latest }, || {
+            Ok(Some("boom".into()))
+        })
         .expect("nothing is read");
     assert_eq!((state, reason.as_deref()), expected);
 }
@@ -61,6 +64,32 @@ fn what_goes_on_comes_before_what_has_ended() {
     check(&failed, &[removed], false, None, (CellState::Failed, Some("bad; stderr: boom")));
     let stale = CellResult::Stale("other data".into());
     check(&stale, &[], false, None, (CellState::Stale, Some("other data")));
+}
+
+#[test]
+fn what_rests_at_a_rung_rests_and_what_goes_on_from_it_may_be_started() {
+    let stopped = CellResult::Stopped(outcome(State::Stopped, Some("as asked")));
+    let judged = |rest, latest: Option<&Attempt>, jobs: &[&Job]| {
+        let climb = Climb { scores: vec![Some(0.61)], rest, ..Climb::default() };
+        let evidence = Evidence { result: &stopped, climb: &climb, jobs, lives: false, latest };
+        judge(&evidence, || Ok(None)).expect("nothing is read")
+    };
+    let is = |found: (CellState, Option<String>), state, why: &str| {
+        assert_eq!(found, (state, Some(why.to_owned())));
+    };
+    let finished = ended(Ending::Finished);
+    let left = Some(Rest::Left { rung: 1, place: 7, of: 9 });
+    is(judged(left, Some(&finished), &[]), CellState::Stopped, "stopped at rung 1 (0.610, 7 of 9)");
+    // The queue may not know yet that its job is over.
+    let running = job(JobState::Running, None);
+    is(
+        judged(Some(Rest::Waits { rung: 1 }), None, &[&running]),
+        CellState::Waiting,
+        "waits at rung 1 (0.610)",
+    );
+    is(judged(None, Some(&finished), &[]), CellState::Waiting, "goes on from rung 1 (0.610)");
+    assert_eq!(judged(None, Some(&finished), &[&running]).0, CellState::Running);
+    assert_eq!(judged(None, Some(&ended(Ending::Removed)), &[]).0, CellState::Lost);
 }
 
 #[test]
@@ -116,8 +145,13 @@ fn nothing_at_all_is_missing() {
 fn an_exit_code_that_would_come_again_is_a_failure_and_another_is_a_loss() {
     let state = |exit| {
         let attempt = Attempt { exit: Some(exit), ..ended(Ending::Failed) };
-        let evidence =
-            Evidence { result: &CellResult::Absent, jobs: &[], lives: false, latest: Some(&attempt) };
+        let evidence = Evidence {
+            result: &CellResult::Absent,
+            climb: &Climb::default(),
+            jobs: &[],
+            lives: false,
+            latest: Some(&attempt),
+        };
         judge(&evidence, || Ok(None)).expect("nothing is read").0
     };
     let again = [Exit::Usage, Exit::BadData, Exit::Diverged, Exit::ModelMismatch, Exit::CannotRunHere];

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Text as one word.
-pub(crate) fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -13,7 +13,7 @@ pub(crate) fn word(text: &str) -> String {
 }
 
 /// A path as one word, which no program takes for an option.
-pub(crate) fn path(path: &Path) -> String {
+pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if text.starts_with('-') { word(&format!("./{text}")) } else { word(&text) }
 }

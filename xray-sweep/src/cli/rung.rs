@@ -1,0 +1,88 @@
+//! `xray-sweep rung`.
+
+use super::Sweep;
+use crate::attempt::Launcher;
+use crate::launchers::queues;
+use crate::launchers::slurm;
+use crate::plan::read_plan;
+use crate::rungs::{Advance, advance, comes_through, has_work};
+use crate::state::look;
+use clap::Args;
+use std::time::Duration;
+use xray_artifacts::{Exit, Failure};
+use xray_cli::say;
+
+/// Decide who goes on from the rung that all cells have come to; sweep.dag and jobs of Slurm call it
+///
+/// What was decided stands in rungs/. Without cells that have come there it ends with 4.
+#[derive(Debug, Args)]
+pub(super) struct RungArguments {
+    #[command(flatten)]
+    sweep: Sweep,
+    /// The rung, from 1, as a node of sweep.dag says it; what was decided before stays [default: the one that is open]
+    #[arg(value_name = "N")]
+    rung: Option<usize>,
+    /// Whether this cell has to train to come there: if not, the exit code is 3
+    #[arg(long, value_name = "ID", requires = "rung", conflicts_with = "after")]
+    before: Option<String>,
+    /// Whether this cell has come there, or never will: if it may, the exit code is 4
+    #[arg(long, value_name = "ID", requires = "rung")]
+    after: Option<String>,
+    /// Where those that go on are submitted; without, nobody is
+    #[arg(long, value_enum, conflicts_with = "rung")]
+    launcher: Option<Launcher>,
+}
+
+pub(super) fn rung(arguments: &RungArguments) -> Result<Exit, Failure> {
+    let dir = arguments.sweep.dir();
+    read_plan(&dir).map_err(no_answer)?;
+    match (arguments.rung, &arguments.before, &arguments.after, arguments.launcher) {
+        (Some(rung), Some(cell), ..) => {
+            let has_work = has_work(&dir, rung, cell).map_err(no_answer)?;
+            Ok(if has_work { Exit::Ok } else { Exit::NothingMatches })
+        }
+        (Some(rung), _, Some(cell), _) => {
+            Ok(if comes_through(&dir, rung, cell)? { Exit::Ok } else { Exit::SweepIncomplete })
+        }
+        (.., Some(Launcher::Slurm)) => slurm::decide(&dir),
+        (.., Some(launcher)) => {
+            let message = format!("--launcher {} is not for this command", launcher.name());
+            Err(Failure::new(Exit::Usage, message)
+                .hint("sweep.dag starts who goes on, `xray-sweep run` does it here"))
+        }
+        (rung, ..) => decide(arguments, rung),
+    }
+}
+
+/// An error must not pass for the answer that there is nothing to do, on which DAGMan leaves a node out.
+fn no_answer(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NothingMatches => Failure { exit: Exit::Unexpected, ..failure },
+        _ => failure,
+    }
+}
+
+fn decide(arguments: &RungArguments, rung: Option<usize>) -> Result<Exit, Failure> {
+    // The log and the queue tell of the end of a job a moment later.
+    const PAUSES: u32 = 30;
+    let dir = arguments.sweep.dir();
+    for _ in 0..PAUSES {
+        if rung.is_some_and(|rung| dir.rung(rung).is_file()) {
+            say(format_args!("rung {} is decided already", rung.unwrap_or_default()));
+            return Ok(Exit::Ok);
+        }
+        match advance(&dir, &look(&dir, &queues::ask(&dir))?.cells)? {
+            Advance::NoRung => {
+                say("no rung is open");
+                return Ok(Exit::Ok);
+            }
+            Advance::Decided(decision) => {
+                say(decision.text());
+                return Ok(Exit::Ok);
+            }
+            Advance::Open { busy: 0, rung, idle } => return Err(slurm::stuck(rung, &idle)),
+            Advance::Open { .. } => std::thread::sleep(Duration::from_secs(2)),
+        }
+    }
+    Err(Failure::new(Exit::SweepIncomplete, "the rung is not over: cells are still on their way to it"))
+}

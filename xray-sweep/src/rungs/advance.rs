@@ -1,0 +1,156 @@
+//! Deciding rungs, and what the nodes of a DAG ask of one cell.
+
+use super::{Decision, Ranked, decisions};
+use crate::cell::Cell;
+use crate::cell_result::CellResult;
+use crate::plan::read_cells;
+use crate::rungs::Climb;
+use crate::spec::Spec;
+use crate::state::{CellReport, CellState};
+use crate::sweep_dir::SweepDir;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use xray_artifacts::{Exit, Failure, FileError, write_json};
+use xray_display::counted;
+
+/// What became of a sweep's open rung.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Advance {
+    /// There is none: no rungs, or all are decided.
+    NoRung,
+    /// Cells are still on their way to it.
+    Open {
+        /// From 1.
+        rung: usize,
+        /// Cells that run, wait for a machine or are held.
+        busy: usize,
+        /// Cells of which nothing goes on, and that have not failed: a person has to start them.
+        idle: Vec<String>,
+    },
+    /// It was decided just now.
+    Decided(Decision),
+}
+
+/// Decides the open rung, if all cells that were to come to it have, or have failed.
+///
+/// # Errors
+/// When no cell came to it with a score, or a file cannot be read or written.
+pub fn advance(dir: &SweepDir, reports: &[CellReport]) -> Result<Advance, Failure> {
+    let Some(stops) = reports.first().map(|report| report.cell.rungs.len()).filter(|stops| *stops > 0) else {
+        return Ok(Advance::NoRung);
+    };
+    let spec = Spec::read(&dir.spec())?;
+    let folder = dir.rungs();
+    fs::create_dir_all(&folder).map_err(|source| FileError::Io {
+        path: folder.clone(),
+        action: "create",
+        source,
+    })?;
+    // Whoever decides at the same time finds it decided.
+    let path = folder.join(".lock");
+    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    let _lock = locked.map_err(|source| FileError::Io { path, action: "lock", source })?;
+    let decided = decisions(dir)?;
+    let rung = decided.len() + 1;
+    if rung > stops {
+        return Ok(Advance::NoRung);
+    }
+    let came = |report: &&CellReport| decided.last().is_none_or(|last| goes_on(last, &report.cell));
+    let coming: Vec<&CellReport> = reports.iter().filter(came).collect();
+    let is_there = |report: &&&CellReport| {
+        report.climb.waits() || matches!(report.state, CellState::Done | CellState::Failed)
+    };
+    let (there, missing): (Vec<&CellReport>, Vec<_>) = coming.iter().partition(|report| is_there(report));
+    if !missing.is_empty() {
+        let is_busy = |report: &&&CellReport| {
+            matches!(report.state, CellState::Running | CellState::Queued | CellState::Held)
+        };
+        let busy = missing.iter().filter(is_busy).count();
+        let idle =
+            missing.iter().filter(|report| !is_busy(report)).map(|report| report.cell.name()).collect();
+        return Ok(Advance::Open { rung, busy, idle });
+    }
+    let at = spec.rungs.get(rung - 1).map_or_else(String::new, ToString::to_string);
+    let decision = Decision::of(rung, &at, spec.keep, points(&there, rung));
+    if !decision.points.iter().any(|point| point.goes_on) {
+        return Err(nobody(rung, &at, &there));
+    }
+    write_json(&dir.rung(rung), &decision)?;
+    Ok(Advance::Decided(decision))
+}
+
+fn goes_on(decision: &Decision, cell: &Cell) -> bool {
+    decision.of_cell(&cell.id).is_some_and(|(_, point)| point.goes_on)
+}
+
+/// The axis that only tells the folds of a cross-validation apart.
+const FOLD: &str = "data.fold";
+
+/// Cells that differ only in trial and fold together, in the order of the cells.
+fn points(reports: &[&CellReport], rung: usize) -> Vec<Ranked> {
+    let mut points: Vec<Ranked> = Vec::new();
+    for report in reports {
+        let mut axes = report.cell.axes.clone();
+        axes.remove(FOLD);
+        let score = match report.state {
+            CellState::Failed => None,
+            // It ended of itself before the rung, and keeps what it found.
+            CellState::Done => {
+                report.outcome.as_ref().and_then(|outcome| outcome.training.best_val_macro_auc)
+            }
+            _ => report.climb.scores.get(rung - 1).copied().flatten(),
+        };
+        let cell = (report.cell.id.clone(), score);
+        match points.iter_mut().find(|point| point.axes == axes) {
+            Some(point) => _ = point.cells.insert(cell.0, cell.1),
+            None => points.push(Ranked { axes, score: None, cells: BTreeMap::from([cell]), goes_on: false }),
+        }
+    }
+    points
+}
+
+/// A rung to which nobody came with a score: nothing is decided, and nothing is lost.
+fn nobody(rung: usize, at: &str, there: &[&CellReport]) -> Failure {
+    let failed: Vec<_> = there.iter().filter(|report| report.state == CellState::Failed).collect();
+    let cells = counted(there.len(), "cell");
+    let message = match failed.first() {
+        Some(first) => {
+            let why =
+                first.reason.as_deref().map_or(String::new(), |why| format!(", the first because {why}"));
+            format!("nobody came to rung {rung} ({at}) with a score: {} of {cells} failed{why}", failed.len())
+        }
+        None => format!("nobody came to rung {rung} ({at}) with a score: validation defines no AUC"),
+    };
+    Failure::new(Exit::SweepIncomplete, message)
+        .hint("nothing was decided and all checkpoints stay; `xray-sweep run --failed` starts the failed cells again")
+}
+
+/// What a folder alone says of a cell.
+fn climb_of(dir: &SweepDir, id: &str) -> Result<(CellResult, Climb), Failure> {
+    let Some(cell) = read_cells(dir)?.into_iter().find(|cell| cell.id == id) else {
+        return Err(Failure::new(Exit::NothingMatches, format!("there is no cell {id}")));
+    };
+    let result = CellResult::read(&cell, &dir.cell(id))?;
+    let climb = Climb::of(&cell, &decisions(dir)?, &result);
+    Ok((result, climb))
+}
+
+/// Whether a cell has to train to come to a rung; the rung behind the last is the end.
+///
+/// # Errors
+/// When there is no such cell, or a file cannot be read.
+pub(crate) fn has_work(dir: &SweepDir, rung: usize, id: &str) -> Result<bool, Failure> {
+    let (result, climb) = climb_of(dir, id)?;
+    let has_ended = matches!(result, CellResult::Done(_) | CellResult::Failed(_));
+    Ok(!has_ended && climb.rest.is_none() && climb.scores.len() < rung)
+}
+
+/// Whether a cell is at a rung or beyond it, or will never be, so that the rung need not wait for it.
+///
+/// # Errors
+/// As [`has_work`].
+pub(crate) fn comes_through(dir: &SweepDir, rung: usize, id: &str) -> Result<bool, Failure> {
+    let (result, climb) = climb_of(dir, id)?;
+    let has_ended = matches!(result, CellResult::Done(_) | CellResult::Failed(_));
+    Ok(has_ended || climb.is_left() || climb.scores.len() >= rung)
+}
