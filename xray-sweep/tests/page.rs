@@ -12,6 +12,7 @@ use std::process::Command;
 use xray_sweep::cell::Cell;
 use xray_sweep::collect::collect;
 use xray_sweep::report::{ReportOptions, report};
+use xray_sweep::rungs::Climb;
 use xray_sweep::state::{CellReport, CellState, survey};
 use xray_sweep::sweep_dir::SweepDir;
 
@@ -49,6 +50,7 @@ fn troubled(folder: &Path) -> SweepDir {
         status: None,
         attempts: vec![fixture::attempt(&cell)],
         lacks_starts: false,
+        climb: Climb::default(),
         cell,
     };
     let states = CellState::ALL.iter().chain([&CellState::Done; 3]).cycle();

@@ -14,7 +14,7 @@ use crate::plan::{Plan, check_binaries, check_files, mend, read_plan};
 use crate::queue::{Content, Queue};
 use crate::reset::reset;
 use crate::rungs::{Advance, advance};
-use crate::selection::{Selection, find};
+use crate::selection::Selection;
 use crate::state::{CellReport, CellState, Survey, look};
 use crate::status::clipped;
 use crate::sweep_dir::SweepDir;
