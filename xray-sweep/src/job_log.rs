@@ -397,7 +397,9 @@ fn is_moment(earlier: Option<&str>, later: &str) -> bool {
 }
 
 fn cell_of(event: &Event<'_>) -> Option<String> {
-    event.after("cell=").or_else(|| event.after("DAG Node:")).map(str::to_owned)
+    // Of a sweep with rungs a node is called by its cell and the rung's number: `0a1b-2`.
+    let node = || event.after("DAG Node:").map(|node| node.split('-').next().unwrap_or(node));
+    event.after("cell=").or_else(node).map(str::to_owned)
 }
 
 /// `(1) Normal termination (return value 0)` or `(0) Abnormal termination (signal 4)`.

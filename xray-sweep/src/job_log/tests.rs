@@ -246,12 +246,16 @@ fn a_cluster_that_makes_its_jobs_one_by_one_is_told_from_one_that_has_made_them(
 fn a_cell_may_have_several_jobs_and_a_number_may_return() {
     let submit = "000 (1.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    cell=a\n...\n";
     let node = "000 (2.0.0) 2026-01-01 10:00:00 Job submitted from host: <x>\n    DAG Node: a\n...\n";
+    let rung = node.replace("2.0.0", "3.0.0").replace("Node: a", "Node: a-2");
     let end =
         "005 (1.0.0) 2026-01-01 10:00:00 Job terminated.\n\t(1) Normal termination (return value 0)\n...\n";
-    let log = parse(format!("{submit}{end}{submit}{node}").as_bytes());
+    let log = parse(format!("{submit}{end}{submit}{node}{rung}").as_bytes());
     let seen: Vec<_> = log.jobs.iter().map(|job| (job.id.as_str(), job.cell.as_deref(), job.state)).collect();
     let (a, queued) = (Some("a"), JobState::Queued);
-    assert_eq!(seen, [("1.0", a, JobState::Completed), ("1.0", a, queued), ("2.0", a, queued)]);
+    assert_eq!(
+        seen,
+        [("1.0", a, JobState::Completed), ("1.0", a, queued), ("2.0", a, queued), ("3.0", a, queued)]
+    );
 }
 
 #[test]

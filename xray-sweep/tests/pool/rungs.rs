@@ -55,6 +55,8 @@ fn nine_become_one_without_anybody_and_it_is_the_run_that_never_stopped() {
     assert_eq!(with("stopped").len(), 8);
     let starts = cells.iter().map(|cell| cell["attempts"].as_u64().expect("a count")).sum::<u64>();
     assert_eq!(starts, 9 + 3 + 1, "{cells:#?}");
+    // It ends a moment after its cells.
+    halved.in_pool(&["condor_wait", "-wait", "60", "sweep.dag.dagman.log"]);
     let dagman = fs::read_to_string(halved.path("sweep.dag.dagman.log")).expect("DAGMan writes it");
     assert!(dagman.contains("(return value 0)"), "{dagman}\n{}", log(&halved));
 

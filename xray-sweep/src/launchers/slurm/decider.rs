@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
+use xray_display::counted;
 
 /// What such a job says of itself in the queue.
 pub(super) const COMMENT: &str = "xray-sweep rung";
@@ -93,7 +94,7 @@ fn start(dir: &SweepDir) -> Result<Exit, Failure> {
     let chosen = Selection::default().choose(&reports)?;
     let cells: Vec<&Cell> = chosen.iter().map(|report| &report.cell).collect();
     for submission in submit(dir, &cells, false)? {
-        say(format_args!("submitted {} jobs as {}", submission.jobs, submission.name));
+        say(format_args!("submitted {} as {}", counted(submission.jobs, "job"), submission.name));
     }
     if reports.iter().any(|report| report.climb.stop_at.is_some()) {
         say(followed(lead(dir)?.as_deref()));

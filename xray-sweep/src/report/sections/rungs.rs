@@ -16,8 +16,8 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("rungs", "Halving in rungs");
     let Some(last) = sweep.decisions.last() else { return section };
     section.text(format!(
-        "Points were compared by the highest validation macro-AUC until a rung, the mean over their trials, and {} of them went \
-         on from each. {}Cells that were stopped at a rung are in no figure of this report but these.",
+        "Points were compared by the validation macro-AUC of the weights that a training of that length keeps, the mean over their \
+         trials, and {} of them went on from each. {}Cells that were stopped at a rung are in no figure of this report but these.",
         percent(last.keep),
         saved(sweep).unwrap_or_default()
     ));
@@ -75,7 +75,7 @@ fn rungs(decisions: &[Decision]) -> Table {
             Value::count(decision.points.len() as i64),
             Value::count(going().count() as i64),
             score(decision.points.first()),
-            score(going().last()),
+            score(going().next_back()),
             score(decision.points.iter().find(|point| !point.goes_on)),
         ]);
     }
