@@ -76,7 +76,8 @@ pub fn open(
 /// Somebody on the way gave another file, or half of it; on another machine it may arrive whole.
 fn wrong_shard(error: Error) -> Failure {
     let failure = Failure::from(error);
-    Failure { exit: Exit::WrongShard, ..failure }.hint(
+    let message = format!("a fetched shard is not the planned one: {}", failure.message);
+    Failure::new(Exit::WrongShard, message).hint(
         "it was fetched so: compare the published folder with `xray-data check`, and what its server or a cache sends",
     )
 }

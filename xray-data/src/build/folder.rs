@@ -195,12 +195,13 @@ mod tests {
 
     #[test]
     fn only_the_files_of_a_build_are_parts() {
-        let check = |name, expected| assert_eq!(is_part(name), expected, "{name}");
+        let check = |name: &str, expected| assert_eq!(is_part(name), expected, "{name}");
         check("dataset.json", true);
         check("train-00000-of-00042.tfrecord", true);
         check("test-00041-of-00042.tfrecord.idx", true);
         check("train-00000-of-00042.tfrecord.gz", false);
-        check(&format!("train-00000-of-00042.blake3-{}.tfrecord", "0f".repeat(32)), true);
+        let published = format!("train-00000-of-00042.blake3-{}.tfrecord", "0f".repeat(32));
+        check(published.as_str(), true);
         check("train-00000-of-00042.blake3-0f.tfrecord", false);
         check("000-438.tfrec", false);
         check("train-a-of-b.tfrecord", false);

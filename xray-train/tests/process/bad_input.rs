@@ -219,6 +219,7 @@ fn a_shard_that_is_not_the_listed_one_ends_a_verified_run_before_it_trains() {
         let output = verified(run);
         assert_exit(&output, Exit::WrongShard);
         let said = stderr(&output);
+        assert!(said.contains("error: a fetched shard is not the planned one: shards/test-"), "{said}");
         assert!(said.contains(&name) && said.contains(why) && said.contains(" hint: "), "{said}");
         let result = workplace.json(&format!("{run}/result.json"));
         assert_eq!((&result["exit"], &result["training"]["steps"]), (&9.into(), &0.into()), "{result}");
