@@ -49,6 +49,7 @@ fn troubled(folder: &Path) -> SweepDir {
         status: None,
         attempts: vec![fixture::attempt(&cell)],
         lacks_starts: false,
+        climb: xray_sweep::rungs::Climb::default(),
         cell,
     };
     let states = CellState::ALL.iter().chain([&CellState::Done; 3]).cycle();
