@@ -24,6 +24,7 @@ fn cell(id: &str, fraction: f64, trial: u32) -> Cell {
         seed: u64::from(trial),
         axes: BTreeMap::new(),
         train_images: (fraction * 1000.0) as u64,
+        rungs: Vec::new(),
         folds: 0,
         files: BTreeMap::new(),
         dataset: "data".to_owned(),
