@@ -94,7 +94,8 @@ fn takes_one(backend: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{parse_axis, parse_setting};
+    use crate::axis::parse_axis;
+    use crate::spec::parse_setting;
     use serde_json::json;
 
     fn asking(gpus: Option<u32>) -> Condor {

@@ -106,7 +106,7 @@ mod tests {
         ];
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("weights.bin");
-        std::fs::write(&path, serialize(views, None).expect("serializable")).expect("writable");
+        fs::write(&path, serialize(views, None).expect("serializable")).expect("writable");
         let dict = read_weights(&path).expect("a safetensors file, whatever its name");
         assert_eq!(dict.tensors.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(dict.tensors["a"].values, values);
@@ -120,7 +120,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let refused = |name: &str, bytes: &[u8], part: &str| {
             let path = folder.path().join(name);
-            std::fs::write(&path, bytes).expect("writable");
+            fs::write(&path, bytes).expect("writable");
             let message = read_weights(&path).expect_err("must be refused").to_string();
             assert!(message.contains(name) && message.contains(part), "{message}");
         };

@@ -7,12 +7,12 @@ use crate::lock::Lock;
 use crate::plan::read_plan;
 use crate::reset::reset;
 use crate::selection::find;
-use xray_cli::shell;
 use crate::state::{CellReport, CellState};
 use clap::Args;
 use std::collections::{BTreeSet, HashSet};
 use xray_artifacts::{Exit, Failure};
 use xray_cli::print;
+use xray_cli::shell;
 
 /// Release held jobs and make failed cells ready to be run again
 #[derive(Debug, Args)]

@@ -40,6 +40,7 @@ fn results() -> Vec<CellResult> {
         CellResult::Absent,
         CellResult::Done(outcome(State::Finished)),
         CellResult::Unfinished(outcome(State::Interrupted)),
+        CellResult::Stopped(outcome(State::Stopped)),
         CellResult::Failed(outcome(State::Failed)),
         CellResult::Stale("other data".into()),
         CellResult::Damaged("its hash differs".into()),
@@ -49,6 +50,7 @@ fn results() -> Vec<CellResult> {
             CellResult::Absent
             | CellResult::Done(_)
             | CellResult::Unfinished(_)
+            | CellResult::Stopped(_)
             | CellResult::Failed(_)
             | CellResult::Stale(_)
             | CellResult::Damaged(_) => {}
@@ -279,7 +281,9 @@ fn a_failure_from_before_a_retry_says_nothing_of_the_next_start() {
     let jobs = [Job { attempts: vec![failed], ..job(JobState::Completed, BEFORE) }];
     let look = |jobs: &[Job]| {
         let jobs: Vec<_> = jobs.iter().collect();
-        report(cell.clone(), &dir, &jobs, &slurm::Waiting::default(), SystemTime::now()).expect("readable").0
+        report(cell.clone(), &dir, &jobs, &slurm::Waiting::default(), &[], SystemTime::now())
+            .expect("readable")
+            .0
     };
     let before = look(&jobs);
     assert_eq!(before.state, CellState::Failed);

@@ -10,7 +10,6 @@ use crate::plan::this_program;
 use crate::queue::Queue;
 use crate::rungs::{Advance, advance};
 use crate::selection::Selection;
-use xray_cli::shell;
 use crate::spec::Spec;
 use crate::state::look;
 use crate::sweep_dir::SweepDir;
@@ -18,6 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
+use xray_cli::shell;
 use xray_display::counted;
 
 /// What such a job says of itself in the queue.
