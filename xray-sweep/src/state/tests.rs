@@ -177,6 +177,8 @@ fn nothing_runs_twice_nothing_is_forgotten_and_what_is_done_stays_done() {
                     CellResult::Failed(_) => Some(CellState::Failed),
                     CellResult::Absent if log.is_none() => Some(CellState::Missing),
                     CellResult::Damaged(_) => Some(CellState::Lost),
+                    // It waits for its next start, unless one came to nothing since.
+                    CellResult::Stopped(_) if attempt.is_none() => Some(CellState::Waiting),
                     CellResult::Absent | CellResult::Unfinished(_) | CellResult::Stopped(_) => None,
                 };
                 match expected {
@@ -200,9 +202,8 @@ fn nothing_runs_twice_nothing_is_forgotten_and_what_is_done_stays_done() {
             }
         }
     }
-    // Where cells stand between rungs is told beside `judge`.
-    let of_rungs = [CellState::Stopped, CellState::Waiting];
-    let all = CellState::ALL.into_iter().filter(|state| !of_rungs.contains(state));
+    // Who was left behind at a rung is told beside `judge`.
+    let all = CellState::ALL.into_iter().filter(|state| *state != CellState::Stopped);
     assert_eq!(seen, all.collect(), "every state is reached");
 }
 

@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use xray_workspace::steps::{self, cargo};
 
 /// What runs tests.
@@ -109,7 +111,10 @@ impl Runner {
             fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
         }
         let test = ["nextest", "run", "--workspace", "--cargo-profile", profile, "--profile", "default"];
+        // One more than there are processors: tests on HTCondor and Slurm, one at a time, wait more than they compute.
+        let threads = thread::available_parallelism().map_or(1, NonZero::get) + 1;
         let mut command = self.command(&[&test, *arguments].concat());
+        command.args(["--test-threads", &threads.to_string()]);
         command.args(only.iter().flat_map(|filter| ["--filterset", filter]));
         let ran = steps::run(&mut command);
         match fs::read_to_string(&junit) {

@@ -56,6 +56,12 @@ pub(super) fn sbatch() -> Command {
     command
 }
 
+/// Where the jobs of a sweep in `folder` write what they say, in a file of this pattern. Slurm looks for patterns in all of a
+/// path, in the folder before a relative one too.
+pub(crate) fn output_path(folder: &str, pattern: &str) -> String {
+    format!("{}/slurm/{pattern}.txt", folder.replace('%', "%%"))
+}
+
 /// What an array says of itself in the queue.
 pub(crate) fn comment(list: &str, first: usize) -> String {
     format!("{list}+{first}")

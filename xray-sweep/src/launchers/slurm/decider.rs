@@ -2,7 +2,7 @@
 //! then its own successor: nothing has to stay on the login node. Where a job was replaced by another meanwhile, it
 //! submits itself again behind that one.
 
-use super::arrays::sbatch;
+use super::arrays::{output_path, sbatch};
 use super::{absolute, lines, submit, taken};
 use crate::cell::{Cell, Request};
 use crate::launchers::queues;
@@ -57,7 +57,10 @@ pub fn lead(dir: &SweepDir) -> Result<Option<String>, Failure> {
         command.arg(format!("--dependency=afterany:{}", after.join(":")));
     }
     command.arg("--job-name=rung").arg(format!("--comment={COMMENT}"));
-    command.arg(format!("--chdir={}", path.display())).args(["--output=slurm/%j.txt", "--open-mode=append"]);
+    command.arg(format!("--chdir={}", path.display()));
+    command
+        .arg(format!("--output={}", output_path(&path.display().to_string(), "%j")))
+        .arg("--open-mode=append");
     command.args(lines(&REQUEST, &spec.slurm));
     let folder = shell::path(&path);
     command.arg(format!("--wrap=exec {} rung {folder} --launcher slurm", this_program()));
