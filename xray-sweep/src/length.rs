@@ -1,4 +1,6 @@
-//! Lengths of training as the trainer takes them: `3 epochs`, `2000 steps`, `50000 examples`.
+//! Lengths of training as the trainer takes them: `3 epochs`, `2000 steps`, `50000 examples`. The trainer reads them by
+//! rules of its own (`xray-train/src/span.rs`), which a sweep does not link. It is told the last rung when cells are
+//! resolved, so a length that only this module takes is refused before anything is planned.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
