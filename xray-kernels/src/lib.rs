@@ -113,4 +113,5 @@ pub use squares::sum_of_squares;
 pub use squeeze_excitation::{
     SavedSqueeze, SqueezeGradients, SqueezeParameters, squeeze_excitation, squeeze_excitation_backward,
 };
+pub use tasks::of_each_image;
 pub use team::use_threads;

@@ -9,6 +9,7 @@ use crate::shared::Shared;
 use crate::team;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Floats of input that should stay in the cache of a core while weights pass by: 512 KiB.
 const CACHE: usize = 128 * 1024;
@@ -51,6 +52,19 @@ pub(crate) fn for_each_chunk<T: Copy + Send>(
     });
 }
 
+/// What each of so many images gives, in their order. Whole groups of as many images as there are threads go side by side,
+/// an image to a thread, which then waits for nobody between passes; each of the rest has all threads to itself.
+pub fn of_each_image<T: Send>(images: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let abreast = if threads() == 1 { 0 } else { images - images % threads() };
+    let made: Vec<Mutex<Option<T>>> = (0..abreast).map(|_| Mutex::new(None)).collect();
+    for_each("images side by side", abreast, abreast, |image| {
+        *made[image].lock().unwrap_or_else(PoisonError::into_inner) = Some(make(image));
+    });
+    let of_slot = |slot: Mutex<Option<T>>| slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let abreast_made = made.into_iter().filter_map(of_slot);
+    abreast_made.chain((abreast..images).map(&make)).collect()
+}
+
 /// A grid of images, columns and rows, cut into parts.
 ///
 /// How it is cut depends on the number of threads, so only for work where each element of the result is
@@ -91,9 +105,10 @@ impl Split {
     pub(crate) fn for_each(&self, name: &'static str, call: impl Fn(Part) + Sync) {
         let counts: [usize; 3] = std::array::from_fn(|axis| self.sizes[axis].div_ceil(self.steps[axis]));
         for_each(name, self.floats, counts.iter().product(), |number| {
+            // Parts of one size, as nearly as there can be: a last one that is small leaves a thread idle.
             let axis = |axis: usize, index: usize| {
-                let start = index * self.steps[axis];
-                start..(start + self.steps[axis]).min(self.sizes[axis])
+                let edge = |index: usize| index * self.sizes[axis] / counts[axis];
+                edge(index)..edge(index + 1)
             };
             let (image, rest) = (number / (counts[1] * counts[2]), number % (counts[1] * counts[2]));
             call(Part {
@@ -131,7 +146,6 @@ pub(crate) fn for_each_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
 
     #[test]
     fn every_cell_belongs_to_one_part() {

@@ -217,8 +217,10 @@ impl Predictor {
         /// Floats for a pixel of an image in the largest maps of the networks here.
         const FLOATS: usize = 16;
         let image = (size as usize).pow(2);
-        let images = (self.parameters / (FLOATS * image)).max(1);
-        pixels.chunks(images * image).flat_map(logits).collect()
+        let (images, most) = (pixels.len() / image, (self.parameters / (FLOATS * image)).max(1));
+        // Parts of one size, as nearly as there can be: few images keep fewer threads busy.
+        let part = images.div_ceil(images.div_ceil(most).max(1)).max(1);
+        pixels.chunks(part * image).flat_map(logits).collect()
     }
 
     fn integer_maps<'a>(&self, integers: &'a IntegerNetwork, pixels: &[f32], size: u32) -> LastMaps<'a> {

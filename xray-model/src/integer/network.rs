@@ -5,7 +5,7 @@ use crate::cpu::context;
 use crate::{Error, Result};
 use xray_kernels::{
     ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, ConvSpec, Nonlinearity, PlanarShape,
-    Pool, Quantisation, Requantisation, byte_gate, byte_max_pool, byte_means,
+    Pool, Quantisation, Requantisation, byte_gate, byte_max_pool, byte_means, of_each_image,
 };
 
 /// A network up to its last maps, in integers.
@@ -63,28 +63,35 @@ impl IntegerNetwork {
         Ok(IntegerNetwork { steps, images: bytes[0], first, lanes, output })
     }
 
-    /// The last map of images, channel by channel.
+    /// The last maps of images, channel by channel.
     pub(crate) fn maps(&self, images: &[f32], shape: PlanarShape) -> LastMaps<'_> {
-        let planes = BytePlanes::new(context(), (images, shape), &self.first, self.images);
+        let image = images.len() / shape.images.max(1);
+        let one = PlanarShape { images: 1, ..shape };
+        let of_image = |number: usize| self.last_map(&images[number * image..][..image], one);
+        LastMaps { maps: of_each_image(shape.images, of_image), lanes: &self.lanes }
+    }
+
+    fn last_map(&self, image: &[f32], shape: PlanarShape) -> ByteMap {
+        let planes = BytePlanes::new(context(), (image, shape), &self.first, self.images);
         let mut maps: Vec<Option<ByteMap>> = vec![None];
         for layer in &self.steps {
             let made = layer.work.run(&layer.inputs, &planes, &maps, layer.halo);
             maps.push(Some(made));
             layer.last_uses.iter().for_each(|&map| maps[map] = None);
         }
-        LastMaps { map: maps[self.output].take().expect("kept to the end"), lanes: &self.lanes }
+        maps[self.output].take().expect("kept to the end")
     }
 }
 
-/// The last maps of a network.
+/// The last map of each image.
 pub(crate) struct LastMaps<'a> {
-    map: ByteMap,
+    maps: Vec<ByteMap>,
     lanes: &'a [usize],
 }
 
 impl LastMaps<'_> {
     pub(crate) fn images(&self) -> usize {
-        self.map.shape().images
+        self.maps.len()
     }
 
     pub(crate) fn channels(&self) -> usize {
@@ -93,22 +100,23 @@ impl LastMaps<'_> {
 
     /// `[n, channels]`.
     pub(crate) fn means(&self) -> Vec<f32> {
-        let means = byte_means(&self.map);
-        let of_image = |means: &[f32]| self.lanes.iter().map(|&lane| means[lane]).collect::<Vec<_>>();
-        means.chunks(self.map.shape().channels).flat_map(of_image).collect()
+        let of_image = |map: &ByteMap| {
+            let means = byte_means(map);
+            self.lanes.iter().map(|&lane| means[lane]).collect::<Vec<_>>()
+        };
+        self.maps.iter().flat_map(of_image).collect()
     }
 
     /// `[n, channels, h, w]`, and these four.
     pub(crate) fn values(&self) -> (Vec<f32>, [usize; 4]) {
-        let (values, shape) = self.map.values(context());
-        let PlanarShape { images, channels, height, width } = shape;
+        let [height, width] = self.maps.first().map_or([0; 2], |map| [map.shape().height, map.shape().width]);
         let plane = height * width;
-        let of_image = |image: &[f32]| {
-            let planes = self.lanes.iter().map(|lane| &image[lane * plane..][..plane]);
-            planes.flatten().copied().collect::<Vec<_>>()
+        let of_image = |map: &ByteMap| {
+            let (values, _) = map.values(context());
+            self.lanes.iter().flat_map(|lane| &values[lane * plane..][..plane]).copied().collect::<Vec<_>>()
         };
-        let values = values.chunks(channels * plane).flat_map(of_image).collect();
-        (values, [images, self.lanes.len(), height, width])
+        let values = self.maps.iter().flat_map(of_image).collect();
+        (values, [self.images(), self.lanes.len(), height, width])
     }
 }
 
