@@ -123,6 +123,16 @@ fn of_file(path: &Path) -> impl Fn(Error) -> Failure {
     }
 }
 
+/// From black to white, prepared as an image is. Finite weights may be so large that every score overflows: better said
+/// when a model is opened than of each image. The weights that it packs are packed for the images that follow.
+fn every_gray(card: &Card) -> Vec<f32> {
+    let pixels = (card.preprocessing.size as usize).pow(2);
+    let ramp: Vec<u8> = (0..pixels).map(|at| (at * 256 / pixels) as u8).collect();
+    let mut normalised = vec![0.0; pixels];
+    normalise(&ramp, &card.preprocessing, &mut normalised);
+    normalised
+}
+
 impl Bundle {
     /// Reads `model.json` and `model.safetensors` of a folder.
     ///
@@ -137,10 +147,15 @@ impl Bundle {
     /// Of weights that lie elsewhere.
     ///
     /// # Errors
-    /// If they do not fit the card.
+    /// If they do not fit the card, or its scores of a picture of every gray are not finite.
     pub fn of(card: Card, weights: &StateDict) -> xray_model::Result<Bundle> {
         let (networks, _) = Networks::open(&card, weights, Backend::Cpu)?;
-        Ok(Bundle { card, networks })
+        let outputs = networks.predict(&every_gray(&card), card.preprocessing.size)?;
+        if outputs.iter().all(|output| output.is_finite()) {
+            Ok(Bundle { card, networks })
+        } else {
+            Err(Error::Overflow)
+        }
     }
 
     /// How many numbers [`Bundle::predict`] gives.

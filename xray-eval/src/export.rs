@@ -122,7 +122,11 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Failure> 
     let stored = trained.stored(options.dtype);
     let mut reduced = Reduced { stored, dtype: options.dtype, ranges: Vec::new(), integers: None };
     let change = match options.dtype {
-        WeightType::F32 => None,
+        WeightType::F32 => {
+            // What opens it looks at its scores.
+            Bundle::of(card.clone(), &trained)?;
+            None
+        }
         _ if run.join("result.json").is_file() => {
             Some(Change::measure(run, &card, &mut reduced, options.data.as_deref())?)
         }

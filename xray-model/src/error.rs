@@ -156,6 +156,9 @@ pub enum Error {
         /// The tensor.
         name: String,
     },
+    /// Weights that are numbers, whose sums and products are not.
+    #[error("the network's scores of a test picture are not finite numbers: its weights are too large")]
+    Overflow,
     /// Weights of which no tensor has a counterpart.
     #[error("none of the weights has a place in this network")]
     NothingFits,
@@ -259,7 +262,7 @@ impl Error {
             Error::Safetensors { .. } => {
                 Some("the file was cut off or is of another kind; copy it again".into())
             }
-            Error::NotFinite { .. } | Error::ActivationRange { .. } => {
+            Error::NotFinite { .. } | Error::Overflow | Error::ActivationRange { .. } => {
                 Some("these weights diverged or the file is damaged; take an earlier one, or copy it again".into())
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
