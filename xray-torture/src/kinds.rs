@@ -55,6 +55,7 @@ const KINDS: &[FileKind] = {
         kind("predictions-*.safetensors", Tensors),
         kind("out-of-fold.safetensors", Tensors),
         kind("errors.html", Bytes),
+        kind("rates.svg", Bytes),
         kind("result.json", Json),
         kind("config.toml", Toml),
         kind("metrics.jsonl", JsonLines),

@@ -52,6 +52,10 @@ pub(crate) const TRAIN: &str = "xray-train --data LAB/shards --set preprocessing
     --set training.bootstrap_resamples=20 --set training.log_every=1 --set 'training.checkpoint_every=3 steps' \
     --set 'training.evaluate_every=4 steps' --set training.keep=all --threads 1 -q --run FOLDER/run";
 
+/// Its learning rate. A chart that is whole although its disk failed is replaced by the next.
+pub(crate) const RANGE_TEST: &str = "xray-train --data LAB/shards --set preprocessing.size=32 --set model.width=8 \
+    --batch-size 8 --find-learning-rate=50 --threads 1 -q --out FOLDER/rates.svg --overwrite";
+
 /// A sweep of two such trainings, from the weights of one.
 pub(crate) const PLAN: &str = "xray-sweep plan FOLDER/sweep --data LAB/shards --fractions 0.5,1.0 --trials 1 --no-pool \
     --set 'training.duration=1 epochs' --set model.width=8 --set preprocessing.size=32 \

@@ -1,6 +1,8 @@
 //! Work that is disturbed: what the programs do to folders.
 
-use crate::lab::{BUILD, BUILD_TAR_GZ, BUILD_ZIP, IMPORT, Lab, PLAN, PREDICT, PREDICT_TAR_GZ, TRAIN};
+use crate::lab::{
+    BUILD, BUILD_TAR_GZ, BUILD_ZIP, IMPORT, Lab, PLAN, PREDICT, PREDICT_TAR_GZ, RANGE_TEST, TRAIN,
+};
 use crate::outcome::{Outcome, outcome, printed};
 use crate::step::Step;
 use anyhow::Result;
@@ -65,6 +67,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
         scene("train again", "run", TRAIN, Keeps::Each),
         scene("cached", "", &format!("{TRAIN} --cache disk"), Keeps::Progress),
         scene("overwrite", "other", &format!("{TRAIN} --overwrite"), Keeps::Progress),
+        scene("range test", "", RANGE_TEST, Keeps::Each),
         scene(
             "synth",
             "",

@@ -34,14 +34,13 @@ checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched sha
 const DEFAULT_STEPS: &str = "200";
 
 /// What is of no use to a test that is no run: how long one takes, where it lies, how it is taken up again.
-const OF_A_RUN: [&str; 13] = [
+const OF_A_RUN: [&str; 12] = [
     "epochs",
     "steps",
     "examples",
     "max_time",
     "run",
     "resume",
-    "overwrite",
     "checkpoint_exit_every",
     "stop_at",
     "cell",
@@ -151,7 +150,7 @@ pub struct Arguments {
     /// Fail when there is no checkpoint to continue from
     #[arg(long)]
     resume: bool,
-    /// Remove what an earlier run left in the run directory
+    /// Remove what an earlier run left in the run directory; with --find-learning-rate, replace the chart
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Save and exit with code 85 after this much time, such as 30m, to be started again
@@ -275,7 +274,7 @@ impl Arguments {
         let Some(steps) = self.find_learning_rate else { return Ok(None) };
         let rates = self.rates.unwrap_or_else(|| Rates::of(config.optimizer.algorithm));
         let course = Course::new(steps, rates)?;
-        RangeTest::new(course, self.out.clone(), self.quiet).map(Some)
+        RangeTest::new(course, self.out.clone(), self.overwrite, self.quiet).map(Some)
     }
 
     /// How to run it.

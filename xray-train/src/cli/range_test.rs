@@ -15,13 +15,24 @@ pub struct RangeTest {
 }
 
 impl RangeTest {
-    /// Through these rates, with a chart if there is a file for it.
+    /// Through these rates, with a chart if there is a file for it, perhaps in place of an earlier one.
     ///
     /// # Errors
-    /// If that file is not called `.svg`, is there already, or has no folder: said before the work and not after it.
-    pub fn new(course: Course, chart: Option<PathBuf>, is_quiet: bool) -> Result<RangeTest, Failure> {
-        if let Some(file) = &chart {
-            check_place(file)?;
+    /// If that file is not called `.svg`, is there already and not to be overwritten, or has no folder: said before the
+    /// work and not after it. If nothing could be overwritten.
+    pub fn new(
+        course: Course,
+        chart: Option<PathBuf>,
+        overwrite: bool,
+        is_quiet: bool,
+    ) -> Result<RangeTest, Failure> {
+        match &chart {
+            Some(file) => check_place(file, overwrite)?,
+            None if overwrite => {
+                let message = "--find-learning-rate writes nothing that --overwrite could replace";
+                return Err(Failure::new(Exit::Usage, message).hint("name the chart: --out rates.svg"));
+            }
+            None => {}
         }
         Ok(RangeTest { course, chart, is_quiet })
     }
@@ -44,15 +55,15 @@ impl RangeTest {
     }
 }
 
-fn check_place(file: &Path) -> Result<(), Failure> {
+fn check_place(file: &Path, overwrite: bool) -> Result<(), Failure> {
     let refuse = |what: &str, hint: &str| {
         Err(Failure::new(Exit::Usage, format!("{} {what}", file.display())).hint(hint))
     };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     if file.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("svg")) {
         refuse("is not named .svg", "the chart is a picture: --out rates.svg")
-    } else if file.exists() {
-        refuse("is there already", "choose another --out, or remove it")
+    } else if file.exists() && !overwrite {
+        refuse("is there already", "choose another --out, or replace it with --overwrite")
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
         refuse("lies in no folder that is there", "make the folder, or choose another --out")
     } else {

@@ -85,7 +85,8 @@ fn it_is_the_same_for_any_number_of_threads_and_leaves_the_chart_alone() {
     assert!(of_one == text("3", &["--format", "json"]), "another number of threads");
     assert!(of_one != text("1", &["--format", "json", "--seed", "5"]), "another seed");
 
-    let said = text("1", &["--out", "rates.svg"]);
+    fs::write(workplace.path("rates.svg"), "of another test").expect("writable");
+    let said = text("1", &["--out", "rates.svg", "--overwrite"]);
     assert!(said.ends_with("chart: rates.svg\n"), "{said}");
     let mut names: Vec<_> = fs::read_dir(workplace.path("")).expect("a folder").collect();
     names.sort_by_key(|entry| entry.as_ref().expect("readable").file_name());
@@ -118,11 +119,11 @@ fn a_range_that_cannot_be_is_refused_before_data_are_opened() {
     check(&["--rates", "1e-6..1"], "--find-learning-rate");
     check(&["--find-learning-rate=49"], "--find-learning-rate is 49, it must be 50 steps or more");
     check(&[find, "--out", "rates.png"], "rates.png is not named .svg");
-    for run in [&["--run", "shards"][..], &["--resume"], &["--overwrite"], &["--steps", "9"], &["--dry-run"]]
-    {
+    for run in [&["--run", "shards"][..], &["--resume"], &["--steps", "9"], &["--dry-run"]] {
         check(&[&[find], run].concat(), &format!("cannot be used with '{}", run[0]));
     }
     check(&[find, "--out", "nowhere/rates.svg"], "nowhere/rates.svg lies in no folder that is there");
     fs::write(workplace.path("old.svg"), "").expect("writable");
     check(&[find, "--out", "old.svg"], "old.svg is there already");
+    check(&[find, "--overwrite"], "nothing that --overwrite could replace");
 }
