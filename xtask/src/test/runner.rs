@@ -111,8 +111,8 @@ impl Runner {
             fs::remove_file(&junit).with_context(|| format!("cannot remove {}", junit.display()))?;
         }
         let test = ["nextest", "run", "--workspace", "--cargo-profile", profile, "--profile", "default"];
-        // One more than there are processors: tests on HTCondor and Slurm, one at a time, wait more than they compute.
-        let threads = thread::available_parallelism().map_or(1, NonZero::get) + 1;
+        // Two more than there are processors: tests on HTCondor and Slurm, one at a time on each, wait more than they compute.
+        let threads = thread::available_parallelism().map_or(1, NonZero::get) + 2;
         let mut command = self.command(&[&test, *arguments].concat());
         command.args(["--test-threads", &threads.to_string()]);
         command.args(only.iter().flat_map(|filter| ["--filterset", filter]));
