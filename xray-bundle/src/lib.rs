@@ -2,6 +2,7 @@
 //! come from here, so that what is served is what was tested.
 
 mod bundle;
+mod caption;
 mod doubts;
 mod finding;
 mod networks;
@@ -15,4 +16,4 @@ pub use doubts::doubts;
 pub use finding::{Calibrated, Finding, NonFinite, probability};
 pub use networks::{BegunNetworks, Networks, prefix};
 pub use outputs::{Said, log_odds, mean_probability, said};
-pub use overlay::{glow, side_by_side};
+pub use overlay::{Captions, glow, side_by_side};

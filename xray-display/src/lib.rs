@@ -20,4 +20,4 @@ pub mod page;
 mod text_table;
 
 pub use number::{DASH, counted, duration, number, percent, thousands, time_unit, with_interval};
-pub use text_table::{Align, Column, TextTable};
+pub use text_table::{Align, Column, TextTable, wide_tables};

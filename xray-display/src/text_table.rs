@@ -1,12 +1,28 @@
-//! Tables for a terminal: columns as wide as what stands in them, two blanks apart.
+//! Tables for a terminal: columns as wide as what stands in them, two blanks apart. A table of numbers that is wider than
+//! a terminal goes on below itself, with its first column again, unless the command line asked for [`wide_tables`].
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A table of numbers is not wider, in characters.
+const WIDTH: usize = 100;
+/// Between columns.
+const GAP: usize = 2;
+
+static WIDE: AtomicBool = AtomicBool::new(false);
+
+/// From now on, tables of numbers are as wide as their columns, for this process: `--wide`.
+pub fn wide_tables() {
+    WIDE.store(true, Ordering::Relaxed);
+}
 
 /// A table that grows row by row.
 #[derive(Clone, Debug)]
 pub struct TextTable {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
+    /// A table of words is read across, whatever its width.
+    breaks: bool,
 }
 
 /// A column: its title, and how what stands in it is aligned.
@@ -56,7 +72,8 @@ impl TextTable {
     /// The first column is text, the others are numbers.
     pub fn new(titles: &[&str]) -> TextTable {
         let align = |at| if at == 0 { Align::Left } else { Align::Right };
-        TextTable::of(titles.iter().enumerate().map(|(at, title)| Column::new(title, align(at))))
+        let columns = titles.iter().enumerate().map(|(at, title)| Column::new(title, align(at)));
+        TextTable { breaks: true, ..TextTable::of(columns) }
     }
 
     /// All columns are text.
@@ -66,7 +83,7 @@ impl TextTable {
 
     /// A table without rows.
     pub fn of(columns: impl IntoIterator<Item = Column>) -> TextTable {
-        TextTable { columns: columns.into_iter().collect(), rows: Vec::new() }
+        TextTable { columns: columns.into_iter().collect(), rows: Vec::new(), breaks: false }
     }
 
     /// Adds a row, a text for each column.
@@ -74,8 +91,13 @@ impl TextTable {
         self.rows.push(cells);
     }
 
-    /// The table, a line for the titles and one for each row, without blanks at their ends.
+    /// The table, a line for the titles and one for each row, without blanks at their ends; several such blocks where it
+    /// breaks.
     pub fn text(&self) -> String {
+        self.within(if self.breaks && !WIDE.load(Ordering::Relaxed) { WIDTH } else { usize::MAX })
+    }
+
+    fn within(&self, most: usize) -> String {
         let titles: Vec<String> = self.columns.iter().map(|column| column.title.clone()).collect();
         let lines = || std::iter::once(&titles).chain(&self.rows);
         let width = |(at, column): (usize, &Column)| {
@@ -83,16 +105,38 @@ impl TextTable {
             widest.unwrap_or(0).max(column.least_width)
         };
         let widths: Vec<usize> = self.columns.iter().enumerate().map(width).collect();
-        let mut text = String::new();
-        for line in lines() {
-            let columns = self.columns.iter().zip(&widths);
-            let cells =
-                line.iter().zip(columns).map(|(cell, (column, &width))| column.align.pad(cell, width));
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-        }
-        text
+        let block = |shown: Vec<usize>| {
+            let mut text = String::new();
+            for line in lines() {
+                let cell = |&at: &usize| Some(self.columns[at].align.pad(line.get(at)?, widths[at]));
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{}",
+                    shown.iter().filter_map(cell).collect::<Vec<_>>().join("  ").trim_end()
+                );
+            }
+            text
+        };
+        blocks(&widths, most).into_iter().map(block).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The columns of each block: the first in all of them, and of the others as many as have room, at least one.
+fn blocks(widths: &[usize], most: usize) -> Vec<Vec<usize>> {
+    let mut blocks = vec![Vec::from_iter((!widths.is_empty()).then_some(0))];
+    let mut taken = widths.first().copied().unwrap_or(0);
+    for (at, width) in widths.iter().enumerate().skip(1) {
+        let last = blocks.len() - 1;
+        if blocks[last].len() > 1 && taken + GAP + width > most {
+            blocks.push(vec![0, at]);
+            taken = widths[0] + GAP + width;
+        } else {
+            blocks[last].push(at);
+            taken += GAP + width;
+        }
+    }
+    blocks
 }
 
 #[cfg(test)]
@@ -110,6 +154,18 @@ mod tests {
         check(table, &[&["Ödem", "1200"], &["a", "–"]], "label     n\nÖdem   1200\na         –\n");
         let table = TextTable::of_text(&["n", "what"]);
         check(table, &[&["1", "größer"], &["1000", "x"]], "n     what\n1     größer\n1000  x\n");
+    }
+
+    #[test]
+    fn a_table_of_numbers_goes_on_below_itself() {
+        let mut table = TextTable::new(&["label", "aa", "bbb", "c"]);
+        table.row(["Mass", "1", "2", "3"].map(str::to_owned).to_vec());
+        assert_eq!(table.within(19), "label  aa  bbb  c\nMass    1    2  3\n");
+        assert_eq!(table.within(14), "label  aa  bbb\nMass    1    2\n\nlabel  c\nMass   3\n");
+        assert_eq!(table.within(1), "label  aa\nMass    1\n\nlabel  bbb\nMass     2\n\nlabel  c\nMass   3\n");
+        assert_eq!(blocks(&[], 9), [[0; 0]; 1]);
+        assert_eq!(blocks(&[50, 46, 2], 100), [vec![0, 1], vec![0, 2]]);
+        assert_eq!(blocks(&[50, 44, 2], 100), [[0, 1, 2]]);
     }
 
     #[test]

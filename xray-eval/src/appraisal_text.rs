@@ -22,7 +22,7 @@ impl Appraisal {
         let whose = match self.test_patients {
             Some(1) => " of one patient".to_owned(),
             Some(patients) => format!(" of {}", counted(patients, "patient")),
-            None => ", taken as independent because no patients are named".to_owned(),
+            None => "; patients unknown, so records are taken as independent".to_owned(),
         };
         let shown = self.test.labels.iter().any(|label| label.auc_interval.is_some());
         let of = if self.test_patients.is_some() { "patients" } else { "records" };
@@ -34,7 +34,7 @@ impl Appraisal {
         let _ = writeln!(text, "\nDiscrimination on test{intervals}; {records}{whose}\n");
         text += &self.discrimination();
         if let Some(found) = &self.by_source {
-            text += "\nSources of test: findings, or places?\n\n";
+            text += "\nSources of test: findings or sources?\n\n";
             text += &by_source::text(found);
         }
         text += &self.fitted_text();
@@ -60,8 +60,8 @@ impl Appraisal {
         }
         text += &self.calibration();
         if let Some(labels) = &self.net_benefit {
-            text += "\nNet benefit per 1,000 test records of acting on a calibrated probability: findings acted on, less \
-                     false alarms at the odds of the threshold (in brackets: acting on all; on none it is 0)\n\n";
+            text += "\nNet benefit per 1,000 test records of acting on a calibrated probability: true positives − \
+                     false positives × odds of the threshold (in brackets: treat all; treat none is 0)\n\n";
             text += &net_benefit::table(labels);
         }
         text
@@ -69,49 +69,47 @@ impl Appraisal {
 
     fn discrimination(&self) -> String {
         let test = &self.test;
-        let of_constant = format!("of the {} prevalence", whose(self.prevalence_of));
-        let mut header = vec!["label", "positives", "AUC", "AP", "test prevalence", "Brier", &of_constant];
+        let of_constant = format!("of {} prevalence", whose(self.prevalence_of));
+        // A baseline stands beside what it is the baseline of, where no table breaks between them.
+        let mut header = vec!["label", "positives", "AUC"];
         if self.beside_metadata.is_some() {
-            header.extend(["sex, age, view", "AUC less that"]);
+            header.extend(["sex, age, view", "AUC − baseline"]);
         }
+        header.extend(["AP", "test prevalence", "Brier", &of_constant]);
         let mut table = TextTable::new(&header);
         for (at, label) in test.labels.iter().enumerate() {
-            let mut row = vec![
-                label.label.clone(),
-                label.positives.to_string(),
-                self.auc(at),
-                number(label.average_precision),
-                number(label.prevalence),
-                number(label.brier),
-                number(label.brier_baseline),
-            ];
+            let mut row = vec![label.label.clone(), label.positives.to_string(), self.auc(at)];
             row.extend(
                 self.beside_metadata.as_ref().map(|beside| beside_it(&beside.labels[at])).unwrap_or_default(),
             );
+            row.extend(
+                [label.average_precision, label.prevalence, label.brier, label.brier_baseline].map(number),
+            );
             table.row(row);
         }
-        let mut row = vec![
-            "macro".to_owned(),
-            String::new(),
-            with_interval(test.macro_auc, test.macro_auc_interval),
-            number(test.macro_average_precision),
-            number(test.macro_average_precision_baseline),
-            number(test.macro_brier),
-            number(test.macro_brier_baseline),
-        ];
+        let mut row =
+            vec!["macro".to_owned(), String::new(), with_interval(test.macro_auc, test.macro_auc_interval)];
         row.extend(
             self.beside_metadata.as_ref().map(|beside| beside_it(&beside.macro_auc)).unwrap_or_default(),
         );
+        let figures = [
+            test.macro_average_precision,
+            test.macro_average_precision_baseline,
+            test.macro_brier,
+            test.macro_brier_baseline,
+        ];
+        row.extend(figures.map(number));
         table.row(row);
-        table.row(vec![
-            "prevalence baseline".to_owned(),
-            String::new(),
-            number(test.macro_auc.map(|_| 0.5)),
+        let mut row =
+            vec!["prevalence baseline".to_owned(), String::new(), number(test.macro_auc.map(|_| 0.5))];
+        row.extend(self.beside_metadata.iter().flat_map(|_| [String::new(), String::new()]));
+        row.extend([
             number(test.macro_average_precision_baseline),
             String::new(),
             number(test.macro_brier_baseline),
             String::new(),
         ]);
+        table.row(row);
         let mut text = table.text();
         text += &self.why_without_intervals();
         text += &self.metadata_sentence();
@@ -168,8 +166,7 @@ impl Appraisal {
         if !dominant.is_empty() {
             let _ = writeln!(
                 text,
-                "the macro-AUC's interval is mostly that of {}: more than half of its variance, with too few \
-                 positive or negative {}s to tell more",
+                "more than half of the macro-AUC's variance comes from {}: too few positive or negative {}s",
                 dominant.join(", "),
                 self.test.intervals.map_or(Unit::Record, |intervals| intervals.unit)
             );
@@ -234,15 +231,15 @@ impl Appraisal {
             row.push(number(label.constant.map(|it| it.brier)));
             table.row(row);
         }
-        let what = if calibrated { ", as it is and calibrated on validation" } else { "" };
+        let what = if calibrated { ", before and after calibration on validation" } else { "" };
         let constant = match self.prevalence_of {
             Split::Test => "the test prevalence itself, whose ECE is 0 whatever it is worth".to_owned(),
             other => format!("the {} prevalence", whose(other)),
         };
         format!(
             "\nCalibration on test{what}\n\n{}{whys}ECE is the expected calibration error in bins of equal count, with \
-             the test records of each; debiased, less what the spread of each bin adds; by chance, what probabilities \
-             that hold would show here. The constant is {constant}, said of every image\n",
+             the test records of each; debiased: without what the spread within bins adds; by chance: what perfectly \
+             calibrated probabilities would show here. The constant is {constant} for every image\n",
             table.text()
         )
     }
@@ -312,7 +309,7 @@ impl OperatingPoints {
         if self.labels.iter().any(|label| label.point.is_some()) {
             whys += match self.unit {
                 Unit::Patient => "95 % intervals are Wilson's, by patient",
-                Unit::Record => "95 % intervals are Wilson's, over records because no patients are named",
+                Unit::Record => "95 % intervals are Wilson's, over records (patients unknown)",
             };
             whys += "; PPV and NPV hold at the test prevalence\n";
         }

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xray_artifacts::{Exit, Failure, FileError, nearest, write_bytes};
-use xray_bundle::{Bundle, Finding, side_by_side};
-use xray_display::TextTable;
+use xray_bundle::{Bundle, Captions, Finding, side_by_side};
+use xray_display::{TextTable, counted};
 
 /// What was found in one image, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -129,8 +129,22 @@ fn explain_one(
 
     let picture = out.join(names.of(image, &labels[label]));
     let evidence = model.evidence(&explained, label);
-    write_bytes(&picture, &side_by_side(&prepared.image, &evidence, explained.places()))?;
+    let title = title(image, &labels[label], &findings);
+    let captions = Captions { title: &title, label: &labels[label] };
+    write_bytes(&picture, &side_by_side(&prepared.image, &evidence, explained.places(), captions))?;
     Ok(Explanation { image: image.to_owned(), truth: None, label: labels[label].clone(), picture, findings })
+}
+
+/// Which image, which finding, and what is said of it.
+fn title(image: &Path, label: &str, findings: &[Finding]) -> String {
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let Some(finding) = findings.iter().find(|finding| finding.label == label) else { return name.into() };
+    let call = match (finding.threshold, finding.positive) {
+        (Some(threshold), Some(true)) => format!(", positive from {threshold:.3} on"),
+        (Some(threshold), _) => format!(", negative below {threshold:.3}"),
+        (None, _) => String::new(),
+    };
+    format!("{label} {:.3}, {}{call}: {name}", finding.probability, finding.calibration.words())
 }
 
 fn place_of(labels: &[String], wanted: &str) -> Result<usize, Failure> {
@@ -150,7 +164,9 @@ impl Explanation {
         let mut table = TextTable::new(&["finding", "probability", "calibration", "threshold", "call"]);
         // The first ones, and in any case the one that was drawn.
         let ranked = self.findings.iter().enumerate();
+        let mut shown = 0;
         for (_, finding) in ranked.filter(|(rank, finding)| *rank < SHOWN || finding.label == self.label) {
+            shown += 1;
             let call =
                 finding.positive.map_or("–", |positive| if positive { "positive" } else { "negative" });
             table.row(vec![
@@ -165,8 +181,13 @@ impl Explanation {
             [] => ", truly without findings".to_owned(),
             labels => format!(", truly {}", labels.join(", ")),
         });
+        let left_out = self.findings.len() - shown;
+        let left_out = match left_out {
+            0 => String::new(),
+            _ => format!("{} more in --format json\n", counted(left_out, "finding")),
+        };
         let (image, picture) = (self.image.display(), self.picture.display());
-        format!("{image}{truth}\n{}{picture} of {}\n", table.text(), self.label)
+        format!("{image}{truth}\n{}{left_out}{picture}: map of {}\n", table.text(), self.label)
     }
 }
 
@@ -212,5 +233,9 @@ mod tests {
         let text = found.text();
         let shown: Vec<usize> = (0..9).filter(|at| text.contains(&format!("finding-{at} "))).collect();
         assert_eq!(shown, [0, 1, 2, 3, 4, 7], "{text}");
+        assert!(
+            text.ends_with("\n3 findings more in --format json\nchest.png: map of finding-7\n"),
+            "{text}"
+        );
     }
 }

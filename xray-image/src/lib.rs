@@ -25,6 +25,7 @@ mod gray;
 mod header;
 mod jpeg;
 mod layout;
+mod letters;
 mod orientation;
 mod png;
 mod preprocessing;
@@ -40,6 +41,7 @@ pub use dicom::{DicomPatient, DicomProblem, Tag as DicomTag, read_dicom_patient}
 pub use encode::{encode_jpeg, encode_png, encode_png_rgb, encode_png_rgba};
 pub use gray::GrayImage;
 pub use header::{ImageHeader, read_header};
+pub use letters::{LETTER, letters};
 pub use preprocessing::{check_range, normalise, normalised_levels, place_in_source, prepare};
 pub use problem::{ImageProblem, MAX_SIDE};
 pub use synth::{SynthConfig, SynthImage, synthesise};

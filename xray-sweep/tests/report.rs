@@ -253,7 +253,7 @@ fn figures_in_the_tables_are_those_of_the_results() {
     assert_eq!(row["micro_auc_baseline"], mean(|scores| scores.micro_auc_baseline));
     // Of two trials there is none.
     assert_eq!(row["score_interval"], Value::Null);
-    assert!(found.markdown.contains("There is no interval over trials: that takes three of a fraction"));
+    assert!(found.markdown.contains("No interval over trials: it needs three finished trials of a fraction"));
 }
 
 /// The run with the best validation score is not the one with the best test score.
@@ -277,12 +277,12 @@ fn validation_chooses_the_run_that_the_headline_is_about() {
 fn fewer_steps_on_less_data_are_told_apart_from_less_data() {
     let mut cells: Vec<_> = grid(1).map(|cell| cell_report(cell, CellState::Done, None)).collect();
     let said = |cells: &[CellReport]| reported(cells).section("fractions")["text"].to_string();
-    assert!(!said(&cells).contains("less training"), "all took as many steps");
+    assert!(!said(&cells).contains("of less training"), "all took as many steps");
     for cell in &mut cells {
         let steps = (cell.cell.fraction * 1000.0).round() as u64;
         cell.outcome.as_mut().expect("done").training.steps = steps;
     }
-    assert!(said(&cells).contains("The smallest took 100 steps and the largest 1,000"), "{}", said(&cells));
+    assert!(said(&cells).contains("The smallest took 100 steps, the largest 1,000"), "{}", said(&cells));
     cells.reverse();
     let rows = reported(&cells).rows("auc-by-fraction");
     assert_eq!((&rows[0]["steps"], &rows[9]["steps"]), (&json!(100), &json!(1000)));
@@ -292,7 +292,7 @@ fn fewer_steps_on_less_data_are_told_apart_from_less_data() {
 fn what_trials_differ_in_is_told_beside_their_intervals() {
     let mut cells: Vec<_> = grid(3).map(|cell| cell_report(cell, CellState::Done, None)).collect();
     let found = reported(&cells).markdown;
-    assert!(found.contains("Trials of a fraction share their training images"), "{found}");
+    assert!(found.contains("Trials of a fraction train on the same images"), "{found}");
     assert!(found.contains("trials of a size share their images, so its mean counts once"), "{found}");
     for cell in &mut cells {
         cell.cell.fraction_offset = f64::from(cell.cell.trial - 1) / 3.0;
@@ -312,7 +312,7 @@ fn what_failures_cost_is_told_beside_the_results() {
     cells[3] = failed;
     let found = reported(&cells);
     assert!(
-        found.markdown.contains("Cells that are not done took 1.33 core-hours besides"),
+        found.markdown.contains("Cells that are not done took a further 1.33 core-hours"),
         "{}",
         found.markdown
     );

@@ -1,56 +1,36 @@
-//! Text on an image, in a bitmap font of 8 by 8 pixels (crate `font8x8`, public domain glyphs).
+//! Words on a contact sheet.
 
-use font8x8::legacy::BASIC_LEGACY;
-use xray_image::GrayImage;
+use xray_image::{GrayImage, LETTER, letters};
 
-const CHARACTER_WIDTH: u32 = 8;
-/// Glyph and a little room to the next line.
+/// A letter and a little room to the next line.
 pub(super) const CHARACTER_HEIGHT: u32 = 11;
 
 /// How many characters fit into a width in pixels.
 pub(super) fn characters_in(width: u32) -> usize {
-    (width / CHARACTER_WIDTH) as usize
+    width as usize / LETTER
 }
 
-/// Writes one line with its upper left corner at `x`, `y`; what does not fit is cut off. Characters outside
-/// ASCII appear as `?`.
+/// Writes one line with its upper left corner at `x`, `y`; what does not fit is cut off.
 pub(super) fn write_text(image: &mut GrayImage, text: &str, x: u32, y: u32, ink: u8) {
-    for (place, character) in (0..).zip(text.chars()) {
-        let glyph = BASIC_LEGACY.get(character as usize).unwrap_or(&BASIC_LEGACY['?' as usize]);
-        write_glyph(image, glyph, x + place * CHARACTER_WIDTH, y, ink);
-    }
-}
-
-/// A glyph's bytes are rows from the top, their lowest bit is the leftmost pixel.
-fn write_glyph(image: &mut GrayImage, glyph: &[u8; 8], x: u32, y: u32, ink: u8) {
-    for (row, bits) in (y..image.height).zip(glyph) {
-        for column in (x..image.width).take(8).filter(|column| bits >> (column - x) & 1 == 1) {
-            image.pixels[row as usize * image.width as usize + column as usize] = ink;
+    let (width, height) = (image.width as usize, image.height as usize);
+    letters(text, 1, |[right, down]| {
+        let (x, y) = (x as usize + right, y as usize + down);
+        if x < width && y < height {
+            image.pixels[y * width + x] = ink;
         }
-    }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn drawn(text: &str, width: u32) -> Vec<String> {
-        let mut image = GrayImage { width, height: 8, pixels: vec![0; width as usize * 8] };
-        write_text(&mut image, text, 0, 0, 255);
-        let line = |y| image.row(y).iter().map(|&p| if p == 255 { '#' } else { '.' }).collect();
-        (0..8).map(line).collect()
-    }
-
-    #[test]
-    fn letters_stand_upright_and_face_right() {
-        let expected =
-            ["#######.", ".##...#.", ".##.#...", ".####...", ".##.#...", ".##.....", "####....", "........"];
-        assert_eq!(drawn("F", 8), expected);
-        assert_eq!(drawn("é", 8), drawn("?", 8));
-    }
-
     #[test]
     fn text_that_does_not_fit_is_cut_off() {
-        assert_eq!(drawn("FF", 12)[0], "#######.####");
+        let mut image = GrayImage { width: 12, height: 9, pixels: vec![0; 12 * 9] };
+        write_text(&mut image, "FF", 0, 2, 255);
+        let line = |y| image.row(y).iter().map(|&p| if p == 255 { '#' } else { '.' }).collect::<String>();
+        assert_eq!((line(1), line(2)), (".".repeat(12), "#######.####".to_owned()));
+        assert_eq!(line(8), "####....####");
     }
 }

@@ -120,8 +120,18 @@ const LEAST_SPAN: f64 = 0.02;
 /// Points of shorter lines are marked, those of longer ones would hide the line.
 const MARKED_POINTS: usize = 30;
 
-/// For a page or a file.
-pub const WIDE: Size =
+/// For a page.
+pub const WIDE: Size = Size {
+    width: 1046.0,
+    plot_height: 360.0,
+    left: 54.0,
+    right: 14.0,
+    font: 12.0,
+    title: 15.0,
+    small: false,
+};
+/// For a file, a sheet of paper or a small tablet.
+pub const MEDIUM: Size =
     Size { width: 720.0, plot_height: 310.0, left: 54.0, right: 14.0, font: 12.0, title: 15.0, small: false };
 /// For a phone.
 pub const NARROW: Size =
@@ -179,6 +189,14 @@ impl Scale {
         Scale::Linear { low: (low / step - 1e-9).floor() * step, high: (high / step + 1e-9).ceil() * step }
     }
 
+    /// This scale without what lies outside of 0 to 1, where no share can be.
+    pub fn of_shares(self) -> Scale {
+        match self {
+            Scale::Linear { low, high } => Scale::Linear { low: low.max(0.0), high: high.min(1.0) },
+            Scale::Log { low, high } => Scale::Log { low, high: high.min(1.0) },
+        }
+    }
+
     /// Linear from 0 on.
     pub fn from_zero(values: impl IntoIterator<Item = f64>) -> Scale {
         let (_, high) = ends(values);
@@ -216,8 +234,8 @@ fn file(title: &str, height: f64, inner: &str) -> String {
          viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-size=\"{font}\">\n\
          <style>\n{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n{inner}</svg>\n",
         title = escape(title),
-        width = WIDE.width,
-        font = WIDE.font,
+        width = MEDIUM.width,
+        font = MEDIUM.font,
     )
 }
 
@@ -264,7 +282,7 @@ impl Chart {
 
     /// The picture as a file of its own.
     pub fn file(&self) -> String {
-        let (height, inner) = self.drawn(WIDE);
+        let (height, inner) = self.drawn(MEDIUM);
         file(&self.title, height, &inner)
     }
 
@@ -273,7 +291,7 @@ impl Chart {
         const GAP: f64 = 24.0;
         let (mut top, mut all) = (0.0, String::new());
         for chart in charts {
-            let (height, inner) = chart.drawn(WIDE);
+            let (height, inner) = chart.drawn(MEDIUM);
             writeln!(all, "<g transform=\"translate(0 {top:.1})\">\n{inner}</g>").expect("memory");
             top += height + GAP;
         }

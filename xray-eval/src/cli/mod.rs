@@ -17,6 +17,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::print;
+use xray_display::wide_tables;
 use xray_metrics::{Method, Rule};
 use xray_model::{OPSETS, WeightType};
 
@@ -43,12 +44,16 @@ Examples:
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version ·
 130/143 stopped by a signal; `predict` goes on by the same command";
 
-/// Say what a chest X-ray classifier is worth, beside what a predictor gets that looks at no image.
+/// Evaluate a chest X-ray classifier, beside baselines that ignore the image
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+
+    /// Print each table as wide as its columns, instead of going on below itself where it is wider than 100 characters
+    #[arg(long, global = true)]
+    wide: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -351,6 +356,9 @@ enum OutputFormat {
 impl Arguments {
     /// Does what is asked and prints it.
     pub fn run(&self) -> Result<Exit, Failure> {
+        if self.wide {
+            wide_tables();
+        }
         match &self.command {
             Some(Command::Predict { model, inputs, prediction }) => return prediction.run(model, inputs),
             Some(Command::Embed { model, inputs, embedding }) => return embedding.run(model, inputs),

@@ -48,14 +48,8 @@ impl External {
     }
 
     fn discrimination(&self) -> String {
-        let mut table = TextTable::new(&[
-            "label",
-            "AUC here",
-            "AUC there",
-            "there less here",
-            "prevalence here",
-            "there",
-        ]);
+        let mut table =
+            TextTable::new(&["label", "own AUC", "other AUC", "other − own", "own prevalence", "other"]);
         for label in &self.beside {
             let LabelBeside { auc, prevalence, .. } = label;
             table.row(vec![
@@ -77,8 +71,8 @@ impl External {
             String::new(),
         ]);
         table.text()
-            + "here is the model's own test, there the other data; the intervals of differences are of two sets that share \
-               no patient (Zou and Donner, 2008)\n"
+            + "own: the model's own test records; other: the other data. Intervals of differences are for two sets without a \
+               common patient (Zou and Donner, 2008)\n"
     }
 
     fn carried_text(&self) -> String {
@@ -92,10 +86,10 @@ impl External {
             rule.unwrap_or_default()
         );
         let header =
-            ["label", "sensitivity here", "there", "less here", "specificity here", "there", "less here"];
+            ["label", "own sensitivity", "other", "other − own", "own specificity", "other", "other − own"];
         let mut calls = TextTable::new(&header);
         let mut values =
-            TextTable::new(&["label", "PPV here", "expected there", "PPV there", "NPV here", "NPV there"]);
+            TextTable::new(&["label", "own PPV", "expected, other", "other PPV", "own NPV", "other NPV"]);
         for label in &self.beside {
             let mut row = vec![label.label.clone()];
             for figure in [&label.sensitivity, &label.specificity] {
@@ -118,7 +112,7 @@ impl External {
         text += &calls.text();
         text += "\nPredictive values at each prevalence\n\n";
         text += &values.text();
-        text += "expected is the PPV that the sensitivity and specificity of here would have at the prevalence of there\n";
+        text += "expected: the PPV of the own sensitivity and specificity at the other prevalence\n";
         let how = match self.recalibrated_on {
             Some(split) => format!(
                 "RECALIBRATED, as asked, on the {split} split of the other data, whose records are not reported on"
@@ -131,14 +125,14 @@ impl External {
     fn calibration(&self, how: &str) -> String {
         let mut table = TextTable::new(&[
             "label",
-            "mean here",
-            "positives",
-            "mean there",
-            "positives",
-            "intercept here",
-            "there",
-            "slope here",
-            "there",
+            "own mean",
+            "own positives",
+            "other mean",
+            "other positives",
+            "own intercept",
+            "other",
+            "own slope",
+            "other",
         ]);
         let coefficient = |found: Option<Coefficient>| {
             with_interval(found.map(|found| found.value), found.and_then(|found| found.interval))

@@ -199,10 +199,10 @@ fn labels_are_matched_by_name_and_map_and_the_others_are_listed() {
         "only the data's, not predicted: Fracture",
         "left out: 1 image that cannot be read",
         "Operating points carried over from the run's own validation records (youden), never fitted on the new records",
-        "expected there",
+        "expected, other",
         "Calibration drift; probabilities carried over from",
         "On the new records alone",
-        "of the training prevalence",
+        "of training prevalence",
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }

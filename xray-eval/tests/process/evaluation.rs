@@ -29,11 +29,11 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
         "sex, age and view alone",
         &fitted_on,
         "sex, age, view",
-        "AUC less that",
+        "AUC − baseline",
         "positives  negatives  threshold",
         "intervals are Wilson's, by patient",
         "PPV and NPV hold at the test prevalence",
-        "of the training prevalence",
+        "of training prevalence",
         "always no",
         "Calibration on test",
         "by chance",
@@ -245,7 +245,7 @@ fn a_mean_that_a_rare_label_decides_says_which() {
     );
     let text = stdout(&workplace.eval(&["score", "a.csv"]));
     assert!(text.contains("no interval of Hernia: only 3 patients with it and 77 without"), "{text}");
-    assert!(text.contains("the macro-AUC's interval is mostly that of Hernia"), "{text}");
+    assert!(text.contains("more than half of the macro-AUC's variance comes from Hernia"), "{text}");
 }
 
 #[test]

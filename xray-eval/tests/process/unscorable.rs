@@ -99,7 +99,7 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
         found["test"]["labels"][0]["auc_interval"].is_array() && found["test_patients"].is_null(),
         "{found}"
     );
-    assert!(text.contains("60 records, taken as independent because no patients are named"), "{text}");
+    assert!(text.contains("60 records; patients unknown, so records are taken as independent"), "{text}");
     write(&workplace, |at| if at == 70 { String::new() } else { own(at) }, |at| (half(at), mixed(at)));
     let (_, text) = appraised(&workplace, &FILE);
     assert!(text.contains("note: 1 of 60 test rows without a patient"), "{text}");

@@ -1,9 +1,9 @@
-//! The document as one page. Each chart is there twice, for wide and for narrow screens, and the style sheet shows one of
-//! them.
+//! The document as one page. Each chart is there three times, for wide, medium and narrow screens, and the style sheet shows
+//! one of them.
 
 use super::document::{Block, Card, Document, Section, Table, Value};
 use std::fmt::Write;
-use xray_display::chart::{Chart, NARROW, SMALL, WIDE};
+use xray_display::chart::{Chart, MEDIUM, NARROW, SMALL, WIDE};
 use xray_display::counted;
 use xray_display::page::{Page, PageColumn, PageSection, escape, html_table, sentence};
 
@@ -54,8 +54,9 @@ fn card(card: &Card) -> String {
 
 fn figure(chart: &Chart) -> String {
     format!(
-        "<figure>\n<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n</figure>\n",
+        "<figure>\n<div class=\"wide\">{}</div>\n<div class=\"medium\">{}</div>\n<div class=\"narrow\">{}</div>\n</figure>\n",
         chart.svg(WIDE),
+        chart.svg(MEDIUM),
         chart.svg(NARROW)
     )
 }

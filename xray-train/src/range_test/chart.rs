@@ -17,10 +17,7 @@ impl Findings {
                 ticks: Some(powers_of_ten(self.course.rates())),
                 ..Axis::new("learning rate", Scale::Log { low: lowest, high: highest })
             },
-            y: Axis::new(
-                "loss less that of the first weights on the same batch",
-                Scale::Linear { low, high },
-            ),
+            y: Axis::new("loss − loss of the first weights, same batch", Scale::Linear { low, high }),
             series: vec![
                 Series { look: 1, dots, ..Series::default() },
                 Series { look: 0, line, ..Series::default() },

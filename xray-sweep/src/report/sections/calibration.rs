@@ -20,12 +20,12 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
     let test = both.test_scores();
     section.text(format!(
-        "Test records of the chosen run in ten bins of equal count: to the right the mean predicted probability, up the \
-         share that has the finding. On the dashed diagonal a probability means what it says. Dots are the scores as \
-         they are, squares after calibration ({METHOD}) on the validation records."
+        "Test records of the chosen run in ten bins of equal count. Horizontal: mean predicted probability; vertical: \
+         share with the finding. The dashed diagonal is perfect calibration. Dots: the network's own probabilities; \
+         squares: after calibration ({METHOD}) on the validation records."
     ));
     let mut table = Table::new(
-        "Expected calibration error (ECE) on test, as it is and calibrated",
+        "Expected calibration error (ECE) on test, before and after calibration",
         &[
             ("label", "finding"),
             ("bins", "bins"),
@@ -35,18 +35,18 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             ("ece_calibrated", ">calibrated"),
             ("ece_calibrated_debiased", ">debiased"),
             ("ece_calibrated_by_chance", ">by chance"),
-            ("ece_baseline", ">of the training prevalence"),
+            ("ece_baseline", ">of training prevalence"),
         ],
     );
     let mut scores = Table::new(
-        "Brier score on test, as it is and calibrated, and the parts of the former",
+        "Brier score on test, before and after calibration, and its parts before",
         &[
             ("label", "finding"),
             ("brier", ">Brier"),
             ("brier_calibrated", ">calibrated"),
-            ("brier_baseline", ">of the training prevalence"),
-            ("reliability", ">reliability (less is better)"),
-            ("resolution", ">resolution (more is better)"),
+            ("brier_baseline", ">of training prevalence"),
+            ("reliability", ">reliability (lower is better)"),
+            ("resolution", ">resolution (higher is better)"),
             ("uncertainty", ">uncertainty"),
             ("residual", ">within bins"),
         ],
@@ -104,16 +104,16 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let bars = match (charts.is_empty(), &patients) {
         (true, _) => "",
         (false, Some(_)) => " Bars are Wilson's 95 % intervals, by patient.",
-        (false, None) => " Bars are Wilson's 95 % intervals, over records because no patients are named.",
+        (false, None) => " Bars are Wilson's 95 % intervals, over records (patients unknown).",
     };
     section.multiples(charts);
     table.notes.push(format!(
-        "Debiased, less what the spread of each bin adds (Kumar, Liang and Ma 2019); by chance, what probabilities that hold \
-         would show with as many records in each bin.{bars}"
+        "Debiased: without what the spread within bins adds (Kumar, Liang and Ma 2019). By chance: what perfectly \
+         calibrated probabilities would show with as many records in each bin.{bars}"
     ));
     section.table("calibration", table);
     scores.notes.push(
-        "Brier = reliability − resolution + uncertainty + what is left within the bins, of the probabilities as they are."
+        "Brier = reliability − resolution + uncertainty + the rest within bins, before calibration."
             .to_owned(),
     );
     section.table("brier", scores);

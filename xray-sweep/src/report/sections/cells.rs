@@ -112,7 +112,7 @@ fn mark(state: CellState) -> &'static str {
 
 fn jobs(runs: &[Run]) -> Table {
     let mut table = Table::new(
-        "All jobs",
+        "All cells",
         &[
             ("fraction", ">fraction"),
             ("trial", ">trial"),

@@ -28,7 +28,7 @@ pub(super) fn section(sweep: &Sweep, other: &Sweep) -> Section {
     section.table("comparison", by_fraction(sweep, other, &own, &others));
     match paired(sweep, other) {
         Ok(table) => section.table("comparison-chosen", table),
-        Err(why) => section.text(format!("The two chosen runs are not compared record by record: {why}.")),
+        Err(why) => section.text(format!("The two chosen runs cannot be compared record by record: {why}.")),
     }
     section
 }
@@ -53,7 +53,10 @@ fn chart(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<'_>]) 
     let values: Vec<f64> = runs.iter().filter_map(|run| run.figure(score)).collect();
     Chart {
         title: "Both sweeps by fraction".into(),
-        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
+        y: Axis::new(
+            format!("test {}", sweep.score_name()),
+            Scale::around_with_bands(&values, &series).of_shares(),
+        ),
         x: fraction_axis(&runs),
         series,
         levels: Vec::new(),
@@ -73,7 +76,7 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
             ("b_steps", ">steps B"),
             ("a", ">A"),
             ("b", ">B"),
-            ("difference", ">A less B"),
+            ("difference", ">A − B"),
             ("interval", ">95 % interval"),
         ],
     );
@@ -111,8 +114,8 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
         (true, false) => "",
     };
     table.notes.push(format!(
-        "Intervals are Welch's over trials, on a scale that keeps differences within 1{reason}. Each fraction is a test of \
-         its own; of twenty one misses by chance."
+        "Intervals are Welch's over trials, on a scale that keeps differences within 1{reason}. Each fraction is \
+         tested separately; one in twenty misses by chance."
     ));
     table.without_empty_columns()
 }
@@ -139,7 +142,7 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
             ("label", "AUC"),
             ("a", ">A"),
             ("b", ">B"),
-            ("difference", ">A less B"),
+            ("difference", ">A − B"),
             ("interval", ">95 % interval"),
             ("p", ">p"),
             ("p_holm", ">p of all findings (Holm)"),
@@ -161,9 +164,9 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
         row(label.replace('_', " "), found);
     }
     table.notes.push(format!(
-        "Intervals and p, by {}, are of these two trained models over other {}: the chance of training is not in them.",
+        "Intervals and p, by {}, are of these two trained models over other {}: they leave out the chance of training.",
         comparison.method,
-        if patients.is_some() { "patients" } else { "records, because no patient is named" }
+        if patients.is_some() { "patients" } else { "records (patients unknown)" }
     ));
     Ok(table)
 }

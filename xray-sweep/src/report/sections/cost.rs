@@ -17,7 +17,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     }
     section.chart("cost", chart(sweep, &groups));
     let mut table = Table::new(
-        "What a run takes, mean of the trials",
+        "Cost of a run, mean of its trials",
         &[
             ("axes", "axes"),
             ("fraction", ">fraction"),
@@ -45,7 +45,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let total = significant(Some(hours.iter().sum()));
     table
         .notes
-        .push(format!("All finished runs together took {total} core-hours: threads times wall-clock time."));
+        .push(format!("All finished runs together took {total} core-hours: threads × wall-clock time."));
     if let Some(text) = spent_in_vain(sweep) {
         table.notes.push(text);
     }
@@ -61,7 +61,7 @@ fn spent_in_vain(sweep: &Sweep) -> Option<String> {
     let lost: f64 = sweep.runs.iter().filter(|run| !run.done()).filter_map(hours).sum();
     (lost > 0.0).then(|| {
         format!(
-            "Cells that are not done took {} core-hours besides: cores asked for times time.",
+            "Cells that are not done took a further {} core-hours: requested cores × time.",
             significant(Some(lost))
         )
     })
@@ -101,7 +101,7 @@ fn chart(sweep: &Sweep, groups: &[Group<'_>]) -> Chart {
         x: Axis::new("core-hours of one run", Scale::of_sizes(points.iter().map(|point| point.0))),
         y: Axis::new(
             format!("test {}", sweep.score_name()),
-            Scale::around(points.iter().map(|point| point.1)),
+            Scale::around(points.iter().map(|point| point.1)).of_shares(),
         ),
         series: lines.iter().enumerate().map(one).collect(),
         levels: Vec::new(),

@@ -27,9 +27,9 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     let test = both.test_scores();
     let points = points(both, rule);
     section.text(format!(
-        "On the test records. The ring is the operating point of the rule `{rule}`, chosen on validation. In the upper \
-         charts the false positive rate runs to the right and the sensitivity up, the dashed diagonal is chance; in the \
-         lower ones recall runs to the right and precision up, the dotted line is the test prevalence."
+        "On the test records. The ring is the operating point of the rule `{rule}`, chosen on validation. Upper \
+         charts: sensitivity against false positive rate; the dashed diagonal is chance. Lower charts: precision \
+         against recall; the dotted line is the test prevalence."
     ));
     let (mut roc, mut pr) = (Vec::new(), Vec::new());
     let shown = sweep.shown_labels();
@@ -47,7 +47,7 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     section.multiples(roc);
     section.multiples(pr);
     if !missing.is_empty() {
-        section.text(format!("No curve: the test records are all of one class for {}.", missing.join(", ")));
+        section.text(format!("No curve for {}: all test records are of one class.", missing.join(", ")));
     }
     section
 }

@@ -17,19 +17,19 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let both = sweep.chosen.as_ref().and_then(|chosen| chosen.predictions.as_ref().ok());
     match both.map(|both| (both, both.shared_patients())) {
         Some((both, Some(0))) => section.text(format!(
-            "Patients in validation and in test at once: 0 (of {} and {}).",
+            "Patients in both validation and test: 0 (of {} and {}).",
             distinct(&both.val),
             distinct(&both.test)
         )),
         Some((both, Some(shared))) => section.warning(format!(
-            "Patients in validation and in test at once: {shared} (of {} and {}). Thresholds and calibrations were chosen on \
-             patients that they are reported on, and look better than they are.",
+            "Patients in both validation and test: {shared} (of {} and {}). Thresholds and calibrations were chosen \
+             on patients on whom they are reported, so they look better than they are.",
             distinct(&both.val),
             distinct(&both.test)
         )),
         Some((_, None)) => section.warning(
-            "The records do not name their patients, so nobody can tell whether a patient is in validation and in test; \
-             intervals treat records as independent and are too narrow if patients recur.",
+            "The records do not name their patients, so whether a patient is in both validation and test is not \
+             known; intervals treat records as independent and are too narrow if patients recur.",
         ),
         None => {}
     }

@@ -15,19 +15,19 @@ pub(super) fn section(sweep: &Sweep) -> Section {
 
 fn table(sweep: &Sweep) -> Table {
     let mut table = Table::new(
-        "On the test records, beside what is had without the image",
+        "Test records, beside baselines that ignore the image",
         &[
             ("label", "finding"),
-            ("positives", ">positives"),
-            ("negatives", ">negatives"),
             ("auc", ">AUC"),
             ("auc_interval", ">95 % interval"),
             ("no_image", ">no image"),
             ("metadata", ">sex, age, view"),
+            ("positives", ">positives"),
+            ("negatives", ">negatives"),
             ("average_precision", ">average precision"),
             ("average_precision_baseline", ">test prevalence"),
             ("brier", ">Brier score"),
-            ("brier_baseline", ">of the training prevalence"),
+            ("brier_baseline", ">of training prevalence"),
         ],
     );
     let Some(chosen) = &sweep.chosen else { return table };
@@ -35,12 +35,12 @@ fn table(sweep: &Sweep) -> Table {
         let Some(row) = sweep.chosen_label(Split::Test, &label) else { continue };
         table.row(vec![
             Value::text(label.replace('_', " ")),
-            Value::count(row.positives),
-            Value::count(row.negatives),
             Value::number(row.auc, 3),
             Value::interval(row.auc_interval(), 3),
             Value::number(row.auc.map(|_| NO_IMAGE), 1),
             Value::number(sweep.metadata_of(&label), 3),
+            Value::count(row.positives),
+            Value::count(row.negatives),
             Value::number(row.average_precision, 3),
             Value::number(row.prevalence, 3),
             Value::number(row.brier, 4),
@@ -48,12 +48,12 @@ fn table(sweep: &Sweep) -> Table {
         ]);
     }
     let drawn = match chosen.run.row.test.intervals_unit {
-        Some(Unit::Record) => "test records, because no patient is named",
+        Some(Unit::Record) => "test records (patients unknown)",
         _ => "test patients",
     };
     table.notes.push(format!(
-        "Intervals are of this one trained model over other {drawn}; there is none where fewer than five have the finding \
-         or fewer than five have it not."
+        "Intervals: this trained model on other {drawn}; none where fewer than five have the finding or fewer than five do \
+         not."
     ));
     let without = |row: &LabelRow| row.auc.is_none();
     let named: Vec<String> = sweep

@@ -48,7 +48,10 @@ fn chart(sweep: &Sweep, metadata: Option<f64>) -> Chart {
     Chart {
         title: format!("{} by fraction", capitalised(&sweep.score_name())),
         x: fraction_axis(&sweep.runs),
-        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
+        y: Axis::new(
+            format!("test {}", sweep.score_name()),
+            Scale::around_with_bands(&values, &series).of_shares(),
+        ),
         series,
         levels,
         legend,
@@ -120,20 +123,20 @@ pub(super) fn capitalised(text: &str) -> String {
 
 fn table(sweep: &Sweep) -> Table {
     let mut table = Table::new(
-        "Means over the trials that are done",
+        "Means over finished trials",
         &[
             ("axes", "axes"),
             ("fraction", ">fraction"),
-            ("train_images", ">images"),
-            ("done", ">done"),
-            ("steps", ">steps"),
-            ("epochs", ">epochs"),
             ("score", ">mean"),
             ("score_interval", ">95 % interval"),
-            ("lowest", ">lowest"),
-            ("highest", ">highest"),
             ("no_image", ">no image"),
             ("metadata", ">sex, age, view"),
+            ("lowest", ">lowest"),
+            ("highest", ">highest"),
+            ("done", ">done"),
+            ("train_images", ">images"),
+            ("steps", ">steps"),
+            ("epochs", ">epochs"),
             ("average_precision", ">average precision"),
             ("average_precision_baseline", ">no image"),
             ("micro_auc", ">micro-AUC"),
@@ -146,18 +149,18 @@ fn table(sweep: &Sweep) -> Table {
         table.row(vec![
             Value::text(group.combination),
             Value::percent(group.fraction),
-            Value::count(group.images()),
+            Value::number(group.mean(score), 3),
+            Value::interval(group.interval(score, Bounds::Share), 3),
+            Value::number(Some(NO_IMAGE), 1),
+            Value::number(sweep.metadata_baseline(), 3),
+            Value::number(values.iter().copied().reduce(f64::min), 3),
+            Value::number(values.iter().copied().reduce(f64::max), 3),
             Value::text(group.done()),
+            Value::count(group.images()),
             Value::count(
                 group.mean(|run| run.row.steps.map(|steps| steps as f64)).map(|steps| steps.round() as i64),
             ),
             Value::number(group.mean(|run| run.row.epochs), 1),
-            Value::number(group.mean(score), 3),
-            Value::interval(group.interval(score, Bounds::Share), 3),
-            Value::number(values.iter().copied().reduce(f64::min), 3),
-            Value::number(values.iter().copied().reduce(f64::max), 3),
-            Value::number(Some(NO_IMAGE), 1),
-            Value::number(sweep.metadata_baseline(), 3),
             Value::number(group.mean(|run| run.row.test.macro_average_precision), 3),
             Value::number(group.mean(|run| run.row.test.macro_average_precision_baseline), 3),
             Value::number(group.mean(|run| run.row.test.micro_auc), 3),
@@ -167,16 +170,16 @@ fn table(sweep: &Sweep) -> Table {
     let groups = sweep.groups();
     let interval = if groups.iter().any(|group| group.interval(score, Bounds::Share).is_some()) {
         format!(
-            "The interval is Student's over trials, on the logit scale: how far the mean of many trainings may be, on these \
-             test patients. {}{}",
+            "Intervals are Student's t over trials, on the logit scale: where the mean of many trainings may lie, on \
+             these test patients. {}{}",
             what_trials_vary(sweep),
             without_interval(&groups, |group| group.values(score)),
         )
     } else {
-        "There is no interval over trials: that takes three of a fraction that are done.".to_owned()
+        "No interval over trials: it needs three finished trials of a fraction.".to_owned()
     };
     table.notes.push(format!(
-        "{interval} Average precision and micro-AUC are of all labels, each beside what a predictor gets that looks at no \
+        "{interval} Average precision and micro-AUC cover all labels; beside each stands a baseline that ignores the \
          image."
     ));
     table.without_empty_columns()
@@ -185,8 +188,8 @@ fn table(sweep: &Sweep) -> Table {
 /// What chance is in the trials of a fraction.
 fn what_trials_vary(sweep: &Sweep) -> &'static str {
     if sweep.trials_share_data() {
-        "Trials of a fraction share their training images and differ in weights and order only, so the chance of having \
-         got these images is not in it (`xray-sweep plan --rotate-data` brings it in)."
+        "Trials of a fraction train on the same images and differ only in first weights and order, so the interval \
+         leaves out the choice of images (`xray-sweep plan --rotate-data` includes it)."
     } else {
         "Trials of a fraction also differ in their training images."
     }
@@ -198,16 +201,16 @@ fn steps(sweep: &Sweep) -> Option<String> {
     let taken = |group: &Group<'_>| group.mean(|run| run.row.steps.map(|steps| steps as f64));
     let (first, last) = (taken(groups.first()?)?, taken(groups.last()?)?);
     let planned = match sweep.spec.as_ref().map(|spec| spec.budget) {
-        Some(Budget::Epochs) => "Every fraction was planned with as many epochs. ",
-        Some(Budget::Steps) => "Every fraction was planned with as many steps. ",
+        Some(Budget::Epochs) => "Every fraction trains for the same number of epochs. ",
+        Some(Budget::Steps) => "Every fraction trains for the same number of steps. ",
         None => "",
     };
     if last <= 1.2 * first {
         return (!planned.is_empty()).then(|| planned.trim_end().to_owned());
     }
     Some(format!(
-        "{planned}The smallest took {} and the largest {}: the curve shows the effect of less data and of less \
-         training together. `xray-sweep plan --budget steps` gives every fraction as many steps as all the data take.",
+        "{planned}The smallest took {}, the largest {}: the curve mixes the effect of less data with that of less \
+         training. With `xray-sweep plan --budget steps`, every fraction takes as many steps as the full data.",
         counted(first.round() as i64, "step"),
         thousands(last.round() as i64)
     ))
@@ -226,5 +229,5 @@ fn collapsed(runs: &[Run]) -> Option<String> {
         .map(|(label, count)| format!("{} ({})", label.replace('_', " "), counted(*count, "run")))
         .collect();
     (!named.is_empty())
-        .then(|| format!("Some runs give a finding the same score whatever the image: {}.", named.join(", ")))
+        .then(|| format!("Some runs give every image the same score for: {}.", named.join(", ")))
 }

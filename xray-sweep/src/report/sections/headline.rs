@@ -43,8 +43,8 @@ fn best(sweep: &Sweep) -> Card {
         name,
         value: Value::estimate(run.score, run.score_interval, 3),
         detail: format!(
-            "of the run that validation chose ({} of the data, {}, trial {}{combination}); {}.{}{} Without a look \
-             at the image: 0.5.",
+            "of the run that validation chose ({} of the data, {}, trial {}{combination}); {}.{}{} A baseline that \
+             ignores the image: 0.5.",
             percent(run.row.fraction),
             counted(run.row.train_images, "image"),
             run.row.trial,
@@ -81,7 +81,7 @@ fn mean_of(sweep: &Sweep) -> String {
     match undefined.is_empty() {
         true => format!(" Mean of {}.", counted(labels.len(), "finding")),
         false => format!(
-            " Mean of {} of {}; no AUC for {}, of which the test records are all of one class.",
+            " Mean of {} of {}; no AUC for {}: all test records are of one class.",
             labels.len() - undefined.len(),
             counted(labels.len(), "finding"),
             undefined.join(", ")
@@ -101,7 +101,7 @@ fn dominated(sweep: &Sweep) -> String {
     match names.is_empty() {
         true => String::new(),
         false => format!(
-            " More than half of its variance is of {}: too few patients have one of these.",
+            " More than half of the variance comes from {}: too few patients have these findings.",
             names.join(", ")
         ),
     }
@@ -111,9 +111,9 @@ fn smallest(sweep: &Sweep) -> Card {
     let groups = sweep.chosen_groups();
     let of = match groups.last() {
         Some(largest) if largest.fraction < 1.0 => {
-            format!("the largest fraction planned ({})", percent(largest.fraction))
+            format!("the largest planned fraction ({})", percent(largest.fraction))
         }
-        _ => "all the data".to_owned(),
+        _ => "the full data".to_owned(),
     };
     let (fraction, detail) = within(&groups, sweep.without_score());
     let value = Value {
@@ -132,7 +132,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
         return (None, "no run on the largest fraction is done yet".to_owned());
     }
     if smaller.is_empty() {
-        return (None, "there is one fraction only".to_owned());
+        return (None, "only one fraction was planned".to_owned());
     }
     let behind = |group: &Group<'_>| {
         difference_interval(&group.values(score), &full.values(score)).and_then(|it| it.1)
@@ -140,7 +140,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     if smaller.iter().all(|group| behind(group).is_none()) {
         return (
             None,
-            "fewer than three trials of a fraction tell nothing of chance; plan more trials".to_owned(),
+            "not known: an interval needs three trials of a fraction; plan more trials".to_owned(),
         );
     }
     let may = smaller.iter().find(|group| behind(group).is_some_and(|[_, high]| high >= -WITHIN));
@@ -149,13 +149,14 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     let mean = |group: &Group<'_>| number(group.mean(score), 3);
     let shown_text = match shown {
         Some(group) => format!(
-            "from there on the whole 95 % interval over trials of the difference lies above −{WITHIN} ({}; {} at {})",
+            "from this fraction on, the 95 % interval of the difference over trials lies above −{WITHIN} ({}; {} at \
+             {})",
             mean(group),
             mean(full),
             percent(full.fraction)
         ),
         None => format!(
-            "of no smaller fraction do the trials show it ({} at {})",
+            "no smaller fraction is shown to be as good ({} at {})",
             mean(full),
             percent(full.fraction)
         ),
@@ -163,7 +164,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     let least = shown.map_or(full.fraction, |group| group.fraction);
     let may_text = match may {
         Some(group) if group.fraction < least => {
-            format!("; chance leaves it open from {} on ({})", percent(group.fraction), mean(group))
+            format!("; from {} on ({}), the difference could be chance", percent(group.fraction), mean(group))
         }
         _ => String::new(),
     };
@@ -171,7 +172,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     let few: Vec<String> = few.map(|group| percent(group.fraction)).collect();
     let few_text = match few.is_empty() {
         true => String::new(),
-        false => format!("; nothing is told of {}: fewer than three trials are done there", few.join(", ")),
+        false => format!("; no interval at {}: fewer than three trials are done", few.join(", ")),
     };
     (Some(least), format!("{shown_text}{may_text}{few_text}."))
 }
@@ -193,7 +194,7 @@ fn diverged(groups: &[Group<'_>]) -> Option<String> {
         .collect();
     (!places.is_empty()).then(|| {
         format!(
-            "Trials diverged: {}. Means are of the trials that did not, and flatter the settings.",
+            "Trials diverged: {}. Means leave these trials out, so they flatter the settings.",
             places.join(", ")
         )
     })
@@ -203,12 +204,12 @@ fn cells(sweep: &Sweep) -> Card {
     let tally = sweep.tally();
     let mut detail = match tally.not_done() {
         _ if tally.planned() == 0 => "nothing was planned".to_owned(),
-        states if states.is_empty() => "every planned run is in the figures below".to_owned(),
-        states => format!("{states}: not in the figures below; the table of cells says why"),
+        states if states.is_empty() => "every planned run is included below".to_owned(),
+        states => format!("{states}: not included below; the table of cells says why"),
     };
     let unscored = sweep.runs.iter().filter(|run| run.done() && run.score.is_none()).count();
     if tally.done() > 0 && unscored > 0 {
-        detail += &format!("; {unscored} done without a {}, in no figure of it", sweep.score_name());
+        detail += &format!("; {unscored} done without a {}, left out of it", sweep.score_name());
     }
     let states: BTreeMap<&str, usize> = tally.iter().map(|(state, count)| (state.name(), count)).collect();
     let value = Value {
@@ -223,8 +224,8 @@ fn micro(sweep: &Sweep) -> Option<String> {
     let run = &sweep.chosen.as_ref()?.run;
     let (micro, baseline) = (run.row.test.micro_auc?, run.row.test.micro_auc_baseline?);
     Some(format!(
-        "Pooled over all labels (micro) the same run has AUC {micro:.3}. Do not read it as skill: a predictor that \
-         looks at no image and says each label's training prevalence gets {baseline:.3}."
+        "Pooled over all labels (micro) the same run has AUC {micro:.3}. This is not skill: a baseline that ignores \
+         the image and predicts each label's training prevalence gets {baseline:.3}."
     ))
 }
 
@@ -234,10 +235,10 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
     let (baseline, ahead) = (difference.b?, difference.difference?);
     let surely = difference.interval.is_some_and(|[low, _]| low > 0.0);
     let verdict = match difference.interval {
-        Some(_) if surely => "so it has learnt more than these three tell",
-        Some([_, high]) if high < 0.0 => "so it has learnt less than these three tell",
-        Some(_) => "so it may have learnt nothing that these three do not tell",
-        None => "so it is not known whether it has learnt more than these three tell",
+        Some(_) if surely => "so it has learned more than these three show",
+        Some([_, high]) if high < 0.0 => "so it is worse than these three",
+        Some(_) => "so the difference could be chance",
+        None => "so whether it has learned more is not known",
     };
     let interval = match (difference.interval, difference.missing) {
         (Some([low, high]), _) => {
@@ -247,8 +248,8 @@ fn against_metadata(sweep: &Sweep) -> Option<(bool, String)> {
         (None, None) => "no interval".to_owned(),
     };
     let text = format!(
-        "Sex, age and view alone, without the image, reach a {} of {baseline:.3} (logistic regression on {} validation \
-         records). The chosen run differs from that by {ahead:+.3} ({interval}), {verdict}.",
+        "A logistic regression on sex, age and view, which ignores the image, reaches a {} of {baseline:.3} (fitted \
+         on {} validation records). The chosen run − this baseline is {ahead:+.3} ({interval}), {verdict}.",
         sweep.score_name(),
         thousands(fitted_on as i64)
     );
@@ -283,18 +284,18 @@ mod tests {
         check(
             &[(0.1, &[0.60, 0.61, 0.62]), FULL],
             1.0,
-            "of no smaller fraction do the trials show it (0.800 at 100 %).",
+            "no smaller fraction is shown to be as good (0.800 at 100 %).",
         );
         // −0.02 ± 0.025 reaches −0.01 and is not surely there.
         check(
             &[(0.1, &[0.6; 3]), (0.5, &[0.77, 0.78, 0.79]), FULL],
             1.0,
-            "leaves it open from 50 % on (0.780)",
+            "from 50 % on (0.780), the difference could be chance",
         );
         check(
             &[(0.1, &[0.6; 3]), (0.5, &[0.799, 0.8, 0.801]), FULL],
             0.5,
-            "from there on the whole 95 % interval",
+            "from this fraction on, the 95 % interval",
         );
     }
 
@@ -303,9 +304,13 @@ mod tests {
         check(
             &[(0.01, &[0.55, 0.60]), (0.5, &[0.6; 3]), FULL],
             1.0,
-            "(0.800 at 100 %); nothing is told of 1 %: fewer than three trials are done there.",
+            "(0.800 at 100 %); no interval at 1 %: fewer than three trials are done.",
         );
-        check(&[(0.01, &[0.55, 0.60, 0.80]), (0.5, &[0.6; 3]), FULL], 1.0, "leaves it open from 1 % on");
+        check(
+            &[(0.01, &[0.55, 0.60, 0.80]), (0.5, &[0.6; 3]), FULL],
+            1.0,
+            "; from 1 % on (0.650), the difference could be chance",
+        );
     }
 
     #[test]
@@ -314,9 +319,9 @@ mod tests {
         let runs = [0.5, 1.0].map(|fraction| run(fraction, 0.7));
         assert_eq!(
             within(&groups(&runs), "").1,
-            "fewer than three trials of a fraction tell nothing of chance; plan more trials"
+            "not known: an interval needs three trials of a fraction; plan more trials"
         );
-        assert_eq!(within(&groups(&runs[..1]), "").1, "there is one fraction only");
+        assert_eq!(within(&groups(&runs[..1]), "").1, "only one fraction was planned");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         labels.iter().zip(&series).filter(|(label, _)| steady(label)).map(|(_, it)| it.clone()).collect();
     let scaled = if of_steady.is_empty() { &series } else { &of_steady };
     let values = scaled.iter().flat_map(|series| &series.dots).map(|dot| dot.1).chain([NO_IMAGE]);
-    let y = Axis::new("test AUC", Scale::around_with_bands(&values.collect::<Vec<_>>(), scaled));
+    let y = Axis::new("test AUC", Scale::around_with_bands(&values.collect::<Vec<_>>(), scaled).of_shares());
     let chart = |(label, series): (&String, Series)| {
         let what = Chart {
             title: label.replace('_', " "),
@@ -64,8 +64,9 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let combination = &groups[0].combination;
     let of = if combination.is_empty() { String::new() } else { format!(" of {combination}") };
     section.text(format!(
-        "Test AUC{of} against the share of the training images (%). Dots are trials, the line is their mean, the band its \
-         95 % interval where there are three or more; the dotted line is 0.5. All have one scale, which findings with fewer than {FEW} positives may leave."
+        "Test AUC{of} against the share of the training images (%). Dots: trials; line: their mean; band: its 95 % \
+         interval where there are three or more; dotted: 0.5. All charts share one scale, which findings with fewer \
+         than {FEW} positives may leave."
     ));
     section.multiples(labels.iter().zip(series).map(chart).collect());
     section.table("labels", table(&groups, &labels, &scores, sweep));
@@ -93,7 +94,6 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
         "Test AUC of each finding, mean over trials",
         &[
             ("label", "finding"),
-            ("test_positives", ">test positives"),
             ("smallest", ">smallest fraction"),
             ("smallest_interval", ">95 % interval"),
             ("largest", ">largest fraction"),
@@ -101,6 +101,7 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             ("gain", ">gain"),
             ("no_image", ">no image"),
             ("metadata", ">sex, age, view"),
+            ("test_positives", ">test positives"),
         ],
     );
     for label in labels {
@@ -110,7 +111,6 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
         let row = sweep.labels.iter().find(|row| row.split == Split::Test && row.label == *label);
         table.row(vec![
             Value::text(label.replace('_', " ")),
-            Value::count(row.map(|row| row.positives)),
             Value::number(low, 3),
             Value::interval(interval(first), 3),
             Value::number(high, 3),
@@ -118,6 +118,7 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
             Value::signed(low.zip(high).map(|(low, high)| high - low), 3),
             Value::number(Some(NO_IMAGE), 1),
             Value::number(sweep.metadata_of(label), 3),
+            Value::count(row.map(|row| row.positives)),
         ]);
     }
     let has = |label: &String| {
@@ -125,12 +126,12 @@ fn table(groups: &[Group<'_>], labels: &[String], scores: &Scores<'_>, sweep: &S
     };
     let has: Vec<bool> = labels.iter().flat_map(has).collect();
     let note = match (has.contains(&true), has.contains(&false)) {
-        (false, _) => "There is no interval over trials: that takes three with the AUC.",
+        (false, _) => "No interval over trials: it needs three trials with an AUC.",
         (true, true) => {
-            "Intervals are Student's over trials, on the logit scale; there is none where fewer than three trials have the \
-             AUC, or where all have a perfect one."
+            "Intervals are Student's t over trials, on the logit scale; none where fewer than three trials have an \
+             AUC, or where all are perfect."
         }
-        (true, false) => "Intervals are Student's over trials, on the logit scale.",
+        (true, false) => "Intervals are Student's t over trials, on the logit scale.",
     };
     table.notes.push(note.to_owned());
     table.without_empty_columns()

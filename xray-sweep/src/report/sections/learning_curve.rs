@@ -18,7 +18,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("learning-curve", "How many images does it take?");
     let trainings = trainings(sweep);
     if trainings.is_empty() {
-        section.text(format!("Not told here: {}.", sweep.without_score()));
+        section.text(format!("Not shown: {}.", sweep.without_score()));
         return section;
     }
     match fit_learning_curve(&trainings) {
@@ -35,7 +35,7 @@ pub(super) fn section(sweep: &Sweep) -> Section {
             section.table("learning-curve-forms", forms(sweep, &fitted));
         }
         Err(why @ (NoCurve::FewSizes(_) | NoCurve::LittleFreedom { .. })) => {
-            section.text(format!("Not told here: {why}."))
+            section.text(format!("Not shown: {why}."))
         }
         Err(why @ NoCurve::NotRising) => section.warning(format!(
             "The data cannot tell: {why}. Train longer, with more trials, or over a wider range of fractions."
@@ -82,16 +82,14 @@ fn which(fitted: &FittedCurve, sweep: &Sweep, runs: usize) -> String {
 fn fit(fitted: &FittedCurve) -> (bool, String) {
     let name = fitted.curve().form.name();
     let Some(lack) = fitted.best().lack_of_fit else {
-        return (true, "Whether it fits is not tested: that takes several trials of a size.".to_owned());
+        return (true, "Whether it fits is not tested: that needs several trials of a size.".to_owned());
     };
     let p = Value::p(Some(lack.p)).text;
     let p = p.strip_prefix('<').map_or_else(|| format!("p = {p}"), |p| format!("p < {p}"));
     match (lack.p < MISFIT, fitted.trials) {
         (false, _) => (
             true,
-            format!(
-                "No lack of fit is seen: sizes scatter about the curve no more than their trials tell ({p})."
-            ),
+            format!("No lack of fit: sizes scatter about the curve no more than their trials explain ({p})."),
         ),
         (true, Trials::ShareImages) => (
             false,
@@ -168,7 +166,10 @@ fn chart(sweep: &Sweep, trainings: &[Training], fitted: &FittedCurve) -> Chart {
     Chart {
         title: format!("{score} by training images"),
         x: Axis::new("training images", Scale::Log { low: first / 1.25, high: 1.1 * end }),
-        y: Axis::new(format!("test {}", sweep.score_name()), Scale::around_with_bands(&values, &series)),
+        y: Axis::new(
+            format!("test {}", sweep.score_name()),
+            Scale::around_with_bands(&values, &series).of_shares(),
+        ),
         series,
         levels: Vec::new(),
         legend: vec![
@@ -211,7 +212,7 @@ fn forms(sweep: &Sweep, fitted: &FittedCurve) -> Table {
         &[
             ("form", "form"),
             ("curve", score.as_str()),
-            ("akaike", ">Akaike, less the best"),
+            ("akaike", ">AIC − best"),
             ("lack_of_fit", ">lack of fit, p"),
             ("ceiling", ">ceiling"),
             ("images", images.as_str()),

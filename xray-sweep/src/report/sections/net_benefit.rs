@@ -16,20 +16,20 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("net-benefit", "Is it worth acting on?");
     let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
     section.text(
-        "Net benefit (Vickers and Elkin 2006) on the test records, per 1,000 records: findings acted on, less the false \
-         alarms at the price that the threshold probability sets. To the right that probability: at 10 % one finding is \
-         worth nine false alarms. The table is at half, once and twice the validation prevalence. The solid line is the model, calibrated on validation, the dashed one is acting on \
-         everybody, 0 is acting on nobody. A model is worth its use where it lies above both.",
+        "Net benefit (Vickers and Elkin 2006) on the test records, per 1,000 records: true positives − false positives × \
+         odds of the threshold probability. At a threshold of 10 %, one true positive is worth nine false positives. Solid: \
+         the model, calibrated on validation; dashed: treat all; 0 is treat none. A model is useful at thresholds where it \
+         lies above both. The table has half, once and twice the validation prevalence.",
     );
     let mut table = Table::new(
         "Net benefit per 1,000 records",
         &[
             ("label", "finding"),
-            ("threshold", ">act from"),
+            ("threshold", ">threshold"),
             ("model", ">model"),
-            ("treat_all", ">act on all"),
-            ("treat_none", ">on nobody"),
-            ("worth", "worth it"),
+            ("treat_all", ">treat all"),
+            ("treat_none", ">treat none"),
+            ("worth", "useful"),
         ],
     );
     let fitted = both.calibrations(Method::Platt);
@@ -116,7 +116,7 @@ fn chart(label: &str, curve: &[NetBenefit], furthest: f64) -> Option<Named<Chart
     let y = Scale::around([-0.4 * highest, highest, 0.0]);
     let what = Chart {
         title: label.replace('_', " "),
-        x: Axis::new("act from (%)", Scale::Linear { low: 0.0, high: 100.0 * furthest }),
+        x: Axis::new("threshold (%)", Scale::Linear { low: 0.0, high: 100.0 * furthest }),
         y: Axis::new("net benefit per 1,000", y),
         series: vec![all, model],
         levels: vec![0.0],

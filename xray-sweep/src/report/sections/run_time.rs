@@ -91,7 +91,7 @@ fn speed(machines: &BTreeMap<String, Vec<&Run>>, runs: &[Run]) -> Chart {
     Chart {
         title: "Training images per second".into(),
         x: fraction_axis(runs),
-        y: Axis::new("images per second, evaluation left out", Scale::from_zero(values)),
+        y: Axis::new("images per second, without evaluation", Scale::from_zero(values)),
         series: machines.values().enumerate().map(one).collect(),
         levels: Vec::new(),
         legend,
@@ -196,7 +196,7 @@ impl Fit {
 
 fn fits(machines: &BTreeMap<String, Vec<&Run>>) -> Table {
     let mut table = Table::new(
-        "Straight line fitted to run time by images",
+        "Straight line through run time by images",
         &[
             ("machine", "machine"),
             ("runs", ">runs"),
@@ -216,7 +216,7 @@ fn fits(machines: &BTreeMap<String, Vec<&Run>>) -> Table {
         ]);
         if fit.is_some_and(|fit| fit.fixed < 0.0) {
             table.notes.push(format!(
-                "{machine}: time below 0 without images means that time does not grow along a straight line here."
+                "{machine}: a time below 0 without images means that run time does not grow along a straight line."
             ));
         }
     }

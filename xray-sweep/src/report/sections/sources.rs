@@ -7,7 +7,7 @@ use xray_metrics::{BySource, LabelBySource};
 
 /// Nothing where the records are not of several sources.
 pub(super) fn section(sweep: &Sweep) -> Section {
-    let mut section = Section::new("sources", "Findings, or places?");
+    let mut section = Section::new("sources", "Findings or sources?");
     let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
     let Some(found) = both.by_source() else { return section };
     section.text(

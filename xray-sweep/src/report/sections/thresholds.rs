@@ -23,24 +23,21 @@ pub(super) fn section(sweep: &Sweep, rule: Rule) -> Section {
     let mut section = Section::new("thresholds", "Operating points of the chosen run");
     let Some(Ok(both)) = sweep.chosen.as_ref().map(|chosen| &chosen.predictions) else { return section };
     let shown = sweep.shown_labels();
-    let unit = if both.test_patients().is_some() {
-        "by patient"
-    } else {
-        "over records because no patients are named"
-    };
+    let unit = if both.test_patients().is_some() { "by patient" } else { "over records (patients unknown)" };
     section.text(format!(
-        "Thresholds are chosen on the validation records and reported on the test records, so they may miss what the rule \
-         asks for; that gap is what a user meets. They are on the probability as the network says it, before any \
+        "Thresholds are chosen on the validation records and reported on the test records, so they may miss what the \
+         rule asks for; users will meet the same gap. They apply to the network's own probability, before \
          calibration. Intervals are Wilson's, 95 %, {unit}; PPV, NPV and F1 hold at the test prevalence."
     ));
     let fitted = fit(both.validation(), rule);
     section.table("thresholds", by_label(both, &shown, rule, &fitted));
+    section.table("constants", beside_constants(both, &shown, rule, &fitted));
     let all = all_rules(both);
     section.table("rules", by_rule(both, &shown, &all));
     section.table("rules-by-finding", by_rule_and_finding(both, &shown, &all));
     section.text(
-        "`lowest-positive` puts the threshold at the lowest score of any positive record, as the system before this one \
-         did; the one positive that is hardest to see decides for all.",
+        "`lowest-positive` puts the threshold at the lowest score of any positive record, as this project's \
+         predecessor did: the one positive that is hardest to see decides for all.",
     );
     section
 }
@@ -60,18 +57,12 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
         format!("Rule {rule}"),
         &[
             ("label", "finding"),
-            ("positives", ">positives"),
-            ("negatives", ">negatives"),
-            ("threshold", ">threshold"),
             ("sensitivity", ">sensitivity"),
             ("specificity", ">specificity"),
             ("ppv", ">PPV"),
             ("prevalence", ">test prevalence"),
             ("npv", ">NPV"),
-            ("f1", ">F1"),
-            ("f1_always_yes", ">always yes"),
-            ("accuracy", ">accuracy"),
-            ("accuracy_always_no", ">always no"),
+            ("threshold", ">threshold"),
         ],
     );
     let counts = both.test_scores().counts();
@@ -83,25 +74,48 @@ fn by_label(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) 
         if let Some(warning) = warning(both, at, fitted[at], points[at].as_ref()) {
             table.notes.push(format!("{}: {warning}.", label.replace('_', " ")));
         }
-        let (point, prevalence) = (points[at].as_ref(), counts[at].prevalence());
-        let mut row = vec![
+        let point = points[at].as_ref();
+        table.row(vec![
             Value::text(label.replace('_', " ")),
-            Value::count(counts[at].positives as i64),
-            Value::count(counts[at].negatives as i64),
-            threshold(fitted[at]),
-        ];
-        row.extend([
             share(point, |point| point.sensitivity),
             share(point, |point| point.specificity),
             share(point, |point| point.ppv),
-            Value::number(prevalence, 3),
+            Value::number(counts[at].prevalence(), 3),
             share(point, |point| point.npv),
+            threshold(fitted[at]),
+        ]);
+    }
+    table
+}
+
+/// F1 and accuracy, each beside the constant answer that gets the most of it: apart from the other figures, so that a page
+/// has room for both and the constant answers are not the columns that are cut off.
+fn beside_constants(both: &BothSplits, shown: &[String], rule: Rule, fitted: &[Fitted]) -> Table {
+    let mut table = Table::new(
+        format!("Rule {rule}, beside constant answers"),
+        &[
+            ("label", "finding"),
+            ("f1", ">F1"),
+            ("f1_always_yes", ">always yes"),
+            ("accuracy", ">accuracy"),
+            ("accuracy_always_no", ">always no"),
+            ("positives", ">positives"),
+            ("negatives", ">negatives"),
+        ],
+    );
+    let counts = both.test_scores().counts();
+    let points = points_of(both, fitted);
+    for (at, label) in both.places(shown) {
+        let (point, prevalence) = (points[at].as_ref(), counts[at].prevalence());
+        table.row(vec![
+            Value::text(label.replace('_', " ")),
             Value::number(point.and_then(|point| point.f1), 3),
             Value::number(prevalence.map(|share| 2.0 * share / (1.0 + share)), 3),
             Value::number(point.and_then(|point| point.confusion.accuracy()), 3),
             Value::number(prevalence.map(|share| 1.0 - share), 3),
+            Value::count(counts[at].positives as i64),
+            Value::count(counts[at].negatives as i64),
         ]);
-        table.row(row);
     }
     table
 }
@@ -136,7 +150,7 @@ fn all_rules(both: &BothSplits) -> Vec<Ruled> {
 /// Means over the labels that have a threshold by every rule, so that rules differ in nothing else.
 fn by_rule(both: &BothSplits, shown: &[String], all: &[Ruled]) -> Table {
     let mut table = Table::new(
-        "Rules side by side, mean over the findings that every rule has a threshold for",
+        "Rules compared: mean over the findings for which every rule has a threshold",
         &[
             ("rule", "rule"),
             ("findings", ">findings"),
