@@ -148,6 +148,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn images_side_by_side_come_back_in_their_order() {
+        for images in [0, 1, 2, 3, 11, 64] {
+            let expected: Vec<usize> = (0..images).map(|image| image * image).collect();
+            assert_eq!(of_each_image(images, |image| image * image), expected);
+        }
+    }
+
+    #[test]
+    fn parts_are_of_one_size_as_nearly_as_there_can_be() {
+        for images in [1, 7, 13, 16, 100] {
+            let sizes = Mutex::new(Vec::new());
+            Split::new(images, 10, 1000, 1, 1).for_each("test", |part| {
+                sizes.lock().expect("no panic").push(part.images.len());
+            });
+            let sizes = sizes.into_inner().expect("no panic");
+            let ends = sizes.iter().min().zip(sizes.iter().max());
+            assert!(ends.is_some_and(|(least, most)| most - least <= 1), "{images}: {sizes:?}");
+        }
+    }
+
+    #[test]
     fn every_cell_belongs_to_one_part() {
         for (images, columns, rows) in [(1, 1, 1), (1, 5, 7), (3, 2, 9), (40, 3, 8)] {
             let seen = Mutex::new(vec![0; images * columns * rows]);
