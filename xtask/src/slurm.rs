@@ -147,10 +147,15 @@ impl Cluster {
         if !self.path("slurm.conf").is_file() {
             return false;
         }
-        let states = output(self.command("sinfo").args(["--noheader", "--Node", "--format=%T"]));
+        let states = output(self.command("sinfo").args(["--noheader", "--Node", "--format=%N %T"]));
         states.is_ok_and(|states| {
-            let good = ["idle", "mixed", "allocated", "completing"];
-            states.lines().filter(|state| good.contains(state)).count() == MACHINES.len()
+            let is_good = |state: &str| ["idle", "mixed", "allocated", "completing"].contains(&state);
+            // A line for each partition that a machine is in.
+            MACHINES.iter().all(|machine| {
+                let state =
+                    |line: &str| Some(line.split_once(' ').filter(|(name, _)| name == machine)?.1.to_owned());
+                states.lines().find_map(state).is_some_and(|state| is_good(&state))
+            })
         })
     }
 
