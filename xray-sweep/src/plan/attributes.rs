@@ -62,7 +62,7 @@ fn is_same(spelt: &str, bare: &str) -> bool {
 
 fn twice(first: &str, second: &str) -> Failure {
     Failure::new(Exit::Usage, format!("--attribute {first} and {second} are the same attribute"))
-        .hint("HTCondor takes no account of case, `+` or `My.`: leave one of them out")
+        .hint("case, `+` and `My.` make no difference to HTCondor: leave one of them out")
 }
 
 #[cfg(test)]
