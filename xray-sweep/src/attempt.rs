@@ -36,6 +36,22 @@ pub struct Attempt {
     pub allocated_memory_mib: Option<u64>,
     /// Memory used at most, in MiB.
     pub used_memory_mib: Option<u64>,
+    /// Whether the pool ended it because it used more memory than it had asked for.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub out_of_memory: bool,
+    /// Disk asked for, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_disk_mib: Option<u64>,
+    /// Disk used, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_disk_mib: Option<u64>,
+    /// Time asked for, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_seconds: Option<u64>,
+}
+
+fn is_not(what: &bool) -> bool {
+    !what
 }
 
 /// What starts jobs.

@@ -1,10 +1,10 @@
 //! What all fractions have in common: with epochs, less data also means fewer steps; with steps, every fraction trains
 //! as many steps as all the data would take, so that the curve shows the effect of the data alone.
 
-use crate::length::{Length, Unit};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use xray_artifacts::{Length, LengthUnit};
 
 /// What is held constant over fractions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -26,7 +26,7 @@ impl Budget {
         for key in LENGTHS {
             let length = config["training"][key].as_str().and_then(|text| text.parse().ok());
             if let Some(steps) = length.and_then(|length| self.steps(length, config, train_images)) {
-                config["training"][key] = json!(steps.to_string());
+                config["training"][key] = json!(String::from(steps));
             }
         }
     }
@@ -38,14 +38,12 @@ impl Budget {
 
     /// None where it stays as it is.
     fn steps(self, length: Length, config: &Json, train_images: u64) -> Option<Length> {
-        if self == Budget::Epochs || length.unit != Unit::Epochs {
+        if self == Budget::Epochs || length.unit() != LengthUnit::Epochs {
             return None;
         }
         let batch_size = config["training"]["batch_size"].as_u64().unwrap_or(1).max(1);
         let steps_per_epoch = train_images.div_ceil(batch_size).max(1);
-        // As the trainer rounds, so that fraction 1 is the same run.
-        let count = (length.count * steps_per_epoch as f64).round().max(1.0);
-        Some(Length { count, unit: Unit::Steps })
+        Some(Length::Steps(length.steps(steps_per_epoch, batch_size)))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use xray_artifacts::{ContentName, Exit, Failure, Versioned, write_bytes};
+use xray_artifacts::{ContentName, Exit, Failure, Length, Versioned, write_bytes};
 
 /// A planned run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +27,10 @@ pub struct Cell {
     pub axes: BTreeMap<String, Value>,
     /// Training records it uses; about as many, where `folds` says that it is one of a cross-validation.
     pub train_images: u64,
-    /// Lengths of training at which it stops to be compared with others, as the trainer is told them; the whole length is
-    /// not among them.
+    /// Lengths of training at which it stops to be compared with others, as it counts them; the whole length is not
+    /// among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rungs: Vec<String>,
+    pub rungs: Vec<Length>,
     /// Into how many folds train and val are cut; 0 where they are as they were built.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folds: u64,
@@ -72,6 +72,9 @@ pub struct Request {
     pub disk_mib: u64,
     /// GPUs, 0 or 1: a cell with one is run by `xray-train-gpu`.
     pub gpus: u32,
+    /// Time in minutes, which Slurm is asked for; none leaves the limit to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u64>,
 }
 
 impl Cell {
@@ -250,7 +253,7 @@ mod tests {
             files: BTreeMap::new(),
             dataset: "d".to_owned(),
             code: "1".to_owned(),
-            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },
+            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0, minutes: None },
         }
     }
 

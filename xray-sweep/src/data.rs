@@ -61,6 +61,13 @@ impl Data {
         }
     }
 
+    /// What a training record takes of a shard, on average.
+    pub fn train_bytes_per_image(&self) -> f64 {
+        let Some(train) = self.manifest.splits.get(&Split::Train) else { return 0.0 };
+        let bytes: u64 = train.shards.iter().map(|shard| shard.bytes).sum();
+        bytes as f64 / train.images.max(1) as f64
+    }
+
     /// Every shard that a run needs, with validation and test whole.
     pub fn shards(&self, fraction: f64, offset: f64) -> Vec<&ShardEntry> {
         let whole = [Split::Val, Split::Test];

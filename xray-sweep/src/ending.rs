@@ -1,7 +1,7 @@
 //! How a start of a job ended, in words.
 
 use crate::attempt::{Attempt, Ending};
-use crate::signal::{self, ILLEGAL_INSTRUCTION, behind_a_shell};
+use crate::signal::{self, ILLEGAL_INSTRUCTION, KILLED, behind_a_shell};
 use xray_artifacts::Exit;
 
 /// Exit codes after which another start would end the same way, on whatever machine: the retry policy of the
@@ -13,6 +13,22 @@ impl Attempt {
     /// Whether it died of an instruction that its machine does not have, directly or behind a shell.
     pub fn is_illegal_instruction(&self) -> bool {
         self.signal == Some(ILLEGAL_INSTRUCTION) || self.exit == Some(behind_a_shell(ILLEGAL_INSTRUCTION))
+    }
+
+    /// Whether it was killed at once, directly or behind a shell: most often for want of memory.
+    pub fn is_killed(&self) -> bool {
+        self.signal == Some(KILLED) || self.exit == Some(behind_a_shell(KILLED))
+    }
+
+    /// Whether what it had asked for was too little memory, as far as anybody can tell.
+    pub fn died_of_memory(&self) -> bool {
+        self.out_of_memory || self.is_killed()
+    }
+
+    /// Seconds that it took; none while it runs.
+    pub fn seconds(&self) -> Option<u64> {
+        let time = |text: &Option<String>| humantime::parse_rfc3339(text.as_deref()?).ok();
+        Some(time(&self.ended)?.duration_since(time(&self.started)?).ok()?.as_secs())
     }
 
     /// Where it ran, as far as known: `node7 (x86_64-v2)`.

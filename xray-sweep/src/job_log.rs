@@ -8,6 +8,7 @@
 
 mod event;
 mod fetching;
+mod resources;
 mod sending;
 mod time;
 
@@ -222,20 +223,13 @@ impl Job {
                     attempt.reason = event.first_line().map(str::to_owned);
                 }
             }
-            IMAGE_SIZE => {
-                let line = event.lines.iter().find(|line| line.ends_with("MemoryUsage of job (MB)"));
-                let used = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-                self.must_have_started();
-                if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.used_memory_mib = attempt.used_memory_mib.max(measured(used));
-                }
-            }
+            IMAGE_SIZE => self.grows(event),
             FILE_TRANSFER => self.sends(event, time),
             JOB_AD => return self.job_ad(event),
             // Suspended, disconnected, reconnected, transferring: it still has its machine.
             _ => {}
         }
-        self.memory(event);
+        self.resources(event);
         self.has_just_ended =
             self.attempts.last().is_some_and(|attempt| attempt.ended.as_ref() == Some(&now));
     }
@@ -321,6 +315,7 @@ impl Job {
         {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
             attempt.signal = by_policy.and_then(signal::of_hold);
+            attempt.out_of_memory = resources::is_out_of_memory(code, sub_code);
         }
         self.reason = Some(hold_reason(reason.as_deref(), code, sub_code));
         self.state = JobState::Held;
@@ -361,22 +356,6 @@ impl Job {
         }
         attempt.allocated_memory_mib = number("MemoryProvisioned").or(attempt.allocated_memory_mib);
     }
-
-    /// The line `Memory (MB) : USAGE REQUEST ALLOCATED`, whose first figures may be blank.
-    fn memory(&mut self, event: &Event<'_>) {
-        let Some(row) = event.after("Memory (MB)").and_then(|row| row.strip_prefix(':')) else { return };
-        let Some(attempt) = self.attempts.last_mut() else { return };
-        let mut figures = row.split_whitespace().rev().map(|figure| figure.parse::<u64>().ok());
-        let mut next = || figures.next().flatten();
-        attempt.allocated_memory_mib = next().or(attempt.allocated_memory_mib);
-        attempt.requested_memory_mib = next().or(attempt.requested_memory_mib);
-        attempt.used_memory_mib = attempt.used_memory_mib.max(measured(next()));
-    }
-}
-
-/// The memory that a job used; HTCondor says 0 of one that ended before it looked.
-fn measured(mebibytes: Option<u64>) -> Option<u64> {
-    mebibytes.filter(|mebibytes| *mebibytes > 0)
 }
 
 /// Why a job is held, with HTCondor's numbers for it.

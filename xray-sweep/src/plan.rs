@@ -1,6 +1,7 @@
 //! From a specification to a sweep directory. Planning again adds what is new, keeps what is there, and
 //! refuses data or code that changed meanwhile.
 
+mod attributes;
 mod binaries;
 mod check;
 mod codes;
@@ -15,6 +16,7 @@ mod quote;
 mod slurm_script;
 mod traffic;
 
+pub(crate) use attributes::lay;
 pub use binaries::{Binary, check_binaries, runnable_here};
 pub(crate) use files::{placeholder, this_program};
 pub use given_files::check_files;
@@ -29,10 +31,10 @@ use crate::gpu;
 use crate::grid::{Point, points};
 use crate::isa::Level;
 use crate::launchers::slurm;
-use crate::length::Length;
 use crate::present::{bytes, is_there};
 use crate::request::request;
 use crate::rungs;
+use crate::sizes::{self, Sizes};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use crate::trainer::{self, Resolved};
@@ -41,7 +43,7 @@ use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use traffic::Load;
-use xray_artifacts::{Exit, Failure, Versioned, cell_id, checksum, read_json};
+use xray_artifacts::{Exit, Failure, Length, Versioned, cell_id, checksum, read_json};
 use xray_cli::say;
 use xray_display::counted;
 
@@ -112,6 +114,8 @@ pub struct Planned {
     pub replaced: usize,
     /// What jobs are sent and fetch.
     pub traffic: Traffic,
+    /// What was seen in another sweep, and is asked for after it.
+    pub sizes: Option<Sizes>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -143,7 +147,8 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let replaced = planned_before.len() - kept.len();
     let way = lists::Way::of(&spec.condor)?;
     let mut sending = Sending { shards: lists::Bytes::new(&data), way, found: &found };
-    let cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
+    let mut cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
+    let sizes = sizes::apply(spec, &data, &mut cells, &resolved.configs)?;
     // What a cell asks of a machine and where it stops are no part of it, so they may change with every plan.
     let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
     let asked = |cell: Cell| match planned.get(cell.id.as_str()) {
@@ -190,7 +195,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         notes
             .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
     }
-    Ok(Planned { plan, cells: all, added, replaced, traffic, notes })
+    Ok(Planned { plan, cells: all, added, replaced, traffic, sizes, notes })
 }
 
 /// The cells of before. A plan without its list is one that was killed, or whose list was deleted to have it made anew.
@@ -278,7 +283,7 @@ fn settings(spec: &Spec, point: &Point) -> serde_json::Map<String, Json> {
     let shared =
         shared.map(|(key, value)| (key, serde_json::to_value(value).expect("a TOML value is a JSON value")));
     // The last rung is the length of training.
-    let length = spec.rungs.last().map(|last| (rungs::DURATION.to_owned(), last.to_string().into()));
+    let length = spec.rungs.last().map(|last| (rungs::DURATION.to_owned(), String::from(*last).into()));
     gpu::setting(&spec.condor).into_iter().chain(shared).chain(length).chain(point.settings()).collect()
 }
 
@@ -329,7 +334,7 @@ fn cells(
         let folds = folds(config);
         let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
         let gpus = gpu::of_cell(&spec.condor, config)?;
-        let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds)).to_string();
+        let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds));
         let on_the_way = &spec.rungs[..spec.rungs.len().saturating_sub(1)];
         let load = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
         cells.push(Cell {

@@ -61,7 +61,7 @@ pub fn request(
         Some(text) => mebibytes("disk", text)?,
         None => (1024 + (sent_bytes + on_disk).div_ceil(MIB) * 11 / 10).next_multiple_of(256),
     };
-    Ok(Request { cpus: condor.cpus.unwrap_or(CPUS).max(1), memory_mib, disk_mib, gpus })
+    Ok(Request { cpus: condor.cpus.unwrap_or(CPUS).max(1), memory_mib, disk_mib, gpus, minutes: None })
 }
 
 /// MiB of the program and a training step. A network that is not known here is taken for the largest.

@@ -13,11 +13,10 @@ pub use climb::{Climb, Rest};
 pub use decision::{Decision, Ranked};
 
 use crate::cell::Cell;
-use crate::length::Length;
 use crate::present;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
-use xray_artifacts::{Exit, Failure, FileError};
+use xray_artifacts::{Exit, Failure, FileError, Length};
 use xray_display::counted;
 
 /// The configuration key of the length that the last rung is.
@@ -35,12 +34,12 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Failure> {
         return Err(usage(format!("--rungs {text} is one rung, at which nothing is compared"))
             .hint("name the lengths on the way too, such as --rungs 1,3,9"));
     }
-    if spec.rungs.iter().any(|rung| rung.unit != last.unit) {
+    if spec.rungs.iter().any(|rung| rung.unit() != last.unit()) {
         return Err(
             usage(format!("--rungs {text} counts in different units")).hint("give all in one of them")
         );
     }
-    if spec.rungs.windows(2).any(|pair| pair[0].count >= pair[1].count) {
+    if spec.rungs.windows(2).any(|pair| pair[0].count() >= pair[1].count()) {
         return Err(usage(format!("--rungs {text} does not rise from each to the next")));
     }
     if !(spec.keep > 0.0 && spec.keep < 1.0) {

@@ -4,13 +4,12 @@
 use crate::axis::{Axis, parse_value};
 use crate::budget::Budget;
 use crate::fractions::Fractions;
-use crate::length::Length;
 use crate::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-use xray_artifacts::{Exit, Failure, read_text, write_bytes};
+use xray_artifacts::{Exit, Failure, Length, read_text, write_bytes};
 
 /// A sweep as it is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +40,9 @@ pub struct Spec {
     pub keep: f64,
     /// A configuration file of the trainer, below `set`.
     pub config: Option<PathBuf>,
+    /// A sweep that has run: what its cells used decides what those of this one ask for, where nothing is said below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sizes_from: Option<PathBuf>,
     /// Folder of templates for the submit files, instead of the built-in ones.
     pub templates: Option<PathBuf>,
     /// Settings of every run, by configuration key.
@@ -114,6 +116,7 @@ impl Default for Spec {
             rungs: Vec::new(),
             keep: 0.33,
             config: None,
+            sizes_from: None,
             templates: None,
             set: Table::new(),
             axes: BTreeMap::new(),

@@ -116,9 +116,29 @@ pub struct CellReport {
 }
 
 impl CellReport {
+    /// The most memory that it used, in MiB: by its starts, and by what the trainer itself saw.
+    pub fn used_memory_mib(&self) -> Option<u64> {
+        let by_attempts = self.attempts.iter().filter_map(|attempt| attempt.used_memory_mib).max();
+        let bytes = self.outcome.as_ref().and_then(|outcome| outcome.peak_memory_bytes);
+        by_attempts.max(bytes.map(|bytes| bytes.div_ceil(1 << 20)))
+    }
+
+    /// The most disk that one of its starts used, in MiB.
+    pub fn used_disk_mib(&self) -> Option<u64> {
+        self.attempts.iter().filter_map(|attempt| attempt.used_disk_mib).max()
+    }
+
     /// Whether it was started and nobody knows when.
     fn has_unknown_start(&self) -> bool {
         self.state != CellState::Running && self.outcome.is_some() && self.attempts.is_empty()
+    }
+
+    /// Whether the job of its latest start, which has no end yet, is at work although it does not run any more.
+    fn is_ending(&self, jobs: &[&Job]) -> bool {
+        let is_open = |attempt: &Attempt| attempt.ended.is_none();
+        self.state != CellState::Running
+            && self.attempts.last().is_some_and(is_open)
+            && jobs.iter().any(|job| job.state == JobState::Running)
     }
 }
 
@@ -133,6 +153,8 @@ pub struct Survey {
     pub surplus: Vec<String>,
     /// Whether somebody is at work who decides rungs and starts who goes on from them: DAGMan, or a job of Slurm.
     pub is_led: bool,
+    /// Whether a job is still at work although its cell has come to its end: it has to write down how it ended.
+    pub is_ending: bool,
     /// What a person should know of it: who could not be asked, and what is damaged and was left out.
     pub notes: Vec<String>,
 }
@@ -194,9 +216,10 @@ pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
         damaged.extend(notes.iter().map(|note| format!("cell {}: {note}", report.cell.id)));
         cells.push(report);
     }
-    let (mut held, mut surplus) = (BTreeMap::new(), Vec::new());
+    let (mut held, mut surplus, mut is_ending) = (BTreeMap::new(), Vec::new(), false);
     for report in &cells {
         let jobs = jobs_of(&report.cell.id);
+        is_ending |= report.is_ending(jobs);
         let mut on_hold: Vec<String> =
             jobs.iter().filter(|job| job.state == JobState::Held).map(|job| job.id.clone()).collect();
         on_hold.dedup();
@@ -211,7 +234,7 @@ pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
     notes.extend(waiting.note(&cells));
     notes.extend(note_of_starts(&cells));
     notes.extend(damaged);
-    Ok(Survey { cells, held, surplus, is_led, notes })
+    Ok(Survey { cells, held, surplus, is_led, is_ending, notes })
 }
 
 /// The jobs in the queue beside the start that finished the cell.

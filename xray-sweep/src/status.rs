@@ -2,14 +2,14 @@
 
 mod estimate;
 mod grid;
-mod memory;
+mod usage;
 
 use crate::state::{CellReport, CellState};
 use estimate::seconds_left;
-use memory::Memory;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use usage::Usage;
 use xray_display::{TextTable, counted};
 
 /// Rows of a table of cells; all of them stand in the JSON.
@@ -28,7 +28,7 @@ pub fn text(reports: &[CellReport], width: usize, color: bool) -> String {
         ended_text(reports),
         rungs_text(reports),
         running_text(reports),
-        Memory::of(reports).map(|memory| memory.text()).unwrap_or_default(),
+        usage::text(reports),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -40,7 +40,9 @@ pub fn json(reports: &[CellReport]) -> serde_json::Value {
         counts: counts(reports).into_iter().map(|(state, count)| (state.name(), count)).collect(),
         seconds_left: seconds_left(reports),
         holds: holds(reports),
-        memory: Memory::of(reports),
+        memory: Usage::of_memory(reports).map(|usage| usage.json("mib")),
+        disk: Usage::of_disk(reports).map(|usage| usage.json("mib")),
+        time: Usage::of_time(reports).map(|usage| usage.json("seconds")),
         cells: reports.iter().map(CellView::of).collect(),
     };
     serde_json::to_value(view).expect("keys are strings")
@@ -53,7 +55,10 @@ struct View<'a> {
     /// Null when nothing tells.
     seconds_left: Option<f64>,
     holds: Vec<Hold<'a>>,
-    memory: Option<Memory>,
+    memory: Option<serde_json::Value>,
+    disk: Option<serde_json::Value>,
+    /// Of one start.
+    time: Option<serde_json::Value>,
     cells: Vec<CellView<'a>>,
 }
 
@@ -107,7 +112,7 @@ impl<'a> CellView<'a> {
             total_steps: status.as_ref().map(|status| status.total_steps),
             seconds: outcome.as_ref().filter(|_| *state == CellState::Done).map(|o| o.seconds.total),
             requested_memory_mib: cell.request.memory_mib,
-            used_memory_mib: memory::used(report),
+            used_memory_mib: report.used_memory_mib(),
         }
     }
 
@@ -143,7 +148,7 @@ fn summary(reports: &[CellReport]) -> String {
 }
 
 /// In two units: `2h 30m`.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let rounded = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX);
     let text = humantime::format_duration(rounded).to_string();
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")

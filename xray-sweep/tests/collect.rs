@@ -59,6 +59,9 @@ fn killed(cell: Cell) -> CellReport {
         signal: Some(ILLEGAL_INSTRUCTION),
         requested_memory_mib: Some(4096),
         used_memory_mib: Some(12),
+        requested_disk_mib: Some(3000),
+        used_disk_mib: Some(40),
+        requested_seconds: Some(600),
         ..fixture::attempt(&cell)
     };
     let mut report = CellReport { reason: Some("illegal instruction".into()), ..done(cell) };
@@ -151,6 +154,11 @@ fn every_planned_cell_has_a_row_with_what_became_of_it() {
     assert_eq!(integer(&runs, "attempts", 1), Some(2));
     assert_eq!(integer(&runs, "requested_memory_mib", 1), Some(4096), "of the last start");
     assert_eq!(integer(&runs, "used_memory_mib", 1), Some(731), "the most of all starts");
+    let disk = |row| {
+        ["requested_disk_mib", "used_disk_mib", "requested_seconds"].map(|name| integer(&runs, name, row))
+    };
+    assert_eq!(disk(1), [Some(3000), Some(40), Some(600)]);
+    assert_eq!(disk(2), [Some(4096), None, None], "as planned");
     for column in ["test_macro_auc", "test_micro_auc", "val_macro_auc"] {
         assert_eq!(number(&runs, column, 1), None, "undefined is null: {column}");
     }

@@ -29,7 +29,7 @@ fn cell(id: &str, fraction: f64, trial: u32) -> Cell {
         files: BTreeMap::new(),
         dataset: "data".to_owned(),
         code: "0.1.0".to_owned(),
-        request: Request { cpus: 1, memory_mib: 1000, disk_mib: 100, gpus: 0 },
+        request: Request { cpus: 1, memory_mib: 1000, disk_mib: 100, gpus: 0, minutes: None },
     }
 }
 
@@ -180,7 +180,8 @@ stale   fraction 0.2, trial 4 (57a1)  -                  it was computed by 0.0.
 running                       step           where
 fraction 0.1, trial 2 (ab01)  50/100 (50 %)  node7 (x86_64-v3)
 
-memory: at most 300 of 1000 MiB used (2 known); right-size: 375 MiB are enough
+memory: asked for 1,000 MiB, the most used 300 MiB (2 cells known); 384 MiB would be enough
+right-size: plan the next sweep with --sizes-from and this one's folder
 ";
     let plain = text(&reports, 80, false);
     assert_eq!(plain, expected);

@@ -3,11 +3,10 @@
 use crate::fine_tuning::FineTuning;
 use crate::given_file::GivenFile;
 use crate::schedule::{Schedule, TrainingConfig};
-use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
-use xray_artifacts::{Exit, Failure, Preprocessing};
+use xray_artifacts::{Exit, Failure, Length, Preprocessing};
 use xray_data::{Cache, Fold, Uncertain};
 use xray_image::Augmentation;
 use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig, Precision};
@@ -261,7 +260,7 @@ fn require(holds: bool, key: &str, value: impl std::fmt::Display, expected: &str
 }
 
 /// A length of training such as `1 epochs`.
-pub fn duration_of_training(key: &str, text: &str) -> Result<Span, Failure> {
+pub fn duration_of_training(key: &str, text: &str) -> Result<Length, Failure> {
     text.parse().map_err(|problem| Failure::new(Exit::Usage, format!("{key}: {problem}")))
 }
 

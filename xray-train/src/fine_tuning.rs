@@ -4,10 +4,9 @@ use crate::checkpoint::Progress;
 use crate::config::duration_of_training;
 use crate::events::{Event, Observer};
 use crate::given_file::{GivenFile, WEIGHTS};
-use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, Length};
 use xray_model::{Head, ImportOptions, Learner, Note, read_weights};
 
 /// Where first weights come from.
@@ -56,7 +55,7 @@ impl FineTuning {
     }
 
     /// The steps in which only the last layer learns.
-    pub fn frozen_steps(&self, steps: impl Fn(Span) -> u64) -> Result<u64, Failure> {
+    pub fn frozen_steps(&self, steps: impl Fn(Length) -> u64) -> Result<u64, Failure> {
         match self.frozen.as_str() {
             "" => Ok(0),
             ALWAYS => Ok(u64::MAX),

@@ -31,6 +31,5 @@ pub mod schedule;
 pub mod scoring;
 pub mod settings;
 pub mod signals;
-pub mod span;
 pub mod table;
 pub mod train;

@@ -13,12 +13,11 @@ use crate::observers::tensorboard::{self, EventFile};
 use crate::observers::{Console, LogFile, MetricsFile, StatusFile, Warnings};
 use crate::run_dir::RunDir;
 use crate::signals::StopFlag;
-use crate::span::Span;
 use crate::train::{Ending, device_failure};
 use session::Session;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use xray_artifacts::{Exit, Failure, RunResult, State, cell_id, write_json};
+use xray_artifacts::{Exit, Failure, Length, RunResult, State, cell_id, write_json};
 use xray_metrics::Evaluation;
 use xray_model::catch_device_failure;
 
@@ -34,7 +33,7 @@ pub struct RunOptions {
     /// Save and exit with code 85 after this time.
     pub checkpoint_exit: Option<Duration>,
     /// Save, say how good the run is and end there, to go on another time.
-    pub stop_at: Option<Span>,
+    pub stop_at: Option<Length>,
     /// Warnings and results only.
     pub quiet: bool,
     /// The sweep's cell that this run is, to be named in its result.

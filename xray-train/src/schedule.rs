@@ -1,9 +1,8 @@
 //! The learning rate as a function of the step. Only the plateau rule also looks at how validation went, as
 //! a count of reductions that the loop keeps.
 
-use crate::span::Span;
 use serde::{Deserialize, Serialize};
-use xray_artifacts::Keep;
+use xray_artifacts::{Keep, Length};
 
 /// How the learning rate changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +73,7 @@ impl Schedule {
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     /// How long.
-    pub duration: Span,
+    pub duration: Length,
     /// Images per step.
     pub batch_size: usize,
     /// At most so many of them at once, for less memory: their gradients are added up. Batch norm then looks at so many.
@@ -83,9 +82,9 @@ pub struct TrainingConfig {
     /// Training ends after this much time, such as `2h`, with the best weights so far; empty for no limit.
     pub max_time: String,
     /// How often validation is scored; also at the end.
-    pub evaluate_every: Span,
+    pub evaluate_every: Length,
     /// How often a checkpoint is written; also at the end and when stopped.
-    pub checkpoint_every: Span,
+    pub checkpoint_every: Length,
     /// And at the latest after this much time.
     pub checkpoint_time: String,
     /// Training ends after this many evaluations in a row without a better score; 0 never.
@@ -116,12 +115,12 @@ impl TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
-            duration: Span::Epochs(5.0),
+            duration: Length::Epochs(5.0),
             batch_size: 32,
             micro_batch: 0,
             max_time: String::new(),
-            evaluate_every: Span::Epochs(1.0),
-            checkpoint_every: Span::Epochs(1.0),
+            evaluate_every: Length::Epochs(1.0),
+            checkpoint_every: Length::Epochs(1.0),
             checkpoint_time: "10m".into(),
             early_stopping: 0,
             average_decay: 0.0,

@@ -15,7 +15,8 @@ use xray_workspace::steps::{self, command, execute, output, succeeds};
 /// A real Slurm on this machine, for tests
 ///
 /// `up` starts Slurm's own daemons below target/slurm as the user that calls it: a controller, two machines named old and
-/// new with two cores each, and munge. Debian's slurmctld, slurmd, slurm-client and munge must be installed.
+/// new with two cores each, a third apart from them with a card that is not there, and munge. Debian's slurmctld, slurmd,
+/// slurm-client and munge must be installed.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Slurm {
     /// Start it and wait for its machines
@@ -36,7 +37,7 @@ pub(crate) struct RunArguments {
 }
 
 const CONFIGURATION: &str = include_str!("slurm.conf");
-const MACHINES: [&str; 2] = ["old", "new"];
+const MACHINES: [&str; 3] = ["old", "new", "apart"];
 
 pub(crate) fn run(slurm: &Slurm) -> Result<ExitCode> {
     let cluster = Cluster { folder: steps::target_folder()?.join("slurm") };
@@ -107,6 +108,8 @@ impl Cluster {
             .replace("{user}", &text("id", "-un")?)
             .replace("{folder}", &self.folder.display().to_string());
         fs::write(self.path("slurm.conf"), configuration)?;
+        // Any file of a device will do: it is only counted.
+        fs::write(self.path("gres.conf"), "NodeName=apart Name=gpu File=/dev/null\n")?;
         let mut key =
             File::options().write(true).create_new(true).mode(0o400).open(self.path("munge/key"))?;
         let mut bytes = [0; 1024];
@@ -144,10 +147,15 @@ impl Cluster {
         if !self.path("slurm.conf").is_file() {
             return false;
         }
-        let states = output(self.command("sinfo").args(["--noheader", "--Node", "--format=%T"]));
+        let states = output(self.command("sinfo").args(["--noheader", "--Node", "--format=%N %T"]));
         states.is_ok_and(|states| {
-            let good = ["idle", "mixed", "allocated", "completing"];
-            states.lines().filter(|state| good.contains(state)).count() == MACHINES.len()
+            let is_good = |state: &str| ["idle", "mixed", "allocated", "completing"].contains(&state);
+            // A line for each partition that a machine is in.
+            MACHINES.iter().all(|machine| {
+                let state =
+                    |line: &str| Some(line.split_once(' ').filter(|(name, _)| name == machine)?.1.to_owned());
+                states.lines().find_map(state).is_some_and(|state| is_good(&state))
+            })
         })
     }
 

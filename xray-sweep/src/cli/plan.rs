@@ -7,19 +7,19 @@ use crate::cell::{Cell, CellFile};
 use crate::fractions::Fractions;
 use crate::isa::Level;
 use crate::launchers::condor::count_slots;
-use crate::length::{Length, Unit};
 use crate::lock::Lock;
 use crate::order::Order;
-use crate::plan::{PlanOptions, Planned, plan, plan_of, read_spec, slot_constraint};
+use crate::plan::{PlanOptions, Planned, lay, plan, plan_of, read_spec, slot_constraint};
 use crate::present::is_there;
 use crate::rungs;
+use crate::sizes::Sizes;
 use crate::spec::{Condor, Spec, parse_setting};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::Value;
-use xray_artifacts::{Exit, Failure};
+use xray_artifacts::{Exit, Failure, Length, LengthUnit};
 use xray_cli::{print, say, shell};
 use xray_display::counted;
 
@@ -147,6 +147,10 @@ struct PoolArguments {
     /// At most so many jobs of one array run at a time on Slurm
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
+    /// Ask for memory, disk and (on Slurm) time by what cells of this sweep used that have the same network, image size, batch
+    /// size and threads; none to estimate again
+    #[arg(long, value_name = "SWEEP")]
+    sizes_from: Option<PathBuf>,
     /// Folder of templates instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -228,6 +232,8 @@ impl PlanArguments {
         }
         replace(&mut spec.keep, self.keep);
         let (pool, condor) = (&self.pool, &mut spec.condor);
+        let sizes_from = pool.sizes_from.as_ref().map(absolute).or(spec.sizes_from);
+        spec.sizes_from = sizes_from.filter(|_| pool.sizes_from.as_deref() != Some(Path::new("none")));
         spec.templates = pool.templates.as_ref().map(absolute).or(spec.templates);
         condor.cpus = pool.cpus.or(condor.cpus);
         condor.memory = pool.memory.clone().or(condor.memory.take());
@@ -242,7 +248,7 @@ impl PlanArguments {
         condor.allow_unknown_microarch |= pool.allow_unknown_microarch;
         condor.transfer_data &= !pool.shared_data;
         condor.data_url = pool.data_url.clone().or(condor.data_url.take()).filter(|url| url != "none");
-        condor.attributes.extend(pool.attributes.clone());
+        lay(&pool.attributes, &mut condor.attributes)?;
         condor.environment.extend(pool.environment.clone());
         let slurm = &mut spec.slurm;
         if !pool.sbatch.is_empty() {
@@ -254,13 +260,13 @@ impl PlanArguments {
 }
 
 /// What rungs without a unit count: what the length of training does, if it was set.
-fn unit(spec: &Spec) -> Unit {
+fn unit(spec: &Spec) -> LengthUnit {
     let set = spec.settings().into_iter().find(|(key, _)| key == rungs::DURATION);
     let length = set.and_then(|(_, value)| value.as_str()?.parse::<Length>().ok());
-    length.map_or(Unit::Epochs, |length| length.unit)
+    length.map_or(LengthUnit::Epochs, Length::unit)
 }
 
-fn lengths(texts: &[String], unit: Unit) -> Result<Vec<Length>, Failure> {
+fn lengths(texts: &[String], unit: LengthUnit) -> Result<Vec<Length>, Failure> {
     let parsed = texts.iter().map(|text| Length::parse(text, unit));
     parsed.collect::<Result<_, _>>().map_err(|why| Failure::new(Exit::Usage, format!("--rungs: {why}")))
 }
@@ -298,7 +304,7 @@ fn matching(spec: &Spec, planned: &Planned) -> Result<Option<String>, Failure> {
 }
 
 fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Option<&str>) -> String {
-    let Planned { plan, cells, added, traffic, .. } = planned;
+    let Planned { plan, cells, added, traffic, sizes, .. } = planned;
     let dir = arguments.sweep.dir.display();
     let word = shell::path(&arguments.sweep.dir);
     let mut lines =
@@ -324,6 +330,7 @@ fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Op
         gpus => format!(", {gpus} GPU"),
     };
     lines.push(format!("  each job  {cpus} cores, {memory} MiB of memory, {disk} MiB of disk{gpus}"));
+    lines.extend(sizes.as_ref().map(Sizes::text));
     lines.push(traffic.text(condor));
     lines.extend(slots.map(|slots| format!("  pool      {slots}")));
     if let Some(rungs) = rungs_text(cells) {
@@ -340,7 +347,8 @@ fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Op
 
 /// Where cells stop on their way; none of a sweep without rungs.
 fn rungs_text(cells: &[Cell]) -> Option<String> {
-    let stops = cells.first().map(|cell| cell.rungs.join(", ")).filter(|stops| !stops.is_empty())?;
+    let stops = cells.first().map(|cell| &cell.rungs).filter(|stops| !stops.is_empty())?;
+    let stops = stops.iter().map(Length::to_string).collect::<Vec<_>>().join(", ");
     Some(format!("compared after {stops}; the better ones go on"))
 }
 
@@ -365,6 +373,7 @@ fn to_json(planned: &Planned) -> serde_json::Value {
         "added": planned.added,
         "replaced": planned.replaced,
         "traffic": planned.traffic,
+        "sizes": planned.sizes,
         "files": files(&planned.cells),
         "plan": planned.plan,
         "notes": planned.notes,

@@ -333,7 +333,7 @@ fn forget_submissions(dir: &SweepDir, content: &Content) {
 }
 
 /// Until no job of the sweep waits or runs. Held jobs wait for a person, so they do not count, once the submit file's
-/// policy has had the time to let them go.
+/// policy has had the time to let them go. A job of a finished cell has as long to write down how it ended.
 fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exit, Failure> {
     // HTCondor looks at its policies once a minute.
     const LET_GO: Duration = Duration::from_secs(75);
@@ -364,7 +364,7 @@ fn follow(dir: &SweepDir, jobs: usize, watch: &mut QueueWatch<'_>) -> Result<Exi
             (patience, is_sure) = (0, false);
         } else if patience > 0 {
             patience -= 1;
-        } else if busy(CellState::Held) && changed.elapsed() < LET_GO {
+        } else if (busy(CellState::Held) || survey.is_ending) && changed.elapsed() < LET_GO {
             is_sure = false;
         } else if is_sure {
             return summary(dir, watch);

@@ -61,6 +61,10 @@ fn a_signal_and_the_memory_table_are_read() {
     );
     let memory = (attempt.used_memory_mib, attempt.requested_memory_mib, attempt.allocated_memory_mib);
     assert_eq!(memory, (Some(5), Some(500), Some(512)));
+    assert!(!attempt.out_of_memory);
+    let full = self::job(VACATED, "E4");
+    let disks: Vec<_> = full.attempts.iter().map(|a| (a.used_disk_mib, a.requested_disk_mib)).collect();
+    assert!(!disks.is_empty() && disks.iter().all(|disk| *disk == (Some(1), Some(100))), "{disks:?}");
 }
 
 #[test]
@@ -116,6 +120,7 @@ fn a_start_asked_for_its_own_memory_and_not_for_the_next_ones() {
     assert_eq!(asked, [Some(100), Some(200), Some(300), Some(400)]);
     assert!(job.attempts.iter().all(|attempt| attempt.ending == Some(Ending::Held)), "{:?}", endings(&job));
     assert_eq!(job.reason.as_deref(), Some("out of memory 4 times, with 400 MiB at last"));
+    assert!(job.attempts.iter().all(|attempt| attempt.out_of_memory && attempt.died_of_memory()));
 }
 
 /// What the log says of a later machine, or of none, is not said of the start before.

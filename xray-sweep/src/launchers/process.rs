@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use xray_artifacts::{Exit, Failure, FileError, time_of_day};
+use xray_artifacts::{Exit, Failure, FileError, Length, time_of_day};
 
 /// A trainer at work.
 pub(super) struct Process {
@@ -48,7 +48,7 @@ impl Process {
         command.arg("--run").arg(folder.run());
         command.args(["--cell", &cell.id, "--threads", &threads.to_string()]);
         if let Some(stop) = stop_at(dir, cell)? {
-            command.args(["--stop-at", &stop]);
+            command.args(["--stop-at", &stop.to_string()]);
         }
         if !cell.files.is_empty() {
             command.arg("--files").arg(dir.bin());
@@ -104,7 +104,7 @@ impl Process {
 }
 
 /// Where a cell stops next on its way, after what was decided so far.
-fn stop_at(dir: &SweepDir, cell: &Cell) -> Result<Option<String>, Failure> {
+fn stop_at(dir: &SweepDir, cell: &Cell) -> Result<Option<Length>, Failure> {
     if cell.rungs.is_empty() {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! Everything that planning writes. What makes it a sweep, `plan.json` with the list of cells, comes last: until it is
 //! there, the old plan stands, and planning again mends what was left half way.
 
+use super::attributes::{self, Attribute};
 use super::check::read_by_htcondor;
 use super::codes::{ExitCodes, SignalCodes, SubCode};
 use super::lists::{FileList, PUBLISHED, ShardList, ShardLists, Way, file_list, file_lists};
@@ -215,7 +216,7 @@ struct Values<'a> {
     rank: Option<&'a str>,
     machine_rank: String,
     machines_remembered: u32,
-    attributes: Vec<AttributeValues<'a>>,
+    attributes: Vec<Attribute<'a>>,
     gpus: bool,
     require_gpus: Option<&'a str>,
     shard_lists: &'a [ShardList],
@@ -241,12 +242,6 @@ struct RungValues<'a> {
     is_last: bool,
     /// By cell.
     stops: BTreeMap<&'a str, String>,
-}
-
-#[derive(Serialize)]
-struct AttributeValues<'a> {
-    name: &'a str,
-    value: &'a str,
 }
 
 #[derive(Serialize)]
@@ -291,7 +286,7 @@ impl<'a> Values<'a> {
             rank: quoted("--rank", &spec.condor.rank)?,
             machine_rank: machines::rank_of("MachineAttrMicroarch0"),
             machines_remembered: machines::MACHINES_REMEMBERED,
-            attributes: attributes(&spec.condor)?,
+            attributes: attributes::lines(&spec.condor)?,
             gpus,
             require_gpus: quoted("--require-gpus", &spec.condor.require_gpus)?,
             shard_lists,
@@ -365,14 +360,6 @@ fn arguments(spec: &Spec, plan: &Plan) -> Result<String, Failure> {
         quote::argument(data)?,
         quote::argument(every)?
     ))
-}
-
-fn attributes(condor: &Condor) -> Result<Vec<AttributeValues<'_>>, Failure> {
-    let values = condor.attributes.iter().map(|(name, value)| {
-        let value = quote::expression(&format!("--attribute {name}"), value)?;
-        Ok(AttributeValues { name: quote::attribute(name)?, value })
-    });
-    values.collect()
 }
 
 /// Whether a DAG need not run it any more. Asked only where there was a DAG.

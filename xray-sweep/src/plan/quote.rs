@@ -48,7 +48,7 @@ pub(super) fn environment(variables: &BTreeMap<String, String>) -> Result<String
 }
 
 /// The name of an attribute of the job, without the `+` or `MY.` that submit files put before it.
-pub(crate) fn attribute(name: &str) -> Result<&str, Failure> {
+pub(super) fn attribute(name: &str) -> Result<&str, Failure> {
     let bare = name.strip_prefix('+').unwrap_or(name);
     let has_scope = bare.get(..3).is_some_and(|scope| scope.eq_ignore_ascii_case("my."));
     let bare = if has_scope { &bare[3..] } else { bare };

@@ -69,6 +69,12 @@ pub(super) fn write(
         memory_mib: largest(&|request| request.memory_mib),
         disk_mib: largest(&|request| request.disk_mib),
         gpus: u32::try_from(largest(&|request| request.gpus.into())).unwrap_or(u32::MAX),
+        // One that leaves its limit to the cluster may take longer than any other.
+        minutes: cells
+            .iter()
+            .map(|cell| cell.request.minutes)
+            .collect::<Option<Vec<_>>>()
+            .and_then(|all| all.into_iter().max()),
     };
     let other = |first| Other { first, tasks: tasks(first), comment: slurm::comment(&list, first) };
     let variable = |(name, value): (&String, &String)| format!("{name}={}", shell::word(value));

@@ -10,7 +10,7 @@ use crate::state::{CellReport, CellState};
 use crate::sweep_dir::SweepDir;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use xray_artifacts::{Exit, Failure, FileError, write_json};
+use xray_artifacts::{Exit, Failure, FileError, Length, write_json};
 use xray_display::counted;
 
 /// What became of a sweep's open rung.
@@ -36,7 +36,8 @@ pub enum Advance {
 /// # Errors
 /// When no cell came to it with a score, or a file cannot be read or written.
 pub fn advance(dir: &SweepDir, reports: &[CellReport]) -> Result<Advance, Failure> {
-    let Some(stops) = reports.first().map(|report| report.cell.rungs.len()).filter(|stops| *stops > 0) else {
+    let Some(stops) = reports.first().map(|report| &report.cell.rungs).filter(|stops| !stops.is_empty())
+    else {
         return Ok(Advance::NoRung);
     };
     let spec = Spec::read(&dir.spec())?;
@@ -52,7 +53,7 @@ pub fn advance(dir: &SweepDir, reports: &[CellReport]) -> Result<Advance, Failur
     let _lock = locked.map_err(|source| FileError::Io { path, action: "lock", source })?;
     let decided = decisions(dir)?;
     let rung = decided.len() + 1;
-    if rung > stops {
+    if rung > stops.len() {
         return Ok(Advance::NoRung);
     }
     let came = |report: &&CellReport| decided.last().is_none_or(|last| goes_on(last, &report.cell));
@@ -70,10 +71,10 @@ pub fn advance(dir: &SweepDir, reports: &[CellReport]) -> Result<Advance, Failur
             missing.iter().filter(|report| !is_busy(report)).map(|report| report.cell.name()).collect();
         return Ok(Advance::Open { rung, busy, idle });
     }
-    let at = spec.rungs.get(rung - 1).map_or_else(String::new, ToString::to_string);
-    let decision = Decision::of(rung, &at, spec.keep, points(&there, rung));
+    let at = spec.rungs.get(rung - 1).copied().unwrap_or(stops[rung - 1]);
+    let decision = Decision::of(rung, at, spec.keep, points(&there, rung));
     if !decision.points.iter().any(|point| point.goes_on) {
-        return Err(nobody(rung, &at, &there));
+        return Err(nobody(rung, at, &there));
     }
     write_json(&dir.rung(rung), &decision)?;
     Ok(Advance::Decided(decision))
@@ -110,7 +111,7 @@ fn points(reports: &[&CellReport], rung: usize) -> Vec<Ranked> {
 }
 
 /// A rung to which nobody came with a score: nothing is decided, and nothing is lost.
-fn nobody(rung: usize, at: &str, there: &[&CellReport]) -> Failure {
+fn nobody(rung: usize, at: Length, there: &[&CellReport]) -> Failure {
     let failed: Vec<_> = there.iter().filter(|report| report.state == CellState::Failed).collect();
     let cells = counted(there.len(), "cell");
     let message = match failed.first() {

@@ -3,8 +3,7 @@
 use super::Decision;
 use crate::cell::Cell;
 use crate::cell_result::CellResult;
-use crate::length::Length;
-use xray_artifacts::Stop;
+use xray_artifacts::{Length, Stop};
 
 /// A cell between the rungs; of a sweep without rungs nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,7 +11,7 @@ pub struct Climb {
     /// Its highest macro-AUC on validation until each rung that it came to.
     pub scores: Vec<Option<f64>>,
     /// The length of training that it goes to next; none where that is the end.
-    pub stop_at: Option<String>,
+    pub stop_at: Option<Length>,
     /// Where it rests, if it does.
     pub rest: Option<Rest>,
 }
@@ -52,8 +51,8 @@ impl Climb {
                 return climb;
             }
         }
-        climb.stop_at = cell.rungs.get(climb.scores.len()).cloned();
-        if let (CellResult::Stopped(outcome), Some(at)) = (result, &climb.stop_at)
+        climb.stop_at = cell.rungs.get(climb.scores.len()).copied();
+        if let (CellResult::Stopped(outcome), Some(at)) = (result, climb.stop_at)
             && let Some(stop) = outcome.training.stop.as_ref().filter(|stop| is_at(stop, at))
         {
             climb.scores.push(stop.val_macro_auc);
@@ -90,9 +89,8 @@ impl Climb {
 }
 
 /// However it is spelt.
-fn is_at(stop: &Stop, at: &str) -> bool {
-    let length = |text: &str| text.parse::<Length>().ok();
-    length(&stop.at).is_some() && length(&stop.at) == length(at)
+fn is_at(stop: &Stop, at: Length) -> bool {
+    stop.at.parse() == Ok(at)
 }
 
 #[cfg(test)]
@@ -114,12 +112,12 @@ mod tests {
             seed: 0,
             axes: BTreeMap::new(),
             train_images: 100,
-            rungs: vec!["1 epochs".to_owned(), "3 epochs".to_owned()],
+            rungs: vec![Length::Epochs(1.0), Length::Epochs(3.0)],
             folds: 0,
             files: BTreeMap::new(),
             dataset: "d".to_owned(),
             code: "1".to_owned(),
-            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0 },
+            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0, minutes: None },
         }
     }
 
@@ -136,22 +134,23 @@ mod tests {
     fn decided(rung: usize, score: f64, goes_on: bool) -> Decision {
         let cells = BTreeMap::from([("a".to_owned(), Some(score))]);
         let point = Ranked { axes: BTreeMap::new(), score: Some(score), cells, goes_on };
-        Decision { rung, at: String::new(), keep: 0.5, points: vec![point] }
+        Decision { rung, at: cell().rungs[0], keep: 0.5, points: vec![point] }
     }
 
     fn check(decisions: &[Decision], result: &CellResult, stop_at: Option<&str>, text: Option<&str>) {
         let climb = Climb::of(&cell(), decisions, result);
-        assert_eq!((climb.stop_at.as_deref(), climb.text().as_deref()), (stop_at, text));
+        let found = climb.stop_at.map(|at| at.to_string());
+        assert_eq!((found.as_deref(), climb.text().as_deref()), (stop_at, text));
     }
 
     #[test]
     fn decisions_and_the_own_result_say_where_a_cell_stands() {
         let [first, second] = [decided(1, 0.6, true), decided(2, 0.7, true)];
-        check(&[], &CellResult::Absent, Some("1 epochs"), None);
+        check(&[], &CellResult::Absent, Some("1 epoch"), None);
         // However it is spelt.
-        check(&[], &stopped("1 epoch", 0.6), Some("1 epochs"), Some("waits at rung 1 (0.600)"));
+        check(&[], &stopped("1 epoch", 0.6), Some("1 epoch"), Some("waits at rung 1 (0.600)"));
         // Stopped by hand elsewhere, it has not come to the rung.
-        check(&[], &stopped("2 epochs", 0.6), Some("1 epochs"), None);
+        check(&[], &stopped("2 epochs", 0.6), Some("1 epoch"), None);
         let one = std::slice::from_ref(&first);
         check(one, &stopped("1 epochs", 0.6), Some("3 epochs"), Some("goes on from rung 1 (0.600)"));
         check(one, &stopped("3 epochs", 0.7), Some("3 epochs"), Some("waits at rung 2 (0.700)"));

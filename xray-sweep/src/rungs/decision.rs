@@ -4,7 +4,7 @@ use crate::cell::axis_text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use xray_artifacts::Versioned;
+use xray_artifacts::{Length, Versioned};
 use xray_display::counted;
 use xray_metrics::mean;
 
@@ -14,7 +14,7 @@ pub struct Decision {
     /// Number of the rung, from 1.
     pub rung: usize,
     /// The length of training there.
-    pub at: String,
+    pub at: Length,
     /// The share of points that goes on.
     pub keep: f64,
     /// All points that came there, the best first.
@@ -43,7 +43,7 @@ impl Decision {
     /// Ranks points, given in the order of the cells, and lets the best `keep` of them go on: at least one, and none
     /// without a score. Points with a cell without a score come behind those without such a cell; of equals the first of
     /// the list is the better.
-    pub(super) fn of(rung: usize, at: &str, keep: f64, mut points: Vec<Ranked>) -> Decision {
+    pub(super) fn of(rung: usize, at: Length, keep: f64, mut points: Vec<Ranked>) -> Decision {
         let most = ((points.len() as f64 * keep).round() as usize).max(1);
         for point in &mut points {
             point.score = mean(point.cells.values().flatten().copied());
@@ -57,7 +57,7 @@ impl Decision {
         for (place, point) in points.iter_mut().enumerate() {
             point.goes_on = place < most && point.score.is_some();
         }
-        Decision { rung, at: at.to_owned(), keep, points }
+        Decision { rung, at, keep, points }
     }
 
     /// In a sentence, who goes on.
@@ -65,7 +65,7 @@ impl Decision {
         const SHOWN: usize = 5;
         let going: Vec<String> = self.points.iter().filter(|point| point.goes_on).map(Ranked::text).collect();
         let more = if going.len() > SHOWN { "; ..." } else { "" };
-        let (rung, at, of) = (self.rung, &self.at, counted(self.points.len(), "point"));
+        let (rung, at, of) = (self.rung, self.at, counted(self.points.len(), "point"));
         let shown = going.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
         format!(
             "rung {rung} ({at}): {} of {of} {}: {shown}{more}",
@@ -114,7 +114,8 @@ mod tests {
                 .collect(),
             goes_on: false,
         };
-        let decision = Decision::of(1, "1 epochs", keep, scores.iter().enumerate().map(point).collect());
+        let decision =
+            Decision::of(1, Length::Epochs(1.0), keep, scores.iter().enumerate().map(point).collect());
         let found: Vec<_> =
             decision.points.iter().filter_map(|point| point.axes["number"].as_u64()).collect();
         assert_eq!(found, ranks.iter().map(|rank| *rank as u64).collect::<Vec<_>>());

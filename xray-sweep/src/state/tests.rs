@@ -26,7 +26,7 @@ fn cell(id: &str) -> Cell {
         files: BTreeMap::new(),
         dataset: "d".into(),
         code: "1".into(),
-        request: Request { cpus: 1, memory_mib: 1, disk_mib: 1, gpus: 0 },
+        request: Request { cpus: 1, memory_mib: 1, disk_mib: 1, gpus: 0, minutes: None },
     }
 }
 

@@ -25,6 +25,10 @@ columns! {
         requested_memory_mib: Option<i64>,
         allocated_memory_mib: Option<i64>,
         used_memory_mib: Option<i64>,
+        out_of_memory: bool,
+        requested_disk_mib: Option<i64>,
+        used_disk_mib: Option<i64>,
+        requested_seconds: Option<i64>,
     }
 }
 

@@ -9,4 +9,5 @@ mod planning;
 mod rungs;
 mod running;
 mod search;
+mod sizes;
 mod workplace;

@@ -88,3 +88,51 @@ fn a_full_disk_is_left_for_another_machine() {
     assert!(full.ends_with("exit code 1") && finished.ends_with("finished"), "{attempts:#?}");
     assert_ne!(host(full), host(finished));
 }
+
+/// HTCondor knows from the first start how much memory the job takes, and holds it again while its files are still being
+/// sent, which is no start by its count.
+#[test]
+fn holds_while_files_are_sent_slowly_come_to_an_end_with_their_reason() {
+    let Some(workplace) = Workplace::new() else { return };
+    let padded = workplace.path("padded");
+    fs::copy(workplace.worker("xray-train"), &padded).expect("a writable folder");
+    let hole = fs::File::options().write(true).open(&padded).and_then(|file| file.set_len(1 << 30));
+    hole.expect("it takes no room");
+    let arguments = [
+        "--fractions",
+        "1.0",
+        "--trials",
+        "1",
+        "--binary",
+        "padded",
+        "--memory",
+        "30MB",
+        "--disk",
+        "1200MB",
+        // More than four times that.
+        "--set",
+        "preprocessing.size=128",
+        "--set",
+        "model.width=32",
+        "--set",
+        "training.batch_size=32",
+        "--set",
+        "training.duration=2000 steps",
+    ];
+    let sweep = Sweep::plan(&workplace, "slow", &arguments);
+    sweep.submit();
+    let is_over = |cells: &[serde_json::Value]| cells[0]["state"] == "lost";
+    let cell = sweep.wait_until("over", is_over).remove(0);
+    let reason = cell["reason"].as_str().expect("a sentence");
+    assert!(reason.contains("out of memory 4 times, with 120 MiB at last"), "{reason}");
+    let attempts = sweep.attempts(&cell);
+    assert_eq!(attempts.len(), 4, "{attempts:#?}");
+    for (attempt, asked) in attempts.iter().zip([30, 60, 90, 120]) {
+        assert!(attempt.contains(&format!(" of {asked} MiB ")), "{attempts:#?}");
+        assert!(attempt.contains("held: ") && attempt.contains("memory usage exceeded"), "{attempts:#?}");
+    }
+    let constraint = format!("regexp(\"^{}\", Iwd)", sweep.path("cells").display());
+    let history = ["condor_history", "-limit", "1", "-constraint", &constraint, "-af", "NumJobStarts"];
+    let starts: u32 = sweep.in_pool(&history).trim().parse().expect("a number");
+    assert!(starts < 4, "all were starts: the files were not sent slowly");
+}

@@ -1,7 +1,8 @@
 //! A grid of fractions and trials, submitted by hand.
 
 use crate::sweep::Sweep;
-use crate::workplace::{Workplace, said};
+use crate::workplace::{Workplace, checked, said};
+use serde_json::Value as Json;
 use xray_artifacts::Exit;
 
 #[test]
@@ -29,4 +30,17 @@ fn a_grid_runs_and_is_collected() {
     let collected = sweep.collect(Exit::Ok);
     assert_eq!(collected["counts"]["done"], 4, "{collected}");
     assert!(sweep.path("collected/runs.parquet").is_file());
+
+    // HTCondor has measured memory and disk, and the next sweep asks for them.
+    let next = Sweep::arguments("next", &["--sizes-from", "grid", "--binary", binary, "--format", "json"]);
+    let next: Vec<&str> =
+        next.iter().map(String::as_str).filter(|word| !["--disk", "10MB"].contains(word)).collect();
+    let next: Json = serde_json::from_str(&checked(&mut workplace.xray_sweep(&next))).expect("JSON");
+    let [group] = &next["sizes"]["groups"].as_array().expect("a list")[..] else { panic!("{next}") };
+    for what in ["memory", "disk"] {
+        let (used, asked) = (&group[what]["used"], &group[what]["asked"][0]);
+        let (used, asked) = (used.as_u64().expect("measured"), asked.as_u64().expect("asked for"));
+        assert!(used > 0 && 4 * asked >= 5 * used && asked <= 5 * used / 4 + 65, "{what}: {group}");
+        assert_eq!(group[what]["why"], Json::Null, "{group}");
+    }
 }

@@ -3,7 +3,12 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod interruptions;
+mod processors;
 mod refusals;
 mod rungs;
 mod sweep;
+#[expect(dead_code, reason = "tests on a pool use the rest")]
+#[path = "../pool/worker.rs"]
+mod worker;
 mod workplace;
+mod wrapper;

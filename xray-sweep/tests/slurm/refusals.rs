@@ -1,6 +1,7 @@
 //! What Slurm does not take, and what is done where it does not answer.
 
-use crate::workplace::{Workplace, checked, ended, said};
+use crate::workplace::{Workplace, checked, ended, program, said};
+use std::fs;
 use std::process::Command;
 use xray_artifacts::Exit;
 
@@ -23,6 +24,26 @@ fn what_slurm_refuses_is_said_and_nothing_is_submitted() {
     refused("--sbatch=--time=soon", "Invalid");
     let usage = workplace.plan("other", 6, None, &["--sbatch=-p gpu"]).output().expect("it starts");
     assert_eq!(usage.status.code(), Some(2), "{}", said(&usage));
+}
+
+/// Slurm counts the cards; no job is started.
+#[test]
+fn cells_with_a_gpu_ask_slurm_for_one() {
+    let Some(workplace) = Workplace::new() else { return };
+    // Planning asks it only what settings come to.
+    fs::copy(program("xray-train"), workplace.path("xray-train-gpu")).expect("the program can be copied");
+    let dry = |partition: &str, exit| {
+        let partition = format!("--sbatch=--partition={partition}");
+        let gpu = ["--gpus", "1", "--gpu-binary", "xray-train-gpu", "--fractions", "1", "--trials", "1"];
+        checked(&mut workplace.plan("sweep", 6, None, &[&gpu[..], &[&partition]].concat()));
+        let script = fs::read_to_string(workplace.path("sweep/sweep.sbatch")).expect("planned");
+        assert!(script.contains("\n#SBATCH --gres=gpu:1\n"), "{script}");
+        said(&ended(&mut workplace.xray_sweep(&["run", "sweep", "--launcher", "slurm", "--dry-run"]), exit))
+    };
+    let taken = dry("low", Exit::Ok);
+    assert!(taken.contains("1 cell would be submitted"), "{taken}");
+    let refused = dry("all", Exit::Unexpected);
+    assert!(refused.contains("Requested node configuration is not available"), "{refused}");
 }
 
 /// `xray-sweep` where there is no `squeue`.

@@ -1,8 +1,8 @@
 //! Whole sweeps: by `run`, and by hand.
 
-use crate::workplace::{Workplace, checked, ended, said};
+use crate::workplace::{Workplace, checked, ended, program, said};
+use crate::wrapper::{Instead, wrapper};
 use std::fs;
-use std::process::Command;
 use xray_artifacts::Exit;
 
 const GRID: [&str; 4] = ["--fractions", "0.3,0.6,1", "--trials", "2"];
@@ -83,43 +83,37 @@ fn files_that_settings_name_are_found_by_jobs() {
     assert_ne!(found[0].2, found[1].2, "first weights count");
 }
 
-/// As the trainer, but on the machine `old` its first instruction is one that no processor has.
-const UNABLE: &str = r#"
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-__attribute__((section(".xray.isa"), used)) static const volatile char level[] = "x86_64-v1";
-int main(int count, char **arguments) {
-    const char *node = getenv("SLURMD_NODENAME");
-    int trains = count > 1 && strcmp(arguments[1], "--config") == 0;
-    if (trains && node && strcmp(node, "old") == 0) __builtin_trap();
-    execv(TRAINER, arguments);
-    return level[0];
-}
-"#;
-
+/// The result is there three seconds before the job says how it ended.
 #[test]
-fn an_illegal_instruction_is_tried_on_another_machine() {
+fn run_ends_when_the_last_job_has_said_how_it_ended() {
     let Some(workplace) = Workplace::new() else { return };
-    let (source, unable) = (workplace.path("unable.c"), workplace.path("unable"));
-    let trainer = crate::workplace::program("xray-train");
-    fs::write(&source, UNABLE).expect("writable");
-    let define = format!("-DTRAINER={:?}", trainer.display().to_string());
-    checked(Command::new("cc").arg(define).arg("-o").args([&unable, &source]));
-    checked(&mut workplace.plan("sweep", 6, Some(&unable), &["--fractions", "0.5,1", "--trials", "2"]));
-    checked(&mut workplace.command(&["sbatch", "--nodelist=old", "--array=0-3", "sweep/sweep.sbatch"]));
-    for cell in &workplace.wait_until_done("sweep") {
-        assert_eq!(workplace.endings("sweep", cell), ["failed", "finished"]);
-        let attempts = workplace.attempts("sweep", cell);
-        let [first, second] = &attempts[..] else { panic!("two starts: {attempts:#?}") };
-        assert_eq!((&first["host"], &first["signal"]), (&"old".into(), &4.into()), "{attempts:#?}");
-        assert_eq!(
-            (&second["host"], &second["ending"]),
-            (&"new".into(), &"finished".into()),
-            "{attempts:#?}"
-        );
-    }
-    let output = fs::read_dir(workplace.path("sweep/slurm")).expect("a folder").flatten();
-    let output: String = output.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
-    assert!(output.contains("illegal instruction on old") && output.contains(", not on old"), "{output}");
+    let lingers = wrapper(&workplace, &program("xray-train"), &Instead::Lingers);
+    checked(&mut workplace.plan("sweep", 6, Some(&lingers), &["--fractions", "1", "--trials", "1"]));
+    checked(&mut workplace.xray_sweep(&["run", "sweep", "--launcher", "slurm"]));
+    let cell = workplace.cells("sweep").remove(0);
+    let [attempt] = &workplace.attempts("sweep", &cell)[..] else { panic!("one start") };
+    assert_eq!(attempt["ending"], "finished", "{attempt}");
+}
+
+/// Slurm takes the limit that follows from what an earlier sweep took, and `status` says how much of it was in vain.
+#[test]
+fn a_time_limit_follows_from_what_was_seen() {
+    let Some(workplace) = Workplace::new() else { return };
+    let one = ["--fractions", "1", "--trials", "1"];
+    checked(&mut workplace.plan("first", 6, None, &one));
+    checked(&mut workplace.xray_sweep(&["run", "first", "--launcher", "slurm"]));
+    let cell = workplace.cells("first").remove(0);
+    assert_eq!(workplace.attempts("first", &cell)[0].get("requested_seconds"), None, "none was asked for");
+    checked(&mut workplace.plan("next", 6, None, &[&one[..], &["--sizes-from", "first"]].concat()));
+    checked(&mut workplace.xray_sweep(&["run", "next", "--launcher", "slurm", "--detach"]));
+    let limit = checked(&mut workplace.command(&["squeue", "--noheader", "--format=%l %Z"]));
+    let folder = workplace.path("next").display().to_string();
+    let limit = limit.lines().find(|line| line.ends_with(&folder));
+    assert!(limit.is_none_or(|line| line.starts_with("10:00 ")), "{limit:?}");
+    workplace.wait_until_done("next");
+    assert_eq!(workplace.endings("next", &cell), ["finished"]);
+    assert_eq!(workplace.attempts("next", &cell)[0]["requested_seconds"], 600);
+    let status = checked(&mut workplace.xray_sweep(&["status", "next"]));
+    assert!(status.contains("time: asked for 10m, the most used "), "{status}");
+    assert_eq!(workplace.found("next"), workplace.found("first"));
 }

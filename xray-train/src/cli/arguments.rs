@@ -7,12 +7,11 @@ use crate::fine_tuning::ALWAYS;
 use crate::range_test::{Course, Rates};
 use crate::run::RunOptions;
 use crate::settings::{Settings, nearest_file, parse_setting};
-use crate::span::Span;
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use toml::Value;
-use xray_artifacts::Failure;
+use xray_artifacts::{Failure, Length};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -159,7 +158,7 @@ pub struct Arguments {
     /// Save, score validation and end after this length of training, such as "3 epochs", although the run is to be longer;
     /// the same command with a later one, or without, goes on and comes to the same bits
     #[arg(long, value_name = "LENGTH")]
-    stop_at: Option<Span>,
+    stop_at: Option<Length>,
     /// The sweep's cell that this run is; its result says so
     #[arg(long, value_name = "ID")]
     cell: Option<String>,

@@ -48,7 +48,7 @@ pub fn dry_run(config: &RunConfig, files: &Path) -> Result<Costs, Failure> {
         device: format!("{} ({}, {})", info.name, info.backend.name(), info.precision),
         multiply_adds: config.model.multiply_adds(dataset.labels().len(), size),
         steps_per_epoch,
-        total_steps: config.training.duration.steps(steps_per_epoch, config.training.batch_size),
+        total_steps: config.training.duration.steps(steps_per_epoch, config.training.batch_size as u64),
         cache_bytes: records.len() as u64 * u64::from(size).pow(2),
         step: learner.count_step(images, size)?,
     })

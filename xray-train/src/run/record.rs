@@ -98,7 +98,7 @@ pub(super) fn fail(dir: &RunDir, config: &RunConfig, failure: &Failure) -> Resul
 /// Notes that the run is where it was asked to stop, and how good it is there, which is also said in the sentence that
 /// comes back.
 pub(super) fn stop(outcome: &mut Outcome, options: &RunOptions, val_macro_auc: Option<f64>) -> String {
-    let at = options.stop_at.map(|span| span.to_string()).unwrap_or_default();
+    let at = options.stop_at.map(|length| length.to_string()).unwrap_or_default();
     let score = val_macro_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.4}"));
     outcome.state = State::Stopped;
     outcome.reason =

@@ -13,10 +13,9 @@ use crate::prepared::{Prepared, prepare, training_loader};
 use crate::run_dir::RunDir;
 use crate::scoring::Evaluator;
 use crate::signals::StopFlag;
-use crate::span::Span;
 use crate::train::{Ending, Timetable, Trainer};
 use std::time::Instant;
-use xray_artifacts::{Exit, Failure, Provenance, Split, State, TrainingSummary, write_json};
+use xray_artifacts::{Exit, Failure, Length, Provenance, Split, State, TrainingSummary, write_json};
 use xray_bundle::Card;
 use xray_data::LoaderConfig;
 use xray_model::{Learner, Predictor};
@@ -98,7 +97,7 @@ impl<'a> Session<'a> {
 
     fn timetable(&self, steps_per_epoch: u64, options: &RunOptions) -> Result<Timetable, Failure> {
         let training = &self.config.training;
-        let steps = |span: Span| span.steps(steps_per_epoch, training.batch_size);
+        let steps = |length: Length| length.steps(steps_per_epoch, training.batch_size as u64);
         Ok(Timetable {
             schedule: self.config.schedule.clone(),
             frozen_steps: self.config.fine_tuning.frozen_steps(steps)?,

@@ -80,8 +80,35 @@ pub(crate) fn lines(request: &Request, slurm: &Slurm) -> Vec<String> {
     if request.gpus > 0 {
         lines.push(format!("--gres=gpu:{}", request.gpus));
     }
+    lines.extend(request.minutes.map(|minutes| format!("--time={minutes}")));
     lines.extend(slurm.options.iter().cloned());
     lines
+}
+
+/// The time limit among options of `sbatch`, in seconds; of several the last counts.
+pub(super) fn time_limit(options: &[String]) -> Option<u64> {
+    let limits = options.iter().filter_map(|option| option.strip_prefix("--time="));
+    seconds(limits.last()?.trim())
+}
+
+/// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` and
+/// `days-hours:minutes:seconds`; none of anything else, such as `UNLIMITED`.
+fn seconds(text: &str) -> Option<u64> {
+    let (days, rest) = text.split_once('-').map_or((None, text), |(days, rest)| (Some(days), rest));
+    let days: u64 = days.map_or(Some(0), |days| days.parse().ok())?;
+    let parts: Vec<u64> = rest.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let clock = match (text.contains('-'), parts.as_slice()) {
+        (false, &[minutes]) => [0, minutes, 0],
+        (false, &[minutes, seconds]) => [0, minutes, seconds],
+        (true, &[hours]) => [hours, 0, 0],
+        (true, &[hours, minutes]) => [hours, minutes, 0],
+        (_, &[hours, minutes, seconds]) => [hours, minutes, seconds],
+        _ => return None,
+    };
+    [days, clock[0], clock[1], clock[2]]
+        .into_iter()
+        .zip([86_400, 3600, 60, 1])
+        .try_fold(0_u64, |sum, (count, unit)| sum.checked_add(count.checked_mul(unit)?))
 }
 
 /// Options of `sbatch` that the plan itself gives, and by what else they are said.
@@ -158,6 +185,24 @@ mod tests {
         }
         let none = Slurm { max_running: Some(0), ..Slurm::default() };
         assert!(check_options(&none).is_err());
+    }
+
+    #[test]
+    fn the_last_time_limit_counts_in_every_form_that_slurm_takes() {
+        let check = |text: &str, expected| {
+            let options = ["--time=1".to_owned(), "--partition=a".to_owned(), format!("--time={text}")];
+            assert_eq!(time_limit(&options), expected, "{text}");
+        };
+        check("90", Some(5400));
+        check("1:30", Some(90));
+        check("4:00:00", Some(14_400));
+        check("2-12", Some(216_000));
+        check("2-12:30", Some(217_800));
+        check("2-12:30:15", Some(217_815));
+        for none in ["UNLIMITED", "", "1:2:3:4", "a-1", "99999999999999999999", "213503982334602-0"] {
+            check(none, None);
+        }
+        assert_eq!(time_limit(&["--partition=a".to_owned()]), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use xray_display::counted;
 pub(super) const COMMENT: &str = "xray-sweep rung";
 
 /// It reads the cells' results.
-const REQUEST: Request = Request { cpus: 1, memory_mib: 500, disk_mib: 0, gpus: 0 };
+const REQUEST: Request = Request { cpus: 1, memory_mib: 500, disk_mib: 0, gpus: 0, minutes: None };
 
 /// Submits a job that decides the open rung when all jobs of the sweep that the queue holds now have ended; none where one
 /// is there already, or no rung is open. Returns its number.

@@ -1,7 +1,7 @@
 //! One cell as a task of an array: picks the program that this machine can run, starts it, passes Slurm's signals on,
 //! writes down how it ended, and has it started again where that helps.
 
-use super::arrays::Array;
+use super::arrays::{Array, lines, time_limit};
 use super::next::{Anew, Next, Seen, next};
 use super::queue::read_list;
 use super::{absolute, taken};
@@ -99,6 +99,7 @@ pub fn run(dir: &SweepDir, task: &Task) -> Result<Exit, Failure> {
         host: job.node.clone(),
         microarch: microarch().map(str::to_owned),
         requested_memory_mib: job.memory_mib,
+        requested_seconds: time_limit(&lines(&cell.request, &spec.slurm)),
         ..Attempt::default()
     };
     let step = step(&folder)?;

@@ -33,10 +33,10 @@ use xray_artifacts::{Exit, Failure};
 /// When Slurm does not take an array; the message says which were submitted before it.
 pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submission>, Failure> {
     let spec = Spec::read(&dir.spec())?;
-    let mut alike: BTreeMap<(u32, u64, u32), Vec<&Cell>> = BTreeMap::new();
+    let mut alike: BTreeMap<(u32, u64, u32, Option<u64>), Vec<&Cell>> = BTreeMap::new();
     for cell in cells {
-        let Request { gpus, memory_mib, cpus, .. } = cell.request;
-        alike.entry((gpus, memory_mib, cpus)).or_default().push(cell);
+        let Request { gpus, memory_mib, cpus, minutes, .. } = cell.request;
+        alike.entry((gpus, memory_mib, cpus, minutes)).or_default().push(cell);
     }
     let limit = array_limit()?;
     let mut submitted: Vec<Submission> = Vec::new();

@@ -2,7 +2,6 @@
 
 use crate::attempt::{Attempt, Ending};
 use crate::ending::FOR_GOOD;
-use crate::signal::{KILLED, behind_a_shell};
 use std::collections::BTreeSet;
 use xray_artifacts::Exit;
 
@@ -47,7 +46,7 @@ pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
     let Some(last) = attempts.last() else { return Next::Nothing };
     let of = |is: fn(&Attempt) -> bool| attempts.iter().filter(move |attempt| is(attempt));
     let hosts = |is: fn(&Attempt) -> bool| of(is).filter_map(|attempt| attempt.host.clone()).collect();
-    let kills = of(is_killed).count();
+    let kills = of(Attempt::is_killed).count();
     let another = |exclude, may_return| {
         let memory_factor = 1 + kills.min(ESCALATIONS) as u64;
         Anew { memory_factor, exclude, may_return }
@@ -75,7 +74,7 @@ pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
         // Slurm does not know which processors are better: any other machine may do.
         return anew(hosts(is_unable), false);
     }
-    if is_killed(last) {
+    if last.is_killed() {
         return if kills > ESCALATIONS { Next::Nothing } else { anew(hosts(is_unable), false) };
     }
     let exit = last.exit.and_then(Exit::from_code);
@@ -90,19 +89,15 @@ fn is_unable(attempt: &Attempt) -> bool {
     attempt.is_illegal_instruction() || attempt.exit == Some(Exit::CannotRunHere.code())
 }
 
-fn is_killed(attempt: &Attempt) -> bool {
-    attempt.signal == Some(KILLED) || attempt.exit == Some(behind_a_shell(KILLED))
-}
-
 /// Any other failure, which may pass. A machine that died has left no end.
 fn is_failure(attempt: &Attempt) -> bool {
-    attempt.ending == Some(Ending::Failed) && !is_unable(attempt) && !is_killed(attempt)
+    attempt.ending == Some(Ending::Failed) && !is_unable(attempt) && !attempt.is_killed()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::ILLEGAL_INSTRUCTION;
+    use crate::signal::{ILLEGAL_INSTRUCTION, KILLED, behind_a_shell};
 
     fn ended(ending: Ending) -> Attempt {
         Attempt { ending: Some(ending), host: Some("node1".to_owned()), ..Attempt::default() }

@@ -1,12 +1,12 @@
 //! Halving: which points went on from which rung, and what that saved.
 
 use crate::budget::Budget;
-use crate::length::{Length, Unit};
 use crate::report::document::{Section, Table, Value};
 use crate::report::runs::Run;
 use crate::report::sweep::Sweep;
 use crate::rungs::{Decision, Ranked};
 use crate::state::CellState;
+use xray_artifacts::LengthUnit;
 use xray_display::{counted, number, percent};
 
 /// So many rows are read by people; the rest stands in `rungs/`.
@@ -29,19 +29,20 @@ pub(super) fn section(sweep: &Sweep) -> Section {
 /// What was trained, of what the whole grid would have taken.
 fn saved(sweep: &Sweep) -> Option<String> {
     let spec = sweep.spec.as_ref()?;
-    let Length { count, unit } = *spec.rungs.last()?;
-    if unit == Unit::Epochs && spec.budget == Budget::Steps && spec.fractions.values() != [1.0] {
+    let last = spec.rungs.last()?;
+    let unit = last.unit();
+    if unit == LengthUnit::Epochs && spec.budget == Budget::Steps && spec.fractions.values() != [1.0] {
         return None;
     }
     let of = |run: &Run| match unit {
-        Unit::Epochs => run.row.epochs,
-        Unit::Steps => run.row.steps.map(|steps| steps as f64),
-        Unit::Examples => run.row.examples.map(|examples| examples as f64),
+        LengthUnit::Epochs => run.row.epochs,
+        LengthUnit::Steps => run.row.steps.map(|steps| steps as f64),
+        LengthUnit::Examples => run.row.examples.map(|examples| examples as f64),
     };
     let trained: f64 = sweep.runs.iter().filter_map(of).sum();
-    let whole = count * sweep.runs.len() as f64;
+    let whole = last.count() * sweep.runs.len() as f64;
     let stopped = sweep.runs.iter().filter(|run| run.row.state == CellState::Stopped).count();
-    let decimals = usize::from(unit == Unit::Epochs && trained.fract() != 0.0);
+    let decimals = usize::from(unit == LengthUnit::Epochs && trained.fract() != 0.0);
     Some(format!(
         "{} of {} stopped at a rung: trained were {} of the {} {} that all would take to their end, {} less. ",
         stopped,
@@ -71,7 +72,7 @@ fn rungs(decisions: &[Decision]) -> Table {
         let going = || decision.points.iter().filter(|point| point.goes_on);
         table.row(vec![
             Value::count(decision.rung as i64),
-            Value::text(&decision.at),
+            Value::text(decision.at.to_string()),
             Value::count(decision.points.len() as i64),
             Value::count(going().count() as i64),
             score(decision.points.first()),
