@@ -137,6 +137,8 @@ impl Running {
     fn start(program: &Path, bundle: &Path, log: &Path, limits: &Limits) -> Result<Running> {
         let mut command = limited(program, limits);
         command.arg("--model").arg(bundle).args(["--bind", "127.0.0.1:0", "--workers", "2"]);
+        // What else is read of a head.
+        command.args(["--trusted-proxy", "127.0.0.1", "--allow-origin", "*"]);
         let mut child = command.stdout(Stdio::null()).stderr(File::create(log)?).spawn()?;
         let begin = Instant::now();
         let address = loop {

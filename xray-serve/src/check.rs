@@ -1,12 +1,13 @@
 //! `xray-serve check`: what the server would answer, without a server.
 
 use crate::answer::{DISCLAIMER, ImageAnswer};
-use crate::examine::{Wanted, examine};
+use crate::examine::{Task, Wanted, examine};
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::problem::Problem;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 use xray_artifacts::{Exit, Failure, FileError};
 use xray_bundle::Bundle;
@@ -16,7 +17,7 @@ use xray_bundle::Bundle;
 /// # Errors
 /// If the bundle or the file cannot be read, or the server would refuse the file.
 pub fn check(bundle: &Path, image: &Path) -> Result<ImageAnswer, Failure> {
-    let bundle = Bundle::open(bundle)?;
+    let task = Task { bundle: Arc::new(Bundle::open(bundle)?), wanted: Wanted::default() };
     let refused_by_the_system = |source| FileError::Io { path: image.to_owned(), action: "read", source };
     // A pipe would be waited for, and a device never ends.
     let file = fs::metadata(image).and_then(|found| match found.is_file() {
@@ -25,8 +26,7 @@ pub fn check(bundle: &Path, image: &Path) -> Result<ImageAnswer, Failure> {
     });
     let file = file.map_err(refused_by_the_system)?;
     let limits = Limits::default();
-    examine(&bundle, &limits, &Memory::new(limits.memory), &file, Wanted::default())
-        .map_err(|problem| refused(image, problem))
+    examine(&task, &limits, &Memory::new(limits.memory), &file).map_err(|problem| refused(image, problem))
 }
 
 fn refused(image: &Path, Problem { status, message, hint, .. }: Problem) -> Failure {

@@ -1,27 +1,37 @@
 //! The command line.
 
-use crate::check;
-use crate::key::Key;
+use crate::environment::FromEnvironment;
+use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::log::{self, event};
-use crate::server;
+use crate::model::Model;
+use crate::options::ServiceOptions;
+use crate::proxies::{Network, Proxies};
 use crate::service::{Service, router};
-use crate::settings::{BasePath, Part, Settings};
+use crate::settings::Settings;
+use crate::signals::{HangUps, asked_to_end};
+use crate::{check, check_health, server};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use xray_artifacts::{Exit, Failure};
-use xray_bundle::Bundle;
 
 const EXAMPLES: &str = "\
 Examples:
   xray-serve --model RUN/model
-  xray-serve --model RUN/export/safetensors-int8 --bind 0.0.0.0:8080 --api-key-file key.txt --rate 5
+  xray-serve --model RUN/export/safetensors-int8 --bind 0.0.0.0:8080 --keys keys.txt --rate 5
+  xray-serve --model RUN/model --base-path /xray --trusted-proxy 127.0.0.1
   xray-serve check RUN/model chest.jpg
   curl --data-binary @chest.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/predict
+
+Where there are keys, everything needs one but /health and /ready (which probes ask), /openapi.json, \
+/style.css and /page.js. `--open` shows more without a key, `--require-key` less. A key is sent as \
+`Authorization: Bearer KEY`, or in a browser as password.
+
+SIGHUP and POST /admin/reload (with a key) read keys and model again, without a dropped request.
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or version";
 
@@ -32,7 +42,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: ServeArguments,
+    serve: FromEnvironment<ServeArguments>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,6 +57,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
+    /// Ask a server whether it answers, and end with 0 or 1: for containers and scripts
+    CheckHealth {
+        /// What is asked for
+        #[arg(default_value = "http://127.0.0.1:8080/ready")]
+        url: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,46 +73,38 @@ enum OutputFormat {
 
 #[derive(Debug, Args)]
 struct ServeArguments {
-    /// The folder of model.json and model.safetensors, such as model/ of a run
-    #[arg(long, value_name = "BUNDLE")]
-    model: Option<PathBuf>,
-    /// Where to listen; other machines reach 0.0.0.0
+    #[command(flatten)]
+    service: ServiceOptions,
+    /// Where to listen: HOST:PORT. Other machines reach 0.0.0.0; of a name, all addresses are taken
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    bind: SocketAddr,
+    bind: Place,
     /// Threads that look at images, one image each [default: one per processor]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// A file with the key that whoever asks must send
-    #[arg(long, value_name = "FILE")]
-    api_key_file: Option<PathBuf>,
-    /// Requests of one client in a second, on average; 0 for no limit
-    #[arg(long, value_name = "N", default_value = "0")]
-    rate: f64,
-    /// What is shown without the key; without this, nothing but whether the server lives
-    #[arg(long, value_name = "PART,...", value_enum, value_delimiter = ',', requires = "api_key_file")]
-    open: Vec<Part>,
-    /// The folder of its host in which the server lies behind a proxy, such as /prod. Requests are answered with and
-    /// without it
-    #[arg(long, value_name = "PATH", default_value = "")]
-    base_path: BasePath,
-    /// Megabytes of a request's body, 96 at most
-    #[arg(long, value_name = "MB", default_value = "16")]
-    max_body: usize,
-    /// Megapixels of an image
-    #[arg(long, value_name = "N", default_value = "40")]
-    max_megapixels: f64,
-    /// Megabytes in which images are decoded, of all workers together
-    #[arg(long, value_name = "MB", default_value = "160")]
-    max_memory: u64,
-    /// Milliseconds that decoding an image may take; longer, and it is refused with 422
-    #[arg(long, value_name = "MS", default_value = "1500")]
-    max_decode: u64,
-    /// Milliseconds that a request may wait for a worker; longer, and it is turned away with 503
-    #[arg(long, value_name = "MS", default_value = "1000")]
-    patience: u64,
+    /// Proxies that are believed when they say for whom they ask, in X-Forwarded-For or Forwarded: addresses or networks
+    /// such as 10.0.0.0/8
+    #[arg(long, value_name = "NETWORK,...", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
     /// Open connections
     #[arg(long, value_name = "N", default_value = "12000")]
     max_connections: usize,
+}
+
+/// `HOST:PORT`, of which the host may be a name.
+#[derive(Clone, Debug)]
+struct Place(String);
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+        let is_bracketed = host.starts_with('[') && host.ends_with(']');
+        if host.is_empty() || port.parse::<u16>().is_err() || (host.contains(':') && !is_bracketed) {
+            return Err("an address is such as 127.0.0.1:8080, localhost:8080 or [::1]:8080".to_owned());
+        }
+        Ok(Place(text.to_owned()))
+    }
 }
 
 impl Arguments {
@@ -110,7 +118,8 @@ impl Arguments {
                     OutputFormat::Json => serde_json::to_string_pretty(&answer).expect("plain values") + "\n",
                 })
             }
-            None => self.serve.run().map(|()| String::new()),
+            Some(Command::CheckHealth { url }) => check_health::check(url),
+            None => self.serve.0.run().map(|()| String::new()),
         }
     }
 }
@@ -118,7 +127,7 @@ impl Arguments {
 impl ServeArguments {
     fn run(&self) -> Result<(), Failure> {
         let started = Instant::now();
-        let folder = self.model.as_ref().ok_or_else(|| {
+        let folder = self.service.model.as_ref().ok_or_else(|| {
             Failure::new(Exit::Usage, "no model is named").hint("name a bundle: --model RUN/model")
         })?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -130,12 +139,8 @@ impl ServeArguments {
         }
         server::check_clock(SystemTime::now())?;
         let service = Arc::new(Service::new(self.settings()?));
-        let bundle = Bundle::open(folder)?;
         let unexpected =
             |what: &str, error: std::io::Error| Failure::new(Exit::Unexpected, format!("{what}: {error}"));
-        service.load(bundle, workers).map_err(|error| unexpected("cannot start workers", error))?;
-        log::write_behind().map_err(|error| unexpected("cannot start the log", error))?;
-        say_panics();
         // Waiting for sockets takes little; the workers have the processors.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads((processors() / 4).max(1))
@@ -145,22 +150,39 @@ impl ServeArguments {
             .build()
             .map_err(|error| unexpected("cannot start", error))?;
         runtime.block_on(async {
-            let listener = server::listen(self.bind).map_err(|error| {
-                unexpected(&format!("cannot listen on {}", self.bind), error)
-                    .hint("choose another with --bind")
+            let hang_ups =
+                HangUps::listen().map_err(|error| unexpected("cannot listen for signals", error))?;
+            let model = Model::open(folder)?;
+            let named = json!({ "name": model.name, "hash": model.hash });
+            service.load(model, workers).map_err(|error| unexpected("cannot start workers", error))?;
+            log::write_behind().map_err(|error| unexpected("cannot start the log", error))?;
+            say_panics();
+            let Place(place) = &self.bind;
+            let listeners = server::listen_at(place).map_err(|error| {
+                unexpected(&format!("cannot listen on {place}"), error).hint("choose another with --bind")
             })?;
-            let address = listener.local_addr().unwrap_or(self.bind);
+            let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+            let addresses: Vec<_> = addresses.map(|address| format!("http://{address}")).collect();
             event(
                 "ready",
                 json!({
-                    "address": format!("http://{address}"),
+                    "address": addresses.first(),
+                    "addresses": addresses,
+                    "model": named,
+                    "keys": service.settings.keys.len(),
                     "workers": workers,
                     "milliseconds": (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,
                 }),
             );
-            let router = router(Arc::clone(&service));
+            let (router, reloads) = (router(Arc::clone(&service)), hang_ups.reload(Arc::clone(&service)));
+            let end = async {
+                tokio::select! {
+                    () = asked_to_end() => {}
+                    () = reloads => {}
+                }
+            };
             // Where sockets are, not on the thread that waits here.
-            let served = tokio::spawn(server::serve(listener, router, service, server::asked_to_end())).await;
+            let served = tokio::spawn(server::serve(listeners, router, service, end)).await;
             event("end", json!({}));
             log::finish();
             served.expect("it does not panic").map_err(|error| unexpected("cannot take connections", error))
@@ -168,25 +190,12 @@ impl ServeArguments {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        let limits = Limits {
-            body: self.max_body.saturating_mul(1 << 20),
-            megapixels: self.max_megapixels,
-            memory: self.max_memory.saturating_mul(1 << 20),
-            decode: Duration::from_millis(self.max_decode),
-            patience: Duration::from_millis(self.patience),
-            connections: self.max_connections,
-            rate: self.rate,
-            ..Limits::default()
-        };
-        limits.check()?;
+        let limits = Limits { connections: self.max_connections, ..Limits::default() };
+        let settings = self.service.settings(limits, Keys::default())?;
         // A connection more than there are files would be one that nobody takes.
-        let connections = limits.connections.min(server::raise_descriptor_limit());
-        Ok(Settings {
-            limits: Limits { connections, ..limits },
-            key: self.api_key_file.as_deref().map(Key::read).transpose()?,
-            open: self.open.clone(),
-            base: self.base_path.clone(),
-        })
+        let connections = settings.limits.connections.min(server::raise_descriptor_limit());
+        let limits = Limits { connections, ..settings.limits };
+        Ok(Settings { limits, proxies: Proxies::new(self.trusted_proxy.clone()), ..settings })
     }
 }
 

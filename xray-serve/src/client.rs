@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A client as limits count it: an IPv4 address, or the /64 of an IPv6 address, of which one machine may have every
 /// address (RFC 4291, section 2.5.4).
@@ -25,6 +26,17 @@ impl From<IpAddr> for Client {
     }
 }
 
+/// An address, or a network as `2001:db8:1:2::/64`; `-` where nothing is known.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Client::Anyone => f.write_str("-"),
+            Client::V4(address) => Ipv4Addr::from(address).fmt(f),
+            Client::V6(half) => write!(f, "{}/64", Ipv6Addr::from(u128::from(half) << 64)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +49,7 @@ mod tests {
         assert_eq!(client("::ffff:192.0.2.7"), client("192.0.2.7"));
         assert_ne!(client("192.0.2.7"), client("192.0.2.8"));
         assert_ne!(client("::1"), Client::Anyone);
+        assert_eq!(client("::ffff:192.0.2.7").to_string(), "192.0.2.7");
+        assert_eq!(client("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
     }
 }

@@ -18,7 +18,7 @@ use crate::service::Service;
 use serde_json::json;
 use socket2::SockRef;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Somebody who came.
 pub(crate) struct Guest {
     pub(crate) stream: TcpStream,
-    pub(crate) client: Client,
+    pub(crate) peer: IpAddr,
     pub(crate) slot: Slot,
     state: State,
     /// When this came, or was refused.
@@ -127,9 +127,9 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
                 *outside = Some((stream, from));
                 break;
             };
-            let client = Client::from(from.ip());
-            let (since, slot) = (Instant::now(), self.connections.open(client, place));
-            arrivals.push(Guest { stream, client, slot, state: State::Silent, since, forgotten: 0 });
+            let (since, peer) = (Instant::now(), from.ip());
+            let slot = self.connections.open(Client::from(peer), place);
+            arrivals.push(Guest { stream, peer, slot, state: State::Silent, since, forgotten: 0 });
         }
         arrivals
     }
@@ -150,7 +150,7 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
                 }
             }
         }
-        if round.free > 0 || self.service.admits(guest.client) {
+        if round.free > 0 || self.service.admits(Client::from(guest.peer)) {
             round.free = round.free.saturating_sub(1);
             (self.let_in)(guest);
             return None;

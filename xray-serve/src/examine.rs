@@ -5,6 +5,7 @@ use crate::inspect;
 use crate::limits::Limits;
 use crate::memory::{Memory, Reserved};
 use crate::problem::Problem;
+use std::sync::Arc;
 use std::time::Instant;
 use xray_bundle::{Bundle, PreparedImage, doubts, glow};
 use xray_image::{Budget, ImageProblem, encode_png};
@@ -18,17 +19,21 @@ pub struct Wanted {
     pub pictures: bool,
 }
 
+/// What is done with the images of a request: a model looks at them, the same one at all.
+#[derive(Clone)]
+pub struct Task {
+    /// The model.
+    pub bundle: Arc<Bundle>,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+}
+
 /// The answer about a file, on this thread, in a part of the `memory` that all such threads share.
 ///
 /// # Errors
 /// What is wrong with the file, or with the model.
-pub fn examine(
-    bundle: &Bundle,
-    limits: &Limits,
-    memory: &Memory,
-    file: &[u8],
-    wanted: Wanted,
-) -> Result<ImageAnswer, Problem> {
+pub fn examine(task: &Task, limits: &Limits, memory: &Memory, file: &[u8]) -> Result<ImageAnswer, Problem> {
+    let Task { bundle, wanted } = task;
     let clock = Instant::now();
     let header = inspect::admit(file, limits)?;
     let (prepared, budget, reserved) = prepare(bundle, limits, memory, file)?;
@@ -36,7 +41,7 @@ pub fn examine(
     drop(reserved);
     let decode = clock.elapsed().as_secs_f64() * 1e3;
     let clock = Instant::now();
-    let (outputs, explained) = if wanted == Wanted::default() {
+    let (outputs, explained) = if *wanted == Wanted::default() {
         (bundle.predict(&prepared), None)
     } else {
         let explained = bundle.explain(&prepared);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
@@ -78,14 +78,18 @@ pub fn lost() -> u64 {
 
 fn line(name: &str, fields: Value) -> String {
     let mut line = Map::new();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    line.insert("time".into(), Value::from((now.as_secs_f64() * 1e3).round() / 1e3));
+    line.insert("time".into(), iso_8601(SystemTime::now()).into());
     line.insert("event".into(), name.into());
     if let Value::Object(fields) = fields {
         line.extend(fields);
     }
     // In one piece: stderr has no buffer, and each piece would be a call of the system.
     Value::Object(line).to_string() + "\n"
+}
+
+/// `2026-12-01T02:08:11.042Z`, in UTC. A clock before 1970 is one at its beginning.
+pub(crate) fn iso_8601(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
 impl Writer {
@@ -141,6 +145,14 @@ impl Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_utc_with_milliseconds() {
+        // `date -u -d @1796090891`
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_796_090_891_042);
+        assert_eq!(iso_8601(time), "2026-12-01T02:08:11.042Z");
+        assert_eq!(iso_8601(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
+    }
 
     #[test]
     fn what_happens_often_is_said_once_in_a_second() {

@@ -17,6 +17,22 @@ pub struct Answered {
     pub status: u16,
 }
 
+/// What a model is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Named {
+    /// As [`crate::model::Model`] has it.
+    pub name: String,
+    /// Likewise.
+    pub hash: String,
+}
+
+/// How a reload ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reloaded {
+    /// `ok` or `failed`.
+    pub outcome: &'static str,
+}
+
 /// Counters of a server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -39,6 +55,12 @@ pub struct Metrics {
     pub waiting: Gauge,
     /// Lines that the log lost.
     pub log_lost: Gauge,
+    /// 1 for the model that answers.
+    pub model: Family<Named, Gauge>,
+    /// Reloads.
+    pub reloads: Family<Reloaded, Counter>,
+    /// Bytes of the process in memory.
+    pub resident: Gauge,
 }
 
 impl Default for Metrics {
@@ -49,6 +71,11 @@ impl Default for Metrics {
         let (images, warned, abandoned) = (Counter::default(), Counter::default(), Counter::default());
         let (connections, waiting, log_lost) = (Gauge::default(), Gauge::default(), Gauge::default());
         let made_way = Counter::default();
+        let (model, reloads, resident) = (Family::default(), Family::default(), Gauge::default());
+        // A counter that is not there yet cannot be watched.
+        for outcome in ["ok", "failed"] {
+            drop(reloads.get_or_create(&Reloaded { outcome }));
+        }
         registry.register("requests", "Answers by route and status", requests.clone());
         registry.register("request_seconds", "Seconds from a request to its answer", seconds.clone());
         registry.register("images", "Images that were looked at", images.clone());
@@ -58,6 +85,9 @@ impl Default for Metrics {
         registry.register("connections_made_way", "Connections ended for others", made_way.clone());
         registry.register("log_lines_lost", "Log lines that nobody took in time", log_lost.clone());
         registry.register("images_waiting", "Images that wait for a worker", waiting.clone());
+        registry.register("model_info", "The model that answers: its name and its hash", model.clone());
+        registry.register("reloads", "Reloads of keys and model by outcome", reloads.clone());
+        registry.register("resident_bytes", "Memory of the process", resident.clone());
         Metrics {
             registry,
             requests,
@@ -69,6 +99,9 @@ impl Default for Metrics {
             made_way,
             waiting,
             log_lost,
+            model,
+            reloads,
+            resident,
         }
     }
 }

@@ -67,9 +67,9 @@ impl Pages {
     }
 
     pub(crate) fn problem(&self, frame: &Frame<'_>, problem: &Problem) -> String {
-        let Problem { message, hint, retry_after, .. } = problem.clone();
-        let problem =
-            context! { message => begun(&message), hint => hint.as_deref().map(begun), retry_after };
+        let Problem { message, hint, retry_after, request_id, .. } = problem.clone();
+        let hint = hint.as_deref().map(begun);
+        let problem = context! { message => begun(&message), hint, retry_after, request_id };
         self.page(frame, context! { problem })
     }
 

@@ -21,6 +21,9 @@ pub struct Problem {
     /// Seconds after which it is worth asking again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// By which the request is found in the log; of an image among others, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl Problem {
@@ -32,6 +35,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             retry_after: None,
+            request_id: None,
         }
     }
 
@@ -60,7 +64,7 @@ impl From<ImageProblem> for Problem {
             ImageProblem::Empty => Problem::new(StatusCode::BAD_REQUEST, "empty", message),
             ImageProblem::Format { .. } => {
                 Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "format", message)
-                    .hint("send a JPEG or PNG file")
+                    .hint("send a JPEG, PNG or DICOM file")
             }
             ImageProblem::TooLarge { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "pixels", message),
             ImageProblem::TooMuchMemory { .. } => {

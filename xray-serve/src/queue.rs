@@ -7,7 +7,6 @@
 
 use crate::answer::ImageAnswer;
 use crate::client::Client;
-use crate::examine::Wanted;
 use crate::problem::Problem;
 use crate::share::Shares;
 use bytes::Bytes;
@@ -18,30 +17,30 @@ use tokio::sync::oneshot;
 /// Where the answer about an image goes.
 pub(crate) type Answer = oneshot::Sender<Result<ImageAnswer, Problem>>;
 
-/// Images that were sent together.
-pub(crate) struct Request {
+/// Images that were sent together, and what is to be done with each.
+pub(crate) struct Request<Task> {
     pub(crate) client: Client,
     pub(crate) images: VecDeque<(Bytes, Answer)>,
-    pub(crate) wanted: Wanted,
+    pub(crate) task: Task,
     pub(crate) came: Instant,
 }
 
 /// One image, whose turn it is.
-pub(crate) struct Job {
+pub(crate) struct Job<Task> {
     pub(crate) file: Bytes,
     pub(crate) answer: Answer,
-    pub(crate) wanted: Wanted,
+    pub(crate) task: Task,
     pub(crate) came: Instant,
 }
 
 /// Number of a request, in the order in which they came.
 pub(crate) type Ticket = u64;
 
-pub(crate) struct Queue {
+pub(crate) struct Queue<Task> {
     /// Those that had no turn yet, in the order in which they came.
-    waiting: VecDeque<(Ticket, Request)>,
+    waiting: VecDeque<(Ticket, Request<Task>)>,
     /// Those with images left, which take turns.
-    begun: VecDeque<Request>,
+    begun: VecDeque<Request<Task>>,
     /// Whether the last turn was one of the begun.
     begun_had_turn: bool,
     /// Places that are kept for requests on their way.
@@ -64,7 +63,7 @@ const NEW: f64 = 0.05;
 /// waits to the end of its patience waits for nothing.
 const ADMITTED: f64 = 0.9;
 
-impl Queue {
+impl<Task: Clone> Queue<Task> {
     pub(crate) fn new(patience: Duration, workers: usize) -> Self {
         Queue {
             waiting: VecDeque::new(),
@@ -144,7 +143,7 @@ impl Queue {
     }
 
     /// Takes a request as a whole, at its place if one is still kept for it.
-    pub(crate) fn join(&mut self, place: Option<Ticket>, request: Request) -> Result<Ticket, Problem> {
+    pub(crate) fn join(&mut self, place: Option<Ticket>, request: Request<Task>) -> Result<Ticket, Problem> {
         let kept = place.filter(|ticket| self.coming.contains_key(ticket));
         let ticket = match kept {
             Some(ticket) => ticket,
@@ -156,7 +155,7 @@ impl Queue {
     }
 
     /// The next image.
-    pub(crate) fn next(&mut self) -> Option<Job> {
+    pub(crate) fn next(&mut self) -> Option<Job<Task>> {
         let is_begun = !self.begun.is_empty() && (!self.begun_had_turn || self.waiting.is_empty());
         self.begun_had_turn = is_begun;
         let mut request = if is_begun {
@@ -165,22 +164,22 @@ impl Queue {
             self.waiting.pop_front().map(|(_, request)| request)?
         };
         let (file, answer) = request.images.pop_front()?;
-        let Request { wanted, came, client, .. } = request;
+        let (task, came, client) = (request.task.clone(), request.came, request.client);
         if request.images.is_empty() {
             self.places.take(client, 1);
         } else {
             self.begun.push_back(request);
         }
-        Some(Job { file, answer, wanted, came })
+        Some(Job { file, answer, task, came })
     }
 
     /// Takes a request out that had no turn yet.
-    pub(crate) fn give_up(&mut self, ticket: Ticket) -> Option<Request> {
+    pub(crate) fn give_up(&mut self, ticket: Ticket) -> Option<Request<Task>> {
         let at = self.waiting.iter().position(|(number, _)| *number == ticket)?;
         self.remove(at)
     }
 
-    fn remove(&mut self, at: usize) -> Option<Request> {
+    fn remove(&mut self, at: usize) -> Option<Request<Task>> {
         let (_, removed) = self.waiting.remove(at)?;
         self.places.take(removed.client, 1);
         Some(removed)
@@ -201,17 +200,17 @@ mod tests {
 
     type Answers = Vec<oneshot::Receiver<Result<ImageAnswer, Problem>>>;
 
-    fn request(client: Client, images: usize) -> (Request, Answers) {
+    fn request(client: Client, images: usize) -> (Request<()>, Answers) {
         let (images, answers) = (0..images)
             .map(|number| {
                 let (answer, answered) = oneshot::channel();
                 ((Bytes::from(vec![number as u8]), answer), answered)
             })
             .unzip();
-        (Request { client, images, wanted: Wanted::default(), came: Instant::now() }, answers)
+        (Request { client, images, task: (), came: Instant::now() }, answers)
     }
 
-    fn queue(waiting: usize, seconds: f64, workers: usize) -> Queue {
+    fn queue(waiting: usize, seconds: f64, workers: usize) -> Queue<()> {
         let mut queue = Queue::new(Duration::from_secs(1), workers);
         for _ in 0..waiting {
             queue.seconds = 1e-9;

@@ -7,6 +7,7 @@ use crate::hangup::Hangup;
 use crate::limits::Limits;
 use crate::linger::Watched;
 use crate::log::event;
+use crate::proxies::Asker;
 use crate::service::Service;
 use crate::stream::{Stream, Talk};
 use axum::Router;
@@ -22,13 +23,14 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde_json::json;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::spawn_blocking;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
 use xray_artifacts::{Exit, Failure};
@@ -60,18 +62,89 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Answers on `listener` until `end` is over, then lets open requests finish.
+/// Sockets on all addresses that a name has, IPv4 first. `localhost` is 127.0.0.1 and ::1, whatever else is said of it (RFC
+/// 6761, section 6.3). Addresses that this machine does not have are passed over, if it has one.
+///
+/// # Errors
+/// If it has none, or the system gives no socket on one.
+pub fn listen_at(place: &str) -> io::Result<Vec<TcpListener>> {
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let local_port = place.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let mut addresses: Vec<SocketAddr> = match local_port {
+        Some(port) => loopback.map(|address| (address, port).into()).to_vec(),
+        None => place.to_socket_addrs()?.collect(),
+    };
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.dedup();
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut absent = None;
+    for mut address in addresses {
+        if let (0, Some(first)) = (address.port(), listeners.first()) {
+            address.set_port(first.local_addr()?.port());
+        }
+        match listen(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_absent(&error) => absent = Some(error),
+            Err(error) if place == address.to_string() => return Err(error),
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{address}: {error}"))),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(
+            absent.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+        );
+    }
+    Ok(listeners)
+}
+
+/// Whether this machine has no such address, or none of its kind.
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Answers on the `listeners` until `end` is over, then lets open requests finish.
 ///
 /// # Errors
 /// If no connections can be taken any more.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
     service: Arc<Service>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let inside = Arc::new(Inside { router, service, graceful: GracefulShutdown::new() });
-    take_connections(listener, &inside, end).await?;
+    let connections = Connections::new(service.settings.limits.connections, &service.metrics);
+    let inside = Arc::new(Inside {
+        router,
+        service,
+        connections: Arc::new(connections),
+        graceful: GracefulShutdown::new(),
+    });
+    let (over, is_over) = watch::channel(false);
+    let mut taking = JoinSet::new();
+    for listener in listeners {
+        let (inside, mut is_over) = (Arc::clone(&inside), is_over.clone());
+        taking.spawn(async move {
+            let end = async move {
+                // Nobody left to say it is an end too.
+                let _ = is_over.wait_for(|over| *over).await;
+            };
+            take_connections(listener, &inside, end).await
+        });
+    }
+    let first = tokio::select! {
+        () = end => None,
+        ended = taking.join_next() => ended,
+    };
+    let _ = over.send(true);
+    let mut next = match first {
+        None => taking.join_next().await,
+        ended => ended,
+    };
+    while let Some(ended) = next {
+        ended.expect("it does not panic")?;
+        next = taking.join_next().await;
+    }
     // Connections have watchers of their own.
     if let Some(Inside { graceful, .. }) = Arc::into_inner(inside)
         && timeout(FAREWELL, graceful.shutdown()).await.is_err()
@@ -86,12 +159,11 @@ async fn take_connections(
     inside: &Arc<Inside>,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let service = &inside.service;
-    let connections = Arc::new(Connections::new(service.settings.limits.connections, &service.metrics));
+    let connections = &inside.connections;
     tokio::pin!(end);
     loop {
         if inside.service.free() == 0 {
-            match at_the_door(listener, inside, &connections, end.as_mut()).await? {
+            match at_the_door(listener, inside, end.as_mut()).await? {
                 Some(back) => listener = back,
                 None => return Ok(()),
             }
@@ -101,8 +173,8 @@ async fn take_connections(
                 // Whoever comes when all places are taken, and after it, waits until others have made way.
                 Ok((stream, from)) => tokio::select! {
                     place = connections.place() => {
-                        let client = Client::from(from.ip());
-                        inside.spawn(stream, client, connections.open(client, place));
+                        let slot = connections.open(Client::from(from.ip()), place);
+                        inside.spawn(stream, from.ip(), slot);
                     }
                     () = &mut end => return Ok(()),
                 },
@@ -122,20 +194,19 @@ async fn take_connections(
 async fn at_the_door(
     listener: TcpListener,
     inside: &Arc<Inside>,
-    connections: &Arc<Connections>,
     end: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<TcpListener>> {
     let over = Arc::new(AtomicBool::new(false));
     let let_in = {
         let inside = Arc::clone(inside);
-        move |Guest { stream, client, slot, .. }: Guest| match TcpStream::from_std(stream) {
-            Ok(stream) => inside.spawn(stream, client, slot),
+        move |Guest { stream, peer, slot, .. }: Guest| match TcpStream::from_std(stream) {
+            Ok(stream) => inside.spawn(stream, peer, slot),
             Err(error) => door::failed(&error),
         }
     };
     let door = Door {
         service: Arc::clone(&inside.service),
-        connections: Arc::clone(connections),
+        connections: Arc::clone(&inside.connections),
         let_in,
         over: Arc::clone(&over),
     };
@@ -155,28 +226,29 @@ async fn at_the_door(
 struct Inside {
     router: Router,
     service: Arc<Service>,
+    connections: Arc<Connections>,
     graceful: GracefulShutdown,
 }
 
 impl Inside {
-    fn spawn(&self, stream: TcpStream, client: Client, slot: Slot) {
-        let connection = Connection { stream: Arc::new(stream), client, slot };
+    fn spawn(&self, stream: TcpStream, peer: IpAddr, slot: Slot) {
+        let connection = Connection { stream: Arc::new(stream), peer, slot };
         tokio::spawn(connection.run(self.router.clone(), Arc::clone(&self.service), self.graceful.watcher()));
     }
 }
 
 struct Connection {
     stream: Arc<TcpStream>,
-    client: Client,
+    peer: IpAddr,
     slot: Slot,
 }
 
 impl Connection {
     async fn run(self, router: Router, service: Arc<Service>, watcher: Watcher) {
-        let Connection { stream, client, slot } = self;
+        let Connection { stream, peer, slot } = self;
         let _ = stream.set_nodelay(true);
         let talk = Talk::new(Arc::clone(&slot.seat));
-        let (socket, told) = (Arc::clone(&stream), Arc::clone(&talk));
+        let (socket, told, inside) = (Arc::clone(&stream), Arc::clone(&talk), Arc::clone(&service));
         let answer = service_fn(move |request: Request<Incoming>| {
             let talk = Arc::clone(&told);
             let refused = talk.asked();
@@ -184,7 +256,11 @@ impl Connection {
             let (head, body) = request.into_parts();
             let (body, ended) = Watched::new(body, Arc::clone(&talk.seat));
             let mut request = Request::from_parts(head, Body::new(body));
+            let Asker { client, base } = inside.settings.proxies.asker(peer, request.headers());
             request.extensions_mut().insert(client);
+            if let Some(base) = base {
+                request.extensions_mut().insert(base);
+            }
             request.extensions_mut().insert(Hangup(Arc::clone(&socket)));
             if let Some(refused) = refused {
                 request.extensions_mut().insert(refused);
@@ -245,22 +321,4 @@ const OTHER_FILES: usize = 24;
 pub fn step_back() {
     // Linux counts by threads. Where a system refuses, everyone is served all the same.
     let _ = rustix::process::setpriority_process(None, 3);
-}
-
-/// Ends at SIGTERM or SIGINT.
-pub async fn asked_to_end() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -1,8 +1,11 @@
 //! What a service is told when it starts.
 
-use crate::key::Key;
+use crate::keys::{KeyFile, Keys};
 use crate::limits::Limits;
+use crate::origins::Origins;
+use crate::proxies::Proxies;
 use clap::ValueEnum;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Everything beside the model.
@@ -10,16 +13,44 @@ use std::str::FromStr;
 pub struct Settings {
     /// Bounds of requests.
     pub limits: Limits,
-    /// What whoever asks must send; nothing if there is none.
-    pub key: Option<Key>,
-    /// What is shown without the key.
+    /// What whoever asks must send; nothing if there are none.
+    pub keys: Keys,
+    /// What needs a key.
+    pub closed: Closed,
+    /// What is shown without a key all the same.
     pub open: Vec<Part>,
     /// Where the service lies on its host.
     pub base: BasePath,
+    /// Proxies that are believed when they say for whom they ask.
+    pub proxies: Proxies,
+    /// Pages of other hosts that may ask from a browser.
+    pub origins: Origins,
+    /// What is read again when the service is told to.
+    pub files: Files,
 }
 
-/// A part of the service that may be shown without the key. Images are examined with it only, and whether the server
-/// lives (`/health`, `/ready`) is said to all.
+/// Files that a service was started from.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// The model's folder.
+    pub model: Option<PathBuf>,
+    /// The keys.
+    pub keys: Option<KeyFile>,
+}
+
+/// What needs a key, where there are keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Closed {
+    /// Findings, the page, /info, /metrics, /admin/reload, and any path that does not exist
+    #[default]
+    Usual,
+    /// Also /openapi.json and the page's style and script
+    All,
+    /// Also /health and /ready, which probes ask
+    ProbesToo,
+}
+
+/// A part of the service that may be shown without a key. Images are examined with one only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// The form, with what it says of the model
@@ -46,7 +77,7 @@ impl FromStr for BasePath {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
-        let folders = path.trim_matches('/');
+        let folders = path.strip_prefix('/').unwrap_or(path).trim_end_matches('/');
         if folders.is_empty() {
             return Ok(BasePath::default());
         }
@@ -71,7 +102,7 @@ mod tests {
         {
             assert_eq!(parse(text).as_deref(), Ok(expected), "{text}");
         }
-        for text in ["prod", "/a//b", "/../x", "/a b", "/{x}", "/a?b", "http://x/", "/*"] {
+        for text in ["prod", "/a//b", "//a", "/../x", "/a b", "/{x}", "/a?b", "http://x/", "/*"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

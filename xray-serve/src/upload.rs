@@ -1,5 +1,6 @@
-//! The image files in a request: a form with files, or a file as the whole body.
+//! The image files in a request: a form with files, a file as the whole body, or one as text in JSON.
 
+use crate::base64_body;
 use crate::client::Client;
 use crate::encoding::Encoding;
 use crate::form::{self, Upload};
@@ -57,11 +58,17 @@ pub(crate) async fn read(
     let sent = whole.capacity();
     let admits = |bytes| if bytes > limits.body { Err(too_large(limits)) } else { room.grow(sent + bytes) };
     let whole = encoding.undo(whole.into(), admits).await?;
-    room.settle();
     let files = match kind {
         Kind::File => vec![Upload { name: String::new(), file: whole }],
         Kind::Form(boundary) => form::files(&whole, &boundary, limits.images)?,
+        // Text and image lie in memory together for a moment.
+        Kind::Json => {
+            let held = if encoding == Encoding::Plain { sent } else { sent + whole.len() };
+            let file = base64_body::image(&whole, |bytes| room.grow(held + bytes))?;
+            vec![Upload { name: String::new(), file }]
+        }
     };
+    room.settle();
     Ok(Uploads { files, place, _room: room })
 }
 
@@ -132,25 +139,64 @@ fn too_large(limits: &Limits) -> Problem {
 enum Kind {
     File,
     Form(Vec<u8>),
+    Json,
 }
 
 impl Kind {
     fn of(headers: &HeaderMap) -> Result<Kind, Problem> {
         let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Kind::File) };
         let value = value.as_bytes();
-        let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        match media.to_ascii_lowercase().as_slice() {
+        let media = media_type(value);
+        match media.as_slice() {
             b"multipart/form-data" => form::boundary(value).map(Kind::Form),
-            b"image/jpeg"
-            | b"image/jpg"
-            | b"image/png"
-            | b"application/dicom"
-            | b"application/octet-stream" => Ok(Kind::File),
-            _ => {
+            b"application/json" => Ok(Kind::Json),
+            media if may_be_image(media) => Ok(Kind::File),
+            media => {
                 let message = format!("a body of type {:?} is not read here", String::from_utf8_lossy(media));
                 Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "type", message)
-                    .hint("send image/jpeg, image/png, or multipart/form-data with files"))
+                    .hint("send an image with Content-Type: image/jpeg, image/png or application/dicom, a form of files, or JSON"))
             }
+        }
+    }
+}
+
+/// A content type without its parameters, in lower case.
+pub(crate) fn media_type(value: &[u8]) -> Vec<u8> {
+    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase()
+}
+
+/// Whether what calls itself so may be an image. Which one is for its bytes to say: programs write `image/pjpeg`,
+/// `image/x-png`, `image/dicom` and worse.
+pub(crate) fn may_be_image(media: &[u8]) -> bool {
+    let unspecific: [&[u8]; 4] =
+        [b"", b"application/octet-stream", b"binary/octet-stream", b"application/x-octet-stream"];
+    let dicom: [&[u8]; 2] = [b"application/dicom", b"application/x-dicom"];
+    media.starts_with(b"image/") || dicom.contains(&media) || unspecific.contains(&media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_may_be_an_image_is_looked_at() {
+        for good in [
+            "image/jpeg",
+            "IMAGE/PJPEG",
+            "image/x-png; name=a",
+            "image/webp",
+            "application/dicom;transfer-syntax=*",
+            "application/x-dicom",
+            "application/octet-stream",
+            "binary/octet-stream",
+            "",
+        ] {
+            assert!(may_be_image(&media_type(good.as_bytes())), "{good}");
+        }
+        for bad in
+            ["text/plain", "application/pdf", "application/x-www-form-urlencoded", "imagejpeg", "video/mp4"]
+        {
+            assert!(!may_be_image(&media_type(bad.as_bytes())), "{bad}");
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::answer::{ImageAnswer, Milliseconds};
 use crate::client::Client;
-use crate::examine::{Wanted, examine};
+use crate::examine::{Task, examine};
 use crate::hangup::Hangup;
 use crate::limits::Limits;
 use crate::memory::Memory;
@@ -21,43 +21,42 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout_at};
-use xray_bundle::Bundle;
 
 /// Threads and their queue. Dropped, it ends what is being done and no more.
-pub struct Workers {
-    shared: Arc<Shared>,
+pub struct Workers<T: Clone = Task> {
+    shared: Arc<Shared<T>>,
     patience: Duration,
 }
 
 /// A place in the queue for a request that is still on its way; dropped, it is free for another.
-pub(crate) struct Place {
-    shared: Arc<Shared>,
+pub(crate) struct Place<T: Clone = Task> {
+    shared: Arc<Shared<T>>,
     ticket: Ticket,
 }
 
-impl Drop for Place {
+impl<T: Clone> Drop for Place<T> {
     fn drop(&mut self) {
         self.shared.queue().leave(self.ticket);
     }
 }
 
-struct Shared {
-    queue: Mutex<Queue>,
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
     arrived: Condvar,
     abandoned: Counter,
     memory: Memory,
 }
 
-impl Shared {
+impl<T> Shared<T> {
     /// A panic in a job is caught; the queue is whole at every unlock.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request whose turn will come; dropped, it is not examined.
-pub(crate) struct Pending {
-    shared: Arc<Shared>,
+pub(crate) struct Pending<T: Clone = Task> {
+    shared: Arc<Shared<T>>,
     ticket: Ticket,
     /// None when it is over.
     until: Option<Instant>,
@@ -67,7 +66,7 @@ pub(crate) struct Pending {
 /// How long a request waits before it is asked whether its client is still there.
 const GRACE: Duration = Duration::from_millis(100);
 
-impl Pending {
+impl<T: Clone> Pending<T> {
     /// The answer about each image.
     ///
     /// # Errors
@@ -124,7 +123,7 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl<T: Clone> Drop for Pending<T> {
     fn drop(&mut self) {
         if self.until.is_some()
             && let Some(request) = self.shared.queue().give_up(self.ticket)
@@ -135,28 +134,25 @@ impl Drop for Pending {
 }
 
 impl Workers {
-    /// Starts `count` threads that answer with `bundle`, and count what nobody waits for any more.
+    /// Starts `count` threads, which count what nobody waits for any more.
     ///
     /// # Errors
     /// If the system gives no threads.
-    pub fn start(
-        bundle: &Arc<Bundle>,
-        limits: Limits,
-        count: usize,
-        abandoned: Counter,
-    ) -> std::io::Result<Self> {
+    pub fn start(limits: Limits, count: usize, abandoned: Counter) -> std::io::Result<Self> {
         let queue = Mutex::new(Queue::new(limits.patience, count));
         let memory = Memory::new(limits.memory);
         let shared = Arc::new(Shared { queue, arrived: Condvar::new(), abandoned, memory });
         let workers = Workers { shared, patience: limits.patience };
         for number in 0..count {
-            let (shared, bundle) = (Arc::clone(&workers.shared), Arc::clone(bundle));
+            let shared = Arc::clone(&workers.shared);
             let name = format!("worker-{number}");
-            thread::Builder::new().name(name).spawn(move || shared.work(&bundle, &limits))?;
+            thread::Builder::new().name(name).spawn(move || shared.work(&limits))?;
         }
         Ok(workers)
     }
+}
 
+impl<T: Clone> Workers<T> {
     /// Puts a client's image files into the queue together, at their `place` if one was kept.
     ///
     /// # Errors
@@ -165,9 +161,9 @@ impl Workers {
         &self,
         client: Client,
         files: impl IntoIterator<Item = Bytes>,
-        wanted: Wanted,
-        place: Option<Place>,
-    ) -> Result<Pending, Problem> {
+        task: T,
+        place: Option<Place<T>>,
+    ) -> Result<Pending<T>, Problem> {
         let (images, answers): (_, Vec<_>) = files
             .into_iter()
             .map(|file| {
@@ -176,7 +172,7 @@ impl Workers {
             })
             .unzip();
         let (came, count) = (Instant::now(), answers.len());
-        let request = Request { client, images, wanted, came };
+        let request = Request { client, images, task, came };
         let ticket = self.shared.queue().join(place.as_ref().map(|place| place.ticket), request)?;
         match count {
             1 => self.shared.arrived.notify_one(),
@@ -189,7 +185,7 @@ impl Workers {
     ///
     /// # Errors
     /// If the server has too much to do.
-    pub(crate) fn keep_a_place(&self, client: Client) -> Result<Place, Problem> {
+    pub(crate) fn keep_a_place(&self, client: Client) -> Result<Place<T>, Problem> {
         let ticket = self.shared.queue().keep_a_place(client)?;
         Ok(Place { shared: Arc::clone(&self.shared), ticket })
     }
@@ -215,15 +211,15 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl<T: Clone> Drop for Workers<T> {
     fn drop(&mut self) {
         self.shared.queue().closed = true;
         self.shared.arrived.notify_all();
     }
 }
 
-impl Shared {
-    fn take(&self) -> Option<Job> {
+impl<T: Clone> Shared<T> {
+    fn take(&self) -> Option<Job<T>> {
         let mut queue = self.queue();
         loop {
             if queue.closed {
@@ -235,19 +231,20 @@ impl Shared {
             }
         }
     }
+}
 
+impl Shared<Task> {
     /// The life of a thread. The kernels run on it alone: under load, one image per core is the fastest for all.
-    fn work(&self, bundle: &Bundle, limits: &Limits) {
+    fn work(&self, limits: &Limits) {
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-        while let Some(Job { file, wanted, came, answer }) = self.take() {
+        while let Some(Job { file, task, came, answer }) = self.take() {
             if answer.is_closed() {
                 self.abandoned.inc();
                 continue;
             }
             let waited = came.elapsed();
             let clock = Instant::now();
-            let examined =
-                catch_unwind(AssertUnwindSafe(|| examine(bundle, limits, &self.memory, &file, wanted)));
+            let examined = catch_unwind(AssertUnwindSafe(|| examine(&task, limits, &self.memory, &file)));
             let seconds = clock.elapsed().as_secs_f64();
             let answered = examined.unwrap_or_else(|_| {
                 let message = "the server failed at this image";
@@ -259,6 +256,8 @@ impl Shared {
                 milliseconds: Milliseconds { queue, ..answered.milliseconds },
                 ..answered
             });
+            // The last one that used a model frees it before it is said to be done.
+            drop(task);
             // Whoever asked may have gone.
             let _ = answer.send(answered);
         }
@@ -276,8 +275,8 @@ mod tests {
         let queue = Mutex::new(Queue::new(patience, 1));
         let (arrived, abandoned, memory) = (Condvar::new(), Counter::default(), Memory::new(0));
         let shared = Arc::new(Shared { queue, arrived, abandoned, memory });
-        let workers = Workers { shared, patience };
-        let submit = || workers.submit(Client::Anyone, [Bytes::new()], Wanted::default(), None);
+        let workers: Workers<()> = Workers { shared, patience };
+        let submit = || workers.submit(Client::Anyone, [Bytes::new()], (), None);
         let (begin, pending) = (Instant::now(), submit().expect("there is a place"));
         let said = tokio::time::timeout(Duration::from_secs(20), pending.answers(None)).await;
         let said = said.expect("a clock").map(|_| ()).map_err(|problem| problem.code);

@@ -278,6 +278,14 @@ fn flags_with_which_nothing_would_be_answered_are_refused() {
         ["--open", "page"],
         ["--api-key-file", "/dev/null"],
         ["--api-key-file", "nowhere"],
+        ["--keys", "/dev/null"],
+        ["--keys", "nowhere"],
+        ["--require-key", "all"],
+        ["--trusted-proxy", "localhost"],
+        ["--trusted-proxy", "10.0.0.0/33"],
+        ["--allow-origin", "viewer.example"],
+        ["--bind", "localhost"],
+        ["--bind", "::1:8080:x"],
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xray-serve"));
         command.arg("--model").arg(folder.path()).args(["--bind", "127.0.0.1:0"]);

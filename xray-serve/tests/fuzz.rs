@@ -5,14 +5,16 @@ mod bundle;
 
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bundle::{bundle, jpeg, noise};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
 use tower::ServiceExt;
-use xray_bundle::Bundle;
 use xray_image::{encode_png, encode_png_rgb, encode_png_rgba};
+use xray_serve::model::Model;
 use xray_serve::service::{Service, router};
 use xray_serve::settings::Settings;
 
@@ -77,11 +79,24 @@ fn form(file: &[u8]) -> Vec<u8> {
     [head.as_bytes(), file, b"\r\n--XX--\r\n"].concat()
 }
 
+fn json(file: &[u8]) -> Vec<u8> {
+    serde_json::json!({ "image": STANDARD.encode(file) }).to_string().into_bytes()
+}
+
+/// How a file is sent.
+type Way = (&'static str, fn(&[u8]) -> Vec<u8>);
+
+const WAYS: [Way; 3] = [
+    ("application/octet-stream", |file| file.to_vec()),
+    ("multipart/form-data; boundary=XX", form),
+    ("application/json", json),
+];
+
 #[test]
 fn whatever_is_sent_is_answered_with_findings_or_a_sentence() {
     let folder = bundle();
     let service = Arc::new(Service::new(Settings::default()));
-    service.load(Bundle::open(folder.path()).expect("written"), 2).expect("threads");
+    service.load(Model::open(folder.path()).expect("written"), 2).expect("threads");
     let router = router(service);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let files = files();
@@ -89,11 +104,11 @@ fn whatever_is_sent_is_answered_with_findings_or_a_sentence() {
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked_for.cases } else { 600 };
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..asked_for });
     let damages = prop::collection::vec(Damage::any(), 0..4);
-    let which = (0..files.len(), any::<bool>(), any::<bool>(), damages);
-    let asked = runner.run(&which, |(number, in_form, as_page, damages)| {
-        let mut body = if in_form { form(&files[number]) } else { files[number].clone() };
+    let which = (0..files.len(), 0..WAYS.len(), any::<bool>(), damages);
+    let asked = runner.run(&which, |(number, way, as_page, damages)| {
+        let (kind, write) = WAYS[way];
+        let mut body = write(&files[number]);
         damages.iter().for_each(|damage| damage.to(&mut body));
-        let kind = if in_form { "multipart/form-data; boundary=XX" } else { "application/octet-stream" };
         let path = if as_page { "/" } else { "/v1/predict" };
         let request =
             Request::post(path).header("content-type", kind).body(Body::from(body)).expect("a request");

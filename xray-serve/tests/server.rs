@@ -1,18 +1,15 @@
-//! The server with sockets: slow and many clients, and its end; and the program with its messages.
+//! The server with sockets: slow and many clients, and its end.
 
 mod bundle;
 mod running;
 
-use assert_cmd::Command as Program;
-use bundle::{bundle, jpeg, noise};
+use bundle::{jpeg, noise};
 use running::Running;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use xray_artifacts::Exit;
 use xray_image::encode_jpeg;
 use xray_serve::limits::Limits;
 use xray_serve::server::check_clock;
@@ -286,110 +283,10 @@ fn what_was_asked_before_the_end_is_answered() {
     server.end();
 }
 
-fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output =
-        Program::cargo_bin("xray-serve").expect("built").args(arguments).output().expect("it starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
 #[test]
 fn a_clock_that_no_answer_can_bear_is_refused() {
     let epoch = SystemTime::UNIX_EPOCH;
     check_clock(epoch).expect("the first second");
     let failure = check_clock(epoch - Duration::from_secs(1)).expect_err("before");
     assert_eq!(failure.message, "the clock of this machine stands before 1970");
-}
-
-#[test]
-fn check_prints_what_the_server_would_answer() {
-    let folder = bundle();
-    let (model, image) = (folder.path().display().to_string(), folder.path().join("chest.jpg"));
-    std::fs::write(&image, jpeg(1)).expect("writable");
-    let image = image.display().to_string();
-    let (code, text, said) = program(&["check", &model, &image]);
-    assert_eq!(code, Some(Exit::Ok.code().into()), "{said}");
-    assert!(text.contains("Pleural_Thickening") && text.contains("not a diagnosis"), "{text}");
-    let (_, json, _) = program(&["check", &model, &image, "--format", "json"]);
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(json["findings"].as_array().map(Vec::len), Some(14));
-
-    std::fs::write(&image, "GIF89a").expect("writable");
-    let (code, _, said) = program(&["check", &model, &image]);
-    assert!(
-        code == Some(Exit::BadData.code().into()) && said.contains("a GIF, not JPEG or PNG (HTTP 415)"),
-        "{said}"
-    );
-    for endless in ["/dev/null", "/dev/tty", "/"] {
-        let (code, _, said) = program(&["check", &model, endless]);
-        assert_eq!(code, Some(Exit::Unexpected.code().into()), "{said}");
-        assert!(said.contains(&format!("cannot read {endless}: not a regular file")), "{said}");
-    }
-    assert_eq!(program(&["check", "nowhere", &image]).0, Some(Exit::Unexpected.code().into()));
-    let (code, _, said) = program(&["--bind", "127.0.0.1:0"]);
-    assert!(code == Some(Exit::Usage.code().into()) && said.contains("--model RUN/model"), "{said}");
-}
-
-#[test]
-fn the_version_says_what_was_built() {
-    let (code, long, said) = program(&["--version"]);
-    assert_eq!(code, Some(Exit::Ok.code().into()), "{said}");
-    let lines: Vec<&str> = long.lines().collect();
-    assert_eq!(lines.len(), 4, "{long}");
-    assert!(lines[0].starts_with(concat!("xray-serve ", env!("CARGO_PKG_VERSION"))), "{long}");
-    assert!(lines[1].starts_with("built for ") && lines[1].ends_with(", dynamic"), "{long}");
-    assert_eq!(lines[2], "images: jpeg, png, dicom");
-    assert!(lines[3].starts_with("kernels: portable") && lines[3].ends_with(" on this processor"), "{long}");
-    assert_eq!(program(&["-V"]).1, format!("{}\n", lines[0]));
-}
-
-/// `/dev/full` is an output on a full disk.
-#[cfg(target_os = "linux")]
-#[test]
-fn an_output_that_cannot_be_written_is_an_error() {
-    for arguments in [&["--version"][..], &["--help"], &["--completions", "bash"]] {
-        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
-        let mut program = Command::new(env!("CARGO_BIN_EXE_xray-serve"));
-        let output = program.args(arguments).stdout(full).output().expect("it starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(Exit::Unexpected.code().into()), "{arguments:?}: {said}");
-        assert_eq!(said, "error: cannot write to stdout: No space left on device (os error 28)\n");
-    }
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn the_program_says_where_it_listens_and_ends_when_asked() {
-    let folder = bundle();
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("xray-serve"));
-    command.arg("--model").arg(folder.path()).args(["--bind", "127.0.0.1:0"]).stderr(Stdio::piped());
-    let mut child = Killed(command.spawn().expect("it starts"));
-    let mut log = BufReader::new(child.0.stderr.take().expect("piped")).lines();
-    let mut next = || -> serde_json::Value {
-        serde_json::from_str(&log.next().expect("a line").expect("text")).expect("JSON")
-    };
-    let ready = next();
-    assert_eq!(ready["event"], "ready");
-    let address = ready["address"].as_str().expect("text").trim_start_matches("http://").to_owned();
-    let mut stream = BufReader::new(TcpStream::connect(address).expect("it listens"));
-    stream.get_mut().write_all(&post(&jpeg(1))).expect("writable");
-    assert_eq!(answer(&mut stream).0, 200);
-    let request = next();
-    assert_eq!(
-        (&request["event"], &request["status"], &request["route"]),
-        (&"request".into(), &200.into(), &"/v1/predict".into())
-    );
-    drop(stream);
-    let asked = Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status();
-    assert!(asked.expect("kill is there").success());
-    assert_eq!(next()["event"], "end");
-    assert!(child.0.wait().expect("it ends").success());
 }

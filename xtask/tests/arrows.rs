@@ -61,7 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "xray-cli",
         ],
     ),
-    ("xray-lambda", &["xray-serve", "xray-bundle"]),
+    ("xray-lambda", &["xray-serve", "xray-artifacts", "xray-cli"]),
     ("xray-workspace", &[]),
     ("xray-bench", &["xray-artifacts", "xray-display", "xray-metrics", "xray-random", "xray-workspace"]),
     ("xray-fuzz", &["xray-image", "xray-display", "xray-random", "xray-workspace"]),

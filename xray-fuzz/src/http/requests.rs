@@ -58,6 +58,8 @@ static WHOLE: LazyLock<Vec<Whole>> = LazyLock::new(|| {
         ("no image", request("/v1/predict", "image/jpeg", b"no image"), 415),
         ("chunks", with("Transfer-Encoding: chunked", &chunked), 200),
         ("closing", with(&format!("{length}\r\nConnection: close"), &jpeg), 200),
+        ("text in JSON", request("/v1/predict", "application/json", b"{\"image\": \"R0lGODlh\"}"), 415),
+        ("reload", request("/admin/reload", "application/json", b""), 403),
     ]
 });
 
@@ -86,7 +88,7 @@ const METHODS: [&str; 10] =
 const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/1.1 x", "", "http/1.1"];
 /// Lines that are added to a head. Ones with a length or a coding make two of them.
-const LINES: [&str; 44] = [
+const LINES: [&str; 49] = [
     "Host: 127.0.0.1",
     "Host: a b/c",
     "Host:",
@@ -124,6 +126,11 @@ const LINES: [&str; 44] = [
     "Authorization: Bearer x",
     "Authorization: Basic eDp4",
     "X-Forwarded-For: ::1, 10.0.0.1",
+    "Forwarded: for=\"[::1, for=10.0.0.1;;=",
+    "X-Forwarded-Prefix: //a",
+    "X-Request-Id: {\"a\": 1}",
+    "Origin: null\r\nAccess-Control-Request-Method: POST",
+    "Content-Type: application/json",
     "Accept: ,,,;q=nan",
     "Range: bytes=0-18446744073709551615",
     "If-None-Match: *",

@@ -3,7 +3,7 @@
 use super::Service;
 use crate::answer::{DISCLAIMER, FORMAT, ImageAnswer};
 use crate::client::Client;
-use crate::examine::Wanted;
+use crate::examine::{Task, Wanted};
 use crate::form::Upload;
 use crate::hangup::Hangup;
 use crate::problem::Problem;
@@ -47,8 +47,17 @@ enum Said {
 struct Answer<'a> {
     format: u32,
     disclaimer: &'static str,
-    model: &'a Provenance,
+    model: Answering<'a>,
     images: Vec<Entry<'a>>,
+}
+
+/// Which model it is of, and what that was trained on.
+#[derive(Serialize)]
+struct Answering<'a> {
+    name: &'a str,
+    hash: &'a str,
+    #[serde(flatten)]
+    provenance: &'a Provenance,
 }
 
 /// Who sent a request, and from where.
@@ -72,8 +81,8 @@ pub(super) async fn uploads(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Uploads, Problem> {
-    let (model, client) = (service.model()?, sender.client);
-    let place = || model.workers.keep_a_place(client);
+    let (workers, client) = (service.workers()?, sender.client);
+    let place = || workers.keep_a_place(client);
     upload::read(headers, body, client, &service.settings.limits, &service.room, place).await
 }
 
@@ -91,8 +100,9 @@ pub(super) async fn predict(
     let sender = Sender::of(&head.extensions);
     let mut uploads = uploads(&service, &sender, &head.headers, body).await?;
     let place = uploads.place.take();
-    let wanted = Wanted { maps, pictures: false };
-    let said = examine_all(&service, sender, &uploads.files, wanted, place).await?;
+    let model = service.model()?;
+    let task = Task { bundle: Arc::clone(&model.bundle), wanted: Wanted { maps, pictures: false } };
+    let said = examine_all(&service, sender, &uploads.files, task, place).await?;
     let entries = uploads.files.iter().zip(said).map(|(upload, said)| Entry {
         name: &upload.name,
         said: match said {
@@ -103,7 +113,7 @@ pub(super) async fn predict(
     let answer = Answer {
         format: FORMAT,
         disclaimer: DISCLAIMER,
-        model: &service.model()?.bundle.card.provenance,
+        model: Answering { name: &model.name, hash: &model.hash, provenance: &model.bundle.card.provenance },
         images: entries.collect(),
     };
     let text = serde_json::to_string(&answer).expect("plain values");
@@ -115,12 +125,12 @@ pub(super) async fn examine_all(
     service: &Service,
     sender: Sender,
     files: &[Upload],
-    wanted: Wanted,
+    task: Task,
     place: Option<Place>,
 ) -> Result<Vec<Result<ImageAnswer, Problem>>, Problem> {
     let Sender { client, hangup } = sender;
     let files = files.iter().map(|upload| upload.file.clone());
-    let said = service.model()?.workers.submit(client, files, wanted, place)?.answers(hangup).await?;
+    let said = service.workers()?.submit(client, files, task, place)?.answers(hangup).await?;
     for answer in said.iter().flatten() {
         service.metrics.images.inc();
         service.metrics.warned.inc_by(u64::from(!answer.warnings.is_empty()));
@@ -134,10 +144,11 @@ pub(super) async fn examine_all(
 /// For a path that exists and another method.
 pub(super) async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path is asked in another way")
-        .hint("see /openapi.json")
+        .hint("see openapi.json, beside the page")
 }
 
 /// For any other path.
 pub(super) async fn nothing_here() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "path", "there is nothing at this path").hint("see /openapi.json")
+    Problem::new(StatusCode::NOT_FOUND, "path", "there is nothing at this path")
+        .hint("see openapi.json, beside the page")
 }

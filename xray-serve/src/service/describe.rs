@@ -1,6 +1,7 @@
 //! What the server says about itself.
 
 use super::Service;
+use crate::memory::resident;
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -10,13 +11,15 @@ use std::sync::Arc;
 
 /// The card of the model: what it is, what it was trained on, how it scored.
 pub(super) async fn info(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
-    let card = &service.model()?.bundle.card;
+    let model = service.model()?;
     let limits = &service.settings.limits;
     let answer = json!({
         "format": crate::answer::FORMAT,
         "server": env!("CARGO_PKG_VERSION"),
         "disclaimer": crate::answer::DISCLAIMER,
-        "model": card,
+        "name": model.name,
+        "hash": model.hash,
+        "model": model.bundle.card,
         "limits": {
             "body_bytes": limits.body,
             "megapixels": limits.megapixels,
@@ -45,8 +48,11 @@ pub(super) async fn ready(State(service): State<Arc<Service>>) -> Result<Respons
 }
 
 pub(super) async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    if let Ok(model) = service.model() {
-        service.metrics.waiting.set(model.workers.waiting() as i64);
+    if let Ok(workers) = service.workers() {
+        service.metrics.waiting.set(workers.waiting() as i64);
+    }
+    if let Some(bytes) = resident() {
+        service.metrics.resident.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
     service.metrics.log_lost.set(crate::log::lost() as i64);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

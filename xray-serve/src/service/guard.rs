@@ -1,14 +1,20 @@
 //! What happens to every request: who may ask and how often, what is counted and logged, what every answer says.
+//!
+//! `account` is outermost, so what it counts and logs includes what `headers` and `admit` refuse.
 
 use super::Service;
 use crate::client::Client;
 use crate::encoding::ACCEPTED;
 use crate::log::event;
 use crate::metrics::Answered;
+use crate::origins;
 use crate::problem::Problem;
-use crate::settings::Part;
+use crate::request_id::{self, RequestId};
+use crate::settings::{Closed, Part};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,19 +25,24 @@ use std::time::Instant;
 /// What a request asks for, as far as the key and the rate are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
-    /// Nothing that anybody could mind.
-    Open,
+    /// What nobody minds until so much is closed.
+    Open(Closed),
     /// What costs nothing, and may say more than everybody shall know.
     Part(Part),
     /// What costs time, and whatever is not known here.
     Findings,
 }
 
+/// The name of the key that a request was sent with, on its answer.
+#[derive(Clone)]
+struct KeyName(Arc<str>);
+
 /// Who may ask for what. HEAD is answered as GET is.
 fn asks(method: &Method, route: &str, path: &str) -> Asks {
     let is_get = matches!(*method, Method::GET | Method::HEAD);
     match route {
-        "/health" | "/ready" | "/style.css" | "/page.js" | "/openapi.json" => Asks::Open,
+        "/health" | "/ready" => Asks::Open(Closed::ProbesToo),
+        "/style.css" | "/page.js" | "/openapi.json" => Asks::Open(Closed::All),
         "/info" => Asks::Part(Part::Info),
         "/metrics" => Asks::Part(Part::Metrics),
         "/" if is_get => Asks::Part(Part::Page),
@@ -56,20 +67,27 @@ pub(super) async fn admit(State(service): State<Arc<Service>>, request: Request,
     let asks = asks(request.method(), route(&service, &request), request.uri().path());
     let client = request.extensions().get::<Client>().copied().unwrap_or_default();
     let is_open = match asks {
-        Asks::Open => true,
+        Asks::Open(closed) => service.settings.closed < closed,
         Asks::Part(part) => service.settings.open.contains(&part),
         Asks::Findings => false,
     };
-    let admitted = if is_open { Ok(()) } else { check_key(&service, client, &request) };
-    let admitted = admitted.and_then(|()| match asks {
+    let key = if is_open { Ok(None) } else { check_key(&service, client, &request) };
+    let admitted = key.and_then(|key| match asks {
         Asks::Findings => service
             .rate
             .take(client, Instant::now())
+            .map(|()| key)
             .map_err(|seconds| too_many("rate", "too many requests of this client", seconds)),
-        Asks::Open | Asks::Part(_) => Ok(()),
+        Asks::Open(_) | Asks::Part(_) => Ok(key),
     });
     match admitted {
-        Ok(()) => next.run(request).await,
+        Ok(key) => {
+            let mut response = next.run(request).await;
+            if let Some(key) = key {
+                response.extensions_mut().insert(KeyName(key));
+            }
+            response
+        }
         Err(refused) => refused.into_response(),
     }
 }
@@ -82,29 +100,40 @@ fn too_many(code: &str, message: &str, seconds: u64) -> Problem {
 /// What makes a browser ask for a password.
 const CHALLENGE: &str = "Basic realm=\"xray-serve\", charset=\"UTF-8\"";
 
-/// Asks for the key. No key at all is no attempt: browsers begin so.
-fn check_key(service: &Service, client: Client, request: &Request) -> Result<(), Problem> {
-    let Some(key) = &service.settings.key else { return Ok(()) };
+/// Asks for a key, where there are some, and says whose it is. No key at all is no attempt: browsers begin so.
+fn check_key(service: &Service, client: Client, request: &Request) -> Result<Option<Arc<str>>, Problem> {
+    let keys = service.keys();
+    if keys.is_empty() {
+        return Ok(None);
+    }
     if let Some(given) = request.headers().get(AUTHORIZATION) {
         service
             .wrong_keys
             .take(client, Instant::now())
             .map_err(|seconds| too_many("keys", "too many wrong keys of this client", seconds))?;
-        if key.opens(given.as_bytes()) {
+        if let Some(name) = keys.opened_by(given.as_bytes()) {
             service.wrong_keys.give_back(client);
-            return Ok(());
+            return Ok(Some(name));
         }
     }
     Err(Problem::new(StatusCode::UNAUTHORIZED, "key", "this server asks for a key")
         .hint("send the header `Authorization: Bearer KEY`, or in a browser the key as password"))
 }
 
-/// Counts and logs.
-pub(super) async fn account(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+/// Counts and logs, and gives every request a word by which it is found again.
+pub(super) async fn account(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let start = Instant::now();
     let route = route(&service, &request).to_owned();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let client = request.extensions().get::<Client>().copied().unwrap_or_default();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    name_request(&mut response, &id);
     let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
     service.metrics.requests.get_or_create(&Answered { route: route.clone(), status }).inc();
     service.metrics.seconds.observe(seconds);
@@ -112,12 +141,31 @@ pub(super) async fn account(State(service): State<Arc<Service>>, request: Reques
         service.say_turned_away(1);
     } else if !matches!(route.as_str(), "/health" | "/ready" | "/metrics") {
         let milliseconds = (seconds * 1e4).round() / 10.0;
+        let key = response.extensions().get::<KeyName>().map(|KeyName(name)| &**name);
         event(
             "request",
-            json!({ "method": method.as_str(), "route": route, "status": status, "milliseconds": milliseconds }),
+            json!({
+                "id": id.as_str(),
+                "client": client.to_string(),
+                "key": key,
+                "method": method.as_str(),
+                "route": route,
+                "status": status,
+                "milliseconds": milliseconds,
+            }),
         );
     }
     response
+}
+
+/// Says the word in the answer's head, and in its body where that says what is wrong.
+fn name_request(response: &mut Response, id: &RequestId) {
+    response.headers_mut().insert(request_id::HEADER, id.header());
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        // It was that of the body without the word.
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = body(&Problem { request_id: Some(id.as_str().to_owned()), ..problem });
+    }
 }
 
 /// Nothing is kept by browsers or proxies, nothing of others is loaded into the page, nobody frames it.
@@ -133,12 +181,30 @@ const HEADERS: [(&str, &str); 5] = [
     ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
 ];
 
-/// Adds what every answer says; also to requests whose head was refused.
-pub(super) async fn headers(mut request: Request, next: Next) -> Response {
+/// Adds what every answer says; also to requests whose head was refused. Browsers that ask whether a page of another host
+/// may ask are answered here, before anybody asks for a key.
+pub(super) async fn headers(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let origins = &service.settings.origins;
+    let allowed = origins.allowed(request.headers());
     let mut response = match request.extensions_mut().remove::<Problem>() {
         Some(refused) => refused.into_response(),
+        None if allowed.is_some() && origins::is_preflight(request.method(), request.headers()) => {
+            let mut permission = Response::default();
+            origins::permit(permission.headers_mut());
+            permission
+        }
         None => next.run(request).await,
     };
+    if let Some(allowed) = allowed {
+        origins::allow(response.headers_mut(), allowed);
+    }
+    if origins.differ() {
+        origins::vary(response.headers_mut());
+    }
     for (name, value) in HEADERS {
         let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
         response.headers_mut().entry(name).or_insert(value);
@@ -149,6 +215,8 @@ pub(super) async fn headers(mut request: Request, next: Next) -> Response {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Response::new(body(&self))).into_response();
+        // Who asked is not known here; `account` says it.
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {

@@ -4,11 +4,14 @@ mod api;
 mod describe;
 mod guard;
 mod pages;
+mod reload;
 
 pub use crate::client::Client;
 
+use crate::keys::Keys;
 use crate::log::{Sparse, event};
-use crate::metrics::{Answered, Metrics};
+use crate::metrics::{Answered, Metrics, Named};
+use crate::model::Model;
 use crate::page::Pages;
 use crate::problem::Problem;
 use crate::rate::{BURST, RateLimit};
@@ -18,12 +21,12 @@ use crate::settings::Settings;
 use crate::workers::Workers;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
-use xray_bundle::Bundle;
+use tokio::sync::Mutex;
 
 /// Everything that handlers share.
 pub struct Service {
@@ -31,7 +34,11 @@ pub struct Service {
     pub settings: Settings,
     /// Counters.
     pub metrics: Metrics,
-    model: OnceLock<Model>,
+    model: RwLock<Option<Arc<Model>>>,
+    workers: OnceLock<Workers>,
+    keys: RwLock<Arc<Keys>>,
+    /// Held while files are read again.
+    reloading: Arc<Mutex<()>>,
     rate: RateLimit,
     wrong_keys: RateLimit,
     /// How requests for findings begin.
@@ -42,14 +49,6 @@ pub struct Service {
     turned_away: Sparse,
 }
 
-/// A model and the threads that use it.
-pub struct Model {
-    /// The bundle.
-    pub bundle: Arc<Bundle>,
-    /// Its threads.
-    pub workers: Workers,
-}
-
 impl Service {
     /// Without a model yet.
     pub fn new(settings: Settings) -> Self {
@@ -57,7 +56,10 @@ impl Service {
         let begin = |base: &str| format!("POST {base}{ROUTE}").into_bytes();
         Service {
             metrics: Metrics::default(),
-            model: OnceLock::new(),
+            model: RwLock::default(),
+            workers: OnceLock::new(),
+            keys: RwLock::new(Arc::new(settings.keys.clone())),
+            reloading: Arc::default(),
             rate: RateLimit::new(limits.rate, limits.rate * BURST),
             wrong_keys: RateLimit::new(WRONG_KEYS, WRONG_KEYS_AT_ONCE),
             findings: vec![begin(""), begin(settings.base.as_str())],
@@ -73,23 +75,33 @@ impl Service {
     ///
     /// # Errors
     /// If the system gives no threads.
-    pub fn load(&self, bundle: Bundle, threads: usize) -> std::io::Result<()> {
-        let bundle = Arc::new(bundle);
-        let workers = Workers::start(&bundle, self.settings.limits, threads, self.metrics.abandoned.clone())?;
-        // A second model would be a second call, and there is none.
-        let _ = self.model.set(Model { bundle, workers });
+    pub fn load(&self, model: Model, threads: usize) -> std::io::Result<()> {
+        let workers = Workers::start(self.settings.limits, threads, self.metrics.abandoned.clone())?;
+        // Threads of a second call would be further ones, and there is none.
+        let _ = self.workers.set(workers);
+        self.take(&Arc::new(model));
         Ok(())
+    }
+
+    /// Answers with this model from now on.
+    fn take(&self, model: &Arc<Model>) {
+        let named = |model: &Model| Named { name: model.name.clone(), hash: model.hash.clone() };
+        let old = self.model.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(model));
+        if let Some(old) = old.as_deref().map(named).filter(|old| *old != named(model)) {
+            self.metrics.model.remove(&old);
+        }
+        self.metrics.model.get_or_create(&named(model)).set(1);
     }
 
     /// Requests for findings that there is time for now. Before there is a model, any may be told so.
     pub(crate) fn free(&self) -> usize {
-        let Some(Model { workers, .. }) = self.model.get() else { return usize::MAX };
+        let Some(workers) = self.workers.get() else { return usize::MAX };
         if self.room.is_taken() { 0 } else { workers.free() }
     }
 
     /// Whether a client would get findings now, be it in the place of another.
     pub(crate) fn admits(&self, client: Client) -> bool {
-        let Some(Model { workers, .. }) = self.model.get() else { return true };
+        let Some(workers) = self.workers.get() else { return true };
         self.room.admits(client) && workers.admits(client)
     }
 
@@ -100,7 +112,7 @@ impl Service {
 
     /// What is said to others.
     pub(crate) fn busy(&self) -> Problem {
-        self.model.get().map_or_else(|| Problem::busy(1), |model| model.workers.busy())
+        self.workers.get().map_or_else(|| Problem::busy(1), Workers::busy)
     }
 
     /// Counts requests that were turned away, and says so in the log once in a second.
@@ -116,13 +128,25 @@ impl Service {
         }
     }
 
-    fn model(&self) -> Result<&Model, Problem> {
-        self.model.get().ok_or_else(|| {
-            let problem =
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is not loaded yet");
-            Problem { retry_after: Some(1), ..problem }
-        })
+    /// The model that answers now.
+    fn model(&self) -> Result<Arc<Model>, Problem> {
+        let model = self.model.read().unwrap_or_else(PoisonError::into_inner).clone();
+        model.ok_or_else(loading)
     }
+
+    fn workers(&self) -> Result<&Workers, Problem> {
+        self.workers.get().ok_or_else(loading)
+    }
+
+    /// The keys that open now.
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn loading() -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is not loaded yet");
+    Problem { retry_after: Some(1), ..problem }
 }
 
 /// Where findings are asked for by programs.
@@ -144,7 +168,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .method_not_allowed_fallback(api::wrong_method)
         .fallback(api::nothing_here)
         .layer(from_fn_with_state(Arc::clone(&service), guard::admit))
-        .layer(from_fn(guard::headers))
+        .layer(from_fn_with_state(Arc::clone(&service), guard::headers))
         .layer(from_fn_with_state(Arc::clone(&service), guard::account))
         .with_state(service)
 }
@@ -154,6 +178,7 @@ fn routes(router: Router<Arc<Service>>, base: &str) -> Router<Arc<Service>> {
     router
         .route(&at("/"), get(pages::form).post(pages::findings))
         .route(&at(ROUTE), post(api::predict))
+        .route(&at("/admin/reload"), post(reload::reload))
         .route(&at("/samples/{name}"), get(pages::sample))
         .route(&at("/style.css"), get(pages::style))
         .route(&at("/page.js"), get(pages::script))

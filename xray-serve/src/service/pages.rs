@@ -3,45 +3,84 @@
 use super::Service;
 use super::api::{self, Sender};
 use crate::answer::ImageAnswer;
-use crate::examine::Wanted;
+use crate::examine::{Task, Wanted};
 use crate::form::Upload;
+use crate::model::Model;
 use crate::page::Frame;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::settings::BasePath;
 use crate::workers::Place;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::{Extensions, HeaderValue, Request, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use std::sync::Arc;
 
-/// What surrounds a page that lies so many folders deep.
-fn frame(service: &Service, depth: usize) -> Frame<'_> {
-    let base = service.settings.base.as_str();
-    // Where no folder is named, links are relative: whatever a proxy takes away, a browser keeps.
-    let root = if base.is_empty() { format!("./{}", "../".repeat(depth)) } else { format!("{base}/") };
-    let card = service.model().ok().map(|model| &model.bundle.card);
-    Frame { root, card, asks_for_key: service.settings.key.is_some() }
+/// What a page needs to know of the request that it answers.
+struct Asked {
+    /// Where a proxy or a front door says that the service lies; else what the settings say.
+    base: Option<BasePath>,
+    /// How many folders deep the page lies.
+    depth: usize,
+    id: Option<RequestId>,
+}
+
+impl Asked {
+    fn of(extensions: &Extensions, depth: usize) -> Self {
+        Asked {
+            base: extensions.get::<BasePath>().cloned(),
+            depth,
+            id: extensions.get::<RequestId>().cloned(),
+        }
+    }
+
+    /// What links begin with.
+    fn root(&self, service: &Service) -> String {
+        let base = self.base.as_ref().unwrap_or(&service.settings.base).as_str();
+        // Where no folder is named, links are relative: whatever a proxy takes away, a browser keeps.
+        if base.is_empty() { format!("./{}", "../".repeat(self.depth)) } else { format!("{base}/") }
+    }
+
+    fn frame<'a>(&self, service: &Service, model: Option<&'a Model>) -> Frame<'a> {
+        let card = model.map(|model| &model.bundle.card);
+        Frame { root: self.root(service), card, asks_for_key: !service.keys().is_empty() }
+    }
 }
 
 /// The form.
-pub(super) async fn form(State(service): State<Arc<Service>>) -> Response {
-    Html(service.pages.form(&frame(&service, 0))).into_response()
+pub(super) async fn form(State(service): State<Arc<Service>>, request: Request<Body>) -> Response {
+    let (asked, model) = (Asked::of(request.extensions(), 0), service.model().ok());
+    Html(service.pages.form(&asked.frame(&service, model.as_deref()))).into_response()
 }
 
 /// An image in, the page with its findings out.
 pub(super) async fn findings(State(service): State<Arc<Service>>, request: Request<Body>) -> Response {
+    let asked = Asked::of(request.extensions(), 0);
     let said = examine_body(&service, request).await;
-    said_as_page(&service, 0, said)
+    said_as_page(&service, &asked, said)
+}
+
+/// What was said about an image, and by which model.
+struct Found {
+    model: Arc<Model>,
+    name: String,
+    answer: ImageAnswer,
 }
 
 /// What was said about an image, or why nothing was.
-fn said_as_page(service: &Service, depth: usize, said: Result<(String, ImageAnswer), Problem>) -> Response {
-    let frame = frame(service, depth);
+fn said_as_page(service: &Service, asked: &Asked, said: Result<Found, Problem>) -> Response {
     match said {
-        Ok((name, answer)) => Html(service.pages.findings(&frame, &name, &answer)).into_response(),
+        Ok(Found { model, name, answer }) => {
+            let frame = asked.frame(service, Some(&model));
+            Html(service.pages.findings(&frame, &name, &answer)).into_response()
+        }
         Err(problem) => {
-            let page = service.pages.problem(&frame, &problem);
+            let model = service.model().ok();
+            let request_id = asked.id.as_ref().map(|id| id.as_str().to_owned());
+            let problem = Problem { request_id, ..problem };
+            let page = service.pages.problem(&asked.frame(service, model.as_deref()), &problem);
             let mut response = (problem.status(), Html(page)).into_response();
             if let Some(seconds) = problem.retry_after {
                 response.headers_mut().insert("retry-after", seconds.into());
@@ -51,7 +90,7 @@ fn said_as_page(service: &Service, depth: usize, said: Result<(String, ImageAnsw
     }
 }
 
-async fn examine_body(service: &Service, request: Request<Body>) -> Result<(String, ImageAnswer), Problem> {
+async fn examine_body(service: &Service, request: Request<Body>) -> Result<Found, Problem> {
     let (head, body) = request.into_parts();
     let sender = Sender::of(&head.extensions);
     let mut uploads = api::uploads(service, &sender, &head.headers, body).await?;
@@ -69,10 +108,13 @@ async fn examine_upload(
     sender: Sender,
     upload: &Upload,
     place: Option<Place>,
-) -> Result<(String, ImageAnswer), Problem> {
+) -> Result<Found, Problem> {
+    let model = service.model()?;
     let wanted = Wanted { maps: false, pictures: true };
-    let mut said = api::examine_all(service, sender, std::slice::from_ref(upload), wanted, place).await?;
-    Ok((upload.name.clone(), said.pop().expect("one image was sent")?))
+    let task = Task { bundle: Arc::clone(&model.bundle), wanted };
+    let mut said = api::examine_all(service, sender, std::slice::from_ref(upload), task, place).await?;
+    let answer = said.pop().expect("one image was sent")?;
+    Ok(Found { model, name: upload.name.clone(), answer })
 }
 
 pub(super) async fn style() -> Response {
@@ -98,7 +140,7 @@ pub(super) async fn sample(
     }
     let upload = Upload { name: format!("phantom {name}"), file: file.into() };
     let said = examine_upload(&service, Sender::of(request.extensions()), &upload, None).await;
-    Ok(said_as_page(&service, 1, said))
+    Ok(said_as_page(&service, &Asked::of(request.extensions(), 1), said))
 }
 
 /// Files of the page say nothing of anybody, and may be kept for a while.

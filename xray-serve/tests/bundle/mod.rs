@@ -28,10 +28,15 @@ const FINDINGS: [&str; 14] = [
 
 /// A folder with an untrained network's weights and a card with calibrations and thresholds.
 pub(crate) fn bundle() -> TempDir {
+    bundle_of(1)
+}
+
+/// The same of another network, drawn with another seed.
+pub(crate) fn bundle_of(seed: u64) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = ModelConfig { width: 4, ..ModelConfig::default() }.resolved();
     let learner =
-        Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(14) }, 1).expect("a CPU");
+        Learner::new(&LearnerConfig { model: model.clone(), ..LearnerConfig::new(14) }, seed).expect("a CPU");
     let weights = learner
         .weights()
         .expect("a CPU")
@@ -65,7 +70,7 @@ pub(crate) fn bundle() -> TempDir {
             dataset: "none".to_owned(),
             fraction: 1.0,
             train_images: 0,
-            seed: 1,
+            seed,
             steps: 0,
             first_weights: None,
             imported: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use xray_bundle::Bundle;
+use xray_serve::model::Model;
 use xray_serve::server::serve;
 use xray_serve::service::{Service, router};
 use xray_serve::settings::Settings;
@@ -25,7 +25,7 @@ impl Running {
         let thread = thread::spawn(move || {
             let folder = bundle();
             let service = Arc::new(Service::new(settings));
-            service.load(Bundle::open(folder.path()).expect("written"), 1).expect("a thread");
+            service.load(Model::open(folder.path()).expect("written"), 1).expect("a thread");
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
@@ -34,7 +34,7 @@ impl Running {
                 let over = async {
                     let _ = ended.await;
                 };
-                serve(listener, router(Arc::clone(&service)), service, over).await.expect("it serves");
+                serve(vec![listener], router(Arc::clone(&service)), service, over).await.expect("it serves");
             });
         });
         Running { address: told.recv().expect("it starts"), end: Some(end), thread: Some(thread) }

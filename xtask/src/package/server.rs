@@ -1,4 +1,5 @@
-//! `cargo xtask package server`: xray-serve and a model as a folder from which a container is built.
+//! `cargo xtask package server`: xray-serve and a model as a folder from which a container is built, or from which
+//! systemd runs it.
 
 use super::{Level, MODEL_FILES, portable};
 use anyhow::{Context, Result};
@@ -7,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use xray_workspace::steps;
 
-/// Build xray-serve as one static file, and a folder with it, a model and a Containerfile
+/// Build xray-serve as one static file, and a folder with it, a model, a Containerfile and a unit of systemd
 ///
-/// `podman build -t xray-serve FOLDER` (or docker) makes an image that holds nothing else, not even a shell.
+/// `podman build --format docker -t xray-serve FOLDER` (or docker) makes an image that holds nothing else, not even a shell.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
     /// The folder of model.json and model.safetensors, such as model/ of a run
@@ -24,6 +25,7 @@ pub(crate) struct ServerArguments {
 const SERVER: &str = "xray-serve";
 
 const CONTAINERFILE: &str = include_str!("../../../deploy/Containerfile");
+const UNIT: &str = include_str!("../../../deploy/xray-serve.service");
 
 /// Builds it and says what it is.
 #[expect(clippy::print_stdout, reason = "the answer")]
@@ -40,9 +42,10 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<()> {
         copy(&model.join(name), &folder.join("model").join(name))?;
     }
     fs::write(folder.join("Containerfile"), CONTAINERFILE)?;
+    fs::write(folder.join("xray-serve.service"), UNIT)?;
     let megabytes = fs::metadata(&program)?.len() as f64 / 1e6;
     println!("{}: {megabytes:.1} MB", folder.join(SERVER).display());
-    println!("podman build -t xray-serve {}", folder.display());
+    println!("podman build --format docker -t xray-serve {}", folder.display());
     Ok(())
 }
 
