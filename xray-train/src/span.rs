@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use xray_artifacts::{Exit, Failure};
 
 /// A length of training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,29 +40,94 @@ impl fmt::Display for Span {
     }
 }
 
-impl FromStr for Span {
-    type Err = String;
+/// A text that is not a length of training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanProblem {
+    text: String,
+    what: What,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("`{text}` is no length such as `5 epochs`, `2000 steps` or `50000 examples`");
-        let (number, unit) = text.trim().split_once(' ').ok_or_else(refuse)?;
-        let count = || number.parse().ok().filter(|&count| count > 0).ok_or_else(refuse);
-        match unit.trim() {
-            "epoch" | "epochs" => {
-                let epochs = number.parse().ok().filter(|&epochs: &f64| epochs > 0.0 && epochs.is_finite());
-                epochs.map(Span::Epochs).ok_or_else(refuse)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// A number by itself.
+    NoUnit,
+    /// A unit that is known, of none or fewer.
+    Nothing,
+    /// Anything else.
+    Other,
+}
+
+impl SpanProblem {
+    fn message(&self) -> String {
+        let SpanProblem { text, what } = self;
+        match what {
+            What::NoUnit => format!("`{text}` has no unit"),
+            What::Nothing => format!("`{text}` is not allowed"),
+            What::Other => {
+                format!("`{text}` is not a length such as `5 epochs`, `2000 steps` or `50000 examples`")
             }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = &self.text;
+        match self.what {
+            What::NoUnit => {
+                Some(format!("write \"{text} epochs\"; the units are epochs, steps and examples"))
+            }
+            What::Nothing => Some("use at least 1".to_owned()),
+            What::Other => None,
+        }
+    }
+
+    /// The same of the setting or option `key`.
+    pub fn failure(&self, key: &str) -> Failure {
+        let failure = Failure::new(Exit::Usage, format!("{key}: {}", self.message()));
+        match self.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl fmt::Display for SpanProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        self.hint().map_or(Ok(()), |hint| write!(f, ": {hint}"))
+    }
+}
+
+impl std::error::Error for SpanProblem {}
+
+impl FromStr for Span {
+    type Err = SpanProblem;
+
+    fn from_str(text: &str) -> Result<Self, SpanProblem> {
+        let text = text.trim();
+        let refuse = |what| SpanProblem { text: text.to_owned(), what };
+        let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+        let amount: f64 = number.parse().map_err(|_| refuse(What::Other))?;
+        if !amount.is_finite() {
+            return Err(refuse(What::Other));
+        }
+        let count = || number.parse().map_err(|_| refuse(What::Other));
+        match unit.trim() {
+            "" => Err(refuse(What::NoUnit)),
+            "epoch" | "epochs" | "step" | "steps" | "example" | "examples" if amount <= 0.0 => {
+                Err(refuse(What::Nothing))
+            }
+            "epoch" | "epochs" => Ok(Span::Epochs(amount)),
             "step" | "steps" => count().map(Span::Steps),
             "example" | "examples" => count().map(Span::Examples),
-            _ => Err(refuse()),
+            _ => Err(refuse(What::Other)),
         }
     }
 }
 
 impl TryFrom<String> for Span {
-    type Error = String;
+    type Error = SpanProblem;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, SpanProblem> {
         text.parse()
     }
 }
@@ -92,10 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_an_example() {
-        for text in ["", "5", "five epochs", "-1 steps", "0 epochs", "inf epochs", "3 weeks"] {
-            let message = text.parse::<Span>().expect_err(text);
-            assert!(message.starts_with(&format!("`{text}` is no length such as")), "{message}");
+    fn nonsense_is_refused_with_what_to_write() {
+        let check = |text: &str, expected: &str| {
+            let problem = text.parse::<Span>().expect_err(text).to_string();
+            assert!(problem.starts_with(&format!("`{text}` {expected}")), "{problem}");
+        };
+        for text in ["", "five epochs", "inf epochs", "nan steps", "3 weeks", "1.5 steps"] {
+            check(text, "is not a length such as `5 epochs`");
         }
+        check("5", "has no unit: write \"5 epochs\"");
+        check("0 epochs", "is not allowed: use at least 1");
+        check("-1 steps", "is not allowed: use at least 1");
     }
 }
