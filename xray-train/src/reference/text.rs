@@ -35,11 +35,9 @@ pub fn markdown() -> String {
         "# Settings\n\n<!-- Made by `xray-train --help settings.md > docs/settings.md`; a test compares. -->\n\n{}\n",
         INTRODUCTION.replace('\n', " ")
     );
-    text += &format!(
-        "\n```sh\nxray-train --help settings                   # this page, in a terminal\n\
+    text += "\n```sh\nxray-train --help settings                   # this page, in a terminal\n\
          xray-train --data shards/ --dry-run          # the settings of a run, and what they cost\n\
-         xray-train --data shards/ --set schedule.shape=cosine --set training.duration=\"2 epochs\"\n```\n"
-    );
+         xray-train --data shards/ --set schedule.shape=cosine --set training.duration=\"2 epochs\"\n```\n";
     let mut group = None;
     for setting in all() {
         let of = setting.key.split_once('.').map_or("", |(group, _)| group);
