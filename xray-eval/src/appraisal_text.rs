@@ -72,7 +72,7 @@ impl Appraisal {
         let of_constant = format!("of the {} prevalence", whose(self.prevalence_of));
         let mut header = vec!["label", "positives", "AUC", "AP", "test prevalence", "Brier", &of_constant];
         if self.beside_metadata.is_some() {
-            header.extend(["sex, age, view", "AUC less that"]);
+            header.extend(["sex, age, view", "AUC − baseline"]);
         }
         let mut table = TextTable::new(&header);
         for (at, label) in test.labels.iter().enumerate() {

@@ -65,7 +65,7 @@ impl ComparedModels {
     /// For a terminal.
     pub fn text(&self) -> String {
         let mut table =
-            TextTable::new(&["AUC", "A", "B", "A less B", "95 % interval", "p", "p of all labels (Holm)"]);
+            TextTable::new(&["AUC", "A", "B", "A − B", "95 % interval", "p", "p of all labels (Holm)"]);
         for (label, difference) in self.labels.iter().zip(&self.comparison.labels) {
             table.row(row(label, difference));
         }

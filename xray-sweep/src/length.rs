@@ -44,7 +44,8 @@ impl Length {
     /// # Errors
     /// A sentence on what is no length.
     pub fn parse(text: &str, unit: Unit) -> Result<Length, String> {
-        let refuse = || format!("`{text}` is no length such as `5 epochs`, `2000 steps` or `50000 examples`");
+        let refuse =
+            || format!("`{text}` is not a length such as `5 epochs`, `2000 steps` or `50000 examples`");
         let (number, unit) = match text.trim().split_once(' ') {
             None => (text.trim(), unit),
             Some((number, "epoch" | "epochs")) => (number, Unit::Epochs),

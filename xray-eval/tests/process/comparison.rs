@@ -30,7 +30,7 @@ fn models_are_compared_record_by_record_in_whatever_order() {
     write(&workplace, "edema.csv", "id,Edema,score_Edema", rows.clone());
     let same = workplace.eval(&["compare", "a.csv", "turned.csv"]);
     assert_exit(&same, Exit::Ok);
-    assert!(stdout(&same).contains("0.750  0.750    +0.000"), "{}", stdout(&same));
+    assert!(stdout(&same).contains("0.750  0.750  +0.000"), "{}", stdout(&same));
     let why = "no test of Mass, macro: only 2 records with it and 2 without, of 5 that an interval takes";
     assert!(stdout(&same).contains(why), "{}", stdout(&same));
     let check = |a: &str, b: &str, message: &str| {

@@ -29,7 +29,7 @@ fn a_run_is_appraised_with_the_figures_of_its_result() {
         "sex, age and view alone",
         &fitted_on,
         "sex, age, view",
-        "AUC less that",
+        "AUC − baseline",
         "positives  negatives  threshold",
         "intervals are Wilson's, by patient",
         "PPV and NPV hold at the test prevalence",

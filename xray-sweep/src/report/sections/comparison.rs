@@ -73,7 +73,7 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
             ("b_steps", ">steps B"),
             ("a", ">A"),
             ("b", ">B"),
-            ("difference", ">A less B"),
+            ("difference", ">A − B"),
             ("interval", ">95 % interval"),
         ],
     );
@@ -139,7 +139,7 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
             ("label", "AUC"),
             ("a", ">A"),
             ("b", ">B"),
-            ("difference", ">A less B"),
+            ("difference", ">A − B"),
             ("interval", ">95 % interval"),
             ("p", ">p"),
             ("p_holm", ">p of all findings (Holm)"),

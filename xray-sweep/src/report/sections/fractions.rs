@@ -198,7 +198,7 @@ fn steps(sweep: &Sweep) -> Option<String> {
     let taken = |group: &Group<'_>| group.mean(|run| run.row.steps.map(|steps| steps as f64));
     let (first, last) = (taken(groups.first()?)?, taken(groups.last()?)?);
     let planned = match sweep.spec.as_ref().map(|spec| spec.budget) {
-        Some(Budget::Epochs) => "Every fraction was planned with as many epochs. ",
+        Some(Budget::Epochs) => "Every fraction trains for the same number of epochs. ",
         Some(Budget::Steps) => "Every fraction was planned with as many steps. ",
         None => "",
     };

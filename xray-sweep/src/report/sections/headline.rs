@@ -43,8 +43,8 @@ fn best(sweep: &Sweep) -> Card {
         name,
         value: Value::estimate(run.score, run.score_interval, 3),
         detail: format!(
-            "of the run that validation chose ({} of the data, {}, trial {}{combination}); {}.{}{} Without a look \
-             at the image: 0.5.",
+            "of the run that validation chose ({} of the data, {}, trial {}{combination}); {}.{}{} A baseline \
+             that ignores the image: 0.5.",
             percent(run.row.fraction),
             counted(run.row.train_images, "image"),
             run.row.trial,
@@ -140,7 +140,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     if smaller.iter().all(|group| behind(group).is_none()) {
         return (
             None,
-            "fewer than three trials of a fraction tell nothing of chance; plan more trials".to_owned(),
+            "with fewer than three trials of a fraction, differences cannot be told from chance; plan more trials".to_owned(),
         );
     }
     let may = smaller.iter().find(|group| behind(group).is_some_and(|[_, high]| high >= -WITHIN));
@@ -155,7 +155,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
             percent(full.fraction)
         ),
         None => format!(
-            "of no smaller fraction do the trials show it ({} at {})",
+            "no smaller fraction is shown to be as good ({} at {})",
             mean(full),
             percent(full.fraction)
         ),
@@ -163,7 +163,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     let least = shown.map_or(full.fraction, |group| group.fraction);
     let may_text = match may {
         Some(group) if group.fraction < least => {
-            format!("; chance leaves it open from {} on ({})", percent(group.fraction), mean(group))
+            format!("; from {} on ({}), the difference could be chance", percent(group.fraction), mean(group))
         }
         _ => String::new(),
     };
@@ -171,7 +171,7 @@ fn within(groups: &[Group<'_>], without_score: &str) -> (Option<f64>, String) {
     let few: Vec<String> = few.map(|group| percent(group.fraction)).collect();
     let few_text = match few.is_empty() {
         true => String::new(),
-        false => format!("; nothing is told of {}: fewer than three trials are done there", few.join(", ")),
+        false => format!("; {} cannot be judged: fewer than three trials are done there", few.join(", ")),
     };
     (Some(least), format!("{shown_text}{may_text}{few_text}."))
 }
@@ -283,13 +283,13 @@ mod tests {
         check(
             &[(0.1, &[0.60, 0.61, 0.62]), FULL],
             1.0,
-            "of no smaller fraction do the trials show it (0.800 at 100 %).",
+            "no smaller fraction is shown to be as good (0.800 at 100 %).",
         );
         // −0.02 ± 0.025 reaches −0.01 and is not surely there.
         check(
             &[(0.1, &[0.6; 3]), (0.5, &[0.77, 0.78, 0.79]), FULL],
             1.0,
-            "leaves it open from 50 % on (0.780)",
+            "from 50 % on (0.780), the difference could be chance",
         );
         check(
             &[(0.1, &[0.6; 3]), (0.5, &[0.799, 0.8, 0.801]), FULL],
@@ -303,9 +303,13 @@ mod tests {
         check(
             &[(0.01, &[0.55, 0.60]), (0.5, &[0.6; 3]), FULL],
             1.0,
-            "(0.800 at 100 %); nothing is told of 1 %: fewer than three trials are done there.",
+            "(0.800 at 100 %); 1 % cannot be judged: fewer than three trials are done there.",
         );
-        check(&[(0.01, &[0.55, 0.60, 0.80]), (0.5, &[0.6; 3]), FULL], 1.0, "leaves it open from 1 % on");
+        check(
+            &[(0.01, &[0.55, 0.60, 0.80]), (0.5, &[0.6; 3]), FULL],
+            1.0,
+            "from 1 % on (0.650), the difference could be chance",
+        );
     }
 
     #[test]
@@ -314,7 +318,7 @@ mod tests {
         let runs = [0.5, 1.0].map(|fraction| run(fraction, 0.7));
         assert_eq!(
             within(&groups(&runs), "").1,
-            "fewer than three trials of a fraction tell nothing of chance; plan more trials"
+            "with fewer than three trials of a fraction, differences cannot be told from chance; plan more trials"
         );
         assert_eq!(within(&groups(&runs[..1]), "").1, "there is one fraction only");
     }
