@@ -1,5 +1,5 @@
-//! The exit codes of every program here. They are documented in README.md and part of the contract with
-//! HTCondor's policies, so a number never changes its meaning.
+//! The exit codes of every program here. They are documented in docs/exit-codes.md and part of the contract
+//! with HTCondor's policies, so a number never changes its meaning.
 
 use std::process::{ExitCode, Termination};
 
@@ -80,5 +80,14 @@ mod tests {
     #[test]
     fn a_number_never_changes_its_meaning() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 78, 85, 130, 143]);
+    }
+
+    #[test]
+    fn every_number_is_documented_and_no_other() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exit-codes.md");
+        let page = std::fs::read_to_string(path).expect("docs/exit-codes.md");
+        let cell = |line: &str| line.strip_prefix("| ")?.split(" |").next()?.parse::<u8>().ok();
+        let listed: Vec<u8> = page.lines().filter_map(cell).collect();
+        assert_eq!(listed, Exit::ALL.map(Exit::code));
     }
 }

@@ -1,6 +1,7 @@
 //! Lengths of training as people write them: `5 epochs`, `2000 steps`, `50000 examples`. The trainer and a sweep read them
 //! here, and they become steps once, when the size of an epoch is known.
 
+use crate::{Exit, Failure};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -55,28 +56,33 @@ impl Length {
     /// Reads a number with its unit, or a bare number of this unit.
     ///
     /// # Errors
-    /// A sentence on what is no length.
-    pub fn parse(text: &str, unit: LengthUnit) -> Result<Length, String> {
-        let length = match text.trim().split_once(' ') {
-            None => Length::of(text.trim(), unit),
-            Some((number, name)) => {
-                LengthUnit::of_name(name.trim()).and_then(|unit| Length::of(number, unit))
-            }
-        };
-        length.ok_or_else(|| refusal(text))
+    /// If it is not a length.
+    pub fn parse(text: &str, unit: LengthUnit) -> Result<Length, LengthProblem> {
+        Length::read(text, Some(unit))
     }
 
-    /// None of what is no number above 0.
-    fn of(number: &str, unit: LengthUnit) -> Option<Length> {
-        let count = || number.parse().ok().filter(|&count| count > 0);
-        match unit {
-            LengthUnit::Epochs => {
-                let epochs = number.parse().ok().filter(|&epochs: &f64| epochs > 0.0 && epochs.is_finite());
-                epochs.map(Length::Epochs)
-            }
-            LengthUnit::Steps => count().map(Length::Steps),
-            LengthUnit::Examples => count().map(Length::Examples),
+    fn read(text: &str, bare: Option<LengthUnit>) -> Result<Length, LengthProblem> {
+        let text = text.trim();
+        let refuse = |what| LengthProblem { text: text.to_owned(), what };
+        let (number, name) = text.split_once(' ').unwrap_or((text, ""));
+        let amount: f64 = number.parse().map_err(|_| refuse(What::Other))?;
+        if !amount.is_finite() {
+            return Err(refuse(What::Other));
         }
+        let unit = match (name.trim(), bare) {
+            ("", Some(unit)) => unit,
+            ("", None) => return Err(refuse(What::NoUnit)),
+            (name, _) => LengthUnit::of_name(name).ok_or_else(|| refuse(What::Other))?,
+        };
+        if amount <= 0.0 {
+            return Err(refuse(What::Nothing));
+        }
+        let count = || number.parse().map_err(|_| refuse(What::Other));
+        Ok(match unit {
+            LengthUnit::Epochs => Length::Epochs(amount),
+            LengthUnit::Steps => Length::Steps(count()?),
+            LengthUnit::Examples => Length::Examples(count()?),
+        })
     }
 
     /// How many, of [its unit](Length::unit).
@@ -107,9 +113,64 @@ impl Length {
     }
 }
 
-fn refusal(text: &str) -> String {
-    format!("`{text}` is no length such as `5 epochs`, `2000 steps` or `50000 examples`")
+/// A text that is not a length of training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LengthProblem {
+    text: String,
+    what: What,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// A number by itself.
+    NoUnit,
+    /// A unit that is known, of none or fewer.
+    Nothing,
+    /// Anything else.
+    Other,
+}
+
+impl LengthProblem {
+    fn message(&self) -> String {
+        let LengthProblem { text, what } = self;
+        match what {
+            What::NoUnit => format!("`{text}` has no unit"),
+            What::Nothing => format!("`{text}` is not allowed"),
+            What::Other => {
+                format!("`{text}` is not a length such as `5 epochs`, `2000 steps` or `50000 examples`")
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = &self.text;
+        match self.what {
+            What::NoUnit => {
+                Some(format!("write \"{text} epochs\"; the units are epochs, steps and examples"))
+            }
+            What::Nothing => Some("use at least 1".to_owned()),
+            What::Other => None,
+        }
+    }
+
+    /// The same of the setting or option `key`.
+    pub fn failure(&self, key: &str) -> Failure {
+        let failure = Failure::new(Exit::Usage, format!("{key}: {}", self.message()));
+        match self.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl fmt::Display for LengthProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        self.hint().map_or(Ok(()), |hint| write!(f, ": {hint}"))
+    }
+}
+
+impl std::error::Error for LengthProblem {}
 
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,20 +180,17 @@ impl fmt::Display for Length {
 }
 
 impl FromStr for Length {
-    type Err = String;
+    type Err = LengthProblem;
 
-    fn from_str(text: &str) -> Result<Length, String> {
-        match text.trim().contains(' ') {
-            true => Length::parse(text, LengthUnit::Epochs),
-            false => Err(refusal(text)),
-        }
+    fn from_str(text: &str) -> Result<Length, LengthProblem> {
+        Length::read(text, None)
     }
 }
 
 impl TryFrom<String> for Length {
-    type Error = String;
+    type Error = LengthProblem;
 
-    fn try_from(text: String) -> Result<Length, String> {
+    fn try_from(text: String) -> Result<Length, LengthProblem> {
         text.parse()
     }
 }
@@ -188,20 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_an_example() {
-        for text in [
-            "",
-            "5",
-            "five epochs",
-            "-1 steps",
-            "1.5 steps",
-            "0 epochs",
-            "inf epochs",
-            "3 weeks",
-            "many steps",
-        ] {
-            let message = text.parse::<Length>().expect_err(text);
-            assert!(message.starts_with(&format!("`{text}` is no length such as")), "{message}");
+    fn nonsense_is_refused_with_what_to_write() {
+        let check = |text: &str, expected: &str| {
+            let problem = text.parse::<Length>().expect_err(text).to_string();
+            assert!(problem.starts_with(&format!("`{text}` {expected}")), "{problem}");
+        };
+        for text in ["", "five epochs", "inf epochs", "nan steps", "3 weeks", "1.5 steps", "many steps"] {
+            check(text, "is not a length such as `5 epochs`");
         }
+        check("5", "has no unit: write \"5 epochs\"");
+        check("0 epochs", "is not allowed: use at least 1");
+        check("-1 steps", "is not allowed: use at least 1");
     }
 }

@@ -51,7 +51,7 @@ pub use exit::Exit;
 pub use failure::{Failure, one_line};
 pub use files::{FileError, Versioned, read_json, to_json, write_json};
 pub use keep::Keep;
-pub use length::{Length, LengthUnit};
+pub use length::{Length, LengthProblem, LengthUnit};
 pub use manifest::ManifestProblem;
 pub use microarch::microarch;
 pub use nearest::{likeness, nearest};

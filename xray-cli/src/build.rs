@@ -2,6 +2,7 @@
 
 use clap::Command;
 use std::env::consts::{ARCH, OS};
+use std::ffi::OsString;
 
 /// A program as it was built. [`build!`](crate::build!) makes one.
 #[derive(Clone, Debug)]
@@ -10,6 +11,7 @@ pub struct Build {
     version: String,
     is_static: bool,
     parts: Vec<(&'static str, String)>,
+    topics: Vec<(&'static str, fn() -> String)>,
 }
 
 /// The [`Build`] of the program in whose `main.rs` this stands.
@@ -29,7 +31,7 @@ macro_rules! build {
 impl Build {
     /// A program that needs the system's libraries, of an unknown commit.
     pub fn new(name: &'static str, version: &str) -> Self {
-        Build { name, version: version.to_owned(), is_static: false, parts: Vec::new() }
+        Build { name, version: version.to_owned(), is_static: false, parts: Vec::new(), topics: Vec::new() }
     }
 
     /// Puts the commit behind the version, where it is known.
@@ -60,6 +62,20 @@ impl Build {
     pub fn with(mut self, what: &'static str, parts: impl Into<String>) -> Self {
         self.parts.push((what, parts.into()));
         self
+    }
+
+    /// Adds a page of help, which `--help NAME` prints.
+    #[must_use]
+    pub fn topic(mut self, name: &'static str, text: fn() -> String) -> Self {
+        self.topics.push((name, text));
+        self
+    }
+
+    /// The page of help that a command line asks for, which is `--help NAME` and nothing else.
+    pub(crate) fn asked_for(&self, words: &[OsString]) -> Option<String> {
+        let [_, help, name] = words else { return None };
+        let (_, text) = self.topics.iter().find(|(topic, _)| name == topic)?;
+        (help == "--help" || help == "-h").then(text)
     }
 
     /// The program's name.

@@ -27,6 +27,11 @@ fn run<A: Parser>(
     words: impl IntoIterator<Item = OsString>,
     work: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    if let Some(page) = build.asked_for(&words) {
+        print(&page)?;
+        return Ok(Exit::Ok);
+    }
     let shown = build.described(A::command()).arg(completions());
     // Completions would not know that it is hidden.
     let mut command = shown.clone().arg(manual_pages());
@@ -124,6 +129,21 @@ mod tests {
         let shown = Build::new("xray-some", "1.2.3").described(Arguments::command()).arg(completions());
         let script = script(Shell::Bash, shown, "xray-some");
         assert!(script.contains("--completions") && !script.contains("manual"), "{script}");
+    }
+
+    #[test]
+    fn a_topic_is_printed_when_it_alone_is_asked_for() {
+        let build = || Build::new("xray-some", "1.2.3").topic("numbers", || "one, two\n".to_owned());
+        let asked = |words: &[&str]| build().asked_for(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(asked(&["xray-some", "--help", "numbers"]).as_deref(), Some("one, two\n"));
+        for other in
+            [&["--help"][..], &["--help", "letters"], &["--number", "numbers"], &["--help", "numbers", "7"]]
+        {
+            assert_eq!(asked(&[&["xray-some"], other].concat()), None, "{other:?}");
+        }
+        let words = ["xray-some", "--help", "numbers"].map(OsString::from);
+        let ended = run(&build(), words, |_: Arguments| panic!("it only prints"));
+        assert_eq!(ended, Ok(Exit::Ok));
     }
 
     #[test]

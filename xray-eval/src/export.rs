@@ -200,7 +200,7 @@ fn onnx_file(card: &Card, stored: &StoredDict, opset: u32) -> Result<Vec<u8>, Fa
     Ok(onnx(&card.model, card.labels.len(), stored, &how)?)
 }
 
-/// Weights of fewer digits.
+/// Reduced-precision weights.
 struct Reduced {
     stored: StoredDict,
     dtype: WeightType,
@@ -251,7 +251,7 @@ impl Change {
         let before = Predictions::load(&run.join("predictions-val.safetensors"), Split::Val)?;
         let mut rescoring = run_data::open(&config, card).map_err(|failure| {
             let message =
-                format!("weights of fewer digits are scored on validation first: {}", failure.message);
+                format!("reduced-precision weights are scored on validation first: {}", failure.message);
             Failure { message, ..failure }
         })?;
         let mut predictions = |model: &Predictor| {
@@ -280,8 +280,7 @@ impl Change {
         data: Option<&Path>,
     ) -> Result<Change, Failure> {
         let Some(data) = data else {
-            let message =
-                "weights of fewer digits are scored on validation first, and a bundle has no data of its own";
+            let message = "reduced-precision weights are scored on validation first, and a bundle has no data of its own";
             return Err(Failure::new(Exit::Usage, message).hint(
                 "name labelled data with a validation split: --data DATA; or keep all digits: --dtype f32",
             ));

@@ -18,7 +18,7 @@ use crate::{Error, LabelCounts, Result};
 /// let common = LabelCounts { positives: 50, negatives: 50, unknown: 0 };
 /// let rare = LabelCounts { positives: 1, negatives: 99, unknown: 0 };
 /// let micro_auc = Baseline::new(&[0.5, 0.01], &[common, rare])?.micro_auc();
-/// assert!(micro_auc > Some(0.8)); // without a look at any image
+/// assert!(micro_auc > Some(0.8)); // ignoring every image
 /// # Ok::<(), xray_metrics::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

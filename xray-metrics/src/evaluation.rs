@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct Evaluation {
     /// How many records were scored.
     pub records: u64,
-    /// Mean AUC of the labels; without a look at the image it is 0.5.
+    /// Mean AUC of the labels; 0.5 for a baseline that ignores the image.
     pub macro_auc: Option<f64>,
     /// Low and high end of what macro-AUC could be on other patients.
     pub macro_auc_interval: Option<[f64; 2]>,

@@ -41,13 +41,13 @@ impl Fitted {
 #[serde(rename_all = "snake_case")]
 pub enum Undefined {
     /// Nobody knows the label of any record.
-    #[error("no record knows the label")]
+    #[error("the label is unknown in every validation record")]
     NoRecords,
     /// No sensitivity can be told.
-    #[error("no record is positive")]
+    #[error("no validation record is positive")]
     NoPositives,
     /// No specificity can be told.
-    #[error("no record is negative")]
+    #[error("no validation record is negative")]
     NoNegatives,
     /// The rule asks for more than these scores can do.
     #[error("no threshold reaches {rule} (the highest is {highest:.4})")]
@@ -302,8 +302,11 @@ mod tests {
             };
             assert_eq!(fit(scores, rule).iter().map(said).collect::<Vec<_>>(), expected);
         };
-        let [nothing, positive, negative] =
-            ["no record knows the label", "no record is negative", "no record is positive"];
+        let [nothing, positive, negative] = [
+            "the label is unknown in every validation record",
+            "no validation record is negative",
+            "no validation record is positive",
+        ];
         check(Rule::Sensitivity(0.9), [nothing, positive, negative, "1"]);
         let ppv = "no threshold reaches ppv>=0.6 (the highest is 0.5000)";
         check(Rule::Ppv(0.6), [nothing, positive, negative, ppv]);

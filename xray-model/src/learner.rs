@@ -8,6 +8,7 @@ use crate::gpu::{self, Backbone, Images};
 use crate::graph;
 use crate::import::{explained, names_only};
 use crate::initialise::initialise;
+use crate::optimizer::steps_of_state;
 use crate::records::StepRecord;
 use crate::weights::{check_fit, weights_of, with_weights};
 use crate::{
@@ -438,6 +439,21 @@ impl Learner {
             Engine::Gpu(OnGpu { trainer, .. }) => trainer.restore_optimizer(&optimizer)?,
         }
         self.write(&weights, &average)
+    }
+
+    /// Begins with the weights and the optimizer's state of what [`Learner::state`] gave in another run, before any step of
+    /// this one. The moving average goes on from that run's, or begins with its weights where it kept none.
+    ///
+    /// # Errors
+    /// If it does not fit, or the device failed.
+    pub fn begin_with(&mut self, mut state: StateDict) -> Result<()> {
+        if state.with_prefix(AVERAGE).tensors.is_empty() {
+            let weights = state.with_prefix(NETWORK);
+            state.extend_prefixed(AVERAGE, weights);
+        }
+        // The average's decay grows with the steps that it has seen.
+        let steps = steps_of_state(&state.with_prefix(OPTIMIZER))?;
+        self.restore(&state, steps)
     }
 
     /// Gives the network weights that were seen to fit, and the moving average where one is kept.

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Mean test macro-AUC by fraction, beside the micro-AUC and what that is without a look at the image.
+/// Mean test macro-AUC by fraction, beside the micro-AUC and its baseline that ignores the image.
 pub(crate) fn summary(sweep: &Path) -> PolarsResult<String> {
     let runs = ParquetReader::new(File::open(sweep.join("collected/runs.parquet"))?).finish()?;
     // Cells that are not done stay in the count, and out of the means.

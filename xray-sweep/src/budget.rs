@@ -1,4 +1,4 @@
-//! What all fractions have in common: with epochs, less data also means fewer steps; with steps, every fraction trains
+//! What is kept equal across fractions: with epochs, less data also means fewer steps; with steps, every fraction trains
 //! as many steps as all the data would take, so that the curve shows the effect of the data alone.
 
 use clap::ValueEnum;

@@ -23,7 +23,7 @@ pub struct Spec {
     pub fractions: Fractions,
     /// Runs per point of the grid, each with a seed of its own.
     pub trials: u32,
-    /// What all fractions have in common.
+    /// What is kept equal across fractions.
     pub budget: Budget,
     /// Whether trials also begin at different places of the training records.
     pub rotate_data: bool,

@@ -91,11 +91,14 @@ const SETTINGS: &[(&str, Tried)] = {
         ("training.log_every", Values(&["3"])),
         ("training.tensorboard", Values(&["false"])),
         ("training.keep", NamesBut(&[])),
+        ("training.first_epoch", Values(&["3"])),
         ("training.bootstrap_resamples", Values(&["0", "30"])),
         ("fine_tuning.weights", Values(&["WEIGHTS"])),
         ("fine_tuning.head", NamesBut(&[])),
         ("fine_tuning.partial", Values(&["true"])),
         ("fine_tuning.part", Given),
+        // Its file is a checkpoint of the same settings, which the trainer's own tests give it.
+        ("fine_tuning.optimizer", Given),
         ("fine_tuning.frozen", Values(&["1 epochs", "5 steps", "always"])),
         ("fine_tuning.backbone_rate", Values(&["0.1", "0"])),
     ]

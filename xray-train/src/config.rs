@@ -6,7 +6,7 @@ use crate::schedule::{Schedule, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
-use xray_artifacts::{Exit, Failure, Length, Preprocessing};
+use xray_artifacts::{Exit, Failure, Length, LengthProblem, Preprocessing};
 use xray_data::{Cache, Fold, Uncertain};
 use xray_image::Augmentation;
 use xray_model::{Backend, LearnerConfig, Loss, ModelConfig, OptimizerConfig, Precision};
@@ -163,31 +163,16 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// Refuses values that describe no run, naming the key.
+    /// Refuses values that describe no run, naming the key. What each may be by itself was checked before
+    /// ([`crate::reference`]); this is about values that do not go together.
     pub fn check(&self) -> Result<(), Failure> {
-        let fraction = self.data.fraction;
-        require(fraction > 0.0 && fraction <= 1.0, "data.fraction", fraction, "above 0 and at most 1")?;
-        let offset = self.data.fraction_offset;
-        require((0.0..1.0).contains(&offset), "data.fraction_offset", offset, "at least 0 and below 1")?;
         self.data.fold()?;
-        let rate = self.schedule.learning_rate;
-        require(rate > 0.0 && rate.is_finite(), "schedule.learning_rate", rate, "above 0")?;
-        let batch = self.training.batch_size;
-        require((1..=65_536).contains(&batch), "training.batch_size", batch, "1 to 65536")?;
-        let log = self.training.log_every;
-        require(log > 0, "training.log_every", log, "at least 1")?;
-        let decay = self.training.average_decay;
-        require((0.0..1.0).contains(&decay), "training.average_decay", decay, "at least 0 and below 1")?;
-        let smoothing = self.training.label_smoothing;
-        let expected = "at least 0 and below 1";
-        require((0.0..1.0).contains(&smoothing), "training.label_smoothing", smoothing, expected)?;
         let (size, smallest) = (self.preprocessing.size, self.model.smallest_size());
-        require(
-            (smallest..=4096).contains(&size),
-            "preprocessing.size",
-            size,
-            &format!("{smallest} to 4096"),
-        )?;
+        if size < smallest {
+            let network = self.model.architecture.name();
+            let message = format!("preprocessing.size is {size}, {network} needs at least {smallest}");
+            return Err(Failure::new(Exit::Usage, message));
+        }
         self.preprocessing.check().map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))?;
         if self.preprocessing.channels.is_some() {
             let message =
@@ -195,8 +180,6 @@ impl RunConfig {
             return Err(Failure::new(Exit::Usage, message)
                 .hint("set preprocessing.mean and preprocessing.std, and leave preprocessing.channels out"));
         }
-        let rate = self.fine_tuning.backbone_rate;
-        require(rate >= 0.0 && rate.is_finite(), "fine_tuning.backbone_rate", rate, "at least 0")?;
         self.fine_tuning.check()?;
         self.check_precision()?;
         self.max_time()?;
@@ -251,17 +234,9 @@ impl RunConfig {
     }
 }
 
-fn require(holds: bool, key: &str, value: impl std::fmt::Display, expected: &str) -> Result<(), Failure> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}")))
-    }
-}
-
 /// A length of training such as `1 epochs`.
 pub fn duration_of_training(key: &str, text: &str) -> Result<Length, Failure> {
-    text.parse().map_err(|problem| Failure::new(Exit::Usage, format!("{key}: {problem}")))
+    text.parse().map_err(|problem: LengthProblem| problem.failure(key))
 }
 
 /// A time such as `90s`, `10m` or `1h 30m`.

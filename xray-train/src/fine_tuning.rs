@@ -7,7 +7,7 @@ use crate::given_file::{GivenFile, WEIGHTS};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, Length};
-use xray_model::{Head, ImportOptions, Learner, Note, read_weights};
+use xray_model::{Head, ImportOptions, Learner, Note, StateDict, read_weights};
 
 /// Where first weights come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct FineTuning {
     pub partial: bool,
     /// Of a file that holds several networks, which, such as `encoder_k`; empty for the one that gradients trained.
     pub part: String,
+    /// Whether the optimizer's state is taken from the file too, which must then be a checkpoint.
+    pub optimizer: bool,
     /// How long only the last layer learns, such as `1 epochs`; `always`; empty for not at all.
     pub frozen: String,
     /// The learning rate of all layers but the last, as a part of the last one's.
@@ -34,6 +36,7 @@ impl Default for FineTuning {
             head: Head::Keep,
             partial: false,
             part: String::new(),
+            optimizer: false,
             frozen: String::new(),
             backbone_rate: 1.0,
         }
@@ -50,6 +53,15 @@ impl FineTuning {
         if frozen && self.weights.is_none() {
             return Err(Failure::new(Exit::Usage, "fine_tuning.frozen without fine_tuning.weights")
                 .hint("layers that were drawn at random must learn; give --init FILE"));
+        }
+        if self.optimizer && self.weights.is_none() {
+            return Err(Failure::new(Exit::Usage, "fine_tuning.optimizer without fine_tuning.weights")
+                .hint("name the checkpoint of a run, or continue a finished run with --from RUN"));
+        }
+        if self.optimizer && (self.head != Head::Keep || self.partial || !self.part.is_empty()) {
+            let message = "fine_tuning.optimizer takes a checkpoint as a whole";
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("leave fine_tuning.head, fine_tuning.part and fine_tuning.partial out"));
         }
         Ok(())
     }
@@ -74,12 +86,12 @@ impl FineTuning {
         observer: &mut dyn Observer,
     ) -> Result<(), Failure> {
         let Some(path) = self.weights.find(WEIGHTS, files)? else { return Ok(()) };
+        if self.optimizer {
+            return self.go_on(&path, learner, progress, observer);
+        }
         let options = ImportOptions { head: self.head, partial: self.partial, part: self.part.clone() };
         let found = read_weights(&path)?;
-        let import = learner.import(found, options).map_err(|error| {
-            let failure = Failure::from(error);
-            Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
-        })?;
+        let import = learner.import(found, options).map_err(|error| in_file(&path, error))?;
         let part = if import.part.is_empty() { String::new() } else { format!(", {}", import.part) };
         let weights = format!("{}{part}", self.weights);
         let (taken, all) = (import.taken, import.weights.tensors.len());
@@ -95,4 +107,25 @@ impl FineTuning {
         progress.first_weights = Some(weights);
         Ok(())
     }
+
+    /// Gives the learner the weights and the optimizer's state of another run's checkpoint.
+    fn go_on(
+        &self,
+        path: &Path,
+        learner: &mut Learner,
+        progress: &mut Progress,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Failure> {
+        let state = StateDict::load(path)?;
+        learner.begin_with(state).map_err(|error| in_file(path, error))?;
+        let text = format!("weights and optimizer's state from {}", self.weights);
+        observer.observe(&Event::Note(&text))?;
+        progress.first_weights = Some(self.weights.to_string());
+        Ok(())
+    }
+}
+
+fn in_file(path: &Path, error: xray_model::Error) -> Failure {
+    let failure = Failure::from(error);
+    Failure { message: format!("{}: {}", path.display(), failure.message), ..failure }
 }

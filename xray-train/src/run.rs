@@ -6,6 +6,7 @@ mod session;
 
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::RunConfig;
+use crate::continuation::Origin;
 use crate::data::{self, Trust};
 use crate::environment::{VERSION, peak_memory_bytes};
 use crate::events::{Event, Observer, Observers};
@@ -26,6 +27,8 @@ use xray_model::catch_device_failure;
 pub struct RunOptions {
     /// The run directory.
     pub dir: PathBuf,
+    /// The finished run that this one continues, whose data must be the same.
+    pub origin: Option<Origin>,
     /// Something to continue from must be there.
     pub resume: bool,
     /// Whatever is there is removed first.
@@ -114,6 +117,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     }
     let trust = if options.verify_shards { Trust::Verified } else { Trust::AsListed };
     let data = data::open(config, &options.files, trust, &mut warnings)?;
+    options.origin.as_ref().map_or(Ok(()), |origin| origin.check(data.dataset.id()))?;
     record::claim_data(dir, data.dataset.id(), checkpoint.as_ref())?;
     if let Some(cell) = &options.cell {
         is_cell(cell, config, data.dataset.id())?;

@@ -161,10 +161,7 @@ impl RunDir {
 
     fn is_of(&self, ours: &Table) -> Result<(), Failure> {
         let path = self.config();
-        let refused = |message: String| {
-            Failure::new(Exit::ModelMismatch, message)
-                .hint("choose another folder with --run, or start over with --overwrite")
-        };
+        let refused = |message: String| Failure::new(Exit::ModelMismatch, message).hint(self.ways_on());
         let unknown = |why: &str| {
             refused(format!("{} holds a run, and nothing says which: {why}", self.path.display()))
         };
@@ -184,6 +181,18 @@ impl RunDir {
                 Err(refused(format!("{path} holds another run: {key} is {before} there, {now} here")))
             }
         }
+    }
+
+    /// What can be done instead of continuing the run in this folder with other settings.
+    fn ways_on(&self) -> String {
+        let ways = "choose another folder with --run, or start over with --overwrite";
+        if !self.finished_result().exists() {
+            return ways.to_owned();
+        }
+        let run = self.path.display();
+        format!(
+            "{ways}; to train this finished run further, in another folder: xray-train --from {run} --run NEW"
+        )
     }
 
     /// Says that the folder is being cleared.
@@ -269,9 +278,15 @@ pub(crate) fn deciding_settings(config: &RunConfig) -> Vec<(String, Value)> {
 }
 
 /// Settings that runs of earlier versions do not name, and what those runs were.
-fn added() -> [(&'static str, Value); 3] {
+fn added() -> [(&'static str, Value); 5] {
     let number = |value: i64| Value::Integer(value);
-    [("precision", Value::String("f32".into())), ("data.folds", number(0)), ("data.fold", number(NO_FOLD))]
+    [
+        ("precision", Value::String("f32".into())),
+        ("data.folds", number(0)),
+        ("data.fold", number(NO_FOLD)),
+        ("training.first_epoch", number(0)),
+        ("fine_tuning.optimizer", Value::Boolean(false)),
+    ]
 }
 
 /// The first setting in which two runs differ and that decides numbers: its key, and both values.
@@ -338,7 +353,13 @@ mod tests {
         let dir = RunDir::open(&temporary.path().join("run")).expect("a writable folder");
         let config = RunConfig::default();
         let text = toml::to_string(&config).expect("plain values");
-        const ADDED: [&str; 3] = ["precision = \"f32\"\n", "folds = 0\n", "fold = -1\n"];
+        const ADDED: [&str; 5] = [
+            "precision = \"f32\"\n",
+            "folds = 0\n",
+            "fold = -1\n",
+            "first_epoch = 0\n",
+            "optimizer = false\n",
+        ];
         let before = || {
             let text = ADDED.iter().fold(text.clone(), |text, line| {
                 assert!(text.contains(line), "{text}");

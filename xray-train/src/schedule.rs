@@ -100,6 +100,9 @@ pub struct TrainingConfig {
     pub tensorboard: bool,
     /// What of a finished run is kept: `all`, `resumable` or `result`.
     pub keep: Keep,
+    /// The number of the first epoch, by which order and augmentation are drawn: in a run that continues another, as many
+    /// as that one had.
+    pub first_epoch: u64,
     /// 0 leaves the intervals of the final scores out. Any other number asks for them and changes nothing: they were of
     /// so many resamples once and come from a formula now, and the ids of cells hold the number.
     pub bootstrap_resamples: u32,
@@ -128,6 +131,7 @@ impl Default for TrainingConfig {
             log_every: 10,
             tensorboard: true,
             keep: Keep::default(),
+            first_epoch: 0,
             bootstrap_resamples: 1000,
         }
     }

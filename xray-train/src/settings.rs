@@ -1,7 +1,9 @@
 //! How settings are merged: flags override `--set`, which overrides a file, which overrides the defaults. Each of
-//! them is a table of the same shape; a key that the shape does not have is an error that names the nearest one.
+//! them is a table of the same shape; a key that the shape does not have is an error that names the one that was probably
+//! meant.
 
 use crate::config::RunConfig;
+use crate::{reference, synonyms};
 use std::path::Path;
 use toml::{Table, Value};
 use xray_artifacts::{Exit, Failure, nearest, read_text};
@@ -29,6 +31,7 @@ impl Settings {
         for (key, value) in overrides {
             merge(&mut table, nested(key, value.clone()), "")?;
         }
+        reference::check(&table)?;
         let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
             Failure::new(Exit::Usage, format!("configuration: {}", error.message().trim()))
         })?;
@@ -99,7 +102,7 @@ fn merge(table: &mut Table, new: Table, place: &str) -> Result<(), Failure> {
                     Exit::Usage,
                     format!("`{path}` is a group of settings, not a value"),
                 )
-                .hint(format!("set one of its keys, such as {path}.KEY")));
+                .hint(first_key(&path)));
             }
             // `1` where a decimal number is meant.
             (old @ Value::Float(_), Value::Integer(new)) => *old = Value::Float(new as f64),
@@ -118,12 +121,15 @@ fn merge_loss(old: &mut Table, mut new: Table) -> Result<(), Failure> {
 }
 
 fn fresh_loss(name: &Value) -> Result<Table, Failure> {
-    let loss = name.as_str().and_then(Loss::from_name).ok_or_else(|| {
-        let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
-        Failure::new(Exit::Usage, format!("there is no loss `{name}`"))
-            .hint(format!("one of {}", Loss::NAMES.join(", ")))
-    })?;
+    reference::find("loss.name").expect("a setting").values.check("loss.name", name)?;
+    let loss = name.as_str().and_then(Loss::from_name).expect("a name that was checked");
     Ok(Table::try_from(loss).expect("a loss is plain values"))
+}
+
+fn first_key(group: &str) -> String {
+    let in_group = |key: &str| key.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'));
+    let first = reference::all().iter().find(|setting| in_group(setting.key));
+    format!("set one of its keys, such as {}", first.map_or("KEY", |setting| setting.key))
 }
 
 fn unknown_key(path: &str, place: &str, table: &Table) -> Failure {
@@ -132,6 +138,12 @@ fn unknown_key(path: &str, place: &str, table: &Table) -> Failure {
     collect_keys(&defaults, "", &mut known);
     collect_keys(table, place, &mut known);
     let failure = Failure::new(Exit::Usage, format!("unknown key `{path}`"));
+    if let Some(loss) = reference::loss_of(path) {
+        return failure.hint(format!("it belongs to another loss: set loss.name={loss} first"));
+    }
+    if let Some(hint) = synonyms::of_key(path) {
+        return failure.hint(hint);
+    }
     match nearest(path, known.iter().map(String::as_str)) {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
         None => failure,
@@ -193,11 +205,58 @@ mod tests {
             "unknown key `learning_rate`",
             Some("did you mean `schedule.learning_rate`?"),
         );
-        check_refused(&["loss.gamma=1"], "unknown key `loss.gamma`", Some("did you mean `loss.name`?"));
+        check_refused(
+            &["loss.gamma=1"],
+            "unknown key `loss.gamma`",
+            Some("it belongs to another loss: set loss.name=focal first"),
+        );
         check_refused(
             &["data=1"],
             "`data` is a group of settings, not a value",
-            Some("set one of its keys, such as data.KEY"),
+            Some("set one of its keys, such as data.dir"),
+        );
+    }
+
+    #[test]
+    fn keys_and_names_of_others_are_understood_by_meaning() {
+        check_refused(
+            &["pos_weight=3"],
+            "unknown key `pos_weight`",
+            Some(
+                "weights of positives come with the loss: loss.name=weighted-bce, bounded by `loss.max_weight`",
+            ),
+        );
+        check_refused(
+            &["model.architecture=densenet"],
+            "model.architecture is `densenet`, expected one of `small-cnn`, `resnet-18`, `resnet-50`, \
+             `densenet-121`, `mobilenet-v2`, `efficientnet-b0`",
+            Some("the DenseNet here is `densenet-121`, CheXNet's"),
+        );
+        check_refused(
+            &["schedule.shape=cosin"],
+            "schedule.shape is `cosin`, expected one of `constant`, `cosine`, `plateau`",
+            Some("did you mean `cosine`?"),
+        );
+        check_refused(
+            &["data.fraction=half"],
+            "data.fraction is `half`, it must be a number (above 0 and at most 1)",
+            None,
+        );
+    }
+
+    #[test]
+    fn a_length_without_a_unit_says_what_to_write() {
+        for text in ["1", "\"1\""] {
+            check_refused(
+                &[&format!("training.duration={text}")],
+                "training.duration: `1` has no unit",
+                Some("write \"1 epochs\"; the units are epochs, steps and examples"),
+            );
+        }
+        check_refused(
+            &["training.duration=0 epochs"],
+            "training.duration: `0 epochs` is not allowed",
+            Some("use at least 1"),
         );
     }
 
@@ -216,7 +275,8 @@ mod tests {
             "data.folds is 5, and data.fold is not set",
             Some("a run for each fold: data.fold=0 to 4"),
         );
-        for fold in [5, -2] {
+        check_refused(&["data.folds=5", "data.fold=-2"], "data.fold is -2, it must be at least -1", None);
+        for fold in [5, 6] {
             check_refused(
                 &["data.folds=5", &format!("data.fold={fold}")],
                 &format!("data.fold is {fold}, and data.folds is 5"),
@@ -239,8 +299,8 @@ mod tests {
         );
         check_refused(
             &["loss.name=mse"],
-            "there is no loss `mse`",
-            Some("one of bce, weighted-bce, focal, asymmetric"),
+            "loss.name is `mse`, expected one of `bce`, `weighted-bce`, `focal`, `asymmetric`",
+            None,
         );
     }
 

@@ -85,8 +85,8 @@ fn label_row(test: &LabelEvaluation, val: Option<&LabelEvaluation>) -> Vec<Strin
 
 fn macro_row(test: &Evaluation, val: Option<&Evaluation>) -> Vec<String> {
     let note = match test.undefined_labels {
-        0 => "no image: 0.500".to_owned(),
-        undefined => format!("no image: 0.500; {} undefined", counted(undefined, "label")),
+        0 => "ignoring the image: 0.500".to_owned(),
+        undefined => format!("ignoring the image: 0.500; {} undefined", counted(undefined, "label")),
     };
     vec![
         "macro-AUC".to_owned(),
@@ -105,7 +105,7 @@ fn micro_row(test: &Evaluation, val: Option<&Evaluation>) -> Vec<String> {
         number(test.micro_auc, 3),
         String::new(),
         number(val.and_then(|val| val.micro_auc), 3),
-        format!("no image: {}", number(test.micro_auc_baseline, 3)),
+        format!("ignoring the image: {}", number(test.micro_auc_baseline, 3)),
     ]
 }
 

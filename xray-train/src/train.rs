@@ -30,6 +30,8 @@ pub struct Timetable {
     pub total_steps: u64,
     /// Steps of one pass over the training records.
     pub steps_per_epoch: u64,
+    /// The number of the first epoch, by which order and augmentation are drawn.
+    pub first_epoch: u64,
     /// Steps between log lines. A device that runs behind is read at each of them, and not in between unless it is slow.
     pub log_every: u64,
     /// Steps between evaluations.
@@ -137,7 +139,8 @@ impl Trainer<'_> {
 
     fn batches(&self) -> Epoch {
         let (step, steps_per_epoch) = (self.progress.step, self.timetable.steps_per_epoch);
-        self.loader.epoch(step / steps_per_epoch, (step % steps_per_epoch) as usize)
+        let epoch = self.timetable.first_epoch.saturating_add(step / steps_per_epoch);
+        self.loader.epoch(epoch, (step % steps_per_epoch) as usize)
     }
 
     fn fetch(&mut self, batches: &mut Epoch) -> Result<Batch, Failure> {

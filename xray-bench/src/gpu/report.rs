@@ -105,7 +105,7 @@ impl GpuReport {
         let devices: BTreeSet<_> =
             self.measured.iter().filter_map(|measured| measured.device.clone()).collect();
         if devices.is_empty() {
-            "not said".to_owned()
+            "unknown".to_owned()
         } else {
             devices.into_iter().collect::<Vec<_>>().join("; ")
         }

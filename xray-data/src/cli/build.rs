@@ -93,11 +93,11 @@ pub(super) struct OutputArguments {
           help_heading = "Output")]
     quality: u8,
 
-    /// The most records in a shard [default: 256; fewer in a small set, so that train has 20 shards]
+    /// Largest number of records in a shard [default: 256; fewer in a small set, so that train has 20 shards]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     records_per_shard: Option<u64>,
 
-    /// Replace the data set that is in the folder, once the new one is whole
+    /// Replace an existing data set once the new one is complete
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
 }
@@ -196,7 +196,7 @@ fn text(out: &Path, missing: u64, built: &Built) -> String {
         let _ = writeln!(text, "  white in images of 16 bits: {level} ({found})");
     }
     for (split, summary) in splits {
-        let patients = summary.patients.map_or("not said".to_owned(), thousands);
+        let patients = summary.patients.map_or("unknown".to_owned(), thousands);
         let (images, shards) = (thousands(summary.images), summary.shards.len());
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {split:<5} {images:>9} images {patients:>9} patients {shards:>5} shards");

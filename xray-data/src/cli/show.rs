@@ -41,7 +41,7 @@ pub(super) struct ShowArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: Option<u16>,
 
-    /// Draws the images
+    /// Seed by which images are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 

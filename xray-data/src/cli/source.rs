@@ -29,16 +29,16 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "DIR", help_heading = "Source", conflicts_with_all = ["tfrecord", "dicom"])]
     images: Option<PathBuf>,
 
-    /// The labels to keep, in this order; one line of CSV, so that quotes go around a name with a comma [default: the
+    /// Labels to keep, in this order, as one line of CSV: quote a name that contains a comma [default: the
     /// fourteen of ChestX-ray14, or those of them that the table has]
     #[arg(long, value_name = "A,B,...", value_parser = label_names, help_heading = "Source")]
     labels: Vec<LabelNames>,
 
-    /// Keep labels that no image shows
+    /// Keep labels without a positive image
     #[arg(long, help_heading = "Source")]
     allow_empty_labels: bool,
 
-    /// Whose labels a published data set gets; which stands for which is printed and kept in dataset.json
+    /// Whose labels a published data set gets; the map is printed and kept in dataset.json
     /// [default: own; nih where several sources become one set]
     #[arg(long, value_enum, value_name = "SET", help_heading = "Source",
           conflicts_with_all = ["csv", "dicom"])]
@@ -61,16 +61,16 @@ pub(super) struct SourceArguments {
     #[arg(long, value_name = "NAME", help_heading = "Columns of a table")]
     findings_column: Option<String>,
 
-    /// What is between columns: a character, or `tab` [default: `,`, `;` or tab, as the header line shows]
+    /// Separator of columns: a character, or `tab` [default: `,`, `;` or tab, as the header line shows]
     #[arg(long, value_name = "C", value_parser = separator, help_heading = "Columns of a table")]
     separator: Option<char>,
 
-    /// What a blank label cell says [default: unknown]
+    /// Meaning of a blank label cell [default: unknown]
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Columns of a table")]
     blank: Option<Blank>,
 
     /// How several rows of an image, one per reader or box, become one [default: they are refused; for --vindr majority].
-    /// For --nih-experts it asks for what single readers said, in place of what they agreed on
+    /// For --nih-experts it takes the labels of single readers, in place of what they agreed on
     #[arg(long, value_enum, value_name = "RULE", help_heading = "Columns of a table")]
     rows: Option<Join>,
 
@@ -134,7 +134,7 @@ pub(super) struct SplitChoice {
     #[arg(long, value_name = "F", default_value_t = 0.2, help_heading = "Split")]
     test: f64,
 
-    /// Draws the split and orders the train images
+    /// Seed of the split and of the order of train images
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Split")]
     pub(super) seed: u64,
 }
@@ -162,7 +162,7 @@ pub(super) struct SplitOptions {
     #[arg(long, value_name = "FILE", conflicts_with = "test_list", help_heading = "Split")]
     split_file: Option<PathBuf>,
 
-    /// Draw the splits by patient, whatever the source says of them: its test images may be trained on
+    /// Draw the splits by patient, ignoring those of the source: its test images may be trained on
     #[arg(long, conflicts_with_all = ["test_list", "split_file", "split_column"], help_heading = "Split")]
     redraw_splits: bool,
 }

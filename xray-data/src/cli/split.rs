@@ -76,7 +76,7 @@ fn count(split: Split, rows: &[&ImageRow], splits: &[Split]) -> SplitCount {
 fn text(result: &SplitResult<'_>) -> String {
     let mut text = format!("{}:\n", result.file.display());
     for SplitCount { split, images, patients } in &result.splits {
-        let patients = patients.map_or("not said".to_owned(), thousands);
+        let patients = patients.map_or("unknown".to_owned(), thousands);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {split:<5} {:>9} images {patients:>9} patients", thousands(*images));
     }

@@ -20,7 +20,7 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct SynthArguments {
-    /// How many images; the patients are as many as they need
+    /// Number of images; the number of patients follows from it
     #[arg(long, value_name = "N", default_value_t = 8000, value_parser = clap::value_parser!(u64).range(1..))]
     images: u64,
 

@@ -33,7 +33,7 @@ struct Offered {
     kinds: BTreeSet<&'static str>,
     /// Records in which it has several values.
     several: u64,
-    /// Records in which its one value is 1, and in which it is no label's value.
+    /// Records in which its one value is 1, and in which it is not a label value.
     ones: u64,
     others: u64,
     zeros: u64,

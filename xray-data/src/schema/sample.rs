@@ -71,7 +71,7 @@ impl Label {
         }
     }
 
-    /// 0, 1, -1 for uncertain and -2 for not said: how shards hold it.
+    /// 0, 1, -1 for uncertain and -2 for unknown: how shards hold it.
     pub fn as_i64(self) -> i64 {
         match self {
             Label::Negative => 0,

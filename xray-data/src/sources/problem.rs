@@ -256,7 +256,7 @@ pub enum SourceProblem {
         finding: String,
     },
     /// A label cell of no known meaning.
-    #[error("`{}` in column `{}` is no label", short(value), short(column))]
+    #[error("`{}` in column `{}` is not a valid label value", short(value), short(column))]
     Label {
         /// The finding.
         column: String,
@@ -412,7 +412,7 @@ impl SourceProblem {
                 offer.as_deref().filter(|offer| offer.len() < 8000).unwrap_or("--labels A,B,...")
             ),
             SourceProblem::Label { .. } => {
-                "labels are 1, true or yes, 0, false or no, -1 for uncertain, and a blank for not said".into()
+                "labels are 1, true or yes, 0, false or no, -1 for uncertain, and blank for unknown".into()
             }
             SourceProblem::SplitName { .. } => {
                 let names = Split::ALL.map(Split::name).join(", ");

@@ -25,7 +25,7 @@ pub struct Stats {
     /// Where the data set is of several sources: what of it is from which, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceStats>,
-    /// AUC that telling the sources apart earns, per label, without a look at what is on the images: each image is said to
+    /// AUC that telling the sources apart earns, per label, ignoring what the images show: each image is said to
     /// show it as often as its source does. Null where fewer than two sources know the label, or all say the same of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_alone: Vec<Option<f64>>,

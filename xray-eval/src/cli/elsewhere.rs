@@ -20,10 +20,10 @@ pub(super) struct DataArguments {
     /// MIMIC-CXR-JPG, PadChest, VinDr-CXR and others), a table, or a folder of images with --truth
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// Table that says what is true of the images of --data, by their names
+    /// Table with the true labels of the images of --data, by their names
     #[arg(long, value_name = "TABLE", requires = "data")]
     truth: Option<PathBuf>,
-    /// Which label of the model is which of the data, where names differ: 'MODEL LABEL=DATA LABEL', or a CSV file with
+    /// Matches labels of the model and of the data, where names differ: 'MODEL LABEL=DATA LABEL', or a CSV file with
     /// the columns model and data
     #[arg(long, value_name = "MAP", requires = "data")]
     map: Vec<String>,
@@ -42,13 +42,13 @@ pub(super) struct DataArguments {
     /// What a blank label cell of the table says [default: unknown]
     #[arg(long, value_enum, value_name = "WHAT", requires = "data")]
     blank: Option<Blank>,
-    /// How several rows of an image, one per reader or box, become one [default: they are refused; of VinDr-CXR a majority]
+    /// How several rows of an image, one per reader or box, become one [default: refused; for VinDr-CXR the majority]
     #[arg(long, value_enum, value_name = "RULE", requires = "data")]
     rows: Option<Join>,
     /// Whose labels a published data set gets [default: own]
     #[arg(long, value_enum, value_name = "SET", requires = "data")]
     label_set: Option<LabelSet>,
-    /// Only images of this view, as the data say it
+    /// Use images of this view only
     #[arg(long, value_enum, value_name = "VIEW", requires = "data")]
     view: Option<ViewFilter>,
     /// Names of the features in TFRecords: kaggle-nih, image-encoded, jpg-bytes or chexpert-lower
@@ -67,10 +67,10 @@ pub(super) struct ElsewhereArguments {
     /// Only records of this split of --data: train, val or test
     #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
     split: Option<Split>,
-    /// Calibrate again, on the records of this split of --data, and report on its others; the output says so
+    /// Calibrate again on the records of this split of --data, and report on the other splits
     #[arg(long, value_name = "SPLIT", value_parser = split, requires = "data")]
     recalibrate_on: Option<Split>,
-    /// Equal patient identifiers are of different people: the two places number their patients each on its own
+    /// Equal patient identifiers in the two data sets belong to different people
     #[arg(long, requires = "data")]
     other_patients: bool,
 }

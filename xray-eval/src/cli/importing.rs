@@ -36,7 +36,7 @@ pub(super) struct ImportArguments {
     /// Channels of its first convolution, or DenseNet's growth rate [default: the paper's]
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     width: usize,
-    /// Of a file that holds several networks, which, such as encoder_k [default: the only one, or the one that the others
+    /// Which of several networks in the file, such as encoder_k [default: the only one, or the one that the others
     /// are copies of]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     part: String,

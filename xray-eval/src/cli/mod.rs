@@ -42,9 +42,9 @@ Examples:
   xray-eval export RUN --to onnx --dtype int8
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version ·
-130/143 stopped by a signal; `predict` goes on by the same command";
+130/143 stopped by a signal; the same command continues `predict`";
 
-/// Evaluate a chest X-ray classifier, beside baselines that ignore the image
+/// Evaluate chest X-ray classifiers beside baselines that ignore the image; predict, calibrate, explain and export them.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
@@ -60,10 +60,10 @@ pub struct Arguments {
 enum Command {
     /// Evaluate a finished run: discrimination, operating points, calibration, subgroups
     ///
-    /// With --data, on another data set: thresholds and calibrations are carried over, from the model's card if it is
-    /// calibrated (`xray-eval calibrate`) and neither --rule nor --calibration is given, else from the run's own
-    /// validation records, and never fitted on the new records. The figures stand beside the model's own. A patient in
-    /// both sets is an error.
+    /// With --data it evaluates on another data set, and shows the model's own figures beside the new ones. Thresholds and
+    /// calibrations are carried over: from the model's card if it is calibrated (`xray-eval calibrate`) and neither --rule
+    /// nor --calibration is given, else from the run's own validation records. They are never fitted on the new records. A
+    /// patient in both sets is an error.
     Run {
         /// The run directory; with --data also the folder of a bundle
         run: PathBuf,
@@ -77,9 +77,8 @@ enum Command {
     /// One row per image. The label `Mass` has its truths (0, 1, or empty for unknown) in the column `Mass`,
     /// `true_Mass` or `Mass_true` and its scores in `score_Mass` or `Mass_score` (or with pred, prob, logit). Optional
     /// columns: id, patient (makes intervals honest), split (val rows choose thresholds, test rows are reported),
-    /// sex, age, view, source (a hospital or data set: AUCs within each stand beside those over all). Other columns are
-    /// named and not used; two columns of one meaning and repeated ids are refused.
-    /// Scores are ranked as they stand, to the last digit.
+    /// sex, age, view, source (a hospital or data set: AUCs within each are reported too). Other columns are listed and
+    /// not used. Two columns with the same meaning and repeated ids are refused. Scores are ranked by all their digits.
     Score {
         /// The CSV file
         file: PathBuf,
@@ -91,8 +90,8 @@ enum Command {
     },
     /// Fit calibrations and thresholds on a run's validation records, and write them into its bundle
     ///
-    /// Of a bundle without a run, such as a published model's, on the validation records of --data, and what they do is said
-    /// of its test records.
+    /// For a bundle without a run, such as a published model's, they are fitted on the validation records of --data and
+    /// reported on its test records.
     Calibrate {
         /// The run directory; with --data the folder of a bundle
         run: PathBuf,
@@ -124,12 +123,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
-    /// Show where a model is wrong, and where its labels may be: a page with the worst mistakes of each finding and their maps
+    /// Write a page with the worst mistakes of each finding, their maps, and labels that may be wrong
     ///
-    /// Of the validation records of one run, or of all records of a cross-validation when the runs of all folds are named,
-    /// each scored and explained by the run that did not train on it; test records are not looked at. Labels that are likely
-    /// wrong are ranked by confident learning (Northcutt et al., 2021). The page is one file without scripts or network,
-    /// about 20 kB for each picture. It holds images of patients: whoever gets it sees them.
+    /// Uses the validation records of one run. With the runs of all folds of a cross-validation, it uses all records of train
+    /// and validation, each scored and explained by the run that did not train on it. Test records are never used. Labels
+    /// that are likely wrong are ranked by confident learning (Northcutt et al., 2021). The page is one file without scripts
+    /// or network, about 20 kB per picture. It contains images of patients.
     Errors {
         /// The run directory, or those of all folds of a cross-validation
         #[arg(required = true)]
@@ -156,7 +155,7 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
-    /// Score a run's maps by the pointing game: does the strongest place lie in a box that a radiologist drew?
+    /// Score a run's maps by the pointing game: does the maximum lie in a box that a radiologist drew?
     Point {
         /// The run directory, or the folder of a bundle
         run: PathBuf,
@@ -172,9 +171,9 @@ enum Command {
     },
     /// Write a model for other programs: safetensors for PyTorch and serving, or ONNX
     ///
-    /// Weights of fewer digits than trained are scored on the run's validation records first, or on those of --data, and
-    /// refused where a finding's AUC falls too far. With int8 the CPU computes in integers, and activations reach over what
-    /// they were in the first 512 of those records. The folder gets the model, its card model.json, and export.json with
+    /// Reduced-precision weights are scored on the run's validation records first, or on those of --data, and
+    /// refused where a finding's AUC falls too far. With int8 the CPU computes in integers; the range of activations is taken
+    /// from the first 512 of those records. The folder gets the model, its card model.json, and export.json with
     /// these figures.
     Export {
         /// The run directory, or the folder of a bundle
@@ -182,16 +181,16 @@ enum Command {
         /// What kind of file
         #[arg(long, value_enum, default_value = "safetensors")]
         to: ExportFormat,
-        /// What kernels and matrices are kept in: f32, f16, or int8 with a scale for each output channel and integer arithmetic
+        /// How kernels and matrices are stored: f32, f16, or int8 with a scale for each output channel and integer arithmetic
         #[arg(long, value_parser = dtype, default_value = "f32")]
         dtype: WeightType,
-        /// Folder for the files [default: export/ in the folder that is named]
+        /// Folder for the files [default: export/ in RUN]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// ONNX's operator set, 13 to 21: newer runtimes read older ones
         #[arg(long, value_name = "N", default_value = "17", value_parser = opset)]
         opset: u32,
-        /// How far a finding's validation AUC may fall by --dtype
+        /// How far --dtype may lower a finding's validation AUC
         #[arg(long, value_name = "AUC", default_value = "0.005")]
         max_auc_drop: f64,
         /// Where the run's data lie now, if elsewhere than in training; of a bundle, labelled data with a validation split
@@ -201,12 +200,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
-    /// Make a bundle of a published model, without training: torchxrayvision's, torchvision's, reproductions of CheXNet
+    /// Make a bundle from a published model, without training: torchxrayvision's, torchvision's, reproductions of CheXNet
     ///
-    /// The file is a safetensors file or what `torch.save` wrote; pickles are parsed, never executed. Tensors find their
-    /// places by name, all of the network must be there, and each output gets a finding. An output without a name, or that
-    /// torchxrayvision's `op_threshs` calls untrained, is left out. The bundle is used as a trained one: predict, run --data,
-    /// calibrate --data, explain, export, xray-serve.
+    /// The file is a safetensors file or what `torch.save` wrote; pickles are parsed, never executed. Tensors are
+    /// matched by name, all of the network must be there, and each output gets a finding. An output without a name, or one
+    /// that torchxrayvision's `op_threshs` marks as untrained, is left out. The bundle works like a trained one: predict,
+    /// run --data, calibrate --data, explain, export, xray-serve.
     Import {
         /// The file of weights
         file: PathBuf,
@@ -215,12 +214,12 @@ enum Command {
     },
     /// Predict any images: a row for each in a table, CSV or Parquet
     ///
-    /// Images are files, folders searched at any depth, zip, tar and tar.gz files, tables with a column of paths, TFRecords, and data sets of
-    /// `xray-data build`; PNG, JPEG and DICOM are read. They are prepared as in training. A row has what is known of the
-    /// image, warnings of what looks like no chest X-ray, and for each finding the logit, its probability, the
-    /// calibrated probability, and whether it reaches the threshold (both of `xray-eval calibrate`). What cannot be read
-    /// is a row that says why in the column `error`. An interrupted prediction goes on by the same command, to the same
-    /// bytes.
+    /// Images can be files, folders searched at any depth, zip, tar and tar.gz files, tables with a column of paths,
+    /// TFRecords, and data sets of `xray-data build`. PNG, JPEG and DICOM are read, and prepared as in training. A row has
+    /// metadata, warnings if the image looks like no chest X-ray, and for each finding the logit, the probability, the
+    /// calibrated probability and the call at the threshold (the last two after `xray-eval calibrate`). A file that cannot
+    /// be read is a row with the reason in the column `error`. The same command continues an interrupted prediction, to the
+    /// same bytes.
     Predict {
         /// The run directory, or the folder of a bundle
         model: PathBuf,
@@ -230,11 +229,11 @@ enum Command {
         #[command(flatten)]
         prediction: PredictionArguments,
     },
-    /// Write what the last layer sees of any images: a Parquet row for each with an embedding
+    /// Write the embedding of any images, the last layer's input: one Parquet row for each
     ///
-    /// Images are named and prepared as for `predict`. The column `embedding` is a list of float32, the means of the last
-    /// maps, of which the last layer's weights and bias make the logits; beside it stand id, file, split and patient. What
-    /// cannot be read is a row that says why in the column `error`.
+    /// Images are given and prepared as for `predict`. The column `embedding` is a list of float32, the means of the last
+    /// maps, from which the last layer computes the logits. Other columns are id, file, split and patient. A file that
+    /// cannot be read is a row with the reason in the column `error`.
     Embed {
         /// The run directory, or the folder of a bundle
         model: PathBuf,
@@ -244,12 +243,12 @@ enum Command {
         #[command(flatten)]
         embedding: EmbeddingArguments,
     },
-    /// Take several models as one: the mean of their calibrated probabilities, from what they said of the same records
+    /// Average the calibrated probabilities of several models on the same records
     ///
     /// Each member is calibrated on its own validation records. The means on validation and test are written as a table that
-    /// `score` and `compare` read. Said are the gain over the mean member and over the member that is best on validation,
-    /// with intervals by patient. With --bundle the runs' networks become one bundle, which `predict`, `run --data`, `explain`
-    /// and xray-serve take like any other and which gives the same probabilities, bit for bit.
+    /// `score` and `compare` read. The gain over the mean member and over the member that is best on validation is reported,
+    /// with intervals by patient. With --bundle the runs' networks become one bundle that works like any other (`predict`,
+    /// `run --data`, `explain`, xray-serve) and gives the same probabilities, bit for bit.
     Ensemble {
         /// Two or more run directories, or CSV files with rows of the validation split
         #[arg(required = true)]
@@ -257,7 +256,7 @@ enum Command {
         /// The table to write: NAME.csv
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// The folder to write a bundle of all members to; they are run directories that prepare images alike
+        /// Folder for a bundle of all members, which must be run directories with the same preprocessing
         #[arg(long, value_name = "DIR")]
         bundle: Option<PathBuf>,
         /// How the bundle's thresholds are chosen on validation, as for `run` [default: youden]
@@ -273,11 +272,11 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: OutputFormat,
     },
-    /// Take the runs of a cross-validation as one: each record scored by the run that did not train on it
+    /// Combine the runs of a cross-validation: each record scored by the run that did not train on it
     ///
-    /// The runs differ in `data.fold` (and seed) only, and all folds are there once, which is proven: no patient is in two.
-    /// Said are the AUCs of all records in one pool, with intervals by patient, and those of each fold beside them. The
-    /// predictions are written as a run's own are.
+    /// The runs must differ in `data.fold` (and seed) only and cover every fold once; no patient may be in two folds. It
+    /// reports AUCs within folds over all records, with intervals by patient, and those of each fold. The predictions are
+    /// written in the format of a run's own.
     OutOfFold {
         /// The run directories of all folds, in any order
         #[arg(required = true)]
@@ -296,7 +295,7 @@ enum Command {
     Compare {
         /// A run directory or a CSV file
         a: PathBuf,
-        /// Another
+        /// A run directory or a CSV file to compare it with
         b: PathBuf,
         #[command(flatten)]
         draws: Draws,
@@ -309,11 +308,11 @@ enum Command {
 #[derive(Debug, Args)]
 struct AppraisalArguments {
     /// How thresholds are chosen on validation: youden, max-f1, sensitivity>=S, specificity>=S, ppv>=P or
-    /// lowest-positive; one that calls nearly every image the same is warned of [default: youden]
+    /// lowest-positive; a warning names thresholds that call nearly every image the same [default: youden]
     #[arg(long, value_name = "RULE")]
     rule: Option<Rule>,
-    /// How probabilities are calibrated on validation: temperature or platt, which take 20 patients with the finding
-    /// and 20 without, or isotonic, which takes 50; with fewer a simpler one stands in, of 5 and more a shift alone
+    /// How probabilities are calibrated on validation: temperature or platt, which need 20 patients with the finding
+    /// and 20 without, or isotonic, which takes 50; with fewer patients a simpler one is used, from 5 on a shift alone
     /// [default: platt]
     #[arg(long, value_name = "METHOD")]
     calibration: Option<Method>,

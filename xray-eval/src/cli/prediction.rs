@@ -14,7 +14,7 @@ use xray_model::Backend;
 /// How images that are named are read.
 #[derive(Debug, Args)]
 struct GivenArguments {
-    /// Only images that a table or records put into this split: train, val or test
+    /// Use images of this split only, as a table or records say: train, val or test
     #[arg(long, value_name = "SPLIT", value_parser = split)]
     split: Option<Split>,
     /// Folder that the paths of a table start from [default: the table's folder]
@@ -55,7 +55,7 @@ pub(super) struct PredictionArguments {
     /// The table to write: NAME.csv or NAME.parquet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Replace a table that is there, and what an interrupted prediction of something else left
+    /// Replace an existing table, and what an interrupted prediction of something else left
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
@@ -146,7 +146,7 @@ impl BatchArguments {
 pub(super) struct PaceArguments {
     #[command(flatten)]
     batches: BatchArguments,
-    /// What computes: cpu; wgpu for a GPU, by xray-train-gpu beside this program; auto for a GPU where there is one
+    /// Device: cpu; wgpu for a GPU, by xray-train-gpu beside this program; auto for a GPU where there is one
     #[arg(long, value_name = "NAME", default_value = "cpu", value_parser = backend)]
     pub(super) backend: Backend,
 }

@@ -48,7 +48,7 @@ fn a_label_without_positives_has_no_auc_in_a_file() {
     );
     assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "no_auc"}]));
     assert!(text.contains("no AUC of Mass: no positive or no negative record"), "{text}");
-    assert!(text.contains("Mass: no record is positive"), "{text}");
+    assert!(text.contains("Mass: no validation record is positive"), "{text}");
     assert!(!text.contains("0.500"), "{text}");
 }
 

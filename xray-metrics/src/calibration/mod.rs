@@ -198,7 +198,7 @@ pub enum Uncalibrated {
     #[error("the same score whatever the image, so there is nothing to calibrate")]
     Constant,
     /// The best fit would turn the ranking around: the model is no better than chance on this label.
-    #[error("higher scores do not mean more positives, so no rising curve fits")]
+    #[error("not calibrated: on validation, higher scores are not more often positive")]
     Falling,
     /// The classes lie on the two sides of 0, so that the surer the better, without end.
     #[error("the scores separate the classes perfectly, so no temperature is the best one")]

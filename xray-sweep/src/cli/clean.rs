@@ -14,15 +14,15 @@ use xray_artifacts::{Exit, Failure, Keep};
 use xray_cli::print;
 use xray_display::{Align, Column, TextTable, counted};
 
-/// Free what finished cells, and those that halving left behind, need no more: optimizer states, second copies of weights, prepared images
+/// Free disk space of finished cells, and of cells that halving stopped: optimizer states, copies of weights, prepared images
 ///
-/// Says what would go; --yes removes it. Models, scores, predictions, curves and logs stay, and so does all that cells
-/// without a result hold, which go on from it.
+/// Lists what would be removed; --yes removes it. Models, scores, predictions, curves and logs stay. So does everything of
+/// unfinished cells, which continue from it.
 #[derive(Debug, Args)]
 pub(super) struct CleanArguments {
     #[command(flatten)]
     sweep: Sweep,
-    /// What of a finished run stays: `result`, or `resumable`, with what training can go on from, too
+    /// What stays of a finished run: `result`, or `resumable`, which also keeps what training can continue from
     #[arg(long, value_name = "WHAT", default_value = "result")]
     keep: Keep,
     /// Remove it

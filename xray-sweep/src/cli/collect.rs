@@ -17,7 +17,7 @@ use xray_cli::print;
 use xray_display::counted;
 use xray_metrics::Rule;
 
-/// Write what every cell found, and what became of those that found nothing, to collected/*.parquet
+/// Collect results and failures of all cells into collected/*.parquet
 #[derive(Debug, Args)]
 pub(super) struct CollectArguments {
     #[command(flatten)]
@@ -67,7 +67,7 @@ fn to_json(collected: &Collected) -> serde_json::Value {
     })
 }
 
-/// Write the collected tables down for people: report.html, report.md with charts, report.json
+/// Write a report of the collected tables: report.html, report.md with charts, report.json
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     #[command(flatten)]
@@ -75,13 +75,13 @@ pub(super) struct ReportArguments {
     /// Report on one finding instead of the mean of all
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
-    /// Another sweep to stand beside this one
+    /// Another sweep to compare with
     #[arg(long, value_name = "SWEEP")]
     compare: Option<PathBuf>,
     /// Folder of the collected tables [default: collected/ in the sweep directory]
     #[arg(long, value_name = "DIR")]
     tables: Option<PathBuf>,
-    /// The same of the other sweep
+    /// Folder of the other sweep's collected tables
     #[arg(long, value_name = "DIR", requires = "compare")]
     compare_tables: Option<PathBuf>,
     /// Folder for the report [default: report/ in the sweep directory]

@@ -7,8 +7,7 @@ use xray_artifacts::{Exit, Failure};
 
 /// Run one cell as a job of Slurm; sweep.sbatch calls it
 ///
-/// Writes the start and its end into the cell's folder, passes signals on to the trainer, and has Slurm start the cell
-/// again where that helps. The exit code is the trainer's.
+/// Records start and end in the cell's folder, passes signals on to the trainer, and resubmits the cell where that helps. The exit code is the trainer's.
 #[derive(Debug, Args)]
 pub(super) struct JobArguments {
     #[command(flatten)]

@@ -19,13 +19,13 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Value;
-use xray_artifacts::{Exit, Failure, Length, LengthUnit};
+use xray_artifacts::{Exit, Failure, Length, LengthProblem, LengthUnit};
 use xray_cli::{print, say, shell};
 use xray_display::counted;
 
 /// Write a sweep directory: cells, configurations, submit files, and the program that jobs run
 ///
-/// Started again on the same directory it adds what is new; flags that are left out keep what its sweep.toml says.
+/// Run again on the same directory, it adds what is new. Flags that are left out keep the values in sweep.toml.
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     #[command(flatten)]
@@ -42,34 +42,34 @@ pub(super) struct PlanArguments {
     /// Runs per point, each with a seed of its own
     #[arg(long, value_name = "N")]
     trials: Option<u32>,
-    /// What all fractions have in common: epochs, or the steps that those take on all the data [default: epochs]
+    /// What is kept equal across fractions: epochs, or the steps that they take on all the data [default: epochs]
     #[arg(long, value_enum, value_name = "WHAT")]
     budget: Option<Budget>,
-    /// Trials also begin at different places of the training records
+    /// Also start each trial at another place of the training records
     #[arg(long)]
     rotate_data: bool,
     /// Configuration file of the trainer, below --set
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A configuration key of the trainer, for all runs
+    /// A setting of the trainer, for all runs (`xray-train --help settings`)
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     set: Vec<(String, Value)>,
-    /// A configuration key with several values: a further axis of the grid; or, for --sample, with a distribution:
+    /// A setting with several values, as a further axis of the grid; or, for --sample, with a distribution:
     /// log(1e-4,1e-2), uniform(a,b) or int(a,b)
     #[arg(long = "axis", value_name = "KEY=A,B,C", value_parser = parse_axis)]
     axes: Vec<(String, Axis)>,
-    /// Draw so many points from the axes instead of taking their grid, by the sweep's seed (--set seed=N); a larger number
-    /// adds points
+    /// Draw this many points from the axes instead of their grid, by the sweep's seed (--set seed=N); a larger number adds
+    /// points
     #[arg(long, value_name = "N")]
     sample: Option<u64>,
-    /// In which order cells are listed, and so started: in that of trials, half a sweep is a whole curve with fewer of them
+    /// Order in which cells are listed and started; with `trial`, half a sweep is a whole curve with half the trials
     #[arg(long, value_enum, value_name = "WHAT")]
     order: Option<Order>,
-    /// Compare the points when they have trained so long, and let the better part go on: 1,3,9, or with units, such as
+    /// Successive halving: compare the points after these lengths of training and continue the best, such as 1,3,9 or
     /// "500 steps,2000 steps"; the last is the length of training
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',')]
     rungs: Vec<String>,
-    /// The share of points that goes on from a rung [default: 0.33]
+    /// Share of points that continues after a rung [default: 0.33]
     #[arg(long, value_name = "SHARE")]
     keep: Option<f64>,
     /// A build of the trainer to send with the jobs; v3=PATH and v4=PATH beside v1=PATH send each machine its own
@@ -78,10 +78,10 @@ pub(super) struct PlanArguments {
     /// The build of xray-train-gpu to send with the jobs that ask for a GPU [default: the one beside xray-sweep]
     #[arg(long, value_name = "PATH", help_heading = "Programs")]
     gpu_binary: Option<PathBuf>,
-    /// A build that runs on this machine, to check the configuration where those that are sent do not
+    /// A build that runs on this machine, to check settings where the builds that are sent do not
     #[arg(long, value_name = "PATH", help_heading = "Programs")]
     resolve_with: Option<PathBuf>,
-    /// Plan all cells anew that were planned with another version of the trainer, or with files that changed since
+    /// Replan cells that were planned with another version of the trainer, or with files that changed since
     #[arg(long, help_heading = "Programs")]
     replace: bool,
     #[command(flatten)]
@@ -103,8 +103,8 @@ struct PoolArguments {
     /// Disk of a job, such as 10GB; estimated by default
     #[arg(long, value_name = "SIZE")]
     disk: Option<String>,
-    /// GPUs of a job, 0 or 1: with 1 cells run with backend=wgpu, unless --set or --axis says another, by xray-train-gpu;
-    /// by the backend by default
+    /// GPUs of a job, 0 or 1: with 1, cells run on a GPU by xray-train-gpu (backend=wgpu, unless --set or --axis says
+    /// otherwise) [default: by the backend]
     #[arg(long, value_name = "N")]
     gpus: Option<u32>,
     /// A requirement on that GPU, such as 'GlobalMemoryMb >= 8000'
@@ -116,23 +116,23 @@ struct PoolArguments {
     /// Which matching machines are preferred
     #[arg(long, value_name = "EXPR")]
     rank: Option<String>,
-    /// At most so many jobs that do not run are in the queue at a time; those that are held count
+    /// Most jobs that wait in the queue at a time, held ones included
     #[arg(long, value_name = "N")]
     max_idle: Option<u32>,
-    /// A running job saves to the submit node after each such time
+    /// How often a running job saves its checkpoint to the submit node, such as 30m
     #[arg(long, value_name = "TIME")]
     checkpoint_every: Option<String>,
-    /// How often a failure that may pass is tried again
+    /// How often a job with a temporary failure is tried again
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
-    /// Take machines that advertise no Microarch, too
+    /// Also use machines that advertise no Microarch
     #[arg(long)]
     allow_unknown_microarch: bool,
     /// Workers read the data from a shared file system; no shards are sent
     #[arg(long)]
     shared_data: bool,
-    /// Where the folder that `xray-data publish` wrote lies for jobs, such as osdf:///…, https://…, s3://… or file:///…: on
-    /// HTCondor a plug-in fetches the shards from there, and the access point does not send them; none to send them again
+    /// URL from which jobs fetch the folder that `xray-data publish` wrote: osdf:///…, https://…, s3://… or file:///…;
+    /// HTCondor's plug-ins fetch the shards, instead of the access point sending them; `none` to send them again
     #[arg(long, value_name = "URL", conflicts_with = "shared_data")]
     data_url: Option<String>,
     /// An attribute of the jobs, a ClassAd expression
@@ -144,7 +144,7 @@ struct PoolArguments {
     /// An option of Slurm's sbatch for every job, such as --sbatch=--partition=short; may be given several times
     #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
     sbatch: Vec<String>,
-    /// At most so many jobs of one array run at a time on Slurm
+    /// Most jobs of one array that run at a time on Slurm
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
     /// Ask for memory, disk and (on Slurm) time by what cells of this sweep used that have the same network, image size, batch
@@ -154,7 +154,7 @@ struct PoolArguments {
     /// Folder of templates instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
-    /// Do not ask the pool how many of its slots match
+    /// Do not ask the pool how many slots match
     #[arg(long)]
     no_pool: bool,
 }
@@ -268,7 +268,7 @@ fn unit(spec: &Spec) -> LengthUnit {
 
 fn lengths(texts: &[String], unit: LengthUnit) -> Result<Vec<Length>, Failure> {
     let parsed = texts.iter().map(|text| Length::parse(text, unit));
-    parsed.collect::<Result<_, _>>().map_err(|why| Failure::new(Exit::Usage, format!("--rungs: {why}")))
+    parsed.collect::<Result<_, _>>().map_err(|why: LengthProblem| why.failure("--rungs"))
 }
 
 fn replace<T>(place: &mut T, value: Option<T>) {

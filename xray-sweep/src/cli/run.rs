@@ -26,16 +26,16 @@ use xray_artifacts::{Exit, Failure};
 use xray_cli::{print, say, shell};
 use xray_display::counted;
 
-/// Run the cells that have no result yet, here, on a pool or on a cluster
+/// Run the cells that have no result yet, on this machine, a pool or a cluster
 ///
-/// Ctrl-C stops cleanly: what runs is saved, and the same command goes on from there.
+/// Ctrl-C saves running cells and stops; the same command continues.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
     #[command(flatten)]
     sweep: Sweep,
     #[command(flatten)]
     selection: SelectionArguments,
-    /// Where
+    /// Where to run
     #[arg(long, value_enum, default_value = "local")]
     launcher: Launcher,
     /// Runs at a time on this machine; its cores are divided among them [default: one per two cores, one where a cell uses
@@ -45,20 +45,20 @@ pub(super) struct RunArguments {
     /// Threads of each run on this machine [default: cores divided by jobs]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Submit and return; otherwise jobs are followed until all have ended
+    /// Submit and return, instead of following jobs until all have ended
     #[arg(long)]
     detach: bool,
-    /// List what would be run, and do nothing; with a pool, have it check what would be submitted
+    /// List what would run, and do nothing; a pool also checks what would be submitted
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 struct SelectionArguments {
-    /// Cells that failed, too, from their start; what they left is moved aside
+    /// Also run failed cells again, from the start; what they left is moved aside
     #[arg(long)]
     failed: bool,
-    /// Cells whose folder holds a result of other data or code, too; it is moved aside
+    /// Also run cells again whose folder holds a result of other data or code; it is moved aside
     #[arg(long)]
     stale: bool,
     /// Only this cell, by the beginning of its id; may be given several times

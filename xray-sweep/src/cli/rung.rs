@@ -12,9 +12,9 @@ use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::say;
 
-/// Decide who goes on from the rung that all cells have come to; sweep.dag and jobs of Slurm call it
+/// Decide which cells continue after a rung; sweep.dag and jobs of Slurm call it
 ///
-/// What was decided stands in rungs/. Without cells that have come there it ends with 4.
+/// The decision is written to rungs/. If no cell has reached the rung with a score, it ends with 4.
 #[derive(Debug, Args)]
 pub(super) struct RungArguments {
     #[command(flatten)]
@@ -22,13 +22,13 @@ pub(super) struct RungArguments {
     /// The rung, from 1, as a node of sweep.dag says it; what was decided before stays [default: the one that is open]
     #[arg(value_name = "N")]
     rung: Option<usize>,
-    /// Whether this cell has to train to come there: if not, the exit code is 3
+    /// Ask whether this cell still has to train to reach the rung: if not, the exit code is 3
     #[arg(long, value_name = "ID", requires = "rung", conflicts_with = "after")]
     before: Option<String>,
-    /// Whether this cell has come there, or never will: if it may, the exit code is 4
+    /// Ask whether this cell has reached the rung, or never will: if it may still, the exit code is 4
     #[arg(long, value_name = "ID", requires = "rung")]
     after: Option<String>,
-    /// Where those that go on are submitted; without, nobody is
+    /// Where continuing cells are submitted [default: nowhere]
     #[arg(long, value_enum, conflicts_with = "rung")]
     launcher: Option<Launcher>,
 }

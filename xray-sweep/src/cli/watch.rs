@@ -13,12 +13,12 @@ use std::time::Duration;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::{print, say, shell};
 
-/// Where every cell stands
+/// Show the state of every cell
 #[derive(Debug, Args)]
 pub(super) struct StatusArguments {
     #[command(flatten)]
     sweep: Sweep,
-    /// Look again every few seconds until nothing is left to wait for
+    /// Refresh every few seconds until nothing is left to wait for
     #[arg(long)]
     watch: bool,
     /// How it is printed
@@ -68,14 +68,14 @@ fn width() -> usize {
     std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
-/// The story of one cell: its starts, and the ends of what it said
+/// Show one cell's starts and the end of its output
 #[derive(Debug, Args)]
 pub(super) struct LogsArguments {
     #[command(flatten)]
     sweep: Sweep,
     /// The beginning of the cell's id
     id: String,
-    /// What of it
+    /// What to show
     #[arg(long, value_enum, default_value = "story")]
     which: Which,
 }

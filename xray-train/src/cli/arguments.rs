@@ -3,6 +3,7 @@
 use super::range_test::RangeTest;
 use super::resolve::resolve_lines;
 use crate::config::{RunConfig, duration};
+use crate::continuation::{Continuation, Origin};
 use crate::fine_tuning::ALWAYS;
 use crate::range_test::{Course, Rates};
 use crate::run::RunOptions;
@@ -11,19 +12,21 @@ use clap::{Parser, ValueEnum};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use toml::Value;
-use xray_artifacts::{Failure, Length};
+use xray_artifacts::{Exit, Failure, Length};
 
 const EXAMPLES: &str = "\
 Examples:
   xray-train                                      train on a synthetic set that is made once
   xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
   xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
+  xray-train --from RUN --epochs 10               continue a finished run in a new one, for ten more epochs
   xray-train --data DIR --find-learning-rate      try rates from small to large in one short training, suggest one
   # start from weights of torchvision or torchxrayvision
   xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth \\
       --init-head replace --freeze backbone --epochs-frozen 1
 
 The same command started again continues an interrupted run and prints the result of a finished one.
+`--help settings` lists every setting with its values, default and meaning.
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
 checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched shard is not the planned one ·
@@ -48,11 +51,11 @@ const OF_A_RUN: [&str; 12] = [
     "resolve",
 ];
 
-/// Train a chest X-ray classifier and score it honestly.
+/// Train a chest X-ray classifier and score it beside baselines that ignore the image.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
-    /// Folder of shards (data.dir); without it a synthetic set is made once and used
+    /// Folder of shards; without it a synthetic set is made once and used (data.dir)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Share of the training records, above 0 and at most 1 (data.fraction)
@@ -81,14 +84,18 @@ pub struct Arguments {
     /// The last layer of --init: keep it, or replace it by a new one (fine_tuning.head)
     #[arg(long, value_name = "WHAT", requires = "init")]
     init_head: Option<String>,
-    /// Of several networks in --init, which, such as encoder_k; by default the one that the others are copies of
+    /// Which of several networks in --init, such as encoder_k; by default the one that the others are copies of
     /// (fine_tuning.part)
     #[arg(long, value_name = "NAME", requires = "init")]
     init_part: Option<String>,
-    /// Leave out what of --init does not fit, and say what that is (fine_tuning.partial)
+    /// Leave out tensors of --init that do not fit, and list them (fine_tuning.partial)
     #[arg(long, requires = "init")]
     init_partial: bool,
-    /// Let only the last layer learn: always, or as long as --epochs-frozen says (fine_tuning.frozen)
+    /// Continue a finished run in a new run: its settings, weights and, where it kept a checkpoint, optimizer's state; flags and
+    /// --set change the rest
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["init", "config", "files", "resolve"])]
+    from: Option<PathBuf>,
+    /// Train only the last layer: always, or for --epochs-frozen (fine_tuning.frozen)
     #[arg(long, value_enum, value_name = "WHAT")]
     freeze: Option<Freeze>,
     /// How long --freeze holds (fine_tuning.frozen)
@@ -112,7 +119,7 @@ pub struct Arguments {
     /// Learning rate after the warm-up (schedule.learning_rate)
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// End well after this much time, such as 2h (training.max_time)
+    /// Finish after this much time, such as 2h, with the best weights so far (training.max_time)
     #[arg(long, value_name = "TIME")]
     max_time: Option<String>,
     /// Seed of weights, order and augmentation (seed)
@@ -129,7 +136,7 @@ pub struct Arguments {
     /// Threads that compute; 0 for one per processor (threads)
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Any configuration key
+    /// Any setting; --help settings lists them
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, Value)>,
     /// Configuration file; by default the nearest xray.toml from here upwards
@@ -155,11 +162,11 @@ pub struct Arguments {
     /// Save and exit with code 85 after this much time, such as 30m, to be started again
     #[arg(long, value_name = "TIME")]
     checkpoint_exit_every: Option<String>,
-    /// Save, score validation and end after this length of training, such as "3 epochs", although the run is to be longer;
-    /// the same command with a later one, or without, goes on and comes to the same bits
+    /// Save, score validation and end after this length of training, such as "3 epochs", before the run is finished; the same
+    /// command with a later length, or without, continues it to the same bits
     #[arg(long, value_name = "LENGTH")]
     stop_at: Option<Length>,
-    /// The sweep's cell that this run is; its result says so
+    /// Id of the sweep's cell that this run is; the result names it
     #[arg(long, value_name = "ID")]
     cell: Option<String>,
     /// Read settings as JSON objects from stdin, one a line, and print the configuration that each resolves to
@@ -171,8 +178,8 @@ pub struct Arguments {
     /// Print the resolved configuration and what it costs, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Instead of a run, take so many steps (200) with a learning rate that grows from step to step, show what the loss says
-    /// of the rates and suggest one; nothing is kept
+    /// Instead of a run, take this many steps (200) with a learning rate that grows from step to step, show the loss by rate
+    /// and suggest a rate; nothing is kept
     #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_STEPS)]
     #[arg(conflicts_with_all = OF_A_RUN)]
     find_learning_rate: Option<u64>,
@@ -209,7 +216,26 @@ pub enum OutputFormat {
 impl Arguments {
     /// Defaults, file, `--set` and flags as one configuration.
     pub fn resolve(&self) -> Result<RunConfig, Failure> {
-        Settings::read(self.file().as_deref())?.resolve(&self.all_settings())
+        let Some(run) = &self.from else {
+            return Settings::read(self.file().as_deref())?.resolve(&self.all_settings());
+        };
+        let continued = Continuation::open(run)?.resolve(&self.all_settings())?;
+        if !self.quiet {
+            xray_cli::say(continued.note);
+        }
+        Ok(continued.config)
+    }
+
+    /// The run that this one continues.
+    fn origin(&self, dir: &Path) -> Result<Option<Origin>, Failure> {
+        let Some(run) = &self.from else { return Ok(None) };
+        let same = |a: &Path, b: &Path| Some(a.canonicalize().ok()? == b.canonicalize().ok()?);
+        if same(run, dir) == Some(true) {
+            let message = format!("--from and --run both name {}", run.display());
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("the finished run stays as it is: choose another folder with --run"));
+        }
+        Ok(Some(Continuation::open(run)?.origin()))
     }
 
     /// Each line of `input`, a JSON object of settings, as a configuration above this command line's.
@@ -279,8 +305,10 @@ impl Arguments {
     /// How to run it.
     pub fn options(&self, config: &RunConfig) -> Result<RunOptions, Failure> {
         let exit = self.checkpoint_exit_every.as_deref();
+        let dir = self.run.clone().unwrap_or_else(|| default_dir(config));
         Ok(RunOptions {
-            dir: self.run.clone().unwrap_or_else(|| default_dir(config)),
+            origin: self.origin(&dir)?,
+            dir,
             resume: self.resume,
             overwrite: self.overwrite,
             checkpoint_exit: exit.map(|text| duration("--checkpoint-exit-every", text)).transpose()?,

@@ -5,6 +5,7 @@ use super::{Arguments, OutputFormat, dry_run};
 use crate::config::RunConfig;
 use crate::environment::VERSION;
 use crate::logits;
+use crate::reference;
 use crate::run::{Outcome, run};
 use crate::table::table;
 use std::io::{BufReader, BufWriter};
@@ -19,6 +20,7 @@ use xray_model::Backend;
 pub fn main(build: Build) -> Exit {
     let backends: Vec<_> = Backend::compiled().into_iter().map(Backend::name).collect();
     let build = build.version(VERSION).with("backends", backends.join(", ")).with("kernels", Isa::summary());
+    let build = build.topic("settings", reference::plain).topic("settings.md", reference::markdown);
     xray_cli::main(build, work)
 }
 

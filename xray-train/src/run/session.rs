@@ -104,6 +104,7 @@ impl<'a> Session<'a> {
             backbone_rate: self.config.fine_tuning.backbone_rate,
             total_steps: steps(training.duration),
             steps_per_epoch,
+            first_epoch: training.first_epoch,
             log_every: training.log_every,
             evaluate_every: steps(training.evaluate_every),
             checkpoint_every: steps(training.checkpoint_every),

@@ -31,8 +31,14 @@ fn settings_that_cannot_be() {
     );
     check(&workplace, "a", &["--fraction", "1.5"], Exit::Usage, "data.fraction is 1.5, it must be");
     check(&workplace, "a", &["--set", "data.fractoin=1"], Exit::Usage, "unknown key `data.fractoin`");
-    check(&workplace, "a", &["--set", "model.width=many"], Exit::Usage, "configuration: invalid type");
-    check(&workplace, "a", &["--backend", "tpu"], Exit::Usage, "configuration: unknown variant `tpu`");
+    check(
+        &workplace,
+        "a",
+        &["--set", "model.width=many"],
+        Exit::Usage,
+        "model.width is `many`, it must be a whole number",
+    );
+    check(&workplace, "a", &["--backend", "tpu"], Exit::Usage, "backend is `tpu`, expected one of `cpu`");
     check(
         &workplace,
         "a",

@@ -60,7 +60,7 @@ fn weights_that_do_not_fit_are_named() {
         &["fine_tuning.frozen without fine_tuning.weights", "hint: "],
     );
     let often = [&INIT[..], &["--set", "fine_tuning.frozen=often"]].concat();
-    check(&often, Exit::Usage, &["fine_tuning.frozen: `often` is no length such as `5 epochs`"]);
+    check(&often, Exit::Usage, &["fine_tuning.frozen: `often` is not a length such as `5 epochs`"]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ const STATEFUL: [(&str, &[&str]); 15] = [
     ("asymmetric", &["loss.name=asymmetric", "data.fraction_offset=0.5", "augmentation.flip=true"]),
     ("fold", &["data.folds=3", "data.fold=1", "data.fraction=0.5", "training.average_decay=0.9"]),
     ("disk-cache", &["data.cache=disk", "data.augment=false", "preprocessing.crop=center"]),
-    ("no-cache", &["data.cache=none", "seed=7", "model.channels=3"]),
+    ("no-cache", &["data.cache=none", "seed=7", "model.channels=3", "training.first_epoch=2"]),
     (
         "fine-tuning",
         &[
@@ -63,9 +63,10 @@ const STATEFUL: [(&str, &[&str]); 15] = [
 ];
 
 /// Settings that keep none: they say what is computed, and nothing of it lasts beyond a step.
-const STATELESS: [&str; 21] = [
+const STATELESS: [&str; 22] = [
     "backend",
-    "precision", // f16 keeps a scale; gpu_program.rs interrupts it where a GPU offers it
+    "fine_tuning.optimizer", // of a checkpoint; continuation.rs interrupts such a run
+    "precision",             // f16 keeps a scale; gpu_program.rs interrupts it where a GPU offers it
     "data.dir",
     "data.features",
     "data.patients",

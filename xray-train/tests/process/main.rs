@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod command_line;
+mod continuation;
 mod fine_tuning;
 mod given_files;
 mod gpu_program;

@@ -9,7 +9,7 @@ fn a_run_leaves_every_file_and_ends_with_a_table() {
     let output = workplace.run("run", &["--fraction", "0.5"]);
     assert_exit(&output, Exit::Ok);
     let text = stdout(&output);
-    for part in ["95 % interval", "Hernia", "macro-AUC", "no image: 0.500", "run directory: run"] {
+    for part in ["95 % interval", "Hernia", "macro-AUC", "ignoring the image: 0.500", "run directory: run"] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
 

@@ -61,7 +61,7 @@ fn images_are_named_by_file_or_else_by_path() {
 #[test]
 fn a_bad_cell_or_column_is_named() {
     let usual = CsvColumns::default();
-    check_refused("path,Mass\na.png,2\n", &usual, "line 2: `2` in column `Mass` is no label");
+    check_refused("path,Mass\na.png,2\n", &usual, "line 2: `2` in column `Mass` is not a valid label value");
     let split = CsvColumns { split: Some("split".into()), ..CsvColumns::default() };
     check_refused(
         "path,Mass,split\na.png,1,trian\n",

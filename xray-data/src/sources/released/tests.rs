@@ -138,7 +138,10 @@ fn what_is_wrong_with_a_table_of_chexpert_is_named() {
         &table.replace(",1.0,,", ",1.0,1.0,"),
         &["`No Finding` and `Enlarged Cardiomediastinum` at once"],
     );
-    refused(&table.replace("0.0", "0.7"), &["line 2: `0.7` in column `Pneumothorax` is no label"]);
+    refused(
+        &table.replace("0.0", "0.7"),
+        &["line 2: `0.7` in column `Pneumothorax` is not a valid label value"],
+    );
     refused(
         &table.replace("patient00001/", ""),
         &["is no path of CheXpert, which ends as patient00001/study1/"],

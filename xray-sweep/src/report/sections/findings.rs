@@ -1,4 +1,4 @@
-//! The chosen run finding by finding, each figure beside what no look at the image gets.
+//! The chosen run finding by finding, each figure beside a baseline that ignores the image.
 
 use super::fractions::NO_IMAGE;
 use crate::report::document::{Section, Table, Value};
