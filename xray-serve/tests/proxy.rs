@@ -93,7 +93,7 @@ impl Nginx {
     /// None where it is not installed.
     fn start(plain: SocketAddr, named: SocketAddr) -> Option<Nginx> {
         if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
-            eprintln!("skipped: no nginx here (apt-get install nginx-light)");
+            eprintln!("skipped: no nginx to put before the server (apt-get install nginx-light)");
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");

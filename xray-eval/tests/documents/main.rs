@@ -31,6 +31,12 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("systemd-analyze ", "takes systemd"),
     ("journalctl ", "takes systemd"),
     ("sudo ", "changes the system"),
+    ("useradd ", "changes the system"),
+    ("/etc/", "changes the system"),
+    ("/usr/local/", "changes the system"),
+    ("/var/lib/", "changes the system"),
+    ("openssl ", "another program"),
+    ("check-health", "takes a server"),
     ("kill ", "takes a server"),
     ("caddy ", "another program"),
     ("nginx ", "another program"),
@@ -39,6 +45,18 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("--gpus 1", "takes xray-train-gpu"),
     ("sweeps/gpu", "takes xray-train-gpu"),
     ("xray-sweep logs ", "names a cell by its id"),
+];
+
+/// How commands begin that are run: whatever else a page says is not done to the machine that tests it.
+const RUN: &[&str] = &[
+    "xray-data ",
+    "xray-train ",
+    "xray-eval ",
+    "xray-sweep ",
+    "xray-serve ",
+    "export PATH=",
+    "printf ",
+    "chmod ",
 ];
 
 /// Where the programs are that were built with this one; none where one is missing.
@@ -63,6 +81,11 @@ fn shell(folder: &Path, programs: &Path, command: &str) -> Output {
 fn tried(folder: &Path, programs: &Path, command: &str) -> Result<(), String> {
     let reason = NOT_RUN.iter().find(|(words, _)| command.contains(words));
     let run = match reason {
+        None if !RUN.iter().any(|first| command.starts_with(first)) => {
+            return Err(format!(
+                "{command}\n  begins with nothing that this test runs, and has no reason in NOT_RUN"
+            ));
+        }
         None => command.to_owned(),
         Some(_) => match parsed(command) {
             Some(command) => command,

@@ -53,6 +53,9 @@ const BROWSER: Need = Need {
     is_there: has_browser,
 };
 
+const PROXY: Need =
+    Need { packages: &["nginx-light"], what: "no nginx to put before the server", is_there: has_proxy };
+
 /// Installs what is missing, and says what is missing still.
 pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
     let wanted = [
@@ -62,6 +65,7 @@ pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
         (POOL, !arguments.no_pool),
         (SLURM, !arguments.no_pool),
         (BROWSER, true),
+        (PROXY, true),
     ];
     let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);
     // Elsewhere GPUs come with the system, and there is no apt-get.
@@ -134,6 +138,10 @@ fn has_old_processor() -> bool {
 
 fn has_pool_or_its_maker() -> bool {
     condor::installed::answers() || succeeds(command("debootstrap").arg("--version"))
+}
+
+fn has_proxy() -> bool {
+    succeeds(command("nginx").arg("-v"))
 }
 
 fn has_browser() -> bool {
