@@ -87,8 +87,8 @@ pub(crate) fn lines(request: &Request, slurm: &Slurm) -> Vec<String> {
 
 /// The time limit among options of `sbatch`, in seconds; of several the last counts.
 pub(super) fn time_limit(options: &[String]) -> Option<u64> {
-    let limits = options.iter().filter_map(|option| option.strip_prefix("--time="));
-    seconds(limits.last()?.trim())
+    let limit = options.iter().rev().find_map(|option| option.strip_prefix("--time="));
+    seconds(limit?.trim())
 }
 
 /// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` and
