@@ -4,6 +4,9 @@ use clap::Command;
 use std::env::consts::{ARCH, OS};
 use std::ffi::OsString;
 
+/// A topic of `--help`, and what makes its text.
+type Topic = (&'static str, fn() -> String);
+
 /// A program as it was built. [`build!`](crate::build!) makes one.
 #[derive(Clone, Debug)]
 pub struct Build {
@@ -11,7 +14,7 @@ pub struct Build {
     version: String,
     is_static: bool,
     parts: Vec<(&'static str, String)>,
-    topics: Vec<(&'static str, fn() -> String)>,
+    topics: Vec<Topic>,
 }
 
 /// The [`Build`] of the program in whose `main.rs` this stands.
