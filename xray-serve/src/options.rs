@@ -38,7 +38,7 @@ pub struct ServiceOptions {
     /// without it
     #[arg(long, value_name = "PATH", default_value = "")]
     base_path: BasePath,
-    /// Pages that may ask from a browser though they are of another host, such as https://viewer.example, or * for all
+    /// Pages that may ask from a browser though they are of another host, such as `https://viewer.example`, or `*` for all
     #[arg(long, value_name = "ORIGIN,...", value_delimiter = ',')]
     allow_origin: Vec<Origin>,
     /// Megabytes of a request's body, 96 at most [default: 16; on Lambda 4, which is all that it takes]
