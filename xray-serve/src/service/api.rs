@@ -12,7 +12,7 @@ use crate::workers::Place;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{Extensions, HeaderMap, Request, StatusCode};
+use axum::http::{Extensions, HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -142,9 +142,11 @@ pub(super) async fn examine_all(
 }
 
 /// For a path that exists and another method.
-pub(super) async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path is asked in another way")
-        .hint("see openapi.json, beside the page")
+pub(super) async fn wrong_method(method: Method) -> Problem {
+    // A word of the client's, as long as it likes.
+    let name: String = method.as_str().chars().take(16).collect();
+    let problem = format!("this path does not accept {name}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", problem).hint("see openapi.json, beside the page")
 }
 
 /// For any other path.
