@@ -266,9 +266,9 @@ fn patients_on_two_sides_and_patients_that_nobody_names_are_warned_of() {
         assert!(said.contains(expected), "{said}");
         found
     };
-    check("apart", &|_| (), "Patients in validation and in test at once: 0 (of 60 and 60).");
+    check("apart", &|_| (), "Patients in both validation and test: 0 (of 60 and 60).");
     let shared = |of: &mut Predictions| of.patients[..10].fill("both".into());
-    check("shared", &shared, "at once: 1 (of 56 and 56). Thresholds");
+    check("shared", &shared, "validation and test: 1 (of 56 and 56). Thresholds");
     let nameless = |of: &mut Predictions| of.patients.clear();
     let found = check("nameless", &nameless, "The records do not name their patients");
     let detail = section(&found, "headline")["cards"][0]["detail"].to_string();
@@ -297,7 +297,7 @@ fn a_finding_that_no_test_record_has_is_told_from_a_sweep_that_is_not_done() {
     let all = reported(&dir, &ReportOptions::default());
     let detail = section(&all, "headline")["cards"][0]["detail"].to_string();
     assert!(detail.contains("Mean of 1 of 2 findings; no AUC for Mass"), "{detail}");
-    assert!(texts(&all, "curves").contains("No curve: the test records are all of one class for Mass."));
+    assert!(texts(&all, "curves").contains("No curve for Mass: all test records are of one class."));
     let one = reported(&dir, &ReportOptions { label: Some("Mass".into()), ..ReportOptions::default() });
     let card = &section(&one, "headline")["cards"][0];
     assert_eq!(card["text"], "–");
@@ -321,7 +321,7 @@ fn a_model_that_says_the_same_of_every_image_is_not_calibrated_and_has_no_skill(
         "{notes}"
     );
     let said = texts(&found, "fractions");
-    assert!(said.contains("the same score whatever the image: Effusion (1 run), Mass (1 run)."), "{said}");
+    assert!(said.contains("the same score for: Effusion (1 run), Mass (1 run)."), "{said}");
     assert!(rows(&found, "calibration", "calibration").iter().all(|row| row["ece_calibrated"].is_null()));
 }
 
@@ -359,5 +359,5 @@ fn two_models_are_compared_on_the_same_records_and_other_data_are_not_compared()
     fewer[1] = fewer[1].records(&(0..100).collect::<Vec<_>>());
     let (fewer, _) = sweep(folder.path(), "fewer", fewer, |_| ());
     let said = texts(&reported(&weak, &beside(&fewer)), "comparison");
-    assert!(said.contains("not compared record by record"), "{said}");
+    assert!(said.contains("cannot be compared record by record"), "{said}");
 }

@@ -74,7 +74,7 @@ fn a_whole_report_can_be_read() {
     let [page, ..] = report(&dir, &ReportOptions::default()).expect("collected");
     let html = fs::read_to_string(&page).expect("a page");
     for part in
-        ["How many images does it take?", "Rule youden", "Patients in validation and in test at once: 0"]
+        ["How many images does it take?", "Rule youden", "Patients in both validation and test: 0"]
     {
         assert!(html.contains(part), "no `{part}`");
     }

@@ -21,6 +21,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("sbatch ", "takes a Slurm cluster"),
     ("--launcher slurm", "takes a Slurm cluster"),
     ("xray-sweep retry ", "its sweep ran on a pool"),
+    ("--sizes-from ", "its sweep ran here, with as many threads as this machine has for each cell"),
     ("tensorboard ", "another program, which serves until it is stopped"),
     ("xray-serve --", "serves until it is stopped"),
     ("curl ", "takes a server"),

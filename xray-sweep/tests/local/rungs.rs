@@ -241,7 +241,7 @@ fn nonsense_is_refused() {
     check(&["--rungs", "18"], "is one rung, at which nothing is compared");
     check(&["--rungs", "2,6"], "--rungs end at 6 steps, and training.duration is \"18 steps\"");
     check(&["--rungs", "1 epochs,18 steps"], "counts in different units");
-    check(&["--rungs", "2,soon,18"], "`soon` is no length");
+    check(&["--rungs", "2,soon,18"], "`soon` is not a length");
     check(&["--rungs", "2,18", "--keep", "1"], "--keep is 1, it must be above 0 and below 1");
     check(&["--keep", "0.5"], "--keep says which part goes on from a rung, and there is none");
     check(&["--rungs", "2,18", "--fractions", "0.5,1"], "there are 2 fractions");
