@@ -73,9 +73,7 @@ fn a_whole_report_can_be_read() {
     let dir = sweep(folder.path(), "a-sweep-with-a-rather-long-name-of-its-own", &grid(&fractions, 3), 37);
     let [page, ..] = report(&dir, &ReportOptions::default()).expect("collected");
     let html = fs::read_to_string(&page).expect("a page");
-    for part in
-        ["How many images does it take?", "Rule youden", "Patients in both validation and test: 0"]
-    {
+    for part in ["How many images does it take?", "Rule youden", "Patients in both validation and test: 0"] {
         assert!(html.contains(part), "no `{part}`");
     }
     check(&page);
