@@ -25,7 +25,7 @@ pub(super) fn rows(report: &CellReport) -> impl Iterator<Item = AttemptRow> {
         requested_memory_mib: attempt.requested_memory_mib.map(count),
         allocated_memory_mib: attempt.allocated_memory_mib.map(count),
         used_memory_mib: attempt.used_memory_mib.map(count),
-        out_of_memory: attempt.died_of_memory(),
+        out_of_memory: Some(attempt.died_of_memory()),
         requested_disk_mib: attempt.requested_disk_mib.map(count),
         used_disk_mib: attempt.used_disk_mib.map(count),
         requested_seconds: attempt.requested_seconds.map(count),

@@ -43,9 +43,9 @@ pub(super) fn row(report: &CellReport) -> RunRow {
         allocated_memory_mib: last.and_then(|attempt| attempt.allocated_memory_mib).map(count),
         used_memory_mib: report.attempts.iter().filter_map(|a| a.used_memory_mib).max().map(count),
         peak_memory_mib: peak_memory_mib(report).map(count),
-        requested_disk_mib: count(
+        requested_disk_mib: Some(count(
             last.and_then(|attempt| attempt.requested_disk_mib).unwrap_or(cell.request.disk_mib),
-        ),
+        )),
         used_disk_mib: report.used_disk_mib().map(count),
         requested_seconds: last.and_then(|attempt| attempt.requested_seconds).map(count),
 

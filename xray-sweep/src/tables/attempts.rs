@@ -3,6 +3,7 @@
 use super::Row;
 use super::columns::columns;
 use crate::attempt::{Ending, Launcher};
+use polars::prelude::DataType;
 
 columns! {
     /// One start of a cell's job, wherever it ran and however it ended.
@@ -25,7 +26,7 @@ columns! {
         requested_memory_mib: Option<i64>,
         allocated_memory_mib: Option<i64>,
         used_memory_mib: Option<i64>,
-        out_of_memory: bool,
+        out_of_memory: Option<bool>,
         requested_disk_mib: Option<i64>,
         used_disk_mib: Option<i64>,
         requested_seconds: Option<i64>,
@@ -34,4 +35,10 @@ columns! {
 
 impl Row for AttemptRow {
     const FILE: &'static str = "attempts.parquet";
+    const ADDED: &'static [(&'static str, DataType)] = &[
+        ("out_of_memory", DataType::Boolean),
+        ("requested_disk_mib", DataType::Int64),
+        ("used_disk_mib", DataType::Int64),
+        ("requested_seconds", DataType::Int64),
+    ];
 }

@@ -150,8 +150,18 @@ fn parsed<R: Row>(bytes: Vec<u8>) -> Result<Table<R>, String> {
         return Err(format!("its schema version is {version}, this build reads {SCHEMA_VERSION}"));
     }
     let is_listed = value(LIST_KEY).is_some();
-    let table = reader.finish().and_then(|table| R::read("", &table));
+    let table = reader.finish().and_then(with_added::<R>).and_then(|table| R::read("", &table));
     table.map(|rows| Table { rows, is_listed }).map_err(|error| error.to_string())
+}
+
+/// With those columns as nulls that the table is too old to have.
+pub(super) fn with_added<R: Row>(mut table: DataFrame) -> PolarsResult<DataFrame> {
+    for (name, kind) in R::ADDED {
+        if table.column(name).is_err() {
+            table.with_column(Column::full_null((*name).into(), table.height(), kind))?;
+        }
+    }
+    Ok(table)
 }
 
 #[cfg(test)]

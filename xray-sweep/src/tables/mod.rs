@@ -22,6 +22,7 @@ pub(crate) use metrics::{MetricEvent, MetricRow};
 pub(crate) use runs::{RunRow, RunSeconds, SplitScores};
 
 use columns::Columns;
+use polars::prelude::DataType;
 
 /// Names of the tables' files.
 pub const FILES: [&str; 4] = [RunRow::FILE, LabelRow::FILE, MetricRow::FILE, AttemptRow::FILE];
@@ -30,6 +31,10 @@ pub const FILES: [&str; 4] = [RunRow::FILE, LabelRow::FILE, MetricRow::FILE, Att
 pub(crate) trait Row: Columns {
     /// The table's file in `collected/`.
     const FILE: &'static str;
+
+    /// Columns that tables of an earlier build lack, with their types: null where such a table is read, because cells may
+    /// be gone and cannot be collected again.
+    const ADDED: &'static [(&'static str, DataType)] = &[];
 }
 
 /// A count as a table holds it.
@@ -39,6 +44,7 @@ pub(crate) fn count(number: impl TryInto<i64>) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::file::with_added;
     use super::*;
     use crate::attempt::Launcher;
     use crate::state::CellState;
@@ -107,5 +113,21 @@ mod tests {
         let without = table(&runs()).drop("test_macro_auc").expect("it is there");
         let error = RunRow::read("", &without).expect_err("a column is missing").to_string();
         assert!(error.contains("test_macro_auc"), "{error}");
+    }
+
+    /// A table without its added columns, and one without another.
+    #[test]
+    fn tables_of_an_earlier_build_are_read_and_others_are_not() {
+        let rows = runs().map(|run| RunRow { requested_disk_mib: Some(7), ..run });
+        let added = RunRow::ADDED.iter().map(|(name, _)| *name);
+        let old = added.fold(table(&rows), |table, name| table.drop(name).expect("it is there"));
+        assert_eq!(
+            RunRow::read("", &with_added::<RunRow>(old.clone()).expect("nulls")).expect("read"),
+            runs()
+        );
+        let new = with_added::<RunRow>(table(&rows)).expect("nothing to add");
+        assert_eq!(RunRow::read("", &new).expect("read"), rows);
+        let without = with_added::<RunRow>(old.drop("used_memory_mib").expect("it is there")).expect("nulls");
+        assert!(RunRow::read("", &without).is_err());
     }
 }

@@ -4,6 +4,7 @@ use super::columns::columns;
 use super::{Axes, Row};
 use crate::attempt::Launcher;
 use crate::state::CellState;
+use polars::prelude::DataType;
 use xray_metrics::units::Unit;
 
 columns! {
@@ -36,7 +37,7 @@ columns! {
         allocated_memory_mib: Option<i64>,
         used_memory_mib: Option<i64>,
         peak_memory_mib: Option<i64>,
-        requested_disk_mib: i64,
+        requested_disk_mib: Option<i64>,
         used_disk_mib: Option<i64>,
         requested_seconds: Option<i64>,
         code: String,
@@ -95,4 +96,9 @@ columns! {
 
 impl Row for RunRow {
     const FILE: &'static str = "runs.parquet";
+    const ADDED: &'static [(&'static str, DataType)] = &[
+        ("requested_disk_mib", DataType::Int64),
+        ("used_disk_mib", DataType::Int64),
+        ("requested_seconds", DataType::Int64),
+    ];
 }
