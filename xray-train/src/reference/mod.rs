@@ -1,5 +1,5 @@
 //! The reference of settings: which there are, what each may be, and what it means. The same rows check the values that
-//! people give ([`check`]), print `xray-train --help settings` and make `docs/settings.md`.
+//! people give (`check`), print `xray-train --help settings` and make `docs/settings.md`.
 
 mod table;
 mod text;
