@@ -27,6 +27,7 @@ pub(crate) struct CiArguments {
 
 /// Takes all steps.
 pub(crate) fn run(arguments: &CiArguments) -> Result<()> {
+    arguments.test.prepare()?;
     let mut ledger = Ledger::begin();
     let checked = check(&mut ledger)
         .and_then(|()| test::run_in(&arguments.test, &mut ledger))

@@ -15,6 +15,7 @@ mod pip;
 mod quickstart;
 mod sanitize;
 mod slurm;
+mod stand_in;
 mod test;
 mod torture;
 
@@ -56,7 +57,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = package::portable::stand_in() {
+    if let Some(code) = stand_in::compile() {
         return code;
     }
     // Noted before anything is built. Where it is not known, whoever needs it says so.

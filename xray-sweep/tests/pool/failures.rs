@@ -23,19 +23,24 @@ fn host(attempt: &str) -> &str {
     attempt.split_whitespace().nth(4).expect("a machine")
 }
 
+/// Each kind of failure has a count of its own, and evictions have none: memory grows by what was killed, and better
+/// processors are asked for by what was illegal, whatever else happened between.
 #[test]
 fn evictions_count_for_nothing_and_a_machine_that_fails_a_job_is_avoided() {
     let Some(workplace) = Workplace::new() else { return };
     let worker = workplace.worker("xray-train");
-    let arguments = ["--fractions", "1.0", "--trials", "1", "--memory", "500MB"];
-    let binary = ["--binary", worker.to_str().expect("a name"), "--retries", "0"];
+    // A better machine is left for the last start.
+    let require = "ifThenElse((NumShadowStarts ?: 0) < 5, TARGET.Microarch =!= \"x86_64-v4\", true)";
+    let arguments =
+        ["--fractions", "1.0", "--trials", "1", "--memory", "500MB", "--require", require, "--retries", "0"];
+    let binary = ["--binary", worker.to_str().expect("a name")];
     let sweep = Sweep::plan(&workplace, "counted", &[&arguments[..], &binary].concat());
     // By HTCondor's count: a file would not do, because after an eviction every start begins with what that one sent.
     let script = "#!/bin/sh\ncase $(sed -n 's/^NumShadowStarts *= *//p' \"$_CONDOR_JOB_AD\") in\n\
-                  1 | 2) trap 'exit 143' TERM; sleep 100 & wait ;;\n3) kill -KILL $$ ;;\nesac\n";
+                  1 | 2 | 4) trap 'exit 143' TERM; sleep 100 & wait ;;\n3) kill -KILL $$ ;;\n5) kill -ILL $$ ;;\nesac\n";
     script_before_trainer(&sweep, script);
     sweep.submit();
-    for start in 1..=2 {
+    for start in [1, 2, 4] {
         let is_so =
             |cells: &[serde_json::Value]| cells[0]["state"] == "running" && cells[0]["attempts"] == start;
         let job = sweep.wait_until("running", is_so)[0]["job"].clone();
@@ -45,16 +50,23 @@ fn evictions_count_for_nothing_and_a_machine_that_fails_a_job_is_avoided() {
     }
     let cell = sweep.wait_until_done().remove(0);
     let attempts = sweep.attempts(&cell);
-    let [first, second, killed, finished] = attempts.as_slice() else { panic!("{attempts:#?}") };
-    assert!(first.ends_with("evicted") && second.ends_with("evicted"), "{attempts:#?}");
+    let [first, second, killed, fourth, illegal, finished] = attempts.as_slice() else {
+        panic!("{attempts:#?}")
+    };
+    assert!([first, second, fourth].iter().all(|attempt| attempt.ends_with("evicted")), "{attempts:#?}");
     assert!(killed.contains(" of 500 MiB ") && killed.contains("killed"), "{killed}");
+    assert!(
+        illegal.contains(" of 1000 MiB ") && illegal.contains("illegal instruction on x86_64-v"),
+        "{illegal}"
+    );
     assert!(finished.contains(" of 1000 MiB ") && finished.ends_with("finished"), "{finished}");
-    assert_ne!(host(killed), host(finished), "{attempts:#?}");
+    assert!([fourth, illegal, finished].iter().all(|attempt| host(attempt) != host(killed)), "{attempts:#?}");
+    assert_ne!(host(illegal), host(finished), "{attempts:#?}");
 
     let constraint = format!("regexp(\"^{}\", Iwd)", sweep.path("cells").display());
     let history = ["condor_history", "-limit", "1", "-constraint", &constraint];
     let counted = ["-af", "NumShadowStarts", "NumJobCompletions"];
-    assert_eq!(sweep.in_pool(&[&history[..], &counted].concat()).trim(), "4 2");
+    assert_eq!(sweep.in_pool(&[&history[..], &counted].concat()).trim(), "6 3");
 }
 
 /// Also a sweep directory with a name that must be quoted nearly everywhere.

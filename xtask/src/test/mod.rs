@@ -8,7 +8,7 @@ mod vulkan;
 mod worker;
 
 use crate::ledger::Ledger;
-use crate::{condor, page, slurm};
+use crate::{condor, page, slurm, stand_in};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use runner::{Report, Runner, Selection};
@@ -55,8 +55,16 @@ pub(crate) struct TestArguments {
     no_pool: bool,
 }
 
+impl TestArguments {
+    /// To be called first: what builds a static worker builds everything through the compiler's stand-in.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        if self.no_worker || !worker::CAN_BE_BUILT { Ok(()) } else { stand_in::for_all_builds() }
+    }
+}
+
 /// Installs, tests, lists.
 pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
+    arguments.prepare()?;
     let mut ledger = Ledger::begin();
     let tested = run_in(arguments, &mut ledger);
     eprintln!("\n{}", ledger.table());

@@ -7,10 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use xray_workspace::steps;
 
+/// Only there.
+pub(super) const CAN_BE_BUILT: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+
 /// A folder, not that of real workers, with a baseline worker and one that an old processor cannot run; none where none
 /// can be built.
 pub(super) fn prepare() -> Result<Option<PathBuf>> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    if !CAN_BE_BUILT {
         return Ok(None);
     }
     let folder = steps::target_folder()?.join("test-workers");
