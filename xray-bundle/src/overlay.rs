@@ -128,18 +128,39 @@ fn colour_of(strength: f32) -> [f32; 3] {
 mod tests {
     use super::*;
 
-    /// The picture's columns, as red less blue: 0 where it is gray.
-    fn colour(evidence: &[f32]) -> Vec<Vec<i16>> {
+    const TITLE: &str = "chest.png: Mass 0.42";
+    /// Pixels in a line of the picture.
+    const ACROSS: usize = 2 * 512 + GAP;
+
+    fn picture(evidence: &[f32]) -> Vec<[u8; 3]> {
         let image = GrayImage { width: 512, height: 512, pixels: vec![100; 512 * 512] };
-        let captions = Captions { title: "chest.png: Mass 0.42", label: "Mass" };
-        let bytes = side_by_side(&image, evidence, [2, 2], captions);
+        let bytes = side_by_side(&image, evidence, [2, 2], Captions { title: TITLE, label: "Mass" });
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
         let mut pixels = vec![0; reader.output_buffer_size().expect("small")];
         reader.next_frame(&mut pixels).expect("a PNG");
-        let colour = |pixel: &[u8]| i16::from(pixel[0]) - i16::from(pixel[2]);
-        let lines =
-            pixels.chunks_exact(3 * (1024 + GAP)).map(|line| line.chunks_exact(3).map(colour).collect());
-        lines.collect()
+        pixels.as_chunks().0.to_vec()
+    }
+
+    /// The picture's columns, as red less blue: 0 where it is gray.
+    fn colour(evidence: &[f32]) -> Vec<Vec<i16>> {
+        let colour = |pixel: &[u8; 3]| i16::from(pixel[0]) - i16::from(pixel[2]);
+        let pixels = picture(evidence);
+        pixels.chunks_exact(ACROSS).map(|line| line.iter().map(colour).collect()).collect()
+    }
+
+    #[test]
+    fn the_words_above_and_below_are_all_there() {
+        let pixels = picture(&[-5.0, 4.0, -5.0, -5.0]);
+        let ink = |pixels: &[[u8; 3]]| pixels.iter().filter(|pixel| **pixel == caption::INK).count();
+        let alone = |text: &str| {
+            let mut pixels = vec![BACKGROUND; ACROSS * LINE];
+            caption::write(&mut pixels, ACROSS, [MARGIN, MARGIN], ACROSS, text);
+            pixels
+        };
+        assert!(pixels[..ACROSS * LINE] == alone(TITLE), "the title");
+        let below = &pixels[ACROSS * (LINE + 512)..];
+        let texts = ["network's input, 512 x 512 px", "Mass", "0", "+4.0 log-odds"];
+        assert_eq!(ink(below), texts.iter().map(|text| ink(&alone(text))).sum());
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod output;
 mod program;
 mod progress;
 pub mod shell;
+mod variables;
 
 pub use build::Build;
 pub use output::{print, say};

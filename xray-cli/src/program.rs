@@ -1,7 +1,7 @@
 //! What every program does around its work: parse, answer what is the same in all of them, print what went wrong, end.
 
 use crate::output::written;
-use crate::{Build, abort, manual, print, say};
+use crate::{Build, abort, manual, print, say, variables};
 use clap::{Arg, Command, Error, Parser, value_parser};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -35,9 +35,9 @@ fn run<A: Parser>(
     let shown = build.described(A::command()).arg(completions());
     // Completions would not know that it is hidden.
     let mut command = shown.clone().arg(manual_pages());
-    let mut found = match command.try_get_matches_from_mut(words) {
+    let mut found = match command.try_get_matches_from_mut(&words) {
         Ok(found) => found,
-        Err(error) => return answer(&error),
+        Err(error) => return answer(&variables::name_in_error(error, &command, &words)),
     };
     if let Some(shell) = found.get_one::<Shell>(COMPLETIONS) {
         print(&script(*shell, shown, build.name()))?;
@@ -47,8 +47,9 @@ fn run<A: Parser>(
         manual::write(shown, build, folder)?;
         return Ok(Exit::Ok);
     }
+    let flags = variables::found(&command, &found);
     match A::from_arg_matches_mut(&mut found) {
-        Ok(arguments) => work(arguments),
+        Ok(arguments) => work(arguments).map_err(|failure| variables::name_in_failure(failure, &flags)),
         Err(error) => answer(&error.format(&mut command)),
     }
 }

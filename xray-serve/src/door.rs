@@ -14,6 +14,8 @@ use crate::connections::{Connections, Slot};
 use crate::linger;
 use crate::log::event;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::request_line::RequestLine;
 use crate::service::Service;
 use serde_json::json;
 use socket2::SockRef;
@@ -63,8 +65,7 @@ struct Round {
     /// Places in the queue.
     free: usize,
     /// For others.
-    answer: Vec<u8>,
-    refused: u64,
+    problem: Problem,
 }
 
 /// What stands between those outside and the service.
@@ -93,14 +94,10 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
             if over {
                 listener = None;
             }
-            let problem = self.service.busy();
             let (now, free) = (Instant::now(), self.service.free());
-            let mut round = Round { now, free, answer: answer(&problem), refused: 0 };
+            let mut round = Round { now, free, problem: self.service.busy() };
             let guests = arrivals.into_iter().rev().chain(here);
             here = guests.filter_map(|guest| self.attend(guest, &mut round)).collect();
-            if round.refused > 0 {
-                self.service.turn_away(ROUTE, &problem, round.refused);
-            }
             if here.is_empty() && (listener.is_none() || (round.free > 0 && outside.is_none())) {
                 return listener;
             }
@@ -158,8 +155,17 @@ impl<LetIn: Fn(Guest)> Door<LetIn> {
         if waited < self.service.settings.limits.patience {
             return Some(guest);
         }
-        round.refused += 1;
-        guest.refuse(&round.answer, round.now).ok().map(|()| guest)
+        let id = RequestId::new();
+        self.service.answered(&RequestLine {
+            id: &id,
+            client: Client::from(guest.peer),
+            key: None,
+            method: "POST",
+            route: ROUTE,
+            status: round.problem.status,
+            took: waited,
+        });
+        guest.refuse(&answer(&round.problem, &id), round.now).ok().map(|()| guest)
     }
 }
 
@@ -214,13 +220,16 @@ impl Guest {
 const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
 
 /// All of an answer.
-fn answer(problem: &Problem) -> Vec<u8> {
+fn answer(problem: &Problem, id: &RequestId) -> Vec<u8> {
+    let problem = Problem { request_id: Some(id.as_str().to_owned()), ..problem.clone() };
     let body = json!({ "format": crate::answer::FORMAT, "error": problem }).to_string();
+    let id = id.as_str();
     let status = problem.status();
     let after = problem.retry_after.map_or(String::new(), |seconds| format!("retry-after: {seconds}\r\n"));
     let length = body.len();
     format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{after}connection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nx-request-id: {id}\r\n\
+         {after}connection: close\r\n\
          content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()

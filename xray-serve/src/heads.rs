@@ -5,7 +5,7 @@
 //! 9112, section 11.2), so such a head is refused here and the connection ends.
 
 use crate::problem::Problem;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 
 /// Bytes of a head, at most; with them hyper's buffer has room for what follows.
 pub(crate) const MOST: usize = 15 << 10;
@@ -80,6 +80,10 @@ fn request_line(line: &[u8]) -> Result<bool, Problem> {
     }
     if target.len() > TARGET {
         return Err(problem(StatusCode::URI_TOO_LONG, format!("the address is longer than {TARGET} bytes")));
+    }
+    // hyper would refuse it without a word.
+    if Uri::try_from(target).is_err() {
+        return Err(bad("its target is not an address"));
     }
     match version {
         b"HTTP/1.1" => Ok(true),

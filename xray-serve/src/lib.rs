@@ -34,6 +34,7 @@ pub mod proxies;
 mod queue;
 mod rate;
 mod request_id;
+mod request_line;
 mod room;
 pub mod samples;
 pub mod server;

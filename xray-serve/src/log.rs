@@ -125,20 +125,38 @@ fn write(taken: &Receiver<Message>, to: &mut dyn Write) {
     }
 }
 
-/// Counts what would flood the log.
+/// Keeps events that come in floods from flooding the log: a few in a second have a line each, the others are counted.
 #[derive(Debug, Default)]
-pub(crate) struct Sparse(Mutex<(u64, Option<Instant>)>);
+pub(crate) struct Sparse(Mutex<Second>);
+
+/// A second, and what happened in it.
+#[derive(Debug, Default)]
+struct Second {
+    begin: Option<Instant>,
+    with_line: u32,
+    without: u64,
+}
+
+/// Events of a second that have a line each.
+const EACH: u32 = 10;
 
 impl Sparse {
-    /// It happened so many `times` more. How often since this last said so, which is at most once in a second.
-    pub(crate) fn happened(&self, times: u64, now: Instant) -> Option<u64> {
-        let (count, said) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *count += times;
-        if said.is_some_and(|said| now.duration_since(said) < Duration::from_secs(1)) {
-            return None;
+    /// It happened once more: whether this event has a line, and how many before it had none and were not counted yet.
+    pub(crate) fn happened(&self, now: Instant) -> (bool, u64) {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = second.begin.is_none_or(|begin| now.duration_since(begin) >= Duration::from_secs(1));
+        let before = if is_over {
+            std::mem::replace(&mut *second, Second { begin: Some(now), ..Second::default() }).without
+        } else {
+            0
+        };
+        let has_line = second.with_line < EACH;
+        if has_line {
+            second.with_line += 1;
+        } else {
+            second.without += 1;
         }
-        *said = Some(now);
-        Some(std::mem::take(count))
+        (has_line, before)
     }
 }
 
@@ -155,12 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_often_is_said_once_in_a_second() {
+    fn what_happens_often_has_a_few_lines_in_a_second_and_the_rest_is_counted() {
         let (sparse, begin) = (Sparse::default(), Instant::now());
-        let at = |milliseconds, times| sparse.happened(times, begin + Duration::from_millis(milliseconds));
-        assert_eq!(
-            [at(0, 1), at(400, 1), at(999, 7), at(1000, 1), at(1500, 1), at(2100, 1)],
-            [Some(1), None, None, Some(9), None, Some(2)]
-        );
+        let at = |milliseconds| sparse.happened(begin + Duration::from_millis(milliseconds));
+        for event in 0..EACH {
+            assert_eq!(at(u64::from(event)), (true, 0));
+        }
+        assert_eq!([at(400), at(999)], [(false, 0); 2]);
+        assert_eq!([at(1000), at(1500), at(2100)], [(true, 2), (true, 0), (true, 0)]);
     }
 }

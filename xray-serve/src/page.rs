@@ -170,10 +170,13 @@ fn architecture(card: &Card) -> String {
 fn model(card: &Card) -> Value {
     let test = card.scores.get(&Split::Test);
     let number = |value: Option<f64>| value.map(|value| format!("{value:.3}"));
+    let interval = |value: Option<[f64; 2]>| value.map(|[low, high]| format!("{low:.3}–{high:.3}"));
+    let method = test.and_then(|scores| scores.intervals);
     let labels = test.iter().flat_map(|scores| &scores.labels).map(|label| {
         context! {
             label => label.label.replace('_', " "),
             auc => number(label.auc),
+            interval => interval(label.auc_interval),
             positives => label.positives,
         }
     });
@@ -189,6 +192,8 @@ fn model(card: &Card) -> Value {
             preprocessing => imported.preprocessing.clone(),
         }),
         macro_auc => number(test.and_then(|scores| scores.macro_auc)),
+        macro_interval => interval(test.and_then(|scores| scores.macro_auc_interval)),
+        level => method.map(|method| format!("{:.0} %", 100.0 * method.level)),
         test_images => test.map(|scores| scores.records),
         labels => labels.collect::<Vec<_>>(),
     }

@@ -22,7 +22,15 @@ impl RequestId {
         let given = headers
             .get(HEADER)
             .filter(|value| (1..=MOST).contains(&value.len()) && value.as_bytes().iter().all(is_plain));
-        RequestId(given.cloned().unwrap_or_else(new))
+        given.cloned().map_or_else(RequestId::new, RequestId)
+    }
+
+    /// Sixteen hexadecimal digits that no other request of this process has, and hardly one of another.
+    pub(crate) fn new() -> Self {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let id = KEYS.hash_one(NUMBER.fetch_add(1, Ordering::Relaxed));
+        RequestId(HeaderValue::from_str(&format!("{id:016x}")).expect("digits"))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -32,14 +40,6 @@ impl RequestId {
     pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
-}
-
-/// Sixteen hexadecimal digits that no other request of this process has, and hardly one of another.
-fn new() -> HeaderValue {
-    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let id = KEYS.hash_one(NUMBER.fetch_add(1, Ordering::Relaxed));
-    HeaderValue::from_str(&format!("{id:016x}")).expect("digits")
 }
 
 #[cfg(test)]

@@ -139,17 +139,50 @@ fn flags_are_variables_too_and_count_for_more() {
     let output = bad.env("XRAY_MODEL", folder.path()).env("XRAY_RATE", "often").output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(Exit::Usage.code().into()), "{said}");
-    assert!(said.contains("often") && said.contains("--rate"), "{said}");
+    assert!(said.contains("often") && said.contains("'--rate <N> (XRAY_RATE)'"), "{said}");
     // Every flag of a server, and none of the other commands, which are started by hand.
     let help = program(&["--help"]).1;
-    let flags = help.lines().filter(|line| line.trim_start().starts_with("--"));
-    assert!(flags.count() > 15 && help.matches("[env: XRAY_").count() > 15, "{help}");
+    let mut described: Vec<String> = help.split("\n      --").skip(1).map(str::to_owned).collect();
+    described.retain(|text| !text.starts_with("completions"));
+    assert!(described.len() > 15, "{help}");
+    for text in described {
+        let flag = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap_or_default();
+        let variable = format!("[env: XRAY_{}]", flag.to_ascii_uppercase().replace('-', "_"));
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&variable), "no {variable} in {text}");
+    }
     assert!(!program(&["check", "--help"]).1.contains("[env:"));
     // What a service is told does not disturb a command.
     let mut check = Command::new(assert_cmd::cargo::cargo_bin("xray-serve"));
     let status =
         check.arg("check").arg(folder.path()).arg("nowhere").env("XRAY_MODEL", folder.path()).output();
     assert!(String::from_utf8_lossy(&status.expect("it starts").stderr).contains("cannot read nowhere"));
+}
+
+/// Also where the value is read and only then found to be impossible, and where two contradict each other.
+#[test]
+fn an_error_about_a_variable_names_it_and_one_about_a_flag_does_not() {
+    let folder = bundle();
+    let refused = |flags: &[&str], variables: &[(&str, &str)], expected: &str, absent: &str| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("xray-serve"));
+        command.args(flags).env("XRAY_MODEL", folder.path()).envs(variables.iter().copied());
+        let output = command.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(Exit::Usage.code().into()), "{said}");
+        assert!(said.contains(expected) && !said.contains(absent), "{said}");
+    };
+    refused(&[], &[("XRAY_MAX_BODY", "0")], "--max-body (XRAY_MAX_BODY) is 0", "XRAY_RATE");
+    refused(
+        &[],
+        &[("XRAY_TRUSTED_PROXY", "x")],
+        "--trusted-proxy <NETWORK,...> (XRAY_TRUSTED_PROXY)",
+        "XRAY_RATE",
+    );
+    refused(&["--rate", "often"], &[("XRAY_RATE", "3")], "'--rate <N>'", "XRAY_RATE");
+    refused(&["--rate=-1"], &[("XRAY_RATE", "3")], "--rate is not a number", "XRAY_RATE");
+    let both = [("XRAY_KEYS", "a"), ("XRAY_API_KEY_FILE", "b")];
+    refused(&[], &both, "--keys <FILE> (XRAY_KEYS)", "XRAY_RATE");
+    refused(&["--keys", "a"], &both[1..], "--api-key-file <FILE> (XRAY_API_KEY_FILE)", "XRAY_KEYS");
 }
 
 #[test]
@@ -179,15 +212,42 @@ fn a_name_is_listened_on_at_all_its_addresses() {
 }
 
 #[test]
+fn keys_that_everybody_can_read_are_warned_of_in_the_log_at_each_reading() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = bundle();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "alice = secret\n").expect("writable");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).expect("ours");
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("xray-serve"));
+    command.arg("--model").arg(folder.path()).args(["--bind", "127.0.0.1:0", "--keys"]).arg(&keys);
+    let mut child = Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"));
+    let mut log = BufReader::new(child.0.stderr.take().expect("piped")).lines();
+    let mut next = |event: &str| {
+        let line = log.next().expect("a line").expect("text");
+        let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert!(said["event"] == event && !line.contains("secret"), "{line}");
+        said["message"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(next("warning").contains(&format!("{} holds keys", keys.display())));
+    next("ready");
+    let told = Command::new("kill").args(["-HUP", &child.0.id().to_string()]).status();
+    assert!(told.expect("kill is there").success());
+    assert!(next("warning").contains("chmod 600"));
+    next("reloaded");
+}
+
+#[test]
 fn check_health_says_whether_a_server_answers() {
     let folder = bundle();
     let (_server, ready) = started(folder.path(), &["--bind", "127.0.0.1:0"], &[]);
     let address = ready["address"].as_str().expect("text");
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     for (url, code, expected) in [
         (format!("{address}/ready"), Exit::Ok, "answers"),
         (format!("{address}/nothing"), Exit::Unexpected, "404"),
         (format!("http://{closed}"), Exit::Unexpected, "does not answer"),
+        (format!("http://{}/", silent.local_addr().expect("bound")), Exit::Unexpected, "does not answer"),
         ("https://127.0.0.1/".to_owned(), Exit::Usage, "only http:// is spoken"),
         ("nonsense".to_owned(), Exit::Usage, "is no address"),
     ] {

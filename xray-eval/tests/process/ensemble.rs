@@ -170,30 +170,32 @@ fn columns(workplace: &Workplace, file: &str, prefix: &str) -> HashMap<String, H
     table.records().map(|row| of_row(row.expect("a row"))).collect()
 }
 
-/// Runs of two widths.
+/// Runs of three widths.
 #[test]
 fn a_bundle_of_several_members_says_what_the_ensemble_says() {
     let workplace = Workplace::with_run();
     workplace.train("other", &["seed=1", "model.width=8"], RunOptions::default()).expect("a second run");
-    let arguments = ["ensemble", "run", "other", "--out", "e.csv", "--bundle", "both"];
+    workplace.train("third", &["seed=2", "model.width=6"], RunOptions::default()).expect("a third run");
+    let arguments = ["ensemble", "run", "other", "third", "--out", "e.csv", "--bundle", "all"];
     let output = workplace.eval(&arguments);
     assert_exit(&output, Exit::Ok);
-    assert!(stdout(&output).contains("both"), "{}", stdout(&output));
-    let card = workplace.json("both/model.json");
-    assert_eq!((card["members"].as_array().map(Vec::len), &card["calibration"]), (Some(2), &json!([])));
-    assert_eq!(card["members"][1]["provenance"]["seed"], 1);
+    assert!(stdout(&output).contains("all"), "{}", stdout(&output));
+    let card = workplace.json("all/model.json");
+    assert_eq!((card["members"].as_array().map(Vec::len), &card["calibration"]), (Some(3), &json!([])));
+    let seeds = [0, 1, 2].map(|at: usize| card["members"][at]["provenance"]["seed"].clone());
+    assert_eq!(seeds[1..], [json!(1), json!(2)]);
 
     let expected = columns(&workplace, "e.csv", "prob_");
     for (batch, threads) in [("32", "1"), ("5", "2")] {
         let out = ["--out", "p.csv", "--overwrite", "--batch-size", batch, "--threads", threads];
-        let predict = ["predict", "both", "shards", "--split", "test"];
+        let predict = ["predict", "all", "shards", "--split", "test"];
         assert_exit(&workplace.eval(&[&predict[..], &out].concat()), Exit::Ok);
         let found = columns(&workplace, "p.csv", "probability_");
         assert_eq!(found.len(), workplace.predictions(Split::Test).ids.len());
         assert!(found.iter().all(|(id, row)| expected[id] == *row), "every probability, bit for bit");
     }
     // As a server opens it, image by image.
-    let bundle = Bundle::open(&workplace.path("both")).expect("just written");
+    let bundle = Bundle::open(&workplace.path("all")).expect("just written");
     let dataset = Dataset::open(&workplace.path("shards"), &OpenOptions::default()).expect("there");
     for id in dataset.select(Split::Test, &Draw::default()).expect("some") {
         let sample = dataset.sample(id).expect("good");
@@ -212,7 +214,7 @@ fn a_bundle_of_several_members_says_what_the_ensemble_says() {
     let found = sick.iter().filter(|id| calls[**id][""] == 1.0).count() as f64 / sick.len() as f64;
     assert_eq!(card["thresholds"][2]["test_sensitivity"].as_f64(), Some(found), "{}", card["thresholds"][2]);
 
-    let there = ["run", "both", "--data", "shards", "--split", "test", "--format", "json"];
+    let there = ["run", "all", "--data", "shards", "--split", "test", "--format", "json"];
     let output = workplace.eval(&there);
     assert_exit(&output, Exit::Ok);
     let there: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -223,7 +225,7 @@ fn a_bundle_of_several_members_says_what_the_ensemble_says() {
     assert_eq!(card["scores"]["test"]["records"], scored["test"]["records"]);
     fs::write(workplace.path("chest.png"), dataset_image(&dataset)).expect("writable");
     assert_exit(
-        &workplace.eval(&["explain", "both", "chest.png", "--label", "Mass", "--out", "maps"]),
+        &workplace.eval(&["explain", "all", "chest.png", "--label", "Mass", "--out", "maps"]),
         Exit::Ok,
     );
 }

@@ -2,7 +2,8 @@
 
 use crate::workplace::{Workplace, assert_exit, stderr, stdout};
 use serde_json::Value;
-use xray_artifacts::Exit;
+use xray_artifacts::{Exit, read_json, write_json};
+use xray_bundle::Card;
 use xray_image::{GrayImage, encode_png};
 use xray_model::StateDict;
 
@@ -71,6 +72,32 @@ fn fewer_digits_are_measured_on_validation_and_refused_past_the_bound() {
     std::fs::create_dir_all(workplace.path("served")).expect("writable");
     std::fs::rename(workplace.path("small"), workplace.path("served/model")).expect("movable");
     assert!((logits("run") - logits("served")).abs() < 0.5);
+}
+
+/// Weights whose scores overflow are finite, and their checksum is right.
+#[test]
+fn a_model_whose_scores_overflow_is_exported_in_no_digits() {
+    let workplace = Workplace::with_run();
+    let weights = workplace.path("run/model/model.safetensors");
+    let mut huge = StateDict::load(&weights).expect("a bundle");
+    huge.tensors.get_mut("classifier.weight").expect("a tensor of the network").values.fill(f32::MAX);
+    huge.tensors.get_mut("classifier.bias").expect("a tensor of the network").values.fill(f32::MAX);
+    let sum = huge.save(&weights, &[("format", "pt".to_owned())]).expect("writable");
+    let card = workplace.path("run/model/model.json");
+    let mut changed: Card = read_json(&card).expect("a bundle");
+    changed.weights = sum;
+    write_json(&card, &changed).expect("writable");
+    let overflow = "scores of a test picture are not finite";
+    for (to, dtype, part) in [
+        ("safetensors", "f32", overflow),
+        ("onnx", "f32", overflow),
+        ("safetensors", "int8", "the score is NaN"),
+    ] {
+        let refused = workplace.eval(&["export", "run", "--to", to, "--dtype", dtype, "--out", "huge"]);
+        let said = stderr(&refused);
+        assert!(!refused.status.success() && said.contains(part), "{to} {dtype}: {said}");
+        assert!(!workplace.path("huge").exists(), "{to} {dtype}: nothing is written");
+    }
 }
 
 #[test]

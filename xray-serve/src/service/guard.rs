@@ -5,11 +5,10 @@
 use super::Service;
 use crate::client::Client;
 use crate::encoding::ACCEPTED;
-use crate::log::event;
-use crate::metrics::Answered;
 use crate::origins;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
+use crate::request_line::RequestLine;
 use crate::settings::{Closed, Part};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
@@ -134,27 +133,17 @@ pub(super) async fn account(
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     name_request(&mut response, &id);
-    let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
-    service.metrics.requests.get_or_create(&Answered { route: route.clone(), status }).inc();
-    service.metrics.seconds.observe(seconds);
-    if status == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
-        service.say_turned_away(1);
-    } else if !matches!(route.as_str(), "/health" | "/ready" | "/metrics") {
-        let milliseconds = (seconds * 1e4).round() / 10.0;
-        let key = response.extensions().get::<KeyName>().map(|KeyName(name)| &**name);
-        event(
-            "request",
-            json!({
-                "id": id.as_str(),
-                "client": client.to_string(),
-                "key": key,
-                "method": method.as_str(),
-                "route": route,
-                "status": status,
-                "milliseconds": milliseconds,
-            }),
-        );
-    }
+    let took = start.elapsed();
+    service.metrics.seconds.observe(took.as_secs_f64());
+    service.answered(&RequestLine {
+        id: &id,
+        client,
+        key: response.extensions().get::<KeyName>().map(|KeyName(name)| &**name),
+        method: method.as_str(),
+        route: &route,
+        status: response.status().as_u16(),
+        took,
+    });
     response
 }
 

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::page::Pages;
 use crate::problem::Problem;
 use crate::rate::{BURST, RateLimit};
+use crate::request_line::RequestLine;
 use crate::room::Room;
 use crate::samples::Samples;
 use crate::settings::Settings;
@@ -115,17 +116,24 @@ impl Service {
         self.workers.get().map_or_else(|| Problem::busy(1), Workers::busy)
     }
 
-    /// Counts requests that were turned away, and says so in the log once in a second.
-    pub(crate) fn turn_away(&self, route: &str, problem: &Problem, requests: u64) {
-        let answered = Answered { route: route.to_owned(), status: problem.status };
-        self.metrics.requests.get_or_create(&answered).inc_by(requests);
-        self.say_turned_away(requests);
+    /// Counts an answered request, and logs it. Requests for `/health`, `/ready` and `/metrics` have no line, and of those
+    /// that are turned away only some: how many had none is said once in a second.
+    pub(crate) fn answered(&self, line: &RequestLine<'_>) {
+        let answered = Answered { route: line.route.to_owned(), status: line.status };
+        self.metrics.requests.get_or_create(&answered).inc();
+        let is_probe = matches!(line.route, "/health" | "/ready" | "/metrics");
+        if !is_probe && (line.status != StatusCode::SERVICE_UNAVAILABLE || self.turned_away()) {
+            line.write();
+        }
     }
 
-    fn say_turned_away(&self, requests: u64) {
-        if let Some(requests) = self.turned_away.happened(requests, Instant::now()) {
-            event("turned_away", json!({ "requests": requests }));
+    /// Whether a request that was turned away has a line.
+    fn turned_away(&self) -> bool {
+        let (has_line, before) = self.turned_away.happened(Instant::now());
+        if before > 0 {
+            event("turned_away", json!({ "requests": before }));
         }
+        has_line
     }
 
     /// The model that answers now.

@@ -12,6 +12,7 @@ use crate::request_id::RequestId;
 use crate::settings::BasePath;
 use crate::workers::Place;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Extensions, HeaderValue, Request, StatusCode};
@@ -128,12 +129,13 @@ pub(super) async fn script() -> Response {
 /// `1.jpg` is a picture, `1` the page with its findings.
 pub(super) async fn sample(
     State(service): State<Arc<Service>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "path", "there is no such sample");
+    let Path(name) = name.map_err(|_| missing())?;
     let number = name.strip_suffix(".jpg").unwrap_or(&name).parse().ok();
     let file = number.and_then(|number| service.samples.jpeg(number)).map(<[u8]>::to_vec);
-    let missing = || Problem::new(StatusCode::NOT_FOUND, "path", "there is no such sample");
     let file = file.ok_or_else(missing)?;
     if name.ends_with(".jpg") {
         return Ok(asset("image/jpeg", file));

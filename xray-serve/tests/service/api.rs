@@ -151,10 +151,13 @@ async fn pages_of_allowed_origins_may_ask_and_others_may_not() {
     assert!(
         header(&before, "access-control-allow-headers").is_some_and(|names| names.contains("authorization"))
     );
+    assert_eq!(header(&before, "access-control-allow-methods").as_deref(), Some("GET, HEAD, POST"));
     assert!(header(&before, "access-control-allow-credentials").is_none());
     let asked = ask(&one, "POST", &[origin, ("authorization", "Bearer secret")]).await;
     assert_eq!((asked.status, header(&asked, allowed).as_deref()), (200, Some("https://viewer.example")));
     assert_eq!(header(&asked, "vary").as_deref(), Some("origin"));
+    let read = header(&asked, "access-control-expose-headers");
+    assert_eq!(read.as_deref(), Some("retry-after, x-request-id"), "what a page's script may read");
     let refused = ask(&one, "POST", &[origin]).await;
     assert_eq!((refused.status, header(&refused, allowed).is_some()), (401, true), "a page may read why");
 

@@ -66,7 +66,7 @@ async fn several_images_are_answered_in_order_and_a_bad_one_by_itself() {
     server.predict(BOUNDARY, form(&[("a", b"GIF89a"), ("b", b"")])).await.assert_problem(415, "format");
 }
 
-/// Two networks of one architecture, the second calibrated otherwise.
+/// Three networks of one architecture, each calibrated in its own way.
 #[tokio::test]
 async fn an_ensemble_answers_with_the_mean_of_its_members() {
     let folder = bundle();
@@ -76,11 +76,14 @@ async fn an_ensemble_answers_with_the_mean_of_its_members() {
         let config = LearnerConfig { model: card.model.clone(), ..LearnerConfig::new(14) };
         Learner::new(&config, seed).expect("a CPU").weights().expect("a CPU")
     };
-    let mut other = card.calibration.clone();
-    other.iter_mut().for_each(|of| of.calibrator = Some(Calibrator::Platt { scale: 0.7, shift: -1.3 }));
-    let calibrations = [card.calibration.clone(), other];
+    let platt = |scale: f64, shift: f64| {
+        let mut calibration = card.calibration.clone();
+        calibration.iter_mut().for_each(|of| of.calibrator = Some(Calibrator::Platt { scale, shift }));
+        calibration
+    };
+    let calibrations = [card.calibration.clone(), platt(0.7, -1.3), platt(1.4, 0.9)];
     let mut all = StateDict::default();
-    (0..2).for_each(|at| all.extend_prefixed(&prefix(at), weights(at as u64 + 1)));
+    (0..3).for_each(|at| all.extend_prefixed(&prefix(at), weights(at as u64 + 1)));
     let member = |at: usize| Member {
         model: card.model.clone(),
         calibration: calibrations[at].clone(),
@@ -91,7 +94,7 @@ async fn an_ensemble_answers_with_the_mean_of_its_members() {
     let checksum = all.save(&path("model.safetensors"), &[]).expect("writable");
     let ensemble = Card {
         weights: checksum,
-        members: vec![member(0), member(1)],
+        members: (0..3).map(member).collect(),
         calibration: Vec::new(),
         ..card.clone()
     };
@@ -107,15 +110,16 @@ async fn an_ensemble_answers_with_the_mean_of_its_members() {
         found.sort_by_key(|finding| finding.index);
         found
     };
-    let (first, second) = (alone(0), alone(1));
+    let alone: Vec<_> = (0..3).map(alone).collect();
     let json = answer.json();
     let findings = json["images"][0]["findings"].as_array().expect("a list");
     assert_eq!(findings.len(), 14);
     for found in findings {
         let at = card.labels.iter().position(|label| found["label"] == *label).expect("a label");
-        let mean = (first[at].probability + second[at].probability) / 2.0;
+        let [first, second, third] = [0, 1, 2].map(|member: usize| alone[member][at].probability);
+        let mean = (first + second + third) / 3.0;
         assert_eq!(found["probability"].as_f64(), Some(mean), "{found}");
-        assert_ne!(first[at].probability, second[at].probability);
+        assert!(first != second && second != third && third != first, "{found}");
         let logit = found["logit"].as_f64().expect("a number");
         assert!((logit - (mean / (1.0 - mean)).ln()).abs() < 1e-6, "{found}");
         assert_eq!(
@@ -126,5 +130,5 @@ async fn an_ensemble_answers_with_the_mean_of_its_members() {
     let maps = server.ask(post("/v1/predict?maps=true", "image/jpeg", jpeg(1))).await;
     assert_eq!(maps.json()["images"][0]["maps"].as_array().map(Vec::len), Some(14), "{}", maps.text);
     let page = server.get("/").await;
-    assert!(page.text.contains("the mean of 2 networks (small-cnn)"), "{}", page.text);
+    assert!(page.text.contains("the mean of 3 networks (small-cnn)"), "{}", page.text);
 }

@@ -4,9 +4,9 @@ use crate::asking::{BOUNDARY, Server, form, post};
 use crate::bundle::{bundle, jpeg};
 use axum::body::Body;
 use axum::http::Request;
-use xray_artifacts::{Imported, read_json, write_json};
+use xray_artifacts::{Imported, Split, read_json, write_json};
 use xray_bundle::Card;
-use xray_metrics::Calibrator;
+use xray_metrics::{Calibrator, Scores, evaluate};
 use xray_serve::keys::Keys;
 use xray_serve::settings::{BasePath, Settings};
 
@@ -45,7 +45,9 @@ async fn the_page_shows_the_findings_and_trusts_no_name() {
 
     let sample = server.get("/samples/1").await;
     assert!(sample.status == 200 && sample.text.contains("phantom 1"), "{}", sample.text);
-    server.get("/samples/9").await.assert_problem(404, "path");
+    for none in ["/samples/9", "/samples/%ff.jpg", "/samples/%00", "/samples/..%2f..%2finfo"] {
+        server.get(none).await.assert_problem(404, "path");
+    }
 
     let refused = server.ask(post("/", BOUNDARY, form(&[("a.gif", b"GIF89a")]))).await;
     assert_eq!(refused.status, 415);
@@ -128,6 +130,44 @@ async fn the_page_says_of_a_published_model_what_is_known() {
     assert!(!page.contains("Trained on") && !page.contains("chosen on validation images"), "{page}");
     let answer = server.predict("image/jpeg", jpeg(1)).await.json();
     assert_eq!(answer["model"]["imported"]["file"], "<nih>.pt");
+}
+
+/// Cards of older versions have no interval.
+#[tokio::test]
+async fn the_page_says_how_sure_the_macro_auc_is() {
+    let page_with = async |with_interval: bool| {
+        let folder = bundle();
+        let path = folder.path().join("model.json");
+        let mut card: Card = read_json(&path).expect("written");
+        let labels = card.labels.len();
+        let truth: Vec<f32> = (0..40 * labels).map(|at| (at / labels % 2) as f32).collect();
+        let logits: Vec<f64> =
+            (0..truth.len()).map(|at| f64::from(truth[at]) + (at * 7919 % 97) as f64 / 40.0).collect();
+        let scores = Scores::new(&logits, &truth, labels).expect("scores");
+        let mut scores = evaluate(&card.labels, scores, &vec![0.5; labels], None).expect("figures");
+        let [low, high] = scores.macro_auc_interval.expect("40 records");
+        let macro_auc = scores.macro_auc.expect("a number");
+        let [of_low, of_high] = scores.labels[0].auc_interval.expect("40 records");
+        let expected = [
+            format!("<dd>{macro_auc:.3} (95 % interval {low:.3}–{high:.3}) on 40 images;"),
+            format!("<td class=\"number\">{of_low:.3}–{of_high:.3}</td>"),
+        ];
+        if !with_interval {
+            scores.macro_auc_interval = None;
+            scores.intervals = None;
+            scores.labels.iter_mut().for_each(|label| label.auc_interval = None);
+        }
+        card.scores.insert(Split::Test, scores);
+        write_json(&path, &card).expect("writable");
+        (Server::of_bundle(Settings::default(), folder).get("/").await.text, expected)
+    };
+    let (page, expected) = page_with(true).await;
+    for part in expected {
+        assert!(page.contains(&part), "no {part} in {page}");
+    }
+    assert_eq!(page.matches("95 % interval").count(), 2, "also of each finding: {page}");
+    let (page, _) = page_with(false).await;
+    assert!(page.contains(" on 40 images;") && !page.contains("interval"), "{page}");
 }
 
 #[tokio::test]

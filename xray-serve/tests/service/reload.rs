@@ -70,8 +70,16 @@ async fn a_new_model_answers_from_its_reload_on() {
     let (new, other_said) = findings(&server).await;
     assert_eq!(answer.json()["model"]["hash"], new);
     assert!(new != old && other_said != said);
+    let name = server.folder.path().file_name().expect("a folder").to_string_lossy().into_owned();
     let metrics = metrics(&server).await;
-    assert!(metrics.contains(&format!("hash=\"{new}\"}} 1")) && !metrics.contains(&old), "{metrics}");
+    let line = format!("xray_model_info{{name=\"{name}\",hash=\"{new}\"}} 1");
+    assert!(metrics.contains(&line) && !metrics.contains(&old), "no {line} in {metrics}");
+    let mut info = Request::get("/info").body(Body::empty()).expect("a request");
+    info.headers_mut().insert("authorization", "Bearer secret".parse().expect("a header"));
+    let (info, asked) = (server.ask(info).await.json(), ask(&server).await.json());
+    for named in [&answer.json()["model"], &info, &asked["model"]] {
+        assert_eq!((named["name"].as_str(), named["hash"].as_str()), (Some(&*name), Some(&*new)), "{named}");
+    }
     assert!(metrics.contains("xray_reloads_total{outcome=\"ok\"} 2"), "{metrics}");
 }
 
@@ -115,6 +123,17 @@ async fn new_keys_open_from_their_reload_on_and_broken_ones_never() {
     assert_eq!(server.ask(reload("secret")).await.status, 200);
     assert_eq!(ask(&server).await.status, 401, "a key that was taken away");
     assert_eq!(server.ask(reload("other")).await.status, 200);
+}
+
+/// A key that was taken away does not open because a model is broken.
+#[tokio::test]
+async fn new_keys_open_though_the_new_model_is_broken() {
+    let (server, keys) = server();
+    fs::write(keys.path().join("keys"), "bob = other\n").expect("writable");
+    fs::write(server.folder.path().join("model.json"), "{").expect("writable");
+    server.ask(reload("secret")).await.assert_problem(500, "bundle");
+    assert_eq!(ask(&server).await.status, 401);
+    server.ask(reload("other")).await.assert_problem(500, "bundle");
 }
 
 #[tokio::test]

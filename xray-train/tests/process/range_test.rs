@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::process::Output;
 use xray_artifacts::Exit;
+use xray_model::{Learner, LearnerConfig, ModelConfig};
 
 /// Enough phantoms for 150 steps without one of them twice.
 const IMAGES: u64 = 3_400;
@@ -63,7 +64,15 @@ fn nothing_is_suggested_where_nothing_is_learnt_or_more_lies_beyond() {
 #[test]
 fn the_copy_keeps_the_first_weights() {
     let workplace = Workplace::of(1_000);
-    for more in [&["--set", "training.micro_batch=6"][..], &["--set", "training.average_decay=0.9"]] {
+    let model = ModelConfig { width: 8, ..ModelConfig::default() }.resolved();
+    let learner = Learner::new(&LearnerConfig { model, ..LearnerConfig::new(14) }, 77).expect("a CPU");
+    let weights = learner.weights().expect("a CPU");
+    weights.save(&workplace.path("other.safetensors"), &[]).expect("writable");
+    for more in [
+        &["--set", "training.micro_batch=6"][..],
+        &["--set", "training.average_decay=0.9"],
+        &["--init", "other.safetensors"],
+    ] {
         let found = json(&workplace, &[&["--rates", "1e-38..1e-36"], more].concat());
         let measurements = found["measurements"].as_array().expect("a list");
         assert_eq!(measurements.len(), 150);

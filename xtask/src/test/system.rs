@@ -53,8 +53,11 @@ const BROWSER: Need = Need {
     is_there: has_browser,
 };
 
-const PROXY: Need =
-    Need { packages: &["nginx-light"], what: "no nginx to put before the server", is_there: has_proxy };
+const PROXIES: Need = Need {
+    packages: &["nginx-light", "caddy", "haproxy"],
+    what: "not all of nginx, Caddy and haproxy to put before the server",
+    is_there: has_proxies,
+};
 
 /// Installs what is missing, and says what is missing still.
 pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
@@ -65,7 +68,7 @@ pub(super) fn prepare(arguments: &TestArguments) -> Vec<String> {
         (POOL, !arguments.no_pool),
         (SLURM, !arguments.no_pool),
         (BROWSER, true),
-        (PROXY, true),
+        (PROXIES, true),
     ];
     let needs = wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(need, _)| need);
     // Elsewhere GPUs come with the system, and there is no apt-get.
@@ -140,8 +143,10 @@ fn has_pool_or_its_maker() -> bool {
     condor::installed::answers() || succeeds(command("debootstrap").arg("--version"))
 }
 
-fn has_proxy() -> bool {
-    succeeds(command("nginx").arg("-v"))
+fn has_proxies() -> bool {
+    [("nginx", "-v"), ("caddy", "version"), ("haproxy", "-v")]
+        .iter()
+        .all(|(program, version)| succeeds(command(program).arg(version)))
 }
 
 fn has_browser() -> bool {
