@@ -46,7 +46,7 @@ impl ContentName {
     /// The name of what a file holds, and its bytes.
     ///
     /// # Errors
-    /// [`FileError::Io`]: what the system refuses, and what is no regular file, which may never end.
+    /// [`FileError::Io`]: what the system refuses, and what is not a regular file, which may never end.
     pub fn of(path: &Path) -> Result<(ContentName, u64), FileError> {
         let read = fs::metadata(path).and_then(|found| match found.is_file() {
             true => File::open(path).and_then(|file| ContentName::copy(file, io::sink())),

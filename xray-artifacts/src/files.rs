@@ -82,7 +82,7 @@ impl std::fmt::Display for FileError {
                 write!(f, "{} has {kind} format {found}, this build knows {known}", path.display())
             }
             FileError::Format { path, kind, found: None, .. } => {
-                write!(f, "{} carries no format number, so it is no {kind}", path.display())
+                write!(f, "{} carries no format number, so it is not a {kind}", path.display())
             }
             FileError::Manifest { path, .. } => write!(f, "{}", path.display()),
             FileError::Text { path, .. } => write!(f, "{}", path.display()),
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_reader_refuses_what_it_does_not_know() {
         check_refused(r#"{"format": 4, "text": ""}"#, "has note format 4, this build knows 3");
-        check_refused(r#"{"text": ""}"#, "carries no format number, so it is no note");
+        check_refused(r#"{"text": ""}"#, "carries no format number, so it is not a note");
         check_refused(r#"{"format": 3, "tex"#, "is not a note");
         check_refused(r#"{"format": 2}"#, "is not a note");
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that is being written. [`finish`](Self::finish) gives it its name; dropped before, it leaves nothing.
 ///
-/// What is no regular file is never replaced: a device or a pipe is written into as it is, a folder is refused. A
+/// What is not a regular file is never replaced: a device or a pipe is written into as it is, a folder is refused. A
 /// symbolic link stays, and the file that it names is written.
 #[derive(Debug)]
 pub struct NewFile {

@@ -188,7 +188,7 @@ impl Predictions {
     pub fn in_order_of(&self, first: &Predictions) -> Result<Predictions, Failure> {
         let mismatch = |message: String| {
             Failure::new(Exit::BadData, message)
-                .hint("models are compared on the same records and labels only")
+                .hint("models can only be compared on the same records and labels")
         };
         if first.labels != self.labels {
             let missing = |a: &Predictions, b: &Predictions| {
@@ -196,7 +196,7 @@ impl Predictions {
             };
             return Err(mismatch(match missing(first, self).or_else(|| missing(self, first)) {
                 Some(label) => format!("only one of the two models scores {label}"),
-                None => "the two models have their labels in another order".to_owned(),
+                None => "the two models have their labels in different orders".to_owned(),
             }));
         }
         let twice =
@@ -378,7 +378,7 @@ mod tests {
             |labels: [&str; 2]| Predictions { labels: labels.map(str::to_owned).to_vec(), ..example() };
         check(&example(), &labelled(["Mass", "Edema"]), "only one of the two models scores Hernia");
         let turned = labelled(["Hernia", "Mass"]);
-        check(&example(), &turned, "the two models have their labels in another order");
+        check(&example(), &turned, "the two models have their labels in different orders");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `result.json`: what a run found and what it cost. A placeholder is written at the start, so that a job
-//! that dies still returns one. A result that was edited by hand or cut off is no result: its hash differs.
+//! that dies still returns one. A result that was edited by hand or cut off is not a result: its hash differs.
 
 use crate::{Split, State, Versioned};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl<E> RunResult<E> {
             code: code.into(),
             state: State::Started,
             exit: None,
-            reason: Some("the run did not come to its end".to_owned()),
+            reason: Some("the run did not finish".to_owned()),
             fraction,
             seed,
             train_images: 0,

@@ -18,7 +18,7 @@ pub fn warn_unsealed(path: &Path) {
     let say = |text: &str| drop(writeln!(std::io::stderr(), "warning: {text}"));
     TOLD.call_once(|| {
         say(&format!(
-            "{} is of an older version and carries no checksum: damage to it would not be seen",
+            "{} is of an older version and carries no checksum: damage to it would not be noticed",
             first.display()
         ));
     });

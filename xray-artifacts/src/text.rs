@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Text larger than this is no setting, key or list.
+/// Text larger than this is not a setting, key or list.
 const LARGEST: u64 = 64 << 20;
 
 /// Enough to tell text from something else before more is read.
 const BEGINNING: u64 = 64 << 10;
 
-/// Bytes that are no text.
+/// Bytes that are not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotText {
     /// The line with the first of them, from 1.
@@ -37,7 +37,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
     decode_text(bytes).map_err(|problem| FileError::Text { path: path.to_owned(), problem })
 }
 
-/// Reads to the end. Of what holds zeros at its beginning, and so is no text unless it begins as UTF-16, only
+/// Reads to the end. Of what holds zeros at its beginning, and so is not text unless it begins as UTF-16, only
 /// the beginning: a device such as `/dev/zero` never ends.
 ///
 /// # Errors

@@ -101,7 +101,7 @@ impl Competitor {
 /// All of the output, or its last line when others come before.
 fn json_of(printed: &str) -> Result<Value> {
     let last = printed.trim_end().lines().last().unwrap_or_default();
-    serde_json::from_str(printed).or_else(|_| serde_json::from_str(last)).context("its output is no JSON")
+    serde_json::from_str(printed).or_else(|_| serde_json::from_str(last)).context("its output is not JSON")
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
             let error = competitor().read(printed).expect_err("must be refused");
             assert!(format!("{error:#}").contains(part), "{error:#}");
         };
-        refused("", "its output is no JSON");
+        refused("", "its output is not JSON");
         refused("{\"images\": 3}", "no rate at /img_per_s");
         refused("{\"img_per_s\": 0}", "no rate at /img_per_s");
         refused("{\"img_per_s\": null}", "no rate at /img_per_s");

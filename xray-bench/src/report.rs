@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) outcomes: Vec<Outcome>,
     /// What the columns mean.
     pub(crate) method: &'static str,
-    /// Figures that are no contest.
+    /// Figures that are not a contest.
     pub(crate) table: Option<Table>,
 }
 

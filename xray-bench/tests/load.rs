@@ -121,7 +121,7 @@ fn an_address_where_nobody_answers_is_an_error_with_its_own_code() {
     fs::write(&image, "an image").expect("writable");
     let image = image.display().to_string();
     let (code, _, said) = program(&["127.0.0.1", "--image", &image]);
-    assert!(code == Some(Exit::Usage.code().into()) && said.contains("is no address"), "{said}");
+    assert!(code == Some(Exit::Usage.code().into()) && said.contains("is not an address"), "{said}");
     let (code, _, said) = program(&["http://127.0.0.1:1", "--image", &image]);
     assert!(code == Some(Exit::NothingMatches.code().into()) && said.contains("nobody answers"), "{said}");
     let (code, _, said) = program(&["http://127.0.0.1:1", "--image", "nowhere.jpg"]);

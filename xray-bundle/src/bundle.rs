@@ -104,9 +104,9 @@ pub fn read_weights(folder: &Path, card: &Card) -> Result<StateDict, Failure> {
         None if card.weights.is_empty() => warn_unsealed(&path),
         Some(found) if *found == card.weights => {}
         _ => {
-            let message = format!("{} holds other weights than its card is of", path.display());
+            let message = format!("{} does not hold the weights of its card", path.display());
             return Err(Failure::new(Exit::ModelMismatch, message)
-                .hint("one of the two files was replaced: bring back the one that belongs to the other"));
+                .hint("one of the two files was replaced: restore the matching one"));
         }
     }
     weights.check_finite().map_err(of_file(&path))?;

@@ -10,7 +10,7 @@ const SIDE: usize = 32;
 pub fn doubts(file: &[u8], header: &ImageHeader, prepared: &PreparedImage, budget: &Budget) -> Vec<String> {
     let mut warnings = Vec::new();
     if !header.gray_8_bit && mean_chroma(file, budget).is_ok_and(|chroma| chroma > MOST_CHROMA) {
-        warnings.push("the image is in colour; its colours were taken for brightness".to_owned());
+        warnings.push("the image is in colour; it was converted to gray".to_owned());
     }
     let [width, height] = prepared.source.map(f64::from);
     let aspect = width.max(height) / width.min(height);
@@ -24,7 +24,7 @@ pub fn doubts(file: &[u8], header: &ImageHeader, prepared: &PreparedImage, budge
     }
     if mirror_correlation(&small) < LEAST_SYMMETRY {
         warnings.push(
-            "the image is probably no chest X-ray from the front: its left and right half differ too much"
+            "the image is probably not a frontal chest X-ray: its left and right half differ too much"
                 .to_owned(),
         );
     }

@@ -73,7 +73,7 @@ pub struct NonFinite {
 impl From<NonFinite> for Failure {
     fn from(error: NonFinite) -> Self {
         Failure::new(Exit::ModelMismatch, error.to_string())
-            .hint("the weights do not belong to this model.json, or training went astray; train again")
+            .hint("the weights do not belong to this model.json, or training failed; train again")
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
         assert!(pixels[..ACROSS * LINE] == alone(TITLE), "the title");
         let below = &pixels[ACROSS * (LINE + 512)..];
         let texts = ["network's input, 512 x 512 px", "Mass", "0", "+4.0 log-odds"];
-        assert_eq!(ink(below), texts.iter().map(|text| ink(&alone(text))).sum());
+        assert_eq!(ink(below), texts.iter().map(|text| ink(&alone(text))).sum::<usize>());
     }
 
     #[test]

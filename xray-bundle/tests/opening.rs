@@ -83,7 +83,8 @@ fn finite_weights_whose_scores_overflow_are_refused_when_they_are_opened() {
     for huge in [&last[..], &first] {
         let failure = opened(huge, f32::MAX, WeightType::F32).err().expect("refused");
         assert_eq!(failure.exit, Exit::ModelMismatch);
-        let said = "model.safetensors: the network's scores of a test picture are not finite numbers: its weights are too \
+        let said = "model.safetensors: the network's scores of a test picture are not finite numbers: its weights are \
+        too \
                     large";
         assert!(failure.message.ends_with(said), "{failure}");
     }
@@ -112,13 +113,13 @@ fn damaged_weights_and_those_of_another_card_are_refused() {
     // In the name of the checksum itself: the file is as good as one without.
     const LEAD: usize = "{\"__metadata__\":{\"".len();
     damaged(8 + LEAD);
-    check("model.safetensors holds other weights than its card is of");
+    check("model.safetensors does not hold the weights of its card");
     weights.stored(WeightType::F16).save(&path, &[]).expect("writable");
-    check("model.safetensors holds other weights than its card is of");
+    check("model.safetensors does not hold the weights of its card");
     // A bundle of the version before bears no checksums.
     let old = Card { weights: String::new(), ..card };
     write_json(&folder.path().join("model.json"), &old).expect("writable");
-    check("model.safetensors holds other weights than its card is of");
+    check("model.safetensors does not hold the weights of its card");
     damaged(8 + LEAD);
     Bundle::open(folder.path()).expect("read with a warning");
 }

@@ -7,12 +7,12 @@ use xray_artifacts::{Exit, Failure};
 /// Prints a result.
 ///
 /// # Errors
-/// If stdout cannot be written, such as a file on a full disk. A reader that went away, such as `head`, is no error.
+/// If stdout cannot be written, such as a file on a full disk. A reader that went away, such as `head`, is not an error.
 pub fn print(text: &str) -> Result<(), Failure> {
     written(io::stdout().lock().write_all(text.as_bytes()))
 }
 
-/// Prints a line that is no result: an error, a warning, progress.
+/// Prints a line that is not a result: an error, a warning, progress.
 pub fn say(line: impl Display) {
     // Nobody is left to tell when stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{line}");

@@ -290,7 +290,7 @@ impl Error {
             Error::Archive { problem, .. } => problem.hint(),
             Error::Compressed { .. } => "the file was cut off or damaged on the way: copy it again",
             Error::Inflated { .. } => {
-                "records of images hardly shrink: look at the file, and unpack it yourself if it is what you want"
+                "records of images hardly shrink: check the file, and unpack it yourself if it is what you want"
             }
             Error::Record { problem, .. } => problem.hint(),
             Error::Example { .. } => "the file holds records of another kind than tf.train.Example",
@@ -302,7 +302,7 @@ impl Error {
                 "tables are looked for in the top folder of an archive: put them beside it and name the folder"
             }
             Error::NoTable { hint, .. } => *hint,
-            Error::NoView { .. } => "ask for another --view; sources that say no view cannot be chosen from",
+            Error::NoView { .. } => "choose another --view; sources without views cannot be filtered",
             Error::NoRecords { .. } => {
                 "check the path; of the folders below it those named train, val or test are searched"
             }
@@ -310,11 +310,11 @@ impl Error {
                 "PNG, JPEG and DICOM files are images, at any depth of a folder; so are the records of a data set"
             }
             Error::NoManifest { .. } => {
-                "copy dataset.json here too, or build the data set again; without the .idx files beside them the shards \
-                 are read as TFRecords of others"
+                "copy dataset.json here too, or build the data set again; without the .idx files beside them the \
+                 shards are read as TFRecords of others"
             }
-            Error::MissingParts { .. } => "copy the others too, or rename the files that are to be all",
-            Error::NoPositive { .. } => "nothing can be learnt of such a label: leave it out of --labels",
+            Error::MissingParts { .. } => "copy the others too, or rename the remaining files",
+            Error::NoPositive { .. } => "nothing can be learned from such a label: leave it out of --labels",
             Error::NoLabel { labels, .. } => return Some(format!("the labels are {}", labels.join(", "))),
             Error::NothingToShow { .. } => "ask for another split or label",
             Error::Split(problem) => return Some(problem.hint()),

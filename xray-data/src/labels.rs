@@ -130,7 +130,7 @@ const LONGEST: usize = 200;
 
 /// The candidate that `name` was probably meant to be: at most a third of its letters differ.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A longer text is no misspelled name, and its distance takes the product of the lengths.
+    // A longer text is not a misspelled name, and its distance takes the product of the lengths.
     if name.len() > LONGEST {
         return None;
     }

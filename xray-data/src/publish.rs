@@ -43,7 +43,7 @@ pub enum PublishProblem {
         folder: PathBuf,
     },
     /// Something else lies where it should be published.
-    #[error("{} holds `{file}`, which is no part of what is published", folder.display())]
+    #[error("{} holds `{file}`, which is not part of what is published", folder.display())]
     Foreign {
         /// The folder.
         folder: PathBuf,

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fs::{File, FileType, Metadata};
 use std::path::Path;
 
-/// Opens a file for reading, following links; what is no regular file is refused before it is opened.
+/// Opens a file for reading, following links; what is not a regular file is refused before it is opened.
 ///
 /// # Errors
 /// [`Error::NotAFile`], or [`Error::Io`] for what the system refuses, such as a link to itself.

@@ -28,7 +28,7 @@ pub enum SplitPlan {
         /// Fraction of the patients of `train_val` in val.
         val: f64,
     },
-    /// As the source says.
+    /// Splits that the source's column names.
     Column,
     /// As the source says where it says anything: by its files' names, its manifest or a feature. What of val
     /// and test it does not have is drawn from its train by patient; where it says nothing, all are.
@@ -88,7 +88,7 @@ pub enum SplitProblem {
         image_id: String,
     },
     /// The files or records of a source say the split of some images only.
-    #[error("image `{with}` is said to be in {split}; of image `{without}` nothing is said{}", and_more(*more))]
+    #[error("image `{with}` has a split, {split}; image `{without}` has none{}", and_more(*more))]
     Mixed {
         /// An image with a split.
         with: String,
@@ -104,11 +104,11 @@ pub enum SplitProblem {
     Disagree {
         /// The image.
         image_id: String,
-        /// By the record.
+        /// Split by the record.
         of_record: Split,
         /// The file of records.
         file: PathBuf,
-        /// By its name, or that of its folder.
+        /// Split by the file's name, or by that of its folder.
         of_file: Split,
     },
     /// A fold that a cross-validation does not have.
@@ -128,7 +128,7 @@ pub enum SplitProblem {
         patients: u64,
     },
     /// The source has no split for an image.
-    #[error("the source says no split for image `{image_id}`{}", and_more(*more))]
+    #[error("the source names no split for image `{image_id}`{}", and_more(*more))]
     Unsaid {
         /// The image.
         image_id: String,
@@ -147,7 +147,7 @@ impl SplitProblem {
                  (xray-data build --redraw-splits)"
             }
             SplitProblem::Mixed { .. } => {
-                "name each file, or its folder, for train, val or test, or draw all splits anew (xray-data build \
+                "name each file, or its folder, for train, val or test, or redraw all splits (xray-data build \
                  --redraw-splits)"
             }
             SplitProblem::Disagree { .. } => "rename the file, or its folder: no word is preferred over another",
@@ -221,8 +221,7 @@ pub fn assign(rows: &[&ImageRow], plan: &SplitPlan, seed: u64) -> Result<Assigne
     warnings.extend(moved(rows.iter().map(|row| row.split).zip(splits.iter().copied())));
     if anonymous > 0 {
         warnings.push(format!(
-            "{anonymous} of {} without a patient: one patient may be on two sides of the split, and scores may \
-             flatter",
+            "{anonymous} of {} without a patient: one patient may be in two splits, and scores may be too high",
             counted(rows.len(), "image")
         ));
     }
@@ -368,7 +367,7 @@ fn kept(splits: &[Split], drawn: Drawn, by_patient: bool) -> String {
     };
     let counts =
         Split::ALL.map(|split| format!("{} {split}", splits.iter().filter(|&&of| of == split).count()));
-    format!("the source says who is in which split: kept{drawn} ({})", counts.join(", "))
+    format!("the source assigns patients to splits: kept{drawn} ({})", counts.join(", "))
 }
 
 /// Test images of the source, of pairs of what it says and what is done, that are elsewhere now.
@@ -430,7 +429,7 @@ fn empty_splits(splits: &[Split]) -> impl Iterator<Item = String> {
     empty.map(|split| format!("{split} is empty"))
 }
 
-/// Whom an image belongs to: its patient, or itself where none is named.
+/// The patient of an image, or the image itself where none is named.
 pub(crate) fn person(row: &ImageRow) -> &str {
     person_of(row.patient_id.as_deref(), &row.image_id)
 }

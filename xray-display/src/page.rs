@@ -67,11 +67,15 @@ impl Page<'_> {
     }
 }
 
+/// Tables with more columns are printed in small letters.
+const MANY_COLUMNS: usize = 8;
+
 /// A table that scrolls by itself where the screen is narrow. Cells are text.
 pub fn html_table(title: &str, columns: &[PageColumn<'_>], rows: &[Vec<String>]) -> String {
     let title = escape(title);
+    let class = if columns.len() > MANY_COLUMNS { " class=\"many\"" } else { "" };
     let mut text = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table>\n<thead><tr>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table{class}>\n<thead><tr>"
     );
     // Writing to a string cannot fail.
     for column in columns {

@@ -1,5 +1,5 @@
 //! All that can be said of one model: discrimination, operating points, calibration, subgroups, sources, each beside
-//! what a predictor gets that looks at no image.
+//! a baseline that ignores the image.
 
 use crate::by_source;
 use crate::carried::{Carried, CarriedLabel};
@@ -33,7 +33,7 @@ pub struct Appraisal {
     pub format: u32,
     /// What a reader should know.
     pub notes: Vec<String>,
-    /// On test.
+    /// Scores on test.
     pub test: Evaluation,
     /// How many patients the test records are of; null where nobody names them.
     pub test_patients: Option<usize>,
@@ -43,7 +43,7 @@ pub struct Appraisal {
     pub missing_macro_interval: Option<NoInterval>,
     /// AUCs on test with standard errors, per label; null where there can be no interval.
     pub delong: Vec<Option<DeLong>>,
-    /// On validation.
+    /// Scores on validation.
     pub val: Option<Evaluation>,
     /// What sex, age and view alone get on test, fitted on validation; null where the records do not tell them.
     pub metadata_baseline: Option<MetadataBaseline>,
@@ -58,7 +58,7 @@ pub struct Appraisal {
     pub reliability: Vec<LabelReliability>,
     /// One per label; null without validation records.
     pub net_benefit: Option<Vec<LabelNetBenefit>>,
-    /// Of the test records, where they say sex, age, view or source.
+    /// Groups of test records by sex, age, view and source, where these are known.
     pub subgroups: Vec<Subgroup>,
     /// Within the sources of the test records, beside the figures over all; null where they are not of several.
     pub by_source: Option<BySource>,
@@ -93,7 +93,7 @@ pub struct LabelPoint {
     pub positives: u64,
     /// Test records that do not.
     pub negatives: u64,
-    /// On the probability, before any calibration; null where there is none.
+    /// Threshold on the probability, before any calibration; null where there is none.
     pub threshold: Option<f64>,
     /// Why there is none.
     pub undefined: Option<String>,
@@ -114,7 +114,7 @@ pub struct LabelReliability {
     pub label: String,
     /// Expected calibration error on test, ten bins of equal count; null without known records.
     pub ece: Option<f64>,
-    /// The same after calibration on validation; null where there is none.
+    /// ECE after calibration on validation; null where there is none.
     pub ece_calibrated: Option<f64>,
     /// Why there is none.
     pub uncalibrated: Option<String>,
@@ -124,11 +124,11 @@ pub struct LabelReliability {
     pub calibration_note: Option<String>,
     /// `ece` beside what chance makes of it, and the records of each bin.
     pub error: Option<CalibrationError>,
-    /// The same of `ece_calibrated`.
+    /// Parts of `ece_calibrated`.
     pub error_calibrated: Option<CalibrationError>,
     /// Mean squared difference of probability and outcome.
     pub brier: Option<f64>,
-    /// The same after calibration.
+    /// Brier score after calibration.
     pub brier_calibrated: Option<f64>,
     /// What a constant gets; null where nobody knows it or the label of any test record.
     pub constant: Option<Constant>,

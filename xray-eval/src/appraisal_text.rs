@@ -122,11 +122,7 @@ impl Appraisal {
         let same = |label: &&String| !self.is_missing(label, |why| why == NoInterval::SameScore);
         let nearly: Vec<&str> = test.collapsed_labels.iter().filter(same).map(String::as_str).collect();
         if !nearly.is_empty() {
-            let _ = writeln!(
-                text,
-                "nearly the same score whatever the image, however it ranks: {}",
-                nearly.join(", ")
-            );
+            let _ = writeln!(text, "nearly the same score for every image: {}", nearly.join(", "));
         }
         text
     }
@@ -157,10 +153,10 @@ impl Appraisal {
             let of = self.missing_intervals.iter().filter(|missing| missing.why == *why);
             let labels = of.map(|missing| missing.label.as_str()).collect::<Vec<_>>().join(", ");
             let what = if *why == NoInterval::NoAuc { "AUC" } else { "interval" };
-            let _ = writeln!(text, "no {what} of {labels}: {why}");
+            let _ = writeln!(text, "no {what} for {labels}: {why}");
         }
         if let Some(why) = self.missing_macro_interval.filter(|_| self.test.macro_auc.is_some()) {
-            let _ = writeln!(text, "no interval of the macro-AUC: {why}");
+            let _ = writeln!(text, "no interval for the macro-AUC: {why}");
         }
         let dominant = &self.test.macro_auc_dominated_by;
         if !dominant.is_empty() {
@@ -233,13 +229,14 @@ impl Appraisal {
         }
         let what = if calibrated { ", before and after calibration on validation" } else { "" };
         let constant = match self.prevalence_of {
-            Split::Test => "the test prevalence itself, whose ECE is 0 whatever it is worth".to_owned(),
+            Split::Test => "the test prevalence itself, whose ECE is 0 by construction".to_owned(),
             other => format!("the {} prevalence", whose(other)),
         };
         format!(
-            "\nCalibration on test{what}\n\n{}{whys}ECE is the expected calibration error in bins of equal count, with \
-             the test records of each; debiased: without what the spread within bins adds; by chance: what perfectly \
-             calibrated probabilities would show here. The constant is {constant} for every image\n",
+            "\nCalibration on test{what}\n\n{}{whys}ECE is the expected calibration error in bins of equal count, \
+             with the test records of each; debiased: without the share that the spread within bins adds; by chance: \
+             the ECE of perfectly calibrated probabilities on as many records. The constant is {constant} for every \
+             image\n",
             table.text()
         )
     }

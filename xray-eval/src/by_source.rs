@@ -44,17 +44,16 @@ pub(crate) fn text(found: &BySource) -> String {
     row.extend(found.sources.iter().map(|_| String::new()));
     table.row(row);
     let mut text = table.text();
-    text += "within: a positive record beside the negative ones of its own source, each positive counting once (Janes and \
-             Pepe, 2009); the macro-AUC over all is of the same labels\n\
-             source alone: how often the source has the finding in validation, said of every image (Zech et al., 2018)\n";
+    text += "within: each positive record is compared with the negative ones of its own source and counts once (Janes \
+    and Pepe, 2009); the macro-AUC over all averages the same labels\n\
+             source alone: every image is scored by how often its source has the finding in validation (Zech et al., \
+             2018)\n";
     let left_out: Vec<String> = (found.labels.iter().filter(|label| label.left_out > 0))
         .map(|label| format!("{} {}", label.left_out, label.label))
         .collect();
     if !left_out.is_empty() {
-        text += &format!(
-            "positives whose source has no negative, so that nothing within it counts them: {}\n",
-            left_out.join(", ")
-        );
+        text +=
+            &format!("positives left out because their source has no negative: {}\n", left_out.join(", "));
     }
     text
 }

@@ -56,7 +56,7 @@ pub fn calibrate_bundle(run: &Path, options: &AppraiseOptions) -> Result<Calibra
     if card.labels != val.labels {
         return Err(Failure::new(
             Exit::ModelMismatch,
-            format!("{} is of other labels than the predictions beside it", path.display()),
+            format!("{} has other labels than the predictions beside it", path.display()),
         )
         .hint("the bundle and the predictions come from different runs; train again"));
     }
@@ -85,7 +85,8 @@ pub fn calibrate_bundle_on(
     xray_model::set_threads(of.pace.threads);
     let folder = bundle_folder(bundle)?;
     let bundle = Arc::new(Bundle::open(&folder)?);
-    let instead = "its members are calibrated before they are averaged: `xray-eval ensemble` fits them on the runs' validation records";
+    let instead = "its members are calibrated before they are averaged: `xray-eval ensemble` fits them on the runs' \
+                   validation records";
     refuse_several(&bundle.card, "the bundle is not calibrated as a whole", instead)?;
     let labels = &bundle.card.labels;
     let images = LabelledImages::read(&of.data, &of.labelled, &of.map, labels)?
@@ -108,12 +109,12 @@ pub fn calibrate_bundle_on(
     let missing = &images.labels.model_only;
     if !missing.is_empty() {
         let names = missing.join(", ");
-        notes.push(format!("{names}: not calibrated, because the data do not tell {}", which(missing.len())));
+        notes.push(format!("{names}: not calibrated, because the data do not have {}", which(missing.len())));
     }
     let subject = subject_of(&found, notes);
-    let val = subject.val.as_ref().expect("validation records were looked for");
+    let val = subject.val.as_ref().expect("validation records were selected");
     let fitted = Chosen::on(&subject, val, options)?;
-    let why = format!("{} does not tell this finding", of.data.display());
+    let why = format!("{} does not have this finding", of.data.display());
     let fitted = fitted.spread(&images.places(), labels.len(), &why, options);
     Ok(Ok(fitted.written(folder.join(CARD), bundle.card.clone())?))
 }
@@ -185,7 +186,7 @@ impl Chosen {
         Ok(Chosen { calibration, thresholds, appraisal })
     }
 
-    /// The same among `all` labels, of which those at `places` were fitted.
+    /// Spreads what was fitted for the labels at `places` over `all` labels.
     fn spread(self, places: &[usize], all: usize, why: &str, options: &AppraiseOptions) -> Chosen {
         let nothing = Calibration {
             calibrator: None,
@@ -221,7 +222,7 @@ impl Chosen {
     }
 }
 
-/// As a card has it.
+/// The calibration in the form of a card.
 fn calibration(fitted: Result<FittedCalibrator, Uncalibrated>) -> Calibration<Calibrator> {
     let support = |fitted: &FittedCalibrator| Support {
         unit: fitted.support.unit.to_string(),

@@ -20,12 +20,12 @@ pub struct Carried {
     pub labels: Vec<CarriedLabel>,
 }
 
-/// Of one label.
+/// Threshold and calibration of one label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CarriedLabel {
-    /// On the scores as they are given: logits, or probabilities of a table.
+    /// Threshold on the given scores: logits, or probabilities of a table.
     pub threshold: Fitted,
-    /// The same on logits.
+    /// Threshold on logits.
     pub logit: Fitted,
     /// From logits to probabilities, or why there is no calibration.
     pub calibration: Result<CarriedCalibration, String>,
@@ -150,7 +150,7 @@ fn calibrations(
     Ok(fitted.into_iter().map(|label| label.map(carried).map_err(|why| why.to_string())).collect())
 }
 
-/// As a card has a calibration that validation chose.
+/// A calibration chosen on validation, in the form of a card.
 pub(crate) fn on_card(calibration: &Result<CarriedCalibration, String>) -> Calibration<Calibrator> {
     let fitted = calibration.as_ref().ok();
     let support = |support: Support| xray_artifacts::Support {

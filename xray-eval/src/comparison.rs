@@ -33,18 +33,14 @@ pub fn compare_subjects(a: &Subject, b: &Subject) -> Result<ComparedModels, Fail
     if let (Some(of_a), Some(of_b)) = (&patients_a, &patients_b)
         && let Some(at) = of_a.iter().zip(of_b).position(|(a, b)| a != b)
     {
-        let message = format!("the two files differ in whose record {} is", a.test.ids[at]);
+        let message = format!("the two files name different patients for record {}", a.test.ids[at]);
         return Err(Failure::new(Exit::BadData, message)
-            .hint("mend the patients of one of them, or leave its column of patients out"));
+            .hint("correct the patients of one of them, or leave its column of patients out"));
     }
     notes.extend(
         match (&patients_a, &patients_b) {
-            (Some(_), None) => {
-                Some("B names no patients; those that A names for the same records are both models'")
-            }
-            (None, Some(_)) => {
-                Some("A names no patients; those that B names for the same records are both models'")
-            }
+            (Some(_), None) => Some("B names no patients; A's patients are used for both"),
+            (None, Some(_)) => Some("A names no patients; B's patients are used for both"),
             _ => None,
         }
         .map(str::to_owned),
@@ -93,20 +89,20 @@ impl ComparedModels {
             }
         }
         let line =
-            |(why, names): (NoInterval, Vec<&str>)| format!("no test of {}: {why}\n", names.join(", "));
+            |(why, names): (NoInterval, Vec<&str>)| format!("no test for {}: {why}\n", names.join(", "));
         reasons.into_iter().map(line).collect()
     }
 }
 
-/// Of whom the records are that were compared, as a sentence goes on.
+/// The compared records and their patients, as the end of a sentence.
 pub(crate) fn whose_records(of: &Comparison) -> String {
     match of.unit {
         Unit::Patient if of.units == 1 => {
-            " of one patient, whose records tell nothing of other patients: no intervals, no p-values".to_owned()
+            " of one patient, which says nothing about other patients: no intervals, no p-values".to_owned()
         }
         Unit::Patient => format!(" of {}", counted(of.units, "patient")),
         Unit::Record => {
-            ", taken as independent because no patients are named: intervals are too narrow and p-values too small where \
+            ", taken as independent because patients are unknown: intervals are too narrow and p-values too small if \
              patients recur"
                 .to_owned()
         }
@@ -137,7 +133,7 @@ pub(crate) fn signed_with_interval(found: &Difference) -> String {
     }
 }
 
-/// To three digits, or below them.
+/// A p-value with three digits, or as below the smallest of these.
 pub(crate) fn p_value(p: Option<f64>) -> String {
     match p {
         Some(p) if p < 0.001 => "<0.001".to_owned(),

@@ -210,7 +210,7 @@ struct Reduced {
     integers: Option<Integers>,
 }
 
-/// By every rule, of what watched activations.
+/// Ranges by every rule, from activations that were recorded.
 fn ranges(of: impl Fn(RangeRule) -> Option<ActivationRanges>) -> Vec<ActivationRanges> {
     RangeRule::ALL.map(|rule| of(rule).expect("made to watch activations")).into()
 }
@@ -272,7 +272,7 @@ impl Change {
         })
     }
 
-    /// Of a bundle that has no data of its own.
+    /// Scores a bundle that has no data of its own.
     fn on_other_data(
         folder: &Path,
         card: &Card,

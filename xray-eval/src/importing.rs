@@ -50,7 +50,7 @@ pub struct ImportModelOptions {
     pub size: Option<u32>,
     /// Channels of its images; by default the pipeline's.
     pub channels: Option<usize>,
-    /// Of a file that holds several networks, which.
+    /// Which network of a file that holds several.
     pub part: String,
     /// The bundle's folder.
     pub out: PathBuf,
@@ -136,7 +136,7 @@ pub fn import_model(file: &Path, options: &ImportModelOptions) -> Result<Importe
     fs::create_dir_all(&options.out).map_err(io(&options.out, "create"))?;
     let weights = whole.weights.save(&weights_file, &[("format", "pt".to_owned())])?;
     let card = Card { weights, ..card };
-    // Last: a folder without a card is no bundle.
+    // Last: a folder without a card is not a bundle.
     write_json(&card_file, &card)?;
     Ok(ImportedModel {
         format: 1,
@@ -315,10 +315,10 @@ fn refused(file: &Path, error: Error, labels: usize) -> Failure {
         }
         Error::Parts { parts } | Error::NoPart { parts, .. } => {
             let first = parts.first().map_or("NAME", String::as_str);
-            Some(format!("say which one is meant, such as --part {first}"))
+            Some(format!("choose one, such as --part {first}"))
         }
         Error::OtherNetwork { architecture, .. } => {
-            Some(format!("say which network it is: --architecture {}", architecture.name()))
+            Some(format!("name the network: --architecture {}", architecture.name()))
         }
         Error::MissingTensor { .. } | Error::UnknownTensor { .. } | Error::Shape { .. } | Error::NothingFits => {
             Some("the file is of another --architecture or --width, or not all of the model is in it".to_owned())
@@ -353,8 +353,8 @@ impl ImportedModel {
             _ => "thresholds as they were published".to_owned(),
         };
         format!(
-            "{notes}{}: {}, {size} x {size} pixels, {}: {}\nnot calibrated, {thresholds}: `xray-eval calibrate {} --data \
-             DATA` fits both\n",
+            "{notes}{}: {}, {size} x {size} pixels, {}: {}\nnot calibrated, {thresholds}: `xray-eval calibrate {} \
+             --data DATA` fits both\n",
             self.out.display(),
             self.architecture,
             counted(self.labels.len(), "finding"),

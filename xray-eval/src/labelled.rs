@@ -148,6 +148,6 @@ impl Scored<'_> {
 
 /// That nothing is of a split that was asked for.
 pub(crate) fn nothing_of(split: Split, data: &Path) -> Failure {
-    Failure::new(Exit::NothingMatches, format!("nothing in {} is of the {split} split", data.display()))
+    Failure::new(Exit::NothingMatches, format!("nothing in {} is in the {split} split", data.display()))
         .hint("a data set of `xray-data build`, a column `split` or the names of TFRecords say which is")
 }

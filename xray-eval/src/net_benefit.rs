@@ -19,13 +19,14 @@ pub struct LabelNetBenefit {
     pub undefined: Option<String>,
     /// Share of positives among the validation records, which scales the thresholds.
     pub val_prevalence: Option<f64>,
-    /// At half, once, twice and four times that share; null where that is no probability below 1.
+    /// At half, once, twice and four times that share; null where that is not a probability below 1.
     pub at_prevalence: [Option<NetBenefit>; 4],
     /// At the calibrated probability of the chosen operating point; null without one.
     pub at_operating_point: Option<NetBenefit>,
 }
 
-/// Whoever acts at half the prevalence fears a missed finding; at four times, a needless work-up.
+/// Thresholds as multiples of the prevalence: acting at half of it weighs missed findings more, at four times needless
+/// work-ups.
 const TIMES_PREVALENCE: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 
 /// One per label: calibration, operating point and prevalence are carried over, the benefit is of `test`.
@@ -170,7 +171,7 @@ mod tests {
         let test = predictions(Split::Test, &[(3.0, 1.0), (-3.0, 0.0)]);
         let found = benefits(&flat, &test, Method::Platt).expect("good");
         assert_eq!((found[0].at_prevalence, found[0].at_operating_point), ([None; 4], None));
-        assert!(table(&found).contains("Mass: the same score whatever the image"), "{}", table(&found));
+        assert!(table(&found).contains("Mass: the same score for every image"), "{}", table(&found));
         let unknown = predictions(Split::Test, &[(3.0, f32::NAN)]);
         let found = benefits(&val(), &unknown, Method::Platt).expect("good");
         assert_eq!(found[0].undefined.as_deref(), Some("no test record knows the label"));

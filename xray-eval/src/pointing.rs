@@ -39,7 +39,7 @@ pub struct PointedFinding {
     pub label: String,
     /// Images with at least one box.
     pub images: u64,
-    /// Of these, those whose strongest place lies in one of the boxes.
+    /// Number of these whose strongest place lies in one of the boxes.
     pub hits: u64,
     /// And those where the middle of the image does: what a map gets that is always strongest there.
     pub hits_of_middle: u64,
@@ -159,7 +159,7 @@ impl Pointing {
         let mut text = table.text();
         text += "hits: the strongest place of the finding's map lies in a box, or within 15 of 1,024 pixels of one\n";
         if self.images_absent > 0 {
-            text += &format!("images with boxes that are not at hand: {}\n", self.images_absent);
+            text += &format!("images with boxes that were not found: {}\n", self.images_absent);
         }
         if !self.findings_unknown.is_empty() {
             text += &format!("not known to this model: {}\n", self.findings_unknown.join(", "));

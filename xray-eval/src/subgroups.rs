@@ -1,12 +1,16 @@
 //! The same figures for parts of the records: by sex, age band, view and source. A model may serve one group worse than
 //! another, and a mean hides it.
+//!
+//! A label with fewer than [`MIN_IN_GROUP`] positive or negative records in a group has no AUC there: it would say more
+//! about those few records than about the model.
 
 use crate::figures::{number, with_interval};
 use crate::subject::checked;
 use serde::Serialize;
 use xray_artifacts::Predictions;
-use xray_display::TextTable;
-use xray_metrics::{NoInterval, auc, auc_intervals};
+use xray_display::{TextTable, counted};
+use xray_metrics::units::MIN_IN_GROUP;
+use xray_metrics::{LabelCounts, NoInterval, auc, auc_intervals};
 
 /// A part of the records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,7 +29,7 @@ pub struct Subgroup {
     pub macro_auc_interval: Option<[f64; 2]>,
     /// Why it has none.
     pub missing_interval: Option<NoInterval>,
-    /// Labels without a positive or without a negative record here.
+    /// Labels with fewer than [`MIN_IN_GROUP`] positive or negative records here.
     pub undefined_labels: usize,
     /// Mean AUC of the labels that every group of the same kind defines, which can be told apart by the groups alone.
     /// Groups without any AUC are not asked.
@@ -67,7 +71,7 @@ pub fn subgroups(predictions: &Predictions) -> xray_metrics::Result<Vec<Subgroup
         let mut of_kind = Vec::with_capacity(names.len());
         for group in names {
             let places: Vec<_> = (0..groups.len()).filter(|&at| groups[at] == group).collect();
-            of_kind.push(subgroup(by, group, &predictions.records(&places))?);
+            of_kind.push(subgroup(by, group, predictions.records(&places))?);
         }
         share_labels(&mut of_kind);
         found.extend(of_kind);
@@ -75,8 +79,9 @@ pub fn subgroups(predictions: &Predictions) -> xray_metrics::Result<Vec<Subgroup
     Ok(found)
 }
 
-fn subgroup(by: &'static str, group: String, part: &Predictions) -> xray_metrics::Result<Subgroup> {
-    let scores = checked(part)?;
+fn subgroup(by: &'static str, group: String, mut part: Predictions) -> xray_metrics::Result<Subgroup> {
+    leave_out_rare(&mut part)?;
+    let scores = checked(&part)?;
     let aucs: Vec<_> = (0..part.labels.len()).map(|label| auc(&scores.column(label))).collect();
     let patients = part.patient_numbers();
     let intervals = auc_intervals(scores, patients.as_deref())?;
@@ -94,6 +99,23 @@ fn subgroup(by: &'static str, group: String, part: &Predictions) -> xray_metrics
         shared_labels: 0,
         auc: aucs,
     })
+}
+
+/// Makes labels unknown that have fewer than [`MIN_IN_GROUP`] positive or negative records.
+fn leave_out_rare(part: &mut Predictions) -> xray_metrics::Result<()> {
+    let counts = checked(part)?.counts();
+    let is_rare = |of: &LabelCounts| of.positives.min(of.negatives) < MIN_IN_GROUP;
+    let rare: Vec<bool> = counts.iter().map(is_rare).collect();
+    for (_, truth) in part.truth.iter_mut().enumerate().filter(|(at, _)| rare[at % rare.len()]) {
+        *truth = f32::NAN;
+    }
+    Ok(())
+}
+
+impl Subgroup {
+    fn name(&self) -> String {
+        format!("{} {}", self.by, self.group)
+    }
 }
 
 fn share_labels(groups: &mut [Subgroup]) {
@@ -127,10 +149,11 @@ pub(crate) fn table(groups: &[Subgroup]) -> String {
         "macro-AUC of shared labels",
         "shared",
     ];
+    let (shown, small): (Vec<_>, Vec<_>) = groups.iter().partition(|group| group.macro_auc.is_some());
     let mut table = TextTable::new(&header);
-    for group in groups {
+    for group in &shown {
         table.row(vec![
-            format!("{} {}", group.by, group.group),
+            group.name(),
             group.records.to_string(),
             group.patients.map_or("–".to_owned(), |patients| patients.to_string()),
             with_interval(group.macro_auc, group.macro_auc_interval),
@@ -139,19 +162,28 @@ pub(crate) fn table(groups: &[Subgroup]) -> String {
             group.shared_labels.to_string(),
         ]);
     }
-    let missing =
-        |why| move |group: &&Subgroup| group.macro_auc.is_some() && group.missing_interval == Some(why);
-    let mut text = table.text();
+    let mut text = if shown.is_empty() { String::new() } else { table.text() };
     for why in [NoInterval::OnePatient, NoInterval::NoLabel] {
-        let of: Vec<_> =
-            groups.iter().filter(missing(why)).map(|group| format!("{} {}", group.by, group.group)).collect();
+        let of = shown.iter().filter(|group| group.missing_interval == Some(why));
+        let of: Vec<String> = of.map(|group| group.name()).collect();
         if !of.is_empty() {
-            text += &format!("no interval of {}: {why}\n", of.join(", "));
+            text += &format!("no interval for {}: {why}\n", of.join(", "));
         }
     }
-    if groups.iter().any(|group| group.macro_auc.is_some()) {
-        text += "a macro-AUC is of the labels that the group defines; compare groups of a kind by the labels that they \
-                 share\n";
+    if !shown.is_empty() {
+        text += &format!(
+            "a macro-AUC averages the labels with at least {MIN_IN_GROUP} positive and {MIN_IN_GROUP} negative \
+             records in the group; compare groups by the labels that they share\n"
+        );
+    }
+    if !small.is_empty() {
+        let names: Vec<String> = small.iter().map(|group| group.name()).collect();
+        text += &format!(
+            "not shown, because no label has {MIN_IN_GROUP} positive and {MIN_IN_GROUP} negative records there: {} \
+             ({})\n",
+            counted(small.len(), "group"),
+            names.join(", ")
+        );
     }
     text
 }
@@ -189,36 +221,53 @@ mod tests {
         assert_eq!(sizes, [&sexes[..], &ages[..]].concat());
     }
 
-    #[test]
-    fn a_group_of_one_class_has_no_auc() {
-        let groups = subgroups(&predictions(&["F", "M", "F", "F"], &[f32::NAN; 4])).expect("finite");
-        // F holds scores 0, 2 and 3, of which 3 is positive.
-        assert_eq!((groups[0].macro_auc, groups[0].undefined_labels), (Some(1.0), 0));
-        assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
-        let text = table(&groups);
-        assert!(text.contains("sex M"), "{text}");
-        assert!(!table(&groups[1..]).contains("macro-AUC is of"), "there is none");
+    /// Alternating labels under rising scores; so many records that each class has `of_each`.
+    fn group(sex: &'static str, of_each: usize) -> Vec<&'static str> {
+        vec![sex; 2 * of_each]
     }
 
-    /// Women define both labels, men the first only, and the two of unknown sex none.
+    #[test]
+    fn small_groups_are_counted_and_not_shown() {
+        let minimum = MIN_IN_GROUP as usize;
+        let sexes = [group("F", minimum), group("M", minimum - 1)].concat();
+        let groups = subgroups(&predictions(&sexes, &vec![f32::NAN; sexes.len()])).expect("finite");
+        assert!(groups[0].macro_auc.is_some() && groups[0].undefined_labels == 0, "{groups:?}");
+        assert_eq!((groups[1].macro_auc, groups[1].undefined_labels), (None, 1));
+        let text = table(&groups);
+        assert!(text.contains("sex F") && !text.lines().any(|line| line.starts_with("sex M")), "{text}");
+        assert!(text.contains("at least 10 positive and 10 negative records"), "{text}");
+        let left_out =
+            "not shown, because no label has 10 positive and 10 negative records there: 1 group (sex M)\n";
+        assert!(text.ends_with(left_out), "{text}");
+        assert_eq!(table(&groups[1..]), left_out);
+    }
+
+    /// Women define both labels, men the first only, and those of unknown sex none.
     #[test]
     fn groups_are_compared_on_the_labels_that_they_share() {
-        let mut given = predictions(&["F", "F", "F", "F", "M", "M", "M", "", ""], &[f32::NAN; 9]);
+        let sexes = [vec!["F"; 40], vec!["M"; 40], vec![""; 40]].concat();
+        let mut given = predictions(&sexes, &[f32::NAN; 120]);
         given.labels = vec!["Mass".into(), "Hernia".into()];
-        given.logits =
-            [4.0, 1.0, 3.0, 2.0, 2.0, 3.0, 1.0, 4.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 1.0, 1.0, 2.0, 2.0].into();
-        given.truth =
-            [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0].into();
+        // Mass: positive in every second record, but in none of unknown sex. Hernia: in every fourth of a woman and in
+        // nine men, one too few.
+        let is_mass = |at: usize| at % 2 == 0 && at < 80;
+        let is_hernia = |at: usize| if at < 40 { at % 4 == 0 } else { (40..49).contains(&at) };
+        let truth = |at| [is_mass(at), is_hernia(at)].map(|positive| f32::from(u8::from(positive)));
+        given.truth = (0..120).flat_map(truth).collect();
+        // Hernia is ranked perfectly. Of Mass, women's are, and men's are the wrong way round.
+        let score =
+            |at: usize| [f64::from(u8::from(is_mass(at) == (at < 40))), f64::from(u8::from(is_hernia(at)))];
+        given.logits = (0..120).flat_map(score).collect();
         let groups = subgroups(&given).expect("finite");
         let [women, men, unknown] = &groups[..] else { panic!("{groups:?}") };
-        assert_eq!(women.auc, [Some(0.75), Some(1.0 / 3.0)]);
-        assert_eq!((women.macro_auc, women.shared_macro_auc), (Some((0.75 + 1.0 / 3.0) / 2.0), Some(0.75)));
+        assert_eq!((&women.auc, &men.auc), (&vec![Some(1.0), Some(1.0)], &vec![Some(0.0), None]));
+        assert_eq!((women.macro_auc, women.shared_macro_auc), (Some(1.0), Some(1.0)));
         assert_eq!((men.macro_auc, men.shared_macro_auc), (Some(0.0), Some(0.0)));
         assert_eq!((unknown.macro_auc, unknown.shared_macro_auc), (None, None));
         assert!(groups.iter().all(|group| group.shared_labels == 1), "{groups:?}");
     }
 
-    /// Every record twice, by the same patient, is no new evidence.
+    /// Every record twice, by the same patient, is not new evidence.
     #[test]
     fn intervals_of_groups_are_over_patients() {
         let mut once = predictions(&["F"; 40], &[f32::NAN; 40]);

@@ -35,7 +35,7 @@ impl Subject {
         if path.is_dir() { Subject::of_run(path) } else { Subject::of_scores(path, Some(ScoreKind::Logits)) }
     }
 
-    /// Of a finished run.
+    /// Reads the scores of a finished run.
     pub fn of_run(dir: &Path) -> Result<Subject, Failure> {
         let result = dir.join("result.json");
         if !result.is_file() {
@@ -50,7 +50,7 @@ impl Subject {
         let (val, test) = (load(Split::Val)?, load(Split::Test)?);
         if val.labels != test.labels {
             let message =
-                format!("the predictions in {} are of other labels on val than on test", dir.display());
+                format!("the predictions in {} have different labels for val and test", dir.display());
             return Err(Failure::new(Exit::ModelMismatch, message)
                 .hint("the two files come from different runs; train again"));
         }
@@ -72,11 +72,11 @@ impl Subject {
         })
     }
 
-    /// Of any framework.
+    /// Reads a table of scores from any framework.
     pub fn of_scores(path: &Path, kind: Option<ScoreKind>) -> Result<Subject, Failure> {
         let ScoreFile { mut splits, kind_notes: mut beyond_ranks, notes, .. } = ScoreFile::read(path, kind)?;
         let test = splits.remove(&Split::Test).ok_or_else(|| {
-            Failure::new(Exit::BadData, format!("{}: no row is of the test split", path.display()))
+            Failure::new(Exit::BadData, format!("{}: no row is in the test split", path.display()))
                 .hint("rows without a split count as test; leave the column out, or write `test`")
         })?;
         let (train, val) = (splits.remove(&Split::Train), splits.remove(&Split::Val));
@@ -141,8 +141,8 @@ pub(crate) fn unfinished(dir: &Path, outcome: &RunResult<Evaluation>) -> Failure
     };
     match outcome.state {
         State::Diverged => failure("diverged")
-            .hint("started again it would diverge again; train with a lower learning rate in another folder"),
-        State::Failed => failure("failed").hint("mend what stopped it and start it again; it continues"),
+            .hint("it would diverge again; train with a lower learning rate in another folder"),
+        State::Failed => failure("failed").hint("fix the cause and start it again; it continues"),
         _ => failure("is not finished").hint("start it again: it continues"),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn highest(
     places.iter().map(record).collect()
 }
 
-/// Of equal scores the first.
+/// Places of the highest scores; among equal scores, the first.
 fn highest_places(predictions: &Predictions, label: usize, count: usize) -> Vec<usize> {
     let classes = predictions.labels.len();
     let mut places: Vec<usize> = (0..predictions.ids.len()).collect();

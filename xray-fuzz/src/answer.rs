@@ -11,14 +11,14 @@ pub(crate) struct Answer {
     pub(crate) closes: bool,
 }
 
-/// What is longer is no head.
+/// What is longer is not a head.
 const LONGEST_LINE: u64 = 1 << 16;
 
 /// The next answer; none where the server closed the connection before one. To HEAD there is no body, whatever length
 /// is named.
 ///
 /// # Errors
-/// Where it breaks off, or is no answer (`InvalidData`).
+/// Where it breaks off, or is not an answer (`InvalidData`).
 pub(crate) fn read(stream: &mut impl BufRead, may_be_to_head: bool) -> io::Result<Option<Answer>> {
     let Some(status_line) = line(stream)? else { return Ok(None) };
     let status = status_line.strip_prefix("HTTP/1.1 ").or(status_line.strip_prefix("HTTP/1.0 "));
@@ -72,7 +72,7 @@ fn line(stream: &mut impl BufRead) -> io::Result<Option<String>> {
         return Ok(None);
     }
     let line = line.strip_suffix(b"\r\n").ok_or_else(cut)?;
-    String::from_utf8(line.to_vec()).map(Some).map_err(|_| invalid("a head that is no text"))
+    String::from_utf8(line.to_vec()).map(Some).map_err(|_| invalid("a head that is not text"))
 }
 
 fn chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {

@@ -32,7 +32,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(
 pub(crate) fn fault(ended: &Ending, codes: &[i32], limits: &Limits, deadline: Duration) -> Option<Fault> {
     let said = ended.stdout.clone() + &ended.stderr;
     let last = last_words(&said);
-    // One that is too slow is killed, which is no death of its own.
+    // One that is too slow is killed, which is not a death of its own.
     if ended.time > deadline {
         return Some(Fault::new(What::Slow, format!("{:.1} s", ended.time.as_secs_f64())));
     }

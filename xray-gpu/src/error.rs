@@ -19,7 +19,7 @@ pub enum Error {
         reason: String,
     },
     /// A kind of device that there is not.
-    #[error("XRAY_GPU_WIDTH={0} is no kind of device: discrete, integrated or software")]
+    #[error("XRAY_GPU_WIDTH={0} is not a kind of device: discrete, integrated or software")]
     Width(String),
     /// A precision that the device does not offer.
     #[error(

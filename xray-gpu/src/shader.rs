@@ -69,7 +69,7 @@ impl Shader {
     /// The form for an adapter. `asked` is the value of `XRAY_SHADER`, where it is set.
     ///
     /// # Errors
-    /// If what is asked for is no form, or one that this build or the driver does not take.
+    /// If what is asked for is not a form, or one that this build or the driver does not take.
     pub(crate) fn choose(info: &AdapterInfo, asked: Option<&str>) -> Result<Self, Error> {
         let native = native(info);
         let Some(asked) = asked else {

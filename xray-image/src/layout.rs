@@ -71,7 +71,7 @@ impl Layout {
     }
 }
 
-/// The segments of a JPEG, each with its marker; between them, whatever is no marker is skipped.
+/// The segments of a JPEG, each with its marker; between them, whatever is not a marker is skipped.
 pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut at = 2;
     std::iter::from_fn(move || {

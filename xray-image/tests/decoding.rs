@@ -189,7 +189,7 @@ fn a_burned_in_marker_does_not_darken_the_rest() {
         let marked = decode_gray(&sixteen_bits(&values)).expect("a whole image");
         assert_eq!(marked.pixels[..200], clean.pixels, "{bits} bits");
         assert_eq!(marked.pixels[200..], [255; 4]);
-        // More than one pixel in fifty is no marker.
+        // More than one pixel in fifty is not a marker.
         values.push(u16::MAX);
         assert_eq!(find_white_level(&sixteen_bits(&values)), Ok(Some(NonZeroU16::MAX)));
     }

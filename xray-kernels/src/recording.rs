@@ -157,7 +157,7 @@ pub(crate) fn record(name: &'static str, floats: usize, count: usize, task: impl
         notes.is_inside = true;
         begun.saturating_sub(notes.last_end)
     };
-    // What it takes to look at the clock is no part of a task.
+    // What it takes to look at the clock is not part of a task.
     let look = (0..8).map(|_| now()).scan(now(), |last, time| Some(time - mem::replace(last, time)));
     let look = look.min().unwrap_or(0);
     let mut task_nanoseconds = Vec::with_capacity(count);

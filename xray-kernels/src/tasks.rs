@@ -23,7 +23,7 @@ pub(crate) fn threads() -> usize {
 /// Calls with each number below `count`, on the threads of the team or the pool, and waits for all. Name and floats are for
 /// recordings: what the pass does, and over how much.
 pub(crate) fn for_each(name: &'static str, floats: usize, count: usize, task: impl Fn(usize) + Sync) {
-    // A pass of one task, or one that no other thread can take a part of, is no reason to wake anybody.
+    // A pass of one task, or one that no other thread can take a part of, is not a reason to wake anybody.
     if count <= 1 || threads() == 1 && recording::workers().is_none() {
         return (0..count).for_each(task);
     }

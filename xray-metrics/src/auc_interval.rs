@@ -33,13 +33,13 @@ pub enum NoInterval {
     #[error("no positive or no negative record")]
     NoAuc,
     /// Every record has the same score, whatever is on it.
-    #[error("the same score whatever the image")]
+    #[error("the same score for every image")]
     SameScore,
     /// Nobody else was seen.
     #[error("all records are of one patient")]
     OnePatient,
     /// Too few to see how they vary: fewer than [`MIN_UNITS`].
-    #[error("only {positive} {unit}s with it and {negative} without, of {MIN_UNITS} that an interval takes")]
+    #[error("only {positive} {unit}s with it and {negative} without; an interval needs {MIN_UNITS} of each")]
     FewUnits {
         /// What was counted.
         unit: Unit,
@@ -55,7 +55,7 @@ pub enum NoInterval {
     #[error("both models rank the records alike")]
     SameRanking,
     /// Of a macro difference: labels of too few units make more than half of its variance, and how much is not known.
-    #[error("more than half of its variance is of labels with too few {unit}s")]
+    #[error("more than half of its variance comes from labels with too few {unit}s")]
     RareLabels {
         /// What was counted.
         unit: Unit,
@@ -267,7 +267,7 @@ mod tests {
         check(&mixed, &|at| 1.0 - rare(at), Some(&pairs[..]), few(Unit::Patient, 16, 4));
         check(&mixed, &|at| f32::from(u8::from(at < 4)), None, few(Unit::Record, 4, 36));
         let said = few(Unit::Patient, 4, 16).expect("just made").to_string();
-        assert_eq!(said, "only 4 patients with it and 16 without, of 5 that an interval takes");
+        assert_eq!(said, "only 4 patients with it and 16 without; an interval needs 5 of each");
     }
 
     /// Five positives above 195 negatives: by the formula with t of 4 + 3 degrees of freedom and 3 of 7 parts of

@@ -1,4 +1,4 @@
-//! Labels that get (nearly) the same score whatever the image: a network that has learned only how common
+//! Labels that get (nearly) the same score for every image: a network that has learned only how common
 //! each label is, or whose input is black. Such a model can show a fine loss and a fine micro-AUC.
 //!
 //! **The rule.** Where the logits of both classes are normal with equal spread and calibrated, an AUC of A

@@ -3,7 +3,7 @@
 //! It is DeLong's paired test by patient ([`mod@crate::delong`]) with Student's distribution: few positive patients show
 //! little of how a difference varies, so a t of as many degrees of freedom as there are patients of the rarer class, less
 //! one, stands for the normal number; they count by their effective number where some have more records than others. An interval excludes 0 just where its p-value is below 0.05. Where two models rank
-//! the records alike there is neither: that they do so on these records is no certainty about others. Fourteen p-values
+//! the records alike there is neither: that they do so on these records is not certainty about others. Fourteen p-values
 //! are fourteen chances of a false alarm, so Holm's (Scandinavian Journal of Statistics 6, 1979) stand beside them.
 //!
 //! The macro difference's variance is the sum of the labels' and of all covariances between labels, by patient. A label
@@ -307,7 +307,7 @@ mod tests {
         assert!(compare_with_mean(a, &[b, other], None).is_err(), "other records");
     }
 
-    /// Every record twice, by the same patient, is no new evidence; as records it would look like some.
+    /// Every record twice, by the same patient, is not new evidence; as records it would look like some.
     #[test]
     fn copies_of_every_record_change_nothing_when_the_patient_is_known() {
         let (sharp, blunt, truth, patients) = example();

@@ -77,7 +77,7 @@ mod tests {
             prop_assert!((clustered.standard_error - found.standard_error).abs() < 1e-12);
         }
 
-        /// Every record twice, by the same patient, is no new evidence.
+        /// Every record twice, by the same patient, is not new evidence.
         #[test]
         fn copies_of_a_record_add_nothing_when_the_patient_is_known(
             rows in prop::collection::vec(((-4_i8..4).prop_map(f64::from), Just(0.0_f64), any::<bool>()), 6..30)

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no label to score.
+    /// No labels to score.
     #[error("the number of labels is 0")]
     NoLabels,
     /// Scores and labels are not of the same shape.
@@ -68,7 +68,7 @@ pub enum Error {
         expected: usize,
     },
     /// Two models that were not scored on the same records.
-    #[error("the two models were scored on other records: they differ at record {record}, label {label}")]
+    #[error("the two models were scored on different records: they differ at record {record}, label {label}")]
     OtherRecords {
         /// The first row that differs.
         record: usize,
@@ -76,7 +76,7 @@ pub enum Error {
         label: usize,
     },
     /// The name of no calibration method.
-    #[error("no calibration is called `{text}`: temperature, platt or isotonic")]
+    #[error("unknown calibration `{text}`: use temperature, platt or isotonic")]
     Method {
         /// What was written.
         text: String,
@@ -99,7 +99,7 @@ pub enum Error {
         text: String,
     },
     /// A threshold rule that no threshold or every threshold meets.
-    #[error("`{text}` asks for a share that is not above 0 and at most 1")]
+    #[error("`{text}`: the share must be above 0 and at most 1")]
     RuleShare {
         /// The text.
         text: String,

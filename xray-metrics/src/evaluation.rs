@@ -11,8 +11,8 @@ use crate::{LabelCounts, Result, Scores, auc, average_precision};
 use serde::{Deserialize, Serialize};
 
 /// How good a model is on some records. Read macro-AUC, its interval and the labels first. Macro figures are
-/// means over the labels that define them; each `..._baseline` is what a predictor gets that looks at no
-/// image ([`Baseline`]); what the records do not define is null.
+/// means over the labels that define them; each `..._baseline` is that of a baseline that ignores the image
+/// ([`Baseline`]); what the records do not define is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// How many records were scored.
@@ -45,7 +45,7 @@ pub struct Evaluation {
     pub micro_auc: Option<f64>,
     /// Micro-AUC of the training prevalences.
     pub micro_auc_baseline: Option<f64>,
-    /// Names of the labels that get the same score whatever the image ([`crate::collapse`]).
+    /// Names of the labels that get the same score for every image ([`crate::collapse`]).
     pub collapsed_labels: Vec<String>,
     /// One per label, in the order of the model's outputs.
     pub labels: Vec<LabelEvaluation>,

@@ -25,14 +25,14 @@
 //! | [`mod@auc`] | area under the ROC curve |
 //! | [`mod@average_precision`] | area under the precision-recall steps |
 //! | [`probability`] | Brier score and log loss |
-//! | [`baseline`] | what a predictor gets that looks at no image |
+//! | [`baseline`] | a baseline that ignores the image |
 //! | [`mod@metadata`], [`logistic`] | what sex, age and view get without the image |
 //! | [`mod@learning_curve`] | how a score grows with the training images, and how many it takes |
 //! | [`mod@mean_interval`] | the mean of a few trials, and the difference of two such means |
 //! | [`mod@auc_interval`] | how far AUCs could differ on other patients |
 //! | [`mod@within`], [`sources`] | AUCs within each source, and what telling sources apart gets |
 //! | [`units`] | whose records count as independent |
-//! | [`collapse`] | labels that get the same score whatever the image |
+//! | [`collapse`] | labels that get the same score for every image |
 //! | [`confusion`], [`mod@wilson`] | right and wrong calls at a threshold, and the intervals of their shares |
 //! | [`curves`], [`mod@thin`] | ROC and precision-recall curves, small enough to draw |
 //! | [`split`] | which records may choose and which may only be reported |

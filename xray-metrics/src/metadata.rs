@@ -1,4 +1,4 @@
-//! What a predictor gets that looks at no image but knows who is on it and how it was taken: a logistic regression
+//! A baseline that ignores the image but knows who is on it and how it was taken: a logistic regression
 //! per label on sex, view, age and its square (some findings belong to the middle of life). The sick are X-rayed
 //! lying down (view AP), so on ChestX-ray14 this reaches a macro-AUC of about 0.6. A model that has not left it
 //! behind has perhaps learnt nothing else.

@@ -3,7 +3,7 @@
 
 use crate::{Column, Confusion, Fitted, OperatingPoint};
 
-/// A class of which this share or less is called right is called wrong (nearly) whatever the image.
+/// A class of which this share or less is called right is called wrong for nearly every image.
 pub const NEARLY_NONE: f64 = 0.05;
 
 /// Why calls say little of an image.

@@ -22,7 +22,7 @@ pub struct OperatingPoint {
     pub ppv: Option<Proportion>,
     /// Negatives among those called negative, at the prevalence of these records.
     pub npv: Option<Proportion>,
-    /// Harmonic mean of sensitivity and PPV, which is no share of records and has no such interval.
+    /// Harmonic mean of sensitivity and PPV, which is not a share of records and has no such interval.
     pub f1: Option<f64>,
 }
 

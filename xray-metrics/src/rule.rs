@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(error(text), expected);
         }
         for text in ["ppv>=0", "ppv>=30", "ppv>=-0.3", "ppv>=NaN", "ppv>=", "ppv>=30%"] {
-            let expected = format!("`{text}` asks for a share that is not above 0 and at most 1");
+            let expected = format!("`{text}`: the share must be above 0 and at most 1");
             assert_eq!(error(text), expected);
         }
         let error = serde_json::from_str::<Rule>(r#""best""#).expect_err("no rule").to_string();

@@ -11,6 +11,10 @@ pub const LEVEL: f64 = 0.95;
 /// With fewer an interval would be so wide that it says nothing, and a p-value could hardly be small.
 pub const MIN_UNITS: usize = 5;
 
+/// Positive records, and negative ones, that a part of the records needs before an AUC of it is shown. One of ten positives
+/// moves the AUC of its group by up to 0.1.
+pub const MIN_IN_GROUP: u64 = 10;
+
 /// What counts as independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -34,7 +34,7 @@ pub enum Error {
         offered: Vec<Precision>,
     },
     /// A checkpoint whose loss is scaled by what no loss is scaled by.
-    #[error("no loss is scaled by {}, {} steps long, after {} skipped ones", numbers[0], numbers[1], numbers[2])]
+    #[error("the state of the loss scale is invalid: factor {}, {} steps, {} skipped", numbers[0], numbers[1], numbers[2])]
     LossScale {
         /// The factor, the steps since it changed, and the steps that were skipped.
         numbers: [f32; 3],
@@ -103,7 +103,7 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// A first layer for other images.
-    #[error("the weights take images of {found} channel{}, and images of {expected} are asked for", if *found == 1 { "" } else { "s" })]
+    #[error("the weights take images of {found} channel{}, but {expected} are set", if *found == 1 { "" } else { "s" })]
     Channels {
         /// In the file.
         found: usize,
@@ -111,7 +111,7 @@ pub enum Error {
         expected: usize,
     },
     /// An operating point where "positive" cannot begin.
-    #[error("op_threshs holds {value}, which is no probability between 0 and 1")]
+    #[error("op_threshs holds {value}, which is not a probability between 0 and 1")]
     OperatingPoint {
         /// What stands there.
         value: f32,
@@ -150,7 +150,7 @@ pub enum Error {
         /// The network's name.
         name: String,
     },
-    /// Weights that are no numbers.
+    /// Weights that are not numbers.
     #[error("tensor `{name}` holds values that are NaN or infinite")]
     NotFinite {
         /// The tensor.
@@ -171,14 +171,14 @@ pub enum Error {
         problem: Box<Error>,
     },
     /// A file that holds no weights, or is damaged.
-    #[error("{path} is no readable weights file: {reason}", path = path.display())]
+    #[error("{path} is not a readable weights file: {reason}", path = path.display())]
     Weights {
         /// The file.
         path: PathBuf,
         /// What the parser said.
         reason: String,
     },
-    /// A file that is no safetensors file, or is cut off.
+    /// A file that is not a safetensors file, or is cut off.
     #[error("{path} is not a readable safetensors file", path = path.display())]
     Safetensors {
         /// The file.
@@ -244,10 +244,10 @@ impl Error {
             }
             Error::Parts { parts } | Error::NoPart { parts, .. } => {
                 let first = parts.first().map_or("NAME", String::as_str);
-                Some(format!("say which one is meant, such as --init-part {first}"))
+                Some(format!("choose one, such as --init-part {first}"))
             }
-            Error::Channels { found, .. } => Some(format!("say that they do: --channels {found}")),
-            Error::OperatingPoint { .. } => Some("leave `op_threshs` out of the file, or mend it".into()),
+            Error::Channels { found, .. } => Some(format!("set --channels {found}")),
+            Error::OperatingPoint { .. } => Some("leave `op_threshs` out of the file, or correct it".into()),
             Error::Twice { .. } => Some("leave one of the two names out of the file".into()),
             Error::Weights { .. } => {
                 Some("safetensors files and files that `torch.save` wrote are read".into())
@@ -267,11 +267,11 @@ impl Error {
             }
             Error::Dtype { .. } => Some("convert the tensor to float32 first".into()),
             Error::DeviceMemory { fits: Some(fits), .. } => {
-                Some(format!("a batch of {fits} would do, or training.micro_batch = {fits}"))
+                Some(format!("a batch of {fits} would fit, or training.micro_batch = {fits}"))
             }
             Error::DeviceMemory { .. } => Some("give it fewer images at once, or smaller ones".into()),
             Error::Device { .. } => Some(
-                "the same command continues from the last checkpoint; where it fails again, use --backend cpu".into(),
+                "the same command continues from the last checkpoint; if it fails again, use --backend cpu".into(),
             ),
             Error::File(error) => error.hint().map(str::to_owned),
             Error::Kernels(_) => {

@@ -82,7 +82,7 @@ impl StateDict {
     /// The weights alone, and the ranges of activations where they came with some.
     ///
     /// # Errors
-    /// If the ranges are no pairs, or a pair is not two finite numbers around zero: bytes would stand for anything.
+    /// If the ranges are not pairs, or a pair is not two finite numbers around zero: bytes would stand for anything.
     pub(crate) fn without_ranges(&self) -> Result<(Cow<'_, StateDict>, Option<Ranges>)> {
         let Some(HostTensor { shape, values }) = self.tensors.get(RANGES) else {
             return Ok((Cow::Borrowed(self), None));

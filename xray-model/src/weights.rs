@@ -51,7 +51,7 @@ impl Place {
     }
 
     pub(crate) fn enter(&mut self, name: &str, container: &str) {
-        // An enum's variant is no part of a parameter's name: `Network::SmallCnn` is the network itself.
+        // An enum's variant is not part of a parameter's name: `Network::SmallCnn` is the network itself.
         if !container.starts_with("Enum:") {
             self.path.push(name.to_owned());
         }

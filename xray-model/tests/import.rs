@@ -180,5 +180,5 @@ fn a_pipe_is_refused_and_not_waited_for() {
     std::thread::spawn(move || told.send(read_weights(&pipe).map(drop)));
     let answer = answer.recv_timeout(std::time::Duration::from_secs(60)).expect("nobody waits for a writer");
     let said = answer.expect_err("no file").to_string();
-    assert!(said.ends_with("it is no regular file"), "{said}");
+    assert!(said.ends_with("it is not a regular file"), "{said}");
 }

@@ -61,7 +61,7 @@ pub fn text(answer: &ImageAnswer) -> String {
     let milliseconds = &answer.milliseconds;
     let _ = writeln!(
         text,
-        "decoded in {:.1} ms, looked at in {:.1} ms · {DISCLAIMER}",
+        "decoded in {:.1} ms, scored in {:.1} ms · {DISCLAIMER}",
         milliseconds.decode, milliseconds.network
     );
     text

@@ -17,8 +17,8 @@ const LINE: u64 = 256;
 /// If it is none, nobody answers, or the answer is not 200.
 pub(crate) fn check(url: &str) -> std::result::Result<String, Failure> {
     let refused = || {
-        Failure::new(Exit::Usage, format!("{url:?} is no address such as http://127.0.0.1:8080/ready"))
-            .hint("only http:// is spoken here: ask the server itself, not the proxy before it")
+        Failure::new(Exit::Usage, format!("{url:?} is not an address such as http://127.0.0.1:8080/ready"))
+            .hint("only http:// works here: use the server's own address, not the proxy's")
     };
     let rest = url.strip_prefix("http://").ok_or_else(refused)?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

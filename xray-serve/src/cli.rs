@@ -35,7 +35,7 @@ SIGHUP and POST /admin/reload (with a key) read keys and model again, without a 
 
 Exit codes: 0 ok · 1 unexpected · 2 usage · 5 bad data · 7 other model or version";
 
-/// Serve a model: a web page and an API that say what is seen in a chest X-ray.
+/// Serve a model: a web page and an API that report findings in a chest X-ray.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -81,8 +81,8 @@ struct ServeArguments {
     /// Threads that look at images, one image each [default: one per processor]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Proxies that are believed when they say for whom they ask, in X-Forwarded-For or Forwarded: addresses or networks
-    /// such as 10.0.0.0/8
+    /// Trusted proxies, whose X-Forwarded-For or Forwarded header names the client: addresses or networks such as
+    /// 10.0.0.0/8
     #[arg(long, value_name = "NETWORK,...", value_delimiter = ',')]
     trusted_proxy: Vec<Network>,
     /// Open connections

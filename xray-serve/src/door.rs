@@ -79,7 +79,7 @@ pub(crate) struct Door<LetIn> {
 }
 
 impl<LetIn: Fn(Guest)> Door<LetIn> {
-    /// Stands there until there is time for all and whoever was refused has gone. Gives the listener back, which does not
+    /// Stands there until there is time for all and refused clients have gone. Gives the listener back, which does not
     /// block, unless it is over.
     pub(crate) fn stand(&self, listener: TcpListener) -> Option<TcpListener> {
         let mut listener = Some(listener);

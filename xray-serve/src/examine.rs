@@ -91,7 +91,7 @@ fn prepare<'a>(
 ) -> Result<(PreparedImage, Budget, Reserved<'a>), Problem> {
     let mut bytes = ORDINARY.min(limits.memory);
     loop {
-        // Waiting for others is no fault of this one.
+        // Waiting for others is not a fault of this one.
         let reserved =
             memory.reserve(bytes, Instant::now() + limits.decode).ok_or_else(|| Problem::busy(1))?;
         let until = Some(Instant::now() + limits.decode);

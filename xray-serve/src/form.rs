@@ -18,7 +18,7 @@ pub(crate) struct Upload {
 /// Bytes of a part's headers, at most.
 const HEAD: usize = 8 << 10;
 
-/// Parts of a form, at most: fields that are no files are passed over.
+/// Parts of a form, at most: fields that are not files are passed over.
 const PARTS: usize = 256;
 
 /// The boundary that a form's content type names (RFC 2046, section 5.1.1).
@@ -77,7 +77,8 @@ fn parts(form: &[u8], boundary: &[u8]) -> Result<Vec<std::ops::Range<usize>>, Pr
     let mut parts = Vec::new();
     loop {
         let Some(next) = delimiter(form, &dashed, from) else {
-            let why = if before.is_none() { "its boundary is nowhere in it" } else { "its end is missing" };
+            let why =
+                if before.is_none() { "it does not contain its boundary" } else { "its end is missing" };
             return Err(broken(why));
         };
         if let Some(before) = before {
@@ -329,8 +330,8 @@ mod tests {
             let said = read(form, "XX").expect_err(form);
             assert!(said.contains(expected), "{said}");
         };
-        check("", "boundary is nowhere");
-        check("no form at all", "boundary is nowhere");
+        check("", "does not contain its boundary");
+        check("no form at all", "does not contain its boundary");
         check(&format!("--XX\r\n{HEAD_OF_A}one"), "end is missing");
         check("--XX--", "holds no file");
         check("--XX\r\nContent-Disposition: form-data; filename=a\r\n--XX--", "headers have no end");

@@ -27,7 +27,7 @@ pub(crate) enum Following {
 
 /// Where the first head in `bytes` ends, looking from `seen` on; before that there was no end.
 pub(crate) fn end(bytes: &[u8], seen: usize) -> Option<usize> {
-    // Empty lines before a request are no head (RFC 9112, section 2.2).
+    // Empty lines before a request are not a head (RFC 9112, section 2.2).
     let begin = begin(bytes);
     let from = seen.saturating_sub(3).max(begin);
     let feeds = bytes[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| from + at);
@@ -89,7 +89,7 @@ fn request_line(line: &[u8]) -> Result<bool, Problem> {
         b"HTTP/1.1" => Ok(true),
         b"HTTP/1.0" => Ok(false),
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            let message = "only HTTP/1.1 and HTTP/1.0 are spoken here";
+            let message = "only HTTP/1.1 and HTTP/1.0 are supported";
             Err(problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, message))
         }
         _ => Err(bad("its first line is not `METHOD TARGET HTTP/1.1`")),
@@ -171,7 +171,7 @@ fn chunked(coding: &[u8]) -> Result<Following, Problem> {
     if !names.iter().all(plain) || names.iter().all(|name| name == b"chunked") {
         return Err(bad("Transfer-Encoding cannot be read"));
     }
-    let message = "of transfer codings, only `chunked` is undone here";
+    let message = "the only transfer coding supported is `chunked`";
     Err(problem(StatusCode::NOT_IMPLEMENTED, message)
         .hint("send Content-Length or Transfer-Encoding: chunked"))
 }

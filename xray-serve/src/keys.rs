@@ -93,8 +93,9 @@ impl Keys {
                 return Err(refused("a name has 1 to 64 letters, digits and `-._@`"));
             }
             let digest = match key.strip_prefix(SHA_256) {
-                Some(digits) => hexadecimal(digits)
-                    .ok_or_else(|| refused("behind `sha256:` stand 64 hexadecimal digits"))?,
+                Some(digits) => {
+                    hexadecimal(digits).ok_or_else(|| refused("`sha256:` needs 64 hexadecimal digits"))?
+                }
                 None if key.is_empty() => return Err(refused("the key is empty")),
                 None if key.bytes().any(|byte| byte.is_ascii_control()) => {
                     return Err(refused("the key holds control characters, which no header can carry"));
@@ -105,7 +106,7 @@ impl Keys {
                 }
             };
             if let Some(other) = keys.iter().find(|other| *other.name == *name) {
-                return Err(refused(&format!("the name {} stands twice", other.name)));
+                return Err(refused(&format!("the name {} appears twice", other.name)));
             }
             if let Some(other) = keys.iter().find(|other| other.digest == digest) {
                 return Err(refused(&format!("{name} has the key of {}", other.name)));
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(keys.len(), 2);
         assert_eq!(keys.opened_by(b"Bearer se:cret").as_deref(), Some("alice"));
         assert_eq!(keys.opened_by(b"Bearer a=b c").as_deref(), Some("lab-2"));
-        assert!(keys.opened_by(format!("Bearer {SE_CRET}").as_bytes()).is_none(), "the digest is no key");
+        assert!(keys.opened_by(format!("Bearer {SE_CRET}").as_bytes()).is_none(), "the digest is not a key");
     }
 
     #[test]
@@ -268,7 +269,7 @@ mod tests {
             ("# only\n", "holds no key"),
             ("secret\n", "line 1: it is not `NAME = KEY`"),
             ("a = x\n\nb =\n", "line 3: the key is empty"),
-            ("a = x\na = y\n", "line 2: the name a stands twice"),
+            ("a = x\na = y\n", "line 2: the name a appears twice"),
             ("a = x\nb = x\n", "line 2: b has the key of a"),
             (&format!("a = se:cret\nb = {SE_CRET}"), "line 2: b has the key of a"),
             ("a = sha256:12\n", "64 hexadecimal digits"),

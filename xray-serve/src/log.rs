@@ -37,7 +37,7 @@ pub fn event(name: &str, fields: Value) {
     let line = line(name, fields);
     match WRITER.get() {
         Some(writer) => writer.take(line),
-        // Nobody to tell is no reason to stop.
+        // Nobody to tell is not a reason to stop.
         None => {
             let _ = std::io::stderr().write_all(line.as_bytes());
         }

@@ -27,7 +27,7 @@ impl Model {
         if read_card(folder)? != card {
             let message = format!("{} was replaced while it was read", folder.display());
             return Err(Failure::new(Exit::Unexpected, message)
-                .hint("put the new model into a folder of its own, and turn a link over to it"));
+                .hint("put the new model into a folder of its own, and point a link to it"));
         }
         Ok(Model { bundle: Arc::new(bundle), name: name(folder), hash: checksum(&card) })
     }

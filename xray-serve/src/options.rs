@@ -18,14 +18,14 @@ pub struct ServiceOptions {
     /// again
     #[arg(long, value_name = "BUNDLE")]
     pub model: Option<PathBuf>,
-    /// A file of keys, one of which whoever asks must send: lines `NAME = KEY` or `NAME = sha256:DIGITS`. Read again as
-    /// the model is; the log names whose key was sent
+    /// File of accepted keys: lines `NAME = KEY` or `NAME = sha256:DIGITS`. Read again with
+    /// the model; the log names the key of each request
     #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
     keys: Option<PathBuf>,
-    /// A file with the one key that whoever asks must send
+    /// File with the one accepted key
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
-    /// What needs a key, where there are keys
+    /// What needs a key, if keys are given
     #[arg(long, value_name = "WHAT", value_enum, default_value = "usual")]
     require_key: Closed,
     /// What is shown without a key all the same
@@ -34,11 +34,10 @@ pub struct ServiceOptions {
     /// Requests of one client in a second, on average; 0 for no limit
     #[arg(long, value_name = "N", default_value = "0")]
     rate: f64,
-    /// The folder of its host in which the server lies behind a proxy, such as /prod. Requests are answered with and
-    /// without it
+    /// Base path of the server behind a proxy, such as /prod. Requests are answered with and without it
     #[arg(long, value_name = "PATH", default_value = "")]
     base_path: BasePath,
-    /// Pages that may ask from a browser though they are of another host, such as `https://viewer.example`, or `*` for all
+    /// Origins that browsers may send requests from (CORS), such as `https://viewer.example`, or `*` for all
     #[arg(long, value_name = "ORIGIN,...", value_delimiter = ',')]
     allow_origin: Vec<Origin>,
     /// Megabytes of a request's body, 96 at most [default: 16; on Lambda 4, which is all that it takes]
@@ -47,7 +46,7 @@ pub struct ServiceOptions {
     /// Megapixels of an image
     #[arg(long, value_name = "N", default_value = "40")]
     max_megapixels: f64,
-    /// Megabytes in which images are decoded, of all workers together
+    /// Megabytes for decoding images, for all workers together
     #[arg(long, value_name = "MB", default_value = "160")]
     max_memory: u64,
     /// Milliseconds that decoding an image may take; longer, and it is refused with 422

@@ -67,7 +67,7 @@ impl FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("{text:?} is no origin such as https://viewer.example:8443, and not *");
+        let refused = || format!("{text:?} is not an origin such as https://viewer.example:8443, and not *");
         if text.as_bytes() != ANY {
             let (scheme, host) = text.split_once("://").ok_or_else(refused)?;
             // As browsers write it: in lower case, without the scheme's own port, a path or a `/` at the end.

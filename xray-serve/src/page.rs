@@ -129,7 +129,7 @@ fn calibration(findings: &[Finding]) -> String {
         (Calibrated::Calibrated, "are calibrated on validation images"),
         (
             Calibrated::Shifted,
-            "are only right on average, because few validation patients had the finding, or few had not",
+            "are only right on average, because few validation patients were with or without the finding",
         ),
         (Calibrated::Unknown, "were fitted by an older version that does not say on how many patients"),
         (Calibrated::Uncalibrated, "are not calibrated: the network's own, not to be read as probabilities"),

@@ -85,6 +85,6 @@ impl From<ImageProblem> for Problem {
 impl From<NonFinite> for Problem {
     fn from(error: NonFinite) -> Self {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "model", error.to_string())
-            .hint("the fault is the model's, not the image's: tell whoever runs this server")
+            .hint("the fault is the model's, not the image's: tell the operator of this server")
     }
 }

@@ -120,7 +120,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("{text:?} is no address and no network such as 192.0.2.7 or 10.0.0.0/8");
+        let refused = || format!("{text:?} is not an address or network such as 192.0.2.7 or 10.0.0.0/8");
         let (address, bits) =
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| refused())?;

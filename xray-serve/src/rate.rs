@@ -39,7 +39,7 @@ pub(crate) const BURST: f64 = 5.0;
 const MOST_BUCKETS: usize = 20_000;
 
 impl RateLimit {
-    /// `rate` requests in a second and `most` at once; a `rate` of 0 is no limit.
+    /// `rate` requests in a second and `most` at once; a `rate` of 0 means no limit.
     pub(crate) fn new(rate: f64, most: f64) -> Self {
         let buckets = Buckets { young: HashMap::new(), old: HashMap::new(), turned: Instant::now() };
         RateLimit { rate, most: most.max(1.0), buckets: Mutex::new(buckets) }

@@ -285,7 +285,7 @@ impl Connection {
             .max_buf_size(BUFFER)
             .serve_connection(Stream::new(stream, talk, send), answer);
         tokio::select! {
-            // A client that went away is no event.
+            // A client that went away is not an event.
             _ = watcher.watch(connection) => {}
             () = slot.seat.asked_to_end() => {}
         }
@@ -300,7 +300,7 @@ pub fn check_clock(now: SystemTime) -> Result<(), Failure> {
     match now.duration_since(UNIX_EPOCH) {
         Ok(_) => Ok(()),
         Err(_) => Err(Failure::new(Exit::Unexpected, "the clock of this machine stands before 1970")
-            .hint("set it: every answer bears the time")),
+            .hint("set it: every answer carries the time")),
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Files {
     pub keys: Option<KeyFile>,
 }
 
-/// What needs a key, where there are keys.
+/// What needs a key, if keys are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Closed {
     /// Findings, the page, /info, /metrics, /admin/reload, and any path that does not exist

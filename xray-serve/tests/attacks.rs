@@ -119,7 +119,7 @@ fn bodies_that_stall_hold_no_room() {
     sleep(Duration::from_millis(500));
     let large = vec![7_u8; 4 << 20];
     let (status, _) = ask(server.address, &post(large.len(), &large));
-    assert_eq!(status, 415, "it was read, and is no image");
+    assert_eq!(status, 415, "it was read, and is not an image");
     assert_serves(server.address);
     drop(held);
 }

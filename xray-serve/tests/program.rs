@@ -248,8 +248,8 @@ fn check_health_says_whether_a_server_answers() {
         (format!("{address}/nothing"), Exit::Unexpected, "404"),
         (format!("http://{closed}"), Exit::Unexpected, "does not answer"),
         (format!("http://{}/", silent.local_addr().expect("bound")), Exit::Unexpected, "does not answer"),
-        ("https://127.0.0.1/".to_owned(), Exit::Usage, "only http:// is spoken"),
-        ("nonsense".to_owned(), Exit::Usage, "is no address"),
+        ("https://127.0.0.1/".to_owned(), Exit::Usage, "only http:// works"),
+        ("nonsense".to_owned(), Exit::Usage, "is not an address"),
     ] {
         let (found, out, error) = program(&["check-health", &url]);
         assert_eq!(found, Some(code.code().into()), "{url}: {error}");

@@ -25,7 +25,7 @@ pub(crate) fn summary(sweep: &Path) -> PolarsResult<String> {
     let (fractions, images) = (done.column("fraction")?.f64()?, done.column("train_images")?.i64()?);
     let mut rows: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, fraction) in fractions.iter().enumerate() {
-        // In millionths, because floating-point numbers are no keys.
+        // In millionths, because floating-point numbers are not keys.
         rows.entry((fraction.unwrap_or(0.0) * 1e6).round() as i64).or_default().push(row);
     }
     for (millionths, rows) in rows {

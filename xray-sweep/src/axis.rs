@@ -47,7 +47,7 @@ impl Axis {
 }
 
 impl Distribution {
-    /// Of numbers that are not whole, four significant digits, so that tables can be read.
+    /// Draws a value; one that is not whole has four significant digits, so that tables can be read.
     fn draw(self, random: &mut Random) -> Json {
         match self {
             Distribution::Log(low, high) => rounded(random.between(low.ln(), high.ln()).exp(), low, high),
@@ -68,27 +68,27 @@ impl Distribution {
         }
         let refuse = |why: &str| format!("`{text}` {why}");
         let Some((low, high)) = bounds.split_once(',').map(|(low, high)| (low.trim(), high.trim())) else {
-            return Some(Err(refuse("has not two bounds, as log(1e-4,1e-2) has")));
+            return Some(Err(refuse("must have two bounds, as in log(1e-4,1e-2)")));
         };
         let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
         let (a, b) = (number(low), number(high));
         let distribution = match (name, a.zip(b)) {
             ("log", Some((a, b))) if a > 0.0 => Distribution::Log(a, b),
-            ("log", Some(_)) => return Some(Err(refuse("begins at 0 or below, which has no logarithm"))),
+            ("log", Some(_)) => return Some(Err(refuse("must begin above 0"))),
             ("uniform", Some((a, b))) => Distribution::Uniform(a, b),
             ("int", _) => match low.parse().ok().zip(high.parse().ok()) {
                 Some((a, b)) => Distribution::Int(a, b),
-                None => return Some(Err(refuse("has bounds that are no whole numbers"))),
+                None => return Some(Err(refuse("has bounds that are not whole numbers"))),
             },
-            ("log" | "uniform", None) => return Some(Err(refuse("has bounds that are no numbers"))),
+            ("log" | "uniform", None) => return Some(Err(refuse("has bounds that are not numbers"))),
             _ => {
                 return Some(Err(refuse(
-                    "is no distribution: log(a,b), uniform(a,b) or int(a,b); a text with brackets \
-                                        stands in a TOML array, [\"…\"]",
+                    "is not a distribution: log(a,b), uniform(a,b) or int(a,b); write a text with brackets in a TOML \
+                     array, [\"…\"]",
                 )));
             }
         };
-        Some(if a < b { Ok(distribution) } else { Err(refuse("does not end above where it begins")) })
+        Some(if a < b { Ok(distribution) } else { Err(refuse("must end above its beginning")) })
     }
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Distribution {
     }
 }
 
-/// As in `sweep.toml`: a list, or a text.
+/// The form in `sweep.toml`: a list, or a text.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -161,7 +161,7 @@ pub(crate) fn parse_value(text: &str) -> Value {
     parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// As configurations have it.
+/// The value in the form of configurations.
 pub(crate) fn json(value: &Value) -> Json {
     serde_json::to_value(value).expect("a TOML value is a JSON value")
 }
@@ -191,12 +191,12 @@ mod tests {
             let message = parse_axis(&format!("key={text}")).expect_err(text);
             assert!(message.starts_with(&format!("`{text}` {why}")), "{message}");
         };
-        check("log(0,1)", "begins at 0 or below");
-        check("uniform(2,1)", "does not end above where it begins");
-        check("int(1,2.5)", "has bounds that are no whole numbers");
-        check("uniform(a,b)", "has bounds that are no numbers");
-        check("log(1)", "has not two bounds");
-        check("normal(0,1)", "is no distribution");
+        check("log(0,1)", "must begin above 0");
+        check("uniform(2,1)", "must end above its beginning");
+        check("int(1,2.5)", "has bounds that are not whole numbers");
+        check("uniform(a,b)", "has bounds that are not numbers");
+        check("log(1)", "must have two bounds");
+        check("normal(0,1)", "is not a distribution");
     }
 
     #[test]

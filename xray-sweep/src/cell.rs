@@ -99,7 +99,7 @@ impl Cell {
         (self.axes_text(), self.fraction.to_bits(), self.trial)
     }
 
-    /// By the axes' values, then by fraction and trial; the rest only to leave nothing to chance.
+    /// Order by the axes' values, then by fraction and trial; the rest makes it total.
     pub fn order(&self, other: &Cell) -> Ordering {
         order_of_values(self, other)
             .then(self.fraction.total_cmp(&other.fraction))
@@ -176,15 +176,15 @@ pub fn write_cells(path: &Path, cells: &[Cell]) -> Result<(), Failure> {
 
 /// Where there is no list of cells.
 pub(crate) fn no_cells(path: &Path) -> Failure {
-    let message = format!("there is no {}, so this is no whole sweep directory", path.display());
+    let message = format!("there is no {}, so this is not a whole sweep directory", path.display());
     Failure::new(Exit::Usage, message)
-        .hint("make one with `xray-sweep plan`; planning again as before mends one")
+        .hint("make one with `xray-sweep plan`; planning again with the same options repairs one")
 }
 
 /// Reads the text of such a file, which is called `path`.
 ///
 /// # Errors
-/// When a line is no cell, is of another format, or repeats a cell: with file and line.
+/// When a line is not a cell, is of another format, or repeats a cell: with file and line.
 pub(crate) fn parse_cells(path: &Path, text: &[u8]) -> Result<Vec<Cell>, Failure> {
     let at = |number: usize, why: String| {
         Failure::new(Exit::BadData, format!("{}: line {number}: {why}", path.display())).hint(
@@ -197,7 +197,7 @@ pub(crate) fn parse_cells(path: &Path, text: &[u8]) -> Result<Vec<Cell>, Failure
         .collect::<Result<_, Failure>>()?;
     let mut seen = HashSet::new();
     if let Some((cell, number)) = cells.iter().find(|(cell, _)| !seen.insert(&cell.id)) {
-        return Err(at(*number, format!("cell {} stands here for the second time", cell.id)));
+        return Err(at(*number, format!("cell {} appears twice", cell.id)));
     }
     Ok(cells.into_iter().map(|(cell, _)| cell).collect())
 }
@@ -218,7 +218,7 @@ fn parse_cell(line: &[u8]) -> Result<Cell, String> {
         Err(error) => {
             let numbered = serde_json::from_slice(line).map(|numbered: Numbered| numbered.format);
             return Err(match numbered {
-                Ok(None) => "no format number, so it is no cell".to_owned(),
+                Ok(None) => "no format number, so it is not a cell".to_owned(),
                 Ok(Some(found)) if found != known => other_format(found),
                 _ => format!("not a cell: {error}"),
             });
@@ -229,7 +229,7 @@ fn parse_cell(line: &[u8]) -> Result<Cell, String> {
     }
     // The id is a folder's name.
     if cell.id.is_empty() || !cell.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(format!("{:?} is no cell id", cell.id));
+        return Err(format!("{:?} is not a cell id", cell.id));
     }
     Ok(cell)
 }
@@ -292,8 +292,8 @@ mod tests {
         let newer = |text: String| text.replacen("\"format\":1", "\"format\":2", 1);
         check_refused(newer, "line 1: cell format 2, this build knows 1");
         check_refused(|text| text.replace("\"format\":1,", ""), "line 1: no format number");
-        check_refused(|text| text.replace("a1", "../a"), "line 1: \"../a\" is no cell id");
-        check_refused(|text| text.replace("b2", "a1"), "line 2: cell a1 stands here for the second");
+        check_refused(|text| text.replace("a1", "../a"), "line 1: \"../a\" is not a cell id");
+        check_refused(|text| text.replace("b2", "a1"), "line 2: cell a1 appears twice");
     }
 
     #[test]

@@ -100,12 +100,12 @@ fn difference(cell: &Cell, outcome: &Outcome) -> Option<String> {
         return Some(format!("it is the result of another run, of cell {found}"));
     }
     if outcome.code != cell.code {
-        return Some(format!("it was computed by {}, planned was {}", outcome.code, cell.code));
+        return Some(format!("it was computed by {}, but planned for {}", outcome.code, cell.code));
     }
     // A run that ended before it opened its data names none.
     if !outcome.dataset.is_empty() && outcome.dataset != cell.dataset {
         return Some(format!(
-            "it was computed on data {}, planned was {}",
+            "it was computed on data {}, but planned for {}",
             short(&outcome.dataset),
             short(&cell.dataset)
         ));

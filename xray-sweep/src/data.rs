@@ -41,7 +41,7 @@ impl Data {
                 let found = found.map_or("is absent".to_owned(), |found| format!("has {found} bytes"));
                 let message = format!("{} {found}, {} bytes are listed", path.display(), shard.bytes);
                 return Err(Failure::new(Exit::BadData, message).hint(
-                    "copy the shard again, or build the data set again; `xray-data check` tells more",
+                    "copy the shard again, or build the data set again; run `xray-data check` for details",
                 ));
             }
         }

@@ -31,7 +31,7 @@ pub enum FractionError {
     /// Nothing at all.
     #[error("there are no fractions")]
     None,
-    /// The same fraction from two places.
+    /// One fraction given in two parts.
     #[error("fraction {0} is given twice: parts of `{1}` overlap")]
     Overlap(String, String),
 }
@@ -90,7 +90,7 @@ fn decimal(value: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// As in `sweep.toml`: a text, or a list of numbers.
+/// The form in `sweep.toml`: a text, or a list of numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {

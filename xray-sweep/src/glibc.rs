@@ -55,7 +55,7 @@ mod tests {
         assert!(version(b"GLIBC_2.4") < version(b"GLIBC_2.34"), "numbers, not text");
     }
 
-    /// The same as binutils read of it.
+    /// Compares with what binutils read from it.
     #[test]
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn this_program_tells_what_it_needs() {

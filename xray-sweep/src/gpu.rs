@@ -33,14 +33,14 @@ pub(crate) fn is_for_all(spec: &Spec) -> bool {
 /// If they do.
 pub(crate) fn check_precision(settings: &serde_json::Map<String, Json>) -> Result<(), Failure> {
     let text = |key, default| settings.get(key).map_or(Some(default), Json::as_str);
-    // What is no text is no name: the trainer says which there are.
+    // What is not text is not a name: the trainer says which there are.
     let (Some(precision), Some(backend)) = (text(PRECISION, EXACT), text(KEY, "cpu")) else { return Ok(()) };
     if precision == EXACT || takes_one(backend) { Ok(()) } else { Err(no_precision(precision, backend)) }
 }
 
 fn no_precision(precision: &str, backend: &str) -> Failure {
     let message = format!(
-        "{PRECISION} is {precision}, which only GPUs compute in, and cells run on a processor (backend `{backend}`)"
+        "{PRECISION} is {precision}, which needs a GPU, and cells run on the CPU (backend `{backend}`)"
     );
     Failure::new(Exit::Usage, message).hint(format!("--gpus 1, or leave {PRECISION} out"))
 }
@@ -53,10 +53,10 @@ fn no_precision(precision: &str, backend: &str) -> Failure {
 pub(crate) fn of_cell(condor: &Condor, config: &Json) -> Result<u32, Failure> {
     let backend = backend(config);
     match condor.gpus {
-        Some(many @ 2..) => Err(Failure::new(Exit::Usage, format!("gpus is {many}, and a run uses one GPU"))
+        Some(many @ 2..) => Err(Failure::new(Exit::Usage, format!("gpus is {many}, but a run uses one GPU"))
             .hint("--gpus 1; several runs use several GPUs")),
         Some(0) if needs_one(backend) => {
-            Err(Failure::new(Exit::Usage, format!("gpus is 0, and backend `{backend}` needs one"))
+            Err(Failure::new(Exit::Usage, format!("gpus is 0, but backend `{backend}` needs one"))
                 .hint("--gpus 1, or --set backend=cpu"))
         }
         Some(0) => match config.get(PRECISION).and_then(Json::as_str) {
@@ -72,7 +72,7 @@ pub(crate) fn check_use(condor: &Condor, configs: &[Json]) -> Result<(), Failure
     let idle = configs.iter().map(backend).find(|_| configs.iter().all(|config| !takes_one(backend(config))));
     match (setting(condor), idle) {
         (Some(_), Some(backend)) => {
-            let message = format!("gpus is 1, and no cell uses one: they run with backend `{backend}`");
+            let message = format!("gpus is 1, but no cell uses one: they run with backend `{backend}`");
             Err(Failure::new(Exit::Usage, message).hint("leave out --set backend, or --gpus"))
         }
         _ => Ok(()),
@@ -114,12 +114,12 @@ mod tests {
         {
             check(None, backend, Ok(gpus));
             check(Some(1), backend, Ok(gpus));
-            check(Some(2), backend, Err("gpus is 2, and a run uses one GPU"));
+            check(Some(2), backend, Err("gpus is 2, but a run uses one GPU"));
         }
         for backend in ["cpu", "flex", "auto"] {
             check(Some(0), backend, Ok(0));
         }
-        check(Some(0), "wgpu", Err("gpus is 0, and backend `wgpu` needs one"));
+        check(Some(0), "wgpu", Err("gpus is 0, but backend `wgpu` needs one"));
     }
 
     #[test]

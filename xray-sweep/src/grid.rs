@@ -101,7 +101,7 @@ fn combinations(spec: &Spec, seed: u64) -> Result<Vec<BTreeMap<String, Json>>, F
         if let Some(twice) =
             values.iter().enumerate().find_map(|(at, value)| values[..at].contains(value).then_some(value))
         {
-            return Err(usage(format!("axis `{key}` has {twice} twice")));
+            return Err(usage(format!("axis `{key}` lists {twice} twice")));
         }
         let with = |axes: &BTreeMap<String, Json>, value: &Json| {
             let mut axes = axes.clone();

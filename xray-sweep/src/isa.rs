@@ -66,7 +66,7 @@ pub enum IsaError {
         architecture: String,
     },
     /// The section holds no level that is known here.
-    #[error("{}: the section {SECTION} holds {content:?}, which is no x86-64 level", path.display())]
+    #[error("{}: the section {SECTION} holds {content:?}, which is not an x86-64 level", path.display())]
     Content {
         /// The program.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum IsaError {
 
 /// A text that names no level.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no x86-64 level: v1, v2, v3 or v4")]
+#[error("{0:?} is not an x86-64 level: v1, v2, v3 or v4")]
 pub struct UnknownLevel(String);
 
 impl Level {
@@ -85,7 +85,7 @@ impl Level {
     pub const ALL: [Level; 4] = [Level::V1, Level::V2, Level::V3, Level::V4];
 }
 
-/// As HTCondor's machines advertise it in `Microarch`.
+/// The name that HTCondor's machines advertise in `Microarch`.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(level_of(&program(&folder, None)).expect("readable"), None);
         for text in ["x86_64-v5", "v3", "x86_64-v3 ", ""] {
             let expected = format!(
-                "FILE: the section .xray.isa holds {:?}, which is no x86-64 level",
+                "FILE: the section .xray.isa holds {:?}, which is not an x86-64 level",
                 format!("{text}\0")
             );
             assert_eq!(message(&program(&folder, Some(text))), expected);

@@ -30,7 +30,7 @@ pub struct JobLog {
     /// Clusters whose jobs are made one by one, as room becomes free (late materialization), by number: whether
     /// they are still at it.
     pub factories: BTreeMap<u64, bool>,
-    /// Pieces that are no event: foreign text, torn events, and the last one while it is being written.
+    /// Pieces that are not an event: foreign text, torn events, and the last one while it is being written.
     pub skipped: usize,
     /// Those among them that nobody is writing any more.
     pub damaged: usize,
@@ -76,7 +76,7 @@ pub enum JobState {
     Removed,
     /// It ran to its end, whatever that was.
     Completed,
-    /// The queue does not hold it any more, and the log does not say how it ended.
+    /// The queue does not hold it any more, and the log does not record how it ended.
     Gone,
 }
 
@@ -104,7 +104,7 @@ impl JobLog {
     /// Reads a log; one that does not exist has no jobs.
     ///
     /// # Errors
-    /// Only when the file is there and cannot be read. What is no event is counted and left out.
+    /// Only when the file is there and cannot be read. What is not an event is counted and left out.
     pub fn read(path: &Path) -> Result<JobLog, FileError> {
         let bytes = present::bytes(path)?;
         let parse = |bytes: Vec<u8>| JobLog::parse(&bytes, SystemTime::now(), time::local_offsets);

@@ -37,7 +37,7 @@ pub fn read_attempts(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Attempt
     let mut attempts: Vec<Attempt> = Vec::new();
     let Some(bytes) = present::bytes(path)? else { return Ok(attempts) };
     if bytes.is_empty() {
-        notes.push(format!("{} is empty: what was written to it is gone", path.display()));
+        notes.push(format!("{} is empty: its records are lost", path.display()));
     }
     for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
         let attempt = match serde_json::from_slice::<Line>(line) {
@@ -45,7 +45,7 @@ pub fn read_attempts(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Attempt
             Err(error) if error.is_eof() && !line.ends_with(b"\n") => continue,
             _ => {
                 notes.push(format!(
-                    "{} line {number} is damaged or no attempt, and is left out",
+                    "{} line {number} is damaged or not an attempt, and is left out",
                     path.display()
                 ));
                 continue;
@@ -196,8 +196,9 @@ mod tests {
         let (attempts, notes) = read(&path);
         let seen: Vec<_> = attempts.iter().map(|a| (a.job.as_str(), a.exit)).collect();
         assert_eq!(seen, [("7", Some(5)), ("8", None)]);
-        let left_out =
-            |line: u32| format!("{} line {line} is damaged or no attempt, and is left out", path.display());
+        let left_out = |line: u32| {
+            format!("{} line {line} is damaged or not an attempt, and is left out", path.display())
+        };
         assert_eq!(notes, [left_out(4), left_out(5)], "and nothing of the last, which is cut off");
         append_attempt(&path, &Attempt { job: "9".into(), ..attempts[0].clone() }).expect("writable");
         let (attempts, notes) = read(&path);
@@ -220,7 +221,7 @@ mod tests {
         assert!(!lives(Some(&mine), None, None, now), "killed, and not yet waited for");
         child.wait().expect("a child of ours");
         let fresh = status(1, State::Training);
-        assert!(!lives(Some(&mine), Some(&fresh), None, now), "a dead process's heartbeat is no life");
+        assert!(!lives(Some(&mine), Some(&fresh), None, now), "a dead process's heartbeat is not life");
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Lock {
                 let _ = file.read_to_string(&mut holder);
                 let message = format!("another process works on {}: {}", dir.path().display(), holder.trim());
                 return Err(Failure::new(Exit::Usage, message)
-                    .hint("wait for it or stop it; `xray-sweep status` may look meanwhile"));
+                    .hint("wait for it or stop it; `xray-sweep status` works meanwhile"));
             }
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }

@@ -86,7 +86,7 @@ fn end_of(path: &Path) -> Result<String, FileError> {
 }
 
 /// The last lines of a file, of its last 64 KiB unless all are wanted; what is not UTF-8 becomes a mark. None if there
-/// is no file.
+/// is not a file.
 pub(crate) fn tail(path: &Path, lines: usize) -> Result<Option<String>, FileError> {
     if !present::is_there(path)? {
         return Ok(None);

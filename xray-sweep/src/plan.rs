@@ -149,7 +149,7 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     let mut sending = Sending { shards: lists::Bytes::new(&data), way, found: &found };
     let mut cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
     let sizes = sizes::apply(spec, &data, &mut cells, &resolved.configs)?;
-    // What a cell asks of a machine and where it stops are no part of it, so they may change with every plan.
+    // What a cell asks of a machine and where it stops are not part of it, so they may change with every plan.
     let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
     let asked = |cell: Cell| match planned.get(cell.id.as_str()) {
         Some(now) => Cell { request: now.request, rungs: now.rungs.clone(), ..cell },
@@ -187,13 +187,12 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     notes.extend(mend(dir, &plan, &all)?);
     if replaced > 0 {
         notes.push(format!(
-            "{} of other code or files left the sweep; what ran stays in cells/",
+            "{} of other code or files left the sweep; their runs stay in cells/",
             counted(replaced, "cell")
         ));
     }
     if dir.dag_was_submitted() {
-        notes
-            .push("sweep.dag was submitted before; its next submission needs -f to see this plan".to_owned());
+        notes.push("sweep.dag was submitted before; submit it with -f to use this plan".to_owned());
     }
     Ok(Planned { plan, cells: all, added, replaced, traffic, sizes, notes })
 }
@@ -206,7 +205,7 @@ fn kept(dir: &SweepDir, before: Option<&Plan>, notes: &mut Vec<String>) -> Resul
     }
     let count =
         before.cells.as_ref().map_or(String::new(), |list| format!(" of {}", counted(list.count, "cell")));
-    notes.push(format!("the list{count} was gone: planned anew from what is asked for; folders stay"));
+    notes.push(format!("the list{count} was gone: planned again from sweep.toml; folders stay"));
     Ok(Vec::new())
 }
 
@@ -221,8 +220,9 @@ fn same_data(dir: &SweepDir, before: &Plan, data: &Data) -> Result<(), Failure> 
         &data.id[..12],
         data.dir.display()
     );
-    Err(Failure::new(Exit::BadData, message)
-        .hint("bring the old shards back, or plan another sweep directory: cells of different data cannot be compared"))
+    Err(Failure::new(Exit::BadData, message).hint(
+        "restore the old shards, or plan another sweep directory: cells of different data cannot be compared",
+    ))
 }
 
 /// The cells that stay: all, unless they were planned with other code.
@@ -236,7 +236,8 @@ fn same_code(dir: &SweepDir, cells: Vec<Cell>, code: &str, replace: bool) -> Res
                 cell.code
             );
             Err(Failure::new(Exit::ModelMismatch, message).hint(
-                "leave --binary out to add cells with the sweep's own trainer, or give --replace to plan all cells anew",
+                "leave --binary out to add cells with the sweep's own trainer, or give --replace to plan all cells \
+                 again",
             ))
         }
         _ => Ok(same),
@@ -326,10 +327,8 @@ fn cells(
         let id = cell_id(config, &data.id, &resolved.version);
         if let Some(first) = seen.insert(id.clone(), at) {
             let (a, b) = (&points[first], point);
-            let message = format!("{:?} and {:?} come to the same run", a.settings(), b.settings());
-            return Err(
-                Failure::new(Exit::Usage, message).hint("an axis that changes nothing here: leave it out")
-            );
+            let message = format!("{:?} and {:?} give the same run", a.settings(), b.settings());
+            return Err(Failure::new(Exit::Usage, message).hint("an axis has no effect here: leave it out"));
         }
         let folds = folds(config);
         let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);

@@ -58,7 +58,7 @@ pub struct Factory {
     pub owed: Option<Vec<String>>,
     /// Why it makes none for now.
     pub paused: Option<String>,
-    /// As of a job.
+    /// Whether the job is ours.
     pub is_ours: bool,
 }
 
@@ -84,14 +84,14 @@ pub const CONSTRAINT: &str = "XrayCell =!= undefined || JobUniverse == 7";
 /// The universe of DAGMan's own jobs.
 const SCHEDULER: u64 = 7;
 
-/// As the log's times are written.
+/// The time in the form of the log.
 pub(crate) fn stamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
 impl Content {
     /// Picks out what belongs to a sweep from the answers of `condor_q -json`: one on jobs, one on factories.
-    /// None where either is no list of attributes.
+    /// None where either is not a list of attributes.
     pub fn parse(dir: &SweepDir, asked: SystemTime, jobs: &[u8], factories: &[u8]) -> Option<Content> {
         let mut content = Content { asked: stamp(asked), ..Content::default() };
         let mut places = Places::new(dir);
@@ -131,7 +131,7 @@ impl Content {
             held == of_it().count() && max_idle.is_some_and(|max_idle| held as u64 >= max_idle.max(1));
         is_stuck.then(|| {
             format!(
-                "its turn does not come: {} of the cluster held, as many as --max-idle lets wait",
+                "it cannot start: {} of the cluster held, as many as --max-idle allows to wait",
                 counted(held, "job")
             )
         })

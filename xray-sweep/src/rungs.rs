@@ -22,7 +22,7 @@ use xray_display::counted;
 /// The configuration key of the length that the last rung is.
 pub(crate) const DURATION: &str = "training.duration";
 
-/// Refuses what is no halving.
+/// Refuses what is not halving.
 ///
 /// # Errors
 /// Rungs that do not rise, another length of training beside the last, more than one fraction, a share that keeps all.
@@ -31,8 +31,8 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Failure> {
     let Some(last) = spec.rungs.last() else { return Ok(()) };
     let text = list(&spec.rungs);
     if spec.rungs.len() == 1 {
-        return Err(usage(format!("--rungs {text} is one rung, at which nothing is compared"))
-            .hint("name the lengths on the way too, such as --rungs 1,3,9"));
+        return Err(usage(format!("--rungs {text} is one rung, so nothing is compared"))
+            .hint("name the lengths before it too, such as --rungs 1,3,9"));
     }
     if spec.rungs.iter().any(|rung| rung.unit() != last.unit()) {
         return Err(
@@ -40,26 +40,28 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Failure> {
         );
     }
     if spec.rungs.windows(2).any(|pair| pair[0].count() >= pair[1].count()) {
-        return Err(usage(format!("--rungs {text} does not rise from each to the next")));
+        return Err(usage(format!("--rungs {text} must rise from each to the next")));
     }
     if !(spec.keep > 0.0 && spec.keep < 1.0) {
         return Err(usage(format!("--keep is {}, it must be above 0 and below 1", spec.keep))
-            .hint("0.33 lets the best third of the points go on from each rung"));
+            .hint("0.33 lets the best third of the points pass each rung"));
     }
     if spec.axes.contains_key(DURATION) {
-        return Err(usage(format!("`{DURATION}` is an axis, and --rungs {text} says how long training is"))
-            .hint("leave one of them out"));
+        return Err(usage(format!(
+            "`{DURATION}` is an axis, but --rungs {text} sets the length of training"
+        ))
+        .hint("leave one of them out"));
     }
     if let Some((_, set)) = spec.settings().into_iter().find(|(key, _)| key == DURATION)
         && set.as_str().and_then(|text| text.parse().ok()) != Some(*last)
     {
-        return Err(usage(format!("--rungs end at {last}, and {DURATION} is {set}"))
+        return Err(usage(format!("--rungs end at {last}, but {DURATION} is {set}"))
             .hint(format!("leave {DURATION} out: the last rung is the length of training")));
     }
     let fractions = spec.fractions.values().len();
     if fractions != 1 {
         return Err(usage(format!(
-            "--rungs compares points on the same data, and there are {fractions} fractions"
+            "--rungs compares points on the same data, but there are {fractions} fractions"
         ))
         .hint("give one: --fractions 1"));
     }

@@ -7,7 +7,7 @@ use xray_artifacts::{Exit, Failure};
 use xray_display::counted;
 use xray_random::Random;
 
-/// So many draws in a row that gave no new point say that there is none.
+/// Draws in a row without a new point after which there is none.
 const FRUITLESS: u32 = 100_000;
 
 /// The first `count` different points of a sequence that the seed decides: a larger count begins with the same points, so
@@ -29,7 +29,7 @@ pub(crate) fn sample(
         return Err(usage("--sample is 0, it must be at least 1".to_owned()));
     }
     let too_many = |there: u64| {
-        usage(format!("--sample is {count}, and the axes have {}", counted(there, "different point")))
+        usage(format!("--sample is {count}, but the axes have {}", counted(there, "different point")))
             .hint("draw fewer, or leave --sample out for the whole grid")
     };
     let all = axes.values().map(Axis::count).try_fold(1_u64, |all, count| Some(all.saturating_mul(count?)));
@@ -92,8 +92,8 @@ mod tests {
         let check = |axes: &[&str], count, message: &str| {
             assert_eq!(draw(axes, count, 0).expect_err("refused").message, message);
         };
-        check(&["a=1,2", "b=1,2,3"], 7, "--sample is 7, and the axes have 6 different points");
-        check(&["a=uniform(1,1.0012)"], 9, "--sample is 9, and the axes have 2 different points");
+        check(&["a=1,2", "b=1,2,3"], 7, "--sample is 7, but the axes have 6 different points");
+        check(&["a=uniform(1,1.0012)"], 9, "--sample is 9, but the axes have 2 different points");
         check(&[], 3, "--sample has no axis to draw from");
         check(&["a=1,2"], 0, "--sample is 0, it must be at least 1");
     }

@@ -32,7 +32,7 @@ pub(crate) const PER_KILL: u32 = PER_LEVEL * LEVELS;
 /// How many kills the digit tells apart.
 pub(crate) const KILLS: u32 = 10;
 
-/// Above the kills: how often its machine had no GPU that it could use. That is no signal, so such a hold has the exit code
+/// Above the kills: how often its machine had no GPU that it could use. That is not a signal, so such a hold has the exit code
 /// in its place.
 pub(crate) const PER_MISSING_GPU: u32 = PER_KILL * KILLS;
 
@@ -58,7 +58,7 @@ pub(crate) fn text(signal: u8) -> String {
         consts::SIGABRT => "aborted (SIGABRT)",
         consts::SIGBUS => "bus error (SIGBUS)",
         consts::SIGFPE => "arithmetic error (SIGFPE)",
-        consts::SIGKILL => "killed (SIGKILL), perhaps for its memory",
+        consts::SIGKILL => "killed (SIGKILL), perhaps by the out-of-memory killer",
         consts::SIGSEGV => "segmentation fault (SIGSEGV)",
         consts::SIGTERM => "terminated (SIGTERM)",
         consts::SIGXCPU => "out of processor time (SIGXCPU)",

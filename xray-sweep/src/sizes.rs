@@ -94,7 +94,7 @@ fn another_kind<'a>(observed: &Observed, wanted: impl Iterator<Item = &'a Kind>)
     there.sort();
     there.dedup();
     let message = format!(
-        "--sizes-from: no cell of {} is like these: there {}, here {}",
+        "--sizes-from: no cell of {} is comparable: there {}, here {}",
         observed.folder.display(),
         some(there.into_iter()),
         some(wanted)
@@ -126,7 +126,7 @@ struct Seen {
 /// How what was seen becomes what is asked for.
 struct Rule<'a> {
     spec: &'a Spec,
-    /// Of a shard.
+    /// Bytes of a shard for each image.
     bytes_per_image: f64,
     seen: BTreeMap<Kind, Seen>,
     /// Whether shards lay on disks there and will here, or neither.
@@ -174,8 +174,8 @@ impl<'a> Rule<'a> {
     fn group(&self, kind: &Kind) -> Group {
         let seen = self.seen.get(kind);
         let none = || match seen {
-            None => "no cell there is like these".to_owned(),
-            Some(_) => "no start there tells".to_owned(),
+            None => "that sweep has no comparable cell".to_owned(),
+            Some(_) => "no start in that sweep reported it".to_owned(),
         };
         let quantity = |used: Option<u64>, is_said: bool, flag: &str| {
             let why = match used {
@@ -192,7 +192,7 @@ impl<'a> Rule<'a> {
         let longest = seen.and_then(|seen| seen.time.values().copied().reduce(f64::max));
         let mut disk = quantity(most(|seen| &seen.disk), condor.disk.is_some(), "--disk");
         if disk.why.is_none() && !self.are_disks_alike {
-            disk.why = Some("shards came to jobs in another way there".to_owned());
+            disk.why = Some("that sweep delivered shards to its jobs differently".to_owned());
         }
         Group {
             kind: kind.clone(),

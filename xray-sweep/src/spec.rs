@@ -27,10 +27,10 @@ pub struct Spec {
     pub budget: Budget,
     /// Whether trials also begin at different places of the training records.
     pub rotate_data: bool,
-    /// So many points drawn from the axes, in place of their grid.
+    /// Number of points drawn from the axes, in place of their grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<u64>,
-    /// In which order cells are listed, and so started.
+    /// Order in which cells are listed, and so started.
     pub order: Order,
     /// Lengths of training at which points are compared and the better ones go on; the last is the whole. Empty where all
     /// train to their end.

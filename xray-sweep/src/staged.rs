@@ -52,7 +52,7 @@ impl Staged {
     /// one step. Where that cannot be, files are renamed one after the other in this order.
     ///
     /// # Errors
-    /// Of a name that is no file's, such as a device's; nothing is replaced then.
+    /// Of a name that is not a file's, such as a device's; nothing is replaced then.
     pub(crate) fn publish<'a>(
         mut self,
         names: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
@@ -146,7 +146,7 @@ fn sync(folder: &Path) -> Result<(), FileError> {
     sync_folder(folder).map_err(refused(folder, "write"))
 }
 
-/// Who may only read a sweep writes to a folder of their own.
+/// Advice for a user who may only read the sweep: write to a folder of their own.
 fn elsewhere(target: &Path) -> impl FnOnce(io::Error) -> Failure {
     let refused = refused(target, "write to the folder");
     |source| match source.kind() {

@@ -173,7 +173,7 @@ pub fn survey(dir: &SweepDir) -> Result<Vec<CellReport>, Failure> {
 /// Looks at every cell of a sweep, with what the queue said just now.
 ///
 /// # Errors
-/// As [`survey`].
+/// Errors as of [`survey`].
 pub fn look(dir: &SweepDir, queues: &Queues) -> Result<Survey, Failure> {
     let cells = read_cells(dir)?;
     // After the queue and before the results: what ends meanwhile is seen to have ended.
@@ -271,12 +271,10 @@ fn notes(queue: &Queue, unasked: usize) -> Vec<String> {
     match queue {
         _ if unasked == 0 => Vec::new(),
         Queue::Silent(why) => {
-            vec![format!(
-                "the queue cannot be asked ({why}): {jobs} believed to be in it, as the event log says"
-            )]
+            vec![format!("the queue does not answer ({why}): {jobs} assumed to be in it, by the event log")]
         }
         Queue::Holds(_) => {
-            vec![format!("{jobs} in the queue of another machine, as the event log says; ask there")]
+            vec![format!("{jobs} in the queue of another machine, by the event log; ask there")]
         }
     }
 }
@@ -285,14 +283,14 @@ fn note_of_starts(cells: &[CellReport]) -> Option<String> {
     let count = cells.iter().filter(|report| report.has_unknown_start()).count();
     cells.iter().any(|report| report.lacks_starts).then(|| {
         format!(
-            "the event log has lost its beginning, or was deleted: it tells of no start of {} with a run, and what it \
-             lacks is in no table",
+            "the event log was deleted or lost its beginning: it records no start of {} with a run, so tables lack \
+             those starts",
             counted(count, "cell")
         )
     })
 }
 
-/// By the first part of the name: one of both may lack the domain.
+/// Compares the first part of the name: one of both may lack the domain.
 fn is_one_of(machine: &str, names: &[String]) -> bool {
     let first = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     machine.eq_ignore_ascii_case("localhost") || names.iter().any(|name| first(name) == first(machine))

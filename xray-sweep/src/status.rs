@@ -57,7 +57,7 @@ struct View<'a> {
     holds: Vec<Hold<'a>>,
     memory: Option<serde_json::Value>,
     disk: Option<serde_json::Value>,
-    /// Of one start.
+    /// Time of one start.
     time: Option<serde_json::Value>,
     cells: Vec<CellView<'a>>,
 }
@@ -85,7 +85,7 @@ struct CellView<'a> {
     microarch: Option<&'a str>,
     step: Option<u64>,
     total_steps: Option<u64>,
-    /// Of the complete run.
+    /// Duration of the complete run.
     seconds: Option<f64>,
     requested_memory_mib: u64,
     used_memory_mib: Option<u64>,

@@ -67,13 +67,13 @@ pub fn resolve(
     let header = header.filter(|header| header.format == FORMAT && answers.len() == settings.len() + 1);
     let header = header.ok_or_else(|| {
         failed("does not answer `--resolve` as this version expects").hint(
-            "build both from the same commit; a sweep of an earlier version goes on with that version, or is planned anew \
-             with --binary and --replace",
+            "build both from the same commit; continue a sweep of an earlier version with that version, or plan it \
+             again with --binary and --replace",
         )
     })?;
     let config = |(at, line): (usize, &String)| {
-        let answer: Answer =
-            serde_json::from_str(line).map_err(|error| failed(&format!("answered no JSON: {error}")))?;
+        let answer: Answer = serde_json::from_str(line)
+            .map_err(|error| failed(&format!("did not answer with JSON: {error}")))?;
         answer.config.ok_or_else(|| {
             let error = answer.error.unwrap_or_default();
             let failure = Failure::new(Exit::Usage, format!("{}: {error}", name(at)));
@@ -84,7 +84,7 @@ pub fn resolve(
     Ok(Resolved { version: header.version, files: header.files, configs })
 }
 
-/// A trainer that dies has said why on its stderr; then writing ends early, and that is no second error.
+/// A trainer that dies has said why on its stderr; then writing ends early, and that is not a second error.
 fn write_lines(settings: &[Map<String, Json>], input: impl Write) {
     let mut input = BufWriter::new(input);
     for set in settings {

@@ -156,8 +156,8 @@ fn calibrations_of_the_report_are_fitted_on_validation() {
         );
     }
     let notes = section(&found, "calibration")["tables"]["calibration"]["notes"].to_string();
-    let shifted = "Mass: calibrated by a shift of the log-odds alone: only 15 patients with it and 45 without, and platt \
-                   takes 20 of both.";
+    let shifted = "Mass: calibrated by a shift of the log-odds alone: only 15 patients with it and 45 without; platt \
+                   needs 20 of each.";
     assert!(notes.contains(shifted) && notes.contains("by patient"), "{notes}");
     // Calibrated on validation, a model that says too much on test is worth less than it thinks.
     let benefits = rows(&found, "net-benefit", "net-benefit");
@@ -211,6 +211,10 @@ fn figures_within_sources_stand_beside_those_over_all() {
     close(&within[0]["source_alone_auc"], expected.labels[0].source_alone_auc.expect("validation"));
     let positives = rows(&found, "sources", "positives-by-source");
     assert_eq!((&positives[0]["source"], &positives[0]["positives"]), (&json!("north"), &json!(30)));
+    // Nobody of the south has Mass.
+    assert_eq!((&positives[1]["source"], &positives[1]["auc"]), (&json!("south"), &Value::Null));
+    let notes = section(&found, "sources")["tables"]["positives-by-source"]["notes"].to_string();
+    assert!(notes.contains("1 row with fewer than 10 positives or negatives"), "{notes}");
     let (dir, _) = sweep(folder.path(), "t", self::both(), |_| ());
     assert_eq!(section(&reported(&dir, &ReportOptions::default()), "sources"), &Value::Null);
 }
@@ -272,7 +276,7 @@ fn patients_on_two_sides_and_patients_that_nobody_names_are_warned_of() {
     let nameless = |of: &mut Predictions| of.patients.clear();
     let found = check("nameless", &nameless, "The records do not name their patients");
     let detail = section(&found, "headline")["cards"][0]["detail"].to_string();
-    assert!(detail.contains("over test records, too narrow if patients recur"), "{detail}");
+    assert!(detail.contains("over test records (patients unknown: too narrow if they recur)"), "{detail}");
 }
 
 /// All of one patient: nothing can be drawn.
@@ -285,7 +289,7 @@ fn a_single_patient_has_scores_without_intervals() {
     let found = reported(&dir, &ReportOptions::default());
     let card = &section(&found, "headline")["cards"][0];
     assert!(card["value"]["value"].is_f64() && card["value"]["interval"].is_null(), "{card}");
-    assert!(card["detail"].to_string().contains("no interval: too few test patients"), "{card}");
+    assert!(card["detail"].to_string().contains("without an interval (too few test patients"), "{card}");
 }
 
 #[test]
@@ -296,12 +300,12 @@ fn a_finding_that_no_test_record_has_is_told_from_a_sweep_that_is_not_done() {
     let (dir, _) = sweep(folder.path(), "s", both, |_| ());
     let all = reported(&dir, &ReportOptions::default());
     let detail = section(&all, "headline")["cards"][0]["detail"].to_string();
-    assert!(detail.contains("Mean of 1 of 2 findings; no AUC for Mass"), "{detail}");
+    assert!(detail.contains("the mean of 1 of 2 findings (no AUC for Mass"), "{detail}");
     assert!(texts(&all, "curves").contains("No curve for Mass: all test records are of one class."));
     let one = reported(&dir, &ReportOptions { label: Some("Mass".into()), ..ReportOptions::default() });
     let card = &section(&one, "headline")["cards"][0];
     assert_eq!(card["text"], "–");
-    assert_eq!(card["detail"], "no finished run has this AUC: its test records are all of one class");
+    assert_eq!(card["detail"], "No finished run has this AUC: its test records are all of one class.");
     assert!(dir.path().join("report/Mass/report.html").exists(), "beside the report on all findings");
 }
 

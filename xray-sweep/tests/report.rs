@@ -221,7 +221,7 @@ fn there_is_no_interval_of_fewer_than_three_trials() {
     let intervals: Vec<bool> =
         found.rows("auc-by-fraction").iter().map(|row| row["score_interval"].is_array()).collect();
     assert_eq!(intervals, [true, true, true, false, false, false, true]);
-    let reason = "There is none of fewer than three trials (40 %, 60 %).";
+    let reason = "Fewer than three trials have none (40 %, 60 %).";
     assert!(found.markdown.contains(reason), "{}", found.markdown);
     // One band through 10 to 30 %, a bar at 70 %.
     assert_eq!(count(&found.charts[0], "<path class=\"band"), 1);
@@ -269,7 +269,7 @@ fn validation_chooses_the_run_that_the_headline_is_about() {
         set(cell, 0.7, 0.7 + at as f64 / 100.0);
     }
     set(&mut cells[3], 0.9, 0.612);
-    let value = reported(&cells).card("Best test macro-AUC")["text"].as_str().expect("text").to_owned();
+    let value = reported(&cells).card("How good")["text"].as_str().expect("text").to_owned();
     assert!(value.starts_with("0.612"), "{value}");
 }
 
@@ -407,9 +407,9 @@ fn a_sweep_of_which_nothing_or_one_cell_is_done_has_a_report() {
         }
         if done == 0 {
             assert!(found.charts.iter().all(|chart| chart.contains("no cell is done yet")));
-            assert_eq!(found.card("Best test")["text"], "–");
+            assert_eq!(found.card("How good")["text"], "–");
         } else {
-            assert_eq!(found.card("Smallest")["text"], "–");
+            assert_eq!(found.card("How much data")["text"], "–");
         }
     }
 }

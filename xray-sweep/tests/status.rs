@@ -126,7 +126,7 @@ fn what_a_deleted_log_told_is_missing_and_said_to_be() {
     fs::write(dir.job_log(), ad).expect("a writable folder");
     let (cells, note) = lacking();
     assert_eq!(cells.len(), 8, "jobs that left the queue before cannot be told");
-    assert!(note.contains("it tells of no start of 2 cells with a run"), "{note}");
+    assert!(note.contains("it records no start of 2 cells with a run"), "{note}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn what_the_queue_does_not_hold_is_not_queued() {
     let silent = look(&dir, &no_pool()).expect("a sweep");
     assert_eq!(
         silent.notes[0],
-        "the queue cannot be asked (none here): 4 jobs are believed to be in it, as the event log says"
+        "the queue does not answer (none here): 4 jobs are assumed to be in it, by the event log"
     );
     assert_eq!(silent.held["he1d"], ["9.2"], "not the number of a process that ran here");
     let content = Content { asked: "2026-11-24T10:00:00Z".into(), ..Content::default() };
@@ -143,7 +143,7 @@ fn what_the_queue_does_not_hold_is_not_queued() {
     let states: Vec<CellState> = survey.cells.iter().map(|report| report.state).collect();
     use CellState::{Done, Failed, Lost, Missing, Stale};
     assert_eq!(states, [Done, Lost, Lost, Lost, Failed, Lost, Missing, Stale]);
-    let reason = "job 9.1 left the queue, and the log does not say how it ended";
+    let reason = "job 9.1 left the queue, and the log does not record how it ended";
     assert_eq!(survey.cells[2].reason.as_deref(), Some(reason));
     assert!(survey.held.is_empty(), "{survey:?}");
 }

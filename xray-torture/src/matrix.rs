@@ -27,7 +27,7 @@ const SETTINGS: &[(&str, Tried)] = {
         ("seed", Values(&["7"])),
         // Drawn for each start: they change no number.
         ("threads", Given),
-        // Others need a GPU, or are no backend of this build.
+        // Others need a GPU, or are not a backend of this build.
         ("backend", NamesBut(&["cpu", "auto", "wgpu", "wgpu-burn", "cuda", "ndarray"])),
         // Others need a GPU, where runs are interrupted by the trainer's own tests.
         ("precision", NamesBut(&["f32", "tf32", "bf16", "f16"])),

@@ -314,7 +314,7 @@ fn is_named(ended: &Ending, places: &[String], folder: &Path) -> bool {
         let is_inside = inside.is_some_and(|inside| said.contains(&*inside.to_string_lossy()));
         Some(said.contains(stem) || is_inside || cell(path).is_some_and(|cell| said.contains(cell)))
     };
-    // Output that is lost is no file.
+    // Output that is lost is not a file.
     places.is_empty() && said.contains("error: ") || places.iter().any(|place| says(place) == Some(true))
 }
 

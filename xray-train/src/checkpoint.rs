@@ -26,7 +26,7 @@ pub struct Progress {
     pub best: Option<Best>,
     /// Evaluations in a row without a better score, for early stopping.
     pub stale_evaluations: u32,
-    /// The same since the last reduction of the learning rate.
+    /// Evaluations without a better score since the last reduction of the learning rate.
     pub stale_since_reduction: u32,
     /// How often a plateau reduced the learning rate.
     pub reductions: u32,
@@ -77,7 +77,7 @@ pub struct Best {
 /// Under this key in the header.
 const KEY: &str = "progress";
 const FORMAT: u32 = 2;
-/// The same without a checksum, and with the best weights in `best/model.safetensors`.
+/// Earlier format: without a checksum, and with the best weights in `best/model.safetensors`.
 const UNSEALED: u32 = 1;
 
 /// What a run goes on from.
@@ -200,8 +200,8 @@ pub fn load(dir: &RunDir) -> Result<Option<Checkpoint>, Failure> {
     match damage {
         None => Ok(None),
         Some((_, what)) => {
-            Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint to go on from: {what}"))
-                .hint("start over with --overwrite, or bring the file back"))
+            Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint to continue from: {what}"))
+                .hint("start over with --overwrite, or restore the file"))
         }
     }
 }
@@ -226,7 +226,7 @@ fn read(dir: &RunDir, path: &Path) -> Result<(StateDict, Progress), Unreadable> 
         error => Unreadable::Damaged(Failure::from(error).message),
     })?;
     let Some(text) = words.get(KEY) else {
-        return Err(Unreadable::Damaged(format!("{} is no checkpoint", path.display())));
+        return Err(Unreadable::Damaged(format!("{} is not a checkpoint", path.display())));
     };
     let sealed = words.contains_key(CHECKSUM);
     let damaged = || Unreadable::Damaged(format!("{} is damaged: its checksum is gone", path.display()));
@@ -238,10 +238,10 @@ fn read(dir: &RunDir, path: &Path) -> Result<(StateDict, Progress), Unreadable> 
                 format!("{} has checkpoint format {format}, this build knows {FORMAT}", path.display());
             return Err(if sealed { of_another_version(what) } else { Unreadable::Damaged(what) });
         }
-        Err(_) => return Err(Unreadable::Damaged(format!("{} says not how far it is", path.display()))),
+        Err(_) => return Err(Unreadable::Damaged(format!("{} does not state its progress", path.display()))),
     };
     let progress: Progress = serde_json::from_value(progress).map_err(|error| {
-        Unreadable::Damaged(format!("{} says not how far it is: {error}", path.display()))
+        Unreadable::Damaged(format!("{} does not state its progress: {error}", path.display()))
     })?;
     if !sealed {
         warn_unsealed(path);
@@ -419,7 +419,7 @@ mod tests {
             harm(&dir.last_checkpoint());
             harm(&dir.best_weights(4));
             let failure = load(dir).expect_err("none is whole");
-            assert!(failure.message.starts_with("no checkpoint to go on from: "), "{failure}");
+            assert!(failure.message.starts_with("no checkpoint to continue from: "), "{failure}");
             assert_eq!(failure.exit, Exit::ModelMismatch);
         }
     }

@@ -70,7 +70,7 @@ impl Continuation {
     /// Settings that describe no run, or contradict the finished one.
     pub fn resolve(&self, given: &[(String, Value)]) -> Result<Continued, Failure> {
         if let Some((key, _)) = given.iter().find(|(key, _)| DECIDED.contains(&key.as_str())) {
-            let message = format!("{key} and --from both say what the run begins with");
+            let message = format!("{key} and --from both set the first weights");
             return Err(Failure::new(Exit::Usage, message).hint("give one of them"));
         }
         let epochs = self.config.training.first_epoch + self.outcome.training.epochs.ceil() as u64;
@@ -99,7 +99,7 @@ impl Continuation {
                 format!("continuing {run} with the weights and the optimizer's state of its last checkpoint")
             }
             Some(why) => {
-                format!("continuing {run} with the weights of its model; the optimizer starts anew: {why}")
+                format!("continuing {run} with the weights of its model; the optimizer starts fresh: {why}")
             }
         };
         Ok(Continued { config, note })

@@ -41,7 +41,8 @@ pub enum Trust {
 /// Opens the data set and draws the training records. `files` is the folder of files that settings name by a relative path.
 ///
 /// # Errors
-/// As [`Dataset::open`]; a shard that is not the listed one is [`Exit::WrongShard`] where shards are to be verified.
+/// Errors as of [`Dataset::open`]; a shard that is not the listed one is [`Exit::WrongShard`] where shards are
+/// verified.
 pub fn open(
     config: &RunConfig,
     files: &Path,
@@ -78,14 +79,14 @@ fn wrong_shard(error: Error) -> Failure {
     let failure = Failure::from(error);
     let message = format!("a fetched shard is not the planned one: {}", failure.message);
     Failure::new(Exit::WrongShard, message).hint(
-        "it was fetched so: compare the published folder with `xray-data check`, and what its server or a cache sends",
+        "it arrived that way: check the published folder with `xray-data check`, and its server or cache",
     )
 }
 
 /// Settings together with what the build did to the images. Refuses those that it left nothing to do for.
 fn preprocessing(wanted: &Preprocessing, stored: &ImageFormat) -> Result<Preprocessing, Failure> {
     let refuse = |key: &str, value: &dyn fmt::Display, why: &str, hint: &str| {
-        let message = format!("preprocessing.{key} is {value}, which can no longer act: {why}");
+        let message = format!("preprocessing.{key} is {value}, which has no effect: {why}");
         Err(Failure::new(Exit::Usage, message).hint(hint.to_owned()))
     };
     let size = stored.size.filter(|_| stored.resized).map(|[side, _]| side);

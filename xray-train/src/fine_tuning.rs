@@ -19,7 +19,7 @@ pub struct FineTuning {
     pub head: Head,
     /// Whether tensors that do not fit are left out.
     pub partial: bool,
-    /// Of a file that holds several networks, which, such as `encoder_k`; empty for the one that gradients trained.
+    /// Which network of a file that holds several, such as `encoder_k`; empty for the one that gradients trained.
     pub part: String,
     /// Whether the optimizer's state is taken from the file too, which must then be a checkpoint.
     pub optimizer: bool,
@@ -43,7 +43,7 @@ impl Default for FineTuning {
     }
 }
 
-/// As written for `frozen`.
+/// Value of `frozen` for the whole training.
 pub const ALWAYS: &str = "always";
 
 impl FineTuning {

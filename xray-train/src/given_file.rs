@@ -66,7 +66,7 @@ fn compare(key: &str, path: &Path, name: &ContentName) -> Result<(), Failure> {
                 "{key}: {path} is not the file that was planned: it holds {bytes} bytes of other content"
             );
             Err(Failure::new(Exit::DamagedFile, message)
-                .hint("plan the sweep again, which copies the file anew"))
+                .hint("plan the sweep again, which copies the file again"))
         }
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Err(Failure::new(Exit::Usage, format!("{key}: there is no file {}", path.display()))

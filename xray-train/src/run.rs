@@ -89,7 +89,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
     let checkpoint = checkpoint::load(dir)?;
     if options.resume && checkpoint.is_none() {
         return Err(Failure::new(Exit::ModelMismatch, format!("no checkpoint in {}", dir.path().display()))
-            .hint("leave --resume out to start anew"));
+            .hint("leave --resume out to start from the beginning"));
     }
     let start = Progress::default();
     let known = checkpoint.as_ref().map_or(&start, |found| &found.progress);
@@ -112,7 +112,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         warnings.observe(&Event::Note(&text))?;
     }
     if let Some(Checkpoint { instead_of: Some(what), progress, .. }) = &checkpoint {
-        let text = format!("{what}; going on from the checkpoint before it, of step {}", progress.step);
+        let text = format!("{what}; continuing from the checkpoint before it, of step {}", progress.step);
         warnings.observe(&Event::Warning(&text))?;
     }
     let trust = if options.verify_shards { Trust::Verified } else { Trust::AsListed };
@@ -137,7 +137,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
             None
         }
         Ending::Past => {
-            let text = format!("it is at step {} already, beyond where it was to stop", progress.step);
+            let text = format!("it is at step {} already, beyond its stop", progress.step);
             warnings.observe(&Event::Note(&text))?;
             return record::left_alone(dir, outcome);
         }
@@ -152,7 +152,7 @@ fn run_in(dir: &RunDir, config: &RunConfig, options: &RunOptions) -> Result<Outc
         outcome.state = State::Interrupted;
         outcome.reason = Some("stopped and saved; the same command continues".to_owned());
     }
-    // A picture that cannot be drawn is no reason to lose a result.
+    // A picture that cannot be drawn is not a reason to lose a result.
     if outcome.state == State::Finished {
         let drawn = curve::draw(&dir.metrics(), config.loss.name(), &dir.curve());
         if let Some(text) = drawn.unwrap_or_else(|failure| Some(failure.message)) {
@@ -180,7 +180,7 @@ fn is_cell(cell: &str, config: &RunConfig, dataset: &str) -> Result<(), Failure>
     }
     let message = format!(
         "this is not the run that was planned as cell {cell}: its configuration, data or trainer changed since, \
-         and make cell {found}"
+         which makes it cell {found}"
     );
     Err(Failure::new(Exit::ModelMismatch, message)
         .hint("undo the change; to run something else, plan it: `xray-sweep plan` with --axis or --set"))

@@ -76,7 +76,7 @@ impl RunDir {
         self.path.join("metrics.jsonl")
     }
 
-    /// The same for TensorBoard, which knows such a file by its name.
+    /// Curves for TensorBoard, which finds them by this name.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.out.tfevents.run")
     }
@@ -162,9 +162,7 @@ impl RunDir {
     fn is_of(&self, ours: &Table) -> Result<(), Failure> {
         let path = self.config();
         let refused = |message: String| Failure::new(Exit::ModelMismatch, message).hint(self.ways_on());
-        let unknown = |why: &str| {
-            refused(format!("{} holds a run, and nothing says which: {why}", self.path.display()))
-        };
+        let unknown = |why: &str| refused(format!("{} holds an unknown run: {why}", self.path.display()));
         let text = match read_sealed_text(&path, "configuration") {
             Ok(text) => text,
             Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -173,7 +171,7 @@ impl RunDir {
             Err(error @ FileError::Io { .. }) => return Err(error.into()),
             Err(error) => return Err(unknown(&one_line(&error))),
         };
-        let theirs: Table = text.parse().map_err(|_| unknown("config.toml is no TOML"))?;
+        let theirs: Table = text.parse().map_err(|_| unknown("config.toml is not TOML"))?;
         match first_difference(&theirs, ours) {
             None => Ok(()),
             Some((key, before, now)) => {
@@ -235,7 +233,7 @@ impl RunDir {
     }
 }
 
-/// All that a run makes in its folder, and what is made of it there. The result goes first: what is left is no run then.
+/// All that a run makes in its folder, and what is made of it there. The result goes first: what is left is not a run then.
 const MADE: [&str; 15] = [
     "result.json",
     "finished",
@@ -395,7 +393,7 @@ mod tests {
         let write = |text: &'static [u8]| move |path: &Path| fs::write(path, text).expect("writable");
         check(&|path| fs::remove_file(path).expect("there"), "config.toml is missing");
         check(&write(b""), " here");
-        check(&write(b"["), "config.toml is no TOML");
+        check(&write(b"["), "config.toml is not TOML");
         check(&write(b"seed = 0 # \xff\n"), "is not UTF-8 text");
         let edit = |path: &Path| {
             let text = fs::read_to_string(path).expect("there");

@@ -27,7 +27,7 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Of a whole split, never shuffled nor augmented.
+    /// Scorer of a whole split, never shuffled nor augmented.
     pub fn new(
         split: Split,
         dataset: &Arc<Dataset>,
@@ -93,7 +93,7 @@ impl Evaluator {
         let classes = predictions.labels.len();
         let failure = |error: xray_metrics::Error| {
             Failure::new(Exit::BadData, format!("{} split: {error}", self.split))
-                .hint("weights that give such outputs are of no use: try a lower learning rate")
+                .hint("the weights are unusable: try a lower learning rate")
         };
         let scores = Scores::new(&predictions.logits, &predictions.truth, classes).map_err(failure)?;
         let patients = predictions.patient_numbers();

@@ -194,7 +194,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     (
         "backend",
         &["gpu", "vulkan", "metal", "rocm", "hip", "nvidia", "dx12", "webgpu", "mps"],
-        "a GPU is `wgpu`; `auto` takes one where there is one",
+        "a GPU is `wgpu`; `auto` uses one if there is one",
     ),
     ("precision", &["fp16", "float16", "half", "16", "16mixed", "amp"], "did you mean `f16`?"),
     ("precision", &["bfloat16", "bf16mixed"], "did you mean `bf16`?"),

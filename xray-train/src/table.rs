@@ -60,7 +60,7 @@ fn about_intervals(test: &Evaluation) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "no interval of {}: fewer than {MIN_UNITS} {}s with it or without, or one score for all",
+            "no interval for {}: fewer than {MIN_UNITS} {}s with or without it, or one score for all",
             missing.join(", "),
             intervals.unit
         );
@@ -116,7 +116,8 @@ fn cost(outcome: &Outcome) -> String {
     let memory =
         outcome.peak_memory_bytes.map_or(String::new(), |bytes| format!(", peak {} MB", bytes / 1_000_000));
     format!(
-        "{speed}{:.1} s in all (waiting for data {:.1}, forward {:.1}, backward {:.1}, optimizer {:.1}, evaluation {:.1}){memory}",
+        "{speed}{:.1} s in all (waiting for data {:.1}, forward {:.1}, backward {:.1}, optimizer {:.1}, evaluation \
+         {:.1}){memory}",
         seconds.total, seconds.data, seconds.forward, seconds.backward, seconds.optimizer, seconds.evaluation
     )
 }

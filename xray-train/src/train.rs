@@ -53,7 +53,7 @@ pub struct Timetable {
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ending {
-    /// As planned: `duration`, `max-time` or `early-stopping`.
+    /// Training ended as planned: `duration`, `max-time` or `early-stopping`.
     Finished(&'static str),
     /// Stopped from outside, or to be started again; saved.
     Interrupted(Exit),
@@ -88,7 +88,7 @@ pub struct Trainer<'a> {
     pub dir: &'a RunDir,
     /// Whether someone asked to stop.
     pub stop: StopFlag,
-    /// Who listens.
+    /// Listener to events.
     pub observer: &'a mut dyn Observer,
     /// When this process began, for `max_time` and the total.
     pub started: Instant,
@@ -298,10 +298,9 @@ impl Trainer<'_> {
             return Ok(());
         }
         let text = if collapsed.len() == evaluation.labels.len() {
-            "every label gets about the same score whatever the image: the network sees nothing yet"
-                .to_owned()
+            "every image gets about the same scores: the network has learned nothing yet".to_owned()
         } else {
-            format!("same score whatever the image: {}", collapsed.join(", "))
+            format!("same score for every image: {}", collapsed.join(", "))
         };
         Ok(self.progress.warn(text, self.observer)?)
     }

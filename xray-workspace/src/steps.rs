@@ -16,7 +16,8 @@ pub fn root() -> PathBuf {
 /// The folder that cargo builds into.
 pub fn target_folder() -> Result<PathBuf> {
     let metadata = output(&mut cargo(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
     let folder = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
     Ok(folder.into())
 }

@@ -38,7 +38,7 @@ fn check(flaw: &str, expected: &str) {
 #[test]
 fn a_good_page_passes() {
     if let Some((passed, said)) = checked("") {
-        assert!(passed && said.contains("no flaw in 7 views"), "{said}");
+        assert!(passed && said.contains("no flaw in 8 views"), "{said}");
     }
 }
 
@@ -79,6 +79,17 @@ fn what_leaves_the_page_is_found() {
     let inside =
         "<div style=\"overflow-x: auto\"><p style=\"width: 1600px; height: 40px\">A wide line</p></div>";
     if let Some((passed, said)) = checked(inside) {
+        assert!(passed, "{said}");
+    }
+}
+
+/// A closed part that a screen opens stays closed on paper.
+#[test]
+fn what_is_not_printed_is_found() {
+    let more = "<details><summary>More</summary><p>Behind a click</p></details>";
+    check(more, "is not printed: \"Behind a click\"");
+    let opened = "<style>@media print { details::details-content { content-visibility: visible } }</style>";
+    if let Some((passed, said)) = checked(&(opened.to_owned() + more)) {
         assert!(passed, "{said}");
     }
 }

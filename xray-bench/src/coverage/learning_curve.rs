@@ -164,12 +164,13 @@ fn curves(scale: Scale) -> Section {
     let mut section = Section {
         title: "Images that a score takes",
         text: format!(
-            "{simulations} sweeps a row of {} sizes and {TRIALS} trials; scores scatter by {} for the luck of the images \
-             and by {} for that of the seed. Held: answers that hold the true number of images, of all round scores from \
-             the smallest size's to two beyond the largest's, and of the score that fares worst. About: answers with a \
-             number (the others are at most the fewest measured, or cannot be told); open: of those, without a high end; \
-             width: median of high over low end of the others. Ceiling: not identified, or within its interval. Lack of \
-             fit: said at p < 0.05; where trials share images their scatter is no yardstick, which the report says.",
+            "{simulations} sweeps a row of {} sizes and {TRIALS} trials; scores scatter by {} for the luck of the \
+             images and by {} for that of the seed. Held: answers that hold the true number of images, of all round \
+             scores from the smallest size's to two beyond the largest's, and of the score that fares worst. About: \
+             answers with a number (the others are at most the fewest measured, or cannot be told); open: of those, \
+             without a high end; width: median of high over low end of the others. Ceiling: not identified, or \
+             within its interval. Lack of fit: said at p < 0.05; where trials share images their scatter is not a \
+             yardstick, which the report says.",
             SIZES.len(),
             SCATTER[0],
             SCATTER[1],

@@ -37,7 +37,7 @@ pub(super) struct Measured {
     pub(super) images_per_second: f64,
     /// From the program's start until its first step was done; ours only.
     pub(super) first_step_seconds: Option<f64>,
-    /// Highest use of the GPU's memory while it ran, less what was in use before anything did.
+    /// Highest use of the GPU's memory while it ran, minus the use before.
     pub(super) gpu_memory_mib: Option<f64>,
     /// As ours calls it.
     pub(super) device: Option<String>,

@@ -50,7 +50,7 @@ impl MemoryLog {
         None
     }
 
-    /// The highest between two times, less what was in use at the beginning of all.
+    /// The highest between two times, minus the use at the beginning.
     pub(super) fn peak(&self, began: f64, ended: f64) -> Option<f64> {
         let samples = self.samples.lock().expect("no panic while adding");
         let (_, before) = samples.first()?;

@@ -33,7 +33,7 @@ step, twice. PyTorch chooses its algorithms by trial (`cudnn.benchmark`).
 Ours rounds the factors of products to the precision and keeps float32 for weights, statistics and sums. PyTorch's TF32 is
 what it does as it comes: factors of convolutions are rounded to ten bits. Its autocast keeps maps in bfloat16, too. A ratio
 stands within a class: float32 against float32, TF32 against the faster of two layouts, 16 bits against autocast; `fastest`
-is the fastest of ours against the fastest of PyTorch's. Memory is the GPU's, as nvidia-smi tells it, less what was in use
+is the fastest of ours against the fastest of PyTorch's. Memory is the GPU's, as nvidia-smi tells it, minus the use
 before; a process's context is in it. A process trains first and infers then. The start to the first step is that of
 a training: from the program's first line until the first loss is read, kernels compiled on the way.";
 

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Target {
     pub(super) fn new(url: &str, body: Bytes, key: Option<&str>) -> Result<Self, Failure> {
         let wrong = || {
-            Failure::new(Exit::Usage, format!("`{url}` is no address"))
+            Failure::new(Exit::Usage, format!("`{url}` is not an address"))
                 .hint("such as http://127.0.0.1:8080/v1/predict")
         };
         let uri: Uri = url.parse().map_err(|_| wrong())?;

@@ -75,7 +75,7 @@ impl Step {
 }
 
 fn number(json: &Value) -> Result<u64> {
-    json.as_u64().with_context(|| format!("{json} is no number"))
+    json.as_u64().with_context(|| format!("{json} is not a number"))
 }
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ mod tests {
         check_refused(
             &["notes.txt", "dataset.json"],
             true,
-            "holds `notes.txt`, which is no part of a data set",
+            "holds `notes.txt`, which is not part of a data set",
         );
     }
 
@@ -355,7 +355,7 @@ mod tests {
                     assert_eq!(
                         whole(&place),
                         None,
-                        "an unfinished folder is no set, after step {killed_after}"
+                        "an unfinished folder is not a set, after step {killed_after}"
                     );
                 }
                 let expected = is_there.then_some(if killed_after == steps.len() { 2 } else { 1 });

@@ -56,7 +56,7 @@ pub struct BuildConfig {
 }
 
 impl Default for BuildConfig {
-    /// As they are, as JPEG of quality 95, split as the source says, else by patient: 10 % val, 20 % test.
+    /// JPEG of quality 95 at the original size, splits of the source, else by patient: 10 % val, 20 % test.
     fn default() -> Self {
         BuildConfig {
             size: None,
@@ -74,7 +74,7 @@ impl Default for BuildConfig {
 /// What was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Built {
-    /// As in `dataset.json`.
+    /// The manifest written as `dataset.json`.
     pub manifest: DatasetManifest,
     /// What was found of images of 16 bits; nothing where the white level was given.
     pub ranges: Ranges,
@@ -107,7 +107,7 @@ pub enum BuildProblem {
         folder: PathBuf,
     },
     /// A file that no build wrote is where a data set should be replaced.
-    #[error("{} holds `{file}`, which is no part of a data set", folder.display())]
+    #[error("{} holds `{file}`, which is not part of a data set", folder.display())]
     Foreign {
         /// The folder.
         folder: PathBuf,

@@ -72,10 +72,7 @@ impl<'a> Output<'a> {
             Origin::Kept(kept) => Some(kept),
             _ => None,
         });
-        assert!(
-            kept.into_iter().all(|kept| is_ours(kept)),
-            "images are kept as the settings of one build say"
-        );
+        assert!(kept.into_iter().all(|kept| is_ours(kept)), "images stay as the build made them");
         write(set, self.config, self.folder, progress)
     }
 
@@ -140,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "images are kept as the settings of one build say")]
+    #[should_panic(expected = "images stay as the build made them")]
     fn another_build_does_not_take_what_was_kept() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (jpeg, png) = (

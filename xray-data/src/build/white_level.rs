@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use xray_image::{find_white_level, is_sixteen_bit_png};
 
-/// Of so many images one may keep to a smaller range than the others without being another detector's.
+/// One in this many images may keep to a smaller range without counting as another detector's.
 const DARK: u64 = 10;
 
 /// The ranges of the images of a set that have 16 bits.

@@ -17,7 +17,7 @@ pub(crate) const WORKPLACE: &str = ".building";
 /// A folder that this process alone fills.
 pub(super) struct Workplace {
     path: PathBuf,
-    /// Of the folder itself; the system gives it up when the process ends, however it ends.
+    /// Lock on the folder; the system releases it when the process ends, however it ends.
     _lock: File,
 }
 
@@ -136,7 +136,7 @@ mod tests {
             fs::write(dir.path().join(file), "").expect("writable");
         }
         let error = Workplace::claim(dir.path(), true).err().expect("not ours").to_string();
-        assert!(error.ends_with("holds `notes.txt`, which is no part of a data set"), "{error}");
+        assert!(error.ends_with("holds `notes.txt`, which is not part of a data set"), "{error}");
         assert!(dir.path().join("dataset.json").exists(), "nothing was removed");
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use xray_artifacts::{DatasetManifest, Split, SplitSummary};
 use xray_display::counted;
 
-/// Of pictures that occur twice within a split, so many are named.
+/// Number of duplicate pictures within a split that are named.
 const SHOWN: usize = 5;
 
 /// A good record and where it is.
@@ -58,10 +58,7 @@ fn unlabelled(records: &[Placed<'_>]) -> Option<String> {
         records.iter().filter(|record| !record.seen.labels.iter().any(|label| label.is_known())).count();
     let (count, of) = (count as u64, records.len());
     (count > 0).then(|| {
-        format!(
-            "{} of {of}: no label is known, so that no loss and no figure counts them",
-            counted(count, "record")
-        )
+        format!("{} of {of}: no label is known, so they count in no loss or figure", counted(count, "record"))
     })
 }
 

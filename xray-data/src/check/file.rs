@@ -36,7 +36,7 @@ pub(super) struct Seen {
     pub(super) image_id: String,
     pub(super) patient_id: Option<String>,
     pub(super) labels: Vec<Label>,
-    /// Of width, height and pixels: a copy in another encoding without loss is the same image.
+    /// Hash of width, height and pixels: a lossless copy in another encoding is the same image.
     pub(super) pixels: blake3::Hash,
 }
 

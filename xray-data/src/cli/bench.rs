@@ -74,10 +74,10 @@ struct Versions {
 #[derive(Debug, Serialize)]
 struct ReadRate {
     records: u64,
-    /// Of the payloads.
+    /// Bytes of the payloads.
     bytes: u64,
     threads: usize,
-    /// Of each pass.
+    /// Duration of each pass.
     seconds: Vec<f64>,
     gb_per_second: f64,
     records_per_second: f64,
@@ -89,7 +89,7 @@ struct LoadRate {
     size: u32,
     batch_size: usize,
     threads: usize,
-    /// Of each pass.
+    /// Duration of each pass.
     seconds: Vec<f64>,
     images_per_second: f64,
 }
@@ -179,7 +179,7 @@ fn all_records(dataset: &Dataset) -> Result<Vec<RecordId>, Failure> {
     Ok(records)
 }
 
-/// Of a number of passes that is not zero; of an even number, the slower one in the middle.
+/// Median of at least one pass; for an even number, the slower of the two in the middle.
 fn median(seconds: &[f64]) -> f64 {
     let mut seconds = seconds.to_vec();
     seconds.sort_by(f64::total_cmp);

@@ -10,7 +10,7 @@ use xray_cli::Progress;
 use xray_data::check::{CheckReport, check, expected_records};
 use xray_display::counted;
 
-/// Read every byte of a data set and decode every image: checksums, labels, duplicates, patients on two sides
+/// Read every byte of a data set and decode every image: checksums, labels, duplicates, patients in two splits
 ///
 /// Prints what is wrong, one line per record, then a summary. Exits with 5 when anything is wrong.
 #[derive(Debug, Args)]

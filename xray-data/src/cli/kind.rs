@@ -65,7 +65,7 @@ pub(super) struct SourceKind {
 /// One of several sources.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part<'a> {
-    /// As it was downloaded.
+    /// A published data set as it was downloaded.
     Published(Release, &'a Path),
     /// TFRecords, or a data set that is built.
     Records(&'a Path),

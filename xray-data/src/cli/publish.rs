@@ -10,9 +10,9 @@ use xray_display::counted;
 
 /// Write a copy of a data set that jobs of a sweep fetch by URL
 ///
-/// Each shard is compared with the manifest and gets a name that says what it holds, so that no cache takes one for another.
+/// Each shard is compared with the manifest and gets a name with its hash, so no cache confuses two shards.
 /// Shards are linked where the file system can, else copied; what is there already stays. Upload the folder as it is, or
-/// choose one that a web server or a cache of the pool shows.
+/// choose one that a web server or a cache of the pool serves.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  xray-data publish shards /var/www/nih")]
 pub(super) struct PublishArguments {
@@ -57,7 +57,7 @@ fn text(target: &Path, published: &Published) -> String {
     )
 }
 
-/// As networks and pools count.
+/// Size in decimal units, which networks and pools use.
 fn size(bytes: u64) -> String {
     match bytes as f64 {
         bytes if bytes < 1e9 => format!("{:.1} MB", bytes / 1e6),

@@ -91,7 +91,7 @@ impl From<SplitName> for Split {
     }
 }
 
-/// Of a sheet: a PNG of this size is more than viewers open.
+/// Most pixels of a sheet: few viewers open a larger PNG.
 const LARGEST: u64 = 1 << 28;
 
 /// What `--format json` prints.
@@ -118,7 +118,7 @@ struct SeenResult<'a> {
 pub(super) fn run(arguments: &ShowArguments, format: Format) -> Result<Exit, Failure> {
     let is_seen = arguments.as_seen || arguments.augmented;
     if let Some(option) = arguments.of_seen().filter(|_| !is_seen) {
-        return Err(Failure::new(Exit::Usage, format!("--{option} acts only with --as-seen or --augmented"))
+        return Err(Failure::new(Exit::Usage, format!("--{option} needs --as-seen or --augmented"))
             .hint("--tile is the size of an image on the sheet"));
     }
     let split = match arguments.split {

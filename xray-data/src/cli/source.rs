@@ -44,7 +44,7 @@ pub(super) struct SourceArguments {
           conflicts_with_all = ["csv", "dicom"])]
     label_set: Option<LabelSet>,
 
-    /// Keep images of this view only, as the source says it
+    /// Keep images of this view only, by the source
     #[arg(long, value_enum, value_name = "VIEW", help_heading = "Source")]
     view: Option<ViewFilter>,
 
@@ -139,7 +139,7 @@ pub(super) struct SplitChoice {
     pub(super) seed: u64,
 }
 
-/// The same for sources that may bring a split of their own.
+/// Splits of sources that may bring their own.
 #[derive(Debug, Args)]
 pub(super) struct SplitOptions {
     #[command(flatten)]

@@ -15,7 +15,7 @@ use xray_display::thousands;
 
 const EXAMPLES: &str = "\
 Examples:
-  # who would be where, without touching an image
+  # which patients each split gets, without reading an image
   xray-data split --nih /data/nih --seed 1 --out split.csv
 
   # another split of a data set that is built, then the data set with it

@@ -70,13 +70,13 @@ fn read(path: &Path) -> Result<Settings, Failure> {
         *place = match table.remove(key) {
             Some(Value::Table(table)) => Some(table),
             None => None,
-            Some(_) => return Err(refused(1, &format!("{key} is no table"))),
+            Some(_) => return Err(refused(1, &format!("{key} is not a table"))),
         };
     }
     settings.seed = match table.remove("seed") {
         None => None,
         Some(Value::Integer(seed)) if seed >= 0 => Some(seed.unsigned_abs()),
-        Some(_) => return Err(refused(1, "seed is no whole number")),
+        Some(_) => return Err(refused(1, "seed is not a whole number")),
     };
     Ok(settings)
 }

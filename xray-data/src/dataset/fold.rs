@@ -15,7 +15,7 @@ pub struct Fold {
     of: u64,
 }
 
-/// Cuts the folds. It is no setting: all runs of a cross-validation must see the same cut, whatever their own seeds.
+/// Cuts the folds. It is not a setting: all runs of a cross-validation must see the same cut, whatever their own seeds.
 const SEED: u64 = 0;
 
 impl Fold {
@@ -60,7 +60,7 @@ impl Dataset {
         }
         if anonymous > 0 {
             self.warnings.push(format!(
-                "{anonymous} of {} without a patient: one patient may be in two folds, and scores may flatter",
+                "{anonymous} of {} without a patient: one patient may be in two folds, and scores may be too high",
                 counted(members.len(), "image")
             ));
         }

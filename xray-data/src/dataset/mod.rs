@@ -150,7 +150,7 @@ impl Dataset {
     /// from [`sample`](Self::sample).
     ///
     /// # Errors
-    /// As `sample`.
+    /// See [`sample`](Self::sample).
     pub fn peek(&self, id: RecordId) -> Result<Sample<'_>> {
         let shard = self.shard(id);
         let (file, entry) = shard.record(id.record)?;
@@ -181,7 +181,7 @@ impl Dataset {
     /// Positives, negatives and unknowns per label among these records; no image is decoded.
     ///
     /// # Errors
-    /// As [`sample`](Self::sample).
+    /// See [`sample`](Self::sample).
     pub fn label_counts(&self, records: &[RecordId]) -> Result<Vec<LabelCounts>> {
         let mut counts = vec![LabelCounts::default(); self.labels.len()];
         for &id in records {

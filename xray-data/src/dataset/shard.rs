@@ -21,7 +21,7 @@ pub enum ShardProblem {
     Bytes {
         /// In the list.
         expected: u64,
-        /// On disk.
+        /// Size on disk.
         found: u64,
     },
     /// It has another number of records.
@@ -40,7 +40,7 @@ pub enum ShardProblem {
     Hash {
         /// In the list.
         expected: String,
-        /// Of the file.
+        /// Hash of the file.
         found: String,
     },
 }
@@ -61,7 +61,7 @@ pub(super) struct Shard {
     /// How many records come before it in the data set.
     pub(super) first: u64,
     pub(super) records: u64,
-    /// Of a shard of ours, in hexadecimal.
+    /// Hash of a shard of ours, in hexadecimal.
     blake3: Option<String>,
     /// Whether all of the file was found to have that hash.
     is_compared: bool,

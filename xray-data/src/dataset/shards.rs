@@ -40,7 +40,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
 fn warnings(manifest: &DatasetManifest) -> Vec<String> {
     match manifest.split_rule {
         SplitRule::Image => vec![
-            "the splits were drawn by image: one patient may be on two sides, and scores may flatter"
+            "the splits were drawn by image: one patient may be in two splits, and scores may be too high"
                 .to_owned(),
         ],
         SplitRule::Patient | SplitRule::Official | SplitRule::Column => Vec::new(),

@@ -46,7 +46,7 @@ pub enum ExampleProblem {
 /// The most features of a record: in memory each takes twenty times its shortest form.
 pub const MAX_FEATURES: usize = 4096;
 
-/// So many bytes of a PNG, and of a JPEG as this project writes it, say how large the image is.
+/// Bytes of a PNG, or of a JPEG as this project writes it, that hold the image's size.
 pub(crate) const IMAGE_HEAD: usize = 128;
 
 type Result<T> = std::result::Result<T, ExampleProblem>;

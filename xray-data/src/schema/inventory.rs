@@ -45,7 +45,7 @@ impl Inventory {
     pub(crate) fn of(file: &RecordFile) -> Inventory {
         let mut inventory = Inventory::default();
         for (number, (entry, payload)) in (0..).zip(file.peek_all()) {
-            // A record that is no example, or is damaged, is an error where it is read.
+            // A record that is not an example, or is damaged, is an error where it is read.
             let Ok(example) = Example::parse(payload) else { continue };
             let record = Features::of(&example);
             if !inventory.knows(&record) && file.read(number, entry).is_err() {
@@ -223,7 +223,7 @@ impl<'a> Features<'a> {
 }
 
 impl Said {
-    /// Of a list only that it is one; nothing of a feature without a value.
+    /// Describes a value; a list only as a list. None for a feature without a value.
     fn of(feature: Feature<'_>) -> Option<Said> {
         let (value, several) = match feature {
             Feature::Int64(list) => first(list.iter().map(|value| value as f64)),

@@ -40,13 +40,13 @@ pub enum FeatureProblem {
         name: String,
     },
     /// A feature that a record has twice, with different values.
-    #[error("feature `{name}` stands twice in the record, with different values")]
+    #[error("feature `{name}` appears twice in the record, with different values")]
     Twice {
         /// The feature.
         name: String,
     },
     /// A feature that a record has under two spellings, with different values.
-    #[error("features `{name}` and `{other}` say different things of one label")]
+    #[error("features `{name}` and `{other}` disagree on one label")]
     Contradiction {
         /// The feature that is read.
         name: String,

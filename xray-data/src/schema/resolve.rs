@@ -59,12 +59,12 @@ impl Resolved {
     }
 }
 
-/// Who says what the features are called.
+/// Source of the feature names.
 #[derive(Clone, Debug)]
 pub(crate) enum Basis {
-    /// The manifest of this project's shards: what it does not list is no label.
+    /// The manifest of this project's shards: what it does not list is not a label.
     Manifest(Vec<String>),
-    /// Whoever reads them.
+    /// Names that the caller gave.
     Given(Box<FeatureNames>),
     /// Nobody: they are recognised.
     Recognised,

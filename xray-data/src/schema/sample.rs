@@ -37,7 +37,7 @@ pub enum Label {
     Negative,
     /// It does.
     Positive,
-    /// Whoever looked could not tell: no score counts it, and training as [`Uncertain`] says.
+    /// The reader was uncertain: no score counts it, and training treats it as [`Uncertain`] says.
     Uncertain,
     /// Not said: no loss is computed and no score counts it.
     Unknown,

@@ -49,7 +49,7 @@ pub struct Values {
 /// a training with this seed. The same data, settings and seeds give the same sheet.
 ///
 /// # Errors
-/// As [`sheet`](super::sheet), and settings that prepare no image.
+/// The errors of [`sheet`](super::sheet), and settings that prepare no image.
 pub fn sheet_as_seen(dataset: &Arc<Dataset>, config: &SheetConfig, seen: &SeenConfig) -> Result<Seen> {
     let (drawn, matching) = draw(dataset, config)?;
     let records: Vec<RecordId> = drawn.iter().map(|&(_, id)| id).collect();

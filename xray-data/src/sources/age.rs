@@ -1,6 +1,6 @@
 //! Ages as tables, records and DICOM headers spell them.
 
-/// Above this many years a number is no age, such as the 411 years of the first release of ChestX-ray14.
+/// Above this many years a number is not an age, such as the 411 years of the first release of ChestX-ray14.
 const OLDEST: f64 = 120.0;
 
 /// Whole years from a number with or without a unit: `58`, `58.0`, and as DICOM's AS has it (PS3.5, 6.2) `058Y`,

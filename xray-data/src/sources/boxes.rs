@@ -31,7 +31,7 @@ impl FindingBox {
 /// Reads the table.
 ///
 /// # Errors
-/// If it cannot be read, a column is absent, or a cell is no number.
+/// If it cannot be read, a column is absent, or a cell is not a number.
 pub fn read(path: &Path) -> Result<Vec<FindingBox>> {
     let table = Table::read(path)?;
     let (image, finding) = (table.require(&["Image Index"])?, table.require(&["Finding Label"])?);
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn a_cell_that_is_no_number_is_named() {
         let message = one_line(&read_rows("a.png,Mass,256,wide,128,64\n").expect_err("no number"));
-        assert!(message.contains("boxes.csv line 2: `wide` in column `y` is no number"), "{message}");
+        assert!(message.contains("boxes.csv line 2: `wide` in column `y` is not a number"), "{message}");
     }
 }

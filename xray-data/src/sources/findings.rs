@@ -33,7 +33,7 @@ impl<'a> Lists<'a> {
         Lists { column, separator, places, labels, chosen: false, offer: None }
     }
 
-    /// Findings that are no label are counted and left out, unless they look like a misspelled label.
+    /// Findings that are not labels are counted and left out, unless they look like a misspelled label.
     pub(crate) fn chosen(self, chosen: bool) -> Self {
         Lists { chosen, ..self }
     }
@@ -62,7 +62,7 @@ impl<'a> Lists<'a> {
         for name in names {
             if let Some(&place) = self.places.get(&plain(name)) {
                 labels[place] = Label::Positive;
-                // `No Finding` as a label of its own is no finding either.
+                // `No Finding` as a label of its own is not a finding either.
                 if is_no_finding(name) { healthy = true } else { found = Some(name) }
             } else if is_no_finding(name) {
                 healthy = true;

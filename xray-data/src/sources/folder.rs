@@ -16,9 +16,9 @@ const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "dcm", "dicom", "dic"];
 #[derive(Debug)]
 pub struct ImageFolder {
     root: PathBuf,
-    /// By path from the root without extension, `/` between the folders.
+    /// Files by path from the root without extension, `/` between the folders.
     by_path: HashMap<String, Files>,
-    /// By file name without extension.
+    /// Files by name without extension.
     by_stem: HashMap<String, Files>,
     /// Zip, tar and tar.gz files among them, which stand for folders.
     archives: Vec<PathBuf>,
@@ -130,11 +130,11 @@ impl ImageFolder {
 /// The pictures below a folder, and what of it is none.
 #[derive(Debug, Default)]
 pub(crate) struct Pictures {
-    /// By path. Those that no decoder here reads are among them.
+    /// All files by path, those without a decoder here among them.
     pub(crate) files: Vec<PathBuf>,
     /// Zip, tar and tar.gz files, which stand for folders, by path.
     pub(crate) archives: Vec<PathBuf>,
-    /// How many files are no pictures by their names.
+    /// How many files are not pictures by their names.
     pub(crate) others: u64,
     /// Folders that the system does not list.
     pub(crate) unlisted: Vec<Error>,
@@ -170,7 +170,7 @@ fn walk(
     mut unlisted: impl FnMut(Error) -> Result<()>,
 ) -> Result<()> {
     let mut listed = HashSet::new();
-    // Links wait until all that is no link is listed: a file's own folder names it.
+    // Links wait until all that is not a link is listed: a file's own folder names it.
     let (mut pending, mut links) = (vec![root.to_owned()], Vec::new());
     while let Some(dir) = pending.pop().or_else(|| links.pop()) {
         if !fs::canonicalize(&dir).is_ok_and(|real| listed.insert(real)) && dir != root {

@@ -73,7 +73,7 @@ impl GivenImage {
     /// The bytes of the image file; or in one line, without the place, what is wrong with the file or record.
     ///
     /// # Errors
-    /// What is no fault of the image, such as a process that has too many files open.
+    /// What is not a fault of the image, such as a process that has too many files open.
     pub fn bytes(&self) -> Result<std::result::Result<Vec<u8>, String>> {
         let bytes = match &self.source {
             Source::Origin(origin) => origin.bytes(),
@@ -91,7 +91,7 @@ impl GivenImage {
         }
     }
 
-    /// Whether what was kept of an image is not to be had again, which is no fault of the image.
+    /// Whether what was kept of an image is not to be had again, which is not a fault of the image.
     fn is_of_the_disk(&self, error: &Error) -> bool {
         matches!((&self.source, error), (Source::Origin(Origin::Kept(_)), Error::Io { .. }))
     }
@@ -196,7 +196,7 @@ fn of_folder(folder: &Path, options: &GivenOptions, given: &mut Given) -> Result
         let many = counted(found.archives.len(), "archive");
         let (at, first) = (folder.display(), found.archives[0].display());
         given.notes.push(format!(
-            "{at}: not opened, because images lie beside: {many}, such as {first}; name those that are meant"
+            "{at}: not opened, because images lie beside: {many}, such as {first}; name them to read them"
         ));
         found.archives.clear();
     }

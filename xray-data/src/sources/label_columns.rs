@@ -40,7 +40,7 @@ pub(super) enum Places {
 }
 
 impl LabelColumns {
-    /// Of a table whose labels are not wanted.
+    /// Columns of a table whose labels are not wanted.
     pub(super) fn none() -> Self {
         LabelColumns {
             labels: Vec::new(),
@@ -162,7 +162,7 @@ fn is_known_beside(table: &Table, column: usize, labels: &[String]) -> bool {
 struct Shape {
     filled: u64,
     positives: u64,
-    /// A cell that is no label.
+    /// A cell that is not a label.
     something_else: bool,
 }
 

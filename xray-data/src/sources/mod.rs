@@ -69,11 +69,11 @@ use xray_artifacts::{ImageFormat, Split};
 pub struct ImageRow {
     /// Unique in its source; a file name as a rule.
     pub image_id: String,
-    /// Who was X-rayed, where the source tells.
+    /// The patient's id, if the source has it.
     pub patient_id: Option<String>,
     /// One per label of the set, in its order.
     pub labels: Vec<Label>,
-    /// Whether the source says that there is no finding, of those too that are no label here; none where that
+    /// Whether the source says that there is no finding, of those too that are not labels here; none where that
     /// follows from the labels.
     pub no_finding: Option<Label>,
     /// The part the source puts it in, where it has a column for that.

@@ -50,7 +50,7 @@ pub enum Loaded {
     Pixels(GrayImage),
     /// What a record is to hold.
     Stored {
-        /// As the build encoded it when it came by.
+        /// The bytes that the build encoded when the image came by.
         bytes: Vec<u8>,
         /// Width and height.
         size: [u32; 2],

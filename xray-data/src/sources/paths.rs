@@ -13,7 +13,7 @@ pub(super) struct Paths<'a> {
     folder: &'a ImageFolder,
     /// The table's folder.
     beside: PathBuf,
-    /// The same as a path from the folder of images, where it lies in it.
+    /// The path from the folder of images, if it lies in it.
     inside: Option<String>,
     /// Folders in front of every path that are not there.
     dropped: usize,

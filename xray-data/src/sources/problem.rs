@@ -18,7 +18,7 @@ pub enum SourceProblem {
     #[error("not UTF-8 text")]
     NotText,
     /// Bytes of another kind, which is known.
-    #[error("no table but {what}")]
+    #[error("it is {what}, not a table")]
     OtherFile {
         /// What it is.
         what: &'static str,
@@ -61,7 +61,7 @@ pub enum SourceProblem {
     TwoColumns {
         /// A name, its place from 1, and a cell.
         first: (String, usize, String),
-        /// The same of the other.
+        /// Column, number and value of the second.
         second: (String, usize, String),
     },
     /// Two columns that may name the patient.
@@ -103,13 +103,13 @@ pub enum SourceProblem {
     PatientNumber {
         /// The column.
         column: String,
-        /// As the cell says.
+        /// The cell's text.
         value: String,
     },
     /// A path that does not tell the patient.
-    #[error("`{}` is no path of {release}, which ends as {wanted}", short(path))]
+    #[error("`{}` is not a path of {release}, which ends as {wanted}", short(path))]
     ImagePath {
-        /// As the cell says.
+        /// The cell's text.
         path: String,
         /// The data set.
         release: &'static str,
@@ -138,12 +138,12 @@ pub enum SourceProblem {
         /// The other table.
         table: &'static str,
     },
-    /// What is no mask.
-    #[error("`{}` in column `{}` is no mask", short(value), short(column))]
+    /// What is not a mask.
+    #[error("`{}` in column `{}` is not a mask", short(value), short(column))]
     Mask {
         /// The column.
         column: String,
-        /// As the cell says.
+        /// The cell's text.
         value: String,
     },
     /// Columns that look like labels, are none of the fourteen, and nobody named.
@@ -232,7 +232,7 @@ pub enum SourceProblem {
     /// A finding that is none of the label set.
     #[error("unknown finding `{}` for image `{image_id}`{}", short(finding), did_you_mean(nearest.as_deref()))]
     UnknownFinding {
-        /// As the cell says.
+        /// The cell's text.
         finding: String,
         /// The row's image.
         image_id: String,
@@ -260,23 +260,23 @@ pub enum SourceProblem {
     Label {
         /// The finding.
         column: String,
-        /// As the cell says.
+        /// The cell's text.
         value: String,
     },
     /// A cell that is to hold a number.
-    #[error("`{}` in column `{}` is no number", short(value), short(column))]
+    #[error("`{}` in column `{}` is not a number", short(value), short(column))]
     Number {
         /// The column.
         column: String,
-        /// As the cell says.
+        /// The cell's text.
         value: String,
     },
     /// A split cell of no known meaning.
-    #[error("`{}` in column `{}` is no split", short(value), short(column))]
+    #[error("`{}` in column `{}` is not a split", short(value), short(column))]
     SplitName {
         /// The column.
         column: String,
-        /// As the cell says.
+        /// The cell's text.
         value: String,
     },
     /// Two rows for one image.
@@ -349,21 +349,23 @@ impl SourceProblem {
                 )
             }
             SourceProblem::ReleaseColumn { columns, .. } => format!(
-                "the columns are {}: the table is of another release, or was edited; --csv FILE --images DIR reads tables \
-                 of any layout",
+                "the columns are {}: the table is of another release, or was edited; --csv FILE --images DIR reads \
+                 tables of any layout",
                 few(columns)
             ),
             SourceProblem::UnknownColumns { .. } => {
                 "remove them, or read the table as one of any layout, with --csv FILE --images DIR".into()
             }
-            SourceProblem::OtherLabels { .. } => "put the tables of four and of all findings into folders of their own".into(),
+            SourceProblem::OtherLabels { .. } => "put the tables of four and of all findings into separate \
+            folders".into(),
             SourceProblem::PatientNumber { .. } => {
-                "a program that takes it for a number may lose digits, so that two patients become one: take the table as \
-                 it was downloaded, or keep the column as text"
+                "a program that reads it as a number may lose digits, so two patients become one: use the table as \
+                 downloaded, or keep the column as text"
                     .into()
             }
             SourceProblem::ImagePath { .. } => {
-                "patient and study are taken from the path; --csv FILE --patient-column NAME reads tables of any layout".into()
+                "patient and study are taken from the path; --csv FILE --patient-column NAME reads tables of any \
+                 layout".into()
             }
             SourceProblem::ReaderTwice { .. } => "remove one of the rows".into(),
             SourceProblem::NoRowIn { .. } => {
@@ -371,7 +373,7 @@ impl SourceProblem {
             }
             SourceProblem::Mask { .. } => "a mask is pairs of start and length, or -1 where there is none".into(),
             SourceProblem::TwoColumns { .. } => "remove or rename one of the columns".into(),
-            SourceProblem::PatientColumns { .. } => "say which it is with --patient-column".into(),
+            SourceProblem::PatientColumns { .. } => "name it with --patient-column".into(),
             SourceProblem::OwnLabels { offer, without_positive, .. } => {
                 let mut hint = match offer {
                     Some(offer) => format!("take them with {offer}, or name those to keep"),
@@ -387,7 +389,7 @@ impl SourceProblem {
             }
             SourceProblem::LabelName(_) => "name each column once, by its name in the table".into(),
             SourceProblem::EmptyLabels { .. } => {
-                "check the names, or keep labels that nothing can be learnt of with --allow-empty-labels".into()
+                "check the names, or keep labels that nothing can be learned from with --allow-empty-labels".into()
             }
             SourceProblem::TwoTruths { .. } => {
                 "correct the table, or name the column of lists with --findings-column".into()
@@ -400,8 +402,8 @@ impl SourceProblem {
             SourceProblem::OneFile { .. } => "give each row a file of its own".into(),
             SourceProblem::NotAFile { .. } => "write the path of an image file into the table".into(),
             SourceProblem::UnknownFinding { column, separator, joined_by: Some(joined_by), .. } => format!(
-                "findings in column `{}` are taken to be {}; these seem to be joined by `{joined_by}`, which may be part of \
-                 a name: write `|` in its place",
+                "findings in column `{}` are taken to be {}; these seem to be joined by `{joined_by}`, which may be \
+                 part of a name: write `|` in its place",
                 short(column),
                 separator::style(*separator)
             ),

@@ -60,7 +60,7 @@ pub(super) fn style(separator: char) -> String {
     }
 }
 
-/// As messages say it.
+/// Name of a separator in messages.
 pub(super) fn name(separator: char) -> String {
     if separator == '\t' { "tabs".to_owned() } else { format!("`{separator}`") }
 }

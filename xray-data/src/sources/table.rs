@@ -45,7 +45,7 @@ impl Table {
         Table::read_separated(path, None)
     }
 
-    /// The same with a given separator of columns; without one, that of the header line.
+    /// Reads a table with a given column separator; without one, with that of the header line.
     pub(crate) fn read_separated(path: &Path, given: Option<char>) -> Result<Table> {
         let text = read_text(path)?;
         let (said, text, skipped) = separator::said(&text);
@@ -153,7 +153,7 @@ impl Table {
         }
     }
 
-    /// As [`agreed`](Self::agreed), where a file without the column is of no use.
+    /// Column that must be there, found as by [`agreed`](Self::agreed).
     pub(crate) fn require(&self, names: &[&str]) -> Result<usize> {
         self.agreed(names)?.ok_or_else(|| {
             let nearest = names.iter().find_map(|name| nearest(name, self.headers()));
@@ -327,7 +327,12 @@ mod tests {
     fn what_is_no_table_is_named() {
         let check = |bytes: &[u8], part: &str| {
             let message = refused(bytes);
-            assert!(message.starts_with("line 1: no table but ") && message.contains(part), "{message}");
+            assert!(
+                message.starts_with("line 1: it is ")
+                    && message.contains(part)
+                    && message.ends_with(", not a table"),
+                "{message}"
+            );
         };
         check(b"PK\x03\x04\x14\0\x06\0", "an Excel workbook");
         check(b"BZh91AY&SY\xff", "compressed by bzip2");

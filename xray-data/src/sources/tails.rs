@@ -15,7 +15,7 @@ pub(super) struct Tails<'a> {
 }
 
 impl<'a> Tails<'a> {
-    /// By the last `parts` of each path.
+    /// Index of files by the last `parts` of their paths.
     pub(super) fn of(folder: &'a ImageFolder, parts: usize) -> Self {
         let mut files: HashMap<String, Vec<&Path>> = HashMap::new();
         for path in folder.files() {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 /// Patient, study and view: so many parts tell the images of every published data set apart.
 const PARTS: usize = 3;
 
-/// As many kinds of extension as images have: a row finds one image of each.
+/// Number of extensions that images have: a row finds one image of each.
 const KINDS: usize = 6;
 
 /// Ends of paths that rows name.
@@ -14,7 +14,7 @@ pub(super) struct Wanted {
     rows: usize,
     /// The last parts of each row's path.
     ends: HashSet<String>,
-    /// The same with fewer parts, for members that have no more.
+    /// Tails with fewer parts, for members that have no more.
     shorter: HashSet<String>,
 }
 

@@ -114,7 +114,7 @@ fn what_a_source_carries_is_kept_and_the_rest_drawn_from_its_train() {
     check_refused(
         &[row("a", Some("1"), test), row("b", Some("2"), None)],
         &PLAN,
-        "image `a` is said to be in test; of image `b` nothing is said",
+        "image `a` has a split, test; image `b` has none",
     );
     check_refused(
         &[row("a", Some("1"), test), row("b", Some("1"), train)],

@@ -15,7 +15,7 @@ pub(super) fn per_label(sources: &[SourceStats], labels: usize) -> Vec<Option<f6
     (0..labels).map(|label| auc(counts(label).collect())).collect()
 }
 
-/// Of positives and negatives of each source, which rank as their share of positives does.
+/// AUC of the positives' share as a score, from the positives and negatives of each source.
 fn auc(mut sources: Vec<(f64, f64)>) -> Option<f64> {
     sources.sort_by(|a, b| (a.0 * (b.0 + b.1)).total_cmp(&(b.0 * (a.0 + a.1))));
     let (mut outranked, mut positives, mut negatives) = (0.0, 0.0, 0.0);

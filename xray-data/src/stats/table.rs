@@ -79,7 +79,7 @@ fn sources(text: &mut String, stats: &Stats) -> std::fmt::Result {
     }
     text.push_str(&table.text());
     text.push_str(
-        "a network that only tells the sources apart gets that AUC; `xray-eval run` shows AUCs within each\n",
+        "a network that only recognises the source gets that AUC; `xray-eval run` shows AUCs within each\n",
     );
     Ok(())
 }

@@ -13,7 +13,7 @@ pub enum RecordProblem {
     #[error("the checksum of the length differs")]
     HeaderCrc,
     /// No record begins there, and what does is known.
-    #[error("it is no TFRecord but {what}")]
+    #[error("it is {what}, not a TFRecord")]
     OtherFile {
         /// What it is.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum RecordProblem {
 impl RecordProblem {
     pub(crate) fn hint(self) -> &'static str {
         match self {
-            RecordProblem::HeaderCrc => "the file is damaged, or no TFRecord: copy it again",
+            RecordProblem::HeaderCrc => "the file is damaged, or not a TFRecord: copy it again",
             RecordProblem::OtherFile { .. } => {
                 "download what was meant, or unpack it: records are read as they are, or packed by gzip or zlib"
             }

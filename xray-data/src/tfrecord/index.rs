@@ -13,7 +13,7 @@ use xray_artifacts::{FileError, write_bytes};
 /// those are ignored, and so is version 1, which did not say what the records are.
 const MAGIC: &[u8; 8] = b"XRAYIDX\x02";
 
-/// Bytes of an index that are no entries, and of one entry.
+/// Bytes of an index that are not entries, and of one entry.
 const HEAD: u64 = 8 + 8 + 8 + 32 + 4;
 const ENTRY: u64 = 8 + 8 + 4 + 4;
 
@@ -44,7 +44,7 @@ pub struct RecordIndex {
 pub(crate) struct Written {
     /// Hash of the file.
     pub(crate) blake3: [u8; 32],
-    /// Of each record.
+    /// Checksums of each record.
     pub(crate) sums: Vec<Sums>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Written {
 pub(crate) struct Sums {
     /// The one behind the payload in the file.
     pub(crate) payload: u32,
-    /// Of what is read without the image; see [`Example::crc_without_image`](crate::Example).
+    /// Checksum of the record without its image; see [`Example::crc_without_image`](crate::Example).
     pub(crate) without_image: u32,
 }
 

@@ -30,9 +30,9 @@ fn take_free(bytes: u64) -> std::result::Result<(), u64> {
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// As TensorFlow's option `GZIP` writes.
+    /// TensorFlow's option `GZIP`.
     Gzip,
-    /// As TensorFlow's option `ZLIB` writes.
+    /// TensorFlow's option `ZLIB`.
     Zlib,
 }
 

@@ -47,7 +47,7 @@ impl RecordFile {
     /// TFRecord and begins as gzip or zlib does.
     ///
     /// # Errors
-    /// What is no regular file, does not inflate, or inflates to far more than records do.
+    /// What is not a regular file, does not inflate, or inflates to far more than records do.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, metadata) = regular::open(path)?;
         let bytes = Mapping::new(&file).map_err(Error::io(path, "map"))?;
@@ -227,7 +227,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// As [`look_ahead`](Self::look_ahead), where the kernel does not say that the pages are there.
+    /// Works as [`look_ahead`](Self::look_ahead), where the kernel does not report resident pages.
     fn expect_ahead(&mut self) -> Result<()> {
         if self.offset + WINDOW / 2 > self.expected {
             let start = self.expected.max(self.offset);

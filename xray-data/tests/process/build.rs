@@ -256,7 +256,7 @@ fn a_folder_in_use_is_refused_and_an_old_set_replaced_whole() {
 
     bench.write("shards/notes.txt", "mine");
     let message = bench.refused(2, &format!("{SMALL} --overwrite --out shards"));
-    assert!(message.contains("`notes.txt`, which is no part of a data set"), "{message}");
+    assert!(message.contains("`notes.txt`, which is not part of a data set"), "{message}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn where_nothing_can_be_linked_it_is_copied() {
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
     let memory = Path::new("/dev/shm");
     if device(memory).is_none() || device(memory) == device(&bench.path("shards")) {
-        eprintln!("skipped: /dev/shm is no other file system");
+        eprintln!("skipped: /dev/shm is not another file system");
         return;
     }
     let elsewhere = tempfile::tempdir_in(memory).expect("writable");
@@ -132,7 +132,7 @@ fn a_folder_with_anything_else_is_left_alone() {
     let check = |target: &str, file: &str| {
         let before = bench.files(target);
         let refused = bench.refused(2, &format!("publish shards {target}"));
-        let expected = format!("{target} holds `{file}`, which is no part of what is published");
+        let expected = format!("{target} holds `{file}`, which is not part of what is published");
         assert!(refused.contains(&expected) && refused.contains("hint: choose an empty folder"), "{refused}");
         assert!(bench.files(target) == before);
     };

@@ -156,11 +156,7 @@ fn what_of_the_splits_is_not_carried_is_drawn_from_train_by_patient() {
     assert_eq!(splits["train"].0 + splits["val"].0, 120);
     bench.good("check built"); // nobody on two sides
     write(&bench, "a/more.tfrec", (150..160).map(plain));
-    check_refused(
-        &bench,
-        "build --tfrecord a --out other",
-        &["of image `150.png` nothing is said", "--redraw"],
-    );
+    check_refused(&bench, "build --tfrecord a --out other", &["image `150.png` has none", "--redraw"]);
     fs::remove_file(bench.path("a/more.tfrec")).expect("just written");
     write(&bench, "a/val_0.tfrec", (119..120).map(|number| with(number, |r| r.bytes("image_id", b"x.png"))));
     check_refused(&bench, "build --tfrecord a --out other", &["patient `39` is in train", "and in val"]);
@@ -237,7 +233,7 @@ fn records_that_contradict_themselves_are_refused() {
     check(several("image"), "feature `image` holds int64, expected bytes");
     check(
         [plain(60), one_hot("Mass")].concat(),
-        "feature `Mass` stands twice in the record, with different values",
+        "feature `Mass` appears twice in the record, with different values",
     );
     check(ExampleBuilder::new().int64("Mass", 1).encode(), "there is no feature `image`");
     check(ExampleBuilder::new().bytes("image_id", b"x").encode(), "there is no feature `image`");
@@ -255,7 +251,7 @@ fn two_answers_to_one_question_are_refused() {
             with(n, |r| r.int64("MASS", if n == 7 { mass } else { i64::from(n.is_multiple_of(5)) }))
         })
     };
-    check(both(1).collect(), &["record 7 at byte", "features `Mass` and `MASS` say different things"]);
+    check(both(1).collect(), &["record 7 at byte", "features `Mass` and `MASS` disagree on"]);
     check(
         (0..60).map(|n| with(n, |r| r.int64("No Finding", i64::from(n == 5)))).collect(),
         &["record 5 at byte", "`No Finding` is 1 and so is `Mass`"],
@@ -360,7 +356,7 @@ fn what_is_no_file_is_refused_at_once() {
     std::os::unix::fs::symlink("1.tfrec", bench.path("a/1.tfrec")).expect("writable");
     assert!(bench.refused(1, "stats a").contains("cannot open a/1.tfrec"));
     fs::remove_file(bench.path("a/1.tfrec")).expect("just made");
-    // An index that never ends is no index.
+    // An index that never ends is not an index.
     std::os::unix::fs::symlink("/dev/zero", bench.path("a/0.tfrec.idx")).expect("writable");
     assert_eq!(counted(&bench, "a").values().map(|split| split.0).sum::<u64>(), 60);
     fs::remove_file(bench.path("a/0.tfrec.idx")).expect("just made");
@@ -414,7 +410,7 @@ fn damaged_files_of_records_end_with_a_sentence() {
         );
     }
     bench.write("a/0.tfrec", "<html><body>404</body></html>");
-    check_refused(&bench, "stats a", &["record 0 at byte 0: it is no TFRecord but a web page (HTML)"]);
+    check_refused(&bench, "stats a", &["record 0 at byte 0: it is a web page (HTML), not a TFRecord"]);
     bench.write("a/0.tfrec", "another kind of file, which nobody knows");
     check_refused(&bench, "stats a", &["the checksum of the length differs"]);
 }

@@ -268,7 +268,10 @@ fn padchest_is_read_with_lists_projections_and_sixteen_bits() {
     let text = fs::read_to_string(bench.path("shards/dataset.json")).expect("built");
     assert!(text.contains("\"white_level\": 4095"), "12 bits of 16: {text}");
 
-    bench.good("build --padchest padchest --view frontal --label-set nih --labels Effusion,Hernia,Mass --allow-empty-labels --out nih");
+    bench.good(
+        "build --padchest padchest --view frontal --label-set nih --labels Effusion,Hernia,Mass \
+    --allow-empty-labels --out nih",
+    );
     let found = counts(&bench.json("stats nih"));
     let any = |names: [&str; 2]| {
         lists.iter().filter(|list| names.iter().any(|name| list.contains(name))).count() as u64
@@ -419,7 +422,7 @@ fn several_sources_become_one_set() {
     let built = bench.run("build --nih nih --chexpert chexpert --out shards");
     assert_eq!(built.code, 0, "{}", built.stderr);
     assert!(
-        built.stderr.contains("chexpert: the source says who is in which split: kept"),
+        built.stderr.contains("chexpert: the source assigns patients to splits: kept"),
         "{}",
         built.stderr
     );
@@ -429,7 +432,7 @@ fn several_sources_become_one_set() {
     let found = counts(&stats);
     assert_eq!(found.len(), 14);
     assert_eq!(found["Effusion"], (10 + 4, 3), "three of CheXpert are uncertain");
-    assert_eq!(found["Mass"], (4, 10), "CheXpert does not tell masses");
+    assert_eq!(found["Mass"], (4, 10), "CheXpert has no label for masses");
     assert_eq!(found["Cardiomegaly"], (0, 10), "blank in CheXpert");
     let sources = stats["sources"].as_array().expect("a list");
     let place = |label: &str| {
@@ -468,7 +471,8 @@ fn several_sources_become_one_set() {
 
     // A set that was built is a source too, and keeps its names when it is of several.
     bench.good("build --chexpert chexpert --label-set nih --out built/hospital");
-    bench.good("build --tfrecord shards --tfrecord built/hospital --labels Effusion,Edema --allow-empty-labels --out again");
+    bench.good("build --tfrecord shards --tfrecord built/hospital --labels Effusion,Edema --allow-empty-labels --out \
+    again");
     let stats = bench.json("stats again");
     let names: Vec<&str> = stats["sources"]
         .as_array()

@@ -109,7 +109,7 @@ fn settings_that_show_nothing_are_refused() {
             assert!(message.contains(part), "`{part}` in {message}");
         }
     };
-    refused("--size 24", &["--size acts only with --as-seen or --augmented"]);
+    refused("--size 24", &["--size needs --as-seen or --augmented"]);
     refused("--augmented --split val", &["only training images are changed at random", "--as-seen shows"]);
     refused("--augmented --size 1024 --epochs 50 --count 100", &["a sheet of more than 268,435,456 pixels"]);
     refused("--as-seen --size 7", &["8..=1024"]);
@@ -124,9 +124,9 @@ fn settings_that_show_nothing_are_refused() {
     config("[preprocessing]\nstd = 0.0\n", &["preprocessing.std is 0, it must be above 0"]);
     config("[preprocessing]\ncrop = \"none\"\n", &["config.toml: preprocessing: unknown variant `none`"]);
     config("[augmentation]\ncontrast = 9.0\n", &["augmentation contrast is 9, outside 0 to 1"]);
-    config("seed = -1\n", &["seed is no whole number"]);
+    config("seed = -1\n", &["seed is not a whole number"]);
     config("a = 1\n[preprocessing\n", &["config.toml: line 2: "]);
-    config("preprocessing = 3\n", &["preprocessing is no table"]);
+    config("preprocessing = 3\n", &["preprocessing is not a table"]);
     let message = bench.refused(1, "show shards --as-seen --config nowhere.toml");
     assert!(message.contains("nowhere.toml"), "{message}");
 }

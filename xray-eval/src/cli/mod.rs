@@ -51,7 +51,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Print each table as wide as its columns, instead of going on below itself where it is wider than 100 characters
+    /// Print each table in one piece, instead of continuing it below itself beyond 100 characters
     #[arg(long, global = true)]
     wide: bool,
 }
@@ -328,7 +328,7 @@ struct Draws {
     /// Has no effect, which a note says: intervals were resampled once, and come from formulas now
     #[arg(long, value_name = "N", hide = true)]
     resamples: Option<u32>,
-    /// As --resamples
+    /// Has no effect, like --resamples
     #[arg(long, value_name = "N", hide = true)]
     seed: Option<u64>,
 }

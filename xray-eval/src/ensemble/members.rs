@@ -35,7 +35,7 @@ impl Member {
                 .hint("each member counts once"));
         }
         if paths.len() < 2 {
-            return Err(Failure::new(Exit::Usage, "an ensemble is of two members or more")
+            return Err(Failure::new(Exit::Usage, "an ensemble needs two members or more")
                 .hint("name several run directories, or tables of scores"));
         }
         let mut members: Vec<Member> = Vec::new();
@@ -98,7 +98,7 @@ impl Member {
         }
         let (path, card) = card(&self.path)?;
         if card.labels != self.val.labels {
-            let message = format!("{} is of other labels than the predictions beside it", path.display());
+            let message = format!("{} has other labels than the predictions beside it", path.display());
             return Err(Failure::new(Exit::ModelMismatch, message)
                 .hint("the bundle and the predictions come from different runs; train again"));
         }
@@ -138,15 +138,17 @@ fn same_truth(a: &Predictions, b: &Predictions) -> Result<(), Failure> {
     let same = |(a, b): (&f32, &f32)| a == b || a.is_nan() && b.is_nan();
     if let Some(at) = a.truth.iter().zip(&b.truth).position(|pair| !same(pair)) {
         let (id, label) = (&a.ids[at / a.labels.len()], &a.labels[at % a.labels.len()]);
-        return Err(Failure::new(Exit::BadData, format!("they differ in whether {id} has {label}"))
-            .hint("members are of the same data: take runs of one data set"));
+        return Err(Failure::new(Exit::BadData, format!("they have different labels for {label} of {id}"))
+            .hint("members must be trained on the same data: use runs of one data set"));
     }
     let apart = (!a.patients.is_empty() && !b.patients.is_empty())
         .then(|| one_to_one(&a.patients, &b.patients))
         .flatten();
     match apart {
-        Some(at) => Err(Failure::new(Exit::BadData, format!("they differ in whose record {} is", a.ids[at]))
-            .hint("mend the patients of one of them, or leave its column of patients out")),
+        Some(at) => {
+            Err(Failure::new(Exit::BadData, format!("they name different patients for record {}", a.ids[at]))
+                .hint("correct the patients of one of them, or leave its column of patients out"))
+        }
         None => Ok(()),
     }
 }

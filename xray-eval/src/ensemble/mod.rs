@@ -62,9 +62,9 @@ pub struct Ensemble {
 pub struct EnsembleMember {
     /// The run directory or the table.
     pub path: PathBuf,
-    /// On validation; null where no label defines it.
+    /// Macro-AUC on validation; null where no label defines it.
     pub val_macro_auc: Option<f64>,
-    /// On test.
+    /// Macro-AUC on test.
     pub test_macro_auc: Option<f64>,
 }
 
@@ -145,7 +145,7 @@ fn subject(path: &Path) -> Result<Subject, Failure> {
     if subject.val.is_none() {
         let message = format!("{} has no validation records, which calibrate a member", path.display());
         return Err(Failure::new(Exit::NothingMatches, message)
-            .hint("a table says in the column `split` which rows are of the validation split: val"));
+            .hint("mark the rows of the validation split with `val` in a column `split`"));
     }
     Ok(subject)
 }

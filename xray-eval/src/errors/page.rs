@@ -29,8 +29,8 @@ fn in_short(errors: &Errors) -> PageSection {
         ),
     };
     let mut body = paragraph(&format!(
-        "{}: {of}. Calls are at thresholds that validation chose by `{}`; test records are not looked at. A map shows where in \
-         the image the score of a finding comes from.",
+        "{}: {of}. Calls are at thresholds that validation chose by `{}`; test records are not used. A map shows \
+         where in the image the score of a finding comes from.",
         counted(errors.records, "record"),
         errors.rule
     ));
@@ -51,11 +51,11 @@ fn in_short(errors: &Errors) -> PageSection {
 
 fn suspects(errors: &Errors, pictures: &Pictures) -> PageSection {
     let mut body = paragraph(
-        "By confident learning (Northcutt, Jiang and Chuang 2021), one finding at a time: a label is suspected where the \
-         probability reaches the mean of the other class, and the further it lies beyond that than beyond the mean of its \
-         own, the earlier it stands. A suspect is a label to look at, not an error that is shown: a model that is wrong for a \
-         reason, such as a marker in the image, suspects right labels. Of findings whose AUC may be 0.5 none is suspected: scores \
-         that know nothing of a finding know nothing of its labels.",
+        "By confident learning (Northcutt, Jiang and Chuang 2021), one finding at a time: a label is suspected where \
+         the probability reaches the mean of the other class, and the further it lies beyond that than beyond the \
+         mean of its own, the earlier it stands. A suspect is a label to look at, not an error that is shown: a \
+         model that is wrong for a reason, such as a marker in the image, suspects right labels. Of findings whose \
+         AUC may be 0.5 none is suspected: scores that know nothing of a finding know nothing of its labels.",
     );
     if errors.suspects.is_empty() {
         body +=
@@ -105,7 +105,9 @@ fn figure(pictures: &Pictures, record: usize, label: usize, finding: &str, id: &
     let (id, finding) = (escape(id), escape(finding));
     format!(
         "<figure class=\"xray\" style=\"--image: url({image})\"><div class=\"pair\"><div role=\"img\" \
-         aria-label=\"{id}\"></div><div><img src=\"{map}\" alt=\"map of {finding} in {id}\"></div></div><figcaption><b>{finding}</b>: {}<br><span class=\"note\">{id}</span></figcaption></figure>\n",
+         aria-label=\"{id}\"></div><div><img src=\"{map}\" alt=\"map of {finding} in \
+         {id}\"></div></div><figcaption><b>{finding}</b>: {}<br><span \
+         class=\"note\">{id}</span></figcaption></figure>\n",
         escape(said)
     )
 }

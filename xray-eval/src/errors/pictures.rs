@@ -15,7 +15,7 @@ pub(super) type Wanted = BTreeSet<(usize, usize)>;
 
 /// No picture is wider or higher, in pixels: about 15 kB each.
 const LARGEST: u32 = 256;
-/// Of a map, which is smooth.
+/// Side of a map in pixels; maps are smooth.
 const MAP: usize = 96;
 const QUALITY: u8 = 80;
 

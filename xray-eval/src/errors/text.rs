@@ -4,7 +4,7 @@ use super::Errors;
 use super::by_finding::COLUMNS;
 use xray_display::{TextTable, counted, number};
 
-/// So many suspected labels are read in a terminal; the page has more.
+/// Number of suspected labels shown in a terminal; the page has more.
 const SHOWN: usize = 10;
 
 impl Errors {

@@ -21,9 +21,9 @@ pub struct LabelBeside {
     pub prevalence: Unpaired,
     /// Area under the ROC curve.
     pub auc: Unpaired,
-    /// Of the threshold that is carried over.
+    /// Sensitivity at the threshold that is carried over.
     pub sensitivity: Unpaired,
-    /// Of the threshold that is carried over.
+    /// Specificity at the threshold that is carried over.
     pub specificity: Unpaired,
     /// Positives among those called positive, each at its own prevalence.
     pub ppv: Unpaired,
@@ -33,7 +33,7 @@ pub struct LabelBeside {
     pub npv: Unpaired,
     /// How the probabilities that are carried over hold on the model's own test records; null without their scores.
     pub own_calibration: Option<Drift>,
-    /// The same on the other data.
+    /// Calibration on the other data.
     pub calibration: Option<Drift>,
 }
 

@@ -109,7 +109,7 @@ impl LabelMap {
                     data[first], data[second]
                 );
                 return Err(Failure::new(Exit::BadData, message)
-                    .hint(format!("say which is meant with --map '{name}={}'", data[first])));
+                    .hint(format!("choose one with --map '{name}={}'", data[first])));
             }
             of_model[place] = found.first().copied();
         }
@@ -136,7 +136,7 @@ impl LabelMap {
                 data.join(", ")
             );
             return Err(Failure::new(Exit::NothingMatches, message)
-                .hint("say which is which with --map 'MODEL LABEL=DATA LABEL'"));
+                .hint("pair them with --map 'MODEL LABEL=DATA LABEL'"));
         }
         Ok(found)
     }

@@ -69,7 +69,7 @@ pub struct External {
     pub recalibrated_on: Option<Split>,
     /// Records that cannot be read, and are left out.
     pub unread: usize,
-    /// Of both sides, `a` being the model's own test records.
+    /// Figures of both sides; `a` is the model's own test records.
     pub beside: Vec<LabelBeside>,
     /// Mean AUC of the labels that both sides define.
     pub macro_auc: Unpaired,
@@ -95,7 +95,7 @@ pub fn external(model: &Path, options: &ExternalOptions) -> Result<Result<Extern
         let labels = own.test.labels.join(", ");
         return Err(Failure::new(
             Exit::ModelMismatch,
-            format!("the run's predictions are of other labels than its model: {labels}"),
+            format!("the run's predictions have other labels than its model: {labels}"),
         )
         .hint("the bundle and the predictions come from different runs; train again"));
     }
@@ -177,7 +177,7 @@ fn of_split(images: LabelledImages, options: &ExternalOptions) -> Result<Labelle
         Some(split) if splits.clone().all(|of| of != Some(split)) => Err(nothing_of(split, &options.data)),
         Some(split) if splits.all(|of| of == Some(split)) => {
             let message = format!(
-                "all of {} is of the {split} split: nothing is left to report on",
+                "all of {} is in the {split} split: nothing is left to report on",
                 options.data.display()
             );
             Err(Failure::new(Exit::Usage, message).hint("recalibrate on a part of the data"))
@@ -220,7 +220,7 @@ impl Chosen {
         Ok(Chosen { carried: Some(carried), from: Some("the run's own validation records".to_owned()) })
     }
 
-    /// Of the labels that match.
+    /// What was chosen before, for the labels that match.
     fn before(&self, places: &[usize]) -> Option<Carried> {
         self.carried.as_ref().map(|carried| carried.of_labels(places))
     }
@@ -245,11 +245,11 @@ impl Chosen {
         if let Some(patient) = on.patients.iter().find(|patient| reported.contains(patient)) {
             let message = format!("patient `{patient}` is in the {split} split and in another one");
             return Err(Failure::new(Exit::BadData, message)
-                .hint("what is calibrated on a patient is not reported on: split the data by patient"));
+                .hint("calibration and report must not share patients: split the data by patient"));
         }
         let Some(before) = before else {
-            let message =
-                "the model has no thresholds to carry over, so there is nothing to recalibrate beside";
+            let message = "the model has no thresholds to carry over, so there is nothing to compare the \
+                           recalibration with";
             return Err(Failure::new(Exit::Usage, message)
                 .hint("calibrate it first: `xray-eval calibrate RUN`, or `calibrate BUNDLE --data DATA`"));
         };
@@ -269,7 +269,7 @@ fn restricted(own: &Subject, places: &[usize], carried: Option<Carried>) -> Subj
     }
 }
 
-/// As a card knows it.
+/// Training prevalences from the card.
 fn train_prevalence(card: &Card, places: &[usize]) -> Vec<f64> {
     let scored = card.scores.get(&Split::Test).or(card.scores.get(&Split::Val));
     let of = |at: &usize| scored?.labels.get(*at)?.train_prevalence;

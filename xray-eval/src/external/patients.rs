@@ -18,14 +18,14 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Of a run, as far as its data are at hand.
+    /// Patients of a run, as far as its data are available.
     pub(super) fn of_run(run: &Path, subject: &Subject, card: &Card) -> Known {
         let scored = subject.val.iter().chain([&subject.test]).flat_map(|predictions| &predictions.patients);
         let mut known = Known { patients: scored.cloned().collect(), notes: Vec::new() };
         if let Err(failure) = known.add_training(run, card) {
             known.notes.push(format!(
-                "the patients that the model learned from are not known here, so whether one is in both sets was looked at \
-                 for its validation and test patients only: {}",
+                "the model's training patients are not known here, so only its validation and test patients were \
+                 checked against the new data: {}",
                 failure.message
             ));
         } else if known.patients.is_empty() {
@@ -34,9 +34,9 @@ impl Known {
         known
     }
 
-    /// Of a bundle, which names nobody.
+    /// Patients of a bundle, which names none.
     pub(super) fn of_bundle() -> Known {
-        let note = "a bundle does not say whose images it learned from: whether a patient is in both sets cannot be told";
+        let note = "a bundle does not name its training patients, so a patient may be in both sets";
         Known { notes: vec![note.to_owned()], ..Known::default() }
     }
 
@@ -61,13 +61,13 @@ impl Known {
         let Some(first) = shared.first() else { return Ok(()) };
         let message = format!("{} in both sets, such as `{first}`", is_or_are(shared.len()));
         Err(Failure::new(Exit::BadData, message).hint(
-            "leave their images out; or, where the two sets come from places that number their patients each on its own, \
-             say so with --other-patients",
+            "leave their images out; or, where the two sets come from places that number their patients each on its \
+             own, say so with --other-patients",
         ))
     }
 }
 
-const NO_PATIENTS: &str = "the model's own data name no patients: whether one is in both sets cannot be told";
+const NO_PATIENTS: &str = "the model's own data name no patients, so a patient may be in both sets";
 
 fn is_or_are(patients: usize) -> String {
     format!("{} {}", counted(patients, "patient"), if patients == 1 { "is" } else { "are" })

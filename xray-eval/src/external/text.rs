@@ -71,13 +71,14 @@ impl External {
             String::new(),
         ]);
         table.text()
-            + "own: the model's own test records; other: the other data. Intervals of differences are for two sets without a \
-               common patient (Zou and Donner, 2008)\n"
+            + "own: the model's own test records; other: the other data. Intervals of differences are for two sets \
+               without a common patient (Zou and Donner, 2008)\n"
     }
 
     fn carried_text(&self) -> String {
         let Some(from) = &self.carried_from else {
-            return "\nNo thresholds and no calibrations: the bundle's card has none to carry over (`xray-eval calibrate`).\n"
+            return "\nNo thresholds and no calibrations: the bundle's card has none to carry over (`xray-eval \
+                    calibrate`).\n"
                 .to_owned() + &self.calibration("as the network gives them");
         };
         let rule = self.appraisal.operating_points.as_ref().map(|points| points.rule.to_string());
@@ -153,8 +154,8 @@ impl External {
             ]);
         }
         format!(
-            "\nCalibration drift; probabilities {how}\n\n{}the intercept is what the log-odds lack on average, 0 where \
-             they hold; a slope below 1 says that the model is too sure of itself\n",
+            "\nCalibration drift; probabilities {how}\n\n{}the intercept is the mean error of the log-odds, 0 if \
+             there is none; a slope below 1 means that the model is overconfident\n",
             table.text()
         )
     }

@@ -33,7 +33,8 @@ impl FoldRun {
         in_one_fold(&runs, "record", |run| &run.val.ids)?;
         if let Some(run) = runs.iter().find(|run| run.val.patients.is_empty()) {
             notes.push(format!(
-                "{} does not name its patients: folds are shown to share no record, and one patient may be in two of them",
+                "{} does not name its patients: folds are checked to share no record, but a patient may be in two of \
+                 them",
                 run.path.display()
             ));
         } else {
@@ -47,10 +48,11 @@ impl FoldRun {
         let outcome: RunResult<Evaluation> = read_json(&path.join("result.json"))?;
         let config = run_data::config(path, None)?;
         let fold = config.data.fold()?.ok_or_else(|| {
-            Failure::new(Exit::NothingMatches, format!("{} is no run of a cross-validation", path.display()))
-                .hint(
-                    "train with data.folds=5 and data.fold=0 to 4, or in a sweep: --axis data.fold=0,1,2,3,4",
-                )
+            Failure::new(
+                Exit::NothingMatches,
+                format!("{} is not a run of a cross-validation", path.display()),
+            )
+            .hint("train with data.folds=5 and data.fold=0 to 4, or in a sweep: --axis data.fold=0,1,2,3,4")
         })?;
         let val = subject.val.expect("a run has validation records");
         Ok(FoldRun { path: path.to_owned(), fold, val, config, dataset: outcome.dataset })
@@ -83,7 +85,7 @@ fn each_fold_once(runs: &[FoldRun]) -> Result<(), Failure> {
     if let Some(pair) = runs.windows(2).find(|pair| pair[0].fold == pair[1].fold) {
         let (a, b, fold) = (pair[0].path.display(), pair[1].path.display(), pair[0].fold.index());
         return Err(Failure::new(Exit::Usage, format!("{a} and {b} are both fold {fold}"))
-            .hint("name one run for each fold: of several trials, those of one trial"));
+            .hint("name one run for each fold, all of the same trial"));
     }
     let of = runs[0].fold.of();
     let missing = (0..of).find(|&index| runs.iter().all(|run| run.fold.index() != index));
@@ -91,7 +93,7 @@ fn each_fold_once(runs: &[FoldRun]) -> Result<(), Failure> {
         Some(missing) => {
             let message = format!("there is no run of fold {missing}: the cross-validation is of {of} folds");
             Err(Failure::new(Exit::NothingMatches, message)
-                .hint("without it the pool lacks its patients: train that fold too"))
+                .hint("its patients would be missing from the pool: train that fold too"))
         }
         None => Ok(()),
     }
@@ -112,7 +114,7 @@ fn in_one_fold(runs: &[FoldRun], what: &str, of: fn(&FoldRun) -> &Vec<String>) -
                     run.path.display()
                 );
                 return Err(Failure::new(Exit::BadData, message).hint(
-                    "these are not the folds of one cut: train them all by one version of the program",
+                    "these folds were not cut together: train them all with one version of the program",
                 ));
             }
         }

@@ -59,7 +59,7 @@ pub struct FoldScores {
     pub run: PathBuf,
     /// How many records it validated on.
     pub records: usize,
-    /// Of how many patients; null where they are not known.
+    /// Number of patients; null where they are unknown.
     pub patients: Option<usize>,
     /// Mean over the findings that define an AUC there.
     pub macro_auc: Option<f64>,

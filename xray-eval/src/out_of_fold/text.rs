@@ -17,8 +17,9 @@ impl OutOfFold {
         };
         format!(
             "{notes}{} {whose}, each scored by the run that did not train on it\n\n{}\n{}\nwithin folds: each \
-             positive beside the negatives of its own fold, because scores of different runs differ in level;\nintervals are \
-             by {}, of these very runs. Mean of folds: each fold counts alike.\n{}: the predictions of all folds\n",
+             positive is compared with the negatives of its own fold, because scores of different runs differ in \
+             level;\nintervals are by {}, of these very runs. Mean of folds: each fold counts equally.\n{}: the \
+             predictions of all folds\n",
             counted(self.records, "record"),
             self.by_fold(),
             self.by_label(),

@@ -14,7 +14,7 @@ use xray_cli::say;
 use xray_model::Backend;
 use xray_train::logits::{FORMAT, Greeting};
 
-/// Who computes.
+/// The device that computes.
 pub(crate) enum Device {
     Here(VecDeque<BegunNetworks>),
     There(Box<There>),
@@ -90,7 +90,7 @@ pub(crate) struct There {
     child: Child,
     greeting: Greeting,
     output: BufReader<ChildStdout>,
-    /// To a thread that writes, so that neither side waits for the other to read. None once it failed.
+    /// Batches for a thread that writes them, so that neither side waits for the other to read. None once it failed.
     batches: Option<SyncSender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
     /// How many logits each batch has that is not answered yet.
@@ -167,7 +167,7 @@ fn ended(child: &mut Child, program: &Path) -> Failure {
     let exit = code.and_then(|code| Exit::from_code(u8::try_from(code).ok()?)).unwrap_or(Exit::Unexpected);
     let exit = if exit == Exit::Ok { Exit::Unexpected } else { exit };
     Failure::new(exit, format!("{} gave no logits", program.display()))
-        .hint("it says why above; --backend cpu does without it")
+        .hint("its message is above; --backend cpu does not need it")
 }
 
 fn write(mut input: impl Write, batches: &Receiver<Vec<u8>>) {

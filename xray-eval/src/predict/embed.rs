@@ -50,7 +50,7 @@ const COLUMNS: [&str; 6] = ["id", "file", "split", "patient", "error", "embeddin
 /// of the signal that arrived meanwhile, where one did: no table is there then.
 ///
 /// # Errors
-/// What is no fault of a single image: the model, the inputs, the table. If no image could be read, after the table is
+/// What is not a fault of a single image: the model, the inputs, the table. If no image could be read, after the table is
 /// written.
 pub fn embed(
     model: &Path,
@@ -108,7 +108,7 @@ fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
     }
     match std::fs::metadata(out) {
         Ok(there) if !there.is_file() => {
-            Err(Failure::new(Exit::Usage, format!("{} is no file", out.display())).hint("name a file"))
+            Err(Failure::new(Exit::Usage, format!("{} is not a file", out.display())).hint("name a file"))
         }
         Ok(_) if !overwrite => Err(Failure::new(Exit::Usage, format!("{} is there already", out.display()))
             .hint("choose another --out, or replace it with --overwrite")),

@@ -26,7 +26,7 @@ pub struct Pace {
 /// meanwhile.
 ///
 /// # Errors
-/// What is no fault of a single image, and what `take` says.
+/// What is not a fault of a single image, and what `take` says.
 pub(crate) fn each(
     bundle: &Arc<Bundle>,
     device: &mut Device,

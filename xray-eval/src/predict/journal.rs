@@ -105,7 +105,7 @@ impl Journal {
                     || {
                         let message = format!("{} changed while it was read", self.path.display());
                         Failure::new(Exit::Unexpected, message)
-                            .hint("start it again: it goes on from what is whole")
+                            .hint("start it again: it continues from the rows already written")
                     },
                 )?;
             show(row)?;
@@ -194,7 +194,7 @@ impl Identity {
         let Identity { format, model, backend, images, inputs } = wanted;
         match () {
             () if self.format != *format => Some("another version of this program"),
-            () if self.model != *model => Some("another model, or of this one before its card changed"),
+            () if self.model != *model => Some("another model, or this one before its card changed"),
             () if self.backend != *backend => Some("another device"),
             () if self.images != *images || self.inputs != *inputs => Some("other images"),
             () => None,
@@ -204,7 +204,7 @@ impl Identity {
 
 fn refused(path: &Path, what: &str) -> Failure {
     Failure::new(Exit::ModelMismatch, format!("{} holds the rows of {what}", path.display()))
-        .hint("choose another --out, or begin anew with --overwrite")
+        .hint("choose another --out, or start over with --overwrite")
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub struct Predicted {
 /// signal that arrived meanwhile, where one did: the same call goes on.
 ///
 /// # Errors
-/// What is no fault of a single image: the model, the inputs, the table. If no image could be read, after the table is
+/// What is not a fault of a single image: the model, the inputs, the table. If no image could be read, after the table is
 /// written.
 pub fn predict(
     model: &Path,
@@ -136,7 +136,7 @@ fn refuse_to_replace(options: &PredictOptions) -> Result<(), Failure> {
         Err(Failure::new(Exit::Usage, format!("{} {what}", out.display())).hint(hint))
     };
     match std::fs::metadata(out) {
-        Ok(found) if !found.is_file() => refuse("is no file", "name a file, .csv or .parquet"),
+        Ok(found) if !found.is_file() => refuse("is not a file", "name a file, .csv or .parquet"),
         Ok(_) if !options.overwrite && !journal::beside(out).exists() => {
             refuse("is there already", "choose another --out, or replace it with --overwrite")
         }

@@ -44,7 +44,7 @@ pub(super) struct Seen {
 /// Reads an image and prepares it as in training. The pixels are empty where it cannot be.
 ///
 /// # Errors
-/// What is no fault of the image.
+/// What is not a fault of the image.
 pub(super) fn look(bundle: &Bundle, image: &GivenImage, row: usize) -> xray_data::Result<(Row, Vec<f32>)> {
     // The source is not kept: it stands in the list of images.
     let About { patient_id, view, sex, age, source: _ } = image.about.clone();
@@ -85,7 +85,7 @@ fn with_header(known: Row, bytes: &[u8]) -> Row {
 }
 
 impl Row {
-    /// The row with its logits, unless one of them is no number.
+    /// The row with its logits, unless one of them is not a number.
     pub(super) fn scored(self, logits: &[f32], labels: &[String]) -> Row {
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Row { logits: logits.iter().copied().map(f64::from).collect(), ..self },

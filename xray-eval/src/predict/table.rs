@@ -20,7 +20,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// By the name of the file.
+    /// The kind that the file's extension names.
     pub(super) fn of(out: &Path) -> Result<Kind, Failure> {
         let extension = out.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         match extension.as_deref() {
@@ -30,7 +30,7 @@ impl Kind {
                 Exit::Usage,
                 format!("{} is named neither .csv nor .parquet", out.display()),
             )
-            .hint("the name says what is written: --out predictions.csv or --out predictions.parquet")),
+            .hint("the extension sets the format: --out predictions.csv or --out predictions.parquet")),
         }
     }
 }
@@ -40,11 +40,11 @@ impl Kind {
 pub(super) enum Cell {
     Text(Option<String>),
     Integer(Option<i32>),
-    /// Of a network.
+    /// A number of the network.
     Float(Option<f32>),
     Double(Option<f64>),
     Flag(Option<bool>),
-    /// Of a network; of one length in all rows.
+    /// Numbers of the network; as many in every row.
     Floats(Option<Vec<f32>>),
 }
 

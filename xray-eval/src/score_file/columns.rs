@@ -104,7 +104,7 @@ impl Columns {
     }
 }
 
-const ONE_MEANING: &str = "which of them is meant cannot be told: rename or remove one";
+const ONE_MEANING: &str = "it is unclear which is meant: rename or remove one";
 
 /// The labels that have a column of scores, in the order of these columns.
 fn labels(header: &[&str]) -> Result<Vec<LabelColumns>, Failure> {

@@ -17,7 +17,7 @@ pub enum ScoreKind {
     Logits,
 }
 
-/// So far beyond 0 and 1 a probability gets by rounding, and a logit hardly ever stays.
+/// Largest distance beyond 0 and 1 that rounding gives a probability; logits rarely stay within it.
 const ROUNDING: f64 = 0.01;
 
 /// Beyond it a logit is none of any network, and squares of it would not be finite for long.
@@ -123,7 +123,8 @@ fn doubt(extents: &[Extent<'_>]) -> Failure {
     let rounded = -ROUNDING..=1.0 + ROUNDING;
     let hint = not_between_0_and_1(extents);
     if extents.iter().any(|extent| extent.label.word == "prob") {
-        return bad(format!("{score}, but columns are called `prob`, and that is no probability")).hint(hint);
+        return bad(format!("{score}, but columns are called `prob`, and that is not a probability"))
+            .hint(hint);
     }
     if extents.iter().all(|extent| extent.lies_in(&rounded)) {
         return bad(format!("{score}, just outside 0 to 1: neither a probability nor surely a logit"))

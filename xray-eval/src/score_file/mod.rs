@@ -105,7 +105,8 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
     }
     if columns.id.is_none() {
         notes.push(
-            "there is no column `id`: rows are known, and matched with another model's, by their line".into(),
+            "there is no column `id`: rows are identified, and matched with another model's, by their line"
+                .into(),
         );
     }
     notes.extend(doubles);
@@ -130,7 +131,7 @@ fn read(bytes: &[u8], kind: Option<ScoreKind>) -> Result<ScoreFile, Failure> {
     Ok(ScoreFile { kind, splits, kind_notes, notes })
 }
 
-/// Without the quotes of cells such as ` "Mass"`, which are no quotes to CSV because of the blank before them, and without
+/// Without the quotes of cells such as ` "Mass"`, which are not quotes to CSV because of the blank before them, and without
 /// the mark that a file begins with which was appended to another.
 fn plain(record: &StringRecord) -> Result<StringRecord, Failure> {
     if record.iter().any(|cell| cell.contains(['\n', '\r'])) {
@@ -188,7 +189,8 @@ fn doubles(rows: &[Row], with_ids: bool) -> Option<String> {
     let times = (2..=4).find(repeats)?;
     let line = rows[rows.len() / times].line;
     Some(format!(
-        "from line {line} on all rows repeat those above: if the table stands in the file {times} times, intervals are too \
+        "from line {line} on all rows repeat those above: if the table stands in the file {times} times, intervals \
+         are too \
          narrow; a column `id` would tell"
     ))
 }
@@ -257,11 +259,11 @@ mod tests {
     #[test]
     fn a_column_of_that_name_holds_probabilities_or_logits() {
         let message =
-            "row 3: the score of Mass is 3, but columns are called `prob`, and that is no probability";
+            "row 3: the score of Mass is 3, but columns are called `prob`, and that is not a probability";
         check_refused("Mass,Mass_prob\n1,0.5\n0,3\n", None, message);
         let mixed = "Mass,Edema,prob_Mass,logit_Edema\n1,0,0.5,-3\n";
         let message =
-            "row 2: the score of Edema is -3, but columns are called `prob`, and that is no probability";
+            "row 2: the score of Edema is -3, but columns are called `prob`, and that is not a probability";
         check_refused(mixed, None, message);
         let kind = |text: &str| of(text).expect("good").kind;
         assert_eq!(kind("Mass,prob_Mass\n1,0.5\n0,1\n"), ScoreKind::Probabilities);
@@ -366,7 +368,8 @@ mod tests {
             "\u{feff}id,patient,Mass,score_Mass\r\na,7.0,1.000000,0.25\r\nb,nan,0.0,0.5\r\nc,8.0,nan,0.75\r\n",
             "id;patient;Mass;score_Mass\na;7;True;0.25\nb;;False;0.5\nc;8;NA;0.75\n",
             "id\tpatient\tMass\tscore_Mass\na\t7\tyes\t0.25\nb\tNone\tno\t0.5\nc\t8\t-1.0\t0.75\n",
-            "\"id\", \"patient\", \" Mass \",\"score_Mass\"\n\"a\",\"7\",\"1\",2.5e-1\n\"b\",\"\",0,0.5\nc, 8,null ,.75\n",
+            "\"id\", \"patient\", \" Mass \",\"score_Mass\"\n\"a\",\"7\",\"1\",2.5e-1\n\"b\",\"\",0,0.5\nc, 8,null \
+             ,.75\n",
         ] {
             let found = of(text).expect(text);
             // NaN is not equal to NaN.
@@ -374,6 +377,10 @@ mod tests {
         }
         let message = read(b"\xff\xfei\0d\0", None).expect_err("UTF-16").message;
         assert_eq!(message, "it is not UTF-8 text");
-        check_refused("id;Mass;score_Mass\na;1;0,5\n", None, "line 2: the score of Mass is `0,5`, no number");
+        check_refused(
+            "id;Mass;score_Mass\na;1;0,5\n",
+            None,
+            "line 2: the score of Mass is `0,5`, not a number",
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::{Columns, bad};
 use csv::StringRecord;
 use xray_artifacts::{Failure, Predictions, Split};
 
-/// In years; above, a number is no age.
+/// In years; above, a number is not an age.
 const OLDEST: f32 = 120.0;
 
 pub(super) struct Row {
@@ -39,7 +39,7 @@ impl Row {
             let (score, said) = (&row[label.score], &row[label.truth]);
             let number = score.parse::<f64>().ok().filter(|number| number.is_finite());
             scores.push(number.ok_or_else(|| {
-                wrong(&format!("the score of {} is `{}`, no number", label.name, start(score)))
+                wrong(&format!("the score of {} is `{}`, not a number", label.name, start(score)))
                     .hint(how_numbers_are_written(score))
             })?);
             truth.push(parse_truth(said).ok_or_else(|| {
@@ -91,7 +91,7 @@ impl Row {
     }
 }
 
-/// As much of a cell as a message takes.
+/// The beginning of a cell, short enough for a message.
 fn start(cell: &str) -> String {
     const LENGTH: usize = 40;
     let start: String = cell.chars().take(LENGTH).collect();

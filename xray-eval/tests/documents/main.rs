@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "says what is skipped, and what each page takes")]
 
 mod page;
+mod prose;
 mod stand_ins;
 
 use page::{Page, pages};

@@ -31,7 +31,7 @@ fn models_are_compared_record_by_record_in_whatever_order() {
     let same = workplace.eval(&["compare", "a.csv", "turned.csv"]);
     assert_exit(&same, Exit::Ok);
     assert!(stdout(&same).contains("0.750  0.750  +0.000"), "{}", stdout(&same));
-    let why = "no test of Mass, macro: only 2 records with it and 2 without, of 5 that an interval takes";
+    let why = "no test of Mass, macro: only 2 records with it and 2 without; an interval needs 5 of each";
     assert!(stdout(&same).contains(why), "{}", stdout(&same));
     let check = |a: &str, b: &str, message: &str| {
         let output = workplace.eval(&["compare", a, b]);
@@ -89,11 +89,15 @@ fn patients_that_one_side_names_are_those_of_both() {
     write(&workplace, "others.csv", named, others);
     let output = workplace.eval(&["compare", "sharp.csv", "others.csv"]);
     assert_exit(&output, Exit::BadData);
-    assert!(stderr(&output).contains("the two files differ in whose record r2 is"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the two files name different patients for record r2"),
+        "{}",
+        stderr(&output)
+    );
     let text = stdout(&workplace.eval(&["compare", "sharp-unnamed.csv", "blunt-unnamed.csv"]));
-    assert!(text.contains("40 test records, taken as independent because no patients are named"), "{text}");
+    assert!(text.contains("40 test records, taken as independent because patients are unknown"), "{text}");
 
-    // Every record twice, by the same patient, is no new evidence.
+    // Every record twice, by the same patient, is not new evidence.
     for (name, sharp) in [("sharp", true), ("blunt", false)] {
         let twice = (0..80).map(|at| format!("r{at},{},{}", row(at % 40, sharp).1, row(at % 40, sharp).0));
         write(&workplace, &format!("{name}-twice.csv"), named, twice);

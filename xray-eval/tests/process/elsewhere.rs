@@ -79,7 +79,7 @@ fn on_the_models_own_test_records_nothing_differs() {
     assert!(
         bundle["notes"][0]
             .as_str()
-            .is_some_and(|note| note.starts_with("a bundle does not say whose images"))
+            .is_some_and(|note| note.starts_with("a bundle does not name its training patients"))
     );
     let refused = workplace.eval(&["run", "run/model", "--data", "shards", "--rule", "youden"]);
     assert_exit(&refused, Exit::Usage);
@@ -98,7 +98,7 @@ fn a_patient_in_both_sets_is_an_error_and_so_is_one_who_was_learned_from() {
     let output = workplace.eval(&["run", "run", "--data", "moved", "--split", "train"]);
     assert_exit(&output, Exit::Ok);
     assert!(
-        stdout(&output).contains("note: the patients that the model learned from are not known here"),
+        stdout(&output).contains("note: the model's training patients are not known here"),
         "{}",
         stdout(&output)
     );
@@ -293,8 +293,8 @@ fn a_map_or_a_table_that_cannot_be_is_named() {
         Exit::BadData,
         "the model has no label `Effusions`; nearest is `Effusion`",
     );
-    check(&["--split", "val"], Exit::NothingMatches, "nothing in images is of the val split");
-    check(&["--recalibrate-on", "val"], Exit::NothingMatches, "nothing in images is of the val split");
+    check(&["--split", "val"], Exit::NothingMatches, "nothing in images is in the val split");
+    check(&["--recalibrate-on", "val"], Exit::NothingMatches, "nothing in images is in the val split");
     let table = fs::read_to_string(workplace.path("truth.csv")).expect("there");
     fs::write(workplace.path("truth.csv"), format!("{table}x3.png,901,0,1,1,F\n")).expect("writable");
     check(&[], Exit::BadData, "truth.csv line 64");

@@ -15,7 +15,7 @@ fn rows(workplace: &Workplace, name: &str) -> Vec<(String, Option<String>, Optio
         let embedding = row.get_list(5).ok().map(|list| {
             let float = |field: &Field| match field {
                 Field::Float(value) => *value,
-                other => panic!("{other} is no float"),
+                other => panic!("{other} is not a float"),
             };
             list.elements().iter().map(float).collect()
         });

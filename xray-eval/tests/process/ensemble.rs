@@ -135,7 +135,7 @@ fn members_of_other_records_labels_or_truths_are_refused_by_name() {
     refused(
         Exit::BadData,
         &["0.csv", "truth.csv"],
-        "0.csv and truth.csv: they differ in whether r6 has Mass",
+        "0.csv and truth.csv: they have different labels for Mass of r6",
     );
     // Its patient p3 is called p4 once, and p3 in the next record.
     member(&workplace, "patient.csv", 3, |at, row| {
@@ -143,7 +143,7 @@ fn members_of_other_records_labels_or_truths_are_refused_by_name() {
             *row = row.replacen(",p3,", ",p4,", 1);
         }
     });
-    refused(Exit::BadData, &["0.csv", "patient.csv"], "they differ in whose record r7 is");
+    refused(Exit::BadData, &["0.csv", "patient.csv"], "they name different patients for record r7");
     let text = fs::read_to_string(workplace.path("1.csv")).expect("written");
     fs::write(workplace.path("label.csv"), text.replace("Mass", "Edema")).expect("writable");
     refused(Exit::BadData, &["0.csv", "label.csv"], "only one of the two models scores Mass");
@@ -275,14 +275,14 @@ fn what_makes_no_bundle_and_what_no_ensemble_does_is_said() {
     ] {
         refused(Exit::Usage, &arguments, part);
     }
-    // What has no predictions is no member, and says what it is.
+    // What has no predictions is not a member, and says what it is.
     let with = |member: &'static str| ["ensemble", "run", member, "--out", "more.csv"];
     let keeps_none = "which keeps no predictions of records";
     let of_two = format!("both is the bundle of an ensemble of 2 networks, {keeps_none}");
     refused(Exit::NothingMatches, &with("both"), &of_two);
     refused(Exit::NothingMatches, &with("other/model"), &format!("other/model is a bundle, {keeps_none}"));
-    refused(Exit::NothingMatches, &with("shards"), "shards is no run directory");
-    // What an interrupted start leaves is no bundle yet, and is replaced.
+    refused(Exit::NothingMatches, &with("shards"), "shards is not a run directory");
+    // What an interrupted start leaves is not a bundle yet, and is replaced.
     fs::remove_file(workplace.path("both/model.json")).expect("there");
     let again =
         [&ensemble(&["run", "other"], "both")[..], &["--overwrite", "--rule", "sensitivity>=0.9"]].concat();

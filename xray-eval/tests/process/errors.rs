@@ -134,7 +134,7 @@ fn a_page_that_cannot_be_is_refused() {
     };
     refused(Exit::Usage, &["run", "--out", "x.png"], "x.png is not named .html");
     refused(Exit::Usage, &["run", "--out", "x.html", "--images", "0"], "0 is not in 1..=50");
-    refused(Exit::NothingMatches, &["nowhere", "--out", "x.html"], "nowhere is no run directory");
+    refused(Exit::NothingMatches, &["nowhere", "--out", "x.html"], "nowhere is not a run directory");
     fs::rename(workplace.path("shards"), workplace.path("moved")).expect("there");
     refused(
         Exit::Unexpected,

@@ -152,14 +152,14 @@ fn few(workplace: &Workplace, positives: usize, fall: bool) -> (Value, String) {
 fn few_positives_make_no_slope_and_the_reason_is_said() {
     let workplace = Workplace::empty();
     let (found, text) = few(&workplace, 4, false);
-    let why = "only 4 patients with it and 396 without, and even a shift takes 5 of both";
+    let why = "only 4 patients with it and 396 without; a shift of the log-odds needs 5 of each";
     assert_eq!(found["reliability"][0]["uncalibrated"], why);
     assert!(text.contains(&format!("Mass: not calibrated: {why}")), "{text}");
 
     let (found, text) = few(&workplace, 12, false);
     let label = &found["reliability"][0];
     let why =
-        "a shift of the log-odds alone: only 12 patients with it and 388 without, and platt takes 20 of both";
+        "a shift of the log-odds alone: only 12 patients with it and 388 without; platt needs 20 of each";
     assert_eq!((&label["calibration_note"], &label["uncalibrated"]), (&json!(why), &Value::Null));
     assert_eq!(label["support"], json!({ "unit": "patient", "positives": 12, "negatives": 388 }));
     assert!(text.contains(&format!("Mass: calibrated by {why}")), "{text}");
@@ -244,7 +244,7 @@ fn a_mean_that_a_rare_label_decides_says_which() {
         "{found}"
     );
     let text = stdout(&workplace.eval(&["score", "a.csv"]));
-    assert!(text.contains("no interval of Hernia: only 3 patients with it and 77 without"), "{text}");
+    assert!(text.contains("no interval for Hernia: only 3 patients with it and 77 without"), "{text}");
     assert!(text.contains("more than half of the macro-AUC's variance comes from Hernia"), "{text}");
 }
 
@@ -279,7 +279,7 @@ fn what_cannot_be_evaluated_says_why() {
         assert_exit(&output, exit);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
-    check(&["run", "nowhere"], Exit::NothingMatches, "nowhere is no run directory");
+    check(&["run", "nowhere"], Exit::NothingMatches, "nowhere is not a run directory");
     check(
         &["score", "a.csv", "--scores", "probabilities"],
         Exit::BadData,
@@ -512,7 +512,7 @@ fn maps_are_scored_by_the_boxes_of_radiologists() {
     assert_eq!(found["findings_unknown"], json!(["Sunburn"]));
     let text = stdout(&workplace.eval(&arguments));
     assert!(
-        text.contains("image's middle") && text.contains("images with boxes that are not at hand: 1"),
+        text.contains("image's middle") && text.contains("images with boxes that were not found: 1"),
         "{text}"
     );
 

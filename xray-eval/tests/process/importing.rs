@@ -166,7 +166,7 @@ fn what_is_another_model_than_said_is_named_with_a_hint() {
     let arguments = [&XRV[..], &["--labels", &twice]].concat();
     refused(&xrv, &arguments, Exit::Usage, &["--labels: the label `Mass` is named twice"]);
     let arguments = [&XRV[..], &["--labels", LABELS, "--channels", "3"]].concat();
-    refused(&xrv, &arguments, mismatch, &["take images of 1 channel, and images of 3", "--channels 1"]);
+    refused(&xrv, &arguments, mismatch, &["take images of 1 channel, but 3", "--channels 1"]);
     let mut arguments = [&XRV[..], &["--labels", LABELS]].concat();
     arguments[3] = "2";
     refused(&xrv, &arguments, mismatch, &["has shape [18, 32], this network needs [18, 64]", "--width"]);
@@ -182,7 +182,7 @@ fn what_is_another_model_than_said_is_named_with_a_hint() {
         &golden("imagenet.pth"),
         &arguments,
         mismatch,
-        &["take images of 3 channels, and images of 1", "--channels 3"],
+        &["take images of 3 channels, but 1", "--channels 3"],
     );
     let mut weights = xray_model::read_weights(&xrv).expect("committed");
     weights.tensors.remove("features.denseblock2.denselayer3.conv2.weight");
@@ -241,14 +241,14 @@ fn an_imported_model_is_calibrated_tried_and_exported_as_a_run_is() {
     let fitted = workplace.eval(&["calibrate", "bundle", "--data", "shards"]);
     assert_exit(&fitted, Exit::Ok);
     let said = stdout(&fitted);
-    assert!(said.contains("Lung water: not calibrated, because the data do not tell it"), "{said}");
+    assert!(said.contains("Lung water: not calibrated, because the data do not have it"), "{said}");
     let (own, bundle) = (workplace.json("run/model/model.json"), workplace.json("bundle/model.json"));
     let edema = labels.iter().position(|label| label == "Edema").expect("one of the fourteen");
     for at in 0..labels.len() {
         if at == edema {
             assert_eq!(bundle["calibration"][at]["calibrator"], Value::Null);
             assert_eq!(bundle["thresholds"][at]["logit"], Value::Null);
-            assert_eq!(bundle["thresholds"][at]["undefined"], "shards does not tell this finding");
+            assert_eq!(bundle["thresholds"][at]["undefined"], "shards does not have this finding");
         } else {
             assert_eq!(bundle["calibration"][at], own["calibration"][at]);
             assert_eq!(bundle["thresholds"][at], own["thresholds"][at]);

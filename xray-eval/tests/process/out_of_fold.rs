@@ -123,8 +123,8 @@ fn what_is_no_whole_cross_validation_is_refused() {
         "there is no run of fold 1: the cross-validation is of 2 folds",
     );
     refused(Exit::Usage, &["fold-0", "fold-1", "fold-0"], "fold-0 and fold-0 are both fold 0");
-    refused(Exit::NothingMatches, &["fold-0", "plain"], "plain is no run of a cross-validation");
-    refused(Exit::NothingMatches, &["fold-0", "nowhere"], "nowhere is no run directory");
+    refused(Exit::NothingMatches, &["fold-0", "plain"], "plain is not a run of a cross-validation");
+    refused(Exit::NothingMatches, &["fold-0", "nowhere"], "nowhere is not a run directory");
     refused(
         Exit::ModelMismatch,
         &["fold-0", "other"],
@@ -162,7 +162,7 @@ fn what_is_no_whole_cross_validation_is_refused() {
     assert_exit(&output, Exit::Ok);
     let said = stdout(&output);
     assert!(
-        said.contains("note: fold-1 does not name its patients: folds are shown to share no record"),
+        said.contains("note: fold-1 does not name its patients: folds are checked to share no record"),
         "{said}"
     );
     assert!(said.contains("of unknown patients"), "{said}");

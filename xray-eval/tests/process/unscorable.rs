@@ -61,9 +61,9 @@ fn equal_scores_are_called_so_in_a_file() {
     assert_eq!((&label["auc"], &label["auc_interval"]), (&json!(0.5), &Value::Null));
     assert_eq!((&found["test"]["macro_auc_interval"], &found["delong"]), (&Value::Null, &json!([null])));
     assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "same_score"}]));
-    assert!(text.contains("0.500 the same score whatever the image"), "{text}");
+    assert!(text.contains("0.500 the same score for every image"), "{text}");
     assert!(
-        text.contains("Mass: the same score whatever the image, so there is nothing to calibrate"),
+        text.contains("Mass: every image gets the same score, so there is nothing to calibrate"),
         "{text}"
     );
     for method in ["temperature", "platt", "isotonic"] {
@@ -83,7 +83,7 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     );
     assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "one_patient"}]));
     assert!(text.contains("60 records of one patient"), "{text}");
-    assert!(text.contains("no interval of Mass: all records are of one patient"), "{text}");
+    assert!(text.contains("no interval for Mass: all records are of one patient"), "{text}");
     let same = workplace.eval(&["compare", "a.csv", "a.csv"]);
     assert_exit(&same, Exit::Ok);
     assert!(stdout(&same).contains("of one patient"), "{}", stdout(&same));
@@ -91,7 +91,10 @@ fn one_patient_and_few_patients_have_no_interval_in_a_file() {
     write(&workplace, own, |at| (u8::from(at % 60 < 8).to_string(), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
     assert!(found["test"]["labels"][0]["auc_interval"].is_null(), "{found}");
-    assert!(text.contains("no interval of Mass: only 4 patients with it and 26 without, of 5"), "{text}");
+    assert!(
+        text.contains("no interval for Mass: only 4 patients with it and 26 without; an interval needs 5"),
+        "{text}"
+    );
 
     write(&workplace, |_| String::new(), |at| (half(at), mixed(at)));
     let (found, text) = appraised(&workplace, &FILE);
@@ -201,10 +204,10 @@ fn a_run_that_tells_little_says_so() {
     let scored = &found["test"]["labels"][0];
     assert_eq!((&scored["auc"], &scored["auc_interval"]), (&json!(0.5), &Value::Null));
     assert_eq!(missing(&found), Some(json!("same_score")));
-    assert!(text.contains("0.500 the same score whatever the image"), "{text}");
+    assert!(text.contains("0.500 the same score for every image"), "{text}");
     assert_exit(&workplace.eval(&["calibrate", "run"]), Exit::Ok);
     let card = workplace.json("run/model/model.json");
-    let why = "the same score whatever the image, so there is nothing to calibrate";
+    let why = "every image gets the same score, so there is nothing to calibrate";
     assert_eq!(card["calibration"][0]["left_as_it_is"], why);
 
     workplace.edit(Split::Val, |all| *all = val.clone());
@@ -234,5 +237,5 @@ fn a_run_that_tells_little_says_so() {
     workplace.edit(Split::Val, |all| all.labels[0] = "Another".into());
     let output = workplace.eval(&["run", "run"]);
     assert_exit(&output, Exit::ModelMismatch);
-    assert!(stderr(&output).contains("of other labels on val than on test"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("have different labels for val and test"), "{}", stderr(&output));
 }

@@ -1,5 +1,5 @@
 //! Files that are posted to a server, several at once on connections that stay open. What is not as it should be, or
-//! happened among others, is tried again alone: then it is known what did it, and that it was no other's fault.
+//! happened among others, is tried again alone: then it is known what did it, and that it was not another's fault.
 
 use crate::answer::Answer;
 use crate::corpus::{Corpus, Expected, Input};

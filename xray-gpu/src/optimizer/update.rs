@@ -190,12 +190,12 @@ impl Update {
     /// Updates values and moments in place, unless the watch has ended the steps; gradients are scaled as it says.
     ///
     /// # Panics
-    /// If the lengths differ, are no multiple of [`MARKED`], or the step is 0.
+    /// If the lengths differ, are not a multiple of [`MARKED`], or the step is 0.
     pub fn apply(&self, gpu: &Gpu, parameters: Parameters<'_>, watch: &Watch) {
         let Parameters { values, gradients, means, squares, marks } = parameters;
         let length = values.len();
         assert!(gradients.len() >= length, "gradients of {length} parameters");
-        assert!(length.is_multiple_of(MARKED), "{length} parameters are no multiple of {MARKED}");
+        assert!(length.is_multiple_of(MARKED), "{length} parameters are not a multiple of {MARKED}");
         for (buffer, what) in [(means, "means"), (squares, "squares")] {
             assert_eq!(buffer.len(), length, "{what} of {length} parameters");
         }

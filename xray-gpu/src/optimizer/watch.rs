@@ -288,7 +288,7 @@ impl Watch {
 
     /// Of the gradient and the loss, one float, of a step: the norm, the factor that clips it to `clip` (0: never), and
     /// whether both are finite. A norm above 1.8e19 counts as infinite, since its square is. The loss is not scaled, and
-    /// the gradient's scale is no part of norm and clipping.
+    /// the gradient's scale is not part of norm and clipping.
     ///
     /// # Errors
     /// If the device makes no buffer for the sums.

@@ -323,7 +323,7 @@ fn check(from: MapShape, growth: usize, layers: usize, limit: usize) {
 #[test]
 fn a_dense_block_is_its_formula() {
     check(shape(2, 6, 4, 8), 4, 3, 1 << 20);
-    // Channels that are no multiple of four, and an odd map.
+    // Channels that are not a multiple of four, and an odd map.
     check(shape(2, 5, 7, 5), 3, 2, 1 << 20);
 }
 

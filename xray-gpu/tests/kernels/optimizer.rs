@@ -229,7 +229,7 @@ fn an_overflow_halves_the_scale_and_skips_a_step() {
     assert_eq!(found, [(false, true, 4.0), (true, false, 2.0), (false, true, 2.0), ended, ended]);
 }
 
-/// What a damaged file may hold is no scale, and so no panic.
+/// What a damaged file may hold is not a scale, and so no panic.
 #[test]
 fn numbers_that_are_no_scale_are_told() {
     let good = [[1.0, 0.0, 0.0], [16_777_216.0, 1999.0, 16_777_215.0], [65_536.0, 7.0, 1.0]];

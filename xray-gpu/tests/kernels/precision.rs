@@ -76,7 +76,7 @@ fn every_block_multiplies() {
             check_on(&gpu, rounded, [3, 1, 1], [20, 136], [2, 11, 9], [0, 0]);
             check_on(&gpu, rounded, [3, 2, 1], [36, 20], [3, 13, 10], [0, 4]);
         }
-        assert!(suited > 1, "one block is no choice");
+        assert!(suited > 1, "one block is not a choice");
     });
 }
 

@@ -77,7 +77,7 @@ impl HuffmanTable {
         &self.symbols
     }
 
-    /// What `bits` (left-aligned, at least 26 of them) begin with; `None` when that is no code.
+    /// What `bits` (left-aligned, at least 26 of them) begin with; `None` when that is not a code.
     #[inline(always)]
     pub(super) fn entry(&self, bits: u64) -> Option<Entry> {
         let entry = self.lookup[(bits >> (64 - LOOKUP)) as usize];

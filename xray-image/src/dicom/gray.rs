@@ -1,7 +1,7 @@
 //! The way from stored values to gray (PS3.3, C.11): modality LUT or rescale, then the first VOI LUT or window (or the
 //! range of the values where there is none), then inversion where the lowest value is white.
 //!
-//! What cannot be followed is refused, because a guess would be another picture. Pixels of padding are no part of the
+//! What cannot be followed is refused, because a guess would be another picture. Pixels of padding are not part of the
 //! picture: they do not count in the range, and are black.
 
 use super::DicomProblem;
@@ -214,7 +214,7 @@ fn is_usable(center: f64, width: f64, function: Function) -> bool {
     center.abs() < 1e30 && (least..1e30).contains(&width)
 }
 
-/// Samples that are no part of the picture: a value, or a range of values (PS3.3, C.7.5.1.1.2).
+/// Samples that are not part of the picture: a value, or a range of values (PS3.3, C.7.5.1.1.2).
 #[derive(Clone, Copy)]
 struct Padding {
     first: i64,

@@ -83,7 +83,7 @@ pub enum DicomProblem {
         found: u64,
     },
     /// The compressed picture is not the one that the header tells of.
-    #[error("it says {header}, the {coding} in it {codestream}")]
+    #[error("its header says {header}, its {coding} data {codestream}")]
     Codestream {
         /// What compressed it.
         coding: &'static str,

@@ -175,7 +175,7 @@ impl FittedCalibrator {
             Calibrator::Platt { .. } => Method::Platt.to_string(),
             Calibrator::Isotonic { .. } => Method::Isotonic.to_string(),
         };
-        Some(format!("{used}: only {}, and {asked} takes {} of both", self.support, asked.takes()))
+        Some(format!("{used}: only {}; {asked} needs {} of each", self.support, asked.takes()))
     }
 }
 
@@ -192,13 +192,13 @@ pub enum Uncalibrated {
         negatives: u64,
     },
     /// Fewer than [`SHIFT_TAKES`] of either class.
-    #[error("only {0}, and even a shift takes {SHIFT_TAKES} of both")]
+    #[error("only {0}; a shift of the log-odds needs {SHIFT_TAKES} of each")]
     Few(Support),
     /// All records have one score. It says how common the finding was, nothing of any image.
-    #[error("the same score whatever the image, so there is nothing to calibrate")]
+    #[error("every image gets the same score, so there is nothing to calibrate")]
     Constant,
     /// The best fit would turn the ranking around: the model is no better than chance on this label.
-    #[error("not calibrated: on validation, higher scores are not more often positive")]
+    #[error("on validation, higher scores are not more often positive")]
     Falling,
     /// The classes lie on the two sides of 0, so that the surer the better, without end.
     #[error("the scores separate the classes perfectly, so no temperature is the best one")]
@@ -345,7 +345,10 @@ mod tests {
         assert!(scale > 6.0, "otherwise this shows nothing: {scale}");
         for (_, method) in Method::NAMES {
             let why = of(&column, method).expect_err("too few").to_string();
-            assert_eq!(why, "only 4 records with it and 396 without, and even a shift takes 5 of both");
+            assert_eq!(
+                why,
+                "only 4 records with it and 396 without; a shift of the log-odds needs 5 of each"
+            );
         }
     }
 
@@ -364,7 +367,8 @@ mod tests {
         let few = Support { unit: Unit::Patient, positives: 4, negatives: 96 };
         assert_eq!(fitted(Some(&of_ten)), Err(Uncalibrated::Few(few)));
         let shifted = fitted(Some(&of_four)).expect("ten patients");
-        let note = "a shift of the log-odds alone: only 10 patients with it and 240 without, and platt takes 20 of both";
+        let note =
+            "a shift of the log-odds alone: only 10 patients with it and 240 without; platt needs 20 of each";
         assert_eq!(shifted.note().as_deref(), Some(note));
         let error = calibrate(scores, Some(&[1]), Method::Platt).expect_err("one patient");
         assert_eq!(error, Error::PerRecord { found: 1, expected: 1000 });
@@ -403,7 +407,7 @@ mod tests {
             assert_eq!((method.to_string(), name.parse()), (name.to_owned(), Ok(method)));
         }
         let error = "beta".parse::<Method>().expect_err("unknown");
-        assert_eq!(error.to_string(), "no calibration is called `beta`: temperature, platt or isotonic");
+        assert_eq!(error.to_string(), "unknown calibration `beta`: use temperature, platt or isotonic");
     }
 
     #[test]

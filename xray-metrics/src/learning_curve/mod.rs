@@ -73,7 +73,7 @@ pub enum NoCurve {
         found: usize,
     },
     /// More images were not surely better.
-    #[error("the scores do not surely rise with the number of images")]
+    #[error("the scores do not clearly rise with the number of images")]
     NotRising,
 }
 
@@ -112,7 +112,7 @@ pub fn fit_learning_curve(trainings: &[Training]) -> Result<FittedCurve, NoCurve
     Ok(FittedCurve { measured: evidence.measured, trials, forms, ceiling, possible })
 }
 
-/// Trials that share their images are no yardstick: sizes may scatter more by the luck of the images.
+/// Trials that share their images are not a yardstick: sizes may scatter more by the luck of the images.
 fn no_form_fits(forms: &[FittedForm], trials: Trials) -> bool {
     let misses = |form: &FittedForm| form.lack_of_fit.is_some_and(|it| it.p < MISFIT);
     trials == Trials::DrawTheirOwn && forms.iter().all(misses)

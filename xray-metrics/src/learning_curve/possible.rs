@@ -48,7 +48,7 @@ impl Evidence {
     }
 
     /// The line over a bend, and what it costs before any squares: that of restricted maximum likelihood (Patterson and
-    /// Thompson, Biometrika 58, 1971), less what only tells how the bend is scaled.
+    /// Thompson, Biometrika 58, 1971), minus the part that only sets the scale of the bend.
     fn line(&self, weights: &Weights, bend: &Bend) -> Option<(Line, f64)> {
         let heights = bend.heights(&self.sizes);
         let line = Line::fit(weights, &heights)?;

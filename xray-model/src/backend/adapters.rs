@@ -193,7 +193,7 @@ mod tests {
             check(&[(CUDAS, nothing)], 2, &format!("CUDA_VISIBLE_DEVICES={nothing}"));
         }
         let alone = chosen(&all()[2..], &[], driver.path()).expect("one of them");
-        assert_eq!(alone, Choice { index: 0, why: None }, "a renderer is no second GPU");
+        assert_eq!(alone, Choice { index: 0, why: None }, "a renderer is not a second GPU");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Where the features of a dense block lie: one buffer, each layer's behind those of the layers before. Every layer
-//! begins a block of 16 lanes; where a growth rate is no multiple of 16, as in the small networks of tests, lanes in
+//! begins a block of 16 lanes; where a growth rate is not a multiple of 16, as in the small networks of tests, lanes in
 //! between stay zero, and parameters and maps are spread out and gathered.
 
 use std::borrow::Cow;

@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 use std::sync::Arc;
 use xray_kernels::{BlockGradients, ConvBlock, ConvSpec, FoldedBlock, MapShape, SavedBlock};
 
-/// What of a block is no parameter.
+/// What of a block is not a parameter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvNormSpec {
     pub(crate) block: ConvBlock,

@@ -13,7 +13,7 @@ use xray_kernels::{Activation, ConvBlock, DepthwiseBlock, Nonlinearity, Pool, Po
 
 const HALVING: Pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: 0 };
 
-/// What of a block is no parameter.
+/// What of a block is not a parameter.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     filter: Filter,

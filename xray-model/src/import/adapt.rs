@@ -105,7 +105,8 @@ impl fmt::Display for Note {
                 let others = others.join("` and `");
                 write!(
                     f,
-                    "the file holds several networks: `{taken}` is taken, not its copy in `{others}`; --init-part chooses"
+                    "the file holds several networks: `{taken}` is taken, not its copy in `{others}`; --init-part \
+                     chooses"
                 )
             }
             Note::Beside { groups } => {
@@ -120,10 +121,10 @@ impl fmt::Display for Note {
                 )
             }
             Note::Renamed { found, name } => write!(f, "{found} of the file is the last layer, {name}"),
-            Note::Fresh { name } => write!(f, "{name} starts anew"),
+            Note::Fresh { name } => write!(f, "{name} starts fresh"),
             Note::Unused { name } => write!(f, "{name} of the file is not used"),
             Note::OtherShape { name, found, expected } => {
-                write!(f, "{name} starts anew: the file has shape {found:?}, the network {expected:?}")
+                write!(f, "{name} starts fresh: the file has shape {found:?}, the network {expected:?}")
             }
             Note::Summed { name } => write!(f, "{name}: three colours summed to gray"),
             Note::Spread { name } => write!(f, "{name}: gray spread over three colours"),
@@ -356,8 +357,8 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "conv.weight starts anew: the file has shape [2, 1, 3, 3], the network [2, 1, 1, 2]",
-                "fc.weight starts anew",
+                "conv.weight starts fresh: the file has shape [2, 1, 3, 3], the network [2, 1, 1, 2]",
+                "fc.weight starts fresh",
                 "layer9.a of the file is not used",
             ]
         );

@@ -32,7 +32,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     let io = |source| FileError::Io { path: path.to_owned(), action: "read", source };
     let described = fs::metadata(path).map_err(io)?;
     if !described.is_file() {
-        return Err(Error::Weights { path: path.to_owned(), reason: "it is no regular file".into() });
+        return Err(Error::Weights { path: path.to_owned(), reason: "it is not a regular file".into() });
     }
     let file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
@@ -124,8 +124,8 @@ mod tests {
             let message = read_weights(&path).expect_err("must be refused").to_string();
             assert!(message.contains(name) && message.contains(part), "{message}");
         };
-        refused("empty.pth", b"", "is no readable weights file");
-        refused("picture.pth", b"\xff\xd8\xff\xe0 not weights at all", "is no readable weights file");
+        refused("empty.pth", b"", "is not a readable weights file");
+        refused("picture.pth", b"\xff\xd8\xff\xe0 not weights at all", "is not a readable weights file");
         refused("cut.safetensors", b"\x40\0\0\0\0\0\0\0{\"a\":", "is not a readable safetensors file");
         let (huge, header) =
             ("18446744073709551615", "{\"w\":{\"dtype\":\"F32\",\"shape\":SHAPE,\"data_offsets\":[0,END]}}");
@@ -142,7 +142,7 @@ mod tests {
             "is not a readable safetensors file",
         );
         let folder_itself = read_weights(folder.path()).expect_err("no file").to_string();
-        assert!(folder_itself.contains("it is no regular file"), "{folder_itself}");
+        assert!(folder_itself.contains("it is not a regular file"), "{folder_itself}");
         let missing = read_weights(&folder.path().join("absent.pth")).expect_err("there is none");
         assert!(missing.to_string().contains("absent.pth"), "{missing}");
     }

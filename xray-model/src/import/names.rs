@@ -97,7 +97,7 @@ mod tests {
     fn layers_of_densenet_bear_their_new_names() {
         let ours = ["features.denseblock1.denselayer1.conv2.weight", "features.norm0.weight"];
         check(&["features.denseblock1.denselayer1.conv.2.weight", "features.norm0.weight"], &ours, &ours);
-        // A norm within something that is no dense layer keeps its name.
+        // A norm within something that is not a dense layer keeps its name.
         check(&["features.norm.1.weight"], &["features.norm.1.weight"], &["features.norm.1.weight"]);
     }
 

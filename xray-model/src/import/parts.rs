@@ -1,6 +1,6 @@
 //! Which of a file's networks is taken. A checkpoint may hold several of one architecture: a student and its teacher, a
 //! query and a key encoder, weights and their moving average. Of a network and its copies, the one that gradients trained
-//! is taken; between networks that are no copies, the user chooses.
+//! is taken; between networks that are not copies, the user chooses.
 
 use super::names::dense_layer;
 use crate::{Error, HostTensor, Result, StateDict};

@@ -26,7 +26,7 @@ pub struct Published {
 ///
 /// # Errors
 /// Weights of another network, width, number of outputs or number of channels, with what is missing or too much; values that
-/// are NaN or infinite; operating points that are no probabilities.
+/// are NaN or infinite; operating points that are not probabilities.
 pub fn published(model: &ModelConfig, outputs: usize, found: StateDict, part: &str) -> Result<Published> {
     let network = Network::new(model, outputs, &Backend::Flex.open()?.device)?;
     let fresh = weights_of(&network);
@@ -155,7 +155,7 @@ mod tests {
         let refused =
             |model: &ModelConfig, outputs, found| published(model, outputs, found, "").expect_err("refused");
         let said = refused(&model(3), 3, file(3, "")).to_string();
-        assert_eq!(said, "the weights take images of 1 channel, and images of 3 are asked for");
+        assert_eq!(said, "the weights take images of 1 channel, but 3 are set");
         let said = refused(&model(1), 4, file(3, "")).to_string();
         assert_eq!(said, "the weights end in 3 classes (`classifier.bias`), this network in 4");
         let mut cut = file(3, "");
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(said, "tensor `op_threshs` has shape [2], this network needs [3]");
         let said =
             refused(&model(1), 3, with_points(file(3, ""), "op_threshs", &[0.5, 1.5, f32::NAN])).to_string();
-        assert_eq!(said, "op_threshs holds 1.5, which is no probability between 0 and 1");
+        assert_eq!(said, "op_threshs holds 1.5, which is not a probability between 0 and 1");
         // Those of another network in the file are not this one's.
         let found = with_points(file(3, "a."), "b.op_threshs", &[0.5; 2]);
         assert!(published(&model(1), 3, found, "").expect("it fits").operating_points.is_empty());

@@ -28,7 +28,7 @@ pub(super) struct Spread {
     ends: [f32; 2],
     /// Of a bin; zero before there was a value.
     width: f32,
-    /// Of values other than zero, which is no byte's error: bin `HALF` begins at zero.
+    /// Of values other than zero, which has no error in bytes: bin `HALF` begins at zero.
     counts: Vec<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Spread {
         Spread { ends: [0.0, 0.0], width: 0.0, counts: vec![0; 2 * HALF] }
     }
 
-    /// Counts values; those that are no numbers show in the ends.
+    /// Counts values; those that are not numbers show in the ends.
     pub(super) fn see(&mut self, values: &[f32]) {
         let [mut low, mut high] = [0.0_f32, 0.0_f32];
         for &value in values {

@@ -93,9 +93,8 @@ pub(super) async fn predict(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let Query(Asked { maps }) = asked.map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may stand behind the `?`")
-    })?;
+    let Query(Asked { maps }) = asked
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "query", "only `maps=true` may follow the `?`"))?;
     let (head, body) = request.into_parts();
     let sender = Sender::of(&head.extensions);
     let mut uploads = uploads(&service, &sender, &head.headers, body).await?;

@@ -99,7 +99,7 @@ fn too_many(code: &str, message: &str, seconds: u64) -> Problem {
 /// What makes a browser ask for a password.
 const CHALLENGE: &str = "Basic realm=\"xray-serve\", charset=\"UTF-8\"";
 
-/// Asks for a key, where there are some, and says whose it is. No key at all is no attempt: browsers begin so.
+/// Asks for a key, where there are some, and says whose it is. No key at all is not an attempt: browsers begin so.
 fn check_key(service: &Service, client: Client, request: &Request) -> Result<Option<Arc<str>>, Problem> {
     let keys = service.keys();
     if keys.is_empty() {

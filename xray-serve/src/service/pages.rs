@@ -97,7 +97,7 @@ async fn examine_body(service: &Service, request: Request<Body>) -> Result<Found
     let mut uploads = api::uploads(service, &sender, &head.headers, body).await?;
     let place = uploads.place.take();
     let [upload] = uploads.files.as_slice() else {
-        let message = format!("the page looks at one image, and the form holds {}", uploads.files.len());
+        let message = format!("the page takes one image, but the form holds {}", uploads.files.len());
         return Err(Problem::new(StatusCode::BAD_REQUEST, "images", message)
             .hint("send several images to /v1/predict"));
     };

@@ -118,7 +118,7 @@ fn kept(code: &str, failure: Failure) -> Problem {
 /// `POST /admin/reload`.
 pub(super) async fn reload(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     if service.keys().is_empty() {
-        let message = "without keys nobody may reload the model by a request";
+        let message = "without keys the model cannot be reloaded by a request";
         return Err(Problem::new(StatusCode::FORBIDDEN, "keyless", message)
             .hint("start the server with --keys, or send its process SIGHUP"));
     }

@@ -89,7 +89,7 @@ async fn the_api_is_described_with_its_security_and_every_status() {
     let known: std::collections::BTreeMap<String, String> = known.collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
-        let code = known.get(&name).unwrap_or_else(|| panic!("{name} is no status of an error"));
+        let code = known.get(&name).unwrap_or_else(|| panic!("{name} is not a status of an error"));
         assert!(described.iter().any(|answers| answers.contains_key(code)), "{code} {name} is not described");
     }
 }

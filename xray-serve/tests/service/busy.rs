@@ -28,7 +28,7 @@ async fn bodies_share_the_room_that_there_is() {
     slow.abort();
     idle.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    // Of which nothing is said but that they are no image.
+    // Of which nothing is said but that they are not an image.
     server.predict("image/jpeg", vec![0; 40 << 10]).await.assert_problem(415, "format");
 }
 

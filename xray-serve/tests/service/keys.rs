@@ -62,7 +62,7 @@ async fn who_tries_keys_is_not_heard_for_a_while() {
         request.headers_mut().insert("authorization", format!("Bearer {key}").parse().expect("a header"));
         request
     };
-    // No key is no try, and neither is the right one.
+    // No key is not a try, and neither is the right one.
     for _ in 0..12 {
         server.predict("image/jpeg", jpeg(1)).await.assert_problem(401, "key");
         assert_eq!(server.ask(with(1, "secret")).await.status, 200);

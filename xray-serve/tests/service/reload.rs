@@ -97,7 +97,7 @@ async fn a_bad_model_changes_nothing_and_says_why() {
         assert_eq!(findings(&server).await, before);
     };
     fs::copy(other.path().join("model.safetensors"), path("model.safetensors")).expect("writable");
-    refused("other weights than its card is of").await;
+    refused("does not hold the weights of its card").await;
     fs::write(path("model.safetensors"), &weights[..weights.len() / 2]).expect("writable");
     refused("model.safetensors").await;
     fs::write(path("model.json"), "{").expect("writable");
@@ -116,7 +116,7 @@ async fn new_keys_open_from_their_reload_on_and_broken_ones_never() {
     fs::write(&file, "alice = secret\nalice = again\n").expect("writable");
     let answer = server.ask(reload("secret")).await;
     answer.assert_problem(500, "keys");
-    assert!(answer.text.contains("line 2: the name alice stands twice"), "{}", answer.text);
+    assert!(answer.text.contains("line 2: the name alice appears twice"), "{}", answer.text);
     assert_eq!(ask(&server).await.status, 200, "the old keys open");
     fs::write(&file, "bob = other\n").expect("writable");
     assert_eq!(server.ask(reload("other")).await.status, 401);

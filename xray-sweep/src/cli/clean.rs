@@ -22,7 +22,7 @@ use xray_display::{Align, Column, TextTable, counted};
 pub(super) struct CleanArguments {
     #[command(flatten)]
     sweep: Sweep,
-    /// What stays of a finished run: `result`, or `resumable`, which also keeps what training can continue from
+    /// What stays of a finished run: `result`, or `resumable`, which also keeps what continues training
     #[arg(long, value_name = "WHAT", default_value = "result")]
     keep: Keep,
     /// Remove it
@@ -66,12 +66,12 @@ fn text(freed: &[Freed], tally: &Tally, keep: Keep, removed: bool) -> String {
     }
     let mut text = if freed.is_empty() { String::new() } else { table.text() };
     if !tally.is_final() {
-        text += &format!("{}; the others keep all they have\n", tally.text());
+        text += &format!("{}; the others keep everything\n", tally.text());
     }
     let all = megabytes(freed.iter().map(|cell| cell.bytes).sum());
     let of = counted(freed.len(), "cell");
     text += &match (freed.len(), removed) {
-        (0, _) => format!("nothing to free: finished cells hold no more than `{}`\n", keep.name()),
+        (0, _) => format!("nothing to free: finished cells hold only what `{}` keeps\n", keep.name()),
         (_, true) => format!("freed {all} MB of {of}\n"),
         (_, false) => format!("{all} MB of {of} would be freed; --yes removes them\n"),
     };

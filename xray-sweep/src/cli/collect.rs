@@ -50,7 +50,8 @@ fn text(collected: &Collected) -> String {
         text += &format!("  {}\n", file.display());
     }
     if collected.skipped_lines > 0 {
-        text += &format!("left out, as cut off: {} of metrics\n", counted(collected.skipped_lines, "line"));
+        text +=
+            &format!("left out because cut off: {} of metrics\n", counted(collected.skipped_lines, "line"));
     }
     text
 }

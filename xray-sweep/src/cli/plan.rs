@@ -147,7 +147,7 @@ struct PoolArguments {
     /// Most jobs of one array that run at a time on Slurm
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
-    /// Ask for memory, disk and (on Slurm) time by what cells of this sweep used that have the same network, image size, batch
+    /// Request memory, disk and (on Slurm) time as used by comparable cells of this sweep: same network, image size, batch
     /// size and threads; none to estimate again
     #[arg(long, value_name = "SWEEP")]
     sizes_from: Option<PathBuf>,
@@ -168,7 +168,7 @@ fn parse_text(text: &str) -> Result<(String, String), String> {
 fn parse_binary(text: &str) -> Result<(Option<Level>, PathBuf), String> {
     match text.split_once('=') {
         Some((level, path)) => {
-            let level = level.parse().map_err(|_| format!("`{level}` is no level: v1, v2, v3 or v4"))?;
+            let level = level.parse().map_err(|_| format!("`{level}` is not a level: v1, v2, v3 or v4"))?;
             Ok((Some(level), path.into()))
         }
         None => Ok((None, text.into())),
@@ -226,7 +226,7 @@ impl PlanArguments {
         if self.keep.is_some() && spec.rungs.is_empty() {
             return Err(Failure::new(
                 Exit::Usage,
-                "--keep says which part goes on from a rung, and there is none",
+                "--keep is the share that passes a rung, and there is no rung",
             )
             .hint("name the rungs: --rungs 1,3,9"));
         }
@@ -339,8 +339,8 @@ fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Op
         return lines.join("\n") + "\n";
     }
     lines.push(format!(
-        "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  sbatch {word}/sweep.sbatch\n  xray-sweep run {word} --launcher \
-         local|condor|slurm"
+        "Next, one of:\n  (cd {word} && condor_submit sweep.sub)\n  sbatch {word}/sweep.sbatch\n  xray-sweep run \
+         {word} --launcher local|condor|slurm"
     ));
     lines.join("\n") + "\n"
 }
@@ -349,7 +349,7 @@ fn text(arguments: &PlanArguments, condor: &Condor, planned: &Planned, slots: Op
 fn rungs_text(cells: &[Cell]) -> Option<String> {
     let stops = cells.first().map(|cell| &cell.rungs).filter(|stops| !stops.is_empty())?;
     let stops = stops.iter().map(Length::to_string).collect::<Vec<_>>().join(", ");
-    Some(format!("compared after {stops}; the better ones go on"))
+    Some(format!("compared after {stops}; the better ones continue"))
 }
 
 /// The files that settings name, each once.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use xray_artifacts::{Exit, State, Status, read_json};
 use xray_cli::say;
 
-/// On a terminal one line per run at work, above a bar over all; elsewhere a line per run that ended.
+/// Progress on a terminal: a line for each running cell above a bar for all; elsewhere a line for each run that ended.
 pub(super) struct Table<'a> {
     dir: &'a SweepDir,
     screen: MultiProgress,
@@ -20,7 +20,7 @@ impl<'a> Table<'a> {
     pub(super) fn new(dir: &'a SweepDir, cells: usize) -> Self {
         let screen = MultiProgress::new();
         let style =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} gone, {eta} to go");
+            ProgressStyle::with_template("{bar:30} {pos}/{len} runs ended, {elapsed} elapsed, {eta} left");
         let total = screen.add(ProgressBar::new(cells as u64).with_style(style.expect("a good template")));
         Table { dir, screen, total, lines: BTreeMap::new() }
     }
@@ -51,7 +51,7 @@ impl<'a> Table<'a> {
                 let status = read_json::<Status>(&self.dir.cell(&cell.id).status());
                 let is_at_rung = status.is_ok_and(|status| status.state == State::Stopped);
                 let ending = match attempt.exit {
-                    Some(0) if is_at_rung => "came to its rung".to_owned(),
+                    Some(0) if is_at_rung => "reached its rung".to_owned(),
                     _ => ending(attempt),
                 };
                 self.say(&format!("{}: {ending}", cell.name()));

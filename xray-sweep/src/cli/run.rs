@@ -94,7 +94,7 @@ fn same_data(plan: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Exit::BadData, format!("{} changed since the sweep was planned", plan.data.display()))
-        .hint("bring the old shards back, or plan another sweep directory"))
+        .hint("restore the old shards, or plan another sweep directory"))
 }
 
 fn run_here(
@@ -120,7 +120,7 @@ fn run_here(
     }
     let exit = summary(dir, &mut watch)?;
     if let Some(stopped) = stopped {
-        say("stopped; the same command goes on from here");
+        say("stopped; the same command continues");
         return Ok(stopped);
     }
     Ok(exit)
@@ -224,7 +224,8 @@ fn submit_and_follow(
     let has_rungs = reports.iter().any(|report| !report.cell.rungs.is_empty());
     let by_dag = has_rungs && arguments.launcher == Launcher::Condor;
     if by_dag && !selection.only.is_empty() {
-        let message = "--cell cannot be had of a sweep with rungs on a pool: sweep.dag starts all that go on";
+        let message =
+            "--cell does not work for a sweep with rungs on a pool: sweep.dag starts the cells that continue";
         return Err(Failure::new(Exit::Usage, message).hint("leave --cell out, or use --launcher local"));
     }
     let selection = Selection { is_led: survey.is_led, ..selection.clone() };
@@ -257,7 +258,9 @@ fn submit_and_follow(
         && (!cells.is_empty() || reports.iter().any(is_busy))
         && let Some(number) = slurm::lead(dir)?
     {
-        say(format_args!("job {number} decides the rung when they have come to it, and submits who goes on"));
+        say(format_args!(
+            "job {number} decides the rung once they reach it, and submits the cells that continue"
+        ));
         watch.forget();
     }
     if arguments.detach {

@@ -14,12 +14,12 @@ use xray_cli::say;
 
 /// Decide which cells continue after a rung; sweep.dag and jobs of Slurm call it
 ///
-/// The decision is written to rungs/. If no cell has reached the rung with a score, it ends with 4.
+/// The decision is written to rungs/. If no cell has reached the rung with a score, the exit code is 4.
 #[derive(Debug, Args)]
 pub(super) struct RungArguments {
     #[command(flatten)]
     sweep: Sweep,
-    /// The rung, from 1, as a node of sweep.dag says it; what was decided before stays [default: the one that is open]
+    /// The rung, from 1; an earlier decision stays [default: the open one]
     #[arg(value_name = "N")]
     rung: Option<usize>,
     /// Ask whether this cell still has to train to reach the rung: if not, the exit code is 3
@@ -46,9 +46,9 @@ pub(super) fn rung(arguments: &RungArguments) -> Result<Exit, Failure> {
         }
         (.., Some(Launcher::Slurm)) => slurm::decide(&dir),
         (.., Some(launcher)) => {
-            let message = format!("--launcher {} is not for this command", launcher.name());
+            let message = format!("--launcher {} does not work with this command", launcher.name());
             Err(Failure::new(Exit::Usage, message)
-                .hint("sweep.dag starts who goes on, `xray-sweep run` does it here"))
+                .hint("sweep.dag starts the cells that continue; here `xray-sweep run` does"))
         }
         (rung, ..) => decide(arguments, rung),
     }
@@ -84,5 +84,5 @@ fn decide(arguments: &RungArguments, rung: Option<usize>) -> Result<Exit, Failur
             Advance::Open { .. } => std::thread::sleep(Duration::from_secs(2)),
         }
     }
-    Err(Failure::new(Exit::SweepIncomplete, "the rung is not over: cells are still on their way to it"))
+    Err(Failure::new(Exit::SweepIncomplete, "the rung is not complete: cells are still on their way to it"))
 }

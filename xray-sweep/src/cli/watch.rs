@@ -50,7 +50,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
         if !survey.surplus.is_empty() && told.insert(String::new()) {
             let jobs = survey.surplus.join(" ");
             say(format_args!("warning: in the queue although their cells are done: jobs {jobs}"));
-            say(format_args!(" hint: `xray-sweep run {}` takes them out", shell::path(dir.path())));
+            say(format_args!(" hint: `xray-sweep run {}` removes them", shell::path(dir.path())));
         }
         if !arguments.watch || !is_busy(reports) {
             return Ok(Exit::Ok);

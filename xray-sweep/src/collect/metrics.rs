@@ -14,7 +14,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use xray_artifacts::{FileError, SealedLine, Split, line_seal};
 use xray_cli::say;
 
-/// So many cells are in memory at a time, and become one row group of the file.
+/// Number of cells in memory at a time; they become one row group of the file.
 const CELLS_AT_A_TIME: usize = 128;
 
 /// Writes the table's rows; returns how many lines were skipped as cut off.
@@ -64,7 +64,7 @@ struct Line {
 struct Curve<'a> {
     cell: &'a Cell,
     lines: BTreeMap<(u64, MetricEvent, Option<&'static str>), Line>,
-    /// As cut off.
+    /// Number of lines that were cut off.
     skipped: u64,
     damaged: u64,
     is_done: bool,
@@ -147,7 +147,7 @@ fn fill(curve: &mut Curve<'_>, mut file: impl BufRead) -> io::Result<()> {
 
 /// The next line, or as much of it as a line of a run can be; false at the end.
 fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    /// Of a thousand labels with long names.
+    /// Longest line: a thousand labels with long names.
     const LONGEST: u64 = 1 << 20;
     line.clear();
     let length = file.by_ref().take(LONGEST).read_until(b'\n', line)?;

@@ -16,7 +16,7 @@ pub(super) struct Event<'a> {
     pub(super) lines: Vec<&'a str>,
 }
 
-/// Cuts a log into events; the second figure counts what is no event: foreign text and torn events.
+/// Cuts a log into events; the second figure counts what is not an event: foreign text and torn events.
 /// Whether the last one has no end, as while it is being written, comes third.
 pub(super) fn events(text: &str) -> (Vec<Event<'_>>, usize, bool) {
     let (mut events, mut skipped) = (Vec::new(), 0);
@@ -87,7 +87,7 @@ impl<'a> Event<'a> {
         (!value.is_empty() && !value.eq_ignore_ascii_case("undefined")).then_some(value)
     }
 
-    /// The number after `start` in any line, up to what is no digit: `(return value 85)`.
+    /// The number after `start` in any line, up to what is not a digit: `(return value 85)`.
     pub(super) fn number_after<N: std::str::FromStr>(&self, start: &str) -> Option<N> {
         self.lines.iter().find_map(|line| {
             let (_, rest) = line.split_once(start)?;

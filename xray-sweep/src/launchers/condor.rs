@@ -88,7 +88,7 @@ pub fn queue(dir: &SweepDir) -> Queue {
     match (answer(jobs), answer(factories)) {
         (Ok(jobs), Ok(factories)) => match Content::parse(dir, asked, &jobs, &factories) {
             Some(content) => Queue::Holds(content),
-            None => Queue::Silent("condor_q prints something else than JSON".to_owned()),
+            None => Queue::Silent("condor_q did not print JSON".to_owned()),
         },
         (Err(why), _) | (_, Err(why)) => Queue::Silent(why),
     }

@@ -125,7 +125,7 @@ pub(super) fn begun(cell: &Cell, launched: Attempt) -> Attempt {
     }
 }
 
-/// As attempts have it.
+/// The time in the form of attempts.
 pub(super) fn now() -> String {
     humantime::format_rfc3339_seconds(time_of_day()).to_string()
 }

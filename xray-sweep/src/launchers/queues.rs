@@ -53,7 +53,7 @@ pub struct QueueWatch<'a> {
 }
 
 impl<'a> QueueWatch<'a> {
-    /// Of the sweep in `dir`.
+    /// The queues for the sweep in `dir`.
     pub fn new(dir: &'a SweepDir) -> Self {
         QueueWatch { dir, said: None }
     }

@@ -36,17 +36,14 @@ pub(crate) fn lay(given: &[(String, String)], over: &mut BTreeMap<String, String
 /// The lines of the submit file.
 ///
 /// # Errors
-/// A name that is none, that stands there twice, or that the submit file sets itself; a value that is no expression.
+/// A name that is none, that stands there twice, or that the submit file sets itself; a value that is not an expression.
 pub(super) fn lines(condor: &Condor) -> Result<Vec<Attribute<'_>>, Failure> {
     let mut lines: Vec<Attribute<'_>> = Vec::new();
     for (spelt, value) in &condor.attributes {
         let name = quote::attribute(spelt)?;
         if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--attribute {spelt} is set by the submit file itself"),
-            )
-            .hint("choose another name"));
+            return Err(Failure::new(Exit::Usage, format!("--attribute {spelt} is set by the submit file"))
+                .hint("choose another name"));
         }
         if let Some(first) = lines.iter().find(|line| line.name.eq_ignore_ascii_case(name)) {
             return Err(twice(first.name, spelt));
@@ -62,7 +59,7 @@ fn is_same(spelt: &str, bare: &str) -> bool {
 
 fn twice(first: &str, second: &str) -> Failure {
     Failure::new(Exit::Usage, format!("--attribute {first} and {second} are the same attribute"))
-        .hint("case, `+` and `My.` make no difference to HTCondor: leave one of them out")
+        .hint("HTCondor ignores case, `+` and `My.`: leave one of them out")
 }
 
 #[cfg(test)]
@@ -107,7 +104,7 @@ mod tests {
         assert_eq!(refused(&["ProjectName", "+Other"]), Ok(2));
         assert_eq!(refused(&["+A", "a"]), Err("--attribute A and a are the same attribute".to_owned()));
         for name in ["XrayCell", "+xraytrial", "My.PeriodicRemoveReason"] {
-            assert_eq!(refused(&[name]), Err(format!("--attribute {name} is set by the submit file itself")));
+            assert_eq!(refused(&[name]), Err(format!("--attribute {name} is set by the submit file")));
         }
     }
 

@@ -53,7 +53,7 @@ impl Binary {
         }
         let message = format!("{} is not the program that was planned: its content differs", path.display());
         Err(Failure::new(Exit::BadData, message)
-            .hint("copy the old one back, or plan again with --binary and the same build"))
+            .hint("restore the old one, or plan again with --binary and the same build"))
     }
 }
 
@@ -128,13 +128,13 @@ fn build(path: &Path, said: Option<Level>, is_for_gpu: bool) -> Result<Build, Fa
     let level = match (said, carried) {
         (Some(said), Some(carried)) if said != carried => {
             let message = format!("{} carries {carried}, not {said}", path.display());
-            return Err(failure(message).hint("the level stands in the file itself: leave it out"));
+            return Err(failure(message).hint("the level is stored in the file: leave it out"));
         }
         (_, Some(level)) | (Some(level), None) => level,
         (None, None) => {
-            let message = format!("{} does not say what it needs of a processor", path.display());
+            let message = format!("{} does not state which processor it needs", path.display());
             return Err(failure(message)
-                .hint("build it with `cargo xtask package worker`, or say it: --binary v1=PATH"));
+                .hint("build it with `cargo xtask package worker`, or state it: --binary v1=PATH"));
         }
     };
     Ok(Build { path: absolute(path), level, bytes, is_for_gpu })
@@ -220,7 +220,8 @@ impl Found {
             let build = self.for_gpu.ok_or_else(no_gpu_program)?;
             let own = trainer::resolve(&build.path, None, &[], |_| String::new())?.version;
             if own != version {
-                let message = format!("{} is {own}, the other trainer {version}", build.path.display());
+                let message =
+                    format!("{} is {own}, but the other trainer is {version}", build.path.display());
                 return Err(
                     Failure::new(Exit::ModelMismatch, message).hint("build both from the same commit")
                 );

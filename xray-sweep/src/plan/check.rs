@@ -28,5 +28,5 @@ pub(super) fn read_by_htcondor<'a>(
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let said: String = said.trim_start_matches("ERROR: ").chars().take(300).collect();
     Err(Failure::new(Exit::Usage, format!("HTCondor cannot read the submit file: {said}"))
-        .hint("nothing was planned; mend what --require, --rank, --attribute or a template puts there"))
+        .hint("nothing was planned; correct --require, --rank, --attribute or the template"))
 }

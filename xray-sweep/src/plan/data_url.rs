@@ -17,13 +17,13 @@ impl<'a> DataUrl<'a> {
     /// Checks what a person gave.
     ///
     /// # Errors
-    /// What is no address of a folder, and what a submit file cannot hold.
+    /// What is not an address of a folder, and what a submit file cannot hold.
     pub(super) fn parse(text: &'a str) -> Result<DataUrl<'a>, Failure> {
         let refused = |why: &str, hint: &str| {
             Failure::new(Exit::Usage, format!("--data-url: {text:?} {why}")).hint(hint)
         };
         let Some((scheme, place)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-            return Err(refused("is no URL", EXAMPLES));
+            return Err(refused("is not a URL", EXAMPLES));
         };
         let is_kept = |c: char| c.is_ascii_alphanumeric() || "-._~/:+=%".contains(c);
         if let Some(other) = place.chars().find(|c| !is_kept(*c)) {
@@ -83,11 +83,11 @@ mod tests {
             assert!(failure.message.ends_with(why), "{failure}");
             assert_eq!((failure.exit, failure.hint.is_some()), (Exit::Usage, true));
         };
-        check("", "is no URL");
-        check("/data/nih", "is no URL");
-        check("://host/nih", "is no URL");
-        check("HTTPS://host/nih", "is no URL");
-        check("a b://host/nih", "is no URL");
+        check("", "is not a URL");
+        check("/data/nih", "is not a URL");
+        check("://host/nih", "is not a URL");
+        check("HTTPS://host/nih", "is not a URL");
+        check("a b://host/nih", "is not a URL");
         check("https://host/my data", "holds ' '");
         check("https://host/a,b", "holds ','");
         check("https://host/$(id)", "holds '$'");

@@ -163,7 +163,7 @@ fn planned() -> String {
 /// Where the data lie is for the launcher to say.
 fn config_text(config: &Json) -> Result<String, Failure> {
     let mut table = toml::Table::try_from(config).map_err(|error| {
-        Failure::new(Exit::Unexpected, format!("the trainer's configuration is no table: {error}"))
+        Failure::new(Exit::Unexpected, format!("the trainer's configuration is not a table: {error}"))
     })?;
     if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
         data.remove("dir");
@@ -240,7 +240,7 @@ struct Values<'a> {
 struct RungValues<'a> {
     number: usize,
     is_last: bool,
-    /// By cell.
+    /// Stops by cell.
     stops: BTreeMap<&'a str, String>,
 }
 

@@ -71,11 +71,11 @@ fn read(key: &str, given: &str, before: &[Cell], notes: &mut Vec<String>) -> Res
     }
     let copied = before.iter().flat_map(|cell| cell.files.values()).find(|file| file.given == given);
     let Some(file) = copied.filter(|_| !path.exists()) else {
-        let what = if path.exists() { "is no regular file" } else { "is not there" };
+        let what = if path.exists() { "is not a regular file" } else { "is not there" };
         return Err(Failure::new(Exit::Usage, format!("{key}: {} {what}", path.display()))
-            .hint("a relative path is looked for from where `plan` is started"));
+            .hint("a relative path starts at the current folder of `plan`"));
     };
-    notes.push(format!("{key}: {} is gone; the copy that was planned with is used", path.display()));
+    notes.push(format!("{key}: {} is gone; its planned copy is used", path.display()));
     Ok(file.clone())
 }
 
@@ -104,13 +104,13 @@ pub(super) fn same(
     match other.first().and_then(change) {
         Some((key, given)) if !replace => {
             let message = format!(
-                "{key}: the content of {} is not what {} was planned with",
+                "{key}: the content of {} differs from the one that {} was planned with",
                 absolute(Path::new(&given)).display(),
                 dir.path().display()
             );
             Err(Failure::new(Exit::DamagedFile, message).hint(
-                "bring the old file back; or give the new one another name, as a value of an axis or in another sweep \
-                 directory; or give --replace to plan its cells anew",
+                "restore the old file; or give the new one another name, as a value of an axis or in another sweep \
+                 directory; or give --replace to plan its cells again",
             ))
         }
         _ => Ok(same),
@@ -158,7 +158,7 @@ fn lost(dir: &SweepDir, content: &ContentName, paths: &BTreeSet<&str>) -> Failur
     let copy = dir.file(content);
     let message =
         format!("{} is not whole, and {paths}, of which it is a copy, changed or is gone", copy.display());
-    Failure::new(Exit::DamagedFile, message).hint("bring the file back and plan again")
+    Failure::new(Exit::DamagedFile, message).hint("restore the file and plan again")
 }
 
 /// Whether the sweep's copy of a file is what its name says.
@@ -170,7 +170,7 @@ fn is_whole(dir: &SweepDir, content: &ContentName) -> Result<bool, FileError> {
 /// Copies a file into `bin/`; whether it has that content, or else there is no copy.
 fn copy(from: &Path, dir: &SweepDir, content: &ContentName) -> Result<bool, FileError> {
     let to = dir.file(content);
-    // What is no file is not written over.
+    // What is not a file is not written over.
     if !from.is_file() || (to.exists() && !to.is_file()) {
         return Ok(false);
     }
@@ -209,7 +209,7 @@ pub fn check_files<'a>(dir: &SweepDir, cells: impl IntoIterator<Item = &'a Cell>
                 Err(_) => format!("{}, the copy of {}, is gone", path.display(), file.given),
             };
             return Err(Failure::new(Exit::DamagedFile, message)
-                .hint("plan the sweep again, which copies the file anew"));
+                .hint("plan the sweep again, which copies the file again"));
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ use xray_display::counted;
 pub struct CellList {
     /// How many there are.
     pub count: usize,
-    /// Of the whole file.
+    /// Hash of the whole file.
     pub blake3: String,
 }
 
@@ -38,7 +38,7 @@ fn hash(text: &[u8]) -> String {
 /// The sweep's cells. A list of an earlier version, of which the plan says nothing, is taken as it is, with a warning.
 ///
 /// # Errors
-/// When there is none, when it is not the one that was planned, and when a line is no cell.
+/// When there is none, when it is not the one that was planned, and when a line is not a cell.
 pub fn read_cells(dir: &SweepDir) -> Result<Vec<Cell>, Failure> {
     let list = plan_of(dir)?.map(|plan| plan.cells);
     let Some(Some(list)) = list else {

@@ -13,7 +13,7 @@ use std::path::Path;
 use xray_artifacts::{Failure, FileError, cell_id};
 
 /// Writes the folders of those `cells` that lack one, from `sweep.toml` and the sweep's own trainer. Returns a sentence
-/// on each that cannot be made again; it is no reason to leave the others alone.
+/// on each that cannot be made again; it is not a reason to leave the others alone.
 ///
 /// # Errors
 /// When `sweep.toml` or the data cannot be read, or a folder cannot be written.
@@ -69,6 +69,6 @@ fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Js
     if cell_id(&config, &data.id, &resolved.version) == cell.id {
         Ok(config)
     } else {
-        Err("sweep.toml has other settings now; plan it again with those of before".to_owned())
+        Err("sweep.toml has other settings now; plan with the earlier ones".to_owned())
     }
 }

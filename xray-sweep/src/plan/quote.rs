@@ -67,7 +67,7 @@ const RESERVED: [&str; 7] = ["true", "false", "undefined", "error", "is", "isnt"
 pub(super) fn expression<'a>(what: &str, text: &'a str) -> Result<&'a str, Failure> {
     let text = kept_as_it_is(what, text.trim())?;
     if text.is_empty() {
-        return Err(refused(what, text, "is no expression"));
+        return Err(refused(what, text, "is not an expression"));
     }
     let mut open = Vec::new();
     let mut letters = text.chars().peekable();
@@ -81,7 +81,7 @@ pub(super) fn expression<'a>(what: &str, text: &'a str) -> Result<&'a str, Failu
             '[' => open.push(']'),
             '{' => open.push('}'),
             ')' | ']' | '}' if open.pop() != Some(letter) => {
-                return Err(refused(what, text, &format!("has a {letter} too many")));
+                return Err(refused(what, text, &format!("has one {letter} too many")));
             }
             '/' if letters.peek().is_some_and(|next| "/*".contains(*next)) => {
                 return Err(refused(what, text, "holds a comment"));
@@ -224,7 +224,7 @@ mod tests {
             ("true // really", "holds a comment"),
             ("true /* really", "holds a comment"),
             ("\u{e9}", "outside of quotes"),
-            (" ", "is no expression"),
+            (" ", "is not an expression"),
         ] {
             assert!(why(text).contains(expected), "{}", why(text));
         }

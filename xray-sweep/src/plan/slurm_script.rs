@@ -21,7 +21,7 @@ struct Values<'a> {
     name: String,
     code: &'a str,
     cells: usize,
-    /// Of the first array: the highest task, and how many run at a time.
+    /// Tasks of the first array: the highest one, and how many run at a time.
     tasks: String,
     dir: String,
     folder: String,

@@ -70,7 +70,7 @@ impl Traffic {
     }
 }
 
-/// As networks and pools count.
+/// Size in decimal units, which networks and pools use.
 fn size(bytes: u64) -> String {
     match bytes as f64 {
         bytes if bytes < 1e9 => format!("{:.1} MB", bytes / 1e6),

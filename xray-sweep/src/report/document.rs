@@ -159,7 +159,7 @@ impl Value {
         Value { text: number(value, decimals), json: json!(value) }
     }
 
-    /// As [`Self::number`] with its sign.
+    /// A signed number; see [`Self::number`].
     pub(super) fn signed(value: Option<f64>, decimals: usize) -> Value {
         let text = value.map_or(DASH.into(), |value| format!("{value:+.decimals$}"));
         Value { text, json: json!(value) }
@@ -175,6 +175,15 @@ impl Value {
     /// A number with the interval around it.
     pub(super) fn estimate(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> Value {
         let text = with_interval(value, interval, decimals, " to ");
+        Value { text, json: json!({ "value": value, "interval": interval }) }
+    }
+
+    /// A signed number with its interval; see [`Self::estimate`].
+    pub(super) fn signed_estimate(value: Option<f64>, interval: Option<[f64; 2]>, decimals: usize) -> Value {
+        let mut text = Self::signed(value, decimals).text;
+        if let Some([low, high]) = interval {
+            text += &format!(" ({low:+.decimals$} to {high:+.decimals$})");
+        }
         Value { text, json: json!({ "value": value, "interval": interval }) }
     }
 

@@ -21,11 +21,10 @@ pub(super) fn without_interval(groups: &[Group<'_>], values: impl Fn(&Group<'_>)
         |groups: &[&Group<'_>]| groups.iter().map(|group| group.place()).collect::<Vec<_>>().join(", ");
     let mut text = String::new();
     if !few.is_empty() {
-        text += &format!(" There is none of fewer than three trials ({}).", places(&few));
+        text += &format!(" Fewer than three trials have none ({}).", places(&few));
     }
     if !at_an_end.is_empty() {
-        text +=
-            &format!(" There is none where every trial has the same perfect score ({}).", places(&at_an_end));
+        text += &format!(" Trials that all have the same perfect score have none ({}).", places(&at_an_end));
     }
     text
 }

@@ -49,7 +49,7 @@ impl BothSplits {
             Err(why) => Err(why),
         };
         if let Err(why) = &both {
-            say(format_args!("warning: the report goes without the predictions of cell {cell}: {why}"));
+            say(format_args!("warning: the report lacks the predictions of cell {cell}: {why}"));
         }
         Ok(both)
     }
@@ -179,8 +179,8 @@ fn collected(
         };
         if let Some(differs) = differs {
             return Err(format!(
-                "the {split} predictions of cell {cell}, predictions-{split}.safetensors, are not those that were collected \
-                 ({label}: {differs}); collect again",
+                "the {split} predictions of cell {cell}, predictions-{split}.safetensors, are not those that were \
+                 collected ({label}: {differs}); collect again",
                 split = predictions.split,
                 cell = run.row.cell
             ));

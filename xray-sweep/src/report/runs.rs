@@ -13,11 +13,11 @@ pub(super) struct Run {
     pub(super) row: RunRow,
     /// Values of the axes, `model.width=16 loss.name=focal`; empty without axes.
     pub(super) combination: String,
-    /// The same without the fold: what all folds of a cross-validation share.
+    /// The settings without the fold, which all folds of a cross-validation share.
     pub(super) settings: String,
     /// The score on validation, which chooses.
     pub(super) val_score: Option<f64>,
-    /// The same on test, which is reported.
+    /// The score on test, which is reported.
     pub(super) score: Option<f64>,
     pub(super) score_interval: Option<[f64; 2]>,
 }

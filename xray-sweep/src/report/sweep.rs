@@ -151,7 +151,8 @@ impl Sweep {
         self.beside_metadata()?.1.b
     }
 
-    /// On how many records that was fitted, and the chosen run (A) beside it (B) on the labels that both define.
+    /// Number of records that the metadata baseline was fitted on, and the chosen run (A) compared with it (B) on the
+    /// labels that both define.
     pub(super) fn beside_metadata(&self) -> Option<(u64, Difference)> {
         let Chosen { metadata, predictions, .. } = self.chosen.as_ref()?;
         let (baseline, beside) = metadata.as_ref()?;
@@ -181,14 +182,14 @@ fn dataset(plan: &Plan) -> Result<Option<DatasetManifest>, Failure> {
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error @ FileError::Io { .. }) => return Err(error.into()),
         Err(error) => {
-            say(format_args!("warning: the report goes without its data: {}", one_line(&error)));
+            say(format_args!("warning: the report lacks its data set: {}", one_line(&error)));
             return Ok(None);
         }
     };
     let is_same = manifest.id() == plan.dataset;
     if !is_same {
         let folder = plan.data.display();
-        say(format_args!("warning: the report goes without its data: {folder} holds other data by now"));
+        say(format_args!("warning: the report goes without its data: {folder} holds other data now"));
     }
     Ok(is_same.then_some(manifest))
 }

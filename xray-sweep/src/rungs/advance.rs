@@ -118,12 +118,15 @@ fn nobody(rung: usize, at: Length, there: &[&CellReport]) -> Failure {
         Some(first) => {
             let why =
                 first.reason.as_deref().map_or(String::new(), |why| format!(", the first because {why}"));
-            format!("nobody came to rung {rung} ({at}) with a score: {} of {cells} failed{why}", failed.len())
+            format!(
+                "no cell reached rung {rung} ({at}) with a score: {} of {cells} failed{why}",
+                failed.len()
+            )
         }
-        None => format!("nobody came to rung {rung} ({at}) with a score: validation defines no AUC"),
+        None => format!("no cell reached rung {rung} ({at}) with a score: validation defines no AUC"),
     };
     Failure::new(Exit::SweepIncomplete, message)
-        .hint("nothing was decided and all checkpoints stay; `xray-sweep run --failed` starts the failed cells again")
+        .hint("nothing was decided, and all checkpoints stay; `xray-sweep run --failed` starts the failed cells again")
 }
 
 /// What a folder alone says of a cell.
@@ -149,7 +152,7 @@ pub(crate) fn has_work(dir: &SweepDir, rung: usize, id: &str) -> Result<bool, Fa
 /// Whether a cell is at a rung or beyond it, or will never be, so that the rung need not wait for it.
 ///
 /// # Errors
-/// As [`has_work`].
+/// Errors as of [`has_work`].
 pub(crate) fn comes_through(dir: &SweepDir, rung: usize, id: &str) -> Result<bool, Failure> {
     let (result, climb) = climb_of(dir, id)?;
     let has_ended = matches!(result, CellResult::Done(_) | CellResult::Failed(_));

@@ -30,7 +30,7 @@ pub enum Rest {
         rung: usize,
         /// The place of its point, from 1.
         place: usize,
-        /// Of so many.
+        /// Number of points that were ranked.
         of: usize,
     },
 }
@@ -83,7 +83,7 @@ impl Climb {
                 format!("stopped at rung {rung} ({}, {place} of {of})", score(rung))
             }
             None if self.scores.is_empty() => return None,
-            None => format!("goes on from rung {} ({})", self.scores.len(), score(self.scores.len())),
+            None => format!("continues from rung {} ({})", self.scores.len(), score(self.scores.len())),
         })
     }
 }
@@ -152,9 +152,9 @@ mod tests {
         // Stopped by hand elsewhere, it has not come to the rung.
         check(&[], &stopped("2 epochs", 0.6), Some("1 epoch"), None);
         let one = std::slice::from_ref(&first);
-        check(one, &stopped("1 epochs", 0.6), Some("3 epochs"), Some("goes on from rung 1 (0.600)"));
+        check(one, &stopped("1 epochs", 0.6), Some("3 epochs"), Some("continues from rung 1 (0.600)"));
         check(one, &stopped("3 epochs", 0.7), Some("3 epochs"), Some("waits at rung 2 (0.700)"));
-        check(&[first, second], &stopped("3 epochs", 0.7), None, Some("goes on from rung 2 (0.700)"));
+        check(&[first, second], &stopped("3 epochs", 0.7), None, Some("continues from rung 2 (0.700)"));
         let left = [decided(1, 0.6, false)];
         check(&left, &stopped("1 epochs", 0.6), None, Some("stopped at rung 1 (0.600, 1 of 1)"));
         assert!(Climb::of(&cell(), &left, &stopped("1 epochs", 0.6)).is_left());

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use std::fmt;
 use xray_display::counted;
 
-/// By their resolved configuration and their threads.
+/// Cells that need the same resources, by their resolved configuration and their threads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Kind {
     /// The network's name.
@@ -22,14 +22,14 @@ pub struct Kind {
     pub threads: u64,
     /// `cpu`, `wgpu`, ...
     pub backend: String,
-    /// Of products, where a GPU computes.
+    /// Precision of products, on a GPU.
     pub precision: String,
     /// Where prepared images are kept: `ram`, `disk` or `none`.
     pub cache: String,
 }
 
 impl Kind {
-    /// Of a run with this configuration.
+    /// The kind of a run with this configuration.
     pub fn of(config: &Json, threads: u64) -> Kind {
         let number = |path: &str| config.pointer(path).and_then(Json::as_u64).unwrap_or_default();
         let text = |path: &str| config.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned();

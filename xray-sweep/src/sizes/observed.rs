@@ -25,7 +25,7 @@ pub(super) struct Observed {
 pub(super) struct Used {
     pub(super) kind: Kind,
     pub(super) train_images: u64,
-    /// Of files that its settings name.
+    /// Bytes of files that its settings name.
     pub(super) file_bytes: u64,
     /// The most, or what was asked for in vain by a start that died of memory.
     pub(super) memory_mib: Option<u64>,
@@ -58,13 +58,13 @@ impl Observed {
         for found in found {
             match found {
                 Ok(used) => cells.extend(used),
-                Err(damaged) => say(format_args!("warning: {damaged}, so its cell tells nothing")),
+                Err(damaged) => say(format_args!("warning: {damaged}, so its cell is left out")),
             }
         }
         if cells.is_empty() {
-            let message = format!("--sizes-from: no cell of {} tells what it used", dir.path().display());
+            let message = format!("--sizes-from: no cell of {} reported what it used", dir.path().display());
             let hint = format!(
-                "run some of it first, or leave --sizes-from out; `xray-sweep status {}` says where it stands",
+                "run some of it first, or leave --sizes-from out; see `xray-sweep status {}`",
                 shell::path(dir.path())
             );
             return Err(Failure::new(Exit::NothingMatches, message).hint(hint));

@@ -111,15 +111,18 @@ fn where_nothing_was_seen_the_estimate_stands_with_its_reason() {
     let local = Used { disk_mib: None, time: None, ..used(1000, 300, 0, 0.0) };
     let (asked, group) = fitted(&Spec::default(), &observed(vec![local]), 1000);
     assert_eq!((asked.memory_mib, asked.disk_mib, asked.minutes), (384, 2048, None));
-    assert_eq!((group.memory.why, group.disk.why.as_deref()), (None, Some("no start there tells")));
+    assert_eq!(
+        (group.memory.why, group.disk.why.as_deref()),
+        (None, Some("no start in that sweep reported it"))
+    );
     let other = Used { kind: Kind { threads: 1, ..kind() }, ..used(1000, 300, 50, 60.0) };
     let (asked, group) = fitted(&Spec::default(), &observed(vec![other]), 1000);
     assert_eq!(asked, cell(1000).request);
-    assert_eq!(group.memory.why.as_deref(), Some("no cell there is like these"));
+    assert_eq!(group.memory.why.as_deref(), Some("that sweep has no comparable cell"));
     let shared = Observed { has_shards_on_disk: false, ..observed(vec![used(1000, 300, 50, 60.0)]) };
     let (asked, group) = fitted(&Spec::default(), &shared, 1000);
     assert_eq!((asked.memory_mib, asked.disk_mib), (384, 2048));
-    assert_eq!(group.disk.why.as_deref(), Some("shards came to jobs in another way there"));
+    assert_eq!(group.disk.why.as_deref(), Some("that sweep delivered shards to its jobs differently"));
 }
 
 #[test]
@@ -141,10 +144,9 @@ fn a_person_reads_what_was_seen_and_what_is_asked_for() {
     let sizes = Sizes { from: "there".into(), observed: 1, groups: vec![group] };
     assert_eq!(
         sizes.text(),
-        "  sizes     from there, 1 cell observed\n    \
-         small-cnn of width 16 at 64 px, batch 32, 2 threads: 30 cells\n      \
-         memory  1,536 MiB asked for; 1,210 MiB used at most, 4,096 MiB estimated\n      \
-         disk    2,048 MiB asked for; 2,048 MiB estimated; no cell there is like these\n      \
-         time    10m asked for; 1m 1s used at most"
+        "  sizes     from there, 1 cell observed\n    small-cnn of width 16 at 64 px, batch 32, 2 threads: 30 \
+         cells\n      memory  1,536 MiB asked for; 1,210 MiB used at most, 4,096 MiB estimated\n      disk    2,048 \
+         MiB asked for; 2,048 MiB estimated; that sweep has no comparable cell\n      time    10m asked for; 1m 1s \
+         used at most"
     );
 }

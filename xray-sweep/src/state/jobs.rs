@@ -178,7 +178,7 @@ impl Jobs {
         self.wait_for(owed, &dag.id, dag.held.as_ref())
     }
 
-    /// By what was written down of the submissions.
+    /// Cells that wait by the record of the submissions.
     fn owed_by_submissions(
         &mut self,
         factories: &BTreeMap<u64, bool>,

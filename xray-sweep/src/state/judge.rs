@@ -66,7 +66,7 @@ pub(super) fn judge(
 }
 
 fn failed(outcome: &Outcome, last_line: Option<String>) -> String {
-    let reason = outcome.reason.clone().unwrap_or_else(|| "it failed and says no reason".to_owned());
+    let reason = outcome.reason.clone().unwrap_or_else(|| "it failed without a reason".to_owned());
     match last_line {
         // Mostly the reason itself.
         Some(line) if !line.contains(reason.as_str()) && !reason.contains(&line) => {
@@ -83,7 +83,7 @@ fn ended_without_a_word(
     let removed = evidence.jobs.last().filter(|job| matches!(job.state, JobState::Removed | JobState::Gone));
     let why = match (evidence.latest, removed, evidence.result) {
         (_, Some(job), _) if job.state == JobState::Gone => {
-            format!("job {} left the queue, and the log does not say how it ended", job.id)
+            format!("job {} left the queue, and the log does not record how it ended", job.id)
         }
         (_, Some(job), _) => match &job.reason {
             Some(reason) => format!("job {} was removed: {reason}", job.id),
@@ -91,7 +91,7 @@ fn ended_without_a_word(
         },
         (Some(attempt), ..) => of_attempt(attempt),
         (None, None, CellResult::Unfinished(outcome)) => {
-            outcome.reason.clone().unwrap_or_else(|| "a run was begun and is gone".to_owned())
+            outcome.reason.clone().unwrap_or_else(|| "a run was started and is gone".to_owned())
         }
         (None, None, _) if !evidence.jobs.is_empty() => {
             "its job ended and was never seen to start".to_owned()

@@ -7,7 +7,7 @@ use crate::state::CellReport;
 use serde_json::{Value as Json, json};
 use xray_display::{counted, thousands};
 
-/// Over all cells whose use is known, in MiB or seconds.
+/// Use of all cells where it is known, in MiB or seconds.
 pub(super) struct Usage {
     /// The most that one cell used.
     max_used: u64,
@@ -42,7 +42,7 @@ impl Usage {
         Usage::of(reports, |report| report.attempts.iter().filter_map(took).max())
     }
 
-    /// Of cells as pairs: used, and asked for.
+    /// Use from pairs of each cell: used, and requested.
     fn of(reports: &[CellReport], pair: impl Fn(&CellReport) -> Option<(u64, u64)>) -> Option<Usage> {
         let known: Vec<(u64, u64)> = reports.iter().filter_map(pair).collect();
         let &(max_used, requested) = known.iter().max()?;
@@ -73,10 +73,7 @@ impl Usage {
             _ => String::new(),
         };
         let (asked, used) = (amount(*requested), amount(*max_used));
-        format!(
-            "{what}: asked for {asked}, the most used {used} ({} known){advice}\n",
-            counted(*cells, "cell")
-        )
+        format!("{what}: requested {asked}, peak use {used} ({} known){advice}\n", counted(*cells, "cell"))
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) trait Columns: Sized {
     /// The values of all rows.
     ///
     /// # Errors
-    /// If a column is not there, is of another type, or holds what is no value of the field.
+    /// If a column is not there, is of another type, or holds what is not a value of the field.
     fn read(name: &str, table: &DataFrame) -> PolarsResult<Vec<Self>>;
 }
 

@@ -71,7 +71,7 @@ impl ParquetFile {
 /// What went to a file.
 #[derive(Default)]
 struct Written {
-    /// Of what was handed over, so that a disk which keeps something else is found out.
+    /// Hash of the bytes that were handed over, so that a disk which stores others is found out.
     hasher: blake3::Hasher,
     /// The system's word on why a write failed, which polars turns into text.
     refusal: Option<io::Error>,

@@ -18,7 +18,7 @@ pub const LIST: &str = "tables.json";
 /// What `tables.json` holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TableList {
-    /// By file name.
+    /// Tables by file name.
     pub(crate) tables: BTreeMap<String, Fingerprint>,
 }
 
@@ -85,7 +85,7 @@ impl Collection {
         if table.is_listed && self.list.is_none() {
             let list = self.folder.join(LIST);
             return Err(self.again(format!(
-                "{} is not there, but {} was written with it",
+                "{} is missing, but {} was written with it",
                 list.display(),
                 R::FILE
             )));

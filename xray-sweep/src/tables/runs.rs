@@ -48,7 +48,7 @@ columns! {
         epochs: Option<f64>,
         best_step: Option<i64>,
         stopped_by: Option<String>,
-        /// By the rung's number; a sweep without rungs has no such column.
+        /// Scores by the rung's number; a sweep without rungs has no such column.
         rung_auc: Axes,
         last_loss: Option<f32>,
         val: SplitScores,

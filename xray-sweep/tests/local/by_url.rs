@@ -79,7 +79,7 @@ fn addresses_that_contradict_or_are_none_are_refused() {
         assert_exit(&refused, Exit::Usage);
         assert!(stderr(&refused).contains(part), "{part} is not in {}", stderr(&refused));
     };
-    check(&["--data-url", "/data/nih"], "--data-url: \"/data/nih\" is no URL");
+    check(&["--data-url", "/data/nih"], "--data-url: \"/data/nih\" is not a URL");
     check(&["--data-url", "https://host/a,b"], "holds ','");
     check(&["--data-url", URL, "--shared-data"], "cannot be used with");
     assert!(!workplace.path("s/plan.json").exists());

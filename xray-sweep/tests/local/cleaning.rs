@@ -117,7 +117,7 @@ fn whatever_is_kept_every_command_says_the_same() {
     }
     assert!(
         stdout(&workplace.sweep(&["clean", "s"]))
-            .ends_with("nothing to free: finished cells hold no more than `result`\n")
+            .ends_with("nothing to free: finished cells hold only what `result` keeps\n")
     );
     // Nothing is done again, and what is new is.
     assert_exit(&workplace.sweep(&["plan", "s", "--no-pool", "--fractions", "0.2,0.5,1"]), Exit::Ok);

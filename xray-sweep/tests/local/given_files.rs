@@ -104,7 +104,7 @@ fn files_are_an_axis_and_every_job_is_sent_its_own() {
         let refused = plan("refused", "a.bin,b.bin");
         assert_exit(&refused, Exit::Usage);
         let said = stderr(&refused);
-        assert!(said.contains("come to the same run") && said.contains("b.bin"), "{said}");
+        assert!(said.contains("give the same run") && said.contains("b.bin"), "{said}");
         let refused = plan("refused", "a.bin,absent.bin");
         assert_exit(&refused, Exit::Usage);
         let said = stderr(&refused);
@@ -114,7 +114,7 @@ fn files_are_an_axis_and_every_job_is_sent_its_own() {
         );
         let refused = plan("refused", "shards");
         assert_exit(&refused, Exit::Usage);
-        assert!(stderr(&refused).contains("shards is no regular file"), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("shards is not a regular file"), "{}", stderr(&refused));
     }
 }
 
@@ -148,7 +148,7 @@ fn a_file_that_changed_is_not_mixed_with_what_it_was_and_one_that_is_gone_is_not
         let grown = workplace.sweep(&more);
         assert_exit(&grown, Exit::Ok);
         let said = stderr(&grown);
-        assert!(said.contains("w.bin is gone; the copy that was planned with is used"), "{said}");
+        assert!(said.contains("w.bin is gone; its planned copy is used"), "{said}");
         assert_eq!(workplace.cells(&key).len(), 2);
 
         // Folders are made again with the copy's name, also without the file.
@@ -194,7 +194,7 @@ fn a_damaged_copy_is_named_before_a_job_starts_and_planning_again_mends_it() {
             assert_eq!(planned, snapshot(&workplace.path(&key)), "{damage:?}");
         }
 
-        // Without the file it cannot be mended, which is no reason not to plan what does not need it.
+        // Without the file it cannot be mended, which is not a reason not to plan what does not need it.
         write(&workplace, "w.bin", "another");
         fs::write(&copy, "whole a").expect("writable");
         let other = ["plan", &key, "--no-pool", "--set"];

@@ -108,7 +108,7 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
             &["--gpus", "1"],
             [
                 Ok(&GPU),
-                Err("gpus is 1, and no cell uses one: they run with backend `cpu`"),
+                Err("gpus is 1, but no cell uses one: they run with backend `cpu`"),
                 Ok(&GPU),
                 Ok(&AUTO),
                 Ok(&BOTH),
@@ -119,14 +119,14 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
             [
                 Ok(&CPU),
                 Ok(&CPU),
-                Err("gpus is 0, and backend `wgpu` needs one"),
+                Err("gpus is 0, but backend `wgpu` needs one"),
                 Ok(&NO_GPU),
-                Err("gpus is 0, and backend `wgpu` needs one"),
+                Err("gpus is 0, but backend `wgpu` needs one"),
             ],
         ),
         (
             &["--gpus", "2"],
-            ["gpus is 2, and a run uses one GPU", "no cell uses one", "gpus is 2", "gpus is 2", "gpus is 2"]
+            ["gpus is 2, but a run uses one GPU", "no cell uses one", "gpus is 2", "gpus is 2", "gpus is 2"]
                 .map(Err),
         ),
     ];

@@ -254,7 +254,11 @@ fn a_plan_without_its_list_is_planned_again() {
     fs::remove_file(workplace.path("s/cells.jsonl")).expect("removable");
     let refused = workplace.sweep(&["status", "s"]);
     assert_exit(&refused, Exit::Usage);
-    assert!(stderr(&refused).contains("planning again as before mends one"), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("planning again with the same options repairs one"),
+        "{}",
+        stderr(&refused)
+    );
     let mended = workplace.plan("s", "3", &once);
     assert_exit(&mended, Exit::Ok);
     assert!(stderr(&mended).contains("the list of 2 cells was gone"), "{}", stderr(&mended));

@@ -111,7 +111,7 @@ fn the_last_of_nine_is_the_run_that_never_stopped() {
     let report = fs::read_to_string(workplace.path("h/report/report.md")).expect("a report");
     // 6 of 2 steps, 2 of 6, 1 of 18.
     assert!(
-        report.contains("trained were 42 of the 162 steps that all would take to their end, 74 % less"),
+        report.contains("42 of the 162 steps that all cells would take were trained, 74 % less"),
         "{report}"
     );
     assert!(report.contains("1 of 9"), "{report}");
@@ -194,7 +194,7 @@ fn what_fails_comes_last_and_where_all_fail_nothing_is_lost() {
     assert!(workplace.cell_file("s", &ids[0], "run/checkpoints/last/state.safetensors").is_file());
     let early = workplace.sweep(&["rung", "s"]);
     assert_exit(&early, Exit::SweepIncomplete);
-    assert!(stderr(&early).contains("rung 1 cannot be decided: nothing goes on of "), "{}", stderr(&early));
+    assert!(stderr(&early).contains("rung 1 cannot be decided: no result from "), "{}", stderr(&early));
 
     let config = |id: &str| workplace.cell_file("s", id, "config.toml");
     let good: Vec<String> = ids.iter().map(|id| fs::read_to_string(config(id)).expect("planned")).collect();
@@ -218,7 +218,10 @@ fn what_fails_comes_last_and_where_all_fail_nothing_is_lost() {
         let output = workplace.sweep(&["run", "all"]);
         assert_exit(&output, Exit::SweepIncomplete);
         let said = stderr(&output);
-        assert!(said.contains("nobody came to rung 1 (4 steps) with a score: 3 of 3 cells failed"), "{said}");
+        assert!(
+            said.contains("no cell reached rung 1 (4 steps) with a score: 3 of 3 cells failed"),
+            "{said}"
+        );
         assert!(said.contains("nothing was decided and all checkpoints stay"), "{said}");
     }
     assert!(!workplace.path("all/rungs/1.json").exists());
@@ -237,13 +240,13 @@ fn nonsense_is_refused() {
         assert_exit(&output, Exit::Usage);
         assert!(stderr(&output).contains(why), "{why}\n{}", stderr(&output));
     };
-    check(&["--rungs", "6,2,18"], "--rungs 6 steps,2 steps,18 steps does not rise");
-    check(&["--rungs", "18"], "is one rung, at which nothing is compared");
+    check(&["--rungs", "6,2,18"], "--rungs 6 steps,2 steps,18 steps must rise");
+    check(&["--rungs", "18"], "is one rung, so nothing is compared");
     check(&["--rungs", "2,6"], "--rungs end at 6 steps, and training.duration is \"18 steps\"");
     check(&["--rungs", "1 epochs,18 steps"], "counts in different units");
     check(&["--rungs", "2,soon,18"], "`soon` is not a length");
     check(&["--rungs", "2,18", "--keep", "1"], "--keep is 1, it must be above 0 and below 1");
-    check(&["--keep", "0.5"], "--keep says which part goes on from a rung, and there is none");
+    check(&["--keep", "0.5"], "--keep is the share that passes a rung, and there is no rung");
     check(&["--rungs", "2,18", "--fractions", "0.5,1"], "there are 2 fractions");
     assert!(!workplace.path("bad").join("plan.json").exists());
 }

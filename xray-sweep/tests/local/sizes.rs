@@ -40,7 +40,7 @@ fn the_next_sweep_asks_for_what_the_first_used_and_a_margin() {
         "first, 2 cells observed\n",
         "\n    small-cnn of width 4 at 32 px, batch 16, 1 thread: 2 cells\n",
         " used at most, 512 MiB estimated\n",
-        "\n      disk    1,280 MiB asked for; 1,280 MiB estimated; no start there tells\n",
+        "\n      disk    1,280 MiB asked for; 1,280 MiB estimated; no start in that sweep reported it\n",
         "\n      time    10m asked for; ",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
@@ -55,7 +55,7 @@ fn the_next_sweep_asks_for_what_the_first_used_and_a_margin() {
         assert_eq!((&asked["disk_mib"], &asked["minutes"]), (&estimated[0]["disk_mib"], &10.into()));
     }
     let ids = |name| (0..2).map(|at| workplace.id(name, at)).collect::<Vec<_>>();
-    assert_eq!(ids("next"), ids("first"), "what is asked for is no part of a cell");
+    assert_eq!(ids("next"), ids("first"), "what is asked for is not part of a cell");
     let script = fs::read_to_string(workplace.path("next").join("sweep.sbatch")).expect("planned");
     assert!(script.contains("\n#SBATCH --time=10\n"), "{script}");
 
@@ -66,7 +66,7 @@ fn the_next_sweep_asks_for_what_the_first_used_and_a_margin() {
     assert_eq!(requests(&workplace, "next"), estimated);
     let status = workplace.sweep(&["status", "first"]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(status.contains("memory: asked for 512 MiB, the most used "), "{status}");
+    assert!(status.contains("memory: requested 512 MiB, peak use "), "{status}");
     assert!(status.contains("right-size: plan the next sweep with --sizes-from"), "{status}");
 }
 
@@ -109,9 +109,9 @@ fn what_tells_nothing_is_refused_with_the_reason() {
     check("absent", &[], "--sizes-from: there is no sweep in ");
     check("shards", &[], "--sizes-from: there is no sweep in ");
     assert_exit(&workplace.plan("idle", "6", &GRID), Exit::Ok);
-    check("idle", &[], "idle tells what it used");
-    let other = "first is like these: there small-cnn of width 4 at 32 px, batch 16, 1 thread, here small-cnn of width 4 at \
-                 32 px, batch 16, 2 threads";
+    check("idle", &[], "idle reported what it used");
+    let other = "first is comparable: there small-cnn of width 4 at 32 px, batch 16, 1 thread, here small-cnn of \
+                 width 4 at 32 px, batch 16, 2 threads";
     check("first", &["--cpus", "2"], other);
     check("first", &["--set", "model.width=8"], "here small-cnn of width 8 at 32 px");
 
@@ -122,7 +122,7 @@ fn what_tells_nothing_is_refused_with_the_reason() {
     let told = plan_after(&workplace, "next", "first", &axis);
     assert_exit(&told, Exit::Ok);
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
-    let group = "batch 16 in parts of 8, 1 thread: 2 cells\n      memory  512 MiB asked for; 512 MiB estimated; no cell \
-                 there is like these\n";
+    let group = "batch 16 in parts of 8, 1 thread: 2 cells\n      memory  512 MiB asked for; 512 MiB estimated; that \
+    sweep has no comparable cell\n";
     assert!(text.contains(group), "{text}");
 }

@@ -35,7 +35,7 @@ fn a_dag_collects_what_there_is_and_its_rescue_runs_the_rest() {
 
     // Cells that are done do not run again in a longer DAG.
     let more = checked(sweep.command("plan").args(["--no-pool", "--trials", "4", "--format", "json"]));
-    assert!(more.contains("sweep.dag was submitted before; its next submission needs -f"), "{more}");
+    assert!(more.contains("sweep.dag was submitted before; submit it with -f"), "{more}");
     assert_eq!(run(&sweep, &["-f"]), 0);
     let attempts: Vec<_> = sweep.wait_until_done().iter().map(|cell| cell["attempts"].clone()).collect();
     assert_eq!(attempts, [1, 2, 1, 1]);

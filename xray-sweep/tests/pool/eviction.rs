@@ -42,7 +42,7 @@ fn an_evicted_run_ends_as_if_nothing_had_happened() {
     let vacated = Instant::now();
     evicted.wait_until("back", |cells| cells[0]["attempts"] == 2);
     // A machine that failed a job is left alone for a minute.
-    assert!(vacated.elapsed() < Duration::from_secs(50), "an eviction is no failure");
+    assert!(vacated.elapsed() < Duration::from_secs(50), "an eviction is not a failure");
     let cell = evicted.wait_until_done().remove(0);
     let attempts = evicted.attempts(&cell);
     let [first, .., last] = attempts.as_slice() else { panic!("{attempts:#?}") };

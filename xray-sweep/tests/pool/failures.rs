@@ -102,7 +102,7 @@ fn a_full_disk_is_left_for_another_machine() {
 }
 
 /// HTCondor knows from the first start how much memory the job takes, and holds it again while its files are still being
-/// sent, which is no start by its count.
+/// sent, which is not a start by its count.
 #[test]
 fn holds_while_files_are_sent_slowly_come_to_an_end_with_their_reason() {
     let Some(workplace) = Workplace::new() else { return };

@@ -48,7 +48,7 @@ fn nothing_runs_twice_whatever_the_log_says() {
         assert_eq!(clusters(), 1, "{log}");
     }
 
-    // The number of an earlier process here is no job of the pool.
+    // The number of an earlier process here is not a job of the pool.
     let held = states().iter().position(|state| state == "held").expect("the last could not have run yet");
     let id = sweep.cells()[held]["id"].as_str().expect("an id").to_owned();
     let attempt = Attempt {

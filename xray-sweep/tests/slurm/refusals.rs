@@ -62,7 +62,7 @@ fn a_slurm_that_does_not_answer_is_said_and_no_cell_is_submitted_twice() {
     let status = ended(without_slurm(&workplace).args(["status", "sweep"]), Exit::Ok);
     let text = said(&status);
     assert!(
-        text.contains("warning: Slurm cannot be asked (") && text.contains("1 cell believed to wait"),
+        text.contains("warning: Slurm does not answer (") && text.contains("1 cell assumed to wait"),
         "{text}"
     );
     let here = said(&ended(without_slurm(&workplace).args(["run", "sweep"]), Exit::SweepIncomplete));

@@ -38,7 +38,7 @@ fn nine_become_one_without_anybody_and_it_is_the_run_that_never_stopped() {
         &mut workplace.xray_sweep(&["run", "slurm", "--launcher", "slurm", "--detach"]),
         Exit::Ok,
     ));
-    assert!(submitted.contains("decides the rung when they have come to it"), "{submitted}");
+    assert!(submitted.contains("decides the rung once they reach it"), "{submitted}");
     let again = said(&ended(
         &mut workplace.xray_sweep(&["run", "slurm", "--launcher", "slurm", "--detach"]),
         Exit::Ok,

@@ -114,6 +114,6 @@ fn a_time_limit_follows_from_what_was_seen() {
     assert_eq!(workplace.endings("next", &cell), ["finished"]);
     assert_eq!(workplace.attempts("next", &cell)[0]["requested_seconds"], 600);
     let status = checked(&mut workplace.xray_sweep(&["status", "next"]));
-    assert!(status.contains("time: asked for 10m, the most used "), "{status}");
+    assert!(status.contains("time: requested 10m, peak use "), "{status}");
     assert_eq!(workplace.found("next"), workplace.found("first"));
 }

@@ -35,7 +35,7 @@ checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched sha
 /// Steps of `--find-learning-rate` without a number.
 const DEFAULT_STEPS: &str = "200";
 
-/// What is of no use to a test that is no run: how long one takes, where it lies, how it is taken up again.
+/// What is of no use to a test that is not a run: how long one takes, where it lies, how it is taken up again.
 const OF_A_RUN: [&str; 12] = [
     "epochs",
     "steps",

@@ -55,7 +55,7 @@ pub fn dry_run(config: &RunConfig, files: &Path) -> Result<Costs, Failure> {
 }
 
 impl Costs {
-    /// As lines for a terminal.
+    /// Lines for a terminal.
     pub fn text(&self) -> String {
         let text = format!(
             "{} · {} parameters · {:.3} billion multiply-adds per image forward\n\

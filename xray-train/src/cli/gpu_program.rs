@@ -35,7 +35,7 @@ fn sibling() -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
-/// The same command line for another program.
+/// This command line for another program.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(env::args_os().skip(1)).env(HANDED_OVER, "1");

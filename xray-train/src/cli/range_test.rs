@@ -65,7 +65,7 @@ fn check_place(file: &Path, overwrite: bool) -> Result<(), Failure> {
     } else if file.exists() && !overwrite {
         refuse("is there already", "choose another --out, or replace it with --overwrite")
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
-        refuse("lies in no folder that is there", "make the folder, or choose another --out")
+        refuse("lies in a folder that does not exist", "make the folder, or choose another --out")
     } else {
         Ok(())
     }

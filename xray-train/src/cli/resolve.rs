@@ -37,7 +37,7 @@ pub(super) fn resolve_lines(
     output.flush().map_err(io)
 }
 
-/// Of the answers; before there were `files`, it was 1.
+/// Format of the answers; before there were `files`, it was 1.
 const FORMAT: u32 = 2;
 
 fn parse(line: &str) -> Result<Vec<(String, Value)>, Failure> {

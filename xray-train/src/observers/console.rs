@@ -38,7 +38,7 @@ impl Console {
     }
 
     fn say(&self, text: &str) {
-        // Nobody to tell is no reason to stop training.
+        // Nobody to tell is not a reason to stop training.
         self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
     }
 

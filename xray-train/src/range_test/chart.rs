@@ -5,7 +5,7 @@ use super::{Conclusion, Findings, Rates};
 use xray_display::chart::{Axis, Chart, Scale, Series, Symbol, Tick};
 
 impl Findings {
-    /// By learning rate, the loss less that of the first weights.
+    /// Loss − loss of the first weights, by learning rate.
     pub fn chart(&self) -> Chart {
         let dots: Vec<_> = self.measurements.iter().map(|batch| (batch.rate, batch.difference())).collect();
         let line: Vec<_> = self.smoothed.iter().map(|mean| (mean.rate, mean.difference)).collect();

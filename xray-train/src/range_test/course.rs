@@ -38,7 +38,7 @@ impl FromStr for Rates {
         match rates {
             Some((low, high)) if high >= LEAST_SPAN * low => Ok(Rates { low, high }),
             Some((low, high)) if low < high => Err(format!(
-                "{high} is less than {LEAST_SPAN} times {low}, too little to see where the loss turns"
+                "{high} is less than {LEAST_SPAN} times {low}, too narrow to find the loss's turning point"
             )),
             Some((low, high)) => Err(format!("{low} is not below {high}: LOW..HIGH, such as 1e-6..1")),
             None => Err(format!("`{text}` is not LOW..HIGH, two numbers above 0, such as 1e-6..1")),
@@ -54,7 +54,7 @@ pub struct Course {
 }
 
 impl Course {
-    /// Fewer are no curve: the smoothing alone looks at twenty.
+    /// Fewer are not a curve: the smoothing alone looks at twenty.
     const FEWEST_STEPS: u64 = 50;
 
     /// So many steps through these rates.
@@ -116,7 +116,7 @@ mod tests {
         }
         assert_eq!(rates("1e-3..1e-1"), Ok(Rates { low: 1e-3, high: 1e-1 }));
         let message = rates("1e-3..0.09").expect_err("less than two powers of ten");
-        assert_eq!(message, "0.09 is less than 100 times 0.001, too little to see where the loss turns");
+        assert_eq!(message, "0.09 is less than 100 times 0.001, too narrow to find the loss's turning point");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Batches in a row that are counted. Rates change little on the way, and learning is seen in nearly all.
 const WINDOW: usize = 30;
 
-/// So often at most is something found where nothing was learnt.
+/// Highest probability of finding something where nothing was learned.
 const FALSE_ALARMS: f64 = 0.01;
 
 /// The batches in a row that speak most for learning.
@@ -15,7 +15,7 @@ const FALSE_ALARMS: f64 = 0.01;
 pub struct Evidence {
     /// In so many of them the loss is lower than by the first weights.
     pub lower: usize,
-    /// Of so many.
+    /// Number of batches in a row.
     pub of: usize,
     /// How often at most a test in which nothing is learnt has as many somewhere.
     pub chance: f64,

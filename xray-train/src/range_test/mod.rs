@@ -43,7 +43,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// The loss less that of the first weights.
+    /// The loss minus the loss of the first weights.
     fn difference(&self) -> f64 {
         f64::from(self.loss) - f64::from(self.first)
     }
@@ -134,7 +134,7 @@ fn measure(
     let epochs = course.steps() as f64 / loader.batches_per_epoch() as f64;
     if epochs > 1.0 {
         let text = format!(
-            "{} steps are {epochs:.1} epochs: of images that are seen again the loss falls because they are remembered, too",
+            "{} steps are {epochs:.1} epochs: images repeat, so the loss also falls because they are memorised",
             course.steps()
         );
         observer.observe(&Event::Warning(&text))?;

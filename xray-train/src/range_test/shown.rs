@@ -31,20 +31,21 @@ impl Findings {
         let none = |why: &str, what: &str| format!("no learning rate is suggested: {why}\n hint: {what}\n");
         match self.conclusion {
             Conclusion::Suggested { rate, fall } => format!(
-                "suggested learning rate: {} (schedule.learning_rate is {})\n  the loss is least there, {fall:.5} below that of the \
-                 first weights, and higher above\n  in {lower} of {of} batches in a row it is lower than by the first weights\n",
+                "suggested learning rate: {} (schedule.learning_rate is {})\n  the loss is lowest there, {fall:.5} \
+                 below that of the first weights, and higher above\n  in {lower} of {of} batches in a row it is \
+                 lower than by the first weights\n",
                 short(rate),
                 short(self.configured),
             ),
             Conclusion::NothingLearnt if self.ending == Ending::Completed => none(
                 &format!(
-                    "nothing was learnt that stands above the scatter of batches (of {of} in a row at most {lower} have a \
+                    "nothing was learned beyond the scatter of batches (of {of} in a row at most {lower} have a \
                      lower loss than by the first weights)"
                 ),
                 &format!("take more steps, larger batches or more data, or go beyond {high} by --rates"),
             ),
             Conclusion::NothingLearnt => none(
-                "the loss grew before anything was learnt that stands above the scatter of batches",
+                "the loss grew before anything was learned beyond the scatter of batches",
                 &format!("take more steps or larger batches, or begin below {low} by --rates"),
             ),
             Conclusion::AtTheLowEnd => none(

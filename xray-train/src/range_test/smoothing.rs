@@ -11,7 +11,7 @@ pub struct Smoothed {
     pub rate: f64,
     /// The loss.
     pub loss: f64,
-    /// The loss less that of the first weights on the same batches.
+    /// The loss minus the loss of the first weights on the same batches.
     pub difference: f64,
 }
 
@@ -28,7 +28,7 @@ const DECAY: f64 = 0.9;
 /// Takes measurements one after the other. The weights are those of an exponential decay, divided by their sum.
 #[derive(Default)]
 pub(super) struct Smoothing {
-    /// Of weights, and of what is weighted.
+    /// Sums of weights, and of weighted values.
     sums: [f64; 4],
 }
 

@@ -28,7 +28,8 @@ pub enum Conclusion {
 
 /// In the first steps of a range that begins low enough, next to nothing changes.
 const FIRST: usize = 10;
-/// As many times the rate must have been tried to see that the loss is not less there, unless the loss rises before.
+/// Factor beyond the rate that must have been tried to see that the loss is not lower there, unless the loss rises
+/// before.
 const BEYOND: f64 = 3.0;
 
 impl Conclusion {

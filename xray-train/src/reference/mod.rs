@@ -135,7 +135,7 @@ mod tests {
             .expect("only listed");
         }
         let rows: BTreeSet<_> = all().iter().map(|setting| setting.key.to_owned()).collect();
-        assert_eq!(rows.len(), all().len(), "a key stands twice");
+        assert_eq!(rows.len(), all().len(), "a key appears twice");
         assert_eq!(rows.difference(&keys).collect::<Vec<_>>(), Vec::<&String>::new(), "no such settings");
         assert_eq!(
             keys.difference(&rows).collect::<Vec<_>>(),

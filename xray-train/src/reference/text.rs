@@ -29,7 +29,7 @@ pub fn plain() -> String {
     text
 }
 
-/// The same as `docs/settings.md`.
+/// The page `docs/settings.md`.
 pub fn markdown() -> String {
     let mut text = format!(
         "# Settings\n\n<!-- Made by `xray-train --help settings.md > docs/settings.md`; a test compares. -->\n\n{}\n",

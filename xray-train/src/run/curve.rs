@@ -28,7 +28,7 @@ pub(super) fn draw(metrics: &Path, loss: &str, to: &Path) -> Result<Option<Strin
 }
 
 fn svg(metrics: &str, loss: &str) -> String {
-    // A line that was cut off by a machine that died is no reason to have no picture.
+    // A line that was cut off by a machine that died is not a reason to have no picture.
     let lines: Vec<Value> = metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |event: &'static str| lines.iter().filter(move |line| line["event"] == event);
     let point = |line: &Value, name: &str| Some((line["step"].as_f64()?, line[name].as_f64()?));

@@ -39,10 +39,10 @@ fn put_back(dir: &RunDir) -> Result<Outcome, Failure> {
             kept.display()
         );
         return Err(Failure::new(Exit::ModelMismatch, message)
-            .hint("bring one of the files back, or start over with --overwrite"));
+            .hint("restore one of the files, or start over with --overwrite"));
     };
     write_json(&result, &outcome)?;
-    xray_cli::say(format_args!("{} was damaged or gone: put back from {}", result.display(), kept.display()));
+    xray_cli::say(format_args!("{} was damaged or gone: restored from {}", result.display(), kept.display()));
     Ok(outcome)
 }
 
@@ -101,8 +101,9 @@ pub(super) fn stop(outcome: &mut Outcome, options: &RunOptions, val_macro_auc: O
     let at = options.stop_at.map(|length| length.to_string()).unwrap_or_default();
     let score = val_macro_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.4}"));
     outcome.state = State::Stopped;
-    outcome.reason =
-        Some(format!("stopped at {at}, as asked; the same command with a later --stop-at, or none, goes on"));
+    outcome.reason = Some(format!(
+        "stopped at {at}, as asked; the same command with a later --stop-at, or none, continues"
+    ));
     outcome.training.stopped_by = Some("stop-at".to_owned());
     outcome.training.stop = Some(Stop { at: at.clone(), val_macro_auc });
     format!("stopped at {at}, after step {}: best val macro-AUC {score}", outcome.training.steps)

@@ -157,7 +157,8 @@ fn a_checkpoint_of_another_model_is_refused_by_tensor() {
         "wide",
         &["--set", "model.width=8"],
         Exit::ModelMismatch,
-        "no checkpoint to go on from: wide/checkpoints/last/state.safetensors is not the checkpoint that was written",
+        "no checkpoint to continue from: wide/checkpoints/last/state.safetensors is not the checkpoint that was \
+         written",
     );
 }
 

@@ -148,7 +148,7 @@ fn what_would_contradict_the_finished_run_is_refused() {
     check(
         &["--set", "fine_tuning.weights=other.pth"],
         Exit::Usage,
-        &["fine_tuning.weights and --from both say what the run begins with"],
+        &["fine_tuning.weights and --from both set the first weights"],
     );
     check(&["--run", "first"], Exit::Usage, &["--from and --run both name first"]);
     // Other images, so other patients may be in its splits.

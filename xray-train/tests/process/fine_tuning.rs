@@ -51,7 +51,7 @@ fn weights_that_do_not_fit_are_named() {
     check(
         &["--init", "first/config.toml"],
         Exit::ModelMismatch,
-        &["first/config.toml is no readable weights file", "hint: "],
+        &["first/config.toml is not a readable weights file", "hint: "],
     );
     check(&["--init", "absent.pth"], Exit::Unexpected, &["absent.pth"]);
     check(

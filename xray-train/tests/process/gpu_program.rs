@@ -46,7 +46,7 @@ fn a_gpu_is_asked_of_the_program_that_has_one() {
     }
 }
 
-/// A link to `xray-train` is no program with a GPU.
+/// A link to `xray-train` is not a program with a GPU.
 #[test]
 fn nothing_hands_over_for_ever() {
     let workplace = Workplace::new();

@@ -70,7 +70,7 @@ fn a_result_that_is_damaged_or_gone_comes_back_whatever_was_kept() {
             let output = workplace.run(&run, &again);
             assert_exit(&output, Exit::Ok);
             workplace.fingerprint(&run).assert_equals(&before, &run);
-            let (said, back) = (stderr(&output), format!("put back from {run}/finished/result.json"));
+            let (said, back) = (stderr(&output), format!("restored from {run}/finished/result.json"));
             assert_eq!(said.contains(&back), keep == Keep::Result, "{said}");
             assert!(!said.contains("step 1/12"), "nothing is trained again: {said}");
         }
@@ -86,8 +86,9 @@ fn a_finished_run_without_a_result_and_without_a_checkpoint_is_not_trained_anew(
     }
     let output = workplace.run(&run, &RUN);
     assert_exit(&output, Exit::ModelMismatch);
-    let expected = "error: run-result/result.json is damaged or gone, so is run-result/finished/result.json, and the finished \
-                    run kept no checkpoint to make them again from\n hint: bring one of the files back, or start over with \
+    let expected = "error: run-result/result.json is damaged or gone, so is run-result/finished/result.json, and the \
+    finished \
+                    run kept no checkpoint to make them again from\n hint: restore one of the files, or start over with \
                     --overwrite";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_exit(&workplace.run(&run, &[&RUN[..], &["--overwrite"]].concat()), Exit::Ok);

@@ -52,7 +52,7 @@ fn nothing_is_suggested_where_nothing_is_learnt_or_more_lies_beyond() {
     assert_exit(&said, Exit::Ok);
     let text = stdout(&said);
     assert!(
-        text.contains("no learning rate is suggested: nothing was learnt") && text.contains("\n hint: "),
+        text.contains("no learning rate is suggested: nothing was learned") && text.contains("\n hint: "),
         "{text}"
     );
     assert!(!text.contains("suggested learning rate"), "{text}");
@@ -131,7 +131,7 @@ fn a_range_that_cannot_be_is_refused_before_data_are_opened() {
     for run in [&["--run", "shards"][..], &["--resume"], &["--steps", "9"], &["--dry-run"]] {
         check(&[&[find], run].concat(), &format!("cannot be used with '{}", run[0]));
     }
-    check(&[find, "--out", "nowhere/rates.svg"], "nowhere/rates.svg lies in no folder that is there");
+    check(&[find, "--out", "nowhere/rates.svg"], "nowhere/rates.svg lies in a folder that does not exist");
     fs::write(workplace.path("old.svg"), "").expect("writable");
     check(&[find, "--out", "old.svg"], "old.svg is there already");
     check(&[find, "--overwrite"], "nothing that --overwrite could replace");

@@ -31,7 +31,7 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 const TEMPLATE: &str = include_str!("../../../deploy/template.yaml");
 
-/// More than this is no direct upload: AWS Lambda, "Lambda quotas".
+/// More than this is not a direct upload: AWS Lambda, "Lambda quotas".
 const MAX_BYTES: u64 = 50 << 20;
 
 /// Builds it and says what it is.

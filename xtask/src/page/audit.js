@@ -2,7 +2,11 @@
 (() => {
   const problems = [];
   const printed = matchMedia("print").matches;
-  document.querySelectorAll("details").forEach((details) => { details.open = true; });
+  for (const details of document.querySelectorAll("details")) {
+    if (!printed) details.open = true;
+    for (const part of details.querySelectorAll(":scope > :not(summary)"))
+      if (!part.checkVisibility()) problems.push(`is not printed: "${part.textContent.trim().slice(0, 50)}"`);
+  }
   const width = document.documentElement.clientWidth;
 
   const shown = (element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });

@@ -13,8 +13,8 @@ pub(crate) use browser::installed;
 
 /// Open a page in headless Chromium and list what is wrong with it
 ///
-/// At 360, 768 and 1440 pixels, light and dark, and printed: text that overlaps, is cut, leaves the page or is hard to
-/// read, requests to anywhere, and what a screen reader would miss. Ends with 1 if there is anything.
+/// At 360, 768, 1280 and 1440 pixels, and printed: text that overlaps, is cut, leaves the page, is hard to read or is
+/// not printed, requests to anywhere, and what a screen reader would miss. Ends with 1 if there is anything.
 #[derive(Debug, Args)]
 pub(crate) struct PageArguments {
     /// The HTML file, or the address of a page
@@ -34,11 +34,12 @@ pub(crate) struct PageArguments {
 }
 
 /// What the page is looked at in; the last is A4 at 96 pixels to the inch, less the margins.
-const VIEWS: [(u32, Media); 7] = [
+const VIEWS: [(u32, Media); 8] = [
     (360, Media::Light),
     (360, Media::Dark),
     (768, Media::Light),
     (768, Media::Dark),
+    (1280, Media::Light),
     (1440, Media::Light),
     (1440, Media::Dark),
     (718, Media::Print),

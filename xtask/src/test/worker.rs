@@ -33,7 +33,7 @@ fn claim(worker: &Path, level: Level, copy: &Path) -> Result<()> {
         .context("a worker says what it needs")?;
     let place = section.0 as usize..(section.0 + section.1) as usize;
     let text = format!("{level}\0");
-    ensure!(text.len() == place.len(), "{level} is no level that fits in");
+    ensure!(text.len() == place.len(), "{level} is not a level that fits in");
     program[place].copy_from_slice(text.as_bytes());
     // With the permissions.
     fs::copy(worker, copy)?;

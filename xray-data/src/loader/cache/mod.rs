@@ -26,9 +26,9 @@ pub enum Cache {
 #[derive(Debug)]
 pub(super) enum PreparedCache {
     None,
-    /// By position in the loader's records.
+    /// Images by position in the loader's records.
     Ram(Vec<OnceLock<Box<[u8]>>>),
-    /// By place in the data set.
+    /// Images by place in the data set.
     Disk(DiskCache),
 }
 

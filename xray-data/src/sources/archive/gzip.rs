@@ -21,7 +21,7 @@ pub(super) struct Gzip {
 }
 
 impl Gzip {
-    /// Of a file of this many bytes.
+    /// Reads a file of this many bytes.
     pub(super) fn new(file: File, size: u64) -> Self {
         let limit = largest_inflated(size);
         let file = BufReader::with_capacity(1 << 18, file);

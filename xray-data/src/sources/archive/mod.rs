@@ -52,7 +52,7 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// None where a file is no archive by its name.
+    /// None where a file is not an archive by its name.
     pub(super) fn of(path: &Path) -> Option<Packing> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let ends = |end: &str| name.len() > end.len() && name.ends_with(end);
@@ -153,7 +153,7 @@ impl Archive {
                 let mut sum = Crc::new();
                 sum.update(&bytes);
                 if sum.sum() != *crc {
-                    return refuse(ArchiveProblem::Damaged("its checksum is another"));
+                    return refuse(ArchiveProblem::Damaged("its checksum differs"));
                 }
             }
             Method::Stored | Method::Refused(_) => {}

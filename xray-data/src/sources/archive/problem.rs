@@ -7,7 +7,7 @@ pub enum ArchiveProblem {
     /// Bytes of another kind than the name says.
     #[error("not a {kind} archive")]
     Other {
-        /// As the name says.
+        /// Kind of archive by the file's name.
         kind: &'static str,
     },
     /// It was cut off.
@@ -25,10 +25,10 @@ pub enum ArchiveProblem {
     /// A member that needs a password.
     #[error("it is encrypted")]
     Encrypted,
-    /// A member compressed in another way than zips usually are.
+    /// A member with a compression that zips rarely use.
     #[error("it is compressed by method {method}, which is not read")]
     Method {
-        /// As zip numbers them.
+        /// Number of the method in the zip format.
         method: u16,
     },
     /// A member that is another file's name.
@@ -68,7 +68,7 @@ pub enum ArchiveProblem {
         limit: u64,
     },
     /// More members than rows of a table can mean.
-    #[error("more than {most} images have names that the table means")]
+    #[error("more than {most} images have names that match the table")]
     TooMany {
         /// How many there may be.
         most: usize,
@@ -76,7 +76,7 @@ pub enum ArchiveProblem {
     /// A member that is larger than images and tables are.
     #[error("it has {size} bytes, more than the {limit} that an image or table of its packed size may have")]
     Large {
-        /// As the archive says.
+        /// Size stated by the archive.
         size: u64,
         /// 1 GiB, or 32 times the packed size where that is less and more than 64 MiB.
         limit: u64,
@@ -120,9 +120,7 @@ impl ArchiveProblem {
             ArchiveProblem::Outside
             | ArchiveProblem::Name
             | ArchiveProblem::Twice
-            | ArchiveProblem::TooMany { .. } => {
-                "no published data set has such an archive: look at where it comes from"
-            }
+            | ArchiveProblem::TooMany { .. } => "no published data set has such an archive: check its origin",
             ArchiveProblem::NoTable => "name the table beside it, and the archive with --images",
             ArchiveProblem::SeveralTables { .. } => {
                 "name one as if the archive were a folder: ARCHIVE.zip/labels.csv"
@@ -131,7 +129,8 @@ impl ArchiveProblem {
             ArchiveProblem::Members { .. }
             | ArchiveProblem::Large { .. }
             | ArchiveProblem::Inflates { .. } => {
-                "images and tables hardly shrink so: look at the archive, and unpack it yourself if it is what you want"
+                "images and tables hardly shrink so much: check the archive, and unpack it yourself if it is what \
+                 you want"
             }
             ArchiveProblem::FrontToBack => {
                 "unpack it, or read it with `xray-data build`, `xray-eval predict` or `xray-eval run --data`"

@@ -27,7 +27,7 @@ pub(super) struct Entries<R> {
     inner: R,
     /// Bytes that were read or passed over.
     at: u64,
-    /// Of the last member, with what fills it up.
+    /// Unread bytes of the last member, with its padding.
     unread: u64,
     headers: u64,
 }
@@ -64,10 +64,10 @@ impl<R: Skip> Entries<R> {
             // Links, devices and folders have no content, whatever size old writers give them.
             let is_empty = (b'1'..=b'6').contains(&kind);
             let size = if is_empty { Some(0) } else { said.size.filter(|_| !for_next).or(own_size) };
-            let size = size.ok_or_else(|| self.problem(ArchiveProblem::Damaged("a size is no number")))?;
+            let size = size.ok_or_else(|| self.problem(ArchiveProblem::Damaged("a size is not a number")))?;
             let padded = size.checked_next_multiple_of(BLOCK as u64);
-            self.unread =
-                padded.ok_or_else(|| self.problem(ArchiveProblem::Damaged("a size is no size of a file")))?;
+            self.unread = padded
+                .ok_or_else(|| self.problem(ArchiveProblem::Damaged("a size is not a size of a file")))?;
             match kind {
                 b'L' => {
                     let mut name =
@@ -76,7 +76,7 @@ impl<R: Skip> Entries<R> {
                     said.name = Some(name);
                 }
                 b'x' => {
-                    let long = ArchiveProblem::Damaged("what is said of a member is too long");
+                    let long = ArchiveProblem::Damaged("the description of a member is too long");
                     let records = self.short_content(size, LONGEST_PAX, long)?;
                     said.take(&records).map_err(|what| self.problem(what))?;
                 }
@@ -155,7 +155,7 @@ impl<R: Skip> Entries<R> {
         match (is_header(&block), self.headers) {
             (true, _) => Ok(Some(block)),
             (false, 0) => Err(self.problem(ArchiveProblem::Other { kind: "tar" })),
-            (false, _) => Err(self.problem(ArchiveProblem::Damaged("a header's checksum is another"))),
+            (false, _) => Err(self.problem(ArchiveProblem::Damaged("a header's checksum differs"))),
         }
     }
 
@@ -181,7 +181,7 @@ impl<R: Skip> Entries<R> {
 impl Said {
     /// Records of pax: `LENGTH KEY=VALUE` and the end of a line, the length being that of all of it.
     fn take(&mut self, mut records: &[u8]) -> std::result::Result<(), ArchiveProblem> {
-        let damaged = || ArchiveProblem::Damaged("what is said of a member cannot be read");
+        let damaged = || ArchiveProblem::Damaged("the description of a member cannot be read");
         while records.first().is_some_and(|byte| *byte != 0) {
             let blank = records.iter().take(10).position(|byte| *byte == b' ').ok_or_else(damaged)?;
             let length: usize =

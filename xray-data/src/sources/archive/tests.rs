@@ -232,7 +232,7 @@ fn zips_that_lie_are_refused_by_name() {
     };
     member(8, &[1, 0], "it is encrypted");
     member(10, &[9, 0], "it is compressed by method 9, which is not read");
-    member(16, &[1, 2, 3, 4], "its checksum is another");
+    member(16, &[1, 2, 3, 4], "its checksum differs");
     member(24, &[23, 0], "it is longer than it says");
     member(24, &[25, 0], "it ends too early");
     member(
@@ -337,7 +337,7 @@ fn tars_that_lie_are_refused_by_name() {
     refused("a.tar.gz", &gzip(&tar[..512 + 10]), "a.tar.gz/top/a.png", "it ends too early");
     both(&tar[..1024 + 100], "", "it ends too early");
     both(&[&tar[..], &tar].concat(), "", "something else follows its end");
-    both(&replaced(&tar, b"top/b/c.png", b"top/b/d.png"), "", "a header's checksum is another");
+    both(&replaced(&tar, b"top/b/c.png", b"top/b/d.png"), "", "a header's checksum differs");
     let of = |name: &[u8], kind: u8, size: u64| [&raw_header(name, kind, size)[..], &[0; 1024]].concat();
     both(&of(b"a/../b.png", b'0', 0), "/a/../b.png", "leads out of the archive");
     both(&of(b"/b.png", b'0', 0), "//b.png", "leads out of the archive");
@@ -345,7 +345,7 @@ fn tars_that_lie_are_refused_by_name() {
     both(&of(b"b.png", b'1', 0), "/b.png", "links in archives are not followed");
     both(&of(b"b.png", b'2', 0), "/b.png", "links in archives are not followed");
     both(&of(b"b.png", b'S', 0), "", "it is a sparse file, which is not read");
-    both(&of(b"x", b'x', 1 << 30), "", "what is said of a member is too long");
+    both(&of(b"x", b'x', 1 << 30), "", "the description of a member is too long");
     both(&of(b"L", b'L', 1 << 30), "", "its name is longer than 4096 bytes or holds control characters");
     both(&[raw_header(b"x", b'x', 9), padded(b"9 path=a\n")].concat(), "", "it ends too early");
     let size = |bytes: [u8; 12]| {
@@ -360,13 +360,13 @@ fn tars_that_lie_are_refused_by_name() {
     both(
         &size([0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
         "",
-        "a size is no size of a file",
+        "a size is not a size of a file",
     );
-    both(&size([0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "", "a size is no number");
-    both(&size(*b"12x\0\0\0\0\0\0\0\0\0"), "", "a size is no number");
+    both(&size([0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "", "a size is not a number");
+    both(&size(*b"12x\0\0\0\0\0\0\0\0\0"), "", "a size is not a number");
     for said in ["5 path", "99 path=a\n", "x path=a\n", "12 size=ten\n", "9999999999999999999999 a=b\n"] {
         let pax = [&raw_header(b"x", b'x', said.len() as u64)[..], &padded(said.as_bytes()), &tar].concat();
-        both(&pax, "", "what is said of a member cannot be read");
+        both(&pax, "", "the description of a member cannot be read");
     }
     let sparse = b"22 GNU.sparse.major=1\n";
     let sparse = [&raw_header(b"x", b'x', sparse.len() as u64)[..], &padded(sparse), &tar].concat();
@@ -376,7 +376,7 @@ fn tars_that_lie_are_refused_by_name() {
     let many: Vec<String> = (0..101).map(|number| format!("{number}.png")).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
     check("a.tar.gz", &gzip(&tar_of(&many[..100])), &many[..100]);
-    let what = "more than 100 images have names that the table means";
+    let what = "more than 100 images have names that match the table";
     refused("a.tar.gz", &gzip(&tar_of(&many)), "a.tar.gz/100.png", what);
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Counts {
     decimal_patients: u64,
     /// Ages and sexes that say nothing, and the first of each.
     unread: BTreeMap<&'static str, (u64, String)>,
-    /// Findings that are no label.
+    /// Findings that are not labels.
     left_out: BTreeMap<String, u64>,
 }
 
@@ -180,7 +180,10 @@ impl Counts {
             notes.push(format!("rows of which no label is known: {} of {}", self.all_unknown, self.rows));
         }
         if self.devices > 0 {
-            notes.push(format!("rows with `No Finding` and a device, which is no finding: {}", self.devices));
+            notes.push(format!(
+                "rows with `No Finding` and a device, which is not a finding: {}",
+                self.devices
+            ));
         }
         if self.decimal_patients > 0 {
             notes.push(format!(
@@ -193,7 +196,7 @@ impl Counts {
         }
         if !self.left_out.is_empty() {
             let names = quoted_few(self.left_out.keys().map(String::as_str));
-            notes.push(format!("findings that are no label and are left out: {names}"));
+            notes.push(format!("findings that are not labels and are left out: {names}"));
         }
         notes
     }

@@ -7,7 +7,7 @@ use crate::sources::table::Row;
 use crate::sources::{SourceProblem, Table, separator};
 use std::collections::{BTreeSet, HashMap};
 
-/// The columns that are no labels.
+/// The columns that are not labels.
 pub(super) struct Columns {
     pub(super) path: usize,
     pub(super) patient: Option<usize>,

@@ -66,7 +66,7 @@ fn a_bad_cell_or_column_is_named() {
     check_refused(
         "path,Mass,split\na.png,1,trian\n",
         &split,
-        "line 2: `trian` in column `split` is no split",
+        "line 2: `trian` in column `split` is not a split",
     );
     check_refused("path,Massive\na.png,heavy\n", &usual, "line 1: no column holds labels");
     let effusion = CsvColumns { labels: vec!["Efusion".into()], ..CsvColumns::default() };
@@ -157,7 +157,7 @@ fn no_finding_is_what_the_table_says() {
     let listing = check(
         text,
         labels(&["Mass", "Support Devices"]),
-        &["no finding `No Finding`", "a device, which is no finding: 1"],
+        &["no finding `No Finding`", "a device, which is not a finding: 1"],
     );
     let said = |listing: Listing| listing.rows.iter().map(|l| l.row.no_finding).collect::<Vec<_>>();
     assert_eq!(said(listing.expect("a good table")), [Negative, Positive, Unknown, Positive].map(Some));
@@ -205,7 +205,8 @@ fn a_split_column_is_kept() {
     assert_eq!(splits, [Split::Train, Split::Val, Split::Test, Split::Val]);
     let fold = "path,Mass,split\na,1,train\nb,0,fold 2\n";
     assert!(
-        check(fold, |_| (), &["line 3: `fold 2` in column `split` is no split", "--redraw-splits"]).is_none()
+        check(fold, |_| (), &["line 3: `fold 2` in column `split` is not a split", "--redraw-splits"])
+            .is_none()
     );
     let listing =
         check(fold, |columns| columns.other_splits = true, &["not used: `split`"]).expect("redrawn");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) struct PackedPictures {
     /// In no particular order, with the places that they would have in a folder in place of the archive.
     pub(super) images: Vec<(PathBuf, Origin)>,
-    /// How many members are no pictures by their names.
+    /// How many members are not pictures by their names.
     pub(super) others: u64,
 }
 

@@ -15,7 +15,7 @@ pub(super) struct LabelCells {
     blank: Blank,
 }
 
-/// Over all rows that were read.
+/// Counts over all rows that were read.
 #[derive(Default)]
 pub(super) struct Counts {
     cells: u64,

@@ -19,17 +19,16 @@ use xray_display::counted;
 
 const TITLE: &str = "CheXpert";
 
-const SAME_NAME: &str =
-    "the same observation (Irvin et al. 2019, table 1; TorchXRayVision takes it so, Cohen et al. 2022)";
+const SAME_NAME: &str = "the same observation (Irvin et al. 2019, table 1; TorchXRayVision uses the same mapping, Cohen et al. 2022)";
 
-/// Of CheXpert and of MIMIC-CXR, whose labels the same labeler made.
+/// Equivalents for CheXpert and MIMIC-CXR, whose labels come from one labeler.
 pub(super) const EQUIVALENTS: &[Equivalent] = &[
     line("Atelectasis", &["Atelectasis"], SAME_NAME),
     line("Cardiomegaly", &["Cardiomegaly"], SAME_NAME),
     line(
         "Effusion",
         &["Pleural Effusion"],
-        "ChestX-ray14's Effusion is pleural (Wang et al. 2017, table 1; TorchXRayVision takes it so, Cohen et al. 2022)",
+        "ChestX-ray14's Effusion is pleural (Wang et al. 2017, table 1; TorchXRayVision uses the same mapping, Cohen et al. 2022)",
     ),
     line("Pneumonia", &["Pneumonia"], SAME_NAME),
     line("Pneumothorax", &["Pneumothorax"], SAME_NAME),

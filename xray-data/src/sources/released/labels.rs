@@ -22,7 +22,7 @@ pub struct Equivalent {
     pub nih: &'static str,
     /// The other data set's names.
     pub own: &'static [&'static str],
-    /// On whose word.
+    /// Publication that supports the mapping.
     pub source: &'static str,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn translated(mut draft: Draft, release: Release) -> Draft {
     let absent: Vec<&str> = absent.collect();
     if !absent.is_empty() {
         let names = quoted_few(absent.into_iter());
-        draft.notes.push(format!("findings of ChestX-ray14 that {} does not tell: {names}", release.title()));
+        draft.notes.push(format!("findings of ChestX-ray14 that {} does not have: {names}", release.title()));
     }
     let unused =
         (0..draft.labels.len()).filter(|place| lines.iter().all(|(_, places)| !places.contains(place)));

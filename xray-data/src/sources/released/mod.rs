@@ -86,7 +86,7 @@ impl Release {
         Release::NihExperts,
     ];
 
-    /// As command lines and manifests have it.
+    /// Name on command lines and in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Release::Nih => "nih",
@@ -100,7 +100,7 @@ impl Release {
         }
     }
 
-    /// As its papers have it.
+    /// Title used in its papers.
     pub fn title(self) -> &'static str {
         match self {
             Release::Nih => "ChestX-ray14",

@@ -59,14 +59,14 @@ pub(super) const EQUIVALENTS: &[Equivalent] = &[
             "miliary opacities",
             "alveolar pattern",
         ],
-        "the term with its children in the tree of terms (Bustos et al. 2020), but for consolidation, which ChestX-ray14 \
-         counts apart",
+        "the term with its children in the tree of terms (Bustos et al. 2020), but for consolidation, which \
+         ChestX-ray14 counts apart",
     ),
     line(
         "Mass",
         &["mass", "pulmonary mass"],
-        "of the term's children in the tree of terms (Bustos et al. 2020) the one in the lung, as ChestX-ray14 means it \
-         (Wang et al. 2017)",
+        "of the term's children in the tree of terms (Bustos et al. 2020) the one in the lung, as ChestX-ray14 means \
+         it (Wang et al. 2017)",
     ),
     line("Nodule", &["nodule", "multiple nodules"], WITH_CHILDREN),
     line("Pneumonia", &["pneumonia", "atypical pneumonia"], WITH_CHILDREN),
@@ -85,10 +85,10 @@ pub(super) const EQUIVALENTS: &[Equivalent] = &[
 
 /// Columns that nothing here needs.
 const UNUSED: [(&str, &[&str]); 5] = [
-    ("Projection says it for every image", &["ViewPosition_DICOM", "MethodProjection"]),
+    ("Projection has it for every image", &["ViewPosition_DICOM", "MethodProjection"]),
     ("the age says it", &["Pediatric"]),
     (
-        "of the machine; the image tells what of it matters",
+        "of the machine; the image shows what matters of it",
         &[
             "Modality_DICOM",
             "Manufacturer_DICOM",
@@ -137,8 +137,7 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
     let rows = known.table.rows().map(|row| columns.read(row, &lists, &mut counts));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     notes.push(
-        "age is the year of the study less that of birth: a year too many where the birthday was to come"
-            .to_owned(),
+        "age is the year of the study minus the year of birth: one too many before the birthday".to_owned(),
     );
     notes.push(
         "what is not listed is negative; beside `unchanged` (of a report that compares with an earlier one) and \
@@ -163,7 +162,7 @@ struct Columns {
 
 #[derive(Default)]
 struct Counts {
-    /// Of which no label is known.
+    /// Number of rows without any known label.
     untold: u64,
     /// `normal` beside a finding.
     not_normal: u64,
@@ -227,7 +226,7 @@ impl Counts {
             (self.untold, "rows of which no label is known"),
             (self.not_normal, "rows with `normal` beside a finding, where the finding counts"),
             (self.sexes, "rows whose sex is neither M nor F and is left out"),
-            (self.ages, "rows without an age, as a year is missing or cannot be read"),
+            (self.ages, "rows without an age, because a year is missing or cannot be read"),
         ];
         said.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, what)| format!("{what}: {rows}")).collect()
     }

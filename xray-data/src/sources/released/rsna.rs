@@ -20,7 +20,8 @@ const LABEL: &str = "Lung Opacity";
 pub(super) const EQUIVALENTS: &[Equivalent] = &[line(
     "Pneumonia",
     &[LABEL],
-    "opacities that readers found suspicious for pneumonia (Shih et al. 2019); TorchXRayVision takes it so (Cohen et al. 2022)",
+    "opacities that readers found suspicious for pneumonia (Shih et al. 2019); TorchXRayVision uses the same mapping (Cohen et \
+     al. 2022)",
 )];
 
 /// `stage_2_train_labels` of any stage.
@@ -64,10 +65,10 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
         );
     }
     notes.push(
-        "`patientId` names the image: patients are not told, and each image counts as a patient of its own"
+        "`patientId` names the image: patients are unknown, so each image counts as a patient of its own"
             .to_owned(),
     );
-    notes.push("view, sex and age are what the DICOM headers tell".to_owned());
+    notes.push("view, sex and age come from the DICOM headers".to_owned());
     warnings.append(&mut known.table.notes);
     Ok(Draft { tables: vec![path], labels: vec![LABEL.to_owned()], rows, notes, warnings })
 }

@@ -77,8 +77,8 @@ pub(super) fn read(folder: &Path) -> Result<Draft> {
         }
     }
     notes.push("an image has the label where it has a mask; where the mask lies is not used".to_owned());
-    notes.push("patients are not told: each image counts as a patient of its own".to_owned());
-    notes.push("view, sex and age are what the DICOM headers tell".to_owned());
+    notes.push("patients are unknown: each image counts as a patient of its own".to_owned());
+    notes.push("view, sex and age come from the DICOM headers".to_owned());
     let warnings = std::mem::take(&mut known.table.notes);
     Ok(Draft { tables: vec![path], labels: vec![LABEL.to_owned()], rows, notes, warnings })
 }

@@ -160,7 +160,7 @@ pub(in crate::sources) fn table_in(
     table_below(folder, "", is_wanted)
 }
 
-/// The same for a folder in it.
+/// Finds a table in a folder below it.
 pub(super) fn table_below(
     folder: &Path,
     below: &str,

@@ -45,7 +45,8 @@ fn notes(listing: &Listing) -> String {
     [listing.notes.as_slice(), &listing.warnings].concat().join("\n")
 }
 
-const CHEXPERT_HEADER: &str = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung \
+const CHEXPERT_HEADER: &str = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged \
+Cardiomediastinum,Cardiomegaly,Lung \
      Opacity,Lung Lesion,Edema,Consolidation,Pneumonia,Atelectasis,Pneumothorax,Pleural Effusion,Pleural Other,Fracture,Support \
      Devices\n";
 
@@ -99,7 +100,8 @@ fn labels_are_translated_with_a_source_for_each_line() {
     let said = notes(&listing);
     for part in [
         "label `Effusion` is `Pleural Effusion`: ",
-        "findings of ChestX-ray14 that CheXpert does not tell: `Infiltration`, `Mass`, `Nodule`, `Emphysema`, `Fibrosis`",
+        "findings of ChestX-ray14 that CheXpert does not have: `Infiltration`, `Mass`, `Nodule`, `Emphysema`, \
+         `Fibrosis`",
         "labels of CheXpert that stand for none of the fourteen: `Enlarged Cardiomediastinum`, `Lung Opacity`",
     ] {
         assert!(said.contains(part), "`{part}` in: {said}");
@@ -144,7 +146,7 @@ fn what_is_wrong_with_a_table_of_chexpert_is_named() {
     );
     refused(
         &table.replace("patient00001/", ""),
-        &["is no path of CheXpert, which ends as patient00001/study1/"],
+        &["is not a path of CheXpert, which ends as patient00001/study1/"],
     );
     let error = read(Release::Chexpert, &[], &ReleaseOptions::default()).expect_err("nothing there");
     assert!(one_line(&error).contains("no train.csv, valid.csv or test_labels.csv in"), "{error}");
@@ -163,7 +165,8 @@ fn mimic() -> [(&'static str, String); 3] {
         (
             "mimic-cxr-2.0.0-metadata.csv",
             format!(
-                "{MIMIC_METADATA}aa-1,10000032,50414267,CHEST (PA AND LAT),PA,3056,2544,21800506,213014.531,CHEST (PA AND \
+                "{MIMIC_METADATA}aa-1,10000032,50414267,CHEST (PA AND LAT),PA,3056,2544,21800506,213014.531,CHEST (PA \
+                 AND \
                  LAT),postero-anterior,Erect\naa-2,10000032,50414267,CHEST (PA AND LAT),LATERAL,3056,2544,21800506,213014.531,\
                  CHEST (PA AND LAT),lateral,Erect\nbb-1,10000764,57375967,,,2544,3056,21321015,92935.75,CHEST,,\n"
             ),
@@ -233,7 +236,7 @@ fn tables_of_mimic_that_do_not_fit_each_other_are_refused() {
         "aa-3,",
         &["metadata.csv line 3: image `aa-2` is not in the table of splits", "one download"],
     );
-    refused(2, "validate", "fold1", &["`fold1` in column `split` is no split"]);
+    refused(2, "validate", "fold1", &["`fold1` in column `split` is not a split"]);
     refused(2, "bb-1,", "aa-1,", &["image `aa-1` is in train and in val"]);
     refused(0, "ViewPosition", "View", &["no column `ViewPosition`"]);
     refused(1, "10000764,57375967", "10000764,50414267", &["image `s50414267` is listed a second time"]);
@@ -445,7 +448,7 @@ fn rows_per_box_and_mask_are_one_image() {
         "1.2.3.5,-1",
         "line 4: image `1.2.3.5`: its mask is `none` here and `a mask` on line 3",
     );
-    refused("100 2", "100", "`100` in column `EncodedPixels` is no mask");
+    refused("100 2", "100", "`100` in column `EncodedPixels` is not a mask");
 }
 
 #[test]
@@ -526,7 +529,7 @@ fn what_single_experts_said_is_joined_by_the_rule() {
         "1_0.png,9,5",
         &["line 3: image `1_0.png`: its patient is `9` here and `1` on line 2"],
     );
-    refused(",validation", ",later", &["line 5: `later` in column `Set ID` is no split"]);
+    refused(",validation", ",later", &["line 5: `later` in column `Set ID` is not a split"]);
     refused("Reader ID", "Reader", &["no column `Reader ID`"]);
     let options = ReleaseOptions { join: Some(Join::Any), ..ReleaseOptions::default() };
     let error = read(Release::NihExperts, &both[1..], &options).expect_err("no readers");

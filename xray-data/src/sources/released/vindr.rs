@@ -86,7 +86,8 @@ pub(super) const EQUIVALENTS: &[Equivalent] = &[
     line(
         "Effusion",
         &["Pleural effusion"],
-        "ChestX-ray14's Effusion is pleural (Wang et al. 2017, table 1; TorchXRayVision takes it so, Cohen et al. 2022)",
+        "ChestX-ray14's Effusion is pleural (Wang et al. 2017, table 1; TorchXRayVision uses the same mapping, Cohen et al. \
+         2022)",
     ),
     line("Infiltration", &["Infiltration"], SAME_NAME),
     line(
@@ -192,10 +193,10 @@ pub(super) fn read(folder: &Path, options: &ReleaseOptions) -> Result<Draft> {
         draft.tables.push(path);
     }
     draft.notes.extend(counts.notes(Blank::Unknown));
-    draft.notes.push("patients are not told: each image counts as a patient of its own".to_owned());
-    draft.notes.push(
-        "all images are PA (Nguyen et al. 2022), sex and age are what the DICOM headers tell".to_owned(),
-    );
+    draft.notes.push("patients are unknown: each image counts as a patient of its own".to_owned());
+    draft
+        .notes
+        .push("all images are PA (Nguyen et al. 2022), sex and age come from the DICOM headers".to_owned());
     Ok(draft)
 }
 

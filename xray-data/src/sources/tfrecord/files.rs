@@ -86,7 +86,7 @@ pub(crate) fn list(folder: &Path) -> Result<RecordFiles> {
             more => format!(" and {more} more"),
         };
         found.warnings.push(format!(
-            "the name of {first}{more} does not say one split: rename it where train, val or test is meant"
+            "the name of {first}{more} does not name exactly one split: rename it where train, val or test is meant"
         ));
     }
     if found.files.is_empty() {
@@ -310,7 +310,7 @@ mod tests {
             let dir = folder(&files);
             let found = list(dir.path()).expect("there are some");
             assert_eq!(found.files[0].split, None);
-            assert!(found.warnings[0].contains("does not say one split"), "{:?}", found.warnings);
+            assert!(found.warnings[0].contains("does not name exactly one split"), "{:?}", found.warnings);
         }
     }
 

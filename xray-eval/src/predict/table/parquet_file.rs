@@ -20,7 +20,7 @@ const GROUP: usize = 1 << 14;
 pub(in crate::predict) struct ParquetFile {
     path: PathBuf,
     names: Vec<String>,
-    /// By row.
+    /// Cells by row.
     held: Vec<Vec<Cell>>,
     /// None before the first rows, whose cells say the types.
     writer: Option<SerializedFileWriter<NewFile>>,

@@ -81,7 +81,7 @@ impl Images {
     }
 }
 
-/// Asserts that every float of a buffer that is no pixel of the map still has the bits of `outside`.
+/// Asserts that every float of a buffer that is not a pixel of the map still has the bits of `outside`.
 pub(crate) fn assert_outside(map: &[f32], shape: &MapShape, outside: f32, what: &str) {
     let mut pixel = vec![false; map.len()];
     for n in 0..shape.images {

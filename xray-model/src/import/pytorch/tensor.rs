@@ -186,7 +186,7 @@ pub(super) fn tensor_of(objects: &Objects<'_>, id: Id) -> Result<Option<View>, U
 
 const MOST_WRAPPERS: usize = 8;
 
-/// Why something is no tensor that is read, where its name is not known yet.
+/// Why something is not a tensor that is read, where its name is not known yet.
 pub(super) enum Unread {
     Tensor(&'static str),
     Function(String),

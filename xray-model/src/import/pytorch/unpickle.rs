@@ -308,7 +308,7 @@ impl<'a> Machine<'a> {
         match self.objects.get_mut(top) {
             Object::List(list) => list.extend_from_slice(items),
             Object::Instance(instance) => instance.elements.extend_from_slice(items),
-            _ => return Err(self.damaged("something is appended to what is no list")),
+            _ => return Err(self.damaged("something is appended to what is not a list")),
         }
         Ok(())
     }
@@ -318,7 +318,7 @@ impl<'a> Machine<'a> {
         match self.objects.get_mut(top) {
             Object::Dict(entries) => entries.extend(pairs),
             Object::Instance(instance) => instance.entries.extend(pairs),
-            _ => return Err(self.damaged("an entry of what is no dict")),
+            _ => return Err(self.damaged("an entry of what is not a dict")),
         }
         Ok(())
     }

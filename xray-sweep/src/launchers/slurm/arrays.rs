@@ -122,7 +122,7 @@ const OWN: [(&str, &str); 12] = [
     ("--cpus-per-task", "--cpus says it"),
     ("--requeue", "jobs are always requeued"),
     ("--no-requeue", "jobs are always requeued"),
-    ("--dependency", "jobs of rungs wait for one another"),
+    ("--dependency", "the jobs of a rung depend on each other"),
     ("--wrap", "the plan writes the script"),
     ("--parsable", "its number is read"),
 ];
@@ -137,14 +137,14 @@ pub(crate) fn check_options(slurm: &Slurm) -> Result<(), Failure> {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         });
         if !is_name || option.chars().any(char::is_control) {
-            return Err(refused("is no long option of sbatch").hint("such as --sbatch=--partition=short"));
+            return Err(refused("is not a long option of sbatch").hint("such as --sbatch=--partition=short"));
         }
         if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == name) {
-            return Err(refused("is for the plan to give").hint(*why));
+            return Err(refused("is set by the plan").hint(*why));
         }
     }
     if slurm.max_running == Some(0) {
-        return Err(Failure::new(Exit::Usage, "--max-running is 0, so that nothing would ever run"));
+        return Err(Failure::new(Exit::Usage, "--max-running is 0, so nothing would ever run"));
     }
     Ok(())
 }
@@ -178,10 +178,10 @@ mod tests {
             assert_eq!(refused(option), "", "{option}");
         }
         for option in ["-p short", "partition=short", "--", "", "--a b", "--partition=a\n#SBATCH --wrap=x"] {
-            assert!(refused(option).ends_with("is no long option of sbatch"), "{option:?}");
+            assert!(refused(option).ends_with("is not a long option of sbatch"), "{option:?}");
         }
         for (option, _) in OWN {
-            assert!(refused(&format!("{option}=1")).ends_with("is for the plan to give"), "{option}");
+            assert!(refused(&format!("{option}=1")).ends_with("is set by the plan"), "{option}");
         }
         let none = Slurm { max_running: Some(0), ..Slurm::default() };
         assert!(check_options(&none).is_err());

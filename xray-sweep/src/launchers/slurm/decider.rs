@@ -87,7 +87,10 @@ pub fn decide(dir: &SweepDir) -> Result<Exit, Failure> {
         }
     }
     let next = lead(dir)?;
-    say(format_args!("the rung is not over: jobs were replaced by others; {}", followed(next.as_deref())));
+    say(format_args!(
+        "the rung is not complete: jobs were replaced by others; {}",
+        followed(next.as_deref())
+    ));
     Ok(Exit::Ok)
 }
 
@@ -116,7 +119,7 @@ fn followed(next: Option<&str>) -> String {
 pub(crate) fn stuck(rung: usize, idle: &[String]) -> Failure {
     let some = idle.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
     let more = if idle.len() > 3 { format!("; and {} more", idle.len() - 3) } else { String::new() };
-    let message = format!("rung {rung} cannot be decided: nothing goes on of {some}{more}");
+    let message = format!("rung {rung} cannot be decided: no result from {some}{more}");
     Failure::new(Exit::SweepIncomplete, message)
-        .hint("`xray-sweep run` starts them again, and the rung goes on")
+        .hint("`xray-sweep run` starts them again and continues the rung")
 }

@@ -192,7 +192,7 @@ fn finish(of: &Finish<'_>, attempt: Attempt, seen: Seen) -> Result<Exit, Failure
     let text = attempt.ending_text();
     let reason = match &next {
         Next::Enough(why) => Some(why.clone()),
-        // Its own stop is no reason to be named once it goes on.
+        // Its own stop is not a reason to be named once it goes on.
         Next::Again(_) => None,
         Next::Nothing | Next::Anew(_) => attempt.reason.clone(),
     };

@@ -135,10 +135,9 @@ fn refused(program: &str, output: &Output) -> Failure {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let bare = |line: &str| line.rsplit_once("error: ").map_or(line, |(_, error)| error).to_owned();
     // The last line says what was wrong; those before it warn.
-    let line = lines.next_back().map_or_else(|| "it does not say why".to_owned(), bare);
-    Failure::new(Exit::Unexpected, format!("{program} failed: {line}")).hint(
-        "`sinfo` tells which partitions there are and whether Slurm answers; --sbatch of `plan` sets options",
-    )
+    let line = lines.next_back().map_or_else(|| "it gave no reason".to_owned(), bare);
+    Failure::new(Exit::Unexpected, format!("{program} failed: {line}"))
+        .hint("`sinfo` lists the partitions and shows whether Slurm answers; --sbatch of `plan` sets options")
 }
 
 fn output(command: &mut Command) -> Result<Output, Failure> {

@@ -13,7 +13,7 @@ const ESCALATIONS: usize = 3;
 pub(super) enum Next {
     /// Nothing: it is done, failed for good, or somebody took the job away.
     Nothing,
-    /// The same job once more; another one, where jobs may not be queued again.
+    /// The job is started again; as another job, where jobs may not be requeued.
     Again(Anew),
     /// Another job.
     Anew(Anew),
@@ -24,7 +24,7 @@ pub(super) enum Next {
 /// What another job asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Anew {
-    /// By how much its memory grows.
+    /// Factor by which its memory grows.
     pub(super) memory_factor: u64,
     /// Machines that it does not run on.
     pub(super) exclude: BTreeSet<String>,
@@ -61,7 +61,7 @@ pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
         Some(Ending::Removed) if seen.has_moved => return again(),
         Some(Ending::Removed) => {
             return Next::Enough(
-                "the time limit ended it before it got any further; give it more with --sbatch=--time=… when planning"
+                "the time limit ended it before it made progress; give it more with --sbatch=--time=… when planning"
                     .to_owned(),
             );
         }

@@ -13,7 +13,7 @@ use std::fs;
 use xray_artifacts::FileError;
 use xray_display::counted;
 
-/// By cell, when it was submitted last; empty where the queue has answered.
+/// Time of the last submission by cell; empty where the queue has answered.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     submitted: HashMap<String, String>,
@@ -68,7 +68,7 @@ impl Waiting {
         let count = cells.iter().filter(is_believed).count();
         (count > 0).then(|| {
             format!(
-                "Slurm cannot be asked ({why}): {} believed to wait or run, as was written down when they were submitted",
+                "Slurm does not answer ({why}): {} assumed to wait or run, as recorded at submission",
                 counted(count, "cell")
             )
         })

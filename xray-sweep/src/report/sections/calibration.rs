@@ -108,8 +108,8 @@ pub(super) fn section(sweep: &Sweep) -> Section {
     };
     section.multiples(charts);
     table.notes.push(format!(
-        "Debiased: without what the spread within bins adds (Kumar, Liang and Ma 2019). By chance: what perfectly \
-         calibrated probabilities would show with as many records in each bin.{bars}"
+        "Debiased: without the share that the spread within bins adds (Kumar, Liang and Ma 2019). By chance: the ECE \
+         of perfectly calibrated probabilities with as many records in each bin.{bars}"
     ));
     section.table("calibration", table);
     scores.notes.push(

@@ -6,7 +6,7 @@ use crate::report::sweep::Sweep;
 use crate::state::CellState;
 use std::collections::BTreeSet;
 
-/// So many rows are read by people; the rest stands in `runs.parquet`.
+/// Number of rows shown; the rest stands in `runs.parquet`.
 const MAX_ROWS: usize = 500;
 
 pub(super) fn section(sweep: &Sweep) -> Section {

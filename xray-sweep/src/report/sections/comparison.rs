@@ -109,8 +109,8 @@ fn by_fraction(sweep: &Sweep, other: &Sweep, own: &[Group<'_>], others: &[Group<
         b.is_some_and(|b| trials(a).min(trials(b)) < MIN_REPETITIONS)
     });
     let reason = match (same_data(sweep, other), few) {
-        (false, _) => "; there is none of scores on different data sets",
-        (true, true) => "; there is none where a sweep has fewer than three done",
+        (false, _) => "; none for scores on different data sets",
+        (true, true) => "; none where a sweep has fewer than three done",
         (true, false) => "",
     };
     table.notes.push(format!(
@@ -164,7 +164,8 @@ fn paired(sweep: &Sweep, other: &Sweep) -> Result<Table, String> {
         row(label.replace('_', " "), found);
     }
     table.notes.push(format!(
-        "Intervals and p, by {}, are of these two trained models over other {}: they leave out the chance of training.",
+        "Intervals and p, by {}, are of these two trained models over other {}: they do not include variation \
+         between trainings.",
         comparison.method,
         if patients.is_some() { "patients" } else { "records (patients unknown)" }
     ));

@@ -67,13 +67,14 @@ fn distinct(predictions: &Predictions) -> String {
 
 /// How records came to their splits, and what that says of patients in training and in test at once.
 fn rule(dataset: &DatasetManifest) -> String {
-    const PROVEN: &str = "no patient is on two sides, or `xray-data build` would have refused the split.";
+    const PROVEN: &str = "no patient is in two splits; `xray-data build` refuses such a split.";
     let by_patient = dataset.splits.values().all(|split| split.patients.is_some());
     match (dataset.split_rule, by_patient) {
         (SplitRule::Patient, _) => format!("The splits were drawn by patient: {PROVEN}"),
         (SplitRule::Official, true) => format!("The test split is the official one: {PROVEN}"),
-        (SplitRule::Column, true) => format!("The source says which record is of which split: {PROVEN}"),
-        _ => "The source names no patients, so a patient may be in training and in test at once, and scores may flatter."
+        (SplitRule::Column, true) => format!("The source assigns records to splits: {PROVEN}"),
+        _ => "The source names no patients, so a patient may be in training and in test at once, and scores may be \
+              too high."
             .to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Cross-validation: what the folds say together. They are no trials of one another: each validates on other patients,
+//! Cross-validation: what the folds say together. They are not trials of one another: each validates on other patients,
 //! and any two share most of their training patients.
 
 use crate::report::document::{Section, Table, Value};
@@ -14,9 +14,10 @@ pub(super) fn section(sweep: &Sweep) -> Section {
         return section;
     }
     section.text(
-        "A fold is no trial: each validates on patients of its own, and two folds share most of their training patients. So \
-         their scores differ by patients as much as by chance, and their spread has no interval: none is right for all \
-         data (Bengio and Grandvalet, JMLR 2004). Test is the same for all, and no fold trains on it.",
+        "A fold is not a trial: each validates on patients of its own, and two folds share most of their training \
+         patients. So their scores differ by patients as much as by chance, and their spread has no interval: none \
+         is right for all data (Bengio and Grandvalet, JMLR 2004). Test is the same for all, and no fold trains on \
+         it.",
     );
     section.text(
         "Settings are chosen by the mean over their folds; the run that this report shows is their first fold. \

@@ -11,7 +11,7 @@ use xray_display::chart::{Axis, Chart, Scale, Series, Symbol};
 use xray_display::{counted, thousands};
 use xray_metrics::Bounds;
 
-/// What any ranking gets that looks at no image.
+/// AUC of any ranking that ignores the image.
 pub(super) const NO_IMAGE: f64 = 0.5;
 /// With more lines than this, ribbons hide each other.
 const MOST_RIBBONS: usize = 3;
@@ -216,7 +216,7 @@ fn steps(sweep: &Sweep) -> Option<String> {
     ))
 }
 
-/// Labels that got the same score whatever the image.
+/// Labels that got the same score for every image.
 fn collapsed(runs: &[Run]) -> Option<String> {
     let mut counts = BTreeMap::<_, usize>::new();
     let named =

@@ -11,7 +11,7 @@ use xray_artifacts::Split;
 use xray_display::chart::{Axis, Chart, Scale, Series};
 use xray_metrics::{Bounds, mean};
 
-/// Of fewer positives an AUC is mostly chance.
+/// With fewer positives an AUC is mostly chance.
 const FEW: i64 = 10;
 
 pub(super) fn section(sweep: &Sweep) -> Section {

@@ -71,7 +71,8 @@ fn which(fitted: &FittedCurve, sweep: &Sweep, runs: usize) -> String {
         [some @ .., last] => format!("{} and {last} fit as well", some.join(", ")),
     };
     format!(
-        "Of {} forms of learning curve, {} fits the {runs} runs{of} best: {} = {best}; {others} (Akaike's criterion within 2).",
+        "Of {} forms of learning curve, {} fits the {runs} runs{of} best: {} = {best}; {others} (Akaike's criterion \
+         within 2).",
         fitted.forms.len(),
         best.form.name(),
         sweep.score_name(),
@@ -94,23 +95,24 @@ fn fit(fitted: &FittedCurve) -> (bool, String) {
         (true, Trials::ShareImages) => (
             false,
             format!(
-                "Sizes scatter about the curve more than their trials ({p}). Trials of a size share their images, so this \
-                 is either the luck of those images, which the intervals count, or a form that does not fit: the runs \
-                 cannot tell which (`xray-sweep plan --rotate-data` would)."
+                "Sizes scatter about the curve more than their trials ({p}). Trials of a size share their images, so \
+                 this is either the luck of those images, which the intervals count, or a form that does not fit: \
+                 the runs cannot tell which (`xray-sweep plan --rotate-data` would)."
             ),
         ),
         (true, Trials::DrawTheirOwn) if fitted.no_form_fits() => (
             false,
             format!(
-                "No form fits these runs: sizes scatter about {name}, the best, more than their trials tell (lack of fit, \
-                 {p}). Intervals count what it misses as noise of sizes; beyond the data they hold only if the curve goes \
-                 on as it does here."
+                "No form fits these runs: sizes scatter about {name}, the best, more than their trials explain (lack \
+                 of fit, {p}). Intervals treat the misfit as noise between sizes; beyond the data they hold only if \
+                 the curve goes on as it does here."
             ),
         ),
         (true, Trials::DrawTheirOwn) => (
             false,
             format!(
-                "Lack of fit: sizes scatter about {name} more than their trials tell ({p}), less so about other forms below."
+                "Lack of fit: sizes scatter about {name} more than their trials explain ({p}), less so about other \
+                 forms below."
             ),
         ),
     }
@@ -123,7 +125,8 @@ fn ceiling(fitted: &FittedCurve) -> String {
             format!("The curve levels off at {ceiling:.3} (95 % interval {low:.3} to {high:.3}).")
         }
         _ if low < 1.0 => format!(
-            "Ceiling not identified: the runs allow curves that level off at {low:.3} as well as curves that go on to 1."
+            "Ceiling not identified: the runs allow curves that level off at {low:.3} as well as curves that go on \
+             to 1."
         ),
         _ => "Ceiling not identified: no curve that the runs allow levels off below 1.".to_owned(),
     }
@@ -137,9 +140,9 @@ fn of_what(fitted: &FittedCurve) -> String {
         Trials::DrawTheirOwn => "trials of a size are trained on different images",
     };
     format!(
-        "Intervals are 95 % over other trainings on other images, of all curves that the runs do not reject, whatever their \
-         form ({independent}; how far larger and smaller parts, which overlap, share the luck of their images is left \
-         open). They hold for these test patients and this way of training."
+        "Intervals are 95 % over other trainings on other images, of all curves that the runs do not reject, \
+         whatever their form ({independent}; how far larger and smaller parts, which overlap, share the luck of \
+         their images is left open). They hold for these test patients and this way of training."
     )
 }
 
@@ -298,7 +301,7 @@ fn worded(score: f64, needed: &ImagesNeeded, fitted: &FittedCurve) -> (String, S
     }
 }
 
-/// To two significant digits.
+/// A number of images with two significant digits.
 fn rounded(images: f64) -> i64 {
     let unit = 10_f64.powf(images.max(1.0).log10().floor() - 1.0).max(1.0);
     ((images / unit).round() * unit) as i64
@@ -313,7 +316,7 @@ mod tests {
         assert_eq!([3.2, 57.4, 1_234.0, 98_765.0].map(rounded), [3, 57, 1_200, 99_000]);
     }
 
-    /// Of one training at each of six sizes, by a law and by how far each misses it.
+    /// The fit to one training at each of six sizes, which follow a law and miss it by so much.
     fn fitted(law: impl Fn(f64) -> f64, missed: [f64; 6]) -> FittedCurve {
         let sizes = [100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0];
         let training = |(images, missed): (f64, f64)| Training {

@@ -51,7 +51,7 @@ fn table(sweep: &Sweep) -> Table {
     table
 }
 
-/// As `sweep.toml` has it. Environment variables may hold tokens, and reports are handed around.
+/// The text of `sweep.toml` without values of environment variables, which may hold tokens: reports are handed around.
 fn without_secrets(spec: &Spec) -> String {
     let mut spec = spec.clone();
     spec.condor.environment.values_mut().for_each(|value| *value = "…".to_owned());

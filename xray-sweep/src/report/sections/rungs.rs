@@ -9,15 +9,16 @@ use crate::state::CellState;
 use xray_artifacts::LengthUnit;
 use xray_display::{counted, number, percent};
 
-/// So many rows are read by people; the rest stands in `rungs/`.
+/// Number of rows shown; the rest stands in `rungs/`.
 const MAX_ROWS: usize = 200;
 
 pub(super) fn section(sweep: &Sweep) -> Section {
     let mut section = Section::new("rungs", "Halving in rungs");
     let Some(last) = sweep.decisions.last() else { return section };
     section.text(format!(
-        "Points were compared by the validation macro-AUC of the weights that a training of that length keeps, the mean over their \
-         trials, and {} of them went on from each. {}Cells that were stopped at a rung are in no figure of this report but these.",
+        "Points were compared by the validation macro-AUC of the weights that a training of that length keeps, the \
+         mean over their trials, and {} of them passed each rung. {}Cells that were stopped at a rung appear only in \
+         these figures.",
         percent(last.keep),
         saved(sweep).unwrap_or_default()
     ));
@@ -44,7 +45,7 @@ fn saved(sweep: &Sweep) -> Option<String> {
     let stopped = sweep.runs.iter().filter(|run| run.row.state == CellState::Stopped).count();
     let decimals = usize::from(unit == LengthUnit::Epochs && trained.fract() != 0.0);
     Some(format!(
-        "{} of {} stopped at a rung: trained were {} of the {} {} that all would take to their end, {} less. ",
+        "{} of {} stopped at a rung: {} of the {} {} that all cells would take were trained, {} less.  ",
         stopped,
         counted(sweep.runs.len(), "cell"),
         number(Some(trained), decimals),
@@ -63,7 +64,7 @@ fn rungs(decisions: &[Decision]) -> Table {
             ("points", ">points"),
             ("went_on", ">went on"),
             ("best", ">best"),
-            ("last_kept", ">last that went on"),
+            ("last_kept", ">last that passed"),
             ("first_left", ">first that did not"),
         ],
     );

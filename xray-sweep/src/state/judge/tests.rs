@@ -87,7 +87,7 @@ fn what_rests_at_a_rung_rests_and_what_goes_on_from_it_may_be_started() {
         CellState::Waiting,
         "waits at rung 1 (0.610)",
     );
-    is(judged(None, Some(&finished), &[]), CellState::Waiting, "goes on from rung 1 (0.610)");
+    is(judged(None, Some(&finished), &[]), CellState::Waiting, "continues from rung 1 (0.610)");
     assert_eq!(judged(None, Some(&finished), &[&running]).0, CellState::Running);
     assert_eq!(judged(None, Some(&ended(Ending::Removed)), &[]).0, CellState::Lost);
 }
@@ -129,7 +129,7 @@ fn what_ended_without_a_word_is_lost_with_its_reason() {
     let removed = [job(JobState::Removed, Some("via condor_rm"))];
     lost(&CellResult::Absent, &removed, Some(&killed), "job 7.0 was removed: via condor_rm; stderr: boom");
     let gone = [job(JobState::Gone, None)];
-    let left = "job 7.0 left the queue, and the log does not say how it ended; stderr: boom";
+    let left = "job 7.0 left the queue, and the log does not record how it ended; stderr: boom";
     lost(&CellResult::Absent, &gone, Some(&killed), left);
     lost(&CellResult::Damaged("its hash differs".into()), &[], None, "its hash differs");
     let finished = format!("it finished on {}", place.replace("; ", ", and its result did not arrive; "));

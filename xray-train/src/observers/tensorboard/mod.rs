@@ -61,7 +61,7 @@ impl EventFile {
     pub fn note(&self) -> Option<String> {
         let (missing, path) = (self.missing, self.path.display());
         (missing > 0).then(|| {
-            format!("{path}: {missing} lines of metrics.jsonl had no whole record; written again, with the time of now")
+            format!("{path}: {missing} lines of metrics.jsonl had no whole record; written again, with the current time")
         })
     }
 

@@ -16,7 +16,7 @@ pub(super) fn of_materials(gpu: bool) -> Result<Item> {
         command.args(["--features", "xray-train/wgpu"]);
     }
     let metadata = steps::output(&mut command)?;
-    let metadata = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
+    let metadata = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
     let lock = fs::read_to_string(steps::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let bill = serde_json::to_vec_pretty(&bill(&metadata, &checksums(&lock)))?;
     Ok(Item::document("share/doc/xray/sbom.cdx.json", bill))
@@ -49,7 +49,7 @@ fn component(package: &Value, checksums: &BTreeMap<(String, String), String>) ->
         "purl": format!("pkg:cargo/{name}@{version}"),
     });
     if let Some(licence) = package["license"].as_str() {
-        // Old manifests separate by a slash, which is no SPDX expression.
+        // Old manifests separate by a slash, which is not an SPDX expression.
         let expression = licence.replace('/', " OR ").replace("  ", " ");
         component["licenses"] = json!([{ "expression": expression }]);
     }
@@ -64,7 +64,7 @@ fn linked(metadata: &Value) -> BTreeSet<&str> {
     let nodes = metadata["resolve"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let by_id: BTreeMap<&str, &Value> = nodes.iter().map(|node| (text(&node["id"]), node)).collect();
     let members = metadata["workspace_members"].as_array().map(Vec::as_slice).unwrap_or_default();
-    // The others are no part of what is given away.
+    // The others are not part of the packages.
     let is_given = |id: &&str| xray_workspace::ALL.iter().any(|name| id.contains(&format!("/{name}#")));
     let mut waiting: Vec<&str> = members.iter().map(text).filter(is_given).collect();
     let mut found: BTreeSet<&str> = waiting.iter().copied().collect();
