@@ -214,7 +214,7 @@ fn figures_within_sources_stand_beside_those_over_all() {
     // Nobody of the south has Mass.
     assert_eq!((&positives[1]["source"], &positives[1]["auc"]), (&json!("south"), &Value::Null));
     let notes = section(&found, "sources")["tables"]["positives-by-source"]["notes"].to_string();
-    assert!(notes.contains("1 row with fewer than 10 positives or negatives"), "{notes}");
+    assert!(notes.contains("2 rows with fewer than 10 positives or negatives"), "{notes}");
     let (dir, _) = sweep(folder.path(), "t", self::both(), |_| ());
     assert_eq!(section(&reported(&dir, &ReportOptions::default()), "sources"), &Value::Null);
 }
