@@ -14,7 +14,7 @@ pub(crate) use waiting::{Waiting, forget};
 pub(crate) use decider::stuck;
 pub use decider::{decide, lead};
 
-pub(crate) use arrays::{check_options, comment, lines, output_path, write_list};
+pub(crate) use arrays::{check_options, comment, limit_option, lines, output_path, write_list};
 
 use super::Submission;
 use crate::cell::{Cell, Request};
