@@ -10,6 +10,7 @@ use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::isa::Level;
+use crate::out_of_memory;
 use crate::spec::{Condor, Spec};
 use crate::sweep_dir::{CellDir, SweepDir};
 use crate::templates::{self, Templates};
@@ -228,6 +229,7 @@ struct Values<'a> {
     signal: SignalCodes,
     shell: SignalCodes,
     sub_code: SubCode,
+    out_of_memory: String,
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
@@ -297,6 +299,7 @@ impl<'a> Values<'a> {
             signal: SignalCodes::direct(),
             shell: SignalCodes::behind_a_shell(),
             sub_code: SubCode::new(),
+            out_of_memory: out_of_memory::hold_expression(),
             columns: columns.join(", "),
             column_names: columns,
             rows,

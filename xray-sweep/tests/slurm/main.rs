@@ -4,6 +4,7 @@
 
 mod everything;
 mod interruptions;
+mod memory;
 mod processors;
 mod refusals;
 mod rungs;
