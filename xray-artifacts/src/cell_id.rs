@@ -1,27 +1,67 @@
 //! The name of a planned run. The planner computes it, and the trainer again before it trains, so a result
 //! cannot stand under the name of a run that it is not.
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// Hash of what decides a run's numbers: the resolved configuration, the data set's id, and version and commit
 /// of the trainer. Threads, place and caching of the data, and which files are kept decide none. The first 16 hexadecimal
 /// digits of a blake3.
 pub fn cell_id(config: &Value, dataset: &str, code: &str) -> String {
-    let mut config = config.clone();
-    if let Some(config) = config.as_object_mut() {
-        config.remove("threads");
-        if let Some(data) = config.get_mut("data").and_then(Value::as_object_mut) {
-            data.remove("dir");
-            data.remove("cache");
-        }
-        if let Some(training) = config.get_mut("training").and_then(Value::as_object_mut) {
-            training.remove("tensorboard");
-            training.remove("keep");
+    let cell = ("xray cell 1", Deciding { place: Place::Root, value: config }, dataset, code);
+    let text = serde_json::to_vec(&cell).expect("keys are strings");
+    blake3::hash(&text).to_hex()[..16].to_owned()
+}
+
+/// Settings that decide no number, by group and key.
+const ASIDE: [(&str, &str); 5] =
+    [("", "threads"), ("data", "dir"), ("data", "cache"), ("training", "tensorboard"), ("training", "keep")];
+
+/// A part of a configuration as it is hashed: without what decides no number, and with its keys in order.
+struct Deciding<'a> {
+    place: Place<'a>,
+    value: &'a Value,
+}
+
+/// Where that part stands.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Group(&'a str),
+    Deeper,
+}
+
+impl<'a> Place<'a> {
+    fn below(self, key: &'a str) -> Place<'a> {
+        if matches!(self, Place::Root) { Place::Group(key) } else { Place::Deeper }
+    }
+
+    fn is_hashed(self, key: &str) -> bool {
+        match self {
+            Place::Root => !ASIDE.contains(&("", key)),
+            Place::Group(group) => !ASIDE.contains(&(group, key)),
+            Place::Deeper => true,
         }
     }
-    let mut cell = json!(["xray cell 1", config, dataset, code]);
-    cell.sort_all_objects();
-    blake3::hash(cell.to_string().as_bytes()).to_hex()[..16].to_owned()
+}
+
+impl Serialize for Deciding<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let place = self.place;
+        match self.value {
+            Value::Object(object) => {
+                let mut entries: Vec<_> = object.iter().filter(|(key, _)| place.is_hashed(key)).collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                serializer.collect_map(
+                    entries.iter().map(|&(key, value)| (key, Deciding { place: place.below(key), value })),
+                )
+            }
+            Value::Array(values) => {
+                serializer.collect_seq(values.iter().map(|value| Deciding { place: Place::Deeper, value }))
+            }
+            value => value.serialize(serializer),
+        }
+    }
 }
 
 #[cfg(test)]

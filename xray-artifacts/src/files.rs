@@ -1,7 +1,8 @@
 //! JSON files, each with its format and a hash of its content, and what can be wrong with any file.
 
+use crate::content::{Content, FORMAT, Held, SEAL};
 use crate::failure::one_line;
-use crate::seal::{checksum, warn_unsealed};
+use crate::seal::warn_unsealed;
 use crate::{Exit, Failure, ManifestProblem, NotText, write_bytes};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
@@ -167,9 +168,6 @@ pub fn read_json<T: Versioned + DeserializeOwned>(path: &Path) -> Result<T, File
     from_json(path, &read(path)?)
 }
 
-/// The key that holds the hash.
-const SEAL: &str = "blake3";
-
 /// What [`write_json`] writes.
 ///
 /// # Errors
@@ -182,7 +180,7 @@ pub fn to_json<T: Versioned + Serialize>(value: &T) -> Result<String, serde_json
         value: &'a T,
     }
     let text = serde_json::to_string_pretty(&Numbered { format: T::FORMAT, value })?;
-    let seal = hash(&serde_json::from_str(&text)?);
+    let seal = serde_json::from_str::<Content<'_>>(&text)?.hash();
     Ok(text.replacen('{', &format!("{{\n  \"{SEAL}\": \"{seal}\","), 1) + "\n")
 }
 
@@ -197,25 +195,20 @@ fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 
 fn from_json<T: Versioned + DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, FileError> {
     let syntax = |source| FileError::Syntax { path: path.to_owned(), kind: T::KIND, source };
-    let mut value: serde_json::Value = serde_json::from_slice(text).map_err(syntax)?;
-    let seal = value.as_object_mut().and_then(|object| object.remove(SEAL));
-    let actual = hash(&value);
-    let found = value.as_object_mut().and_then(|o| o.remove("format")).and_then(|v| v.as_u64());
+    let mut content: Content<'_> = serde_json::from_slice(text).map_err(syntax)?;
+    let seal = content.remove(SEAL);
+    let found = content.get(FORMAT).and_then(Content::as_u64);
     let is = |format: Option<u32>| format.is_some_and(|format| found == Some(format.into()));
     if !is(Some(T::FORMAT)) && !is(T::UNSEALED) {
         return Err(FileError::Format { path: path.to_owned(), kind: T::KIND, found, known: T::FORMAT });
     }
     match seal {
         None if is(T::UNSEALED) => warn_unsealed(path),
-        Some(seal) if seal == actual => {}
+        Some(seal) if seal.as_str() == Some(content.hash().as_str()) => {}
         _ => return Err(FileError::Seal { path: path.to_owned(), kind: T::KIND }),
     }
-    serde_json::from_value(value).map_err(syntax)
-}
-
-/// Of the values, whatever the white space and the order of keys.
-fn hash(content: &serde_json::Value) -> String {
-    checksum(content.to_string().as_bytes())
+    drop(content);
+    serde_json::from_slice(text).map(|Held(value)| value).map_err(syntax)
 }
 
 #[cfg(test)]

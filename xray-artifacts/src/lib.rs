@@ -17,6 +17,7 @@
 mod bundle;
 mod cell_id;
 mod clock;
+mod content;
 mod content_name;
 mod dataset;
 mod environment;

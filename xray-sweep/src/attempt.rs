@@ -36,7 +36,7 @@ pub struct Attempt {
     pub allocated_memory_mib: Option<u64>,
     /// Memory used at most, in MiB.
     pub used_memory_mib: Option<u64>,
-    /// Whether the pool ended it because it used more memory than it had asked for.
+    /// Whether the pool or the cluster ended it because it used more memory than it had asked for.
     #[serde(default, skip_serializing_if = "is_not")]
     pub out_of_memory: bool,
     /// Disk asked for, in MiB.

@@ -20,7 +20,7 @@ impl Attempt {
         self.signal == Some(KILLED) || self.exit == Some(behind_a_shell(KILLED))
     }
 
-    /// Whether what it had asked for was too little memory, as far as anybody can tell.
+    /// Whether what it had asked for was too little memory, as far as anybody can tell: the next start asks for more.
     pub fn died_of_memory(&self) -> bool {
         self.out_of_memory || self.is_killed()
     }
@@ -43,6 +43,7 @@ impl Attempt {
     /// How it ended: `illegal instruction`, `exit code 5 (data)`, `evicted`; `running` before that.
     pub fn ending_text(&self) -> String {
         let text = match (self.ending, self.signal, self.exit) {
+            _ if self.out_of_memory => "out of memory".to_owned(),
             _ if self.is_illegal_instruction() => "illegal instruction".to_owned(),
             (_, Some(signal), _) => signal::text(signal),
             (Some(Ending::Checkpointed), ..) => "saved a checkpoint".to_owned(),
@@ -106,6 +107,12 @@ mod tests {
         );
         check(Attempt { exit: Some(Exit::Unexpected.code()), ..failed() }, "exit code 1");
         let reason = |reason: &str| Some(reason.to_owned());
+        let cancelled = Attempt { ending: Some(Ending::Removed), out_of_memory: true, ..Attempt::default() };
+        check(cancelled.clone(), "out of memory");
+        check(
+            Attempt { reason: reason("StepId=15.batch exceeded memory limit (2 > 1)"), ..cancelled },
+            "out of memory: StepId=15.batch exceeded memory limit (2 > 1)",
+        );
         let held = Attempt { ending: Some(Ending::Held), reason: reason("disk full"), ..Attempt::default() };
         check(held, "held: disk full");
         check(

@@ -67,19 +67,21 @@ pub(crate) fn of_cell(condor: &Condor, config: &Json) -> Result<u32, Failure> {
     }
 }
 
-/// Refuses GPUs that no cell would use.
-pub(crate) fn check_use(condor: &Condor, configs: &[Json]) -> Result<(), Failure> {
-    let idle = configs.iter().map(backend).find(|_| configs.iter().all(|config| !takes_one(backend(config))));
-    match (setting(condor), idle) {
-        (Some(_), Some(backend)) => {
-            let message = format!("gpus is 1, but no cell uses one: they run with backend `{backend}`");
-            Err(Failure::new(Exit::Usage, message).hint("leave out --set backend, or --gpus"))
-        }
-        _ => Ok(()),
+/// Refuses GPUs that no cell would use: cells ask for so many `gpus`, and the first runs with `backend`.
+pub(crate) fn check_use(
+    condor: &Condor,
+    mut gpus: impl Iterator<Item = u32>,
+    backend: &str,
+) -> Result<(), Failure> {
+    if setting(condor).is_none() || gpus.any(|gpus| gpus > 0) {
+        return Ok(());
     }
+    let message = format!("gpus is 1, but no cell uses one: they run with backend `{backend}`");
+    Err(Failure::new(Exit::Usage, message).hint("leave out --set backend, or --gpus"))
 }
 
-fn backend(config: &Json) -> &str {
+/// The backend of a configuration.
+pub(crate) fn backend(config: &Json) -> &str {
     config.get(KEY).and_then(Json::as_str).unwrap_or_default()
 }
 
@@ -145,15 +147,14 @@ mod tests {
 
     #[test]
     fn gpus_that_nothing_uses_are_refused() {
-        let check = |gpus, backends: &[&str], is_good: bool| {
-            let configs: Vec<Json> = backends.iter().map(|backend| json!({ "backend": backend })).collect();
-            assert_eq!(check_use(&asking(gpus), &configs).is_ok(), is_good, "{gpus:?} {backends:?}");
+        let check = |asked, of_cells: [u32; 2], is_good: bool| {
+            let checked = check_use(&asking(asked), of_cells.into_iter(), "cpu");
+            assert_eq!(checked.is_ok(), is_good, "{asked:?} {of_cells:?}");
         };
-        check(Some(1), &["cpu", "cpu"], false);
-        check(Some(1), &["cpu", "wgpu"], true);
-        check(Some(0), &["cpu"], true);
-        check(None, &["cpu"], true);
-        check(Some(1), &[], true);
+        check(Some(1), [0, 0], false);
+        check(Some(1), [0, 1], true);
+        check(Some(0), [0, 0], true);
+        check(None, [0, 0], true);
     }
 
     #[test]

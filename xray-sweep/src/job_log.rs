@@ -13,6 +13,7 @@ mod sending;
 mod time;
 
 use crate::attempt::{Attempt, Ending, Launcher};
+use crate::out_of_memory;
 use crate::present;
 use crate::signal;
 use event::{Event, events};
@@ -315,7 +316,7 @@ impl Job {
         {
             let by_policy = sub_code.filter(|_| code == Some(signal::HOLD_BY_POLICY));
             attempt.signal = by_policy.and_then(signal::of_hold);
-            attempt.out_of_memory = resources::is_out_of_memory(code, sub_code);
+            attempt.out_of_memory = out_of_memory::is_hold(code, sub_code, event.first_line());
         }
         self.reason = Some(hold_reason(reason.as_deref(), code, sub_code));
         self.state = JobState::Held;

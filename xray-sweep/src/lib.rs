@@ -28,6 +28,7 @@ pub mod local_attempts;
 pub mod lock;
 pub mod logs;
 pub mod order;
+mod out_of_memory;
 pub mod plan;
 mod present;
 pub mod queue;

@@ -34,13 +34,13 @@ use crate::launchers::slurm;
 use crate::present::{bytes, is_there};
 use crate::request::request;
 use crate::rungs;
-use crate::sizes::{self, Sizes};
+use crate::sizes::{Fitting, Sizes};
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
-use crate::trainer::{self, Resolved};
+use crate::trainer::{self, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use traffic::Load;
 use xray_artifacts::{Exit, Failure, Length, Versioned, cell_id, checksum, read_json};
@@ -130,25 +130,39 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
         listed::settle(dir, before)?;
     }
     rungs::check(spec)?;
+    slurm::check_options(&spec.slurm)?;
     let points = points(spec)?;
     let found = binaries::find(dir, options, before.as_ref())?;
     let mut notes = Vec::new();
-    let mut resolved = resolve(&found, spec, &points, options)?;
-    slurm::check_options(&spec.slurm)?;
-    gpu::check_use(&spec.condor, &resolved.configs)?;
-    for config in &mut resolved.configs {
-        spec.budget.apply(config, data.train_images(folds(config)));
-    }
     let kept = kept(dir, before.as_ref(), &mut notes)?;
     let planned_before = kept.clone();
-    let files = given_files::name(&mut resolved, &kept, &mut notes)?;
-    let kept = same_code(dir, kept, &resolved.version, options.replace)?;
-    let kept = given_files::same(dir, kept, &files, options.replace)?;
-    let replaced = planned_before.len() - kept.len();
     let way = lists::Way::of(&spec.condor)?;
-    let mut sending = Sending { shards: lists::Bytes::new(&data), way, found: &found };
-    let mut cells = cells(spec, &data, &points, &resolved, files, &mut sending)?;
-    let sizes = sizes::apply(spec, &data, &mut cells, &resolved.configs)?;
+    let mut making = Making {
+        dir,
+        spec,
+        data: &data,
+        points: &points,
+        before: planned_before.iter().map(|cell| cell.id.as_str()).collect(),
+        seen: HashMap::with_capacity(points.len()),
+        files: given_files::Given::new(&planned_before),
+        sizes: Fitting::new(spec, &data)?,
+        sending: Sending { shards: lists::Bytes::new(&data), way, found: &found },
+        first_backend: None,
+    };
+    let take = |trainer: &Trainer, at, config| making.cell(trainer, at, config);
+    let (trainer, made) = resolve(&found, spec, &points, options, take)?;
+    let Making { files, sizes, mut sending, first_backend, .. } = making;
+    notes.extend(files.notes);
+    let (cells, configs): (Vec<Cell>, Vec<Option<String>>) = made.into_iter().unzip();
+    gpu::check_use(
+        &spec.condor,
+        cells.iter().map(|cell| cell.request.gpus),
+        &first_backend.unwrap_or_default(),
+    )?;
+    let kept = same_code(dir, kept, &trainer.version, options.replace)?;
+    let kept = given_files::same(dir, kept, &cells, options.replace)?;
+    let replaced = planned_before.len() - kept.len();
+    let sizes = sizes.finish()?;
     // What a cell asks of a machine and where it stops are not part of it, so they may change with every plan.
     let planned: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
     let asked = |cell: Cell| match planned.get(cell.id.as_str()) {
@@ -157,8 +171,9 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     };
     let kept: Vec<Cell> = kept.into_iter().map(asked).collect();
     let known: HashSet<String> = kept.iter().map(|cell| cell.id.clone()).collect();
-    let configs: BTreeMap<String, &Json> =
-        cells.iter().map(|cell| cell.id.clone()).zip(&resolved.configs).collect();
+    let ids = cells.iter().map(|cell| cell.id.clone());
+    let configs: Vec<(String, String)> =
+        ids.zip(configs).filter_map(|(id, config)| Some((id, config?))).collect();
     let new: Vec<Cell> = cells.into_iter().filter(|cell| !known.contains(&cell.id)).collect();
     let added = new.len();
     let mut all: Vec<Cell> = kept.into_iter().chain(new).collect();
@@ -167,21 +182,18 @@ pub fn plan(dir: &SweepDir, spec: &Spec, options: &PlanOptions) -> Result<Planne
     rungs::stay(dir, &planned_before, &all)?;
     let traffic = sending.traffic(&all);
     let gpus: Vec<u32> = all.iter().map(|cell| cell.request.gpus).collect();
-    let needed = found.needed(&gpus, &resolved.version, &mut notes)?;
+    let needed = found.needed(&gpus, &trainer.version, &mut notes)?;
 
     notes.extend(given_files::install(dir, &all, |cell| !known.contains(&cell.id))?);
     let mut plan = Plan {
         data: data.dir.clone(),
         dataset: data.id.clone(),
-        code: resolved.version.clone(),
+        code: trainer.version,
         binaries: needed.install(dir)?,
         cells: None,
         spec: Some(checksum(spec.text().as_bytes())),
     };
-    let lacks_folder = |cell: &&Cell| !known.contains(&cell.id) || !dir.cell(&cell.id).is_whole();
-    let folders = all.iter().filter(lacks_folder);
-    let folders =
-        folders.filter_map(|cell| Some((cell.id.as_str(), *configs.get(&cell.id)?))).collect::<Vec<_>>();
+    let folders = configs.iter().map(|(id, config)| (id.as_str(), config.as_str())).collect();
     let asks_htcondor = options.asks_htcondor;
     files::Files { dir, spec, data: &data, way, cells: &all, folders, asks_htcondor }.write(&mut plan)?;
     notes.extend(mend(dir, &plan, &all)?);
@@ -261,12 +273,13 @@ fn one_run_a_place(dir: &SweepDir, cells: &[Cell]) -> Result<(), Failure> {
         .hint("plan another sweep directory, or make what changed an axis: --axis key=old,new"))
 }
 
-fn resolve(
+fn resolve<T>(
     found: &binaries::Found,
     spec: &Spec,
     points: &[Point],
     options: &PlanOptions,
-) -> Result<Resolved, Failure> {
+    take: impl FnMut(&Trainer, usize, Json) -> Result<T, Failure>,
+) -> Result<(Trainer, Vec<T>), Failure> {
     // Absolute: a bare name would be looked for in PATH.
     let program = match &options.resolve_with {
         Some(path) => absolute(path),
@@ -275,7 +288,7 @@ fn resolve(
     let settings: Vec<_> = points.iter().map(|point| settings(spec, point)).collect();
     settings.iter().try_for_each(gpu::check_precision)?;
     let name = |at: usize| format!("fraction {}, trial {}", points[at].fraction, points[at].trial);
-    trainer::resolve(&program, spec.config.as_deref(), &settings, name)
+    trainer::resolve(&program, spec.config.as_deref(), &settings, name, take)
 }
 
 /// What the trainer is told of a point: the settings of all runs, and the point's own.
@@ -313,32 +326,50 @@ impl Sending<'_> {
     }
 }
 
-fn cells(
-    spec: &Spec,
-    data: &Data,
-    points: &[Point],
-    resolved: &Resolved,
-    files: Vec<given_files::Files>,
-    sending: &mut Sending<'_>,
-) -> Result<Vec<Cell>, Failure> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut cells = Vec::with_capacity(points.len());
-    for (at, ((point, config), files)) in points.iter().zip(&resolved.configs).zip(files).enumerate() {
-        let id = cell_id(config, &data.id, &resolved.version);
-        if let Some(first) = seen.insert(id.clone(), at) {
+/// Makes cells of points and of what the trainer says that their settings come to.
+struct Making<'a> {
+    dir: &'a SweepDir,
+    spec: &'a Spec,
+    data: &'a Data,
+    points: &'a [Point],
+    /// Cells that the sweep has already.
+    before: HashSet<&'a str>,
+    /// Points by the ids of their cells.
+    seen: HashMap<String, usize>,
+    files: given_files::Given<'a>,
+    sizes: Fitting<'a>,
+    sending: Sending<'a>,
+    first_backend: Option<String>,
+}
+
+impl Making<'_> {
+    /// The cell of a point, and the text of its configuration where its folder is to be made.
+    fn cell(
+        &mut self,
+        trainer: &Trainer,
+        at: usize,
+        mut config: Json,
+    ) -> Result<(Cell, Option<String>), Failure> {
+        let Making { dir, spec, data, points, .. } = *self;
+        let point = &points[at];
+        let folds = folds(&config);
+        let train_images = data.train_images(folds);
+        spec.budget.apply(&mut config, train_images);
+        let files = self.files.name(&mut config, &trainer.files)?;
+        self.first_backend.get_or_insert_with(|| gpu::backend(&config).to_owned());
+        let id = cell_id(&config, &data.id, &trainer.version);
+        if let Some(first) = self.seen.insert(id.clone(), at) {
             let (a, b) = (&points[first], point);
             let message = format!("{:?} and {:?} give the same run", a.settings(), b.settings());
             return Err(Failure::new(Exit::Usage, message).hint("an axis has no effect here: leave it out"));
         }
-        let folds = folds(config);
-        let images = xray_artifacts::records_of_fraction(data.train_images(folds), point.fraction);
-        let gpus = gpu::of_cell(&spec.condor, config)?;
-        let stop = |rung: &Length| spec.budget.length(*rung, config, data.train_images(folds));
+        let images = xray_artifacts::records_of_fraction(train_images, point.fraction);
+        let gpus = gpu::of_cell(&spec.condor, &config)?;
+        let stop = |rung: &Length| spec.budget.length(*rung, &config, train_images);
         let on_the_way = &spec.rungs[..spec.rungs.len().saturating_sub(1)];
-        let load = sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
-        cells.push(Cell {
+        let load = self.sending.of(needed(folds, point.fraction, point.offset), gpus, &files);
+        let mut cell = Cell {
             format: Cell::FORMAT,
-            id,
             fraction: point.fraction,
             fraction_offset: point.offset,
             trial: point.trial,
@@ -348,12 +379,16 @@ fn cells(
             rungs: on_the_way.iter().map(stop).collect(),
             folds,
             dataset: data.id.clone(),
-            code: resolved.version.clone(),
-            request: request(&spec.condor, config, gpus, images, load.total(), file_bytes(&files))?,
+            code: trainer.version.clone(),
+            request: request(&spec.condor, &config, gpus, images, load.total(), file_bytes(&files))?,
             files,
-        });
+            id,
+        };
+        self.sizes.fit(&mut cell, &config);
+        let has_folder = self.before.contains(cell.id.as_str()) && dir.cell(&cell.id).is_whole();
+        let text = if has_folder { None } else { Some(files::config_text(&config)?) };
+        Ok((cell, text))
     }
-    Ok(cells)
 }
 
 /// The sweep's plan, for those who run it.

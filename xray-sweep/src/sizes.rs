@@ -10,6 +10,7 @@ pub use kind::Kind;
 
 use crate::cell::Cell;
 use crate::data::Data;
+use crate::launchers::slurm::limit_option;
 use crate::spec::Spec;
 use crate::status::duration;
 use crate::sweep_dir::SweepDir;
@@ -62,31 +63,41 @@ pub struct Quantity {
     pub why: Option<String>,
 }
 
-/// Has `cells`, with these resolved configurations, ask for what `spec` says was seen elsewhere. None where it says nothing.
-///
-/// # Errors
-/// When there is no such sweep, none of its cells tells what it used, or none is like these.
-pub(crate) fn apply(
-    spec: &Spec,
-    data: &Data,
-    cells: &mut [Cell],
-    configs: &[Json],
-) -> Result<Option<Sizes>, Failure> {
-    let Some(from) = &spec.sizes_from else { return Ok(None) };
-    let observed = Observed::read(&SweepDir::new(from))?;
-    let rule = Rule::new(spec, data.train_bytes_per_image(), &observed);
-    let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
-    for (cell, config) in cells.iter_mut().zip(configs) {
+/// Has cells ask for what `spec` says was seen elsewhere; does nothing where it says nothing.
+pub(crate) struct Fitting<'a>(Option<(Rule<'a>, BTreeMap<Kind, Group>)>);
+
+impl<'a> Fitting<'a> {
+    /// Looks at the other sweep.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or none of its cells tells what it used.
+    pub(crate) fn new(spec: &'a Spec, data: &Data) -> Result<Fitting<'a>, Failure> {
+        let Some(from) = &spec.sizes_from else { return Ok(Fitting(None)) };
+        let observed = Observed::read(&SweepDir::new(from))?;
+        Ok(Fitting(Some((Rule::new(spec, data.train_bytes_per_image(), observed), BTreeMap::new()))))
+    }
+
+    /// Has `cell`, with this resolved configuration, ask for what was seen.
+    pub(crate) fn fit(&mut self, cell: &mut Cell, config: &Json) {
+        let Some((rule, groups)) = &mut self.0 else { return };
         let kind = Kind::of(config, cell.request.cpus.into());
-        let group = groups.entry(kind.clone()).or_insert_with(|| rule.group(&kind));
+        let group = groups.entry(kind).or_insert_with_key(|kind| rule.group(kind));
         group.cells += 1;
         rule.fit(cell, config, group);
     }
-    if !groups.keys().any(|kind| rule.seen.contains_key(kind)) {
-        return Err(another_kind(&observed, groups.keys()));
+
+    /// What came of it.
+    ///
+    /// # Errors
+    /// When no cell there is like any of these.
+    pub(crate) fn finish(self) -> Result<Option<Sizes>, Failure> {
+        let Some((Rule { observed, seen, .. }, groups)) = self.0 else { return Ok(None) };
+        if !groups.keys().any(|kind| seen.contains_key(kind)) {
+            return Err(another_kind(&observed, groups.keys()));
+        }
+        let (observed, from) = (observed.cells.len(), observed.folder);
+        Ok(Some(Sizes { from, observed, groups: groups.into_values().collect() }))
     }
-    let groups = groups.into_values().collect();
-    Ok(Some(Sizes { from: observed.folder, observed: observed.cells.len(), groups }))
 }
 
 fn another_kind<'a>(observed: &Observed, wanted: impl Iterator<Item = &'a Kind>) -> Failure {
@@ -128,23 +139,26 @@ struct Rule<'a> {
     spec: &'a Spec,
     /// Bytes of a shard for each image.
     bytes_per_image: f64,
+    observed: Observed,
     seen: BTreeMap<Kind, Seen>,
     /// Whether shards lay on disks there and will here, or neither.
     are_disks_alike: bool,
 }
 
 impl<'a> Rule<'a> {
-    fn new(spec: &'a Spec, bytes_per_image: f64, observed: &Observed) -> Rule<'a> {
+    fn new(spec: &'a Spec, bytes_per_image: f64, observed: Observed) -> Rule<'a> {
         let mut rule = Rule {
             spec,
             bytes_per_image,
-            seen: BTreeMap::new(),
             are_disks_alike: spec.condor.transfer_data == observed.has_shards_on_disk,
+            observed,
+            seen: BTreeMap::new(),
         };
-        for used in &observed.cells {
+        let mut all: BTreeMap<Kind, Seen> = BTreeMap::new();
+        for used in &rule.observed.cells {
             let Used { kind, train_images, file_bytes, memory_mib, disk_mib, time } = used;
             let [memory, disk] = rule.extents(kind, *train_images, *file_bytes);
-            let seen = rule.seen.entry(kind.clone()).or_default();
+            let seen = all.entry(kind.clone()).or_default();
             let most = |map: &mut BTreeMap<u64, u64>, at, used: &Option<u64>| {
                 if let Some(used) = *used {
                     let place = map.entry(at).or_default();
@@ -158,6 +172,7 @@ impl<'a> Rule<'a> {
                 *place = place.max(time.seconds);
             }
         }
+        rule.seen = all;
         rule
     }
 
@@ -186,7 +201,7 @@ impl<'a> Rule<'a> {
             Quantity { used, why, ..Quantity::default() }
         };
         let (condor, slurm) = (&self.spec.condor, &self.spec.slurm);
-        let is_limited = slurm.options.iter().any(|option| option.starts_with("--time="));
+        let is_limited = limit_option(&slurm.options).is_some();
         let most =
             |of: fn(&Seen) -> &BTreeMap<u64, u64>| seen.and_then(|seen| of(seen).values().max().copied());
         let longest = seen.and_then(|seen| seen.time.values().copied().reduce(f64::max));

@@ -305,7 +305,7 @@ fn report(
     decisions: &[Decision],
     now: SystemTime,
 ) -> Result<(CellReport, Vec<String>), FileError> {
-    let dir = dir.cell(&cell.id);
+    let (sweep, dir) = (dir, dir.cell(&cell.id));
     let mut notes = Vec::new();
     let result = CellResult::read(&cell, &dir)?;
     if let CellResult::Damaged(why) = &result {
@@ -313,7 +313,10 @@ fn report(
     }
     let status: Option<Status> = present::json(&dir.status())?.or_note(&mut notes);
     let environment: Option<Environment> = present::json(&dir.environment())?.or_note(&mut notes);
-    let local = read_attempts(&dir.attempts(), &mut notes)?;
+    let mut local = read_attempts(&dir.attempts(), &mut notes)?;
+    if !jobs.iter().any(|job| job.state.is_open()) {
+        slurm::explain(sweep, &mut local);
+    }
     let mut attempts: Vec<Attempt> = jobs.iter().flat_map(|job| job.attempts.iter().cloned()).collect();
     let ended = attempts.iter().filter_map(|attempt| attempt.ended.as_deref()).max();
     let lives = match local.last() {

@@ -2,7 +2,7 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 use std::path::Path;
 use xray_artifacts::{Exit, Failure, read_text};
@@ -46,11 +46,16 @@ impl Templates {
         }
     }
 
-    /// Fills one.
-    pub fn render(&self, name: &str, values: &impl Serialize) -> Result<String, Failure> {
+    /// Fills one with [`values`].
+    pub fn render(&self, name: &str, values: Value) -> Result<String, Failure> {
         let template = self.0.get_template(name).map_err(|error| failure(name, &error))?;
-        template.render(Serde(values)).map_err(|error| failure(name, &error))
+        template.render(values).map_err(|error| failure(name, &error))
     }
+}
+
+/// What templates are filled with. Those of a large sweep are many, and several templates share them: clones are cheap.
+pub fn values(values: &impl Serialize) -> Value {
+    Value::from(Serde(values))
 }
 
 fn failure(name: &str, error: &minijinja::Error) -> Failure {
@@ -71,10 +76,13 @@ mod tests {
         assert!(load().err().expect("empty").message.starts_with("there is no template in "));
         let write = |text: &str| std::fs::write(dir.path().join("sweep.dag.jinja"), text).expect("writable");
         write("# {{ name }}\n");
-        let values = serde_json::json!({ "name": "mine" });
-        assert_eq!(load().expect("good").render("sweep.dag.jinja", &values).expect("good"), "# mine\n");
+        let values = values(&serde_json::json!({ "name": "mine" }));
+        assert_eq!(
+            load().expect("good").render("sweep.dag.jinja", values.clone()).expect("good"),
+            "# mine\n"
+        );
         write("#\n{{ nmae }}\n");
-        let failure = load().expect("good").render("sweep.dag.jinja", &values).expect_err("misspelt");
+        let failure = load().expect("good").render("sweep.dag.jinja", values).expect_err("misspelt");
         assert_eq!(failure.message, "template sweep.dag.jinja: line 2: undefined value");
         write("{% if %}");
         assert!(

@@ -2,26 +2,19 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use xray_artifacts::{Exit, Failure};
 
-/// What a trainer made of many sets of settings.
-pub struct Resolved {
+/// What a trainer says of itself.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Trainer {
+    format: u32,
     /// Its version and commit.
     pub version: String,
     /// Keys of the settings that name files.
     pub files: Vec<String>,
-    /// One configuration per set of settings, in their order.
-    pub configs: Vec<Json>,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    format: u32,
-    version: String,
-    files: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -34,16 +27,27 @@ struct Answer {
 /// The format of the trainer's answers.
 const FORMAT: u32 = 2;
 
-/// Asks `program` to resolve each of `settings` above the configuration file `config`, in one process.
+/// What `program` says of itself.
 ///
 /// # Errors
-/// The first set of settings that describes no run, with the trainer's own words and `name(index)`.
-pub fn resolve(
+/// When it cannot be started, or is no trainer of this version.
+pub fn ask(program: &Path) -> Result<Trainer, Failure> {
+    resolve(program, None, &[], |_| String::new(), |_, _, _| Ok(())).map(|(trainer, _)| trainer)
+}
+
+/// Asks `program` to resolve each of `settings` above the configuration file `config`, in one process, and hands each
+/// configuration to `take` while the program goes on: thousands of them never lie in memory together.
+///
+/// # Errors
+/// The first set of settings that describes no run, with the trainer's own words and `name(index)`; the first error of
+/// `take`.
+pub fn resolve<T>(
     program: &Path,
     config: Option<&Path>,
     settings: &[Map<String, Json>],
     name: impl Fn(usize) -> String,
-) -> Result<Resolved, Failure> {
+    mut take: impl FnMut(&Trainer, usize, Json) -> Result<T, Failure>,
+) -> Result<(Trainer, Vec<T>), Failure> {
     let failed = |what: &str| Failure::new(Exit::Unexpected, format!("{} {what}", program.display()));
     let mut command = Command::new(program);
     command.arg("--resolve").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -53,35 +57,52 @@ pub fn resolve(
             .hint("the trainer checks the configuration; it must be able to run on this machine")
     })?;
     let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-    let answers = std::thread::scope(|scope| {
+    let taken = std::thread::scope(|scope| {
         // In a thread of its own: both pipes are shorter than what goes through them.
         scope.spawn(move || write_lines(settings, input));
-        BufReader::new(output).lines().collect::<Result<Vec<_>, _>>()
+        let mut lines = BufReader::new(output).lines();
+        let taken = answers(&mut lines, settings.len(), failed, name, &mut take);
+        // Whoever is not read to the end is killed by it, and then has not said why.
+        lines.for_each(drop);
+        taken
     });
     let end = child.wait_with_output().map_err(|error| failed(&format!("cannot be waited for: {error}")))?;
-    if !end.status.success() {
-        return Err(said(program, &end));
-    }
-    let answers = answers.map_err(|error| failed(&format!("cannot be read from: {error}")))?;
-    let header = answers.first().and_then(|line| serde_json::from_str::<Header>(line).ok());
-    let header = header.filter(|header| header.format == FORMAT && answers.len() == settings.len() + 1);
-    let header = header.ok_or_else(|| {
+    if end.status.success() { taken } else { Err(said(program, &end)) }
+}
+
+/// Takes what the trainer answers, line by line.
+fn answers<T>(
+    lines: &mut impl Iterator<Item = io::Result<String>>,
+    count: usize,
+    failed: impl Fn(&str) -> Failure,
+    name: impl Fn(usize) -> String,
+    take: &mut impl FnMut(&Trainer, usize, Json) -> Result<T, Failure>,
+) -> Result<(Trainer, Vec<T>), Failure> {
+    let mut next = || {
+        let line = lines.next().transpose();
+        line.map_err(|error| failed(&format!("cannot be read from: {error}")))
+    };
+    let other_version = || {
         failed("does not answer `--resolve` as this version expects").hint(
             "build both from the same commit; continue a sweep of an earlier version with that version, or plan it \
              again with --binary and --replace",
         )
-    })?;
-    let config = |(at, line): (usize, &String)| {
-        let answer: Answer = serde_json::from_str(line)
+    };
+    let trainer = next()?.and_then(|line| serde_json::from_str::<Trainer>(&line).ok());
+    let trainer = trainer.filter(|trainer| trainer.format == FORMAT).ok_or_else(other_version)?;
+    let mut taken = Vec::with_capacity(count);
+    for at in 0..count {
+        let line = next()?.ok_or_else(other_version)?;
+        let answer: Answer = serde_json::from_str(&line)
             .map_err(|error| failed(&format!("did not answer with JSON: {error}")))?;
-        answer.config.ok_or_else(|| {
+        let config = answer.config.ok_or_else(|| {
             let error = answer.error.unwrap_or_default();
             let failure = Failure::new(Exit::Usage, format!("{}: {error}", name(at)));
             Failure { hint: answer.hint, ..failure }
-        })
-    };
-    let configs = answers[1..].iter().enumerate().map(config).collect::<Result<_, Failure>>()?;
-    Ok(Resolved { version: header.version, files: header.files, configs })
+        })?;
+        taken.push(take(&trainer, at, config)?);
+    }
+    if next()?.is_some() { Err(other_version()) } else { Ok((trainer, taken)) }
 }
 
 /// A trainer that dies has said why on its stderr; then writing ends early, and that is not a second error.

@@ -204,13 +204,39 @@ fn wait_for_orphans(dir: &SweepDir, watch: &mut QueueWatch<'_>) -> Result<(), Fa
 
 fn run_on_pool(arguments: &RunArguments, dir: &SweepDir, selection: &Selection) -> Result<Exit, Failure> {
     let mut watch = QueueWatch::new(dir);
+    let mut selection = selection.clone();
     loop {
-        let exit = submit_and_follow(arguments, dir, selection, &mut watch)?;
+        let exit = submit_and_follow(arguments, dir, &selection, &mut watch)?;
+        if arguments.dry_run || arguments.detach {
+            return Ok(exit);
+        }
+        let starving = starving(dir, &selection, &mut watch)?;
+        if !starving.is_empty() {
+            say(format_args!("again with more memory: {}", counted(starving.len(), "cell")));
+            selection = Selection { only: starving, ..selection };
+            continue;
+        }
         // Whoever leads the sweep through its rungs may have died.
-        if arguments.dry_run || arguments.detach || !decided(dir, &mut watch)? {
+        if !decided(dir, &mut watch)? {
             return Ok(exit);
         }
     }
+}
+
+/// The chosen cells whose jobs Slurm killed as a whole for their memory, so that nothing was left to submit them again.
+fn starving(
+    dir: &SweepDir,
+    selection: &Selection,
+    watch: &mut QueueWatch<'_>,
+) -> Result<Vec<String>, Failure> {
+    watch.forget();
+    let reports = look(dir, watch.queues())?.cells;
+    let is_chosen =
+        |id: &str| selection.only.is_empty() || selection.only.iter().any(|only| id.starts_with(only));
+    let starves = |report: &&CellReport| {
+        report.state == CellState::Lost && is_chosen(&report.cell.id) && slurm::starves(&report.attempts)
+    };
+    Ok(reports.iter().filter(starves).map(|report| report.cell.id.clone()).collect())
 }
 
 fn submit_and_follow(

@@ -40,11 +40,11 @@ pub fn collect(dir: &SweepDir, reports: &[CellReport], folder: &Path) -> Result<
     let mut add = |name: &str, written: Fingerprint| list.tables.insert(name.to_owned(), written);
     let each = || reports.iter().copied();
     add(RunRow::FILE, whole(&staged, &each().map(runs::row).collect::<Vec<_>>())?);
-    add(LabelRow::FILE, whole(&staged, &each().flat_map(labels::rows).collect::<Vec<_>>())?);
+    add(LabelRow::FILE, in_parts(&staged, &reports, labels::rows)?);
     let mut metrics = begin::<MetricRow>(&staged, &[])?;
     let skipped_lines = metrics::write(dir, &reports, &mut metrics)?;
     add(MetricRow::FILE, metrics.finish()?);
-    add(AttemptRow::FILE, whole(&staged, &each().flat_map(attempts::rows).collect::<Vec<_>>())?);
+    add(AttemptRow::FILE, in_parts(&staged, &reports, attempts::rows)?);
     write_json(&staged.path(LIST), &list)?;
     staged.publish(FILES.into_iter().chain([LIST]))?;
 
@@ -54,6 +54,21 @@ pub fn collect(dir: &SweepDir, reports: &[CellReport], folder: &Path) -> Result<
 
 fn begin<R: Row>(staged: &Staged, rows: &[R]) -> Result<ParquetFile, FileError> {
     ParquetFile::create(&staged.path(R::FILE), staged.later(R::FILE), rows)
+}
+
+/// So many cells' rows are in memory at a time, and become one row group of the file.
+const CELLS_AT_A_TIME: usize = 1024;
+
+fn in_parts<'a, R: Row, I: Iterator<Item = R>>(
+    staged: &Staged,
+    reports: &[&'a CellReport],
+    rows: impl Fn(&'a CellReport) -> I,
+) -> Result<Fingerprint, FileError> {
+    let mut file = begin::<R>(staged, &[])?;
+    for reports in reports.chunks(CELLS_AT_A_TIME) {
+        file.append(&reports.iter().copied().flat_map(&rows).collect::<Vec<_>>())?;
+    }
+    file.finish()
 }
 
 fn whole<R: Row>(staged: &Staged, rows: &[R]) -> Result<Fingerprint, FileError> {

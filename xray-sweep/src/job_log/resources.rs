@@ -3,16 +3,6 @@
 use super::Job;
 use super::event::Event;
 
-/// Holds for want of memory: by control groups (34), and by a machine's own policy (21). As the submit file's
-/// `out_of_memory` has them.
-pub(super) fn is_out_of_memory(code: Option<u32>, sub_code: Option<u32>) -> bool {
-    match code {
-        Some(34) => sub_code != Some(104),
-        Some(21) => sub_code == Some(102),
-        _ => false,
-    }
-}
-
 impl Job {
     /// `Image size of job updated`, with its memory below.
     pub(super) fn grows(&mut self, event: &Event<'_>) {

@@ -218,7 +218,7 @@ impl Found {
         }
         if gpus.iter().any(|&gpus| gpus > 0) {
             let build = self.for_gpu.ok_or_else(no_gpu_program)?;
-            let own = trainer::resolve(&build.path, None, &[], |_| String::new())?.version;
+            let own = trainer::ask(&build.path)?.version;
             if own != version {
                 let message =
                     format!("{} is {own}, but the other trainer is {version}", build.path.display());

@@ -10,9 +10,11 @@ use crate::cell::Cell;
 use crate::cell_result::CellResult;
 use crate::data::Data;
 use crate::isa::Level;
+use crate::out_of_memory;
 use crate::spec::{Condor, Spec};
 use crate::sweep_dir::{CellDir, SweepDir};
-use crate::templates::Templates;
+use crate::templates::{self, Templates};
+use minijinja::context;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -46,7 +48,7 @@ pub(super) struct Files<'a> {
     pub(super) way: Way<'a>,
     pub(super) cells: &'a [Cell],
     /// Cells whose folders are to be made, with their configurations.
-    pub(super) folders: Vec<(&'a str, &'a Json)>,
+    pub(super) folders: Vec<(&'a str, &'a str)>,
     /// Whether HTCondor is asked to read the submit file.
     pub(super) asks_htcondor: bool,
 }
@@ -59,13 +61,15 @@ impl Files<'_> {
         let lists = ShardLists::new(data, way, draws)?;
         let rows: Vec<_> = cells.iter().map(|cell| row(dir, cell, &lists)).collect::<Result<_, _>>()?;
         let templates = Templates::load(spec.templates.as_deref())?;
-        let mut values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
-        let sweep_sub = templates.render("job.sub.jinja", &values)?;
-        values.dag = true;
-        let node_sub = templates.render("job.sub.jinja", &values)?;
-        let sweep_dag = templates.render("sweep.dag.jinja", &values)?;
-        let collect = templates.render("collect.sh.jinja", &values)?;
-        let rung = templates.render("rung.sh.jinja", &values)?;
+        let values = Values::new(dir, spec, plan, cells, &rows, &lists.lists)?;
+        let has_rungs = !values.rungs.is_empty();
+        let values = templates::values(&values);
+        let render = |name, dag: bool| templates.render(name, context! { dag, ..values.clone() });
+        let sweep_sub = render("job.sub.jinja", false)?;
+        let node_sub = render("job.sub.jinja", true)?;
+        let sweep_dag = render("sweep.dag.jinja", true)?;
+        let collect = render("collect.sh.jinja", true)?;
+        let rung = render("rung.sh.jinja", true)?;
         let script = slurm_script::write(dir, spec, plan, cells, &templates)?;
 
         self.folders.par_iter().try_for_each(|(id, config)| write_cell(&dir.cell(id), config))?;
@@ -83,7 +87,7 @@ impl Files<'_> {
             write("sweep.dag", &sweep_dag)?;
             write(COLLECT, &collect)?;
             make_executable(&dir.path().join(COLLECT))?;
-            if !values.rungs.is_empty() {
+            if has_rungs {
                 write(RUNG, &rung)?;
                 make_executable(&dir.path().join(RUNG))?;
             }
@@ -124,13 +128,13 @@ fn make_executable(path: &Path) -> Result<(), Failure> {
 
 /// The configuration, and a run directory with a sign that nothing has run yet. Not flushed to the disk one by
 /// one. What a run has left there stays.
-pub(super) fn write_cell(folder: &CellDir, config: &Json) -> Result<(), Failure> {
+pub(super) fn write_cell(folder: &CellDir, config: &str) -> Result<(), Failure> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| FileError::Io { path, action: "write", source }
     };
     fs::create_dir_all(folder.run()).map_err(io(&folder.run()))?;
-    fs::write(folder.config(), config_text(config)?).map_err(io(&folder.config()))?;
+    fs::write(folder.config(), config).map_err(io(&folder.config()))?;
     let status = folder.status();
     match File::create_new(&status).and_then(|mut file| file.write_all(planned().as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -160,8 +164,8 @@ fn planned() -> String {
     to_json(&status).expect("plain values")
 }
 
-/// Where the data lie is for the launcher to say.
-fn config_text(config: &Json) -> Result<String, Failure> {
+/// A configuration as a file. Where the data lie is for the launcher to say.
+pub(super) fn config_text(config: &Json) -> Result<String, Failure> {
     let mut table = toml::Table::try_from(config).map_err(|error| {
         Failure::new(Exit::Unexpected, format!("the trainer's configuration is not a table: {error}"))
     })?;
@@ -201,7 +205,6 @@ fn csv(columns: &[&str], rows: &[BTreeMap<&str, String>]) -> String {
 #[derive(Serialize)]
 struct Values<'a> {
     name: String,
-    dag: bool,
     cells: usize,
     train_images: u64,
     code: &'a str,
@@ -226,6 +229,7 @@ struct Values<'a> {
     signal: SignalCodes,
     shell: SignalCodes,
     sub_code: SubCode,
+    out_of_memory: String,
     column_names: Vec<&'static str>,
     columns: String,
     rows: &'a [BTreeMap<&'static str, String>],
@@ -271,7 +275,6 @@ impl<'a> Values<'a> {
         let gpus = columns.contains(&"gpus");
         Ok(Values {
             name,
-            dag: false,
             cells: cells.len(),
             train_images: cells.iter().map(|cell| cell.train_images).max().unwrap_or_default(),
             code: &plan.code,
@@ -296,6 +299,7 @@ impl<'a> Values<'a> {
             signal: SignalCodes::direct(),
             shell: SignalCodes::behind_a_shell(),
             sub_code: SubCode::new(),
+            out_of_memory: out_of_memory::hold_expression(),
             columns: columns.join(", "),
             column_names: columns,
             rows,

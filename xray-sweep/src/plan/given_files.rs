@@ -4,7 +4,6 @@
 use super::absolute;
 use crate::cell::{Cell, CellFile};
 use crate::sweep_dir::SweepDir;
-use crate::trainer::Resolved;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,33 +13,42 @@ use xray_artifacts::{ContentName, Exit, Failure, FileError, NewFile};
 /// The files of a configuration, by the keys of its settings.
 pub(super) type Files = BTreeMap<String, CellFile>;
 
-/// Reads every file that `resolved` names, and puts the name of its content in the place of its path. `before` are the
-/// cells of the plan before, which knows files that are no longer where they were. Returns the files of each
-/// configuration.
-///
-/// # Errors
-/// When a file is not there, or cannot be read.
-pub(super) fn name(
-    resolved: &mut Resolved,
-    before: &[Cell],
-    notes: &mut Vec<String>,
-) -> Result<Vec<Files>, Failure> {
-    let mut known = BTreeMap::new();
-    let mut all = Vec::with_capacity(resolved.configs.len());
-    for config in &mut resolved.configs {
+/// Files as they are read, each once.
+pub(super) struct Given<'a> {
+    /// The cells of the plan before, which knows files that are no longer where they were.
+    before: &'a [Cell],
+    known: BTreeMap<String, CellFile>,
+    /// What a person should know of them.
+    pub(super) notes: Vec<String>,
+}
+
+impl<'a> Given<'a> {
+    /// None yet.
+    pub(super) fn new(before: &'a [Cell]) -> Given<'a> {
+        Given { before, known: BTreeMap::new(), notes: Vec::new() }
+    }
+
+    /// Reads every file that the settings `keys` of a configuration name, and puts the name of its content in the place of
+    /// its path. Returns the files.
+    ///
+    /// # Errors
+    /// When a file is not there, or cannot be read.
+    pub(super) fn name(&mut self, config: &mut Json, keys: &[String]) -> Result<Files, Failure> {
         let mut files = Files::new();
-        for key in &resolved.files {
+        for key in keys {
             let Some(given) = given(config, key) else { continue };
-            let file = match known.get(given.as_str()) {
+            let file = match self.known.get(given.as_str()) {
                 Some(file) => file,
-                None => known.entry(given.clone()).or_insert(read(key, &given, before, notes)?),
+                None => {
+                    let file = read(key, &given, self.before, &mut self.notes)?;
+                    self.known.entry(given).or_insert(file)
+                }
             };
             files.insert(key.clone(), file.clone());
         }
         put(config, &files);
-        all.push(files);
+        Ok(files)
     }
-    Ok(all)
 }
 
 /// The path that a setting of a configuration has, where it names a file.
@@ -79,19 +87,19 @@ fn read(key: &str, given: &str, before: &[Cell], notes: &mut Vec<String>) -> Res
     Ok(file.clone())
 }
 
-/// The cells that stay: all, unless a file of theirs has other content by now.
+/// The cells that stay: all, unless a file of theirs has other content by now, which the cells `planned` now tell.
 ///
 /// # Errors
 /// When one has, unless it may be replaced: under one name, tables would show runs from different files.
 pub(super) fn same(
     dir: &SweepDir,
     cells: Vec<Cell>,
-    files: &[Files],
+    planned: &[Cell],
     replace: bool,
 ) -> Result<Vec<Cell>, Failure> {
-    let now: BTreeMap<&str, (&str, &ContentName)> = files
+    let now: BTreeMap<&str, (&str, &ContentName)> = planned
         .iter()
-        .flatten()
+        .flat_map(|cell| &cell.files)
         .map(|(key, file)| (file.given.as_str(), (key.as_str(), &file.content)))
         .collect();
     let change = |cell: &Cell| {

@@ -6,7 +6,7 @@ use crate::data::Data;
 use crate::grid::Point;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
-use crate::trainer;
+use crate::trainer::{self, Trainer};
 use serde_json::Value as Json;
 use std::fs;
 use std::path::Path;
@@ -49,8 +49,8 @@ pub fn mend<'a>(
     Ok(notes)
 }
 
-/// The configuration that has the cell's id.
-fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Json, String> {
+/// The text of the configuration that has the cell's id.
+fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<String, String> {
     let point = Point {
         axes: cell.axes.clone(),
         fraction: cell.fraction,
@@ -60,14 +60,18 @@ fn config_of(cell: &Cell, program: &Path, spec: &Spec, data: &Data) -> Result<Js
     };
     let settings = super::settings(spec, &point);
     let said = |failure: Failure| failure.message;
-    let resolved = trainer::resolve(program, spec.config.as_deref(), &[settings], |_| cell.name());
-    let mut resolved = resolved.map_err(said)?;
-    let mut config = resolved.configs.remove(0);
-    given_files::put(&mut config, &cell.files);
-    let train_images = data.train_images(folds(&config));
-    spec.budget.apply(&mut config, train_images);
-    if cell_id(&config, &data.id, &resolved.version) == cell.id {
-        Ok(config)
+    let mended = |trainer: &Trainer, _, mut config: Json| {
+        given_files::put(&mut config, &cell.files);
+        let train_images = data.train_images(folds(&config));
+        spec.budget.apply(&mut config, train_images);
+        let is_same = cell_id(&config, &data.id, &trainer.version) == cell.id;
+        Ok((is_same, files::config_text(&config)?))
+    };
+    let resolved = trainer::resolve(program, spec.config.as_deref(), &[settings], |_| cell.name(), mended)
+        .map_err(said)?;
+    let (is_same, text) = resolved.1.into_iter().next().expect("an answer for each set of settings");
+    if is_same {
+        Ok(text)
     } else {
         Err("sweep.toml has other settings now; plan with the earlier ones".to_owned())
     }

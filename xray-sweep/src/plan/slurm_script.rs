@@ -7,7 +7,7 @@ use crate::cell::{Cell, Request};
 use crate::launchers::slurm;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
-use crate::templates::Templates;
+use crate::templates::{self, Templates};
 use serde::Serialize;
 use xray_artifacts::{Exit, Failure};
 use xray_cli::shell;
@@ -93,7 +93,7 @@ pub(super) fn write(
         xray_sweep: this_program(),
         list,
     };
-    templates.render("sweep.sbatch.jinja", &values)
+    templates.render("sweep.sbatch.jinja", templates::values(&values))
 }
 
 /// Text as the value of an option behind `#SBATCH`, whose quotes and backslashes Slurm reads much as a shell does.

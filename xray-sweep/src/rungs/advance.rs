@@ -158,3 +158,76 @@ pub(crate) fn comes_through(dir: &SweepDir, rung: usize, id: &str) -> Result<boo
     let has_ended = matches!(result, CellResult::Done(_) | CellResult::Failed(_));
     Ok(has_ended || climb.is_left() || climb.scores.len() >= rung)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Request;
+    use crate::cell_result::Outcome;
+    use serde_json::json;
+    use xray_artifacts::{Split, TrainingSummary};
+    use xray_metrics::Evaluation;
+
+    fn report(id: &str, rate: f64, fold: u64, state: CellState) -> CellReport {
+        let axes = [("data.fold", fold.into()), ("schedule.learning_rate", rate.into())];
+        let cell = Cell {
+            format: 1,
+            id: id.to_owned(),
+            fraction: 1.0,
+            fraction_offset: 0.0,
+            trial: 1,
+            seed: 0,
+            axes: axes.map(|(key, value)| (key.to_owned(), value)).into(),
+            train_images: 100,
+            rungs: vec![Length::Epochs(1.0), Length::Epochs(3.0)],
+            folds: 5,
+            files: BTreeMap::new(),
+            dataset: "d".to_owned(),
+            code: "1".to_owned(),
+            request: Request { cpus: 1, memory_mib: 500, disk_mib: 100, gpus: 0, minutes: None },
+        };
+        CellReport {
+            cell,
+            state,
+            reason: None,
+            outcome: None,
+            environment: None,
+            status: None,
+            attempts: Vec::new(),
+            lacks_starts: false,
+            climb: Climb::default(),
+        }
+    }
+
+    /// Better on test than anything is on validation, which must not count.
+    fn outcome(best: f64) -> Box<Outcome> {
+        let test = json!({
+            "records": 9, "macro_auc": 0.99, "undefined_labels": 0, "collapsed_labels": [], "labels": [],
+        });
+        let test: Evaluation = serde_json::from_value(test).expect("an evaluation");
+        let training = TrainingSummary { best_val_macro_auc: Some(best), ..TrainingSummary::default() };
+        let scores = [(Split::Test, test)].into();
+        Box::new(Outcome { training, scores, ..Outcome::begin(None, "1", 1.0, 0) })
+    }
+
+    #[test]
+    fn cells_are_ranked_by_validation_and_folds_together() {
+        let waiting = |id: &str, rate, fold, scores: &[f64]| {
+            let scores = scores.iter().copied().map(Some).collect();
+            CellReport {
+                climb: Climb { scores, ..Climb::default() },
+                outcome: Some(outcome(0.98)),
+                ..report(id, rate, fold, CellState::Waiting)
+            }
+        };
+        // It stopped by itself before the rung.
+        let early = CellReport { outcome: Some(outcome(0.6)), ..report("c", 0.1, 0, CellState::Done) };
+        let failed = CellReport { outcome: Some(outcome(0.97)), ..report("d", 0.1, 1, CellState::Failed) };
+        let all = [waiting("a", 0.01, 0, &[0.7, 0.75]), waiting("b", 0.01, 1, &[0.5]), early, failed];
+        let ranked = points(&all.iter().collect::<Vec<_>>(), 1);
+        let cells: Vec<_> = ranked.into_iter().map(|point| point.cells).collect();
+        let of =
+            |cells: [(&str, Option<f64>); 2]| BTreeMap::from(cells.map(|(id, score)| (id.to_owned(), score)));
+        assert_eq!(cells, [of([("a", Some(0.7)), ("b", Some(0.5))]), of([("c", Some(0.6)), ("d", None)])]);
+    }
+}

@@ -46,7 +46,7 @@ fn observed(cells: Vec<Used>) -> Observed {
 
 /// What a cell asks for after what was seen, and its group.
 fn fitted(spec: &Spec, observed: &Observed, train_images: u64) -> (Request, Group) {
-    let rule = Rule::new(spec, 1024.0, observed);
+    let rule = Rule::new(spec, 1024.0, observed.clone());
     let mut group = rule.group(&kind());
     let mut cell = cell(train_images);
     rule.fit(&mut cell, &config(), &mut group);

@@ -124,11 +124,7 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
                 Err("gpus is 0, but backend `wgpu` needs one"),
             ],
         ),
-        (
-            &["--gpus", "2"],
-            ["gpus is 2, but a run uses one GPU", "no cell uses one", "gpus is 2", "gpus is 2", "gpus is 2"]
-                .map(Err),
-        ),
+        (&["--gpus", "2"], ["gpus is 2, but a run uses one GPU"; 5].map(Err)),
     ];
     let mut number = 0;
     for (gpus, outcomes) in expected {

@@ -85,6 +85,13 @@ fn the_last_of_nine_is_the_run_that_never_stopped() {
         let scores: Vec<f64> =
             points_of.iter().map(|point| point["score"].as_f64().expect("a score")).collect();
         assert!(scores.len() == points && scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+        for point in points_of.iter().filter(|point| point["goes_on"] == false) {
+            for (id, score) in point["cells"].as_object().expect("cells") {
+                let result = workplace.result("h", id);
+                assert_eq!(*score, result["training"]["stop"]["val_macro_auc"], "{id}");
+                assert_eq!(result["scores"].get("test"), None, "{id}");
+            }
+        }
         let goes_on = points_of.iter().take_while(|point| point["goes_on"] == true).count();
         assert_eq!(goes_on, going);
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use xray_artifacts::Exit;
 
 /// Long enough to be interrupted.
-const STEPS: u32 = 1500;
+pub(crate) const STEPS: u32 = 1500;
 
 /// One cell, submitted, and a few steps on its way; with the number of its job.
 fn begun(workplace: &Workplace, more: &[&str]) -> (Json, String) {

@@ -2,7 +2,9 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod everything;
 mod interruptions;
+mod memory;
 mod processors;
 mod refusals;
 mod rungs;

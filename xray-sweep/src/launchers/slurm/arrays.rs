@@ -85,10 +85,14 @@ pub(crate) fn lines(request: &Request, slurm: &Slurm) -> Vec<String> {
     lines
 }
 
-/// The time limit among options of `sbatch`, in seconds; of several the last counts.
+/// The time limit among options of `sbatch`, as it is written there; of several the last counts.
+pub(crate) fn limit_option(options: &[String]) -> Option<&str> {
+    options.iter().rev().find_map(|option| option.strip_prefix("--time="))
+}
+
+/// That limit in seconds; none where there is none, such as `UNLIMITED`.
 pub(super) fn time_limit(options: &[String]) -> Option<u64> {
-    let limit = options.iter().rev().find_map(|option| option.strip_prefix("--time="));
-    seconds(limit?.trim())
+    seconds(limit_option(options)?.trim())
 }
 
 /// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` and

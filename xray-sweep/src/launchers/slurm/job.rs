@@ -4,6 +4,7 @@
 use super::arrays::{Array, lines, time_limit};
 use super::next::{Anew, Next, Seen, next};
 use super::queue::read_list;
+use super::words::{memory_line, task_line};
 use super::{absolute, taken};
 use crate::attempt::{Attempt, Ending, Launcher};
 use crate::cell::Cell;
@@ -11,6 +12,7 @@ use crate::cell_result::CellResult;
 use crate::launchers::process::{Process, begun, now};
 use crate::launchers::stop::Stop;
 use crate::local_attempts::{append_attempt, read_attempts};
+use crate::out_of_memory;
 use crate::plan::{read_cells, read_plan, runnable_here};
 use crate::present;
 use crate::reset::Spent;
@@ -60,11 +62,26 @@ impl Job {
         }
     }
 
+    /// What Slurm tells of it; empty where it does not.
+    fn shown(&self) -> String {
+        let Some(number) = &self.number else { return String::new() };
+        let show = Command::new("scontrol").args(["--oneliner", "show", "job", number]).output();
+        show.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Whether Slurm means it to run on: a cancelled or preempted job is told to end, too, and is completing.
     fn goes_on(&self) -> bool {
-        let Some(number) = &self.number else { return false };
-        let show = Command::new("scontrol").args(["--oneliner", "show", "job", number]).output();
-        show.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("JobState=RUNNING"))
+        self.shown().contains("JobState=RUNNING")
+    }
+
+    /// The start, with what Slurm says of its memory where it was told to end.
+    fn explained(&self, dir: &SweepDir, attempt: Attempt) -> Attempt {
+        if attempt.ending != Some(Ending::Removed) {
+            return attempt;
+        }
+        let line = memory_line(dir, &self.id);
+        let out_of_memory = line.is_some() || out_of_memory::is_state(&self.shown());
+        Attempt { out_of_memory, reason: line.or_else(|| attempt.reason.clone()), ..attempt }
     }
 
     /// Has Slurm start it once more; it ends this process.
@@ -93,6 +110,9 @@ pub fn run(dir: &SweepDir, task: &Task) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let job = Job::of_environment();
+    if let Some(number) = &job.number {
+        say(task_line(&job.id, number));
+    }
     let launched = Attempt {
         launcher: Launcher::Slurm,
         job: job.id.clone(),
@@ -107,7 +127,7 @@ pub fn run(dir: &SweepDir, task: &Task) -> Result<Exit, Failure> {
         Ok(program) => {
             let threads = job.threads.unwrap_or(cell.request.cpus as usize);
             let process = Process::start(dir, &plan, &program, &cell, threads, launched)?;
-            wait(process)?
+            job.explained(dir, wait(process)?)
         }
         Err(failure) => unable(&cell, launched, &failure),
     };

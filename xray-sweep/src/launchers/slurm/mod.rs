@@ -8,18 +8,24 @@ pub mod job;
 mod next;
 mod queue;
 mod waiting;
+mod words;
 
+pub(crate) use next::starves;
 pub(crate) use waiting::{Waiting, forget};
+pub(crate) use words::explain;
 
 pub(crate) use decider::stuck;
 pub use decider::{decide, lead};
 
-pub(crate) use arrays::{check_options, comment, lines, output_path, write_list};
+pub(crate) use arrays::{check_options, comment, limit_option, lines, output_path, write_list};
 
 use super::Submission;
+use crate::attempt::Launcher;
 use crate::cell::{Cell, Request};
+use crate::local_attempts::read_attempts;
 use crate::plan::absolute;
 use crate::queue::Queue;
+use crate::reset::Spent;
 use crate::spec::Spec;
 use crate::sweep_dir::SweepDir;
 use arrays::Array;
@@ -36,11 +42,12 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submi
     let mut alike: BTreeMap<(u32, u64, u32, Option<u64>), Vec<&Cell>> = BTreeMap::new();
     for cell in cells {
         let Request { gpus, memory_mib, cpus, minutes, .. } = cell.request;
+        let memory_mib = memory_mib * learnt_factor(dir, cell)?;
         alike.entry((gpus, memory_mib, cpus, minutes)).or_default().push(cell);
     }
     let limit = array_limit()?;
     let mut submitted: Vec<Submission> = Vec::new();
-    for cells in alike.into_values() {
+    for ((_, memory_mib, ..), cells) in alike {
         let ids: Vec<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
         let list = write_list(dir, "run", &ids)?;
         for first in (0..ids.len()).step_by(limit) {
@@ -49,7 +56,7 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submi
                 list: &list,
                 first,
                 tasks: format!("0-{}", jobs - 1),
-                memory_mib: cells[0].request.memory_mib,
+                memory_mib,
                 request: cells[0].request,
                 exclude: Vec::new(),
             };
@@ -65,6 +72,20 @@ pub fn submit(dir: &SweepDir, cells: &[&Cell], is_dry: bool) -> Result<Vec<Submi
         }
     }
     Ok(submitted)
+}
+
+/// By how much a cell's memory grows because starts of it died of too little: a job that Slurm kills as a whole cannot
+/// submit its successor.
+fn learnt_factor(dir: &SweepDir, cell: &Cell) -> Result<u64, Failure> {
+    let (folder, mut notes) = (dir.cell(&cell.id), Vec::new());
+    let mut attempts = read_attempts(&folder.attempts(), &mut notes)?;
+    if attempts.is_empty() {
+        return Ok(1);
+    }
+    explain(dir, &mut attempts);
+    let spent = Spent::read(&folder, &mut notes)?;
+    attempts.retain(|attempt| attempt.launcher == Launcher::Slurm && !spent.has_attempt(attempt));
+    Ok(next::memory_factor(&attempts))
 }
 
 /// Asks what the queue holds of a sweep.

@@ -1,6 +1,6 @@
 //! What becomes of a cell after a start: the retry policy of a job on Slurm, as the submit file has it for HTCondor.
 
-use crate::attempt::{Attempt, Ending};
+use crate::attempt::{Attempt, Ending, Launcher};
 use crate::ending::FOR_GOOD;
 use std::collections::BTreeSet;
 use xray_artifacts::Exit;
@@ -41,19 +41,34 @@ pub(super) struct Seen {
     pub(super) has_moved: bool,
 }
 
+/// By how much the memory that a cell asks for grows after these starts.
+pub(super) fn memory_factor(attempts: &[Attempt]) -> u64 {
+    1 + deaths_of_memory(attempts).min(ESCALATIONS) as u64
+}
+
+/// Whether a cell whose job Slurm killed as a whole is to be submitted again with more memory.
+pub(crate) fn starves(attempts: &[Attempt]) -> bool {
+    let is_last = attempts.last().is_some_and(|last| last.launcher == Launcher::Slurm && last.out_of_memory);
+    is_last && deaths_of_memory(attempts) <= ESCALATIONS
+}
+
+fn deaths_of_memory(attempts: &[Attempt]) -> usize {
+    attempts.iter().filter(|attempt| attempt.died_of_memory()).count()
+}
+
 /// Decides by the starts since the cell was made ready, of which the last has just ended.
 pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
     let Some(last) = attempts.last() else { return Next::Nothing };
     let of = |is: fn(&Attempt) -> bool| attempts.iter().filter(move |attempt| is(attempt));
     let hosts = |is: fn(&Attempt) -> bool| of(is).filter_map(|attempt| attempt.host.clone()).collect();
-    let kills = of(Attempt::is_killed).count();
-    let another = |exclude, may_return| {
-        let memory_factor = 1 + kills.min(ESCALATIONS) as u64;
-        Anew { memory_factor, exclude, may_return }
-    };
+    let another = |exclude, may_return| Anew { memory_factor: memory_factor(attempts), exclude, may_return };
     let anew = |exclude, may_return| Next::Anew(another(exclude, may_return));
     // It keeps what earlier starts have taught.
     let again = || Next::Again(another(hosts(is_unable), false));
+    if last.died_of_memory() {
+        let is_enough = deaths_of_memory(attempts) > ESCALATIONS;
+        return if is_enough { Next::Nothing } else { anew(hosts(is_unable), false) };
+    }
     match last.ending {
         Some(Ending::Finished) => return Next::Nothing,
         Some(Ending::Checkpointed) => return again(),
@@ -74,9 +89,6 @@ pub(super) fn next(attempts: &[Attempt], seen: Seen, retries: u32) -> Next {
         // Slurm does not know which processors are better: any other machine may do.
         return anew(hosts(is_unable), false);
     }
-    if last.is_killed() {
-        return if kills > ESCALATIONS { Next::Nothing } else { anew(hosts(is_unable), false) };
-    }
     let exit = last.exit.and_then(Exit::from_code);
     if exit.is_some_and(|exit| FOR_GOOD.contains(&exit)) || of(is_failure).count() > retries as usize {
         return Next::Nothing;
@@ -91,7 +103,7 @@ fn is_unable(attempt: &Attempt) -> bool {
 
 /// Any other failure, which may pass. A machine that died has left no end.
 fn is_failure(attempt: &Attempt) -> bool {
-    attempt.ending == Some(Ending::Failed) && !is_unable(attempt) && !attempt.is_killed()
+    attempt.ending == Some(Ending::Failed) && !is_unable(attempt) && !attempt.died_of_memory()
 }
 
 #[cfg(test)]
@@ -158,6 +170,29 @@ mod tests {
         }
         attempts.push(exit(behind_a_shell(KILLED)));
         assert_eq!(decide(&attempts), Next::Nothing);
+    }
+
+    /// However it ended: `OverMemoryKill` cancels the job, so that it looks like one that a person took away.
+    #[test]
+    fn what_the_cluster_ended_for_its_memory_gets_more_of_it() {
+        for ending in [Ending::Removed, Ending::Failed, Ending::Checkpointed] {
+            let dead = Attempt { out_of_memory: true, ..ended(ending) };
+            let goes_on = false;
+            let decide = |attempts: &[Attempt]| next(attempts, Seen { goes_on, has_moved: false }, 2);
+            assert_eq!(decide(std::slice::from_ref(&dead)), anew(2, &[], false));
+            assert_eq!(decide(&[dead.clone(), signal(KILLED), dead.clone()]), anew(4, &[], false));
+            assert_eq!(decide(&[dead.clone(), dead.clone(), dead.clone(), dead]), Next::Nothing);
+        }
+    }
+
+    #[test]
+    fn what_slurm_killed_as_a_whole_starves_until_it_was_given_more_three_times() {
+        let dead = Attempt { launcher: Launcher::Slurm, out_of_memory: true, ..ended(Ending::Failed) };
+        assert!(starves(&[exit(1), dead.clone()]));
+        assert!(starves(&[dead.clone(), dead.clone(), dead.clone()]));
+        assert!(!starves(&[dead.clone(), dead.clone(), dead.clone(), dead.clone()]));
+        assert!(!starves(&[dead.clone(), exit(1)]) && !starves(&[]));
+        assert!(!starves(&[Attempt { launcher: Launcher::Condor, ..dead }]));
     }
 
     #[test]
