@@ -222,18 +222,14 @@ fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_it_lost() {
     assert!(said.is_some_and(|said| said.contains("\"lines\":")));
 }
 
-/// Among hundreds that are refused, the log has lines of the first ten of each second.
 #[test]
-fn who_is_refused_at_the_door_reads_an_id_that_the_log_knows() {
-    let folder = bundle();
-    let (mut program, log) = program(serve(folder.path()).args(["--patience", "50"]));
-    let reading = thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<String>>());
+fn who_is_refused_at_the_door_reads_an_id_of_its_own() {
+    let server = running(Limits { patience: Duration::from_millis(50), ..Limits::default() });
     let image = encode_jpeg(&noise(1500, 1500), 90);
     let large = post(image.len(), &image);
-    let refused: Mutex<Vec<String>> = Mutex::default();
+    let ids: Mutex<Vec<String>> = Mutex::default();
     let refused_id = || {
-        let mut stream = TcpStream::connect(program.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        let mut stream = server.connect();
         stream.write_all(&large).ok()?;
         let mut head = String::new();
         let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
@@ -249,36 +245,20 @@ fn who_is_refused_at_the_door_reads_an_id_that_the_log_knows() {
         assert!(body.contains(&format!("\"request_id\":\"{id}\"")), "{body}");
         Some(id)
     };
-    // In the first second, lines may all be of those that were refused inside.
-    let (begin, few) = (Instant::now(), || refused.lock().expect("no panic").len() < 100);
-    let seconds = |seconds: u64| begin.elapsed() < Duration::from_secs(seconds);
+    let (begin, few) = (Instant::now(), || ids.lock().expect("no panic").len() < 50);
     thread::scope(|scope| {
         for _ in 0..24 {
             scope.spawn(|| {
-                while seconds(4) || (few() && seconds(30)) {
+                while few() && begin.elapsed() < Duration::from_secs(60) {
                     let id = refused_id();
-                    refused.lock().expect("no panic").extend(id);
+                    ids.lock().expect("no panic").extend(id);
                 }
             });
         }
     });
-    let told = Command::new("kill").args(["-TERM", &program.child.id().to_string()]).status();
-    assert!(told.expect("kill is there").success());
-    program.child.wait().expect("it ends");
-    let lines = reading.join().expect("it reads");
-    let lines: Vec<serde_json::Value> =
-        lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let refused = refused.into_inner().expect("no panic");
-    let ids: HashSet<&str> = refused.iter().map(String::as_str).collect();
-    assert!(ids.len() == refused.len() && ids.len() >= 100, "{} of {}", ids.len(), refused.len());
-    let known = lines.iter().filter(|line| line["id"].as_str().is_some_and(|id| ids.contains(id)));
-    let known: Vec<_> = known.collect();
-    assert!(!known.is_empty(), "no line of {} that were refused", ids.len());
-    for line in known {
-        assert_eq!((&line["event"], &line["status"]), (&"request".into(), &503.into()), "{line}");
-        assert_eq!((&line["client"], &line["route"]), (&"127.0.0.1".into(), &"/v1/predict".into()), "{line}");
-        assert!(line["milliseconds"].as_f64().is_some_and(|waited| waited >= 50.0), "{line}");
-    }
+    let ids = ids.into_inner().expect("no panic");
+    let different: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    assert!(different.len() == ids.len() && ids.len() >= 50, "{} of {}", different.len(), ids.len());
 }
 
 /// `/dev/full` is a full disk.

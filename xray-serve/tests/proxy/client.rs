@@ -41,22 +41,11 @@ impl Client {
     }
 
     pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        self.ask_announcing(body.len(), method, path, headers, body)
-    }
-
-    /// Says that the body has another length than it has, as a client does that is answered before it sent all.
-    pub(crate) fn ask_announcing(
-        &mut self,
-        length: usize,
-        method: &str,
-        path: &str,
-        headers: &str,
-        body: &[u8],
-    ) -> Answer {
         let mut stream = self.stream.take().unwrap_or_else(|| BufReader::new(self.connect()));
         let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{headers}\r\n");
-        stream.get_mut().write_all(&[head.as_bytes(), body].concat()).expect("writable");
+            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+        // A body that is too large may be refused before all is sent.
+        let _ = stream.get_mut().write_all(&[head.as_bytes(), body].concat());
         let mut line = String::new();
         stream.read_line(&mut line).expect("an answer");
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);

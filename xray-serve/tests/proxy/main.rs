@@ -93,8 +93,7 @@ fn assert_works_as_documented(program: Program) {
         let line = server.wait_for_request(&said.headers["x-request-id"]);
         assert_eq!((said.status, &line["client"]), (200, &ELSEWHERE.to_string().into()), "{program}");
         let mut another = Client::new(proxy.address);
-        let kind = "Content-Type: image/png\r\n";
-        let said = another.ask_announcing(25 << 20, "POST", &predict, kind, b"\x89PNG");
+        let said = another.ask("POST", &predict, "Content-Type: image/png\r\n", &vec![0; 25 << 20]);
         assert_eq!(said.status, 413, "{program}: {}", said.text);
     }
 }
