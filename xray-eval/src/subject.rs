@@ -119,7 +119,7 @@ fn prevalence(predictions: &Predictions) -> Result<Vec<f64>, Failure> {
 fn no_run(dir: &Path) -> Failure {
     let dir_is = |what: &str| Failure::new(Exit::NothingMatches, format!("{} is {what}", dir.display()));
     if !dir.join(CARD).is_file() {
-        return dir_is("no run directory")
+        return dir_is("not a run directory")
             .hint("name the folder that `xray-train` printed, or a CSV file of scores");
     }
     match read_card(dir).map(|card| card.members.len()) {

@@ -31,7 +31,7 @@ fn models_are_compared_record_by_record_in_whatever_order() {
     let same = workplace.eval(&["compare", "a.csv", "turned.csv"]);
     assert_exit(&same, Exit::Ok);
     assert!(stdout(&same).contains("0.750  0.750  +0.000"), "{}", stdout(&same));
-    let why = "no test of Mass, macro: only 2 records with it and 2 without; an interval needs 5 of each";
+    let why = "no test for Mass, macro: only 2 records with it and 2 without; an interval needs 5 of each";
     assert!(stdout(&same).contains(why), "{}", stdout(&same));
     let check = |a: &str, b: &str, message: &str| {
         let output = workplace.eval(&["compare", a, b]);

@@ -47,7 +47,7 @@ fn a_label_without_positives_has_no_auc_in_a_file() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(found["missing_intervals"], json!([{"label": "Mass", "why": "no_auc"}]));
-    assert!(text.contains("no AUC of Mass: no positive or no negative record"), "{text}");
+    assert!(text.contains("no AUC for Mass: no positive or no negative record"), "{text}");
     assert!(text.contains("Mass: no validation record is positive"), "{text}");
     assert!(!text.contains("0.500"), "{text}");
 }
@@ -169,9 +169,9 @@ fn scores_that_are_no_numbers_or_no_probabilities_are_refused_in_a_file() {
         assert_exit(&output, Exit::BadData);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     };
-    check("NaN", &[], "line 72: the score of Mass is `NaN`, no number");
-    check("inf", &[], "line 72: the score of Mass is `inf`, no number");
-    check("", &[], "line 72: the score of Mass is ``, no number");
+    check("NaN", &[], "line 72: the score of Mass is `NaN`, not a number");
+    check("inf", &[], "line 72: the score of Mass is `inf`, not a number");
+    check("", &[], "line 72: the score of Mass is ``, not a number");
     check("1.0000001", &[], "row r70: the score of Mass is 1.0000001, just outside 0 to 1");
     check("-3", &["--scores", "probabilities"], "row r70: the score of Mass is -3, no probability");
 }
@@ -190,7 +190,7 @@ fn a_run_that_tells_little_says_so() {
     workplace.edit(Split::Test, |test| every(&mut test.truth, 0.0));
     let (found, text) = appraised(&workplace, &["run", "run"]);
     assert_eq!((&found["test"]["labels"][0]["auc"], missing(&found)), (&Value::Null, Some(json!("no_auc"))));
-    assert!(text.contains(&format!("no AUC of {label}")), "{text}");
+    assert!(text.contains(&format!("no AUC for {label}")), "{text}");
 
     workplace.edit(Split::Test, |all| *all = test.clone());
     for split in [Split::Val, Split::Test] {
