@@ -7,7 +7,7 @@ const ENLARGED: usize = 2;
 /// Width of a letter in the picture, and height of a line.
 pub(crate) const WIDTH: usize = LETTER * ENLARGED;
 pub(crate) const HEIGHT: usize = LETTER * ENLARGED;
-const INK: [u8; 3] = [225, 225, 225];
+pub(crate) const INK: [u8; 3] = [225, 225, 225];
 
 /// Writes a line with its upper left corner at `[y, x]` into rows of `width` pixels, as far as it fits before `end`; what is
 /// cut off is said by three dots.
