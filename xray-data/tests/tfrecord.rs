@@ -199,7 +199,7 @@ fn damage_is_reported_with_its_place() {
         |bytes| bytes[56] ^= 1,
         &[0],
         "DIR/three.tfrecord: record 1 at byte 56: the checksum of the length differs",
-        "no TFRecord",
+        "not a TFRecord",
     );
     check_damage(
         |bytes| bytes.truncate(150),

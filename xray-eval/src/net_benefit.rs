@@ -171,7 +171,7 @@ mod tests {
         let test = predictions(Split::Test, &[(3.0, 1.0), (-3.0, 0.0)]);
         let found = benefits(&flat, &test, Method::Platt).expect("good");
         assert_eq!((found[0].at_prevalence, found[0].at_operating_point), ([None; 4], None));
-        assert!(table(&found).contains("Mass: the same score for every image"), "{}", table(&found));
+        assert!(table(&found).contains("Mass: every image gets the same score"), "{}", table(&found));
         let unknown = predictions(Split::Test, &[(3.0, f32::NAN)]);
         let found = benefits(&val(), &unknown, Method::Platt).expect("good");
         assert_eq!(found[0].undefined.as_deref(), Some("no test record knows the label"));

@@ -161,7 +161,7 @@ mod tests {
         check(&["data.fraction=0.1,0.2"], &[], "`data.fraction` is set by the sweep itself");
         check(&["seed=1,2"], &[], "`seed` is set by the sweep itself");
         check(&[], &["threads=4"], "`threads` is set by the sweep itself");
-        check(&["model.width=16,16"], &[], "axis `model.width` has 16 twice");
+        check(&["model.width=16,16"], &[], "axis `model.width` lists 16 twice");
         check(&["model.width=[]"], &[], "axis `model.width` has no values");
         check(&["model.width=8"], &["model.width=16"], "`model.width` is both an axis and a setting");
         check(&["a.b=log(1,2)"], &[], "axis `a.b` is log(1,2), which has no grid");

@@ -89,7 +89,7 @@ impl<'a> Fitting<'a> {
     /// What came of it.
     ///
     /// # Errors
-    /// When no cell there is like any of these.
+    /// When none of its cells is like any of these.
     pub(crate) fn finish(self) -> Result<Option<Sizes>, Failure> {
         let Some((Rule { observed, seen, .. }, groups)) = self.0 else { return Ok(None) };
         if !groups.keys().any(|kind| seen.contains_key(kind)) {

@@ -397,7 +397,7 @@ fn tables_of_two_collections_or_without_their_list_are_refused() {
     collected(&dir, &reports);
     fs::remove_file(dir.collected().join(LIST)).expect("collected");
     let failure = refused(&dir);
-    assert!(failure.message.contains("tables.json is not there, but"), "{failure}");
+    assert!(failure.message.contains("tables.json is missing, but"), "{failure}");
     for path in ["/dev/zero", "."] {
         collected(&dir, &reports);
         fs::remove_file(dir.collected().join("runs.parquet")).expect("collected");

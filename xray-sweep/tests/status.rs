@@ -175,12 +175,12 @@ held  cells  reason
 ended   cell                          where              reason
 failed  fraction 0.2, trial 1 (fa11)  -                  no shard
 lost    fraction 0.2, trial 2 (105t)  node7 (x86_64-v3)  segmentation fault (SIGSEGV) on node7 (x86_64-v3); stderr: error: out of luck
-stale   fraction 0.2, trial 4 (57a1)  -                  it was computed by 0.0.9, planned was 0.1.0
+stale   fraction 0.2, trial 4 (57a1)  -                  it was computed by 0.0.9, but planned for 0.1.0
 
 running                       step           where
 fraction 0.1, trial 2 (ab01)  50/100 (50 %)  node7 (x86_64-v3)
 
-memory: asked for 1,000 MiB, the most used 300 MiB (2 cells known); 384 MiB would be enough
+memory: requested 1,000 MiB, peak use 300 MiB (2 cells known); 384 MiB would be enough
 right-size: plan the next sweep with --sizes-from and this one's folder
 ";
     let plain = text(&reports, 80, false);

@@ -251,7 +251,7 @@ fn what_cannot_be_shown_is_refused() {
     let rows = short(0x28, 0x10, 64);
     let at = lies.windows(rows.len()).position(|found| found == rows).expect("the rows");
     lies[at..at + rows.len()].copy_from_slice(&short(0x28, 0x10, 32));
-    assert_eq!(refused(&lies), "broken or unusual DICOM: it says 64x32, the JPEG in it 64x64");
+    assert_eq!(refused(&lies), "broken or unusual DICOM: its header says 64x32, its JPEG data 64x64");
 }
 
 #[test]

@@ -295,7 +295,7 @@ mod tests {
         check_refused(
             "Mass,score_Mass\n1,0.5\n0,nan\n",
             None,
-            "line 3: the score of Mass is `nan`, no number",
+            "line 3: the score of Mass is `nan`, not a number",
         );
         check_refused(
             "Mass,score_Mass\n2,0.5\n",

@@ -122,7 +122,7 @@ fn cells_that_are_no_scores_are_refused() {
         check_refused(text.as_bytes(), "line 3: the score of Mass is `");
     }
     let long = format!("id,Mass,score_Mass\na,1,{}\n", "9x".repeat(5000));
-    check_refused(long.as_bytes(), "…`, no number");
+    check_refused(long.as_bytes(), "…`, not a number");
     for cell in ["2", "0.5", "-2", "positive", "1e0x", "maybe", "-0.5", "inf"] {
         let text = format!("id,Mass,score_Mass\na,{cell},0.25\n");
         check_refused(text.as_bytes(), "line 2: the truth of Mass is `");

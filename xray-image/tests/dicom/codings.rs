@@ -94,21 +94,21 @@ fn a_codestream_that_is_another_picture_is_refused_before_it_is_decoded() {
         let message = refused(&jpeg_of(&picture, &[], &[&jpeg]));
         assert_eq!(message, format!("broken or unusual DICOM: {expected}"));
     };
-    check(Picture { size: [64, 32], ..EIGHT_BITS }, "it says 64x32, the JPEG in it 64x64");
+    check(Picture { size: [64, 32], ..EIGHT_BITS }, "its header says 64x32, its JPEG data 64x64");
     check(
         Picture { photometric: "RGB", samples: 3, ..EIGHT_BITS },
-        "it says 3 samples a pixel, the JPEG in it 1",
+        "its header says 3 samples a pixel, its JPEG data 1",
     );
     check(
         Picture { allocated: 16, stored: 12, ..EIGHT_BITS },
-        "it says 12 bits stored in 16, the JPEG in it 8",
+        "its header says 12 bits stored in 16, its JPEG data 8",
     );
     for name in ["jpeg-2000", "jpeg-ls", "jpeg-lossless-1", "jpeg-extended"] {
         let mut lies = golden(name);
         let columns = short(0x28, 0x11, 50);
         let at = lies.windows(columns.len()).position(|found| found == columns).expect("the columns");
         lies[at..at + columns.len()].copy_from_slice(&short(0x28, 0x11, 51));
-        assert!(refused(&lies).contains("it says 51x37, the JPEG"), "{}", refused(&lies));
+        assert!(refused(&lies).contains("its header says 51x37, its JPEG"), "{}", refused(&lies));
     }
 }
 

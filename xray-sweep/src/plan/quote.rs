@@ -215,9 +215,9 @@ mod tests {
         check("Machine != \"b\u{fc}ro; #1 \\\\\" || 'odd name' / 2 > 1");
         let why = |text: &str| expression("--require", text).expect_err(text).message;
         for (text, expected) in [
-            ("true) || (true", "has a ) too many"),
+            ("true) || (true", "has one ) too many"),
             ("(true", "lacks a )"),
-            ("[a = 1}", "has a } too many"),
+            ("[a = 1}", "has one } too many"),
             ("\"a", "has a quote that is not closed"),
             ("\"a\\\"", "has a quote that is not closed"),
             ("true \\", "has a \\ outside of quotes"),

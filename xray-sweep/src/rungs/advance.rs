@@ -116,8 +116,7 @@ fn nobody(rung: usize, at: Length, there: &[&CellReport]) -> Failure {
     let cells = counted(there.len(), "cell");
     let message = match failed.first() {
         Some(first) => {
-            let why =
-                first.reason.as_deref().map_or(String::new(), |why| format!(", the first because {why}"));
+            let why = first.reason.as_deref().map_or(String::new(), |why| format!("; the first: {why}"));
             format!(
                 "no cell reached rung {rung} ({at}) with a score: {} of {cells} failed{why}",
                 failed.len()

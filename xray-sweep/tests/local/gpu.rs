@@ -152,7 +152,7 @@ fn every_cell_gets_the_program_and_the_gpu_that_its_backend_needs() {
     assert!(workplace.cells("s0").iter().all(|cell| cell["request"]["gpus"] == 1));
     let refused = plan(&workplace, "refused", &["--gpus", "1", "--require-gpus", "true) || (true"]);
     assert_exit(&refused, Exit::Usage);
-    assert!(stderr(&refused).contains("has a ) too many"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("has one ) too many"), "{}", stderr(&refused));
 }
 
 #[test]

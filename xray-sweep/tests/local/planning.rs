@@ -343,7 +343,7 @@ fn text_for_htcondor_is_quoted_or_refused() {
     check(&["--attribute", "a b=1"], "is not the name of an attribute");
     check(&["--attribute", "A=1\nB = 2"], "control character");
     check(&["--attribute", "A=\"$ENV(HOME)\""], "holds `$ENV(`");
-    check(&["--require", "true) || (true"], "has a ) too many");
+    check(&["--require", "true) || (true"], "has one ) too many");
     check(&["--rank", "Memory \\"], "outside of quotes");
     check(&["--env", "A=$$(Machine)"], "holds `$$(`");
     check(&["--checkpoint-every", "1h --data x"], "checkpoint_every is `1h --data x`, it must be a time");

@@ -229,7 +229,7 @@ fn what_fails_comes_last_and_where_all_fail_nothing_is_lost() {
             said.contains("no cell reached rung 1 (4 steps) with a score: 3 of 3 cells failed"),
             "{said}"
         );
-        assert!(said.contains("nothing was decided and all checkpoints stay"), "{said}");
+        assert!(said.contains("nothing was decided, and all checkpoints stay"), "{said}");
     }
     assert!(!workplace.path("all/rungs/1.json").exists());
     for (id, good) in ids.iter().zip(&good) {
@@ -249,7 +249,7 @@ fn nonsense_is_refused() {
     };
     check(&["--rungs", "6,2,18"], "--rungs 6 steps,2 steps,18 steps must rise");
     check(&["--rungs", "18"], "is one rung, so nothing is compared");
-    check(&["--rungs", "2,6"], "--rungs end at 6 steps, and training.duration is \"18 steps\"");
+    check(&["--rungs", "2,6"], "--rungs end at 6 steps, but training.duration is \"18 steps\"");
     check(&["--rungs", "1 epochs,18 steps"], "counts in different units");
     check(&["--rungs", "2,soon,18"], "`soon` is not a length");
     check(&["--rungs", "2,18", "--keep", "1"], "--keep is 1, it must be above 0 and below 1");

@@ -141,7 +141,10 @@ fn holds_while_files_are_sent_slowly_come_to_an_end_with_their_reason() {
     assert_eq!(attempts.len(), 4, "{attempts:#?}");
     for (attempt, asked) in attempts.iter().zip([30, 60, 90, 120]) {
         assert!(attempt.contains(&format!(" of {asked} MiB ")), "{attempts:#?}");
-        assert!(attempt.contains("held: ") && attempt.contains("memory usage exceeded"), "{attempts:#?}");
+        assert!(
+            attempt.contains("  out of memory: ") && attempt.contains("memory usage exceeded"),
+            "{attempts:#?}"
+        );
     }
     let constraint = format!("regexp(\"^{}\", Iwd)", sweep.path("cells").display());
     let history = ["condor_history", "-limit", "1", "-constraint", &constraint, "-af", "NumJobStarts"];
