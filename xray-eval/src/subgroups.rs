@@ -250,8 +250,8 @@ mod tests {
         given.labels = vec!["Mass".into(), "Hernia".into()];
         // Mass: positive in every second record, but in none of unknown sex. Hernia: in every fourth of a woman and in
         // nine men, one too few.
-        let is_mass = |at: usize| at % 2 == 0 && at < 80;
-        let is_hernia = |at: usize| if at < 40 { at % 4 == 0 } else { (40..49).contains(&at) };
+        let is_mass = |at: usize| at.is_multiple_of(2) && at < 80;
+        let is_hernia = |at: usize| if at < 40 { at.is_multiple_of(4) } else { (40..49).contains(&at) };
         let truth = |at| [is_mass(at), is_hernia(at)].map(|positive| f32::from(u8::from(positive)));
         given.truth = (0..120).flat_map(truth).collect();
         // Hernia is ranked perfectly. Of Mass, women's are, and men's are the wrong way round.

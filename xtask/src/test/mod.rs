@@ -45,6 +45,11 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     all_networks: bool,
 
+    /// Run the test that waits for minutes too: a sweep on Slurm that is interrupted in every way at once. The other tests
+    /// on Slurm take one way each
+    #[arg(long)]
+    long: bool,
+
     /// Run the tests of GPU kernels again on the Vulkan driver in this folder: Debian's libvulkan1, mesa-vulkan-drivers and
     /// what they depend on, unpacked with dpkg -x. Mesa 26 and later take shaders as SPIR-V, and list matrix instructions
     #[arg(long, value_name = "FOLDER")]
@@ -145,7 +150,8 @@ fn test_all(
                 .step("tests of GPU kernels on the driver of --vulkan", || runner.tests(&KERNELS, report))?;
         }
     }
-    ledger.step("tests", || runner.tests(&EVERYTHING, report))
+    let chosen = if arguments.long { EVERYTHING } else { Selection { only: Some(WITHOUT_LONG), ..EVERYTHING } };
+    ledger.step("tests", || runner.tests(&chosen, report))
 }
 
 /// No `--all-targets`: it would run benchmarks as tests.
@@ -155,6 +161,9 @@ const EVERYTHING: Selection = Selection {
     arguments: &["--lib", "--bins", "--tests"],
     only: None,
 };
+
+/// Tests on Slurm run one at a time and would be what all others end before.
+const WITHOUT_LONG: &str = "not (binary(slurm) and test(everything::))";
 
 /// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one.
 /// Unoptimised, because they wait
