@@ -1,6 +1,7 @@
 //! What a setting's value may be, and what is said of one that may not.
 
 use crate::synonyms;
+use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 use toml::Value;
 use xray_artifacts::{Exit, Failure, Length, likeness, nearest};
@@ -77,16 +78,17 @@ impl Values {
     /// # Errors
     /// Says what the value is, what it must be, and what was probably meant.
     pub(crate) fn check(self, key: &str, value: &Value) -> Result<(), Failure> {
+        let in_range = |holds: bool, number: &dyn Display| {
+            if holds { Ok(()) } else { Err(refused(key, number, &self.range())) }
+        };
         match (self, value) {
             (Values::Switch, Value::Boolean(_)) => Ok(()),
             (Values::Whole(least, most), Value::Integer(number)) => {
-                require((least..=most).contains(number), key, number, &self.range())
+                in_range((least..=most).contains(number), number)
             }
-            (Values::OneOf(numbers), Value::Integer(number)) => {
-                require(numbers.contains(number), key, number, &self.range())
-            }
+            (Values::OneOf(numbers), Value::Integer(number)) => in_range(numbers.contains(number), number),
             (Values::Number(from, to), Value::Float(number)) => {
-                require(number.is_finite() && (from, to).contains(number), key, number, &self.range())
+                in_range(number.is_finite() && (from, to).contains(number), number)
             }
             (Values::Names(names), Value::String(text)) => is_name(key, text, names),
             (Values::Network, Value::String(text)) if Architecture::from_name(text).is_some() => Ok(()),
@@ -113,7 +115,7 @@ impl Values {
             _ => {
                 let range = self.range();
                 let range = if range.is_empty() { range } else { format!(" ({range})") };
-                require(false, key, &written(value), &format!("{}{range}", self.article()))
+                Err(refused(key, &written(value), &format!("{}{range}", self.article())))
             }
         }
     }
@@ -179,10 +181,6 @@ fn is_name(key: &str, text: &str, names: &[&str]) -> Result<(), Failure> {
 /// Names less alike than this are not a misspelling of each other.
 const LIKE: f64 = 0.95;
 
-fn require(holds: bool, key: &str, value: &impl std::fmt::Display, expected: &str) -> Result<(), Failure> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}")))
-    }
+fn refused(key: &str, value: &dyn Display, expected: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("{key} is {value}, it must be {expected}"))
 }

@@ -150,7 +150,8 @@ fn test_all(
                 .step("tests of GPU kernels on the driver of --vulkan", || runner.tests(&KERNELS, report))?;
         }
     }
-    let chosen = if arguments.long { EVERYTHING } else { Selection { only: Some(WITHOUT_LONG), ..EVERYTHING } };
+    let chosen =
+        if arguments.long { EVERYTHING } else { Selection { only: Some(WITHOUT_LONG), ..EVERYTHING } };
     ledger.step("tests", || runner.tests(&chosen, report))
 }
 
