@@ -102,7 +102,7 @@ impl Confusion {
     }
 
     /// `2 TP / (2 TP + FP + FN)`, the harmonic mean of sensitivity and PPV (van Rijsbergen, Information
-    /// Retrieval, 1979); none if no record is positive or called so (scikit-learn says 0).
+    /// Retrieval, 1979); `None` where nothing is positive, neither in truth nor as predicted (scikit-learn returns 0).
     pub fn f1(&self) -> Option<f64> {
         // Halves of both: positives and calls together count each true positive twice.
         share(self.true_positives, self.positives().saturating_add(self.called_positive())).map(|f| 2.0 * f)
