@@ -1,7 +1,7 @@
 //! This program in place of the compiler, for the crates of the workspace.
 //!
-//! Cargo builds a crate again where another program stands in for the compiler. So whatever has a static program among
-//! its steps, as `cargo xtask test`, builds all of them through the stand-in: each crate once.
+//! Cargo compiles a crate again for each stand-in. A command that also builds a static program, such as
+//! `cargo xtask test`, therefore builds everything through this one, and each crate is compiled once.
 
 use anyhow::{Context, Result, anyhow};
 use std::env;

@@ -56,7 +56,8 @@
   for (const element of document.body.querySelectorAll("*")) {
     if (element instanceof SVGElement || !shown(element)) continue;
     const style = getComputedStyle(element);
-    const hides = (flow) => flow === "hidden" || flow === "clip";
+    // Nothing scrolls on paper.
+    const hides = (flow) => flow === "hidden" || flow === "clip" || (printed && flow !== "visible");
     if ((hides(style.overflowX) && element.scrollWidth > element.clientWidth + 1) || (hides(style.overflowY) && element.scrollHeight > element.clientHeight + 1))
       problems.push(`is cut: "${short(element.textContent)}"`);
   }

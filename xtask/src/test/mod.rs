@@ -45,8 +45,8 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     all_networks: bool,
 
-    /// Run the test that waits for minutes too: a sweep on Slurm that is interrupted in every way at once. The other tests
-    /// on Slurm take one way each
+    /// Also run the sweep on Slurm that is interrupted in every way, which takes two minutes. Each way has a shorter test,
+    /// which always runs
     #[arg(long)]
     long: bool,
 
@@ -163,7 +163,7 @@ const EVERYTHING: Selection = Selection {
     only: None,
 };
 
-/// Tests on Slurm run one at a time and would be what all others end before.
+/// Tests on Slurm run one at a time; with this one they would take longer than all others together.
 const WITHOUT_LONG: &str = "not (binary(slurm) and test(everything::))";
 
 /// The backend that only `xray-train-gpu` has, and the kernels of xray-gpu, on a GPU or a renderer that stands in for one.
