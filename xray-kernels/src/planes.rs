@@ -1,7 +1,8 @@
-//! What a convolution reads: a blocked map, or planar images with a border of zeros put around them.
+//! What a convolution reads: a blocked map, some of its pixels, or planar images with a border of zeros put around them.
 
 use crate::arena::ArenaBuffer;
 use crate::context::Context;
+use crate::convolution::ConvSpec;
 use crate::lanes::LANES;
 use crate::shape::{MapShape, PlanarShape};
 use crate::tasks::for_each_chunk;
@@ -59,6 +60,8 @@ pub(crate) struct Planes<'a> {
     pub(crate) row: usize,
     /// Between neighbours in a row, which is also how many channels a pixel holds: 16 or 1.
     pub(crate) step: usize,
+    /// Of the convolution: rows and pixels from one that it reads to the next.
+    pub(crate) stride: usize,
     pub(crate) halo: usize,
     /// Channels of a planar input; 1 where channels are in blocks.
     pub(crate) planar_channels: usize,
@@ -66,32 +69,59 @@ pub(crate) struct Planes<'a> {
 
 enum PlaneData<'a> {
     Borrowed(&'a [f32]),
-    Padded(ArenaBuffer),
+    Copied(ArenaBuffer),
 }
 
 impl<'a> Planes<'a> {
-    /// The planes of an input; planar images are copied with `padding` zeros around them.
-    pub(crate) fn new(context: &Context, input: ConvInput<'a>, padding: usize) -> Self {
+    /// The planes of an input; planar images are copied with zeros around them, and of a map the pixels that are read where
+    /// a stride leaves out the others.
+    pub(crate) fn new(context: &Context, input: ConvInput<'a>, spec: &ConvSpec) -> Self {
         match input {
             ConvInput::Map(data, shape) => {
                 shape.check(data, "the input");
-                Self {
-                    data: PlaneData::Borrowed(data),
-                    first: shape.corner(0, 0),
-                    image: shape.image(),
-                    blocks: shape.blocks(),
-                    plane: shape.plane(),
-                    row: shape.row(),
-                    step: LANES,
-                    halo: shape.halo,
-                    planar_channels: 1,
+                if spec.kernel == 1 && spec.stride > 1 && spec.padding == 0 {
+                    return Self::strided(context, data, &shape, spec.stride);
                 }
+                Self { stride: spec.stride, ..Self::of_map(PlaneData::Borrowed(data), &shape) }
             }
             ConvInput::Planar(data, shape) => {
                 shape.check(data, "the input");
-                Self::padded(context, data, shape, padding)
+                Self { stride: spec.stride, ..Self::padded(context, data, shape, spec.padding) }
             }
         }
+    }
+
+    fn of_map(data: PlaneData<'a>, shape: &MapShape) -> Self {
+        Self {
+            data,
+            first: shape.corner(0, 0),
+            image: shape.image(),
+            blocks: shape.blocks(),
+            plane: shape.plane(),
+            row: shape.row(),
+            step: LANES,
+            stride: 1,
+            halo: shape.halo,
+            planar_channels: 1,
+        }
+    }
+
+    /// Every `stride`th pixel of every `stride`th row. They are read for each block of output channels, and in the map they
+    /// lie on many more lines and pages.
+    fn strided(context: &Context, data: &[f32], shape: &MapShape, stride: usize) -> Self {
+        let [height, width] = [shape.height, shape.width].map(|size| size.div_ceil(stride));
+        let read = MapShape::new(shape.images, shape.channels, height, width, 0);
+        let mut buffer = context.arena.take(read.len());
+        for_each_chunk("pixels of a stride", &mut buffer, read.plane(), |number, to| {
+            let (image, block) = (number / read.blocks(), number % read.blocks());
+            for (y, row) in to.chunks_mut(read.row()).enumerate() {
+                let from = &data[shape.offset(image, block, y * stride, 0)..];
+                for (x, pixel) in row.chunks_mut(LANES).enumerate() {
+                    pixel.copy_from_slice(&from[x * stride * LANES..][..LANES]);
+                }
+            }
+        });
+        Self::of_map(PlaneData::Copied(buffer), &read)
     }
 
     fn padded(context: &Context, data: &[f32], shape: PlanarShape, padding: usize) -> Self {
@@ -107,13 +137,14 @@ impl<'a> Planes<'a> {
             }
         });
         Self {
-            data: PlaneData::Padded(buffer),
+            data: PlaneData::Copied(buffer),
             first: 0,
             image: shape.channels * plane,
             blocks: 1,
             plane,
             row,
             step: 1,
+            stride: 1,
             halo: padding,
             planar_channels: shape.channels,
         }
@@ -123,7 +154,7 @@ impl<'a> Planes<'a> {
     pub(crate) fn image(&self, image: usize) -> &[f32] {
         let all: &[f32] = match &self.data {
             PlaneData::Borrowed(data) => data,
-            PlaneData::Padded(buffer) => buffer,
+            PlaneData::Copied(buffer) => buffer,
         };
         &all[self.first + image * self.image..]
     }

@@ -17,14 +17,11 @@ use crate::lanes::LANES;
 use crate::planes::{ConvInput, Planes};
 use crate::shape::{GradientMap, MapShape};
 use crate::shared::Shared;
-use crate::tasks::{for_each, for_each_chunk, threads};
+use crate::tasks::{for_each, threads};
 use std::ops::Range;
 
 /// Floats of output gradient that should stay in the cache of a core: 512 KiB.
 const CACHE: usize = 128 * 1024;
-
-/// Floats that a task zeroes.
-const ZEROS: usize = 16 * 1024;
 
 /// Makes the gradient of a convolution's output, some rows at a time.
 pub(crate) trait MapGradient: Sync {
@@ -77,11 +74,11 @@ impl Backward<'_> {
         let (context, spec) = (self.context, &self.spec);
         let [images, channels, height, width] = self.input.size();
         assert_eq!(channels, spec.in_channels, "the input's channels and those of {spec:?}");
-        let planes = Planes::new(context, self.input, spec.padding);
+        let planes = Planes::new(context, self.input, spec);
         let size = [spec.output_size(height), spec.output_size(width)];
         let planar = matches!(self.input, ConvInput::Planar(..));
         let layout = WeightLayout::new(spec, planar);
-        let minimal = !planar && winograd::applies_to_weight_gradient(context, spec, size, images);
+        let minimal = !planar && winograd::applies(context, spec, size, images);
         let sum = if minimal { winograd::sum_len(spec) } else { layout.len() };
         let floats = images * size[0] * size[1] * spec.out_channels.next_multiple_of(LANES);
         let cut = Cut::new(images, size, sum, floats);
@@ -137,9 +134,8 @@ pub(super) trait WeightSums: Sync {
     /// Adds some pieces, whose output gradients begin at `gradient[0]`, one after the other, on this thread, to what
     /// the blocks' sums grow in.
     unsafe fn add(&self, pieces: &[Piece], gradient: &[f32], in_blocks: Range<usize>, sums: Shared<f32>);
-    /// Adds all of these pieces on the threads of the pool, each weight's piece after piece, to what all sums grow in, or
-    /// where that is their place writes the sums.
-    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]);
+    /// Writes the sums of all of these pieces, on the threads of the pool, each weight's piece after piece.
+    fn write_all(&self, pieces: &[Piece], gradient: &[f32], packed: &mut [f32]);
     /// Puts what has grown for some blocks of input channels into its place, for one block of output channels.
     unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>);
 }
@@ -236,21 +232,7 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
             unsafe { self.write(&images[number / tiles], number / tiles, number % tiles, shared) };
         });
         let mut packed = self.context.arena.take(self.weights.len());
-        let to = Shared::new(&mut packed);
-        match self.weights.growing(self.in_blocks) {
-            None => {
-                self.weights.add_all(images, &gradient, &mut packed);
-            }
-            Some(len) => {
-                let mut grown = self.context.arena.take(len);
-                for_each_chunk("zeros of a sum", &mut grown, ZEROS, |_, sums| sums.fill(0.0));
-                self.weights.add_all(images, &gradient, &mut grown);
-                for_each("weight gradient from points", len, self.gradient.blocks(), |block| {
-                    // SAFETY: each block is one task's.
-                    unsafe { self.weights.finish(block, 0..self.in_blocks, &grown, to) };
-                });
-            }
-        }
+        self.weights.write_all(images, &gradient, &mut packed);
         if let Some(input) = self.input {
             input.add_all(images, &gradient);
         }

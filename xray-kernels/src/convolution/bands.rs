@@ -43,7 +43,7 @@ impl<'a> Bands<'a> {
         let [images, _, height, width] = input.size();
         let [height, width] = [height, width].map(|size| spec.output_size(size));
         let shape = MapShape::new(images, spec.out_channels, height, width, 0);
-        let planes = Planes::new(context, input, spec.padding);
+        let planes = Planes::new(context, input, spec);
         let blocks = limits(context.isa).1.min(shape.blocks());
         let rows = match BAND / (shape.row() * blocks) {
             few @ 0..6 => (few / 2 * 2).max(2),

@@ -51,8 +51,10 @@ pub fn convolve(context: &Context, input: ConvInput, weights: &PackedWeights, ou
     assert!(output.bias.is_none_or(|bias| bias.len() == shape.blocks() * LANES), "not a bias per lane");
     assert!(output.sums.as_ref().is_none_or(|sums| sums.fits(&shape)), "sums for another shape");
 
-    let planes = Planes::new(context, input, spec.padding);
-    if !weights.planar && winograd::applies(context, spec, [shape.height, shape.width]) {
+    let planes = Planes::new(context, input, spec);
+    // Whoever asks for sums trains, and there an image's result depends on its batch anyway.
+    let together = if output.sums.is_some() { images } else { 1 };
+    if !weights.planar && winograd::applies(context, spec, [shape.height, shape.width], together) {
         return minimal(context, &planes, weights, output, [height, width], false);
     }
     Forward { context, planes: &planes, weights, pass: forward_pass(weights, &planes, &shape) }.run(output);
@@ -69,7 +71,7 @@ pub(crate) fn convolve_pooled(
     let spec = &weights.spec;
     let [images, channels, height, width] = input.size();
     let size = [height, width].map(|size| spec.output_size(size));
-    if weights.planar || !winograd::applies(context, spec, size) {
+    if weights.planar || !winograd::applies(context, spec, size, 1) {
         return false;
     }
     let expected = [images, spec.out_channels, size[0] / 2, size[1] / 2];
@@ -81,7 +83,7 @@ pub(crate) fn convolve_pooled(
         output.bias.is_none_or(|bias| bias.len() == output.shape.blocks() * LANES) && output.sums.is_none(),
         "a bias per lane and no sums"
     );
-    let planes = Planes::new(context, input, spec.padding);
+    let planes = Planes::new(context, input, spec);
     minimal(context, &planes, weights, output, [height, width], true);
     true
 }
@@ -109,7 +111,7 @@ fn minimal(
         halo: true,
         sums: partial.as_mut().map(|partial| Shared::new(partial)),
     };
-    let points = (weights.points(context), planes.blocks);
+    let points = (weights.points(context, size), planes.blocks);
     let map = (Shared::new(buffer), shape);
     let convolution = MinimalConvolution::new(context, spec.padding, points, map, size, epilogue);
     convolution.run_all(Source::of_planes(planes, input_size), shape.images);
@@ -133,8 +135,8 @@ pub(super) fn forward_pass(weights: &PackedWeights, planes: &Planes, shape: &Map
         in_blocks: planes.blocks,
         in_plane: planes.plane,
         depth: planes.step,
-        input_step: spec.stride * planes.step,
-        input_row: spec.stride * planes.row,
+        input_step: planes.stride * planes.step,
+        input_row: planes.stride * planes.row,
         height: shape.height,
         width: shape.width,
         output_first: shape.offset(0, 0, 0, 0) - shape.corner(0, 0),

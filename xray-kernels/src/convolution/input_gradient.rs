@@ -36,7 +36,7 @@ impl<'a> InputGradient<'a> {
         map: GradientMap<'a>,
     ) -> Self {
         assert_eq!(weights.spec, *spec, "weights of another convolution");
-        if !winograd::applies(context, spec, size) {
+        if !winograd::applies(context, spec, size, map.shape.images) {
             return Self::Direct(DirectGradient::new(context.isa, spec, gradient, weights, map));
         }
         let epilogue = Epilogue {
@@ -48,7 +48,7 @@ impl<'a> InputGradient<'a> {
             sums: None,
         };
         let (points, size) =
-            ((weights.points(context), gradient.blocks()), [map.shape.height, map.shape.width]);
+            ((weights.points(context, size), gradient.blocks()), [map.shape.height, map.shape.width]);
         let map = (Shared::new(map.buffer), map.shape);
         let padding = spec.kernel - 1 - spec.padding;
         Self::Minimal(MinimalConvolution::new(context, padding, points, map, size, epilogue), gradient)

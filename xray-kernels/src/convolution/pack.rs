@@ -3,7 +3,7 @@
 
 use super::spec::ConvSpec;
 use super::taps::parities;
-use super::winograd::PointWeights;
+use super::winograd::{self, PointWeights, Weights};
 use crate::arena::{Arena, ArenaBuffer};
 use crate::context::Context;
 use crate::lanes::LANES;
@@ -67,9 +67,12 @@ impl PackedWeights {
         Self { spec, planar, data, points: PointWeights::default() }
     }
 
-    /// The weights at their points, for module `winograd`.
-    pub(super) fn points(&self, context: &Context) -> &[f32] {
-        self.points.of(context, &self.data, self.spec.in_channels.div_ceil(LANES), false)
+    /// The weights at their points, for module `winograd` and an output of this size.
+    pub(super) fn points(&self, context: &Context, size: [usize; 2]) -> Weights<'_> {
+        if winograd::makes_weights_in_passing(&self.spec, size) {
+            return Weights::InPassing { packed: &self.data, flipped: false };
+        }
+        Weights::Kept(self.points.of(context, &self.data, self.spec.in_channels.div_ceil(LANES), false))
     }
 }
 
@@ -257,8 +260,11 @@ impl TransposedWeights {
 
     /// The weights at their points, for module `winograd`: a stride of 1 has one pair of parities, and its taps run
     /// from the bottom right.
-    pub(super) fn points(&self, context: &Context) -> &[f32] {
-        self.points.of(context, &self.data, self.spec.out_channels.div_ceil(LANES), true)
+    pub(super) fn points(&self, context: &Context, size: [usize; 2]) -> Weights<'_> {
+        if winograd::makes_weights_in_passing(&self.spec, size) {
+            return Weights::InPassing { packed: &self.data, flipped: true };
+        }
+        Weights::Kept(self.points.of(context, &self.data, self.spec.out_channels.div_ceil(LANES), true))
     }
 }
 

@@ -100,8 +100,8 @@ impl WeightSums for WeightGradient<'_> {
         }
     }
 
-    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]) {
-        let (shared, in_blocks) = (Shared::new(sums), self.planes.blocks);
+    fn write_all(&self, pieces: &[Piece], gradient: &[f32], packed: &mut [f32]) {
+        let (shared, in_blocks) = (Shared::new(packed), self.planes.blocks);
         for_each("weight gradient", self.layout.len(), self.tiles() * in_blocks, |number| {
             let place = [number / in_blocks, number % in_blocks];
             // SAFETY: each tile belongs to one task.

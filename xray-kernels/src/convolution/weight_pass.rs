@@ -78,8 +78,8 @@ impl WeightPass {
         }
         Self {
             neighbours,
-            input_step: spec.stride * planes.step,
-            input_row: spec.stride * planes.row,
+            input_step: planes.stride * planes.step,
+            input_row: planes.stride * planes.row,
             gradient_first: gradient.offset(0, 0, 0, 0) - gradient.corner(0, 0),
             gradient_row: gradient.row(),
             width: gradient.width,
@@ -122,6 +122,7 @@ impl WeightPass {
                         target.output[0].add(neighbours.target),
                         target.output[other].add(neighbours.target),
                     ],
+                    accumulate: true,
                 };
                 (neighbours.forms[other])(&run);
             }

@@ -18,8 +18,10 @@ pub(super) struct WeightRun {
     /// The patch.
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// `[COUNT][16]` for each block, added to.
+    /// `[COUNT][16]` for each block.
     pub(super) output: [*mut f32; 2],
+    /// Whether products are added to what the outputs hold.
+    pub(super) accumulate: bool,
 }
 
 struct WeightTile<const COUNT: usize, const BLOCKS: usize>;
@@ -32,9 +34,11 @@ impl<const COUNT: usize, const BLOCKS: usize> Kernel for WeightTile<COUNT, BLOCK
         // SAFETY: the caller's pointers are good for the patch and the outputs.
         unsafe {
             let mut sums = [[L::zero(); BLOCKS]; COUNT];
-            for (place, sums) in sums.iter_mut().enumerate() {
-                for (block, sum) in sums.iter_mut().enumerate() {
-                    *sum = L::load(run.output[block].add(place * LANES));
+            if run.accumulate {
+                for (place, sums) in sums.iter_mut().enumerate() {
+                    for (block, sum) in sums.iter_mut().enumerate() {
+                        *sum = L::load(run.output[block].add(place * LANES));
+                    }
                 }
             }
             for y in 0..run.rows {

@@ -109,3 +109,16 @@ fn a_third_layer() {
 fn a_fourth_layer() {
     check([128, 128], 8, 16);
 }
+
+/// A batch that trains: without sums of batch norm, what is computed is one image's own result.
+#[test]
+fn gradients_of_a_last_layer() {
+    let truth = Truth::new([256, 256], 4, 7);
+    for isa in Isa::available() {
+        let [minimal, direct] =
+            [true, false].map(|winograd| truth.errors(&Context { winograd, ..Context::watched(isa) }));
+        assert!(minimal.iter().all(|&error| error < BOUND), "{isa}: {minimal:?} against {direct:?}");
+        let is_other = [0, 1, 2].map(|of| minimal[of] != direct[of]);
+        assert_eq!(is_other, [false, true, true], "{isa}: {minimal:?} against {direct:?}");
+    }
+}

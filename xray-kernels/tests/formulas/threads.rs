@@ -87,7 +87,12 @@ fn many_tiles() {
 
 #[test]
 fn more_weights_than_pixels_with_tiles() {
-    check([96, 112, 3, 1], [9, 16, 14], false);
+    check([96, 112, 3, 1], [9, 16, 18], false);
+}
+
+#[test]
+fn many_weights_for_few_tiles() {
+    check([96, 112, 3, 1], [5, 7, 7], false);
 }
 
 #[test]

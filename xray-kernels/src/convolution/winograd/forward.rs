@@ -7,6 +7,7 @@ use super::input::{InputStrip, InputTransform};
 use super::output::{OutputStrip, OutputTransform};
 use super::products::{Points, Products};
 use super::source::Source;
+use super::weights::{Weights, point, write_points};
 use super::{Grid, PATCH, POINTS, TILE};
 use crate::context::Context;
 use crate::halo::clear_halo;
@@ -23,6 +24,8 @@ use std::ptr;
 const GROUP: usize = 112 * 1024;
 /// Fewer tiles than this would not be worth the way of the weights through the caches.
 const FEWEST: usize = 32;
+/// Tiles whose outputs' points should stay in the second cache, where the weights are made for each group.
+const MOST: usize = 128;
 
 /// What happens to outputs before they are written.
 #[derive(Clone, Copy)]
@@ -60,7 +63,8 @@ struct Strip {
 pub(in super::super) struct MinimalConvolution<'a> {
     context: &'a Context,
     padding: usize,
-    products: Products<'a>,
+    weights: Weights<'a>,
+    in_blocks: usize,
     grid: Grid,
     map: Shared<'a, f32>,
     shape: MapShape,
@@ -71,11 +75,11 @@ pub(in super::super) struct MinimalConvolution<'a> {
 }
 
 impl<'a> MinimalConvolution<'a> {
-    /// With `weights` at their points, from `in_blocks` blocks to a map of the given shape.
+    /// From `in_blocks` blocks to a map of the given shape.
     pub(in super::super) fn new(
         context: &'a Context,
         padding: usize,
-        (weights, in_blocks): (&'a [f32], usize),
+        (weights, in_blocks): (Weights<'a>, usize),
         (map, shape): (Shared<'a, f32>, MapShape),
         [height, width]: [usize; 2],
         epilogue: Epilogue<'a>,
@@ -89,8 +93,7 @@ impl<'a> MinimalConvolution<'a> {
         };
         let lanes = (in_blocks + limits(isa).1) * LANES;
         let group = (GROUP / (POINTS * lanes)).max(FEWEST).div_ceil(grid.columns);
-        let products = Products { isa, weights, in_blocks };
-        Self { context, padding, products, grid, map, shape, epilogue, output, group }
+        Self { context, padding, weights, in_blocks, grid, map, shape, epilogue, output, group }
     }
 
     fn tiles_of_blocks(&self) -> usize {
@@ -107,6 +110,14 @@ impl<'a> MinimalConvolution<'a> {
             })
             .collect();
         let (threads, columns) = (tasks::threads(), self.tiles_of_blocks());
+        let floats = self.shape.pixels() * self.shape.blocks() * LANES;
+        if let Weights::InPassing { .. } = self.weights {
+            // Each group makes the weights anew.
+            let tiles = strips * self.grid.columns;
+            let most = tiles.div_ceil((2 * threads).div_ceil(columns)).clamp(FEWEST / 2, MOST);
+            let groups: Vec<_> = all.chunks(most.div_ceil(self.grid.columns)).collect();
+            return self.in_parts(source, &groups, columns, floats);
+        }
         let wanted = if threads == 1 { 1 } else { 4 * threads };
         // Smaller groups take the weights through the caches more often, so what threads are missing is made up by
         // parts of the output channels, as far as there are any.
@@ -116,7 +127,6 @@ impl<'a> MinimalConvolution<'a> {
         let is_enough = |&group: &usize| strips.div_ceil(group) * columns >= 2 * threads;
         let group = sizes.into_iter().find(is_enough).unwrap_or(sizes[2]);
         let groups: Vec<_> = all.chunks(group).collect();
-        let floats = self.shape.pixels() * self.shape.blocks() * LANES;
         let parts = wanted.div_ceil(2 * groups.len()).min(columns);
         if parts == 1 {
             return tasks::for_each(self.epilogue.name(), floats, groups.len(), |number| {
@@ -128,7 +138,7 @@ impl<'a> MinimalConvolution<'a> {
 
     /// Groups whose output channels are shared out: all inputs are transformed first, because all parts read them.
     fn in_parts(&self, source: Source, groups: &[&[Strip]], parts: usize, floats: usize) {
-        let (in_blocks, columns) = (self.products.in_blocks, self.tiles_of_blocks());
+        let (in_blocks, columns) = (self.in_blocks, self.tiles_of_blocks());
         let points = |strips: &[Strip]| self.points(in_blocks, strips);
         let most = points(groups[0]).len();
         let mut inputs = self.context.arena.take(groups.len() * most);
@@ -185,7 +195,7 @@ impl<'a> MinimalConvolution<'a> {
 
     fn part(&self, source: Source, strips: &[Strip], columns: Range<usize>) {
         let first = &strips[..self.group.min(strips.len())];
-        let inputs = self.points(self.products.in_blocks, first);
+        let inputs = self.points(self.in_blocks, first);
         let outputs = self.points(self.most_blocks(), first);
         let mut scratch = self.context.arena.take(inputs.len() + outputs.len() + self.patch());
         let (from, rest) = scratch.split_at_mut(inputs.len());
@@ -209,11 +219,24 @@ impl<'a> MinimalConvolution<'a> {
         from: (&[f32], Points),
         (to, points): (&mut [f32], Points),
     ) {
-        let most = self.most_blocks();
+        let (most, in_blocks, isa) = (self.most_blocks(), self.in_blocks, self.context.isa);
+        let mut made = match self.weights {
+            Weights::Kept(_) => None,
+            Weights::InPassing { .. } => Some(self.context.arena.take(most * POINTS * point(in_blocks))),
+        };
         for column in columns {
             let first = column * most;
             let outputs = Points { blocks: most.min(self.shape.blocks() - first), ..points };
-            self.products.run(first, from, (to, outputs));
+            let weights = match (self.weights, &mut made) {
+                (Weights::InPassing { packed, flipped }, Some(made)) => {
+                    let blocks = first..first + outputs.blocks;
+                    write_points(self.context, packed, (in_blocks, flipped), blocks, made);
+                    &made[..]
+                }
+                (Weights::Kept(weights), _) => &weights[first * POINTS * point(in_blocks)..],
+                (Weights::InPassing { .. }, None) => unreachable!("made above"),
+            };
+            Products { isa, weights, in_blocks }.run(from, (to, outputs));
             self.write(strips, first, (to, outputs));
         }
     }

@@ -6,6 +6,7 @@
 //! if each were a convolution of one tap. An input gradient is the same with the kernel turned over; the weight
 //! gradient sums products of transformed inputs and transformed gradients, and goes back to 3 x 3 once, at the end.
 
+mod few_tiles;
 mod forward;
 mod gradient;
 mod input;
@@ -19,10 +20,10 @@ mod weight_gradient;
 mod weights;
 
 pub(super) use forward::{Epilogue, MinimalConvolution};
-pub(super) use rule::{applies, applies_to_weight_gradient};
+pub(super) use rule::{applies, makes_weights_in_passing};
 pub(super) use source::Source;
 pub(super) use weight_gradient::{MinimalWeightGradient, sum_len};
-pub(super) use weights::PointWeights;
+pub(super) use weights::{PointWeights, Weights};
 
 /// Outputs of a tile, along an axis.
 const TILE: usize = 4;

@@ -1,9 +1,9 @@
-//! What a weight gradient holds of a group of tiles: one part of their points at a time.
+//! What a weight gradient holds of a group of tiles: all of their points, or one part at a time.
 
-use super::PATCH;
 use super::gradient::GradientTransform;
 use super::input::{InputStrip, InputTransform};
 use super::products::Points;
+use super::{PATCH, transform};
 use crate::isa::{Form, Isa};
 use crate::lanes::LANES;
 
@@ -14,11 +14,13 @@ pub(super) const PARTS: usize = 3;
 const ROWS: usize = PATCH / PARTS;
 pub(super) const PART_POINTS: usize = ROWS * PATCH;
 
-/// A part of the points of a group of tiles: inputs as `[point][tile][in lanes]`, gradients as [`Points`].
+/// The points of a group of tiles, or a part of them: inputs as `[point][tile][in lanes]`, gradients as [`Points`].
 #[derive(Clone, Copy)]
 pub(super) struct Group {
     pub(super) in_lanes: usize,
     pub(super) gradients: Points,
+    /// Which part.
+    pub(super) part: Option<usize>,
 }
 
 impl Group {
@@ -33,24 +35,37 @@ impl Group {
     }
 
     pub(super) fn input_len(self) -> usize {
-        PART_POINTS * self.input_point()
+        self.gradients.count * self.input_point()
     }
-}
 
-/// The transform of inputs to a part of their points.
-pub(super) fn input_form(isa: Isa, part: usize) -> Form<InputStrip> {
-    match part {
-        0 => isa.form::<InputTransform<ROWS, 0>>(),
-        1 => isa.form::<InputTransform<ROWS, 1>>(),
-        _ => isa.form::<InputTransform<ROWS, 2>>(),
+    /// Which of all points, in the order of sums, is this one of the group.
+    pub(super) fn place(self, number: usize) -> usize {
+        match self.part {
+            Some(part) => part * PART_POINTS + number,
+            None => {
+                let row = transform::PAIRS.iter().position(|&row| row == number / PATCH);
+                row.expect("pairs are of all rows") * PATCH + number % PATCH
+            }
+        }
     }
-}
 
-/// That of gradients.
-pub(super) fn gradient_form(isa: Isa, part: usize) -> Form<InputStrip> {
-    match part {
-        0 => isa.form::<GradientTransform<ROWS, 0>>(),
-        1 => isa.form::<GradientTransform<ROWS, 1>>(),
-        _ => isa.form::<GradientTransform<ROWS, 2>>(),
+    /// The transform of inputs to their points.
+    pub(super) fn input_form(self, isa: Isa) -> Form<InputStrip> {
+        match self.part {
+            None => isa.form::<InputTransform<PATCH, 0>>(),
+            Some(0) => isa.form::<InputTransform<ROWS, 0>>(),
+            Some(1) => isa.form::<InputTransform<ROWS, 1>>(),
+            Some(_) => isa.form::<InputTransform<ROWS, 2>>(),
+        }
+    }
+
+    /// That of gradients.
+    pub(super) fn gradient_form(self, isa: Isa) -> Form<InputStrip> {
+        match self.part {
+            None => isa.form::<GradientTransform<PATCH, 0>>(),
+            Some(0) => isa.form::<GradientTransform<ROWS, 0>>(),
+            Some(1) => isa.form::<GradientTransform<ROWS, 1>>(),
+            Some(_) => isa.form::<GradientTransform<ROWS, 2>>(),
+        }
     }
 }

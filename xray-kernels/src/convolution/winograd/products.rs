@@ -39,7 +39,7 @@ impl Points {
 #[derive(Clone, Copy)]
 pub(super) struct Products<'a> {
     pub(super) isa: Isa,
-    /// `[block][point][in lanes][16]`.
+    /// `[block][point][in lanes][16]`, from the first block of the output on.
     pub(super) weights: &'a [f32],
     pub(super) in_blocks: usize,
 }
@@ -53,13 +53,13 @@ struct Segment {
 
 impl Products<'_> {
     /// Writes the products with one or two blocks of weights, as [`Points`] too.
-    pub(super) fn run(&self, first_block: usize, from: (&[f32], Points), to: (&mut [f32], Points)) {
+    pub(super) fn run(&self, from: (&[f32], Points), to: (&mut [f32], Points)) {
         let ((from, inputs), (to, outputs)) = (from, to);
         let (weight_point, blocks) = (point(self.in_blocks), outputs.blocks);
         assert!(inputs.blocks == self.in_blocks && inputs.tiles == outputs.tiles);
         assert!(inputs.count == POINTS && outputs.count == POINTS);
         assert!(from.len() >= inputs.len() && to.len() >= outputs.len());
-        let weights = &self.weights[first_block * POINTS * weight_point..][..blocks * POINTS * weight_point];
+        let weights = &self.weights[..blocks * POINTS * weight_point];
         let segments = self.segments(outputs.tiles, blocks);
         for number in 0..POINTS {
             for segment in &segments {

@@ -10,7 +10,7 @@ use super::super::tile::limits;
 use super::super::weight_tile::{WeightRun, weight_form, weight_tile_limit};
 use super::gradient::{PointSums, WeightGradientTransform};
 use super::input::InputStrip;
-use super::part::{Group, PART_POINTS, PARTS, gradient_form, input_form};
+use super::part::{Group, PART_POINTS, PARTS};
 use super::products::Points;
 use super::source::Source;
 use super::{PATCH, POINTS, TILE};
@@ -20,13 +20,16 @@ use crate::isa::Form;
 use crate::lanes::LANES;
 use crate::shape::MapShape;
 use crate::shared::Shared;
-use crate::tasks::{for_each, threads};
+use crate::tasks::{for_each, for_each_chunk, threads};
 use std::ops::Range;
 
 /// Floats of a part of a group's points that should stay in the second cache.
 const GROUP: usize = 96 * 1024;
 /// The same where all threads share it, in the third cache; for many threads half of their second caches.
 const SHARED_GROUP: usize = 1024 * 1024;
+
+/// Floats that a task zeroes.
+const ZEROS: usize = 16 * 1024;
 
 /// Sums products of points.
 #[derive(Clone, Copy)]
@@ -48,15 +51,21 @@ impl MinimalWeightGradient<'_> {
         self.gradient.width.div_ceil(TILE)
     }
 
+    /// Floats of all sums.
+    pub(super) fn sums(&self) -> usize {
+        POINTS * self.point()
+    }
+
     /// Floats of a point of the sums.
     fn point(&self) -> usize {
         point(self.in_blocks, self.gradient.blocks())
     }
 
-    fn group(&self, strips: usize) -> Group {
-        let gradients =
-            Points { blocks: self.gradient.blocks(), count: PART_POINTS, tiles: strips * self.columns() };
-        Group { in_lanes: self.in_blocks * LANES, gradients }
+    /// All points of some strips, or a part of them.
+    pub(super) fn group(&self, strips: usize, part: Option<usize>) -> Group {
+        let count = if part.is_some() { PART_POINTS } else { POINTS };
+        let gradients = Points { blocks: self.gradient.blocks(), count, tiles: strips * self.columns() };
+        Group { in_lanes: self.in_blocks * LANES, gradients, part }
     }
 
     /// Strips of a group whose points take about so many floats.
@@ -66,7 +75,7 @@ impl MinimalWeightGradient<'_> {
     }
 
     /// For some of its blocks of input channels.
-    fn of(&self, in_blocks: Range<usize>) -> Self {
+    pub(super) fn of(&self, in_blocks: Range<usize>) -> Self {
         Self { in_blocks: in_blocks.len(), first_in_block: self.first_in_block + in_blocks.start, ..*self }
     }
 
@@ -81,7 +90,6 @@ impl MinimalWeightGradient<'_> {
     unsafe fn inputs(
         &self,
         group: Group,
-        part: usize,
         (strip, [number, block]): (&Strip, [usize; 2]),
         to: Shared<f32>,
         patch: &mut [f32],
@@ -99,7 +107,7 @@ impl MinimalWeightGradient<'_> {
             point: group.input_point(),
         };
         // SAFETY: the source vouches for the strip; the points are the caller's.
-        unsafe { input_form(self.context.isa, part)(&strip) };
+        unsafe { group.input_form(self.context.isa)(&strip) };
     }
 
     /// One block of a strip's gradients to their points.
@@ -109,7 +117,6 @@ impl MinimalWeightGradient<'_> {
     unsafe fn gradients(
         &self,
         group: Group,
-        part: usize,
         source: Source,
         (strip, [number, block]): (&Strip, [usize; 2]),
         to: Shared<f32>,
@@ -126,40 +133,63 @@ impl MinimalWeightGradient<'_> {
             point: group.gradients.point(),
         };
         // SAFETY: as above.
-        unsafe { gradient_form(self.context.isa, part)(&strip) };
+        unsafe { group.gradient_form(self.context.isa)(&strip) };
     }
 
-    /// Adds the products of a group at one point, for one tile of output blocks and some pieces of the input lanes.
+    /// The points of all strips, on the threads of the pool.
+    pub(super) fn points(&self, group: Group, strips: &[Strip], gradient: &[f32], to: [&mut [f32]; 2]) {
+        let [inputs, gradients] = to;
+        assert!(inputs.len() >= group.input_len() && gradients.len() >= group.gradients.len());
+        let (inputs, gradients) = (Shared::new(inputs), Shared::new(gradients));
+        let source = Source::of_map(gradient, &self.gradient);
+        let blocks = self.in_blocks + self.gradient.blocks();
+        let floats = group.input_len() + group.gradients.len();
+        for_each("points of a weight gradient", floats, strips.len() * blocks, |place| {
+            let (number, block) = (place / blocks, place % blocks);
+            let (strip, mut patch) = (&strips[number], self.patch());
+            // SAFETY: each strip's points of a block are one task's.
+            unsafe {
+                if let Some(block) = block.checked_sub(self.in_blocks) {
+                    self.gradients(group, source, (strip, [number, block]), gradients, &mut patch);
+                } else {
+                    self.inputs(group, (strip, [number, block]), inputs, &mut patch);
+                }
+            }
+        });
+    }
+
+    /// The products of a group at one point, for one tile of output blocks and some lanes of the input, to sums of each
+    /// block that begin with the first of these lanes.
     ///
     /// # Safety
-    /// Nobody else uses this part of the sums meanwhile.
-    unsafe fn products(
+    /// Nobody else uses these sums meanwhile.
+    pub(super) unsafe fn products(
         &self,
         group: Group,
         [inputs, gradients]: [&[f32]; 2],
-        [part, number, tile]: [usize; 3],
+        [number, tile]: [usize; 2],
         lanes: Range<usize>,
-        sums: Shared<f32>,
+        (sums, accumulate): ([*mut f32; 2], bool),
     ) {
         let most = limits(self.context.isa).1;
         let first = tile * most;
         let blocks = most.min(self.gradient.blocks() - first);
-        let in_lanes = group.in_lanes;
         let gradient =
             |block| gradients[number * group.gradients.point() + group.gradients.offset(block, 0)..].as_ptr();
-        let sum = |block: usize| (part * PART_POINTS + number) * self.point() + block * in_lanes * LANES;
-        let pieces = self.lane_pieces();
-        for piece in lanes {
-            let [start, end] = [piece, piece + 1].map(|piece| in_lanes * piece / pieces);
+        let pieces = lanes.len().div_ceil(weight_tile_limit(self.context.isa));
+        for piece in 0..pieces {
+            let [start, end] = [piece, piece + 1].map(|piece| lanes.len() * piece / pieces);
             let run = WeightRun {
-                input: inputs[number * group.input_point() + start..].as_ptr(),
+                input: inputs[number * group.input_point() + lanes.start + start..].as_ptr(),
                 input_step: group.input_tile(),
                 input_row: 0,
                 gradient: [gradient(first), gradient(first + blocks - 1)],
                 gradient_row: 0,
                 rows: 1,
                 columns: group.gradients.tiles,
-                output: [first, first + blocks - 1].map(|block| sums.at(sum(block) + start * LANES)),
+                // SAFETY: sums are of all lanes.
+                output: sums.map(|sums| unsafe { sums.add(start * LANES) }),
+                accumulate,
             };
             let form: Form<WeightRun> = weight_form(self.context.isa, end - start, blocks);
             // SAFETY: points of the group and sums have these lengths; the sums are the caller's.
@@ -167,12 +197,43 @@ impl MinimalWeightGradient<'_> {
         }
     }
 
+    /// Adds the products of a group at one point, for one tile of output blocks and some pieces of the input lanes, to
+    /// what all sums grow in.
+    ///
+    /// # Safety
+    /// Nobody else uses this part of the sums meanwhile.
+    unsafe fn add_products(
+        &self,
+        group: Group,
+        points: [&[f32]; 2],
+        [number, tile]: [usize; 2],
+        pieces: Range<usize>,
+        sums: Shared<f32>,
+    ) {
+        let (in_lanes, all) = (group.in_lanes, self.lane_pieces());
+        let lanes = in_lanes * pieces.start / all..in_lanes * pieces.end / all;
+        let blocks = self.blocks_of(tile);
+        let sum =
+            |block| sums.at(group.place(number) * self.point() + (block * in_lanes + lanes.start) * LANES);
+        // SAFETY: the caller's sums.
+        unsafe {
+            let to = ([blocks.start, blocks.end - 1].map(sum), true);
+            self.products(group, points, [number, tile], lanes.clone(), to);
+        }
+    }
+
+    /// Blocks of output channels of a tile.
+    pub(super) fn blocks_of(&self, tile: usize) -> Range<usize> {
+        let most = limits(self.context.isa).1;
+        tile * most..((tile + 1) * most).min(self.gradient.blocks())
+    }
+
     /// Pieces of the input lanes, each of which a register tile takes.
     fn lane_pieces(&self) -> usize {
         (self.in_blocks * LANES).div_ceil(weight_tile_limit(self.context.isa))
     }
 
-    fn output_tiles(&self) -> usize {
+    pub(super) fn output_tiles(&self) -> usize {
         self.gradient.blocks().div_ceil(limits(self.context.isa).1)
     }
 }
@@ -183,7 +244,7 @@ impl WeightSums for MinimalWeightGradient<'_> {
     }
 
     fn growing(&self, in_blocks: usize) -> Option<usize> {
-        Some(self.of(0..in_blocks).grown_len())
+        Some(self.of(0..in_blocks).sums())
     }
 
     unsafe fn start(&self, _: Range<usize>, _: Shared<f32>) {}
@@ -193,43 +254,19 @@ impl WeightSums for MinimalWeightGradient<'_> {
         unsafe { self.of(in_blocks).add_here(pieces, gradient, sums) };
     }
 
-    fn add_all(&self, pieces: &[Piece], gradient: &[f32], sums: &mut [f32]) {
-        assert_eq!(sums.len(), self.grown_len(), "the sums");
+    fn write_all(&self, pieces: &[Piece], gradient: &[f32], packed: &mut [f32]) {
         let strips = strips(pieces);
-        let step = self.strips(SHARED_GROUP.max(threads() * GROUP / 2)).min(strips.len());
-        let most = self.group(step);
-        let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
-        let (inputs, gradients) = scratch.split_at_mut(most.input_len());
-        let source = Source::of_map(gradient, &self.gradient);
-        let sums = Shared::new(sums);
-        let (blocks, tiles) = (self.in_blocks + self.gradient.blocks(), self.output_tiles());
-        let pieces = self.lane_pieces();
-        let cuts = (2 * threads()).div_ceil(PART_POINTS * tiles).min(pieces);
-        for (strips, part) in strips.chunks(step).flat_map(|some| (0..PARTS).map(move |part| (some, part))) {
-            let group = self.group(strips.len());
-            let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
-            let floats = group.input_len() + group.gradients.len();
-            for_each("points of a weight gradient", floats, strips.len() * blocks, |place| {
-                let (number, block) = (place / blocks, place % blocks);
-                let (strip, mut patch) = (&strips[number], self.patch());
-                // SAFETY: each strip's points of a block are one task's.
-                unsafe {
-                    if let Some(block) = block.checked_sub(self.in_blocks) {
-                        let place = (strip, [number, block]);
-                        self.gradients(group, part, source, place, to_gradients, &mut patch);
-                    } else {
-                        self.inputs(group, part, (strip, [number, block]), to_inputs, &mut patch);
-                    }
-                }
-            });
-            let points = [&*inputs, &*gradients];
-            for_each("weight gradient", PART_POINTS * self.point(), PART_POINTS * tiles * cuts, |place| {
-                let (place, cut) = (place / cuts, place % cuts);
-                let lanes = pieces * cut / cuts..pieces * (cut + 1) / cuts;
-                // SAFETY: each point's tile of the sums, or some lanes of it, is one task's.
-                unsafe { self.products(group, points, [part, place / tiles, place % tiles], lanes, sums) };
-            });
+        if self.are_few(&strips) {
+            return self.write_few(&strips, gradient, packed);
         }
+        let mut grown = self.context.arena.take(self.sums());
+        for_each_chunk("zeros of a sum", &mut grown, ZEROS, |_, sums| sums.fill(0.0));
+        self.add_all(&strips, gradient, &mut grown);
+        let (floats, to) = (grown.len(), Shared::new(packed));
+        for_each("weight gradient from points", floats, self.gradient.blocks(), |block| {
+            // SAFETY: each block is one task's.
+            unsafe { self.finish_here(block, &grown, to) };
+        });
     }
 
     unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>) {
@@ -239,8 +276,26 @@ impl WeightSums for MinimalWeightGradient<'_> {
 }
 
 impl MinimalWeightGradient<'_> {
-    fn grown_len(&self) -> usize {
-        POINTS * self.point()
+    /// Adds the products of all strips, on the threads of the pool.
+    fn add_all(&self, strips: &[Strip], gradient: &[f32], grown: &mut [f32]) {
+        let step = self.strips(SHARED_GROUP.max(threads() * GROUP / 2)).min(strips.len());
+        let most = self.group(step, Some(0));
+        let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
+        let (inputs, gradients) = scratch.split_at_mut(most.input_len());
+        let sums = Shared::new(grown);
+        let (tiles, pieces) = (self.output_tiles(), self.lane_pieces());
+        let cuts = (2 * threads()).div_ceil(PART_POINTS * tiles).min(pieces);
+        for (strips, part) in strips.chunks(step).flat_map(|some| (0..PARTS).map(move |part| (some, part))) {
+            let group = self.group(strips.len(), Some(part));
+            self.points(group, strips, gradient, [inputs, gradients]);
+            let points = [&*inputs, &*gradients];
+            for_each("weight gradient", PART_POINTS * self.point(), PART_POINTS * tiles * cuts, |place| {
+                let (place, cut) = (place / cuts, place % cuts);
+                let pieces = pieces * cut / cuts..pieces * (cut + 1) / cuts;
+                // SAFETY: each point's tile of the sums, or some lanes of it, is one task's.
+                unsafe { self.add_products(group, points, [place / tiles, place % tiles], pieces, sums) };
+            });
+        }
     }
 
     /// # Safety
@@ -248,23 +303,23 @@ impl MinimalWeightGradient<'_> {
     unsafe fn add_here(&self, pieces: &[Piece], gradient: &[f32], sums: Shared<f32>) {
         let strips = strips(pieces);
         let step = self.strips(GROUP).min(strips.len());
-        let most = self.group(step);
+        let most = self.group(step, Some(0));
         let mut scratch = self.context.arena.take(most.input_len() + most.gradients.len());
         let (inputs, gradients) = scratch.split_at_mut(most.input_len());
         let mut patch = self.patch();
         let source = Source::of_map(gradient, &self.gradient);
         for (strips, part) in strips.chunks(step).flat_map(|some| (0..PARTS).map(move |part| (some, part))) {
-            let group = self.group(strips.len());
+            let group = self.group(strips.len(), Some(part));
             let (to_inputs, to_gradients) = (Shared::new(inputs), Shared::new(gradients));
             for (number, strip) in strips.iter().enumerate() {
                 for block in 0..self.in_blocks {
                     // SAFETY: this task's alone.
-                    unsafe { self.inputs(group, part, (strip, [number, block]), to_inputs, &mut patch) };
+                    unsafe { self.inputs(group, (strip, [number, block]), to_inputs, &mut patch) };
                 }
                 for block in 0..self.gradient.blocks() {
                     let place = (strip, [number, block]);
                     // SAFETY: as above.
-                    unsafe { self.gradients(group, part, source, place, to_gradients, &mut patch) };
+                    unsafe { self.gradients(group, source, place, to_gradients, &mut patch) };
                 }
             }
             for number in 0..PART_POINTS {
@@ -272,7 +327,7 @@ impl MinimalWeightGradient<'_> {
                     // SAFETY: as above.
                     unsafe {
                         let points = [&*inputs, &*gradients];
-                        self.products(group, points, [part, number, tile], 0..self.lane_pieces(), sums);
+                        self.add_products(group, points, [number, tile], 0..self.lane_pieces(), sums);
                     };
                 }
             }
@@ -282,16 +337,27 @@ impl MinimalWeightGradient<'_> {
     /// # Safety
     /// Nobody else uses this block's place meanwhile.
     unsafe fn finish_here(&self, block: usize, grown: &[f32], packed: Shared<f32>) {
-        assert_eq!(grown.len(), self.grown_len(), "the sums");
-        let in_lanes = self.in_blocks * LANES;
+        assert_eq!(grown.len(), self.sums(), "the sums");
+        let from = (&grown[block * self.in_blocks * LANES * LANES..], self.point());
+        // SAFETY: the caller's place.
+        unsafe { self.taps(block, from, packed) };
+    }
+
+    /// Sums at points that are so many floats apart, of one block of output channels, to their place.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn taps(&self, block: usize, (from, point): (&[f32], usize), packed: Shared<f32>) {
+        let sums = self.in_blocks * LANES * LANES;
+        assert!(from.len() >= (POINTS - 1) * point + sums, "sums of all points");
+        let layout = &self.layout;
         for in_block in 0..self.in_blocks {
-            let place =
-                block * self.layout.out_block() + (self.first_in_block + in_block) * self.layout.in_block();
+            let place = block * layout.out_block() + (self.first_in_block + in_block) * layout.in_block();
             // SAFETY: the caller's place.
-            let to = unsafe { packed.part(place, self.layout.in_block()) };
+            let to = unsafe { packed.part(place, layout.in_block()) };
             let sums = PointSums {
-                from: grown[(block * in_lanes + in_block * LANES) * LANES..].as_ptr(),
-                point: self.point(),
+                from: from[in_block * LANES * LANES..].as_ptr(),
+                point,
                 channels: LANES,
                 to: to.as_mut_ptr(),
                 tap: LANES * LANES,
@@ -307,13 +373,13 @@ pub(in super::super) fn sum_len(spec: &ConvSpec) -> usize {
     POINTS * point(spec.in_channels.div_ceil(LANES), spec.out_channels.div_ceil(LANES))
 }
 
-/// Floats of one of them, `[block][in lanes][16]`.
-fn point(in_blocks: usize, blocks: usize) -> usize {
+/// Floats of one of them, `[block][in lanes][16]`, with a vector of nothing behind.
+pub(super) fn point(in_blocks: usize, blocks: usize) -> usize {
     (blocks * in_blocks * LANES + 1) * LANES
 }
 
 /// A strip of tiles of a piece.
-struct Strip {
+pub(super) struct Strip {
     image: usize,
     /// Its first row in the image.
     y: usize,

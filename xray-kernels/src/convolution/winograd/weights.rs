@@ -1,4 +1,4 @@
-//! Weights at their 36 points, made of those packed for the direct convolution.
+//! Weights at their 36 points, made of those packed for the direct convolution: of all channels, or of those at hand.
 #![expect(unsafe_code, reason = "vector instructions and pointers")]
 
 use super::{PATCH, POINTS, transform};
@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::lanes::{Kernel, LANES, Lanes};
 use crate::shared::Shared;
 use crate::tasks::for_each;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Weights at their points `[block][point][in lanes][16]`, with a vector of nothing after each point; made when they
@@ -81,23 +82,72 @@ impl Kernel for WeightTransform {
     }
 }
 
-fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: bool) -> ArenaBuffer {
-    let direct = in_blocks * 9 * LANES * LANES;
-    let point = point(in_blocks);
-    let mut data = context.arena.take(packed.len() / direct * POINTS * point);
-    let form = context.isa.form::<WeightTransform>();
-    let (floats, to) = (data.len(), Shared::new(&mut data));
-    for_each("weights at their points", floats, packed.len() / (9 * LANES * LANES), |number| {
+/// Where a convolution finds its weights at their points.
+#[derive(Clone, Copy)]
+pub(in super::super) enum Weights<'a> {
+    /// All of them are there.
+    Kept(&'a [f32]),
+    /// Whoever computes some channels makes theirs of the packed weights, so that those of all, four times as many, are in
+    /// memory at no time.
+    InPassing {
+        /// `[block][in block][3][3][16 in][16]`.
+        packed: &'a [f32],
+        /// Whether the kernel is turned over.
+        flipped: bool,
+    },
+}
+
+/// Writes the weights of some blocks at their points, on this thread.
+pub(super) fn write_points(
+    context: &Context,
+    packed: &[f32],
+    (in_blocks, flipped): (usize, bool),
+    blocks: Range<usize>,
+    to: &mut [f32],
+) {
+    assert!(to.len() >= blocks.len() * POINTS * point(in_blocks), "room for all points");
+    let to = Shared::new(to);
+    for number in 0..blocks.len() * in_blocks {
         let (block, in_block) = (number / in_blocks, number % in_blocks);
-        let taps = WeightTaps {
-            from: packed[number * 9 * LANES * LANES..].as_ptr(),
-            channels: LANES,
-            flipped,
-            to: to.at(block * POINTS * point + in_block * LANES * LANES),
-            point,
+        // SAFETY: this thread's alone.
+        unsafe {
+            write_block(context, packed, (in_blocks, flipped), [blocks.start + block, in_block], block, to)
         };
-        // SAFETY: the weights have the length of their blocks, and each block's points are one task's.
-        unsafe { form(&taps) };
+    }
+}
+
+/// Writes one block of input channels of a block of output channels, which is the `number`th there.
+///
+/// # Safety
+/// Nobody else uses this place meanwhile.
+unsafe fn write_block(
+    context: &Context,
+    packed: &[f32],
+    (in_blocks, flipped): (usize, bool),
+    [block, in_block]: [usize; 2],
+    number: usize,
+    to: Shared<f32>,
+) {
+    let (taps, point) = (9 * LANES * LANES, point(in_blocks));
+    let taps = WeightTaps {
+        from: packed[(block * in_blocks + in_block) * taps..][..taps].as_ptr(),
+        channels: LANES,
+        flipped,
+        to: to.at(number * POINTS * point + in_block * LANES * LANES),
+        point,
+    };
+    // SAFETY: the weights have the length of their blocks; the place is the caller's.
+    unsafe { context.isa.form::<WeightTransform>()(&taps) };
+}
+
+fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: bool) -> ArenaBuffer {
+    let blocks = packed.len() / (in_blocks * 9 * LANES * LANES);
+    let mut data = context.arena.take(blocks * POINTS * point(in_blocks));
+    let (floats, to) = (data.len(), Shared::new(&mut data));
+    for_each("weights at their points", floats, blocks * in_blocks, |number| {
+        let (block, in_block) = (number / in_blocks, number % in_blocks);
+        // SAFETY: each block's points are one task's.
+        unsafe { write_block(context, packed, (in_blocks, flipped), [block, in_block], block, to) };
     });
     data
 }
