@@ -187,7 +187,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LOW..HIGH", requires = "find_learning_rate")]
     rates: Option<Rates>,
     /// Chart of --find-learning-rate
-    #[arg(long, value_name = "FILE.svg", requires = "find_learning_rate")]
+    #[arg(long, value_name = "FILE.svg")]
     out: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value = "text")]
@@ -216,6 +216,12 @@ pub enum OutputFormat {
 impl Arguments {
     /// Defaults, file, `--set` and flags as one configuration.
     pub fn resolve(&self) -> Result<RunConfig, Failure> {
+        // Not left to the parser, which would name only the flag that is missing.
+        if let (Some(out), None) = (&self.out, self.find_learning_rate) {
+            let message = "--out is where --find-learning-rate draws its chart";
+            return Err(Failure::new(Exit::Usage, message)
+                .hint(format!("the folder of a run is --run {}", out.display())));
+        }
         let Some(run) = &self.from else {
             return Settings::read(self.file().as_deref())?.resolve(&self.all_settings());
         };

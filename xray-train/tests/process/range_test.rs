@@ -126,6 +126,7 @@ fn a_range_that_cannot_be_is_refused_before_data_are_opened() {
     check(&[find, "--rates", "0..1"], "`0..1` is not LOW..HIGH");
     check(&[find, "--rates", "1e-3..1e-2"], "0.01 is less than 100 times 0.001");
     check(&["--rates", "1e-6..1"], "--find-learning-rate");
+    check(&["--out", "runs/first"], "the folder of a run is --run runs/first");
     check(&["--find-learning-rate=49"], "--find-learning-rate is 49, it must be 50 steps or more");
     check(&[find, "--out", "rates.png"], "rates.png is not named .svg");
     for run in [&["--run", "shards"][..], &["--resume"], &["--steps", "9"], &["--dry-run"]] {
