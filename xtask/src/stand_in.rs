@@ -1,4 +1,5 @@
-//! This program in place of the compiler, for the crates of the workspace.
+//! This program in place of the compiler, for the crates of the workspace: it knows what is to be linked statically, and
+//! which tests are not worth full optimisation.
 //!
 //! Cargo compiles a crate again for each stand-in. A command that also builds a static program, such as
 //! `cargo xtask test`, therefore builds everything through this one, and each crate is compiled once.
@@ -24,6 +25,16 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// The sign of a program that is to be static. It comes from the profile, by which cargo tells the two apart.
 const SIGN: &str = "strip=symbols";
+
+/// A test holds its crate or its own program once more. What it starts, or links as a library, is optimised in full, and
+/// most tests do little besides.
+const QUICKLY: &str = "-Copt-level=1";
+
+/// How cargo asks for full optimisation.
+const FULLY: &str = "opt-level=3";
+
+/// Crates whose tests compute themselves.
+const COMPUTING: [&str; 5] = ["xray-image", "xray-kernels", "xray-metrics", "xray-model", "xray-random"];
 
 /// Puts a copy of this program into the target folder under the compiler's name. A copy, because a build may put another
 /// file in the place of this one.
@@ -57,8 +68,12 @@ pub(crate) fn compile() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let compiler = arguments.next()?;
     let arguments: Vec<OsString> = arguments.collect();
-    let flag = links_statically(&arguments).then_some(STATIC);
-    let error = Command::new(&compiler).args(&arguments).args(flag).exec();
+    let package = env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let flags = [
+        links_statically(&arguments).then_some(STATIC),
+        is_a_small_test(&package, &arguments).then_some(QUICKLY),
+    ];
+    let error = Command::new(&compiler).args(&arguments).args(flags.into_iter().flatten()).exec();
     eprintln!("error: cannot start {}: {error}", compiler.display());
     Some(ExitCode::FAILURE)
 }
@@ -76,9 +91,28 @@ fn links_statically(arguments: &[OsString]) -> bool {
         && arguments.windows(2).any(|words| words[0] == "-C" && words[1] == SIGN)
 }
 
+/// A test that would be optimised in full and need not be.
+fn is_a_small_test(package: &str, arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| word == "--test")
+        && arguments.iter().any(|word| word == FULLY)
+        && !COMPUTING.contains(&package)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_that_compute_and_what_is_no_test_are_optimised_in_full() {
+        let check = |package: &str, line: &str, expected| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(is_a_small_test(package, &words), expected, "{package}: {line}");
+        };
+        check("xray-sweep", "--crate-name local tests/local.rs --test -C opt-level=3", true);
+        check("xray-sweep", "--crate-name xray_sweep src/lib.rs --crate-type lib -C opt-level=3", false);
+        check("xray-sweep", "--crate-name local tests/local.rs --test -C opt-level=0", false);
+        check("xray-kernels", "--crate-name formulas tests/main.rs --test -C opt-level=3", false);
+    }
 
     #[test]
     fn only_programs_with_the_sign_are_linked_statically() {
