@@ -7,7 +7,7 @@ use super::input::{InputStrip, InputTransform};
 use super::output::{OutputStrip, OutputTransform};
 use super::products::{Points, Products};
 use super::source::Source;
-use super::weights::{Weights, point, write_points};
+use super::weights::{Weights, point, point_weights, write_points};
 use super::{Grid, PATCH, POINTS, TILE};
 use crate::context::Context;
 use crate::halo::clear_halo;
@@ -111,8 +111,12 @@ impl<'a> MinimalConvolution<'a> {
             .collect();
         let (threads, columns) = (tasks::threads(), self.tiles_of_blocks());
         let floats = self.shape.pixels() * self.shape.blocks() * LANES;
-        if let Weights::InPassing { .. } = self.weights {
-            // Each group makes the weights anew.
+        if let Weights::InPassing { packed, flipped } = self.weights {
+            if threads > columns {
+                // As many groups as these threads need would make all weights again and again.
+                let made = point_weights(self.context, packed, self.in_blocks, flipped);
+                return MinimalConvolution { weights: Weights::Kept(&made), ..*self }.run_all(source, images);
+            }
             let tiles = strips * self.grid.columns;
             let most = tiles.div_ceil((2 * threads).div_ceil(columns)).clamp(FEWEST / 2, MOST);
             let groups: Vec<_> = all.chunks(most.div_ceil(self.grid.columns)).collect();

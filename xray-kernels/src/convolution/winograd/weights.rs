@@ -140,7 +140,13 @@ unsafe fn write_block(
     unsafe { context.isa.form::<WeightTransform>()(&taps) };
 }
 
-fn point_weights(context: &Context, packed: &[f32], in_blocks: usize, flipped: bool) -> ArenaBuffer {
+/// All weights at their points, on the threads of the pool.
+pub(super) fn point_weights(
+    context: &Context,
+    packed: &[f32],
+    in_blocks: usize,
+    flipped: bool,
+) -> ArenaBuffer {
     let blocks = packed.len() / (in_blocks * 9 * LANES * LANES);
     let mut data = context.arena.take(blocks * POINTS * point(in_blocks));
     let (floats, to) = (data.len(), Shared::new(&mut data));
