@@ -169,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_numbers_has_100_characters_at_most() {
+        let blocks = |width: usize| {
+            let mut table = TextTable::new(&["label", "n", "m"]);
+            table.row(vec!["a".to_owned(), "1".repeat(width), "2".to_owned()]);
+            table.text().split("\n\n").count()
+        };
+        // The first column has 5 characters, the last one, and 4 lie between them.
+        assert_eq!([blocks(90), blocks(91)], [1, 2]);
+    }
+
+    #[test]
     fn a_column_may_be_wider_and_hold_its_text_in_the_middle() {
         let columns = [
             Column::new("", Align::Left),

@@ -32,5 +32,9 @@ mod tests {
         let line = |y| image.row(y).iter().map(|&p| if p == 255 { '#' } else { '.' }).collect::<String>();
         assert_eq!((line(1), line(2)), (".".repeat(12), "#######.####".to_owned()));
         assert_eq!(line(8), "####....####");
+        // What is beyond the right edge does not go on at the left.
+        let mut wider = GrayImage { width: 16, height: 9, pixels: vec![0; 16 * 9] };
+        write_text(&mut wider, "FF", 0, 2, 255);
+        assert!((0..9).all(|y| image.row(y) == &wider.row(y)[..12]), "{:?}", image.pixels);
     }
 }
