@@ -224,21 +224,19 @@ impl<'a> MinimalConvolution<'a> {
         (to, points): (&mut [f32], Points),
     ) {
         let (most, in_blocks, isa) = (self.most_blocks(), self.in_blocks, self.context.isa);
-        let mut made = match self.weights {
-            Weights::Kept(_) => None,
-            Weights::InPassing { .. } => Some(self.context.arena.take(most * POINTS * point(in_blocks))),
-        };
+        let mut made = None;
         for column in columns {
             let first = column * most;
             let outputs = Points { blocks: most.min(self.shape.blocks() - first), ..points };
-            let weights = match (self.weights, &mut made) {
-                (Weights::InPassing { packed, flipped }, Some(made)) => {
+            let weights = match self.weights {
+                Weights::Kept(weights) => &weights[first * POINTS * point(in_blocks)..],
+                Weights::InPassing { packed, flipped } => {
+                    let room = || self.context.arena.take(most * POINTS * point(in_blocks));
+                    let made = made.get_or_insert_with(room);
                     let blocks = first..first + outputs.blocks;
                     write_points(self.context, packed, (in_blocks, flipped), blocks, made);
                     &made[..]
                 }
-                (Weights::Kept(weights), _) => &weights[first * POINTS * point(in_blocks)..],
-                (Weights::InPassing { .. }, None) => unreachable!("made above"),
             };
             Products { isa, weights, in_blocks }.run(from, (to, outputs));
             self.write(strips, first, (to, outputs));

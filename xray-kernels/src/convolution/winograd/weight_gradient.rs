@@ -171,9 +171,7 @@ impl MinimalWeightGradient<'_> {
         lanes: Range<usize>,
         (sums, accumulate): ([*mut f32; 2], bool),
     ) {
-        let most = limits(self.context.isa).1;
-        let first = tile * most;
-        let blocks = most.min(self.gradient.blocks() - first);
+        let blocks = self.blocks_of(tile);
         let gradient =
             |block| gradients[number * group.gradients.point() + group.gradients.offset(block, 0)..].as_ptr();
         let pieces = lanes.len().div_ceil(weight_tile_limit(self.context.isa));
@@ -183,7 +181,7 @@ impl MinimalWeightGradient<'_> {
                 input: inputs[number * group.input_point() + lanes.start + start..].as_ptr(),
                 input_step: group.input_tile(),
                 input_row: 0,
-                gradient: [gradient(first), gradient(first + blocks - 1)],
+                gradient: [blocks.start, blocks.end - 1].map(gradient),
                 gradient_row: 0,
                 rows: 1,
                 columns: group.gradients.tiles,
@@ -191,7 +189,7 @@ impl MinimalWeightGradient<'_> {
                 output: sums.map(|sums| unsafe { sums.add(start * LANES) }),
                 accumulate,
             };
-            let form: Form<WeightRun> = weight_form(self.context.isa, end - start, blocks);
+            let form: Form<WeightRun> = weight_form(self.context.isa, end - start, blocks.len());
             // SAFETY: points of the group and sums have these lengths; the sums are the caller's.
             unsafe { form(&run) };
         }
@@ -218,7 +216,7 @@ impl MinimalWeightGradient<'_> {
         // SAFETY: the caller's sums.
         unsafe {
             let to = ([blocks.start, blocks.end - 1].map(sum), true);
-            self.products(group, points, [number, tile], lanes.clone(), to);
+            self.products(group, points, [number, tile], lanes, to);
         }
     }
 
