@@ -48,6 +48,18 @@ fn minimal_cases() -> impl Strategy<Value = Case> {
     )
 }
 
+/// Those of few tiles and so many channels that weights are made in passing: maps of up to 8 x 8 pixels, in a batch.
+fn cases_in_passing() -> impl Strategy<Value = Case> {
+    let channels = (86..120_usize, 86..120_usize);
+    let size = (4..6_usize, 6..9_usize, 6..9_usize);
+    (channels, 0..2_usize, size, 0..2_usize, any::<u64>()).prop_map(
+        |((in_channels, out_channels), padding, (n, h, w), halo, seed)| {
+            let spec = ConvSpec { in_channels, out_channels, kernel: 3, stride: 1, padding };
+            Case { spec, size: [n, h, w], halo, seed }
+        },
+    )
+}
+
 /// Forward and backward against the formula, with the input in a slice of a wider buffer full of NaN.
 fn check(case: &Case, planar: bool) {
     let Case { spec, size: [n, h, w], halo, seed } = *case;
@@ -129,6 +141,15 @@ proptest! {
     #[test]
     fn planar_convolutions_equal_their_formula(case in cases(4)) {
         check(&case, true);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn weights_made_in_passing_give_the_formula_too(case in cases_in_passing()) {
+        check(&case, false);
     }
 }
 
