@@ -187,11 +187,17 @@ fn record(
         let steps = 0..arguments.warmup + arguments.repeats.get();
         let steps = steps.map(|_| {
             let recorder = Recorder::start(workers);
-            step().map(|()| steps_json(recorder.finish()))
+            step().map(|()| recorder.finish())
         });
         let steps = steps.skip(arguments.warmup).collect::<Result<Vec<_>, _>>()?;
-        recordings.push(json!({ "workers": workers, "steps": steps }));
+        recordings.push((workers, steps));
     }
+    // Only now: what JSON takes and gives back of the memory would be paid for by the next step.
+    let recordings = recordings.into_iter().map(|(workers, steps)| {
+        let steps: Vec<_> = steps.into_iter().map(steps_json).collect();
+        json!({ "workers": workers, "steps": steps })
+    });
+    let recordings: Vec<_> = recordings.collect();
     let written = fs::write(file, json!({ "recordings": recordings }).to_string());
     written.map_err(|error| {
         Failure::new(Exit::CannotRunHere, format!("cannot write {}: {error}", file.display()))

@@ -47,7 +47,7 @@ impl Trainer {
     pub(crate) fn new(network: Network, config: &LearnerConfig, device: Device, backend: Backend) -> Self {
         let decay = config.average_decay;
         Trainer {
-            optimizer: Optimizer::new(config.optimizer.clone(), backend),
+            optimizer: Optimizer::new(config.optimizer.clone(), backend, &network),
             average: (decay > 0.0).then(|| Average::new(decay, weights_of(&network.valid()))),
             loss: config.loss.clone(),
             positive_weights: config.positive_weights(),
@@ -101,18 +101,17 @@ impl Trainer {
 
     pub(crate) fn step(&mut self, gradients: Gradients, [backbone_rate, head_rate]: [f64; 2]) {
         let Gradients { of_parameters, loss } = gradients;
-        let norm = self.optimizer.global_norm(self.network(), &of_parameters);
-        self.unread.push(loss.clone(), norm.clone());
-        let is_taken = self.backend.runs_behind() || is_finite(loss) && is_finite(norm.clone());
-        if !is_taken {
-            return;
-        }
         let network = self.network.take().expect(NETWORK_IS_HERE);
         let rates = Rates { head: network.head(), head_rate, backbone_rate };
-        let network = self.optimizer.step(network, of_parameters, norm, &rates);
-        self.steps += 1;
-        if let Some(average) = &mut self.average {
-            average.update(&weights_of(&network.valid()), self.steps);
+        let (network, is_taken) = self.optimizer.step(network, of_parameters, &rates, |norm| {
+            self.unread.push(loss.clone(), norm.clone());
+            self.backend.runs_behind() || is_finite(loss) && is_finite(norm.clone())
+        });
+        if is_taken {
+            self.steps += 1;
+            if let Some(average) = &mut self.average {
+                average.update(&weights_of(&network.valid()), self.steps);
+            }
         }
         self.network = Some(network);
     }
@@ -161,6 +160,12 @@ impl Trainer {
 }
 
 impl Pass {
+    /// Whether a backward pass would find a gradient.
+    #[cfg(test)]
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.loss.is_tracked()
+    }
+
     pub(crate) fn loss(&self) -> f32 {
         self.loss.clone().into_scalar()
     }

@@ -4,12 +4,12 @@
 
 use crate::architectures::Network;
 use crate::cpu;
-use crate::weights::{Place, to_data, to_host};
+use crate::weights::{names_of, to_data, to_host};
 use crate::{Backend, Error, HostTensor, Result, StateDict};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use xray_kernels::AdamStep;
 
 /// How gradients become steps.
@@ -61,10 +61,12 @@ pub enum Algorithm {
 pub(crate) struct Optimizer {
     config: OptimizerConfig,
     backend: Backend,
+    /// Of the network's parameters.
+    names: HashMap<ParamId, String>,
     /// Steps taken.
     steps: u64,
-    /// Flattened, by parameter name.
-    moments: BTreeMap<String, Moments>,
+    /// Flattened.
+    moments: HashMap<ParamId, Moments>,
 }
 
 #[derive(Clone)]
@@ -116,50 +118,66 @@ impl Scale {
 }
 
 impl Optimizer {
-    /// For parameters on the device that `backend` opened.
-    pub(crate) fn new(config: OptimizerConfig, backend: Backend) -> Self {
-        Optimizer { config, backend, steps: 0, moments: BTreeMap::new() }
+    /// For the parameters of a network on the device that `backend` opened.
+    pub(crate) fn new(config: OptimizerConfig, backend: Backend, network: &Network) -> Self {
+        Optimizer { config, backend, names: names_of(network), steps: 0, moments: HashMap::new() }
     }
 
-    /// Root of the sum of squares over all gradients, `[1]`.
-    pub(crate) fn global_norm(&self, network: &Network, gradients: &Gradients) -> Tensor<1> {
-        let mut found = Found { gradients, of_parameters: Vec::new() };
-        network.visit(&mut found);
-        if self.on_cpu() {
-            let sum = cpu::squares(found.of_parameters);
-            return Tensor::from_floats([sum.sqrt() as f32], &Device::flex());
-        }
-        // Not read: a GPU would be waited for.
-        let squares = found.of_parameters.into_iter().map(|gradient| (gradient.clone() * gradient).sum());
-        let sum = squares.reduce(|sum, squares| sum + squares);
-        sum.map_or_else(|| Tensor::from_floats([0.0], &Device::flex()), Tensor::sqrt)
-    }
-
-    /// One step along gradients of that global norm.
+    /// One step along gradients, if the root of the sum of their squares, `[1]`, is `accepted`. Whether it was comes back
+    /// too.
     pub(crate) fn step(
         &mut self,
         network: Network,
         mut gradients: Gradients,
-        norm: Tensor<1>,
         rates: &Rates,
-    ) -> Network {
+        accepted: impl FnOnce(&Tensor<1>) -> bool,
+    ) -> (Network, bool) {
+        if self.backend == Backend::Cpu && self.config.algorithm != Algorithm::Sgd {
+            return self.adam_on_cpu(network, gradients, rates, accepted);
+        }
+        let mut found = Found { gradients: &gradients, of_parameters: Vec::new() };
+        network.visit(&mut found);
+        let norm = self.global_norm(found.of_parameters);
+        if !accepted(&norm) {
+            return (network, false);
+        }
         let scale = self.scale(norm);
         self.steps += 1;
-        let place = || Place::in_network(&network);
-        if let Scale::Known(scale) = scale
-            && self.on_cpu()
-            && self.config.algorithm != Algorithm::Sgd
-        {
-            let (mut take, mut put) = (
-                Take { gradients: &mut gradients, place: place(), taken: Vec::new() },
-                Put { place: place(), values: BTreeMap::new() },
-            );
-            let network = network.map(&mut take);
-            put.values = self.adam_on_cpu(take.taken, rates, scale);
-            return network.map(&mut put);
+        (network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale }), true)
+    }
+
+    /// Root of the sum of squares over all gradients, `[1]`.
+    fn global_norm(&self, gradients: Vec<Tensor<1>>) -> Tensor<1> {
+        if self.backend == Backend::Cpu {
+            let sum = cpu::squares(gradients);
+            return Tensor::from_floats([sum.sqrt() as f32], &Device::flex());
         }
-        let place = place();
-        network.map(&mut Step { optimizer: self, gradients: &mut gradients, rates, scale, place })
+        // Not read: a GPU would be waited for.
+        let squares = gradients.into_iter().map(|gradient| (gradient.clone() * gradient).sum());
+        let sum = squares.reduce(|sum, squares| sum + squares);
+        sum.map_or_else(|| Tensor::from_floats([0.0], &Device::flex()), Tensor::sqrt)
+    }
+
+    /// The same by the kernels of this processor, which update all parameters where they lie.
+    fn adam_on_cpu(
+        &mut self,
+        network: Network,
+        mut gradients: Gradients,
+        rates: &Rates,
+        accepted: impl FnOnce(&Tensor<1>) -> bool,
+    ) -> (Network, bool) {
+        let mut take = Take { gradients: &mut gradients, taken: Vec::with_capacity(self.names.len()) };
+        let (network, taken) = (network.map(&mut take), take.taken);
+        let norm = self.global_norm(taken.iter().map(|taken| taken.gradient.clone()).collect());
+        let is_accepted = accepted(&norm);
+        let values = if is_accepted {
+            let Scale::Known(scale) = self.scale(norm) else { unreachable!("a CPU is waited for") };
+            self.steps += 1;
+            self.updated(taken, rates, scale)
+        } else {
+            taken.into_iter().map(|Taken { id, value, .. }| (id, value)).collect()
+        };
+        (network.map(&mut Put { values }), is_accepted)
     }
 
     /// Scales a larger norm down to `clip_norm`.
@@ -175,15 +193,11 @@ impl Optimizer {
         Scale::Known(if norm > clip { clip / norm } else { 1.0 })
     }
 
-    /// Whether the kernels of this processor take the steps of Adam.
-    fn on_cpu(&self) -> bool {
-        self.backend == Backend::Cpu
-    }
-
     /// What a checkpoint keeps.
     pub(crate) fn state(&self) -> StateDict {
         let mut dict = steps_as_state(self.steps);
-        for (name, moments) in &self.moments {
+        for (id, moments) in &self.moments {
+            let name = &self.names[id];
             dict.tensors.insert(format!("{MEAN}{name}"), to_host(moments.mean.clone()));
             if let Some(mean_square) = &moments.mean_square {
                 dict.tensors.insert(format!("{MEAN_SQUARE}{name}"), to_host(mean_square.clone()));
@@ -195,33 +209,30 @@ impl Optimizer {
     /// Takes up what [`Optimizer::state`] gave.
     pub(crate) fn restore(&mut self, dict: &StateDict, device: &Device) -> Result<()> {
         self.steps = steps_of_state(dict)?;
-        let tensor = |host: &HostTensor| Tensor::from_data(to_data(host), device);
-        self.moments = dict
-            .with_prefix(MEAN)
-            .tensors
-            .iter()
-            .map(|(name, mean)| {
-                let mean_square = dict.tensors.get(&format!("{MEAN_SQUARE}{name}")).map(tensor);
-                (name.clone(), Moments { mean: tensor(mean), mean_square })
-            })
-            .collect();
+        let tensor = |prefix: &str, name: &str| {
+            let host = dict.tensors.get(&format!("{prefix}{name}"));
+            host.map(|host| Tensor::from_data(to_data(host), device))
+        };
+        let moments = self.names.iter().filter_map(|(id, name)| {
+            let mean = tensor(MEAN, name)?;
+            Some((*id, Moments { mean, mean_square: tensor(MEAN_SQUARE, name) }))
+        });
+        self.moments = moments.collect();
         Ok(())
     }
 
     /// The new value of one flattened parameter.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, step: StepSize) -> Tensor<1> {
+    fn update(&mut self, id: ParamId, value: Tensor<1>, gradient: Tensor<1>, step: StepSize) -> Tensor<1> {
         let StepSize { learning_rate, scale, decay } = step;
         let gradient = scale.apply(gradient);
         match self.config.algorithm {
             Algorithm::AdamW => {
                 let kept = value.mul_scalar(1.0 - learning_rate * decay);
-                kept - self.adam(name, gradient, learning_rate)
+                kept - self.adam(id, gradient, learning_rate)
             }
-            Algorithm::Adam => {
-                value.clone() - self.adam(name, decayed(gradient, value, decay), learning_rate)
-            }
+            Algorithm::Adam => value.clone() - self.adam(id, decayed(gradient, value, decay), learning_rate),
             Algorithm::Sgd => {
-                let direction = self.accumulate(name, decayed(gradient, value.clone(), decay));
+                let direction = self.accumulate(id, decayed(gradient, value.clone(), decay));
                 value - direction.mul_scalar(learning_rate)
             }
         }
@@ -244,23 +255,23 @@ impl Optimizer {
         }
     }
 
-    /// The new values of parameters, by their names.
-    fn adam_on_cpu(&mut self, taken: Vec<Taken>, rates: &Rates, scale: f32) -> BTreeMap<String, Tensor<1>> {
-        let (mut names, mut parameters) = (Vec::new(), Vec::new());
-        for Taken { name, decays, value, gradient } in taken {
-            let step = self.adam_step(rates.of(&name), self.decay(decays));
+    /// The new values of parameters.
+    fn updated(&mut self, taken: Vec<Taken>, rates: &Rates, scale: f32) -> HashMap<ParamId, Tensor<1>> {
+        let (mut ids, mut parameters) = (Vec::new(), Vec::new());
+        for Taken { id, decays, value, gradient } in taken {
+            let step = self.adam_step(rates.of(&self.names[&id]), self.decay(decays));
             let zeros = || Tensor::zeros(value.shape(), &value.device());
-            let old = self.moments.remove(&name);
+            let old = self.moments.remove(&id);
             let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
             let moments = [mean.unwrap_or_else(zeros), mean_square.unwrap_or_else(zeros)];
             let step = AdamStep { gradient_scale: scale, ..step };
             parameters.push(cpu::AdamTensors { step, weights: value, gradient, moments });
-            names.push(name);
+            ids.push(id);
         }
-        let updated = names.into_iter().zip(cpu::adam(parameters));
-        let updated = updated.map(|(name, (value, [mean, mean_square]))| {
-            self.moments.insert(name.clone(), Moments { mean, mean_square: Some(mean_square) });
-            (name, value)
+        let updated = ids.into_iter().zip(cpu::adam(parameters));
+        let updated = updated.map(|(id, (value, [mean, mean_square]))| {
+            self.moments.insert(id, Moments { mean, mean_square: Some(mean_square) });
+            (id, value)
         });
         updated.collect()
     }
@@ -270,10 +281,10 @@ impl Optimizer {
         if decays { f64::from(self.config.weight_decay) } else { 0.0 }
     }
 
-    fn adam(&mut self, name: &str, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+    fn adam(&mut self, id: ParamId, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
         let OptimizerConfig { momentum, beta2, epsilon, .. } = self.config;
         let (beta1, beta2) = (f64::from(momentum), f64::from(beta2));
-        let old = self.moments.remove(name);
+        let old = self.moments.remove(&id);
         let (mean, mean_square) = old.map_or((None, None), |old| (Some(old.mean), old.mean_square));
         let mean = blend(mean, gradient.clone(), beta1);
         let mean_square = blend(mean_square, gradient.clone() * gradient, beta2);
@@ -281,18 +292,18 @@ impl Optimizer {
         let (correction1, correction2) = (1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps));
         let root = mean_square.clone().sqrt().mul_scalar(1.0 / correction2.sqrt()).add_scalar(epsilon);
         let step = mean.clone().mul_scalar(learning_rate / correction1) / root;
-        self.moments.insert(name.to_owned(), Moments { mean, mean_square: Some(mean_square) });
+        self.moments.insert(id, Moments { mean, mean_square: Some(mean_square) });
         step
     }
 
-    fn accumulate(&mut self, name: &str, gradient: Tensor<1>) -> Tensor<1> {
+    fn accumulate(&mut self, id: ParamId, gradient: Tensor<1>) -> Tensor<1> {
         let momentum = self.config.momentum;
-        let direction = match self.moments.remove(name) {
+        let direction = match self.moments.remove(&id) {
             Some(old) => old.mean.mul_scalar(momentum) + gradient,
             None => gradient,
         };
         if momentum > 0.0 {
-            self.moments.insert(name.to_owned(), Moments { mean: direction.clone(), mean_square: None });
+            self.moments.insert(id, Moments { mean: direction.clone(), mean_square: None });
         }
         direction
     }
@@ -334,26 +345,18 @@ struct Step<'a> {
     gradients: &'a mut Gradients,
     rates: &'a Rates,
     scale: Scale,
-    place: Place,
 }
 
 impl ModuleMapper for Step<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.place.exit();
-    }
-
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
+        let id = param.id;
         param.map(|old| {
-            let shape = old.dims();
-            let (name, value) = (self.place.name(), old.inner().reshape([-1]));
+            let (shape, value) = (old.dims(), old.inner().reshape([-1]));
+            let learning_rate = self.rates.of(&self.optimizer.names[&id]);
             let decay = self.optimizer.decay(D > 1);
-            let step = StepSize { learning_rate: self.rates.of(&name), scale: self.scale.clone(), decay };
-            let updated = self.optimizer.update(&name, value, gradient.reshape([-1]), step);
+            let step = StepSize { learning_rate, scale: self.scale.clone(), decay };
+            let updated = self.optimizer.update(id, value, gradient.reshape([-1]), step);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }
@@ -361,7 +364,7 @@ impl ModuleMapper for Step<'_> {
 
 /// A parameter taken out of its network, flattened.
 struct Taken {
-    name: String,
+    id: ParamId,
     decays: bool,
     value: Tensor<1>,
     gradient: Tensor<1>,
@@ -371,26 +374,19 @@ struct Taken {
 /// they lie. Their shapes stay.
 struct Take<'a> {
     gradients: &'a mut Gradients,
-    place: Place,
     taken: Vec<Taken>,
 }
 
 impl ModuleMapper for Take<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.place.exit();
-    }
-
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
+        let id = param.id;
         param.map(|old| {
+            let old = old.inner();
             // One value in the shape of many.
             let stand_in = Tensor::<D>::zeros([1; D], &old.device()).expand(old.dims());
-            let (value, gradient) = (old.inner().reshape([-1]), gradient.reshape([-1]));
-            self.taken.push(Taken { name: self.place.name(), decays: D > 1, value, gradient });
+            let (value, gradient) = (old.reshape([-1]), gradient.reshape([-1]));
+            self.taken.push(Taken { id, decays: D > 1, value, gradient });
             stand_in
         })
     }
@@ -398,21 +394,12 @@ impl ModuleMapper for Take<'_> {
 
 /// Puts parameters back.
 struct Put {
-    place: Place,
-    values: BTreeMap<String, Tensor<1>>,
+    values: HashMap<ParamId, Tensor<1>>,
 }
 
 impl ModuleMapper for Put {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.place.exit();
-    }
-
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(value) = self.values.remove(&self.place.name()) else { return param };
+        let Some(value) = self.values.remove(&param.id) else { return param };
         param.map(|old| Tensor::from_inner(value.reshape(old.dims())).require_grad())
     }
 }

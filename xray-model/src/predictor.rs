@@ -398,9 +398,9 @@ pub(crate) fn images(
 ) -> Maps {
     let (size, count) = (size as usize, channels.count);
     if backend == Backend::Cpu {
-        return Maps::of_images(cpu::images(pixels, size, channels, device), backend);
+        return Maps::Cpu(cpu::images(pixels, size, channels, device.is_autodiff()));
     }
     let n = pixels.len() / (size * size);
     let planar = channels.planar(pixels, size);
-    Maps::of_images(Tensor::from_data(TensorData::new(planar, [n, count, size, size]), device), backend)
+    Maps::Nchw(Tensor::from_data(TensorData::new(planar, [n, count, size, size]), device))
 }

@@ -1,19 +1,13 @@
-//! Convolution, batch norm, perhaps a skip connection, activation and perhaps max-pool as one operation of burn, with
-//! its own backward pass.
+//! Convolution, batch norm, perhaps a skip connection, activation and perhaps max-pool as one operation.
 
 use super::context;
-use super::gradient::{GradientCell, HeldGradient, announce};
-use super::maps::{CpuMaps, Input, buffer, record, untracked};
+use super::gradient::{GradientCell, HeldGradient};
+use super::maps::{BlockedMaps, CpuMaps, Input, buffer};
 use super::parameters::{ConvParameters, Operands, Statistics, running};
-use super::values::values;
-use burn::backend::Flex;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops};
-use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use xray_kernels::{BlockGradients, ConvBlock, ConvSpec, FoldedBlock, MapShape, SavedBlock};
+use xray_kernels::{ConvBlock, ConvSpec, FoldedBlock, GradientMap, SavedBlock};
 
 /// What of a block is not a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -23,125 +17,73 @@ pub(crate) struct ConvNormSpec {
     pub(crate) halo: usize,
 }
 
-/// Forward with the statistics of this batch; the output records gradients. The activation comes after the sum with
-/// `skip`.
+/// Forward with the statistics of this batch. The activation comes after the sum with `skip`.
 pub(crate) fn train(
     ConvNormSpec { block, halo }: ConvNormSpec,
     input: CpuMaps,
     skip: Option<CpuMaps>,
     parameters: ConvParameters,
 ) -> (CpuMaps, Statistics) {
-    let (input, input_node) = input.tracked();
-    let (operands, [weight, gamma, beta]) = parameters.tracked();
+    let (input, tape) = input.recorded();
+    let skip = skip.map(CpuMaps::plain);
     let conv_input = input.conv_input();
-    let (block, operands) = for_channels(conv_input.size()[1], block, operands);
+    let (block, operands) = for_channels(conv_input.size()[1], block, parameters.learned());
     let shape = block.output_shape(&conv_input, halo);
     let mut output = buffer(&shape);
+    let to = (&mut output[..], shape);
+    let saved = match &skip {
+        None => block.forward_training(context(), conv_input, operands.block(), to),
+        Some(skip) => block.forward_training_onto(context(), conv_input, skip.map(), operands.block(), to),
+    };
     let [images, _, height, width] = conv_input.size();
     let count = images * block.conv.output_size(height) * block.conv.output_size(width);
-    let Some(skip) = skip else {
-        let saved = block.forward_training(context(), conv_input, operands.block(), (&mut output, shape));
-        let statistics = Statistics::of(&saved.normalisation, count);
-        let nodes = [input_node, weight, gamma, beta];
-        let maps = record(ConvNormBackward, nodes, (output, shape), |_, gradient| State {
-            block,
-            operands,
-            input,
-            saved: Arc::new(saved),
-            gradient,
-            skip: None,
-        });
-        return (maps, statistics);
-    };
-    let (skip, skip_node) = skip.tracked();
-    let saved = block.forward_training_onto(
-        context(),
-        conv_input,
-        skip.map(),
-        operands.block(),
-        (&mut output, shape),
-    );
     let statistics = Statistics::of(&saved.normalisation, count);
-    let nodes = [input_node, weight, gamma, beta, skip_node];
-    let maps = record(ConvNormBackward, nodes, (output, shape), |output, gradient| State {
-        block,
-        operands,
-        input,
-        saved: Arc::new(saved),
-        gradient,
-        skip: skip.gradient.map(|gradient| Skip { gradient, output: output.clone(), shape }),
-    });
+    let output = BlockedMaps::new(output, shape);
+    let skip = skip.map(|skip| Skip { gradient: skip.maps().gradient.clone(), output: output.clone() });
+    let learns = operands.learns();
+    let way_back = WayBack { block, operands, input, saved, skip };
+    let maps = CpuMaps::made(output, tape, learns, |gradient, found| way_back.go(gradient, found));
     (maps, statistics)
 }
 
-/// What the backward pass needs. burn asks for `Clone` but moves it.
-#[derive(Clone, Debug)]
-struct State {
+/// What leads back.
+struct WayBack {
     block: ConvBlock,
     operands: Operands,
     input: Input,
-    saved: Arc<SavedBlock>,
-    gradient: GradientCell,
+    saved: SavedBlock,
     skip: Option<Skip>,
 }
 
 /// Of a block with a skip connection.
-#[derive(Clone, Debug)]
 struct Skip {
     gradient: GradientCell,
-    output: FlexTensor,
-    shape: MapShape,
+    /// Of the block.
+    output: BlockedMaps,
 }
 
-#[derive(Debug)]
-struct ConvNormBackward;
-
-impl<const N: usize> Backward<Flex, N> for ConvNormBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        gradients.consume::<Flex>(&ops.node);
-        let mut nodes = ops.parents.into_iter().map(|node| node.map(|node| node.id));
-        let State { block, operands, input, saved, gradient, skip } = ops.state;
-        let mut grad_output = gradient.take();
+impl WayBack {
+    fn go(self, mut grad_output: HeldGradient, gradients: &mut Gradients) {
+        let WayBack { block, operands, input, saved, skip } = self;
         let mut found = operands.gradients();
-        let input_node = nodes.next().flatten();
-        match input.gradient.as_ref().filter(|_| input_node.is_some()) {
-            Some(cell) => cell.write(input.map().1, |map| {
-                let gradients = found.block(Some(map));
-                backward(&block, &input, &operands, &saved, &mut grad_output, skip.as_ref(), gradients);
-            }),
-            None => {
-                let gradients = found.block(None);
-                backward(&block, &input, &operands, &saved, &mut grad_output, skip.as_ref(), gradients);
+        let mut back = |map: Option<GradientMap<'_>>| {
+            let (read, parameters) = (input.conv_input(), operands.block());
+            let (HeldGradient { buffer, shape }, to) = (&mut grad_output, found.block(map));
+            match &skip {
+                None => block.backward(context(), read, parameters, &saved, (buffer, *shape), to),
+                Some(skip) => {
+                    let (output, given) = (skip.output.map(), (&mut buffer[..], *shape));
+                    block.backward_onto(context(), read, parameters, &saved, output, given, to);
+                }
             }
+        };
+        match input.gradient() {
+            Some(cell) => cell.write(input.map().1, |map| back(Some(map))),
+            None => back(None),
         }
-        if let Some(node) = input_node {
-            announce(gradients, node);
-        }
-        operands.register(found, nodes.by_ref().take(3), gradients);
-        if let (Some(skip), Some(Some(node))) = (skip, nodes.next()) {
+        operands.register(found, gradients);
+        if let Some(skip) = skip {
             skip.gradient.give(grad_output);
-            announce(gradients, node);
-        }
-    }
-}
-
-fn backward(
-    block: &ConvBlock,
-    input: &Input,
-    operands: &Operands,
-    saved: &SavedBlock,
-    HeldGradient { buffer, shape }: &mut HeldGradient,
-    skip: Option<&Skip>,
-    gradients: BlockGradients<'_>,
-) {
-    let (context, input, parameters) = (context(), input.conv_input(), operands.block());
-    match skip {
-        None => block.backward(context, input, parameters, saved, (buffer, *shape), gradients),
-        Some(skip) => {
-            let output = (values(&skip.output), skip.shape);
-            block.backward_onto(context, input, parameters, saved, output, (buffer, *shape), gradients);
         }
     }
 }
@@ -203,5 +145,5 @@ pub(crate) fn infer(conv: &FoldedConv, input: CpuMaps, skip: Option<CpuMaps>) ->
             folded.forward_onto(context(), conv_input, skip.map(), (&mut output, shape));
         }
     }
-    untracked((output, shape))
+    CpuMaps::inferred((output, shape))
 }

@@ -1,22 +1,17 @@
-//! A dense block (Huang et al., 2017) with an operation of burn for each layer: the features of all layers lie in one
+//! A dense block (Huang et al., 2017) with a way back for each layer: the features of all layers lie in one
 //! buffer that each layer reads from the front, and so do their gradients. What is kept for the backward pass is that
 //! buffer and the output of each 1×1 convolution; what the convolutions read is computed again (Pleiss et al., 2017).
 
 use super::concatenation::Concatenation;
 use super::context;
-use super::gradient::{GradientCell, HeldGradient, announce};
-use super::maps::{CpuMaps, Input, buffer, record, untracked};
+use super::gradient::{GradientCell, HeldGradient};
+use super::maps::{BlockedMaps, CpuMaps, Input, buffer};
 use super::parameters::{ConvParameters, OperandGradients, Operands, Statistics, running};
-use super::values::{plain, small, tensor, values};
-use burn::backend::Flex;
+use super::values::{plain, values};
 use burn::backend::TensorMetadata;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use xray_kernels::{
     Activation, ArenaBuffer, BlockParameters, ConvBlock, ConvInput, ConvOutput, ConvSpec, FoldedBlock,
     GradientMap, MapShape, Nonlinearity, Normalisation, PackedWeights, PreActivation, Sums, convolve,
@@ -32,12 +27,9 @@ pub(crate) fn train_dense_block(
     layers: Vec<DenseParameters>,
     epsilon: f32,
 ) -> (CpuMaps, Vec<[Statistics; 2]>) {
-    let (input, mut node) = input.tracked();
-    let taken = |parameters: DenseParameters| {
-        let [(first, first_nodes), (second, second_nodes)] = parameters.map(ConvParameters::tracked);
-        ([first, second], [first_nodes, second_nodes])
-    };
-    let (operands, nodes): (Vec<_>, Vec<_>) = layers.into_iter().map(taken).unzip();
+    let (input, tape) = input.recorded();
+    let learned = |parameters: DenseParameters| parameters.map(ConvParameters::learned);
+    let operands: Vec<[Operands; 2]> = layers.into_iter().map(learned).collect();
     let place = Concatenation {
         input: input.map().1.with_halo(0),
         growth: operands[0][1].weight.shape()[0],
@@ -51,50 +43,25 @@ pub(crate) fn train_dense_block(
         [Statistics { mean, variance, count }, Statistics::of(second, count)]
     });
     let statistics = statistics.collect();
+    let features = Arc::new(features);
     // Where lanes are left out in between, other layers are given a copy without them.
-    let (output, padded) = if place.is_dense() {
-        (features, None)
-    } else {
-        let copy = gathered(&place, &features);
-        let length = features.len();
-        (copy, Some(tensor(features, [length])))
-    };
-    let block = Arc::new(Block {
-        place,
-        epsilon,
-        features: padded.map(OnceLock::from).unwrap_or_default(),
-        input: input.gradient,
-        between: GradientCell::default(),
+    let output = if place.is_dense() { features.clone() } else { Arc::new(gathered(&place, &features)) };
+    let output = BlockedMaps::new(output, place.output());
+    let input = input.maps().gradient.clone();
+    let block = Arc::new(Block { place, epsilon, features, input, between: GradientCell::default() });
+    let last = place.layers - 1;
+    let mut ways_back = operands.into_iter().zip(kept).enumerate().map(|(number, (operands, kept))| {
+        let (block, learns) = (block.clone(), operands.iter().any(Operands::learns));
+        (learns, move |gradient, gradients: &mut Gradients| {
+            block.layer_back(number, &operands, &kept, gradient, gradients);
+        })
     });
-    let mut layers = operands.into_iter().zip(kept).zip(nodes).enumerate().peekable();
-    loop {
-        let (number, ((operands, kept), [[w1, g1, b1], [w2, g2, b2]])) =
-            layers.next().expect("a dense block has layers");
-        let nodes = [node, w1, g1, b1, w2, g2, b2];
-        let block = block.clone();
-        if layers.peek().is_some() {
-            let gradient = block.between.clone();
-            node = linked(nodes, State { number, operands, kept: Arc::new(kept), block, gradient });
-            continue;
-        }
-        let maps = record(DenseLayerBackward, nodes, (output, place.output()), |output, gradient| {
-            block.features.get_or_init(|| output.clone());
-            State { number, operands, kept: Arc::new(kept), block, gradient }
-        });
-        return (maps, statistics);
+    for (learns, way_back) in ways_back.by_ref().take(last) {
+        let gradient = block.between.clone();
+        tape.record(learns, move |gradients| way_back(gradient.take(), gradients));
     }
-}
-
-/// A layer but the last as a step of burn's graph. Its features lie in the block's buffer, so that a single zero stands
-/// for them.
-fn linked(nodes: [NodeGuard; 7], state: State) -> NodeGuard {
-    let output = small(vec![0.0], [1]);
-    let prepared = DenseLayerBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
-    let linked = match prepared {
-        OpsKind::Tracked(prepared) => prepared.finish(state, output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    linked.into_parts().1
+    let (learns, way_back) = ways_back.next().expect("a dense block has layers");
+    (CpuMaps::made(output, tape, learns, way_back), statistics)
 }
 
 /// Of a layer, for its backward pass.
@@ -180,13 +147,12 @@ fn gathered(place: &Concatenation, features: &[f32]) -> ArenaBuffer {
 }
 
 /// What the layers of a block share in their backward pass.
-#[derive(Debug)]
 struct Block {
     place: Concatenation,
     epsilon: f32,
-    features: OnceLock<FlexTensor>,
+    features: Arc<ArenaBuffer>,
     /// Where the gradient of what the block was given goes.
-    input: Option<GradientCell>,
+    input: GradientCell,
     /// The gradient of all features, from layer to layer.
     between: GradientCell,
 }
@@ -202,40 +168,25 @@ impl Block {
         self.place.for_each_value(|to, from| spread[to] = buffer[from]);
         spread
     }
-}
 
-#[derive(Clone, Debug)]
-struct State {
-    number: usize,
-    operands: [Operands; 2],
-    kept: Arc<Kept>,
-    block: Arc<Block>,
-    gradient: GradientCell,
-}
-
-#[derive(Debug)]
-struct DenseLayerBackward;
-
-impl Backward<Flex, 7> for DenseLayerBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 7>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        gradients.consume::<Flex>(&ops.node);
-        let [before, nodes @ ..] = ops.parents.map(|node| node.map(|node| node.id));
-        let State { number, operands, kept, block, gradient } = ops.state;
-        let Block { place, epsilon, ref features, ref input, ref between } = *block;
+    /// A layer's way back.
+    fn layer_back(
+        &self,
+        number: usize,
+        operands: &[Operands; 2],
+        kept: &Kept,
+        gradient: HeldGradient,
+        gradients: &mut Gradients,
+    ) {
+        let Block { place, epsilon, features, input, between } = self;
         // The layer adds to the gradient of what it read.
-        let mut grad = block.gradient(gradient.take());
-        let features = values(features.get().expect("set when the last layer was recorded"));
-        let [first, second] = backward(&place, number, &operands, epsilon, features, &kept, &mut grad);
-        operands[0].register(first, nodes[..3].iter().copied(), gradients);
-        operands[1].register(second, nodes[3..].iter().copied(), gradients);
-        let (cell, shape) =
-            if number == 0 { (input.as_ref(), place.given()) } else { (Some(between), place.whole()) };
-        if let (Some(node), Some(cell)) = (before, cell) {
-            cell.give(HeldGradient { buffer: grad, shape });
-            announce(gradients, node);
+        let mut grad = self.gradient(gradient);
+        let found = backward(place, number, operands, *epsilon, features, kept, &mut grad);
+        for (operands, found) in operands.iter().zip(found) {
+            operands.register(found, gradients);
         }
+        let (cell, shape) = if number == 0 { (input, place.given()) } else { (between, place.whole()) };
+        cell.give(HeldGradient { buffer: grad, shape });
     }
 }
 
@@ -345,5 +296,5 @@ pub(crate) fn infer_dense_block(input: CpuMaps, layers: &[FoldedDenseLayer]) -> 
         convolve(context(), ConvInput::Map(&inner, inner_shape), &folded.grow, output);
     }
     let features = if place.is_dense() { features } else { gathered(&place, &features) };
-    untracked((features, place.output()))
+    CpuMaps::inferred((features, place.output()))
 }

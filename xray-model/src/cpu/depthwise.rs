@@ -1,77 +1,39 @@
-//! Depthwise convolution, batch norm and activation as one operation of burn.
+//! Depthwise convolution, batch norm and activation as one operation.
 
 use super::context;
-use super::gradient::{GradientCell, announce};
-use super::maps::{CpuMaps, Input, buffer, record, untracked};
-use super::parameters::{ConvParameters, Operands, Statistics, running};
-use burn::backend::Flex;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops};
+use super::maps::{BlockedMaps, CpuMaps, buffer};
+use super::parameters::{ConvParameters, Statistics, running};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use xray_kernels::{DepthwiseBlock, FoldedDepthwise, SavedDepthwise};
+use xray_kernels::{DepthwiseBlock, FoldedDepthwise};
 
-/// Forward with the statistics of this batch; the output records gradients.
+/// Forward with the statistics of this batch.
 pub(crate) fn train_depthwise(
     block: DepthwiseBlock,
     input: CpuMaps,
     parameters: ConvParameters,
 ) -> (CpuMaps, Statistics) {
-    let (input, input_node) = input.tracked();
-    let (operands, [weight, gamma, beta]) = parameters.tracked();
+    let (input, tape) = input.recorded();
+    let operands = parameters.learned();
     let shape = block.output_shape(&input.map().1, HALO);
     let mut output = buffer(&shape);
     let saved = block.forward_training(context(), input.map(), operands.block(), (&mut output, shape));
     let statistics = Statistics::of(&saved.normalisation, shape.pixels());
-    let nodes = [input_node, weight, gamma, beta];
-    let maps = record(DepthwiseBackward, nodes, (output, shape), |_, gradient| State {
-        block,
-        operands,
-        input,
-        saved: Arc::new(saved),
-        gradient,
+    let output = BlockedMaps::new(output, shape);
+    let maps = CpuMaps::made(output, tape, operands.learns(), move |gradient, gradients| {
+        let mut found = operands.gradients();
+        input.maps().gradient.write(input.map().1, |map| {
+            let to = found.block(Some(map));
+            let given = (&gradient.buffer[..], gradient.shape);
+            block.backward(context(), input.map(), operands.block().weights, &saved, given, to);
+        });
+        operands.register(found, gradients);
     });
     (maps, statistics)
 }
 
 /// Only 1×1 convolutions and sums follow.
 const HALO: usize = 0;
-
-#[derive(Clone, Debug)]
-struct State {
-    block: DepthwiseBlock,
-    operands: Operands,
-    input: Input,
-    saved: Arc<SavedDepthwise>,
-    gradient: GradientCell,
-}
-
-#[derive(Debug)]
-struct DepthwiseBackward;
-
-impl Backward<Flex, 4> for DepthwiseBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        gradients.consume::<Flex>(&ops.node);
-        let [input_node, weight, gamma, beta] = ops.parents;
-        let State { block, operands, input, saved, gradient } = ops.state;
-        let grad_output = gradient.take();
-        let mut found = operands.gradients();
-        let cell = input.gradient.as_ref().expect("a layer inside a network reads maps");
-        cell.write(input.map().1, |map| {
-            let to = found.block(Some(map));
-            let given = (&grad_output.buffer[..], grad_output.shape);
-            block.backward(context(), input.map(), operands.block().weights, &saved, given, to);
-        });
-        if let Some(node) = input_node {
-            announce(gradients, node.id);
-        }
-        let nodes = [weight, gamma, beta].map(|node| node.map(|node| node.id));
-        operands.register(found, nodes, gradients);
-    }
-}
 
 /// Folds the running statistics into the weights.
 pub(crate) fn fold_depthwise(
@@ -90,5 +52,5 @@ pub(crate) fn infer_depthwise(folded: &FoldedDepthwise, input: CpuMaps) -> CpuMa
     let shape = folded.output_shape(&input.map().1, HALO);
     let mut output = buffer(&shape);
     folded.forward(context(), input.map(), (&mut output, shape));
-    untracked((output, shape))
+    CpuMaps::inferred((output, shape))
 }

@@ -1,11 +1,6 @@
-//! The gradient of blocked maps on its way back. burn would keep one of each reader and add them up in new memory;
-//! here the first reader writes and the others add to what is there.
+//! The gradient of blocked maps on its way back: the first reader writes and the others add to what is there.
 
 use super::context;
-use super::values::small;
-use burn::backend::Flex;
-use burn::backend::autodiff::NodeId;
-use burn::backend::autodiff::grads::Gradients;
 use std::sync::{Arc, Mutex, PoisonError};
 use xray_kernels::{ArenaBuffer, GradientMap, MapShape, add};
 
@@ -55,7 +50,7 @@ impl GradientCell {
 
     /// The sum of what the readers left.
     pub(super) fn take(&self) -> HeldGradient {
-        self.take_any().expect("burn calls an operation back after all readers of its output")
+        self.take_any().expect("a layer's way back comes after those of all readers of its output")
     }
 
     fn take_any(&self) -> Option<HeldGradient> {
@@ -65,10 +60,4 @@ impl GradientCell {
     fn put(&self, held: HeldGradient) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
-}
-
-/// Tells burn that a gradient is there: it calls an operation back only with something registered, and a single zero
-/// stands for what lies in the cell.
-pub(super) fn announce(gradients: &mut Gradients, node: NodeId) {
-    gradients.register::<Flex>(node, small(vec![0.0], [1]));
 }

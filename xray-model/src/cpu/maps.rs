@@ -1,156 +1,135 @@
 //! What the layers of a network hand on: images as they come, or blocked maps.
 
-use super::gradient::GradientCell;
-use super::values::{dense, plain, tensor, tracked, values};
-use super::{Tracked, context};
+use super::context;
+use super::gradient::{GradientCell, HeldGradient};
+use super::tape::Tape;
+use super::values::small;
 use burn::backend::Flex;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
-use burn::backend::flex::FlexTensor;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::backend::autodiff::grads::Gradients;
+use burn::tensor::Tensor;
+use std::sync::Arc;
 use xray_kernels::{ArenaBuffer, ConvInput, MapShape, PlanarShape, to_planar};
 
 /// Feature maps on the CPU.
 #[derive(Clone, Debug)]
-pub(crate) enum CpuMaps {
+pub(crate) struct CpuMaps {
+    input: Input,
+    /// What leads back from them in training: batch norm normalises by the batch. None in inference.
+    tape: Option<Tape>,
+}
+
+/// What a layer reads.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
     /// `[n, channels, h, w]`.
-    Images(Tensor<4>),
-    /// Channels in blocks of 16.
-    Blocked(BlockedMaps),
+    Images(Arc<ArenaBuffer>, PlanarShape),
+    Maps(BlockedMaps),
 }
 
-/// Maps that an operation made.
+/// Maps that a layer made, channels in blocks of 16: `[n, blocks, h + 2 halo, w + 2 halo, 16]`.
 #[derive(Clone, Debug)]
-pub(crate) struct BlockedMaps {
-    /// `[n, blocks, h + 2 halo, w + 2 halo, 16]`.
-    tensor: Tensor<5>,
+pub(super) struct BlockedMaps {
+    buffer: Arc<ArenaBuffer>,
     shape: MapShape,
-    gradient: GradientCell,
+    /// Of the maps, in training.
+    pub(super) gradient: GradientCell,
 }
 
-/// What an operation reads, apart from the graph that it came from.
-#[derive(Clone, Debug)]
-pub(super) struct Input {
-    values: FlexTensor,
-    shape: InputShape,
-    /// Where its gradient goes: nothing learns from that of an image.
-    pub(super) gradient: Option<GradientCell>,
-}
+impl BlockedMaps {
+    pub(super) fn new(buffer: impl Into<Arc<ArenaBuffer>>, shape: MapShape) -> Self {
+        BlockedMaps { buffer: buffer.into(), shape, gradient: GradientCell::default() }
+    }
 
-#[derive(Clone, Copy, Debug)]
-enum InputShape {
-    Images(PlanarShape),
-    Blocked(MapShape),
+    pub(super) fn map(&self) -> (&[f32], MapShape) {
+        (&self.buffer, self.shape)
+    }
 }
 
 impl Input {
     pub(super) fn conv_input(&self) -> ConvInput<'_> {
-        match self.shape {
-            InputShape::Images(shape) => ConvInput::Planar(values(&self.values), shape),
-            InputShape::Blocked(shape) => ConvInput::Map(values(&self.values), shape),
+        match self {
+            Input::Images(buffer, shape) => ConvInput::Planar(buffer, *shape),
+            Input::Maps(maps) => ConvInput::Map(&maps.buffer, maps.shape),
+        }
+    }
+
+    /// What every layer but the first reads.
+    pub(super) fn maps(&self) -> &BlockedMaps {
+        match self {
+            Input::Maps(maps) => maps,
+            Input::Images(..) => unreachable!("only a first convolution reads images"),
         }
     }
 
     /// The values and shape of maps.
     pub(super) fn map(&self) -> (&[f32], MapShape) {
-        match self.shape {
-            InputShape::Blocked(shape) => (values(&self.values), shape),
-            InputShape::Images(_) => unreachable!("only a first convolution reads images"),
+        self.maps().map()
+    }
+
+    /// Where its gradient goes: nothing learns from that of an image.
+    pub(super) fn gradient(&self) -> Option<&GradientCell> {
+        match self {
+            Input::Images(..) => None,
+            Input::Maps(maps) => Some(&maps.gradient),
         }
     }
 }
 
 impl CpuMaps {
-    pub(crate) fn device(&self) -> Device {
-        match self {
-            CpuMaps::Images(images) => images.device(),
-            CpuMaps::Blocked(maps) => maps.tensor.device(),
-        }
+    /// `[n, channels, h, w]`, for a network in training or in inference.
+    pub(super) fn images(buffer: ArenaBuffer, shape: PlanarShape, in_training: bool) -> Self {
+        CpuMaps { input: Input::Images(Arc::new(buffer), shape), tape: in_training.then(Tape::default) }
     }
 
-    /// For an operation that records gradients.
-    pub(super) fn tracked(self) -> (Input, NodeGuard) {
-        let (tensor, shape, gradient) = match self {
-            CpuMaps::Images(images) => {
-                let shape = InputShape::Images(planar(&images));
-                (tracked(images), shape, None)
-            }
-            CpuMaps::Blocked(BlockedMaps { tensor, shape, gradient }) => {
-                (tracked(tensor), InputShape::Blocked(shape), Some(gradient))
-            }
-        };
-        // Taken apart, so that nothing is kept alive that the backward pass does not need.
-        let (values, node) = tensor.into_parts();
-        (Input { values: dense(values), shape, gradient }, node)
+    /// What a layer made in training, if it `learns` or not. Its way back is given the gradient of them.
+    pub(super) fn made(
+        maps: BlockedMaps,
+        tape: Tape,
+        learns: bool,
+        way_back: impl FnOnce(HeldGradient, &mut Gradients) + Send + 'static,
+    ) -> Self {
+        let gradient = maps.gradient.clone();
+        tape.record(learns, move |gradients| way_back(gradient.take(), gradients));
+        CpuMaps { input: Input::Maps(maps), tape: Some(tape) }
     }
 
-    /// For an operation that does not.
+    /// In inference.
+    pub(super) fn inferred((buffer, shape): (ArenaBuffer, MapShape)) -> Self {
+        CpuMaps { input: Input::Maps(BlockedMaps::new(buffer, shape)), tape: None }
+    }
+
+    /// Whether they are those of a network in training.
+    pub(crate) fn in_training(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// For a layer that may be in training.
+    pub(super) fn into_parts(self) -> (Input, Option<Tape>) {
+        (self.input, self.tape)
+    }
+
+    /// For a layer in training.
+    pub(super) fn recorded(self) -> (Input, Tape) {
+        (self.input, self.tape.expect("a network in training has a tape from its images on"))
+    }
+
+    /// For a layer in inference.
     pub(super) fn plain(self) -> Input {
-        match self {
-            CpuMaps::Images(images) => {
-                let shape = InputShape::Images(planar(&images));
-                Input { values: plain(images), shape, gradient: None }
-            }
-            CpuMaps::Blocked(BlockedMaps { tensor, shape, .. }) => {
-                Input { values: plain(tensor), shape: InputShape::Blocked(shape), gradient: None }
-            }
-        }
+        self.input
     }
 
     /// `[n, channels, h, w]`, without gradients.
     pub(crate) fn into_nchw(self) -> Tensor<4> {
-        match self {
-            CpuMaps::Images(images) => images,
-            CpuMaps::Blocked(BlockedMaps { tensor, shape, .. }) => {
-                let device = tensor.device();
-                let MapShape { images, channels, height, width, .. } = shape;
-                let planar = PlanarShape { images, channels, height, width };
-                let mut found = vec![0.0; planar.len()];
-                to_planar((values(&plain(tensor)), shape), (&mut found, planar));
-                Tensor::from_data(TensorData::new(found, [images, channels, height, width]), &device)
-            }
-        }
+        let (values, shape) = self.input.map();
+        let MapShape { images, channels, height, width, .. } = shape;
+        let planar = PlanarShape { images, channels, height, width };
+        let mut found = vec![0.0; planar.len()];
+        to_planar((values, shape), (&mut found, planar));
+        Tensor::from_primitive::<Flex>(small(found, [images, channels, height, width]))
     }
 }
 
 /// Memory for maps of a shape.
 pub(super) fn buffer(shape: &MapShape) -> ArenaBuffer {
     context().arena.take(shape.len())
-}
-
-/// An operation that made maps, as a step of burn's graph. What it needs in its backward pass is said by `state`, which
-/// is given the maps' values and the cell of their gradient.
-pub(super) fn record<O: Backward<Flex, N>, const N: usize>(
-    operation: O,
-    nodes: [NodeGuard; N],
-    (buffer, shape): (ArenaBuffer, MapShape),
-    state: impl FnOnce(&FlexTensor, GradientCell) -> O::State,
-) -> CpuMaps {
-    let (output, gradient) = (tensor(buffer, dimensions(&shape)), GradientCell::default());
-    let prepared = operation.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
-    let maps = match prepared {
-        OpsKind::Tracked(prepared) => {
-            let state = state(&output, gradient.clone());
-            prepared.finish(state, output)
-        }
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    CpuMaps::Blocked(BlockedMaps { tensor: Tensor::from_primitive::<Tracked>(maps), shape, gradient })
-}
-
-/// Maps without gradients.
-pub(super) fn untracked((buffer, shape): (ArenaBuffer, MapShape)) -> CpuMaps {
-    let tensor = Tensor::from_primitive::<Flex>(tensor(buffer, dimensions(&shape)));
-    CpuMaps::Blocked(BlockedMaps { tensor, shape, gradient: GradientCell::default() })
-}
-
-fn planar(images_nchw: &Tensor<4>) -> PlanarShape {
-    let [images, channels, height, width] = images_nchw.dims();
-    PlanarShape { images, channels, height, width }
-}
-
-/// The dimensions of the tensor that holds a map.
-fn dimensions(shape: &MapShape) -> [usize; 5] {
-    let [height, width] = [shape.height, shape.width].map(|size| size + 2 * shape.halo);
-    [shape.images, shape.blocks(), height, width, 16]
 }

@@ -1,5 +1,5 @@
-//! Layers on this processor: custom operations of burn that call xray-kernels. Maps between them are blocked
-//! ([`CpuMaps`]); parameters are ordinary tensors, so weights files, optimizers and other devices see no difference.
+//! Layers on this processor, by xray-kernels. Maps between them are blocked ([`CpuMaps`]), and what leads back through
+//! them lies on a tape. Parameters are ordinary tensors, so weights files, optimizers and other devices see no difference.
 
 mod adam;
 mod concatenation;
@@ -14,6 +14,7 @@ mod norm_relu;
 mod parameters;
 mod pool;
 mod squeeze_excitation;
+mod tape;
 mod transition;
 mod values;
 

@@ -1,12 +1,11 @@
 //! What operations learn, as slices, and the gradients of it.
 
 use super::context;
-use super::values::{dense, plain, small, tensor, tracked, values};
+use super::values::{learned, plain, small, tensor, values};
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::NodeGuard;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use std::iter;
@@ -23,16 +22,23 @@ pub(crate) struct ConvParameters {
 }
 
 impl ConvParameters {
-    pub(super) fn tracked(self) -> (Operands, [NodeGuard; 3]) {
-        let (weight, weight_node) = tracked(self.weight).into_parts();
-        let (gamma, gamma_node) = tracked(self.gamma).into_parts();
-        let (beta, beta_node) = tracked(self.beta).into_parts();
-        let operands = Operands { weight: dense(weight), gamma: dense(gamma), beta: dense(beta), copies: 1 };
-        (operands, [weight_node, gamma_node, beta_node])
+    /// In training.
+    pub(super) fn learned(self) -> Operands {
+        let ((weight, of_weight), (gamma, of_gamma), (beta, of_beta)) =
+            (learned(self.weight), learned(self.gamma), learned(self.beta));
+        Operands { weight, gamma, beta, nodes: [of_weight, of_gamma, of_beta], copies: 1 }
     }
 
+    /// In inference.
     pub(super) fn plain(self) -> Operands {
-        Operands { weight: plain(self.weight), gamma: plain(self.gamma), beta: plain(self.beta), copies: 1 }
+        let ConvParameters { weight, gamma, beta } = self;
+        Operands {
+            weight: plain(weight),
+            gamma: plain(gamma),
+            beta: plain(beta),
+            nodes: [None; 3],
+            copies: 1,
+        }
     }
 }
 
@@ -50,6 +56,8 @@ pub(super) struct Operands {
     pub(super) weight: FlexTensor,
     pub(super) gamma: FlexTensor,
     pub(super) beta: FlexTensor,
+    /// Under which burn keeps the gradient of each, if it learns.
+    nodes: [Option<NodeId>; 3],
     /// Channels of the input that hold the same image, for which the kernel has the sum of its weights.
     copies: usize,
 }
@@ -70,6 +78,10 @@ impl OperandGradients {
 }
 
 impl Operands {
+    pub(super) fn learns(&self) -> bool {
+        self.nodes.iter().any(Option::is_some)
+    }
+
     pub(super) fn block(&self) -> BlockParameters<'_> {
         let [weights, gamma, beta] = [&self.weight, &self.gamma, &self.beta].map(values);
         BlockParameters { weights, gamma, beta }
@@ -96,13 +108,8 @@ impl Operands {
         OperandGradients { weights, gamma: zeros(&self.gamma), beta: zeros(&self.beta) }
     }
 
-    /// Hands the gradients to burn; nodes of weight, gamma and beta.
-    pub(super) fn register(
-        &self,
-        found: OperandGradients,
-        nodes: impl IntoIterator<Item = Option<NodeId>>,
-        gradients: &mut Gradients,
-    ) {
+    /// Hands the gradients to burn.
+    pub(super) fn register(&self, found: OperandGradients, gradients: &mut Gradients) {
         let OperandGradients { weights, gamma, beta } = found;
         let weights = match self.copies {
             1 => tensor(weights, self.weight.shape()),
@@ -110,7 +117,7 @@ impl Operands {
         };
         let [gamma, beta] =
             [(&self.gamma, gamma), (&self.beta, beta)].map(|(of, found)| small(found, of.shape()));
-        for (found, node) in [weights, gamma, beta].into_iter().zip(nodes) {
+        for (found, node) in [weights, gamma, beta].into_iter().zip(self.nodes) {
             if let Some(node) = node {
                 gradients.register::<Flex>(node, found);
             }
@@ -147,7 +154,12 @@ pub(super) fn running(operands: &Operands, statistics: [Tensor<1>; 2], epsilon: 
 /// A running statistic of a network in training after another batch: `(1 - momentum) * running + momentum * factor *
 /// batch`, in the order in which burn's operations round. One pass over plain slices, because a network has a hundred of
 /// these and other threads wait meanwhile.
-pub(crate) fn blended(running: Tensor<1>, batch: &[f32], factor: f32, momentum: f64) -> Tensor<1> {
+pub(crate) fn blended<const D: usize>(
+    running: Tensor<D>,
+    batch: &[f32],
+    factor: f32,
+    momentum: f64,
+) -> Tensor<D> {
     let old = plain(running.inner());
     let (kept, taken) = ((1.0 - momentum) as f32, momentum as f32);
     let new = values(&old).iter().zip(batch).map(|(old, batch)| old * kept + batch * factor * taken);

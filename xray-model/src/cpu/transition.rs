@@ -1,16 +1,12 @@
-//! Batch norm, ReLU, 1×1 convolution and 2×2 mean, between two dense blocks, as one operation of burn. The mean is taken
+//! Batch norm, ReLU, 1×1 convolution and 2×2 mean, between two dense blocks, as one operation. The mean is taken
 //! before the convolution, which commutes with it and then has a quarter of the work.
 
 use super::context;
-use super::gradient::{GradientCell, announce};
-use super::maps::{CpuMaps, Input, buffer, record, untracked};
-use super::parameters::{ConvParameters, Operands, Statistics, running};
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops};
-use burn::backend::{Flex, TensorMetadata};
+use super::gradient::HeldGradient;
+use super::maps::{BlockedMaps, CpuMaps, Input, buffer};
+use super::parameters::{ConvParameters, OperandGradients, Operands, Statistics, running};
+use burn::backend::TensorMetadata;
 use burn::tensor::Tensor;
-use std::sync::Arc;
 use xray_kernels::{
     Activation, ArenaBuffer, BlockParameters, ConvInput, ConvOutput, ConvSpec, GradientMap, MapShape,
     Nonlinearity, NormGradient, Normalisation, PackedWeights, Pool, PoolKind, Sums, TransposedWeights,
@@ -20,26 +16,24 @@ use xray_kernels::{
 const RELU: Activation = Activation::of(Nonlinearity::Relu);
 const POOL: Pool = Pool { kind: PoolKind::Average, kernel: 2, stride: 2, padding: 0 };
 
-/// Forward with the statistics of this batch; the output records gradients.
+/// Forward with the statistics of this batch.
 pub(crate) fn train_transition(
     input: CpuMaps,
     parameters: ConvParameters,
     epsilon: f32,
 ) -> (CpuMaps, Statistics) {
-    let (input, input_node) = input.tracked();
-    let (operands, [weight, gamma, beta]) = parameters.tracked();
-    let BlockParameters { gamma: of_gamma, beta: of_beta, .. } = operands.block();
+    let (input, tape) = input.recorded();
+    let operands = parameters.learned();
+    let BlockParameters { gamma, beta, .. } = operands.block();
     let shape = input.map().1;
     let sums = Sums::of_map(&context().arena, input.map());
-    let normalisation = Normalisation::of_batch(&sums.totals(), &shape, of_gamma, of_beta, epsilon);
-    let output = forward(&input, &operands, &normalisation);
+    let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, epsilon);
+    let (output, output_shape) = forward(&input, &operands, &normalisation);
     let statistics = Statistics::of(&normalisation, shape.pixels());
-    let nodes = [input_node, weight, gamma, beta];
-    let maps = record(TransitionBackward, nodes, output, |_, gradient| State {
-        input,
-        operands,
-        normalisation: Arc::new(normalisation),
-        gradient,
+    let (output, learns) = (BlockedMaps::new(output, output_shape), operands.learns());
+    let maps = CpuMaps::made(output, tape, learns, move |gradient, gradients| {
+        let found = backward(&input, &operands, &normalisation, &gradient);
+        operands.register(found, gradients);
     });
     (maps, statistics)
 }
@@ -75,59 +69,43 @@ fn activated_and_pooled(input: &Input, normalisation: &Normalisation) -> (Map, M
     ((activated, shape), (pooled, pooled_shape))
 }
 
-#[derive(Clone, Debug)]
-struct State {
-    input: Input,
-    operands: Operands,
-    normalisation: Arc<Normalisation>,
-    gradient: GradientCell,
-}
-
-#[derive(Debug)]
-struct TransitionBackward;
-
-impl Backward<Flex, 4> for TransitionBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        gradients.consume::<Flex>(&ops.node);
-        let [input_node, weight, gamma, beta] = ops.parents.map(|node| node.map(|node| node.id));
-        let State { input, operands, normalisation, gradient } = ops.state;
-        let grad_output = gradient.take();
-        let mut found = operands.gradients();
-        let ((activated, shape), (pooled, pooled_shape)) = activated_and_pooled(&input, &normalisation);
-        let mut grad_pooled = buffer(&pooled_shape);
-        let spec = spec(&operands);
-        let transposed = TransposedWeights::new(&context().arena, spec, operands.block().weights);
-        let target = GradientMap::new(&mut grad_pooled, pooled_shape);
-        convolve_backward(
-            context(),
-            spec,
-            ConvInput::Map(&pooled, pooled_shape),
-            (&grad_output.buffer, grad_output.shape),
-            &mut found.weights,
-            Some((&transposed, target)),
-        );
-        let mut grad_activated = buffer(&shape);
-        let target = GradientMap::new(&mut grad_activated, shape);
-        POOL.backward(context(), (&activated, shape), (&grad_pooled, pooled_shape), target);
-        drop(activated);
-        let (map, whole) = input.map();
-        let gradient = NormGradient {
-            input: map,
-            shape: whole,
-            normalisation: &normalisation,
-            activation: RELU,
-            grad_output: &grad_activated,
-            grad_shape: shape,
-        };
-        let cell = input.gradient.as_ref().expect("a layer inside a network reads maps");
-        cell.write(whole, |map| (found.gamma, found.beta) = normalise_backward(context(), &gradient, map));
-        if let Some(node) = input_node {
-            announce(gradients, node);
-        }
-        operands.register(found, [weight, gamma, beta], gradients);
-    }
+/// Leaves the gradient of the input in its cell.
+fn backward(
+    input: &Input,
+    operands: &Operands,
+    normalisation: &Normalisation,
+    grad_output: &HeldGradient,
+) -> OperandGradients {
+    let mut found = operands.gradients();
+    let ((activated, shape), (pooled, pooled_shape)) = activated_and_pooled(input, normalisation);
+    let mut grad_pooled = buffer(&pooled_shape);
+    let spec = spec(operands);
+    let transposed = TransposedWeights::new(&context().arena, spec, operands.block().weights);
+    let target = GradientMap::new(&mut grad_pooled, pooled_shape);
+    convolve_backward(
+        context(),
+        spec,
+        ConvInput::Map(&pooled, pooled_shape),
+        (&grad_output.buffer, grad_output.shape),
+        &mut found.weights,
+        Some((&transposed, target)),
+    );
+    let mut grad_activated = buffer(&shape);
+    let target = GradientMap::new(&mut grad_activated, shape);
+    POOL.backward(context(), (&activated, shape), (&grad_pooled, pooled_shape), target);
+    drop(activated);
+    let (map, whole) = input.map();
+    let gradient = NormGradient {
+        input: map,
+        shape: whole,
+        normalisation,
+        activation: RELU,
+        grad_output: &grad_activated,
+        grad_shape: shape,
+    };
+    let cell = &input.maps().gradient;
+    cell.write(whole, |map| (found.gamma, found.beta) = normalise_backward(context(), &gradient, map));
+    found
 }
 
 /// Forward with the running statistics, without gradients.
@@ -139,5 +117,5 @@ pub(crate) fn infer_transition(
 ) -> CpuMaps {
     let operands = parameters.plain();
     let normalisation = running(&operands, statistics, epsilon);
-    untracked(forward(&input.plain(), &operands, &normalisation))
+    CpuMaps::inferred(forward(&input.plain(), &operands, &normalisation))
 }

@@ -2,6 +2,7 @@
 
 use super::Tracked;
 use burn::backend::Flex;
+use burn::backend::autodiff::NodeId;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape, Tensor, TensorData};
@@ -12,9 +13,13 @@ pub(super) fn plain<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     dense(tensor.try_into_primitive::<Flex>().expect("a float tensor on the CPU, without autodiff"))
 }
 
-/// The tensor of the backend that records gradients.
-pub(super) fn tracked<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Tracked> {
-    tensor.try_into_primitive::<Tracked>().expect("a float tensor on the CPU that records gradients")
+/// A parameter in training, in row-major order, and under what burn keeps its gradient if it learns.
+pub(super) fn learned<const D: usize>(parameter: Tensor<D>) -> (FlexTensor, Option<NodeId>) {
+    let learns = parameter.is_require_grad();
+    let tracked: FloatTensor<Tracked> =
+        parameter.try_into_primitive::<Tracked>().expect("a float tensor on the CPU that records gradients");
+    let node = learns.then(|| tracked.id());
+    (dense(tracked.into_primitive()), node)
 }
 
 /// The same values in row-major order; copies only a view that is not.

@@ -6,7 +6,7 @@ use super::Maps;
 use crate::cpu::{self, ConvParameters, NormParameters, Statistics};
 use crate::gpu::ConvIds;
 use crate::onnx::GraphMaps;
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Module, ModuleMapper, Param, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train};
@@ -61,7 +61,7 @@ impl BatchNorm {
         let parameters = || NormParameters { gamma: self.weight.val(), beta: self.bias.val() };
         match maps {
             Maps::Nchw(maps_nchw) => Maps::Nchw(relu(self.forward(maps_nchw))),
-            Maps::Cpu(maps) if maps.device().is_autodiff() => {
+            Maps::Cpu(maps) if maps.in_training() => {
                 let (output, statistics) = cpu::train_norm_relu(maps, parameters(), epsilon);
                 self.track(statistics);
                 Maps::Cpu(output)
@@ -99,7 +99,9 @@ impl BatchNorm {
         for (running, batch, factor) in
             [(&self.running_mean, mean, 1.0), (&self.running_var, variance, unbiased(count))]
         {
-            running.update(cpu::blended(running.value_sync(), &batch, factor as f32, MOMENTUM));
+            // Clones share the value. `update` would keep one for each thread and average them by operations of burn,
+            // while other threads wait.
+            running.clone().map(&mut Blend { batch: &batch, factor: factor as f32 });
         }
     }
 
@@ -118,6 +120,18 @@ impl BatchNorm {
 fn unbiased(count: usize) -> f64 {
     let samples = count as f64;
     samples / (samples - 1.0).max(1.0)
+}
+
+/// Writes a running statistic after a batch on the CPU.
+struct Blend<'a> {
+    batch: &'a [f32],
+    factor: f32,
+}
+
+impl ModuleMapper for Blend<'_> {
+    fn map_float<const D: usize>(&mut self, running: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        running.map(|old| cpu::blended(old, self.batch, self.factor, MOMENTUM))
+    }
 }
 
 fn blend(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {

@@ -128,7 +128,7 @@ impl ConvNorm {
     }
 
     fn on_cpu(&self, maps: CpuMaps, skip: Option<CpuMaps>) -> CpuMaps {
-        if maps.device().is_autodiff() {
+        if maps.in_training() {
             let (output, statistics) = cpu::train(self.spec(), maps, skip, self.parameters());
             self.norm.track(statistics);
             output

@@ -54,7 +54,7 @@ impl DenseBlock {
                 };
                 Maps::Nchw(self.layers.iter().fold(maps_nchw, grown))
             }
-            Maps::Cpu(maps) if maps.device().is_autodiff() => Maps::Cpu(self.train(maps)),
+            Maps::Cpu(maps) if maps.in_training() => Maps::Cpu(self.train(maps)),
             Maps::Cpu(maps) => {
                 let folded = |(number, layer): (usize, &DenseLayer)| {
                     layer.folded.clone().unwrap_or_else(|| self.fold(number))
@@ -182,7 +182,7 @@ impl Transition {
                 let halved = avg_pool2d(output, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
                 Maps::Nchw(halved)
             }
-            Maps::Cpu(maps) if maps.device().is_autodiff() => {
+            Maps::Cpu(maps) if maps.in_training() => {
                 let (output, statistics) = cpu::train_transition(maps, self.parameters(), EPSILON);
                 self.norm.track(statistics);
                 Maps::Cpu(output)

@@ -39,7 +39,7 @@ impl DepthwiseNorm {
             Maps::Nchw(maps_nchw) => {
                 Maps::Nchw(activate(self.function, self.norm.forward(self.conv.forward(maps_nchw))))
             }
-            Maps::Cpu(maps) if maps.device().is_autodiff() => {
+            Maps::Cpu(maps) if maps.in_training() => {
                 let parameters = self.norm.with(&self.conv);
                 let (output, statistics) = cpu::train_depthwise(self.block(), maps, parameters);
                 self.norm.track(statistics);

@@ -1,6 +1,5 @@
 //! What a network's layers hand on, wherever they run.
 
-use crate::Backend;
 use crate::cpu::{self, CpuMaps};
 use crate::gpu::GpuMaps;
 use crate::integer::PlanMaps;
@@ -35,14 +34,6 @@ pub(crate) enum Maps {
 }
 
 impl Maps {
-    /// Images `[n, channels, h, w]` of a device that `backend` opened.
-    pub(crate) fn of_images(images_nchw: Tensor<4>, backend: Backend) -> Self {
-        match backend {
-            Backend::Cpu => Maps::Cpu(CpuMaps::Images(images_nchw)),
-            _ => Maps::Nchw(images_nchw),
-        }
-    }
-
     /// The mean of each map, `[n, channels]`.
     pub(crate) fn global_average(self) -> Tensor<2> {
         match self {
