@@ -94,7 +94,7 @@ pub use block::{
 };
 pub use context::{Context, ContextError};
 pub use convolution::{ConvOutput, ConvSpec, PackedWeights, TransposedWeights, convolve, convolve_backward};
-pub use depthwise::{DepthwiseSpec, depthwise, depthwise_backward};
+pub use depthwise::{DepthwiseInput, DepthwiseSpec, depthwise, depthwise_backward};
 pub use gate::gate;
 pub use integer::{
     ByteAffine, ByteConv, ByteDepthwise, ByteInput, ByteMap, BytePlanes, Quantisation, Requantisation,

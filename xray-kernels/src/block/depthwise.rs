@@ -4,7 +4,7 @@ use super::{BlockGradients, BlockParameters};
 use crate::arena::ArenaBuffer;
 use crate::batch_norm::{Activation, NormBackward, Normalisation, Propagated, Stored, Sums, normalise};
 use crate::context::Context;
-use crate::depthwise::{DepthwiseSpec, Rows, backward, depthwise};
+use crate::depthwise::{DepthwiseInput, DepthwiseSpec, Rows, backward};
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::MapShape;
 
@@ -41,15 +41,20 @@ impl DepthwiseBlock {
     pub fn forward_training(
         &self,
         context: &Context,
-        input: (&[f32], MapShape),
+        input: DepthwiseInput,
         parameters: BlockParameters,
         output: (&mut [f32], MapShape),
     ) -> SavedDepthwise {
         let BlockParameters { weights, gamma, beta } = parameters;
-        let shape = self.output_shape(&input.1, 0);
+        let shape = self.output_shape(&input.shape(), 0);
         let mut conv_output = context.arena.take(shape.len());
         let mut sums = Sums::new(&context.arena, &shape);
-        depthwise(context, &self.conv, input, weights, (&mut conv_output, shape), Some(&mut sums));
+        let (spec, weights) = (&self.conv, &self.conv.pack(weights)[..]);
+        Rows { context, spec, weights, start: None, function: Nonlinearity::Identity }.run(
+            input,
+            (&mut conv_output, shape),
+            Some(&mut sums),
+        );
         let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
         normalise(context, &normalisation, self.activation(), (&conv_output, shape), output);
         SavedDepthwise { conv_output, normalisation }
@@ -62,13 +67,13 @@ impl DepthwiseBlock {
     pub fn backward(
         &self,
         context: &Context,
-        input: (&[f32], MapShape),
+        input: DepthwiseInput,
         weights: &[f32],
         saved: &SavedDepthwise,
         grad_output: (&[f32], MapShape),
         gradients: BlockGradients,
     ) {
-        let conv_output = Stored::new(&saved.conv_output, self.output_shape(&input.1, 0));
+        let conv_output = Stored::new(&saved.conv_output, self.output_shape(&input.shape(), 0));
         let normalisation = &saved.normalisation;
         let norm =
             NormBackward::new(context.isa, &conv_output, normalisation, self.activation(), grad_output);
@@ -124,6 +129,7 @@ impl FoldedDepthwise {
     /// If a shape does not fit the block, or a slice its shape.
     pub fn forward(&self, context: &Context, input: (&[f32], MapShape), output: (&mut [f32], MapShape)) {
         let Self { block: DepthwiseBlock { conv, function, .. }, weights, bias } = self;
+        let input = DepthwiseInput::map(input.0, input.1);
         Rows { context, spec: conv, weights, start: Some(bias), function: *function }
             .run(input, output, None);
     }

@@ -29,6 +29,16 @@ pub struct SavedBlock {
     pub normalisation: Normalisation,
 }
 
+impl SavedBlock {
+    /// What the convolution gave, before batch norm.
+    ///
+    /// # Panics
+    /// If it is computed again in backward.
+    pub fn conv_output(&self) -> (&[f32], MapShape) {
+        (self.conv_output.as_ref().expect("a block that keeps its convolution's output"), self.conv_shape)
+    }
+}
+
 /// Where gradients go; those of what a block learns in the layouts of [`BlockParameters`].
 #[derive(Debug)]
 pub struct BlockGradients<'a> {
@@ -54,25 +64,44 @@ impl ConvBlock {
         parameters: BlockParameters,
         output: (&mut [f32], MapShape),
     ) -> SavedBlock {
-        let shape = self.conv_shape(&input);
-        let planar = matches!(input, ConvInput::Planar(..));
-        self.check(&input, planar);
-        let BlockParameters { weights, gamma, beta } = parameters;
-        let weights = PackedWeights::new(&context.arena, self.conv, planar, weights, None);
         if self.is_recomputed(&input) {
+            self.check(&input, true);
+            let shape = self.conv_shape(&input);
+            let BlockParameters { weights, gamma, beta } = parameters;
+            let weights = PackedWeights::new(&context.arena, self.conv, true, weights, None);
             let bands = Bands::new(context, input, &weights);
             let normalisation =
                 Normalisation::of_batch(&bands.sums().totals(), &shape, gamma, beta, self.epsilon);
             bands.activate(normalisation.lanes(), self.activation, output);
             return SavedBlock { conv_output: None, conv_shape: shape, normalisation };
         }
+        let saved = self.forward_unwritten(context, input, parameters);
+        normalise(context, &saved.normalisation, self.activation, saved.conv_output(), output);
+        saved
+    }
+
+    /// The same, but that the output is not written: its reader normalises the convolution's output.
+    ///
+    /// # Panics
+    /// If a shape does not fit the block, a slice its shape, or the convolution is computed again in backward.
+    pub fn forward_unwritten(
+        &self,
+        context: &Context,
+        input: ConvInput,
+        parameters: BlockParameters,
+    ) -> SavedBlock {
+        assert!(!self.is_recomputed(&input), "a block that keeps its convolution's output");
+        let shape = self.conv_shape(&input);
+        let planar = matches!(input, ConvInput::Planar(..));
+        self.check(&input, planar);
+        let BlockParameters { weights, gamma, beta } = parameters;
+        let weights = PackedWeights::new(&context.arena, self.conv, planar, weights, None);
         let mut conv_output = context.arena.take(shape.len());
         let mut sums = Sums::new(&context.arena, &shape);
         let to =
             ConvOutput { buffer: &mut conv_output, shape, bias: None, clamp: None, sums: Some(&mut sums) };
         convolve(context, input, &weights, to);
         let normalisation = Normalisation::of_batch(&sums.totals(), &shape, gamma, beta, self.epsilon);
-        normalise(context, &normalisation, self.activation, (&conv_output, shape), output);
         SavedBlock { conv_output: Some(conv_output), conv_shape: shape, normalisation }
     }
 

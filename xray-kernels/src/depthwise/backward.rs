@@ -2,8 +2,10 @@
 //! of the input while it is in the cache.
 #![expect(unsafe_code, reason = "threads write disjoint planes of one buffer")]
 
-use super::DepthwiseSpec;
+use super::input::Planes;
 use super::kernel::{PixelRow, ProductRow, Shape, WeightedTap, product_form, row_form};
+use super::{DepthwiseInput, DepthwiseSpec};
+use crate::arena::Arena;
 use crate::context::Context;
 use crate::convolution::{GivenGradient, MapGradient, MapRows, Tap, forward_taps, gradient_halo, parities};
 use crate::halo::clear_around;
@@ -33,6 +35,7 @@ pub fn depthwise_backward(
     grad_shape.check(grad_output, "the output gradient");
     spec.check(&input.1, &grad_shape);
     let output = GivenGradient { data: grad_output, shape: grad_shape };
+    let input = DepthwiseInput::map(input.0, input.1);
     backward(context, spec, input, weights, &output, grad_weights, grad_input);
 }
 
@@ -40,19 +43,19 @@ pub fn depthwise_backward(
 pub(crate) fn backward(
     context: &Context,
     spec: &DepthwiseSpec,
-    (input, shape): (&[f32], MapShape),
+    input: DepthwiseInput,
     weights: &[f32],
     output: &impl MapGradient,
     grad_weights: &mut [f32],
     grad_input: Option<GradientMap>,
 ) {
-    shape.check(input, "the input");
+    let shape = input.shape();
     assert_eq!(shape.channels, spec.channels, "the input's channels and those of {spec:?}");
     assert_eq!(output.tiles(), shape.blocks(), "a gradient that is made block by block");
     let [height, width] = [shape.height, shape.width].map(|size| spec.output_size(size));
     let halo = gradient_halo(&spec.single(), shape.height, shape.width);
     let plane = MapShape::new(1, LANES, height, width, halo);
-    let products = PlaneProducts::new(context.isa, spec, (input, shape), plane);
+    let products = PlaneProducts::new(context, spec, input, plane);
     let input_gradient = grad_input.map(|map| {
         map.check(shape.size());
         InputGradient::new(context.isa, spec, plane, weights, map)
@@ -106,29 +109,33 @@ struct PlaneProducts<'a> {
     /// Taps that the form takes at once.
     places: usize,
     taps: Vec<Tap>,
-    stride: usize,
-    input: &'a [f32],
-    shape: MapShape,
+    spec: DepthwiseSpec,
+    arena: &'a Arena,
+    input: Planes<'a>,
+    /// Of the gradient.
     plane: MapShape,
 }
 
 impl<'a> PlaneProducts<'a> {
-    fn new(isa: Isa, spec: &DepthwiseSpec, (input, shape): (&'a [f32], MapShape), plane: MapShape) -> Self {
-        let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
-        let (form, places) = product_form(isa, spec.kernel);
-        Self { form, places, taps, stride: spec.stride, input, shape, plane }
+    fn new(context: &'a Context, spec: &DepthwiseSpec, input: DepthwiseInput<'a>, plane: MapShape) -> Self {
+        let input = Planes::new(context.isa, input, spec.padding);
+        let taps = forward_taps(&spec.single(), input.shape.halo, input.shape.row(), LANES);
+        let (form, places) = product_form(context.isa, spec.kernel);
+        Self { form, places, taps, spec: *spec, arena: &context.arena, input, plane }
     }
 
     /// Writes the sums of all rows, `[taps][16]`.
     fn add(&self, [image, block]: [usize; 2], gradient: &[f32], sums: &mut [MaybeUninit<f64>]) {
-        let Self { form, places, ref taps, stride, input, shape, plane } = *self;
+        let Self { form, places, ref taps, spec, arena, ref input, plane } = *self;
+        let (stride, row) = (spec.stride, input.shape.row());
+        let mut input = input.plane(arena, [image, block]);
         sums.iter_mut().for_each(|sum| _ = sum.write(0.0));
         let mut of_row = [0.0; LANES * LANES];
         for y in 0..plane.height {
-            let row = shape.corner(image, block) + y * stride * shape.row();
+            let input = input.up_to(spec.rows_before(y));
             for (taps, sums) in taps.chunks(places).zip(sums.chunks_exact_mut(places * LANES)) {
                 let products = ProductRow {
-                    input: input[row + taps[0].offset..].as_ptr(),
+                    input: input[y * stride * row + taps[0].offset..].as_ptr(),
                     input_step: stride * LANES,
                     gradient: gradient[plane.offset(0, 0, y, 0)..].as_ptr(),
                     columns: plane.width,

@@ -2,10 +2,12 @@
 #![expect(unsafe_code, reason = "threads write disjoint planes of one buffer")]
 
 mod backward;
+mod input;
 mod kernel;
 
 pub(crate) use backward::backward;
 pub use backward::depthwise_backward;
+pub use input::DepthwiseInput;
 
 use crate::batch_norm::Sums;
 use crate::context::Context;
@@ -16,6 +18,7 @@ use crate::nonlinearity::Nonlinearity;
 use crate::shape::MapShape;
 use crate::shared::Shared;
 use crate::tasks::for_each_plane;
+use input::Planes;
 use kernel::{PixelRow, Shape, WeightedTap, row_form};
 use std::ptr;
 
@@ -51,6 +54,11 @@ impl DepthwiseSpec {
     /// If the kernel does not fit into the padded input.
     pub fn output_size(&self, size: usize) -> usize {
         self.single().output_size(size)
+    }
+
+    /// Rows of input of which those above, and their own, give the output row.
+    fn rows_before(&self, y: usize) -> usize {
+        (y * self.stride + self.kernel).saturating_sub(self.padding)
     }
 
     fn check(&self, input: &MapShape, output: &MapShape) {
@@ -97,8 +105,11 @@ pub fn depthwise(
     output: (&mut [f32], MapShape),
     sums: Option<&mut Sums>,
 ) {
-    Rows { context, spec, weights: &spec.pack(weights), start: None, function: Nonlinearity::Identity }
-        .run(input, output, sums);
+    Rows { context, spec, weights: &spec.pack(weights), start: None, function: Nonlinearity::Identity }.run(
+        DepthwiseInput::map(input.0, input.1),
+        output,
+        sums,
+    );
 }
 
 /// A depthwise convolution with packed weights.
@@ -116,16 +127,17 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     pub(crate) fn run(
         &self,
-        (input, shape): (&[f32], MapShape),
+        input: DepthwiseInput,
         (output, output_shape): (&mut [f32], MapShape),
         mut sums: Option<&mut Sums>,
     ) {
         let Self { context, spec, weights, start, function } = *self;
-        shape.check(input, "the input");
         output_shape.check(output, "the output");
-        spec.check(&shape, &output_shape);
+        spec.check(&input.shape(), &output_shape);
         assert!(sums.as_ref().is_none_or(|sums| sums.fits(&output_shape)), "sums for another shape");
         assert!(start.is_none_or(|start| start.len() == output_shape.blocks() * LANES), "a start per lane");
+        let planes = Planes::new(context.isa, input, spec.padding);
+        let shape = planes.shape;
         let taps = forward_taps(&spec.single(), shape.halo, shape.row(), LANES);
         let kernel_shape = Shape::of(spec.kernel, spec.stride, false);
         let first = if kernel_shape == Shape::Taps { 0 } else { taps[0].offset };
@@ -137,6 +149,7 @@ impl Rows<'_> {
             // SAFETY: lengths were checked against shapes; each plane is written by one call, and so are its sums.
             unsafe {
                 clear_halo(output, &output_shape, image, block..block + 1);
+                let mut plane = planes.plane(&context.arena, [image, block]);
                 let mut total =
                     sums.map(|sums| sums.part(Sums::offset(&output_shape, image, block), 2 * LANES));
                 if let Some(total) = &mut total {
@@ -144,9 +157,9 @@ impl Rows<'_> {
                 }
                 for y in 0..output_shape.height {
                     let mut of_row = [0.0_f32; 2 * LANES];
-                    let row = shape.corner(image, block) + y * spec.stride * shape.row();
+                    let input = plane.up_to(spec.rows_before(y));
                     form(&PixelRow {
-                        input: input[row + first..].as_ptr(),
+                        input: input[y * spec.stride * shape.row() + first..].as_ptr(),
                         input_step: spec.stride * LANES,
                         kernel_row: shape.row() as isize,
                         taps: taps.as_ptr(),

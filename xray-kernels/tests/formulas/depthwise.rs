@@ -1,10 +1,12 @@
 //! Depthwise convolutions equal their formula: a convolution of each channel by itself.
 
 use crate::reference;
+use crate::reference::norm::nonlinearities;
 use crate::reference::{Images, Random, assert_close, assert_outside, single};
 use proptest::prelude::*;
 use xray_kernels::{
-    Context, ConvSpec, DepthwiseSpec, GradientMap, Isa, MapShape, Sums, depthwise, depthwise_backward,
+    Activation, BlockGradients, BlockParameters, Context, ConvSpec, DepthwiseBlock, DepthwiseInput,
+    DepthwiseSpec, GradientMap, Isa, MapShape, Normalisation, Sums, depthwise, depthwise_backward, normalise,
 };
 
 /// A channel as images of one.
@@ -75,6 +77,57 @@ proptest! {
             assert_outside(&found, &shape, f32::NAN, "input gradient");
             let found = Images::from_map(&found, &shape);
             assert_close(&single(&found.data), &grad_input.data, 1e-5, &format!("{isa}, input"));
+        }
+    }
+
+    /// Bit for bit.
+    #[test]
+    fn what_is_normalised_while_it_is_read_need_not_be_written(
+        (n, channels, h, w) in (1..4_usize, 1..40_usize, 1..12_usize, 1..20_usize),
+        kernel in prop::sample::select(vec![1_usize, 2, 3, 5, 7]),
+        (stride, padding) in (1..4_usize, 0..4_usize),
+        functions in (nonlinearities(), nonlinearities()),
+        seed in any::<u64>(),
+    ) {
+        prop_assume!(h.min(w) + 2 * padding >= kernel);
+        let conv = DepthwiseSpec { channels, kernel, stride, padding };
+        let block = DepthwiseBlock { conv, function: functions.1, epsilon: 1e-5 };
+        let mut random = Random::new(seed);
+        let before = MapShape::new(n, channels, h, w, 0);
+        let z = Images::random([n, channels, h, w], &mut random).blocked(&before, 0.0);
+        let mut values = |length| single(&random.values(length));
+        let weights = values(conv.weight_len());
+        let [mean, gamma, beta, of_output, shift] = [0; 5].map(|_| values(channels));
+        let variance: Vec<f32> = mean.iter().map(|mean| 0.5 + mean * mean).collect();
+        let normalisation = Normalisation::of_statistics(&mean, &variance, &gamma, &beta, 1e-5);
+        let out_shape = block.output_shape(&before, 1);
+        let size = [n, channels, out_shape.height, out_shape.width];
+        let gradient = Images::random(size, &mut random).blocked(&out_shape, 0.0);
+        let written_shape = before.with_halo(padding);
+        for isa in Isa::available() {
+            let context = Context::watched(isa);
+            let mut written = vec![f32::NAN; written_shape.len()];
+            let to = (&mut written[..], written_shape);
+            normalise(&context, &normalisation, Activation::of(functions.0), (&z, before), to);
+            let run = |input: DepthwiseInput| {
+                let parameters = BlockParameters { weights: &weights, gamma: &of_output, beta: &shift };
+                let mut output = vec![f32::NAN; out_shape.len()];
+                let saved = block.forward_training(&context, input, parameters, (&mut output, out_shape));
+                let mut found = [vec![f32::NAN; weights.len()], vec![0.0; channels], vec![0.0; channels]];
+                let [grad_weights, grad_gamma, grad_beta] = &mut found;
+                let mut grad_input = vec![0.0; before.len()];
+                let gradients = BlockGradients {
+                    weights: grad_weights,
+                    gamma: grad_gamma,
+                    beta: grad_beta,
+                    input: Some(GradientMap::new(&mut grad_input, before)),
+                };
+                block.backward(&context, input, &weights, &saved, (&gradient, out_shape), gradients);
+                found.into_iter().chain([output, grad_input]).flatten().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let read = run(DepthwiseInput::map(&written, written_shape));
+            let normalised = DepthwiseInput::normalised((&z, before), &normalisation, functions.0);
+            prop_assert_eq!(run(normalised), read, "{}", isa);
         }
     }
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use xray_kernels::{
     Activation, BlockGradients, BlockParameters, Context, ConvBlock, ConvInput, ConvSpec, DepthwiseBlock,
-    DepthwiseSpec, FoldedBlock, FoldedDepthwise, GradientMap, Isa, MapShape, Nonlinearity, SqueezeGradients,
-    SqueezeParameters, squeeze_excitation, squeeze_excitation_backward,
+    DepthwiseInput, DepthwiseSpec, FoldedBlock, FoldedDepthwise, GradientMap, Isa, MapShape, Nonlinearity,
+    SqueezeGradients, SqueezeParameters, squeeze_excitation, squeeze_excitation_backward,
 };
 
 const EPSILON: f64 = 1e-3;
@@ -153,7 +153,8 @@ proptest! {
         let run = |context: &Context| {
             let (mut trained, mut inferred) = (vec![f32::NAN; out_shape.len()], vec![f32::NAN; out_shape.len()]);
             let given = (&map[..], shape);
-            let saved = block.forward_training(context, given, parameters, (&mut trained, out_shape));
+            let read = DepthwiseInput::map(&map, shape);
+            let saved = block.forward_training(context, read, parameters, (&mut trained, out_shape));
             let folded = FoldedDepthwise::new(block, &weights, &saved.normalisation);
             folded.forward(context, given, (&mut inferred, out_shape));
             let mut found = [vec![0.0; weights.len()], vec![0.0; channels], vec![0.0; channels]];
@@ -165,7 +166,7 @@ proptest! {
                 beta: grad_beta,
                 input: Some(GradientMap::added_to(&mut grad_input, shape)),
             };
-            block.backward(context, given, &weights, &saved, (&grad_map, out_shape), gradients);
+            block.backward(context, read, &weights, &saved, (&grad_map, out_shape), gradients);
             let [weights, gamma, beta] = found;
             vec![trained, inferred, weights, gamma, beta, grad_input]
         };

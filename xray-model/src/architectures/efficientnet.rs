@@ -145,7 +145,7 @@ struct MbConv {
 impl MbConv {
     fn new(plan: &BlockPlan, device: &Device) -> Self {
         let BlockPlan { channels: [channels_in, channels_out], expanded, kernel, stride } = *plan;
-        let expand = || ConvNorm::new([channels_in, expanded], 1, 1, SILU, device).before(kernel);
+        let expand = || ConvNorm::new([channels_in, expanded], 1, 1, SILU, device).before_depthwise(kernel);
         MbConv {
             expand: (expanded != channels_in).then(expand),
             depthwise: DepthwiseNorm::new(expanded, kernel, stride, Nonlinearity::Silu, device),

@@ -139,7 +139,7 @@ struct InvertedResidual {
 impl InvertedResidual {
     fn new(plan: &BlockPlan, device: &Device) -> Self {
         let BlockPlan { channels: [channels_in, channels_out], expanded, stride } = *plan;
-        let expand = || ConvNorm::new([channels_in, expanded], 1, 1, RELU6, device);
+        let expand = || ConvNorm::new([channels_in, expanded], 1, 1, RELU6, device).before_depthwise(3);
         InvertedResidual {
             expand: (expanded != channels_in).then(expand),
             depthwise: DepthwiseNorm::new(expanded, 3, stride, Nonlinearity::Relu6, device),

@@ -2,7 +2,7 @@
 
 use super::context;
 use super::gradient::{GradientCell, HeldGradient};
-use super::maps::{BlockedMaps, CpuMaps, Input, buffer};
+use super::maps::{BlockedMaps, CpuMaps, Input, UnwrittenMaps, buffer};
 use super::parameters::{ConvParameters, Operands, Statistics, running};
 use burn::backend::autodiff::grads::Gradients;
 use burn::tensor::Tensor;
@@ -15,11 +15,14 @@ pub(crate) struct ConvNormSpec {
     pub(crate) block: ConvBlock,
     /// Of the output: what the padding of the next layer takes.
     pub(crate) halo: usize,
+    /// Whether a depthwise convolution reads the output, and nothing else does. In training it normalises what the
+    /// convolution gives, and the output is not written.
+    pub(crate) before_depthwise: bool,
 }
 
 /// Forward with the statistics of this batch. The activation comes after the sum with `skip`.
 pub(crate) fn train(
-    ConvNormSpec { block, halo }: ConvNormSpec,
+    spec: ConvNormSpec,
     input: CpuMaps,
     skip: Option<CpuMaps>,
     parameters: ConvParameters,
@@ -27,19 +30,24 @@ pub(crate) fn train(
     let (input, tape) = input.recorded();
     let skip = skip.map(CpuMaps::plain);
     let conv_input = input.conv_input();
-    let (block, operands) = for_channels(conv_input.size()[1], block, parameters.learned());
-    let shape = block.output_shape(&conv_input, halo);
-    let mut output = buffer(&shape);
-    let to = (&mut output[..], shape);
-    let saved = match &skip {
-        None => block.forward_training(context(), conv_input, operands.block(), to),
-        Some(skip) => block.forward_training_onto(context(), conv_input, skip.map(), operands.block(), to),
+    let [images, channels, height, width] = conv_input.size();
+    let (block, operands) = for_channels(channels, spec.block, parameters.learned());
+    let (saved, output) = if spec.before_depthwise {
+        let saved = Arc::new(block.forward_unwritten(context(), conv_input, operands.block()));
+        (saved.clone(), Input::Unwritten(UnwrittenMaps::new(saved, block.activation.function)))
+    } else {
+        let shape = block.output_shape(&conv_input, spec.halo);
+        let mut output = buffer(&shape);
+        let (parameters, to) = (operands.block(), (&mut output[..], shape));
+        let saved = match &skip {
+            None => block.forward_training(context(), conv_input, parameters, to),
+            Some(skip) => block.forward_training_onto(context(), conv_input, skip.map(), parameters, to),
+        };
+        (Arc::new(saved), Input::Maps(BlockedMaps::new(output, shape)))
     };
-    let [images, _, height, width] = conv_input.size();
     let count = images * block.conv.output_size(height) * block.conv.output_size(width);
     let statistics = Statistics::of(&saved.normalisation, count);
-    let output = BlockedMaps::new(output, shape);
-    let skip = skip.map(|skip| Skip { gradient: skip.maps().gradient.clone(), output: output.clone() });
+    let skip = skip.map(|skip| Skip { gradient: skip.cell().clone(), output: output.clone() });
     let learns = operands.learns();
     let way_back = WayBack { block, operands, input, saved, skip };
     let maps = CpuMaps::made(output, tape, learns, |gradient, found| way_back.go(gradient, found));
@@ -51,7 +59,7 @@ struct WayBack {
     block: ConvBlock,
     operands: Operands,
     input: Input,
-    saved: SavedBlock,
+    saved: Arc<SavedBlock>,
     skip: Option<Skip>,
 }
 
@@ -59,7 +67,7 @@ struct WayBack {
 struct Skip {
     gradient: GradientCell,
     /// Of the block.
-    output: BlockedMaps,
+    output: Input,
 }
 
 impl WayBack {
@@ -110,7 +118,7 @@ pub(crate) struct FoldedConv {
 
 /// Folds the running statistics into the weights. `reads_images` says whether it will read images or maps.
 pub(crate) fn fold(
-    ConvNormSpec { block, halo }: ConvNormSpec,
+    ConvNormSpec { block, halo, .. }: ConvNormSpec,
     reads_images: bool,
     parameters: ConvParameters,
     statistics: [Tensor<1>; 2],

@@ -47,7 +47,7 @@ pub(crate) fn train_dense_block(
     // Where lanes are left out in between, other layers are given a copy without them.
     let output = if place.is_dense() { features.clone() } else { Arc::new(gathered(&place, &features)) };
     let output = BlockedMaps::new(output, place.output());
-    let input = input.maps().gradient.clone();
+    let input = input.cell().clone();
     let block = Arc::new(Block { place, epsilon, features, input, between: GradientCell::default() });
     let last = place.layers - 1;
     let mut ways_back = operands.into_iter().zip(kept).enumerate().map(|(number, (operands, kept))| {

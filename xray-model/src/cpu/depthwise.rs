@@ -15,17 +15,19 @@ pub(crate) fn train_depthwise(
 ) -> (CpuMaps, Statistics) {
     let (input, tape) = input.recorded();
     let operands = parameters.learned();
-    let shape = block.output_shape(&input.map().1, HALO);
+    let given = input.depthwise_input();
+    let shape = block.output_shape(&given.shape(), HALO);
     let mut output = buffer(&shape);
-    let saved = block.forward_training(context(), input.map(), operands.block(), (&mut output, shape));
+    let saved = block.forward_training(context(), given, operands.block(), (&mut output, shape));
     let statistics = Statistics::of(&saved.normalisation, shape.pixels());
     let output = BlockedMaps::new(output, shape);
     let maps = CpuMaps::made(output, tape, operands.learns(), move |gradient, gradients| {
         let mut found = operands.gradients();
-        input.maps().gradient.write(input.map().1, |map| {
+        let read = input.depthwise_input();
+        input.cell().write(read.shape(), |map| {
             let to = found.block(Some(map));
             let given = (&gradient.buffer[..], gradient.shape);
-            block.backward(context(), input.map(), operands.block().weights, &saved, given, to);
+            block.backward(context(), read, operands.block().weights, &saved, given, to);
         });
         operands.register(found, gradients);
     });

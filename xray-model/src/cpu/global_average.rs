@@ -58,7 +58,7 @@ impl Backward<Flex, 1> for WayBack {
         let shape = input.map().1.with_halo(0);
         let mut buffer = buffer(&shape);
         global_average_backward(values(&grad_output), (&mut buffer, shape));
-        input.maps().gradient.give(HeldGradient { buffer, shape });
+        input.cell().give(HeldGradient { buffer, shape });
         drop(input);
         tape.go_back(gradients);
     }

@@ -8,7 +8,11 @@ use burn::backend::Flex;
 use burn::backend::autodiff::grads::Gradients;
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use xray_kernels::{ArenaBuffer, ConvInput, MapShape, PlanarShape, to_planar};
+use xray_kernels::{
+    ArenaBuffer, ConvInput, DepthwiseInput, MapShape, Nonlinearity, PlanarShape, SavedBlock, to_planar,
+};
+
+const FOR_DEPTHWISE: &str = "only a depthwise convolution reads maps that are not written";
 
 /// Feature maps on the CPU.
 #[derive(Clone, Debug)]
@@ -24,6 +28,7 @@ pub(super) enum Input {
     /// `[n, channels, h, w]`.
     Images(Arc<ArenaBuffer>, PlanarShape),
     Maps(BlockedMaps),
+    Unwritten(UnwrittenMaps),
 }
 
 /// Maps that a layer made, channels in blocks of 16: `[n, blocks, h + 2 halo, w + 2 halo, 16]`.
@@ -32,7 +37,28 @@ pub(super) struct BlockedMaps {
     buffer: Arc<ArenaBuffer>,
     shape: MapShape,
     /// Of the maps, in training.
-    pub(super) gradient: GradientCell,
+    gradient: GradientCell,
+}
+
+/// Maps of which there is what the block's convolution gave: a depthwise convolution normalises and activates it while it
+/// reads it.
+#[derive(Clone, Debug)]
+pub(super) struct UnwrittenMaps {
+    block: Arc<SavedBlock>,
+    function: Nonlinearity,
+    gradient: GradientCell,
+}
+
+impl UnwrittenMaps {
+    pub(super) fn new(block: Arc<SavedBlock>, function: Nonlinearity) -> Self {
+        UnwrittenMaps { block, function, gradient: GradientCell::default() }
+    }
+}
+
+impl From<BlockedMaps> for Input {
+    fn from(maps: BlockedMaps) -> Self {
+        Input::Maps(maps)
+    }
 }
 
 impl BlockedMaps {
@@ -50,14 +76,28 @@ impl Input {
         match self {
             Input::Images(buffer, shape) => ConvInput::Planar(buffer, *shape),
             Input::Maps(maps) => ConvInput::Map(&maps.buffer, maps.shape),
+            Input::Unwritten(_) => unreachable!("{FOR_DEPTHWISE}"),
         }
     }
 
-    /// What every layer but the first reads.
-    pub(super) fn maps(&self) -> &BlockedMaps {
+    /// For a depthwise convolution.
+    pub(super) fn depthwise_input(&self) -> DepthwiseInput<'_> {
+        match self {
+            Input::Unwritten(UnwrittenMaps { block, function, .. }) => {
+                DepthwiseInput::normalised(block.conv_output(), &block.normalisation, *function)
+            }
+            _ => {
+                let (values, shape) = self.map();
+                DepthwiseInput::map(values, shape)
+            }
+        }
+    }
+
+    fn maps(&self) -> &BlockedMaps {
         match self {
             Input::Maps(maps) => maps,
             Input::Images(..) => unreachable!("only a first convolution reads images"),
+            Input::Unwritten(_) => unreachable!("{FOR_DEPTHWISE}"),
         }
     }
 
@@ -70,8 +110,15 @@ impl Input {
     pub(super) fn gradient(&self) -> Option<&GradientCell> {
         match self {
             Input::Images(..) => None,
-            Input::Maps(maps) => Some(&maps.gradient),
+            Input::Maps(BlockedMaps { gradient, .. }) | Input::Unwritten(UnwrittenMaps { gradient, .. }) => {
+                Some(gradient)
+            }
         }
+    }
+
+    /// That of maps.
+    pub(super) fn cell(&self) -> &GradientCell {
+        self.gradient().expect("only a first convolution reads images")
     }
 }
 
@@ -83,14 +130,15 @@ impl CpuMaps {
 
     /// What a layer made in training, if it `learns` or not. Its way back is given the gradient of them.
     pub(super) fn made(
-        maps: BlockedMaps,
+        maps: impl Into<Input>,
         tape: Tape,
         learns: bool,
         way_back: impl FnOnce(HeldGradient, &mut Gradients) + Send + 'static,
     ) -> Self {
-        let gradient = maps.gradient.clone();
+        let input = maps.into();
+        let gradient = input.cell().clone();
         tape.record(learns, move |gradients| way_back(gradient.take(), gradients));
-        CpuMaps { input: Input::Maps(maps), tape: Some(tape) }
+        CpuMaps { input, tape: Some(tape) }
     }
 
     /// In inference.

@@ -40,7 +40,7 @@ pub(crate) fn train_norm_relu(
             grad_shape: shape,
         };
         let (mut gamma, mut beta) = (Vec::new(), Vec::new());
-        let cell = &input.maps().gradient;
+        let cell = input.cell();
         cell.write(input_shape, |map| (gamma, beta) = normalise_backward(context(), &gradient, map));
         for (node, found) in [(of_gamma, gamma), (of_beta, beta)] {
             if let Some(node) = node {

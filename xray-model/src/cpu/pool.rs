@@ -14,7 +14,7 @@ pub(crate) fn pool(pool: Pool, maps: CpuMaps) -> CpuMaps {
     let Some(tape) = tape else { return CpuMaps::inferred((output, shape)) };
     CpuMaps::made(BlockedMaps::new(output, shape), tape, false, move |gradient, _| {
         let given = (&gradient.buffer[..], gradient.shape);
-        let cell = &input.maps().gradient;
+        let cell = input.cell();
         cell.write(input.map().1, |map| pool.backward(context(), input.map(), given, map));
     })
 }

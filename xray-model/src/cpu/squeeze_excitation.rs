@@ -37,7 +37,7 @@ pub(crate) fn squeeze_excitation(maps: CpuMaps, layers: SqueezeLayers) -> CpuMap
         let Operands { weights, biases } = &operands;
         let [mut grad_weights, mut grad_biases] =
             [weights, biases].map(|lists| lists.each_ref().map(|list| vec![0.0; values(list).len()]));
-        input.maps().gradient.write(input.map().1, |map| {
+        input.cell().write(input.map().1, |map| {
             let to = SqueezeGradients {
                 weights: grad_weights.each_mut().map(Vec::as_mut_slice),
                 biases: grad_biases.each_mut().map(Vec::as_mut_slice),

@@ -103,7 +103,7 @@ fn backward(
         grad_output: &grad_activated,
         grad_shape: shape,
     };
-    let cell = &input.maps().gradient;
+    let cell = input.cell();
     cell.write(whole, |map| (found.gamma, found.beta) = normalise_backward(context(), &gradient, map));
     found
 }

@@ -42,6 +42,8 @@ pub(crate) struct ConvNorm {
     #[module(skip)]
     halo: usize,
     #[module(skip)]
+    before_depthwise: bool,
+    #[module(skip)]
     reads_images: bool,
     /// For inference on the CPU, once the weights do not change any more.
     #[module(skip)]
@@ -62,6 +64,7 @@ impl ConvNorm {
             norm: BatchNorm::new(channels[1], device),
             activation,
             halo: 1,
+            before_depthwise: false,
             reads_images: false,
             folded: None,
         }
@@ -72,9 +75,9 @@ impl ConvNorm {
         ConvNorm { reads_images: true, ..self }
     }
 
-    /// The same, followed by a convolution of so large a kernel.
-    pub(crate) fn before(self, kernel: usize) -> Self {
-        ConvNorm { halo: kernel / 2, ..self }
+    /// The same, followed by a depthwise convolution of so large a kernel, which alone reads the output.
+    pub(crate) fn before_depthwise(self, kernel: usize) -> Self {
+        ConvNorm { halo: kernel / 2, before_depthwise: true, ..self }
     }
 
     pub(crate) fn forward(&self, maps: Maps) -> Maps {
@@ -147,7 +150,7 @@ impl ConvNorm {
         let [stride, _] = self.conv.stride;
         let conv = ConvSpec { in_channels, out_channels, kernel, stride, padding: kernel / 2 };
         let block = ConvBlock { conv, activation: self.activation, epsilon: BatchNorm::EPSILON as f32 };
-        ConvNormSpec { block, halo: self.halo }
+        ConvNormSpec { block, halo: self.halo, before_depthwise: self.before_depthwise }
     }
 
     fn parameters(&self) -> ConvParameters {

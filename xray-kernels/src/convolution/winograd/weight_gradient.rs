@@ -261,15 +261,21 @@ impl WeightSums for MinimalWeightGradient<'_> {
         for_each_chunk("zeros of a sum", &mut grown, ZEROS, |_, sums| sums.fill(0.0));
         self.add_all(&strips, gradient, &mut grown);
         let (floats, to) = (grown.len(), Shared::new(packed));
-        for_each("weight gradient from points", floats, self.gradient.blocks(), |block| {
-            // SAFETY: each block is one task's.
-            unsafe { self.finish_here(block, &grown, to) };
+        let count = self.gradient.blocks() * self.in_blocks;
+        for_each("weight gradient from points", floats, count, |number| {
+            let (block, in_block) = (number / self.in_blocks, number % self.in_blocks);
+            let from = &grown[number * LANES * LANES..];
+            // SAFETY: each pair of blocks is one task's.
+            unsafe { self.of(in_block..in_block + 1).taps(block, (from, self.point()), to) };
         });
     }
 
     unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>) {
+        let some = self.of(in_blocks);
+        assert_eq!(grown.len(), some.sums(), "the sums");
+        let from = (&grown[block * some.in_blocks * LANES * LANES..], some.point());
         // SAFETY: the caller's place.
-        unsafe { self.of(in_blocks).finish_here(block, grown, packed) };
+        unsafe { some.taps(block, from, packed) };
     }
 }
 
@@ -332,19 +338,10 @@ impl MinimalWeightGradient<'_> {
         }
     }
 
-    /// # Safety
-    /// Nobody else uses this block's place meanwhile.
-    unsafe fn finish_here(&self, block: usize, grown: &[f32], packed: Shared<f32>) {
-        assert_eq!(grown.len(), self.sums(), "the sums");
-        let from = (&grown[block * self.in_blocks * LANES * LANES..], self.point());
-        // SAFETY: the caller's place.
-        unsafe { self.taps(block, from, packed) };
-    }
-
     /// Sums at points that are so many floats apart, of one block of output channels, to their place.
     ///
     /// # Safety
-    /// As above.
+    /// Nobody else uses this block's place meanwhile.
     pub(super) unsafe fn taps(&self, block: usize, (from, point): (&[f32], usize), packed: Shared<f32>) {
         let sums = self.in_blocks * LANES * LANES;
         assert!(from.len() >= (POINTS - 1) * point + sums, "sums of all points");
