@@ -21,8 +21,9 @@ Examples:
   xray-data build --nih /data/nih --train-list train_val_list.txt --test-list test_list.txt \\
       --size 256 --out shards
 
-  # the same as downloaded: the table beside images_001.tar.gz to images_012.tar.gz, which are not unpacked
-  xray-data build --nih downloads --train-list train_val_list.txt --test-list test_list.txt --size 256 --out shards
+  # the same as downloaded: the table beside images_001.tar.gz to images_012.tar.gz
+  xray-data build --nih downloads --train-list train_val_list.txt --test-list test_list.txt \\
+      --size 256 --out shards
 
   # any images with a table
   xray-data build --csv labels.csv --images /data/xrays --patient-column subject --out shards

@@ -25,12 +25,14 @@ const EXAMPLES: &str = "\
 Examples:
   xray-eval run runs/small-cnn-f1-s0-1a2b3c4d
   xray-eval run RUN --rule 'sensitivity>=0.9' --calibration isotonic
-  xray-eval run RUN --data hospital/images --truth hospital/findings.csv --map 'Effusion=Pleural Effusion'
+  xray-eval run RUN --data hospital/images --truth hospital/findings.csv \\
+      --map 'Effusion=Pleural Effusion'
   xray-eval score scores.csv
   xray-eval predict RUN hospital/images --out predictions.csv
   xray-eval predict RUN/model studies.csv --images dicom/ --out predictions.parquet
   xray-eval embed RUN shards/ --split train --out embeddings.parquet
-  xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' --preprocessing torchxrayvision --out BUNDLE
+  xray-eval import model.pth --architecture densenet-121 --labels 'Mass,,Edema' \\
+      --preprocessing torchxrayvision --out BUNDLE
   xray-eval compare RUN-A RUN-B
   xray-eval ensemble RUN-A RUN-B RUN-C --out ensemble.csv --bundle ENSEMBLE
   xray-eval out-of-fold FOLD-0 FOLD-1 FOLD-2 --out out-of-fold.safetensors
@@ -41,7 +43,7 @@ Examples:
   xray-eval point RUN --boxes BBox_List_2017.csv --images nih/
   xray-eval export RUN --to onnx --dtype int8
 
-Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version ·
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 7 other model or version · \
 130/143 stopped by a signal; the same command continues `predict`";
 
 /// Evaluate chest X-ray classifiers beside baselines that ignore the image; predict, calibrate, explain and export them.

@@ -3,6 +3,7 @@
 //! neither fails.
 #![expect(clippy::print_stderr, reason = "says what is skipped, and what each page takes")]
 
+mod help;
 mod page;
 mod prose;
 mod stand_ins;
@@ -167,6 +168,35 @@ fn what_is_not_run_is_parsed() {
     check("xray-serve --mdoel RUN", false);
     check("condor_submit sweep.sub", true);
     check("xray-unheard-of program", false);
+}
+
+/// A line that is too long is broken where a reader who copies it would not expect it.
+#[test]
+fn examples_of_help_are_whole_commands() {
+    const OTHERS: [&str; 4] = ["cd ", "condor_submit ", "sbatch ", "curl "];
+    let Some(programs) = programs() else { return };
+    let names = ["xray-data", "xray-train", "xray-eval", "xray-sweep", "xray-serve"];
+    let helps: Vec<_> = names.iter().flat_map(|name| help::helps(&programs, name)).collect();
+    let (mut examples, mut failed) = (0, Vec::new());
+    for help in &helps {
+        failed.extend(help.short_lines().iter().map(|line| format!("{} --help: {line}", help.name)));
+        for example in help.examples() {
+            examples += 1;
+            for command in example.split(" && ") {
+                let output = parsed(command).map(|command| shell(Path::new("."), &programs, &command));
+                let is_good = output.as_ref().map_or_else(
+                    || OTHERS.iter().any(|other| command.starts_with(other)),
+                    |output| output.status.success(),
+                );
+                if !is_good {
+                    let said = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+                    failed.push(format!("{} --help: {command}\n{}", help.name, said.unwrap_or_default()));
+                }
+            }
+        }
+    }
+    assert!(helps.len() > 30 && examples > 40, "{} helps, {examples} examples", helps.len());
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 /// What a page links to is there.

@@ -33,22 +33,28 @@ fn read(name: String) -> Page {
     Page { name, commands }
 }
 
-/// The commands in the `sh` blocks of a page. A backslash at the end of a line joins the next to it.
+/// The commands in the `sh` blocks of a page.
 fn commands(text: &str) -> Vec<(usize, String)> {
-    let (mut found, mut in_block, mut open): (Vec<(usize, String)>, _, _) = (Vec::new(), false, false);
-    for (number, line) in text.lines().enumerate() {
+    let mut in_block = false;
+    joined(text.lines().enumerate().filter_map(|(number, line)| {
         if let Some(kind) = line.strip_prefix("```") {
             in_block = !in_block && kind == "sh";
-            continue;
+            return None;
         }
-        if !in_block {
-            continue;
-        }
+        in_block.then_some((number + 1, line))
+    }))
+}
+
+/// Commands without comments, with the number of each one's first line. A backslash at the end of a line joins the next to
+/// it.
+pub(crate) fn joined<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<(usize, String)> {
+    let (mut found, mut open): (Vec<(usize, String)>, _) = (Vec::new(), false);
+    for (number, line) in lines {
         let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
         match found.last_mut().filter(|_| open) {
             Some((_, command)) => command.push_str(line.trim_start()),
             None if line.trim().is_empty() || line.trim_start().starts_with('#') => continue,
-            None => found.push((number + 1, line.to_owned())),
+            None => found.push((number, line.to_owned())),
         }
         open = goes_on;
     }

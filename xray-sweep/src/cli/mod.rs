@@ -18,14 +18,19 @@ use xray_artifacts::{Exit, Failure};
 const EXAMPLES: &str = "\
 Examples:
   xray-sweep plan sweeps/nih --data shards --fractions 0.1..1.0:0.1 --trials 5
-  cd sweeps/nih && condor_submit sweep.sub         on a pool, by hand
-  sbatch sweeps/nih/sweep.sbatch                   on a cluster with Slurm, by hand
-  xray-sweep run sweeps/nih --launcher local -j 2  the same without a pool
+
+  # by hand: on a pool, and on a cluster with Slurm
+  cd sweeps/nih && condor_submit sweep.sub
+  sbatch sweeps/nih/sweep.sbatch
+
+  # the same on this machine
+  xray-sweep run sweeps/nih --launcher local -j 2
+
   xray-sweep status sweeps/nih --watch
   xray-sweep collect sweeps/nih && xray-sweep report sweeps/nih
 
-Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches, or no machine of the pool does · 4 cells are
-missing or failed · 5 bad or changed data · 7 planned with other code · 8 a planned file changed or is damaged ·
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches, or no machine of the pool does · 4 cells are \
+missing or failed · 5 bad or changed data · 7 planned with other code · 8 a planned file changed or is damaged · \
 78 this machine cannot run it · 130/143 stopped by a signal";
 
 /// Plan, run and collect many training runs, on an HTCondor pool, a Slurm cluster or this machine.

@@ -16,11 +16,21 @@ use xray_artifacts::{Exit, Failure, Length};
 
 const EXAMPLES: &str = "\
 Examples:
-  xray-train                                      train on a synthetic set that is made once
-  xray-train --data DIR --fraction 0.3            train on the first 30 % of the training records
+  # train on a synthetic set that is made once
+  xray-train
+
+  # train on the first 30 % of the training records
+  xray-train --data DIR --fraction 0.3
+
+  # any setting
   xray-train --data DIR --epochs 20 --set schedule.shape=cosine --set optimizer.clip_norm=1
-  xray-train --from RUN --epochs 10               continue a finished run in a new one, for ten more epochs
-  xray-train --data DIR --find-learning-rate      try rates from small to large in one short training, suggest one
+
+  # continue a finished run in a new one, for ten more epochs
+  xray-train --from RUN --epochs 10
+
+  # try learning rates from small to large in one short training, and suggest one
+  xray-train --data DIR --find-learning-rate
+
   # start from weights of torchvision or torchxrayvision
   xray-train --data DIR --model densenet-121 --size 224 --init densenet121.pth \\
       --init-head replace --freeze backbone --epochs-frozen 1
@@ -28,8 +38,8 @@ Examples:
 The same command started again continues an interrupted run and prints the result of a finished one.
 `--help settings` lists every setting with its values, default and meaning.
 
-Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or
-checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched shard is not the planned one ·
+Exit codes: 0 ok · 1 unexpected · 2 usage · 3 nothing matches · 5 bad data · 6 diverged · 7 model or \
+checkpoint mismatch · 8 a planned file changed or is damaged · 9 a fetched shard is not the planned one · \
 78 this machine cannot run it · 85 checkpointed, start me again · 130/143 stopped by a signal, saved";
 
 /// Steps of `--find-learning-rate` without a number.
