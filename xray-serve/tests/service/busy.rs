@@ -77,12 +77,12 @@ async fn several_images_are_admitted_together_however_long_they_take() {
     let server = Server::with(Limits { patience: Duration::from_millis(100), ..Limits::default() }, None);
     // Together they are estimated at more than a client's patience, by the first guess and by what was measured. It is
     // long enough for a worker to wake on a loaded machine.
-    let large = encode_jpeg(&noise(1500, 1500), 90);
+    let large = encode_jpeg(&noise(900, 900), 90);
     for _ in 0..2 {
-        let files: Vec<(&str, &[u8])> = (0..14).map(|_| ("a.jpg", large.as_slice())).collect();
+        let files: Vec<(&str, &[u8])> = (0..16).map(|_| ("a.jpg", large.as_slice())).collect();
         let answer = server.predict(BOUNDARY, form(&files)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!(answer.json()["images"].as_array().map(Vec::len), Some(14));
+        assert_eq!(answer.json()["images"].as_array().map(Vec::len), Some(16));
     }
 }
 
