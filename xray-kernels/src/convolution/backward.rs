@@ -96,6 +96,9 @@ impl Backward<'_> {
         });
         let input = input.as_ref();
         let (rows, in_blocks) = (size[0], planes.blocks);
+        let passes = if input.is_some() { 2 } else { 1 };
+        // Winograd's way takes a quarter.
+        let products = passes * spec.in_channels * spec.kernel * spec.kernel / if minimal { 4 } else { 1 };
         let mut packed = if minimal {
             let source = Source::of_planes(&planes, [height, width]);
             let padding = spec.padding;
@@ -108,13 +111,33 @@ impl Backward<'_> {
                 first_in_block: 0,
                 gradient,
             };
-            Work { context, output, images, in_blocks, height: rows, gradient, weights: &weights, input }
-                .run(cut, all)
+            Work {
+                context,
+                output,
+                images,
+                in_blocks,
+                height: rows,
+                products,
+                gradient,
+                weights: &weights,
+                input,
+            }
+            .run(cut, all)
         } else {
             let pass = WeightPass::new(context.isa, spec, &planes, &gradient);
             let weights = WeightGradient { isa: context.isa, planes: &planes, pass, layout, gradient };
-            Work { context, output, images, in_blocks, height: rows, gradient, weights: &weights, input }
-                .run(cut, all)
+            Work {
+                context,
+                output,
+                images,
+                in_blocks,
+                height: rows,
+                products,
+                gradient,
+                weights: &weights,
+                input,
+            }
+            .run(cut, all)
         };
         layout.unpack_sum(&mut packed, grad_weights);
     }
@@ -148,10 +171,24 @@ struct Work<'a, G, W> {
     in_blocks: usize,
     /// Rows of an image of the output.
     height: usize,
+    /// Of each element of the output's gradient.
+    products: usize,
     /// The shape of the output's gradient, for one piece.
     gradient: MapShape,
     weights: &'a W,
     input: Option<&'a InputGradient<'a>>,
+}
+
+/// What it takes to make an element of the output's gradient, as so many products.
+const GRADIENT: usize = 48;
+
+/// Parts of each run, so that the thread with the most to do ends first: it takes the same number of parts as others, or
+/// one more, and each makes the gradient anew. An element of the gradient has so many products.
+fn parts_of_a_run(runs: usize, tiles: usize, threads: usize, products: usize) -> usize {
+    let longest = |parts: usize| {
+        (runs * parts).div_ceil(threads) * (GRADIENT * tiles + products * tiles.div_ceil(parts))
+    };
+    (1..=tiles).min_by_key(|&parts| longest(parts)).unwrap_or(1)
 }
 
 impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
@@ -160,14 +197,14 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
         if cut.is_some() { self.by_runs(all) } else { self.by_weights(&all.all()) }
     }
 
-    /// Threads take runs of pieces; each run has its own sum of weight gradients. Where there are more threads than
-    /// runs, each run is shared out by blocks of input channels, for each of which the output's gradient is made anew:
-    /// that changes no sum, so it may depend on the number of threads.
+    /// Threads take runs of pieces; each run has its own sum of weight gradients. Where runs do not share out evenly, each is
+    /// cut into parts by blocks of input channels, for each of which the output's gradient is made anew: that changes no
+    /// sum, so it may depend on the number of threads.
     fn by_runs(&self, cut: Cut) -> ArenaBuffer {
         let mut sums = self.context.arena.take(cut.runs * self.weights.len());
         let tile = limits(self.context.isa).1;
         let tiles = self.in_blocks.div_ceil(tile);
-        let parts = threads().div_ceil(cut.runs).min(tiles);
+        let parts = parts_of_a_run(cut.runs, tiles, threads(), self.products);
         let floats = self.images * self.gradient.blocks() * self.height * self.gradient.width * LANES;
         let shared = Shared::new(&mut sums);
         for_each("convolution, backward", floats, cut.runs * parts, |number| {
@@ -260,5 +297,20 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
                 MapRows { to, shape, image: number, first_block: 0, first },
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_cut_where_the_last_thread_ends_earlier() {
+        assert_eq!(parts_of_a_run(64, 8, 1, 1000), 1);
+        assert_eq!(parts_of_a_run(64, 8, 16, 1000), 1, "four runs each");
+        assert_eq!(parts_of_a_run(8, 5, 64, 1000), 5, "as many as there are tiles");
+        assert_eq!(parts_of_a_run(11, 18, 16, 1152), 4, "44 parts are nearly three each");
+        assert_eq!(parts_of_a_run(11, 18, 16, 20), 1, "the gradient would outweigh the products");
+        assert_eq!(parts_of_a_run(8, 1, 64, 1000), 1);
     }
 }
