@@ -123,8 +123,8 @@ impl Optimizer {
         Optimizer { config, backend, names: names_of(network), steps: 0, moments: HashMap::new() }
     }
 
-    /// One step along gradients, if the root of the sum of their squares, `[1]`, is `accepted`. Whether it was comes back
-    /// too.
+    /// One step along gradients, if `accepted` says so of the root of the sum of their squares, `[1]`. Gives the network
+    /// back, and whether the step was taken.
     pub(crate) fn step(
         &mut self,
         network: Network,
@@ -158,7 +158,7 @@ impl Optimizer {
         sum.map_or_else(|| Tensor::from_floats([0.0], &Device::flex()), Tensor::sqrt)
     }
 
-    /// The same by the kernels of this processor, which update all parameters where they lie.
+    /// A step of Adam or AdamW by the kernels of this processor, which update all parameters where they lie.
     fn adam_on_cpu(
         &mut self,
         network: Network,

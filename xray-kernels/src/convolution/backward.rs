@@ -99,6 +99,7 @@ impl Backward<'_> {
         let passes = if input.is_some() { 2 } else { 1 };
         // Winograd's way takes a quarter.
         let products = passes * spec.in_channels * spec.kernel * spec.kernel / if minimal { 4 } else { 1 };
+        let work = Work { context, output, images, in_blocks, height: rows, products, gradient, input };
         let mut packed = if minimal {
             let source = Source::of_planes(&planes, [height, width]);
             let padding = spec.padding;
@@ -111,33 +112,11 @@ impl Backward<'_> {
                 first_in_block: 0,
                 gradient,
             };
-            Work {
-                context,
-                output,
-                images,
-                in_blocks,
-                height: rows,
-                products,
-                gradient,
-                weights: &weights,
-                input,
-            }
-            .run(cut, all)
+            work.run(&weights, cut, all)
         } else {
             let pass = WeightPass::new(context.isa, spec, &planes, &gradient);
             let weights = WeightGradient { isa: context.isa, planes: &planes, pass, layout, gradient };
-            Work {
-                context,
-                output,
-                images,
-                in_blocks,
-                height: rows,
-                products,
-                gradient,
-                weights: &weights,
-                input,
-            }
-            .run(cut, all)
+            work.run(&weights, cut, all)
         };
         layout.unpack_sum(&mut packed, grad_weights);
     }
@@ -163,7 +142,7 @@ pub(super) trait WeightSums: Sync {
     unsafe fn finish(&self, block: usize, in_blocks: Range<usize>, grown: &[f32], packed: Shared<f32>);
 }
 
-struct Work<'a, G, W> {
+struct Work<'a, G> {
     context: &'a Context,
     output: &'a G,
     images: usize,
@@ -175,11 +154,11 @@ struct Work<'a, G, W> {
     products: usize,
     /// The shape of the output's gradient, for one piece.
     gradient: MapShape,
-    weights: &'a W,
     input: Option<&'a InputGradient<'a>>,
 }
 
-/// What it takes to make an element of the output's gradient, as so many products.
+/// What it takes to make an element of the output's gradient, as so many products: an estimate, from the two floats that are
+/// read for it and the one that is written.
 const GRADIENT: usize = 48;
 
 /// Parts of each run, so that the thread with the most to do ends first: it takes the same number of parts as others, or
@@ -191,17 +170,17 @@ fn parts_of_a_run(runs: usize, tiles: usize, threads: usize, products: usize) ->
     (1..=tiles).min_by_key(|&parts| longest(parts)).unwrap_or(1)
 }
 
-impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
+impl<G: MapGradient> Work<'_, G> {
     /// Packed sums, one behind the other.
-    fn run(&self, cut: Option<Cut>, all: Cut) -> ArenaBuffer {
-        if cut.is_some() { self.by_runs(all) } else { self.by_weights(&all.all()) }
+    fn run(&self, weights: &impl WeightSums, cut: Option<Cut>, all: Cut) -> ArenaBuffer {
+        if cut.is_some() { self.by_runs(weights, all) } else { self.by_weights(weights, &all.all()) }
     }
 
     /// Threads take runs of pieces; each run has its own sum of weight gradients. Where runs do not share out evenly, each is
     /// cut into parts by blocks of input channels, for each of which the output's gradient is made anew: that changes no
     /// sum, so it may depend on the number of threads.
-    fn by_runs(&self, cut: Cut) -> ArenaBuffer {
-        let mut sums = self.context.arena.take(cut.runs * self.weights.len());
+    fn by_runs(&self, weights: &impl WeightSums, cut: Cut) -> ArenaBuffer {
+        let mut sums = self.context.arena.take(cut.runs * weights.len());
         let tile = limits(self.context.isa).1;
         let tiles = self.in_blocks.div_ceil(tile);
         let parts = parts_of_a_run(cut.runs, tiles, threads(), self.products);
@@ -212,7 +191,10 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
             let tiles = tiles * part / parts..tiles * (part + 1) / parts;
             let in_blocks = tiles.start * tile..(tiles.end * tile).min(self.in_blocks);
             // SAFETY: each run's sums of some blocks are one task's.
-            unsafe { self.run_part(&cut.run(run), in_blocks, tiles, shared.from(run * self.weights.len())) };
+            unsafe {
+                let sum = shared.from(run * weights.len());
+                self.run_part(weights, &cut.run(run), in_blocks, tiles, sum);
+            }
         });
         sums
     }
@@ -223,12 +205,13 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
     /// Nobody else uses these blocks of the sums meanwhile.
     unsafe fn run_part(
         &self,
+        weights: &impl WeightSums,
         pieces: &[Piece],
         in_blocks: Range<usize>,
         tiles: Range<usize>,
         sum: Shared<f32>,
     ) {
-        let (weights, arena) = (self.weights, &self.context.arena);
+        let arena = &self.context.arena;
         let mut grown = weights.growing(in_blocks.len()).map(|len| arena.zeroed(len));
         // SAFETY: the caller's blocks.
         unsafe { weights.start(in_blocks.clone(), sum) };
@@ -260,7 +243,7 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
     }
 
     /// The gradients of all images first; then threads take blocks of weights, each over all images in order.
-    fn by_weights(&self, images: &[Piece]) -> ArenaBuffer {
+    fn by_weights(&self, weights: &impl WeightSums, images: &[Piece]) -> ArenaBuffer {
         let mut gradient = self.context.arena.take(images.len() * self.gradient.image());
         let (shared, tiles) = (Shared::new(&mut gradient), self.output.tiles());
         let floats = images.len() * self.gradient.image();
@@ -268,8 +251,8 @@ impl<'a, G: MapGradient, W: WeightSums> Work<'a, G, W> {
             // SAFETY: each tile of an image is one task's.
             unsafe { self.write(&images[number / tiles], number / tiles, number % tiles, shared) };
         });
-        let mut packed = self.context.arena.take(self.weights.len());
-        self.weights.write_all(images, &gradient, &mut packed);
+        let mut packed = self.context.arena.take(weights.len());
+        weights.write_all(images, &gradient, &mut packed);
         if let Some(input) = self.input {
             input.add_all(images, &gradient);
         }

@@ -56,7 +56,7 @@ impl DepthwiseSpec {
         self.single().output_size(size)
     }
 
-    /// Rows of input of which those above, and their own, give the output row.
+    /// Rows of input, from the first on, that an output row needs.
     fn rows_before(&self, y: usize) -> usize {
         (y * self.stride + self.kernel).saturating_sub(self.padding)
     }

@@ -128,7 +128,8 @@ impl CpuMaps {
         CpuMaps { input: Input::Images(Arc::new(buffer), shape), tape: in_training.then(Tape::default) }
     }
 
-    /// What a layer made in training, if it `learns` or not. Its way back is given the gradient of them.
+    /// Maps that a layer made in training; `learns` says whether it has parameters that do. Its way back is given the
+    /// gradient of the maps.
     pub(super) fn made(
         maps: impl Into<Input>,
         tape: Tape,

@@ -7,7 +7,7 @@ use xray_kernels::{ArenaBuffer, MapShape, Pool};
 /// The output has a halo of one.
 const HALO: usize = 1;
 
-/// Pools; in training, too.
+/// Pools maps, in training and in inference.
 pub(crate) fn pool(pool: Pool, maps: CpuMaps) -> CpuMaps {
     let (input, tape) = maps.into_parts();
     let (output, shape) = pooled(&pool, &input);

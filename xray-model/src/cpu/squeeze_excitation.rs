@@ -19,7 +19,7 @@ pub(crate) struct SqueezeLayers {
     pub(crate) biases: [Tensor<1>; 2],
 }
 
-/// Maps times the factors that the layers find; in training, too.
+/// Maps times the factors that the layers find, in training and in inference.
 pub(crate) fn squeeze_excitation(maps: CpuMaps, layers: SqueezeLayers) -> CpuMaps {
     let SqueezeLayers { weights, biases } = layers;
     let (input, tape) = maps.into_parts();
